@@ -1,0 +1,1 @@
+"""The engine: ops, graphs, rules, plans. Knows neither plugins, gRPC nor proto."""

@@ -1,0 +1,109 @@
+"""What can go wrong, drawn once.
+
+    GradproofError
+    ├── InvalidRequest        the caller's graph, values, seeds or hooks; carries *all* faults
+    ├── NotFound              an op, digest or upload that this engine does not know
+    ├── LimitExceeded         a stated limit was passed; says which, and by how much
+    ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
+    └── RunFault              one node or hook failed while running
+        ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
+        ├── RuleFault         a backward rule raised, or returned what is not a cotangent of its input
+        └── HookFault         a hook raised, or changed shape, dtype or type
+
+The engine raises these and knows nothing of gRPC; the server maps each leaf to one status, in one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a request: where it is (a proto path such as ``graph.nodes[3].inputs[1]``), what it is, and a
+    stable UPPER_SNAKE reason that programs can test."""
+
+    path: str
+    message: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class GradproofError(Exception):
+    """The root of everything that Gradproof raises on purpose. ``str()`` is the sentence a user is shown."""
+
+    reason = "GRADPROOF_ERROR"
+
+
+class InvalidRequest(GradproofError):
+    """The request is wrong in one or more places; nothing was run."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        shown = "\n".join(f"  {fault}" for fault in self.faults[:20])
+        more = f"\n  ... and {len(self.faults) - 20} more" if len(self.faults) > 20 else ""
+        super().__init__(f"the request has {len(self.faults)} fault{'s' * (len(self.faults) != 1)}:\n{shown}{more}")
+
+
+class NotFound(GradproofError):
+    """``kind`` (op, graph digest, upload) named ``name`` is not known here; ``hint`` says what to do."""
+
+    def __init__(self, kind: str, name: str, hint: str = "") -> None:
+        self.kind, self.name = kind, name
+        self.reason = f"{kind.upper().replace(' ', '_')}_NOT_FOUND"
+        super().__init__(f"no {kind} {name!r} here" + (f"; {hint}" if hint else ""))
+
+
+class LimitExceeded(GradproofError):
+    """``actual`` is more than the stated ``limit`` called ``name``."""
+
+    reason = "LIMIT_EXCEEDED"
+
+    def __init__(self, name: str, actual: int, limit: int) -> None:
+        self.name, self.actual, self.limit = name, actual, limit
+        super().__init__(f"{name} is {actual}, and the limit is {limit}")
+
+
+class PluginRefused(GradproofError):
+    """Plugin ``plugin`` may not be registered, because of what its hook ``hook`` gave as ``definition``."""
+
+    reason = "PLUGIN_REFUSED"
+
+    def __init__(self, plugin: str, hook: str, definition: str, why: str) -> None:
+        self.plugin, self.hook, self.definition, self.why = plugin, hook, definition, why
+        place = f"{hook}, {definition}" if definition else hook
+        super().__init__(f"plugin {plugin!r} refused: {place}: {why}")
+
+
+class RunFault(GradproofError):
+    """A fault at one place of a running graph: ``node`` (an index of ``graph.nodes``, or None), op, plugin."""
+
+    reason = "RUN_FAULT"
+
+    def __init__(self, message: str, *, node: int | None = None, op: str = "", plugin: str = "", value: str = "") -> None:
+        self.node, self.op, self.plugin, self.value = node, op, plugin, value
+        place = f"graph.nodes[{node}] ({op}, plugin {plugin}): " if node is not None else ""
+        super().__init__(place + message)
+
+
+class ForwardFault(RunFault):
+    """An op's forward raised, or its result has another shape or dtype than was inferred."""
+
+    reason = "FORWARD_FAULT"
+
+
+class RuleFault(RunFault):
+    """A backward rule raised, or did not return exactly one cotangent of shape and dtype of each input."""
+
+    reason = "RULE_FAULT"
+
+
+class HookFault(RunFault):
+    """A hook raised, or changed the size or the type of the gradient it was given."""
+
+    reason = "HOOK_FAULT"

@@ -1,0 +1,251 @@
+"""The table of scalar functions: the trusted core.
+
+An op's definition is plain Python over this table, given to it as ``f``: ``lambda f, x: x / (1 + f.exp(-x))``. Every row
+has three forms, and a definition read with one of them gives
+
+- ``SYMBOLIC``  a SymPy expression, of which proofs are made;
+- ``BALLS``     an Arb ball that contains the true value (python-flint), for enclosures;
+- the power series form, ``series(ball) -> arb_series`` about a point, from which `Function.partials` takes rigorous
+  derivatives: no derivative formula is written in this file.
+
+Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), comparisons ``less``,
+``less_equal``, ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, and ``as_number``. In balls a comparison that the enclosures
+do not decide raises `Undecided`: a ball that straddles a branch has no side.
+
+What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import sympy
+from flint import arb, arb_series, fmpq
+
+Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
+Number: TypeAlias = int | float | Fraction
+
+
+class Undecided(ArithmeticError):
+    """A ball straddles a branch, so neither side may be taken."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """One row: a real function and its readings. ``series`` maps arb_series to arb_series (length 2 is enough)."""
+
+    name: str
+    symbolic: Callable[..., Any]
+    ball: Callable[..., Any]
+    series: Callable[..., Any]
+
+    def partials(self, *balls: arb) -> list[arb]:
+        """Enclosures of the partial derivatives at ``balls``, by running the series form along each axis."""
+        found = []
+        for axis in range(len(balls)):
+            line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
+            result = self.series(*line)
+            found.append(result[1])
+        return found
+
+
+def _expm1(x: Any) -> Any:
+    return x.exp() - 1
+
+
+def _sinh(x: Any) -> Any:
+    return (x.exp() - (-x).exp()) / 2
+
+
+def _cosh(x: Any) -> Any:
+    return (x.exp() + (-x).exp()) / 2
+
+
+def _tanh_series(x: Any) -> Any:
+    # 1 - 2/(e^2x + 1) loses no bits of the derivative for large |x| when the exponential is kept small.
+    if x[0] < 0:
+        small = (2 * x).exp()
+        return (small - 1) / (small + 1)
+    small = (-2 * x).exp()
+    return (1 - small) / (1 + small)
+
+
+def _acosh(x: Any) -> Any:
+    return (x + (x - 1).sqrt() * (x + 1).sqrt()).log()
+
+
+def _asinh(x: Any) -> Any:
+    # Written with |x|, where no cancellation occurs; the function is odd.
+    if x[0] < 0:
+        return -_asinh(-x)
+    return (x + (x * x + 1).sqrt()).log()
+
+
+def _atan2_series(y: Any, x: Any) -> Any:
+    # The constant of the branch does not matter to a derivative, but is kept so that the value is right too.
+    if abs(x[0]) > abs(y[0]):
+        turn = 0 if x[0] > 0 else (arb.pi() if y[0] >= 0 else -arb.pi())
+        return (y / x).atan() + turn
+    if abs(y[0]).lower() > 0:
+        quarter = arb.pi() / 2 if y[0] > 0 else -arb.pi() / 2
+        return quarter - (x / y).atan()
+    raise Undecided("atan2 of two balls that contain 0")
+
+
+def _power_series(x: Any, y: Any) -> Any:
+    exponent = y[0].unique_fmpz() if y[1].is_zero() and y[0].is_exact() else None
+    if exponent is not None:
+        return x ** int(exponent)
+    return (y * x.log()).exp()
+
+
+def _lambda(name: str) -> Callable[[Any], Any]:
+    return lambda x: getattr(x, name)()
+
+
+def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> Function:
+    """A row whose ball form, and series form unless given, are the library's method of the same name."""
+    return Function(name, symbolic, _lambda(name), series or _lambda(name))
+
+
+FUNCTIONS: tuple[Function, ...] = (
+    _same("exp", sympy.exp),
+    _same("expm1", lambda x: sympy.exp(x) - 1, _expm1),
+    _same("log", sympy.log),
+    _same("log1p", lambda x: sympy.log(1 + x), lambda x: (1 + x).log()),
+    _same("sqrt", sympy.sqrt),
+    _same("sin", sympy.sin),
+    _same("cos", sympy.cos),
+    _same("tan", sympy.tan),
+    _same("asin", sympy.asin),
+    _same("acos", sympy.acos),
+    _same("atan", sympy.atan),
+    Function("atan2", sympy.atan2, arb.atan2, _atan2_series),
+    _same("sinh", sympy.sinh, _sinh),
+    _same("cosh", sympy.cosh, _cosh),
+    _same("tanh", sympy.tanh, _tanh_series),
+    _same("asinh", sympy.asinh, _asinh),
+    _same("acosh", sympy.acosh, _acosh),
+    _same("atanh", sympy.atanh, lambda x: ((1 + x) / (1 - x)).log() / 2),
+    _same("erf", sympy.erf),
+    _same("erfc", sympy.erfc),
+    _same("gamma", sympy.gamma),
+    _same("lgamma", sympy.loggamma),
+    Function("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: x**y, _power_series),
+)
+
+
+class Symbolic:
+    """The SymPy reading. Floats become the rationals they are, since a SymPy Float would poison every zero test."""
+
+    pi: Any = sympy.pi
+
+    def __init__(self) -> None:
+        for function in FUNCTIONS:
+            setattr(self, function.name, function.symbolic)
+
+    def __getattr__(self, name: str) -> Any:  # pragma: no cover - only reached for a name that is not in the table
+        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(row.name for row in FUNCTIONS)}")
+
+    def number(self, value: Number) -> Any:
+        exact = Fraction(value)
+        return sympy.Rational(exact.numerator, exact.denominator)
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        return sympy.Add(*terms)
+
+    def less(self, a: Any, b: Any) -> Any:
+        return sympy.sympify(a) < b
+
+    def less_equal(self, a: Any, b: Any) -> Any:
+        return sympy.sympify(a) <= b
+
+    def equal(self, a: Any, b: Any) -> Any:
+        return sympy.Eq(a, b)
+
+    def both(self, a: Any, b: Any) -> Any:
+        return sympy.And(a, b)
+
+    def either(self, a: Any, b: Any) -> Any:
+        return sympy.Or(a, b)
+
+    def negate(self, a: Any) -> Any:
+        return sympy.Not(a)
+
+    def as_number(self, x: Any) -> Any:
+        """A condition as 1 or 0; a number as itself."""
+        if isinstance(x, bool) or getattr(x, "is_Boolean", False):
+            return self.where(x, sympy.Integer(1), sympy.Integer(0))
+        return x
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        if isinstance(condition, (bool, int)):
+            return a if condition else b
+        return sympy.Piecewise((a, condition), (b, True))
+
+
+class Balls:
+    """The ball reading. ``ties`` says what to do where a comparison has equal sides: None compares as written; -1 or +1
+    pretends that the left side is a little smaller, or larger, which gives the one-sided branches of a kink. After a
+    reading ``tied`` tells whether that happened."""
+
+    def __init__(self, ties: int | None = None) -> None:
+        self.ties, self.tied = ties, False
+        for function in FUNCTIONS:
+            setattr(self, function.name, function.ball)
+
+    def __getattr__(self, name: str) -> Any:  # pragma: no cover - as above
+        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(row.name for row in FUNCTIONS)}")
+
+    @property
+    def pi(self) -> Any:
+        return arb.pi()
+
+    def number(self, value: Number) -> Any:
+        exact = Fraction(value)
+        return arb(fmpq(exact.numerator, exact.denominator))
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        return sum(terms, arb(0))
+
+    def compare(self, a: Any, b: Any) -> int:
+        """-1, 0 or 1 as ``a`` is below, exactly equal to, or above ``b``."""
+        difference = arb(a) - arb(b)
+        if difference < 0:
+            return -1
+        if difference > 0:
+            return 1
+        if difference.is_zero():
+            self.tied = True
+            return 0 if self.ties is None else self.ties
+        raise Undecided("a ball straddles a branch")
+
+    def less(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) < 0
+
+    def less_equal(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) <= 0
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) == 0
+
+    def both(self, a: bool, b: bool) -> bool:
+        return a and b
+
+    def either(self, a: bool, b: bool) -> bool:
+        return a or b
+
+    def negate(self, a: bool) -> bool:
+        return not a
+
+    def as_number(self, x: Any) -> Any:
+        return arb(int(x)) if isinstance(x, bool) else x
+
+    def where(self, condition: bool, a: Any, b: Any) -> Any:
+        return a if condition else b
+
+
+SYMBOLIC = Symbolic()

@@ -1,0 +1,139 @@
+"""A job: one request to the engine, and everything that can be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gradproof.engine.errors import Fault, InvalidRequest
+from gradproof.engine.graph import Graph
+from gradproof.engine.hooks import Hook
+from gradproof.engine.lower import Lowered, did_you_mean
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, Spec, is_differentiable
+
+
+@dataclass(frozen=True)
+class Job:
+    """One request: a graph, values for its leaves, seeds for its outputs, hooks, and what is asked for.
+
+    ``gradients``: names whose gradients are wanted; empty means every leaf that requires grad. ``retain``: inner values
+    whose gradients are wanted as well. ``fetch``: values to return.
+    """
+
+    graph: Graph
+    values: Sequence[tuple[str, Array]] = ()
+    seeds: Sequence[tuple[str, Array]] = ()
+    hooks: Sequence[Hook] = ()
+    gradients: Sequence[str] = ()
+    retain: Sequence[str] = ()
+    fetch: Sequence[str] = ()
+
+    def wanted(self) -> tuple[str, ...]:
+        """Names of all values whose gradients leave the run."""
+        base = self.gradients or [leaf.name for leaf in self.graph.leaves if leaf.requires_grad]
+        return tuple(dict.fromkeys([*base, *self.retain]))
+
+    def cuts(self) -> tuple[str, ...]:
+        """Names of all values where the run stops: the wanted ones and the hooked ones."""
+        return tuple(dict.fromkeys([*self.wanted(), *(hook.value for hook in self.hooks)]))
+
+
+def check_job(job: Job, lowered: Lowered, registry: Registry, *, differentiate: bool) -> dict[str, Array]:
+    """The leaf values by name, as read-only views. Raises InvalidRequest with every fault of graph and job at once."""
+    faults = list(lowered.faults)
+    specs = lowered.specs()
+    leaves = _check_values(job, faults)
+    _check_names(job, specs, faults)
+    if differentiate:
+        _check_seeds(job, specs, faults)
+        _check_hooks(job, specs, registry, faults)
+        if not job.cuts():
+            text = "nothing to differentiate: no leaf requires grad, and no gradient is asked for"
+            faults.append(Fault("graph.leaves", text, "NOTHING_TO_DIFFERENTIATE"))
+    if faults:
+        raise InvalidRequest(faults)
+    return leaves
+
+
+def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
+    leaves = {leaf.name: leaf for leaf in job.graph.leaves}
+    given: dict[str, Array] = {}
+    for k, (name, array) in enumerate(job.values):
+        path = f"values[{k}]"
+        leaf = leaves.get(name)
+        if leaf is None:
+            faults.append(Fault(f"{path}.name", f"no leaf is named {name!r}{did_you_mean(name, leaves)}", "VALUE_UNKNOWN"))
+        elif name in given:
+            faults.append(Fault(f"{path}.name", f"leaf {name!r} is given twice", "NAME_DUPLICATE"))
+        elif array.shape != leaf.spec.shape or array.dtype != leaf.spec.dtype:
+            got = Spec(array.shape, array.dtype)
+            faults.append(Fault(f"{path}.value", f"leaf {name!r} is {leaf.spec}, its value is {got}", "VALUE_SPEC"))
+        else:
+            given[name] = array.view()
+            given[name].flags.writeable = False
+    for k, leaf in enumerate(job.graph.leaves):
+        if leaf.name not in given and not any(name == leaf.name for name, _ in job.values):
+            faults.append(Fault(f"graph.leaves[{k}].value", f"leaf {leaf.name!r} has no value", "VALUE_MISSING"))
+    return given
+
+
+def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+    known = {*specs, *(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
+    for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
+        for k, name in enumerate(names):
+            if name not in known:
+                text = f"there is no value named {name!r}{did_you_mean(name, known)}"
+                faults.append(Fault(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
+            elif what != "fetch" and name in specs and not is_differentiable(specs[name].dtype):
+                text = f"value {name!r} has dtype {specs[name].dtype.name}, which has no gradient"
+                faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD_DTYPE"))
+
+
+def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+    given: set[str] = set()
+    for k, (name, array) in enumerate(job.seeds):
+        path = f"seeds[{k}]"
+        if name not in job.graph.outputs:
+            near = did_you_mean(name, job.graph.outputs)
+            faults.append(Fault(f"{path}.output", f"no output is named {name!r}{near}", "VALUE_UNKNOWN"))
+        elif name in given:
+            faults.append(Fault(f"{path}.output", f"output {name!r} has two seeds", "NAME_DUPLICATE"))
+        elif name in specs and array.shape != specs[name].shape:
+            text = f"the seed of {name!r} has shape {array.shape}, the output has shape {specs[name].shape}"
+            faults.append(Fault(f"{path}.cotangent", text, "SEED_SHAPE"))
+        elif name in specs and (array.dtype.kind == "c") != (specs[name].dtype.kind == "c"):
+            text = f"the seed of {name!r} is {array.dtype.name}, the output is {specs[name].dtype.name}"
+            faults.append(Fault(f"{path}.cotangent", text, "SEED_DTYPE"))
+        given.add(name)
+    for k, name in enumerate(job.graph.outputs):
+        spec = specs.get(name)
+        if spec is None or name in given:
+            continue
+        if spec.size != 1:
+            text = f"grad can be implicitly created only for scalar outputs; {name!r} is {spec}: give it a seed"
+            faults.append(Fault(f"graph.outputs[{k}]", text, "SEED_MISSING"))
+        elif spec.dtype.kind == "c":
+            text = f"grad can be implicitly created only for real scalar outputs but got {spec.dtype.name}"
+            faults.append(Fault(f"graph.outputs[{k}]", text, "SEED_MISSING"))
+
+
+def _check_hooks(job: Job, specs: Mapping[str, Spec], registry: Registry, faults: list[Fault]) -> None:
+    for k, hook in enumerate(job.hooks):
+        path = f"hooks[{k}]"
+        if hook.value not in specs:
+            known = {*specs, *(n for node in job.graph.nodes for n in node.outputs)}
+            if hook.value not in known:
+                text = f"there is no value named {hook.value!r}{did_you_mean(hook.value, known)}"
+                faults.append(Fault(f"{path}.value", text, "VALUE_UNKNOWN"))
+        elif not is_differentiable(specs[hook.value].dtype):
+            text = f"value {hook.value!r} has dtype {specs[hook.value].dtype.name}: it has no gradient to hook"
+            faults.append(Fault(f"{path}.value", text, "REQUIRES_GRAD_DTYPE"))
+        if hook.function is not None:
+            continue
+        named = registry.hooks.get(hook.name)
+        if named is None:
+            text = f"there is no hook named {hook.name!r}{did_you_mean(hook.name, registry.hooks)}"
+            faults.append(Fault(f"{path}.named.name", text, "HOOK_UNKNOWN"))
+        elif bad := named.attribute_fault(hook.attributes):
+            faults.append(Fault(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE"))

@@ -1,0 +1,166 @@
+"""Lowering: a client's graph becomes a program, or a list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gradproof.engine.errors import Fault
+from gradproof.engine.graph import Graph, Node
+from gradproof.engine.op import InferenceError
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Spec, is_differentiable, shape_fault
+from gradproof.engine.trace import Builder, Tracer
+
+
+@dataclass(slots=True)
+class Lowered:
+    """A graph as a program. ``values`` maps names to values of the program; ``node_of[k]`` is the index in
+    ``graph.nodes`` that instruction k came from (conversions included). With faults, it covers what could be lowered."""
+
+    graph: Graph
+    builder: Builder
+    values: dict[str, int] = field(default_factory=dict)
+    node_of: list[int] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def specs(self) -> dict[str, Spec]:
+        """Shape and dtype of every named value that could be inferred."""
+        return {name: self.builder.program.specs[number] for name, number in self.values.items()}
+
+    def fault(self, path: str, message: str, reason: str) -> None:
+        self.faults.append(Fault(path, message, reason))
+
+
+def lower(graph: Graph, registry: Registry) -> Lowered:
+    """Infer all shapes and dtypes and write the program, with explicit ``broadcast_to`` and ``astype``. Runs nothing and
+    allocates no tensor. Does not raise: every fault of the graph is in the result."""
+    lowered = Lowered(graph, Builder(registry.ops))
+    _check_names(lowered)
+    for position, leaf in enumerate(graph.leaves):
+        path = f"graph.leaves[{position}]"
+        bad = shape_fault(leaf.spec.shape)
+        if bad:
+            lowered.fault(f"{path}.spec.shape", f"leaf {leaf.name!r}: {bad}", "SHAPE_INVALID")
+            continue
+        if leaf.requires_grad and not is_differentiable(leaf.spec.dtype):
+            lowered.fault(
+                f"{path}.requires_grad",
+                f"leaf {leaf.name!r} has dtype {leaf.spec.dtype.name}; "
+                + (
+                    "gradients of complex tensors are not served yet"
+                    if leaf.spec.dtype.kind == "c"
+                    else "only tensors of floating point dtype can require gradients"
+                ),
+                "REQUIRES_GRAD_DTYPE",
+            )
+        lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
+    for position in _topological_order(lowered):
+        _lower_node(lowered, registry, position, graph.nodes[position])
+    return lowered
+
+
+def _check_names(lowered: Lowered) -> None:
+    seen: dict[str, str] = {}
+    graph = lowered.graph
+
+    def define(name: str, path: str) -> None:
+        if not name:
+            lowered.fault(path, "a value needs a name", "NAME_EMPTY")
+        elif name in seen:
+            lowered.fault(path, f"the name {name!r} is already taken by {seen[name]}", "NAME_DUPLICATE")
+        seen.setdefault(name, path)
+
+    for k, leaf in enumerate(graph.leaves):
+        define(leaf.name, f"graph.leaves[{k}].name")
+    for k, node in enumerate(graph.nodes):
+        for j, name in enumerate(node.outputs):
+            define(name, f"graph.nodes[{k}].outputs[{j}]")
+    for k, node in enumerate(graph.nodes):
+        for j, name in enumerate(node.inputs):
+            if name not in seen:
+                _dangling(lowered, f"graph.nodes[{k}].inputs[{j}]", name, seen)
+    if not graph.outputs:
+        lowered.fault("graph.outputs", "the graph names no output", "OUTPUT_MISSING")
+    for k, name in enumerate(graph.outputs):
+        if name not in seen:
+            _dangling(lowered, f"graph.outputs[{k}]", name, seen)
+        elif name in graph.outputs[:k]:
+            lowered.fault(f"graph.outputs[{k}]", f"output {name!r} is listed twice", "NAME_DUPLICATE")
+
+
+def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> None:
+    lowered.fault(path, f"there is no value named {name!r}{did_you_mean(name, known)}", "VALUE_UNKNOWN")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?``, or nothing where no known name is near."""
+    near = difflib.get_close_matches(name, list(known)[:2000], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _topological_order(lowered: Lowered) -> list[int]:
+    """Positions of the nodes so that inputs come first (the given order where it already is one). Nodes on a cycle are
+    reported and left out. Iterative: a chain of 100 000 nodes is an ordinary graph."""
+    graph = lowered.graph
+    producer = {name: k for k, node in enumerate(graph.nodes) for name in node.outputs}
+    waiting = [0] * len(graph.nodes)
+    users: dict[int, list[int]] = {}
+    for k, node in enumerate(graph.nodes):
+        for source in {producer[name] for name in node.inputs if name in producer}:
+            waiting[k] += 1
+            users.setdefault(source, []).append(k)
+    if all(producer.get(name, -1) < k for k, node in enumerate(graph.nodes) for name in node.inputs):
+        return list(range(len(graph.nodes)))
+    ready = [k for k in range(len(graph.nodes) - 1, -1, -1) if not waiting[k]]
+    order = []
+    while ready:
+        k = ready.pop()
+        order.append(k)
+        for user in reversed(users.get(k, ())):
+            waiting[user] -= 1
+            if not waiting[user]:
+                ready.append(user)
+    stuck = sorted(set(range(len(graph.nodes))) - set(order))
+    if stuck:
+        names = ", ".join(repr(graph.nodes[k].outputs[0]) for k in stuck[:8] if graph.nodes[k].outputs)
+        lowered.fault(f"graph.nodes[{stuck[0]}].inputs", f"the graph has a cycle through or before {names}", "CYCLE")
+    return order
+
+
+def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node) -> None:
+    path = f"graph.nodes[{position}]"
+    op = registry.ops.get(node.op)
+    if op is None:
+        near = did_you_mean(node.op, registry.ops)
+        lowered.fault(f"{path}.op", f"there is no op {node.op!r}{near}", "OP_UNKNOWN")
+        return
+    bad = op.arity_fault(len(node.inputs))
+    if bad:
+        lowered.fault(f"{path}.inputs", f"{node.op} {bad}", "ARITY")
+        return
+    numbers = [lowered.values.get(name) for name in node.inputs]
+    if any(number is None for number in numbers):
+        return  # its fault, or that of a node before it, is already reported
+    tracers = [Tracer(lowered.builder, number) for number in numbers if number is not None]
+    before = len(lowered.builder.program.instructions)
+    try:
+        result = lowered.builder.apply(node.op, tracers, node.attributes)
+    except InferenceError as error:
+        shown = ", ".join(f"{name}: {tracer.spec}" for name, tracer in zip(node.inputs, tracers, strict=True))
+        lowered.fault(path, f"{node.op}({shown}): {error}", "INFERENCE")
+        return
+    finally:
+        after = len(lowered.builder.program.instructions)
+        lowered.node_of.extend([position] * (after - before))
+    outputs = result if isinstance(result, tuple) else (result,)
+    if len(outputs) != len(node.outputs):
+        lowered.fault(f"{path}.outputs", f"{node.op} has {len(outputs)} outputs, {len(node.outputs)} named", "ARITY")
+        return
+    for name, tracer in zip(node.outputs, outputs, strict=True):
+        bad = shape_fault(tracer.shape)
+        if bad:
+            lowered.fault(path, f"{node.op}: the result's {bad}", "SHAPE_INVALID")
+        else:
+            lowered.values.setdefault(name, tracer.number)

@@ -1,0 +1,278 @@
+"""What an op is: one declaration, read several ways.
+
+    Op("exp", np.exp, rule=lambda g, y, x: g * y, define=lambda f, x: f.exp(x))
+
+``forward`` computes NumPy arrays; ``rule`` is the vector-Jacobian product, traced and never run on values; ``define`` says
+what one element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for elementwise
+ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from random import Random
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import sympy
+
+from gradproof.engine.spec import Array, DType, Spec
+
+Attributes: TypeAlias = Mapping[str, Any]
+
+
+class _NoGradient:
+    def __repr__(self) -> str:
+        return "NO_GRADIENT"
+
+
+NO_GRADIENT: Final = _NoGradient()
+"""What a rule returns for an input that no gradient flows to (an index, a mask). Not zeros, and not silence."""
+
+REQUIRED: Final = inspect.Parameter.empty
+"""The default of an attribute that has none."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Where an input lives. ``chart`` maps a symbol with ``assumptions`` onto the domain (acosh is proved with
+    x = 1 + t, t > 0); ``sample`` draws an exact interior point."""
+
+    name: str
+    assumptions: Mapping[str, bool]
+    chart: Callable[[Any], Any]
+    sample: Callable[[Random], Fraction]
+
+
+def _signed(random: Random) -> Fraction:
+    return Fraction(random.randint(1, 63) * random.choice((-1, 1)), 16)
+
+
+def _unit(random: Random) -> Fraction:
+    return Fraction(random.randint(1, 63), 64)
+
+
+REAL = Domain("real", {"real": True}, lambda t: t, _signed)
+NONZERO = Domain("nonzero", {"real": True, "nonzero": True}, lambda t: t, _signed)
+POSITIVE = Domain("positive", {"positive": True}, lambda t: t, lambda random: abs(_signed(random)))
+ABOVE_MINUS_ONE = Domain("above -1", {"positive": True}, lambda t: t - 1, lambda random: abs(_signed(random)) - 1)
+ABOVE_ONE = Domain("above 1", {"positive": True}, lambda t: t + 1, lambda random: 1 + abs(_signed(random)))
+UNIT = Domain("between -1 and 1", {"real": True}, lambda t: t, lambda random: 2 * _unit(random) - 1)
+INTEGER = Domain("integer or boolean", {}, lambda t: t, lambda random: Fraction(0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array."""
+
+    inputs: tuple[tuple[int, ...] | Array, ...]
+    attributes: Attributes = field(default_factory=dict)
+
+    def specs(self, dtype: Any = np.float64) -> tuple[Spec, ...]:
+        """The specs of the inputs, float ones of ``dtype``."""
+        return tuple(
+            Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, np.dtype(dtype)) for x in self.inputs
+        )
+
+    def __str__(self) -> str:
+        shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]
+        return " ".join([*shown, *(f"{name}={value}" for name, value in self.attributes.items())])
+
+
+def case(*inputs: tuple[int, ...] | Array, **attributes: Any) -> Case:
+    return Case(inputs, attributes)
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What ``infer`` found: specs of the outputs, canonical attributes, and, where the op wants its inputs in another
+    shape or dtype (broadcast, promoted), the specs they are converted to by explicit nodes."""
+
+    outputs: tuple[Spec, ...]
+    attributes: Attributes = field(default_factory=dict)
+    inputs: tuple[Spec, ...] | None = None
+
+
+class InferenceError(ValueError):
+    """Raised by ``infer``: the inputs or attributes do not fit this op. The message completes "op: ..."."""
+
+
+def promoted(specs: Sequence[Spec]) -> DType:
+    """The dtype that NumPy 2 gives to these together; weak scalars count as Python numbers."""
+    strong = [spec.dtype for spec in specs if not spec.weak]
+    if not strong:
+        return np.result_type(*(spec.dtype for spec in specs))
+    weak = [complex(1) if s.dtype.kind == "c" else 1.0 if s.dtype.kind == "f" else 1 for s in specs if s.weak]
+    return np.result_type(*strong, *weak)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A differentiable operation.
+
+    Args:
+        name: the op's name; ``namespace.name`` for ops of third parties.
+        forward: ``(*arrays, **attributes) -> array`` (a tuple of arrays for several outputs). Must not write to its
+            inputs.
+        rule: ``(g, y, *inputs, **attributes) -> cotangents``, one per input and of its shape and dtype; a single one
+            need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
+            no derivative.
+        define: what an element of the result is. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
+            ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
+            A tuple of such functions where the op has several outputs.
+        infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
+        cases: the shape classes for which the rule is proved. Elementwise ops need none.
+        domains: one per input (or one for all).
+        stress: input values that have caused trouble: huge, tiny, equal, at a kink.
+        ties: the convention at points where the derivative does not exist, in words.
+        promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
+        grad_fn: the name of the backward node; ``<Name>Backward0`` by default.
+        shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
+            one does not fit.
+        doc: one sentence.
+    """
+
+    name: str
+    forward: Callable[..., Any]
+    rule: Callable[..., Any] | None = None
+    define: Any = None
+    infer: Callable[..., Inferred] | None = None
+    cases: tuple[Case, ...] = ()
+    domains: Domain | tuple[Domain, ...] = REAL
+    stress: tuple[float, ...] = (0.0, -0.0, 1e-300, 40.0, -40.0, 700.0)
+    ties: str = ""
+    promotes: tuple[int, ...] | None = None
+    grad_fn: str = ""
+    shrink: Callable[..., Case] | None = None
+    doc: str = ""
+    inputs: tuple[str, ...] = field(init=False)
+    attributes: Mapping[str, Any] = field(init=False)
+    variadic: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        source, skip = (self.infer, 0) if self.infer else (self.definitions[0] if self.define else self.forward, 1)
+        if not self.infer and not self.define:
+            skip = 0
+        positional, named, variadic = _parameters(source, skip)
+        object.__setattr__(self, "inputs", positional)
+        object.__setattr__(self, "attributes", named)
+        object.__setattr__(self, "variadic", variadic)
+        if not self.grad_fn:
+            title = "".join(part.title() for part in self.name.rpartition(".")[2].split("_"))
+            object.__setattr__(self, "grad_fn", f"{title}Backward0")
+
+    @property
+    def elementwise(self) -> bool:
+        return self.infer is None
+
+    @property
+    def differentiable(self) -> bool:
+        return self.rule is not None
+
+    @property
+    def definitions(self) -> tuple[Callable[..., Any], ...]:
+        """One definition per output; empty when the op has none."""
+        if self.define is None:
+            return ()
+        return self.define if isinstance(self.define, tuple) else (self.define,)
+
+    def domain(self, position: int) -> Domain:
+        if isinstance(self.domains, Domain):
+            return self.domains
+        return self.domains[min(position, len(self.domains) - 1)]
+
+    def proof_cases(self) -> tuple[Case, ...]:
+        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own."""
+        if self.cases or not self.elementwise:
+            return self.cases
+        return (self.uniform(()), self.uniform((1, 2)))
+
+    def uniform(self, shape: tuple[int, ...]) -> Case:
+        """A case with every input of ``shape``; an integer or boolean one alternates between 1 and 0."""
+        count = int(np.prod(shape, dtype=int))
+        mask = (np.arange(count) % 2 == 0).reshape(shape)
+        return Case(tuple(mask if self.domain(k) is INTEGER else shape for k in range(len(self.inputs))))
+
+    def arity_fault(self, count: int) -> str | None:
+        """Why ``count`` inputs are not what this op takes, or None."""
+        if self.variadic:
+            return None if count >= 1 else "takes one input or more, got 0"
+        if count == len(self.inputs):
+            return None
+        return f"takes {len(self.inputs)} input{'s' * (len(self.inputs) != 1)} ({', '.join(self.inputs)}), got {count}"
+
+    def complete(self, attributes: Attributes) -> dict[str, Any]:
+        """``attributes`` with defaults filled in. Raises InferenceError for unknown or missing names."""
+        unknown = sorted(set(attributes) - set(self.attributes))
+        if unknown:
+            known = ", ".join(self.attributes) or "none"
+            raise InferenceError(f"has no attribute {', '.join(map(repr, unknown))}; it has {known}")
+        whole = {**self.attributes, **attributes}
+        missing = [name for name, value in whole.items() if value is REQUIRED]
+        if missing:
+            raise InferenceError(f"needs the attribute {', '.join(map(repr, missing))}")
+        return whole
+
+    def inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
+        """Specs of outputs and canonical attributes. Raises InferenceError if inputs or attributes do not fit."""
+        whole = self.complete(attributes)
+        if self.infer is not None:
+            try:
+                return self.infer(*specs, **whole)
+            except InferenceError:
+                raise
+            except (TypeError, ValueError, IndexError) as error:
+                raise InferenceError(str(error)) from error
+        return self._elementwise_inference(specs, whole)
+
+    def _elementwise_inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
+        shapes = [spec.shape for spec in specs]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise InferenceError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
+        taking_part = range(len(specs)) if self.promotes is None else self.promotes
+        common = promoted([specs[k] for k in taking_part])
+        outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
+        if outs[0].kind in "fcV" and common.kind in "biu":
+            common = outs[0]  # exp of an integer is exp of a float: the cast becomes a node of its own
+        inputs = tuple(Spec(shape, common if k in taking_part else spec.dtype) for k, spec in enumerate(specs))
+        weak = shape == () and all(spec.weak for spec in specs)
+        return Inferred(tuple(Spec(shape, out, weak) for out in outs), attributes, inputs)
+
+    def _probe(self, dtypes: Sequence[DType], attributes: Attributes) -> list[DType]:
+        """The dtypes that forward gives for these: NumPy itself is asked, with an empty array."""
+        try:
+            with np.errstate(all="ignore"):
+                outs = self.forward(*(np.empty((0,), dtype) for dtype in dtypes), **attributes)
+        except Exception as error:
+            shown = ", ".join(dtype.name for dtype in dtypes)
+            raise InferenceError(f"does not take dtype {shown} ({type(error).__name__}: {error})") from error
+        return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
+
+
+def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
+    """Names of the inputs, defaults of the attributes, and whether any number of inputs is taken."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
+    except ValueError:  # a ufunc without a signature
+        return tuple(f"x{k}" for k in range(getattr(function, "nin", 1))), {}, False
+    positional = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    named = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if variadic:
+        positional = tuple(p.name for p in parameters if p.kind is p.VAR_POSITIONAL)
+    return positional, named, variadic
+
+
+def symbols(prefix: str, shape: tuple[int, ...], domain: Domain) -> tuple[Array, Array]:
+    """An array of SymPy symbols and the array of chart values over them (equal unless the domain has a chart)."""
+    names, charted = np.empty(shape, object), np.empty(shape, object)
+    for index in np.ndindex(shape):
+        suffix = "_".join(map(str, index))
+        names[index] = sympy.Symbol(f"{prefix}{suffix}", **domain.assumptions)
+        charted[index] = domain.chart(names[index])
+    return names, charted

@@ -1,0 +1,142 @@
+"""A plan: one graph, compiled once to a flat list of bound calls, run as often as values come.
+
+The list holds the forward half and the traced backward half. Running it is a generator: it yields a `Cut` whenever a
+gradient becomes final, and is resumed with what the hooks made of it. A plan is immutable; a run owns its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.backward import Backward, Cut, append_backward
+from gradproof.engine.errors import ForwardFault
+from gradproof.engine.functions import Balls
+from gradproof.engine.lower import Lowered
+from gradproof.engine.precision import precision
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, DType
+from gradproof.engine.trace import Exact, Instruction, Literal, Program
+
+Values: TypeAlias = list[Any]  # value number -> array; None where not computed yet
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One bound call: ``outputs = call(*inputs)``, with the shapes and dtypes it must give."""
+
+    call: Callable[..., Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    wanted: tuple[tuple[tuple[int, ...], DType], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lowered graph with its steps. ``forward`` steps come first; then segments of backward steps, each ended by a
+    cut (the last by None)."""
+
+    lowered: Lowered
+    backward: Backward
+    registry: Registry
+    forward: tuple[Step, ...]
+    segments: tuple[tuple[tuple[Step, ...], Cut | None], ...]
+    literals: Mapping[int, Array]
+
+    @property
+    def program(self) -> Program:
+        return self.lowered.builder.program
+
+    def start(self, leaves: Mapping[str, Array]) -> Values:
+        """Run the forward half on these leaf values. Raises ForwardFault naming the node."""
+        values: Values = [None] * len(self.program.specs)
+        for number, literal in self.literals.items():
+            values[number] = literal
+        for name, array in leaves.items():
+            values[self.lowered.values[name]] = array
+        self._run(self.forward, values, 0)
+        return values
+
+    def pull(self, values: Values, seeds: Mapping[str, Array]) -> Generator[tuple[Cut, Array], Array, None]:
+        """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
+        for name, seed in seeds.items():
+            values[self.backward.seeds[name]] = seed
+        done = len(self.forward)
+        for steps, cut in self.segments:
+            self._run(steps, values, done)
+            done += len(steps)
+            if cut is not None:
+                raw = np.asarray(values[cut.raw])
+                values[cut.final] = yield cut, raw
+
+    def _run(self, steps: Sequence[Step], values: Values, offset: int) -> None:
+        position = 0
+        try:
+            with np.errstate(all="ignore"):
+                for position, step in enumerate(steps):  # noqa: B007 - read by the handler below
+                    result = step.call(*[values[k] for k in step.inputs])
+                    if len(step.outputs) == 1:
+                        result = (result,)
+                    for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
+                        if out.shape != shape or out.dtype != dtype:
+                            raise TypeError(
+                                f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred"
+                            )
+                        values[number] = out
+        except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
+            raise self._fault(offset + position, error) from error
+
+    def _fault(self, index: int, error: Exception) -> ForwardFault:
+        one = self.program.instructions[index]
+        behind = index >= len(self.forward)
+        node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
+        op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
+        where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
+        text = str(error) if isinstance(error, TypeError) and "was inferred" in str(error) else f"{type(error).__name__}: {error}"
+        return ForwardFault(
+            f"{where}forward {'raised ' * ('was inferred' not in text)}{text}",
+            node=node,
+            op=op,
+            plugin=self.registry.plugin_of(one.op.name).name,
+        )
+
+
+def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) -> Plan:
+    """Compile a lowered graph without faults; ``wanted`` are the values whose gradients leave the run. An empty list
+    gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets."""
+    program = lowered.builder.program
+    count = len(program.instructions)
+    differentiated = append_backward(lowered, registry, wanted, lowered.graph.outputs) if wanted else Backward()
+    calls: dict[Any, Callable[..., Any]] = {}
+    steps = [_step(program, one, calls) for one in program.instructions]
+    segments: list[tuple[tuple[Step, ...], Cut | None]] = []
+    position = count
+    for cut in differentiated.cuts:
+        segments.append((tuple(steps[position : cut.position]), cut))
+        position = cut.position
+    segments.append((tuple(steps[position:]), None))
+    literals = {k: literal_array(value, program.specs[k].dtype) for k, value in program.literals.items()}
+    return Plan(lowered, differentiated, registry, tuple(steps[:count]), tuple(segments), literals)
+
+
+def _step(program: Program, one: Instruction, calls: dict[Any, Callable[..., Any]]) -> Step:
+    call = one.op.forward
+    if one.attributes:
+        key = (one.op.name, repr(one.attributes))
+        call = calls.get(key) or calls.setdefault(key, partial(one.op.forward, **one.attributes))
+    wanted = tuple((program.specs[k].shape, program.specs[k].dtype) for k in one.outputs)
+    return Step(call, one.inputs, one.outputs, wanted)
+
+
+def literal_array(value: Literal, dtype: DType) -> Array:
+    """The 0-d array of ``dtype`` nearest to an exact literal. An `Exact` is enclosed to 128 bits first, so that the
+    constant is correctly rounded."""
+    if isinstance(value, Exact):
+        with precision(128):
+            value = float(arb(value.define(Balls())).mid())
+    return np.asarray(float(value) if dtype.kind in "fcV" else int(value)).astype(dtype)

@@ -1,0 +1,195 @@
+"""The table of ops and named hooks, built from plugins through pluggy. One manager per engine; nothing loads at import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points as installed_entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from gradproof.engine import hookspecs
+from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
+from gradproof.engine.hooks import NamedHook
+from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.rules import trace_rule
+from gradproof.engine.trace import Program
+
+ENTRY_POINT_GROUP = "gradproof"
+
+
+@dataclass
+class Plugin:
+    """A registered plugin and what it brought. ``source`` is the import path (``module`` or ``module:attribute``) by
+    which another process can load it again, or empty."""
+
+    name: str
+    version: str
+    source: str
+    ops: list[Op] = field(default_factory=list)
+    hooks: list[NamedHook] = field(default_factory=list)
+
+
+@dataclass
+class Registry:
+    """All ops and named hooks by name, the plugins that brought them, and the plugins that were refused."""
+
+    ops: dict[str, Op] = field(default_factory=dict)
+    hooks: dict[str, NamedHook] = field(default_factory=dict)
+    plugins: list[Plugin] = field(default_factory=list)
+    owners: dict[str, Plugin] = field(default_factory=dict)
+    refused: list[PluginRefused] = field(default_factory=list)
+    blocked: tuple[str, ...] = ()
+
+    def op(self, name: str) -> Op:
+        """The op called ``name``. Raises NotFound."""
+        try:
+            return self.ops[name]
+        except KeyError:
+            raise NotFound("op", name) from None
+
+    def plugin_of(self, op: str) -> Plugin:
+        """The plugin that registered the op called ``op``. Raises NotFound."""
+        try:
+            return self.owners[op]
+        except KeyError:
+            raise NotFound("op", op) from None
+
+    def rule_of(self, op: Op, case: Case, dtype: Any = "float64") -> Program:
+        """The traced rule of ``op`` for the specs of ``case``."""
+        found = op.inference(case.specs(dtype), case.attributes)
+        inputs = found.inputs or case.specs(dtype)
+        return trace_rule(self.ops, op, inputs, found.outputs, found.attributes, self.plugin_of(op.name).name)
+
+
+def build_registry(
+    builtin: Sequence[Any], *, others: Sequence[Any] = (), entry_points: bool = False, blocked: Sequence[str] = ()
+) -> Registry:
+    """Register ``builtin`` plugins, then ``others``, then (if asked) those installed under the entry-point group
+    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases.
+
+    A built-in plugin at fault raises PluginRefused; any other is left out whole and listed in ``refused``.
+    """
+    manager = pluggy.PluginManager("gradproof")
+    manager.add_hookspecs(hookspecs)
+    registry = Registry(blocked=tuple(blocked))
+    for plugin in builtin:
+        if plugin_name(plugin) not in blocked:
+            _register(manager, registry, plugin, plugin_name(plugin), strict=True)
+    strangers = [(plugin_name(plugin), "", lambda plugin=plugin: plugin) for plugin in others]
+    if entry_points:
+        for entry in installed_entry_points(group=ENTRY_POINT_GROUP):
+            strangers.append((entry.name, entry.dist.version if entry.dist else "", entry.load))
+    for name, version, load in strangers:
+        if name in blocked:
+            continue
+        try:
+            try:
+                plugin = load()
+            except Exception as error:
+                raise PluginRefused(name, "import", "", f"{type(error).__name__}: {error}") from error
+            _register(manager, registry, plugin, name, strict=False, version=version)
+        except PluginRefused as refusal:
+            registry.refused.append(refusal)
+    _trace_all(registry, strict={plugin_name(plugin) for plugin in builtin})
+    return registry
+
+
+def plugin_name(plugin: Any) -> str:
+    """``GRADPROOF_NAME`` of the plugin, or the last part of its module's name, or its class's name."""
+    named = getattr(plugin, "GRADPROOF_NAME", None)
+    if named:
+        return str(named)
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__.rpartition(".")[2]
+    return getattr(plugin, "__name__", type(plugin).__name__)
+
+
+def _source(plugin: Any) -> str:
+    if isinstance(plugin, ModuleType):
+        return plugin.__name__
+    qualified = getattr(plugin, "__qualname__", type(plugin).__qualname__)
+    return "" if "<locals>" in qualified else f"{getattr(plugin, '__module__', type(plugin).__module__)}:{qualified}"
+
+
+def _register(
+    manager: pluggy.PluginManager, registry: Registry, plugin: Any, name: str, *, strict: bool, version: str = ""
+) -> None:
+    api = getattr(plugin, "GRADPROOF_API", None)
+    if api != hookspecs.API_VERSION:
+        raise PluginRefused(
+            name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}"
+        )
+    if any(one.name == name for one in registry.plugins):
+        raise PluginRefused(name, "register", "", "a plugin of this name is already registered")
+    one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin))
+    hook = "register"
+    try:
+        manager.register(plugin, name)
+        manager.check_pending()
+        others = [other for other in manager.get_plugins() if other is not plugin]
+        hook = "register_ops"
+        manager.subset_hook_caller(hook, others)(register=_collector(one, one.ops, Op, registry.ops, hook, strict))
+        hook = "register_hooks"
+        manager.subset_hook_caller(hook, others)(
+            register=_collector(one, one.hooks, NamedHook, registry.hooks, hook, strict)
+        )
+    except Exception as error:
+        if manager.get_plugin(name) is not None:
+            manager.unregister(name=name)
+        if isinstance(error, PluginRefused):
+            raise
+        why = str(error) if isinstance(error, pluggy.PluginValidationError) else f"{type(error).__name__}: {error}"
+        raise PluginRefused(name, hook, "", why) from error
+    registry.plugins.append(one)
+    registry.ops.update((op.name, op) for op in one.ops)
+    registry.owners.update((op.name, one) for op in one.ops)
+    registry.hooks.update((named.name, named) for named in one.hooks)
+
+
+def _collector(
+    plugin: Plugin, into: list[Any], kind: type, taken: Mapping[str, Any], hook: str, builtin: bool
+) -> Callable[[Any], None]:
+    """The ``register`` callback handed to a plugin's hook: checks each definition as it comes."""
+
+    def register(definition: Any) -> None:
+        if not isinstance(definition, kind):
+            raise PluginRefused(plugin.name, hook, repr(definition), f"is not {kind.__name__}")
+        name = definition.name
+        if name in taken or any(one.name == name for one in into):
+            raise PluginRefused(plugin.name, hook, repr(name), "the name is already registered")
+        if kind is Op and not builtin and "." not in name:
+            raise PluginRefused(plugin.name, hook, repr(name), "a third-party op is named 'namespace.name'")
+        into.append(definition)
+
+    return register
+
+
+def _trace_all(registry: Registry, strict: set[str]) -> None:
+    """Trace every rule on every case. A plugin with a rule that does not trace is taken out, and the rest is traced
+    again, since a rule may use another plugin's op."""
+    while True:
+        refusal = next((fault for plugin in registry.plugins if (fault := _trace_fault(registry, plugin))), None)
+        if refusal is None:
+            return
+        if refusal.plugin in strict:
+            raise refusal
+        registry.refused.append(refusal)
+        gone = next(plugin for plugin in registry.plugins if plugin.name == refusal.plugin)
+        registry.plugins.remove(gone)
+        for op in gone.ops:
+            del registry.ops[op.name], registry.owners[op.name]
+        for hook in gone.hooks:
+            del registry.hooks[hook.name]
+
+
+def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
+    for op in plugin.ops:
+        for case in op.proof_cases() if op.differentiable else ():
+            try:
+                registry.rule_of(op, case)
+            except (RuleFault, InferenceError) as error:
+                return PluginRefused(plugin.name, "register_ops", f"{op.name!r} at case {case}", str(error))
+    return None

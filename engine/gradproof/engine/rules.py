@@ -1,0 +1,76 @@
+"""Tracing a backward rule: called once, with tracers, and its result checked exactly before anyone uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.op import NO_GRADIENT, Attributes, InferenceError, Op
+from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.trace import Builder, Program, Tracer, tracing
+
+
+def trace_rule(
+    ops: Mapping[str, Op], op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes, plugin: str = ""
+) -> Program:
+    """The program of ``op.rule`` for these specs. Its inputs are the cotangents of the outputs, then the outputs, then
+    the inputs; its outputs are one cotangent per input, None where the rule said NO_GRADIENT.
+
+    Raises RuleFault, naming plugin, op and input, if the rule raises or returns anything but one cotangent per input, of
+    exactly that input's shape and dtype.
+    """
+    if op.rule is None:
+        raise RuleFault(f"op {op.name!r} of plugin {plugin!r} has no backward rule", op=op.name, plugin=plugin)
+    builder = Builder(ops)
+    g = tuple(builder.input(out) for out in outputs)
+    y = tuple(builder.input(out) for out in outputs)
+    x = tuple(builder.input(one) for one in inputs)
+    place = f"the rule of op {op.name!r} (plugin {plugin!r})"
+    try:
+        with tracing(builder):
+            if len(outputs) == 1:
+                result = op.rule(g[0], y[0], *x, **attributes)
+            else:
+                result = op.rule(g, y, *x, **attributes)
+    except InferenceError as error:
+        raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
+    except Exception as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
+        raise RuleFault(f"{place} raised {type(error).__name__}: {error}", op=op.name, plugin=plugin) from error
+    cotangents = result if isinstance(result, tuple) else (result,)
+    fault = _fault(op, inputs, cotangents)
+    if fault:
+        raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)
+    builder.program.outputs = tuple(None if c is NO_GRADIENT else c.number for c in cotangents)
+    return builder.program
+
+
+def _fault(op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:
+    if len(cotangents) != len(inputs):
+        return f"returned {len(cotangents)} cotangents for {len(inputs)} inputs"
+    for position, (cotangent, want) in enumerate(zip(cotangents, inputs, strict=True)):
+        name = op.inputs[0] + f"[{position}]" if op.variadic else op.inputs[position]
+        where = f"for input {position} ({name})"
+        if cotangent is NO_GRADIENT:
+            continue
+        if not is_differentiable(want.dtype):
+            return f"returned a cotangent {where}, whose dtype {want.dtype.name} has none; return NO_GRADIENT"
+        if not isinstance(cotangent, Tracer):
+            return f"returned {type(cotangent).__name__} {where}; expected a traced value or NO_GRADIENT"
+        if cotangent.shape != want.shape:
+            return f"returned a cotangent of shape {cotangent.shape} {where}; expected {want.shape}"
+        if cotangent.dtype != want.dtype:
+            return f"returned a cotangent of dtype {cotangent.dtype.name} {where}; expected {want.dtype.name}"
+    return None
+
+
+def prune(program: Program, needed: Sequence[bool]) -> Program:
+    """``program`` without the instructions that only serve outputs not ``needed`` (those become None)."""
+    outputs = tuple(out if keep else None for out, keep in zip(program.outputs, needed, strict=True))
+    live = {out for out in outputs if out is not None}
+    kept = []
+    for one in reversed(program.instructions):
+        if live.intersection(one.outputs):
+            live.update(one.inputs)
+            kept.append(one)
+    literals = {k: value for k, value in program.literals.items() if k in live}
+    return Program(program.specs, program.inputs, literals, kept[::-1], outputs)

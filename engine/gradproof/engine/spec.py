@@ -1,0 +1,71 @@
+"""What is known of a tensor before it exists: shape and dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+DType: TypeAlias = np.dtype[Any]
+
+MAX_RANK = 16
+MAX_ELEMENTS = 2**40  # far above any limit a server states; keeps every product below 2**63
+BFLOAT16: DType = np.dtype(ml_dtypes.bfloat16)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Shape and dtype of a tensor. ``weak`` marks a 0-d value that came from a Python number: as in NumPy 2, it takes
+    the dtype of the tensors it meets."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements (1 for a 0-d tensor)."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+def spec(shape: Sequence[int], dtype: Any = np.float64) -> Spec:
+    """``Spec`` from anything NumPy takes as a shape and a dtype."""
+    return Spec(tuple(int(size) for size in shape), np.dtype(dtype))
+
+
+def spec_of(array: Array) -> Spec:
+    return Spec(array.shape, array.dtype)
+
+
+def shape_fault(shape: Sequence[int]) -> str | None:
+    """Why ``shape`` cannot be a tensor's shape, or None. Never allocates: products are Python integers."""
+    if len(shape) > MAX_RANK:
+        return f"rank {len(shape)} is above {MAX_RANK}"
+    if any(size < 0 for size in shape):
+        return f"a size is negative in {tuple(shape)}"
+    if any(size > MAX_ELEMENTS for size in shape) or math.prod(shape) > MAX_ELEMENTS:
+        return f"the product of {tuple(shape)} overflows the limit of 2**40 elements"
+    return None
+
+
+def is_differentiable(dtype: DType) -> bool:
+    """Whether a tensor of this dtype can have a gradient: real floating point. (Complex tensors flow forward; their
+    gradients are refused until the rules carry conjugates.)"""
+    return dtype.kind == "f" or dtype == BFLOAT16

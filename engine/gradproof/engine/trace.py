@@ -1,0 +1,300 @@
+"""Recording ops: programs, and the tracers that write them.
+
+A `Program` is a flat list of instructions over numbered values, each of known shape and dtype. Both a client's graph
+(lowered) and a backward rule (traced) become programs, by the same `Builder`, which inserts explicit ``broadcast_to`` and
+``astype`` instructions so that an op always sees inputs of final shape and dtype. Everything else reads programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+from gradproof.engine.op import Attributes, InferenceError, Inferred, Op
+from gradproof.engine.spec import DType, Spec, spec
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An exact constant, written over the function table: ``Exact(lambda f: 2 / f.sqrt(f.pi))``."""
+
+    define: Callable[[Any], Any]
+
+
+Literal: TypeAlias = int | float | Fraction | Exact
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One application of an op: numbers of its input and output values, canonical attributes."""
+
+    op: Op
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attributes: Attributes
+
+
+@dataclass(slots=True)
+class Program:
+    """Instructions in execution order. Value k has spec ``specs[k]``; it is an input, a literal, or the output of one
+    instruction. ``outputs`` holds None where a rule said NO_GRADIENT."""
+
+    specs: list[Spec] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    literals: dict[int, Literal] = field(default_factory=dict)
+    instructions: list[Instruction] = field(default_factory=list)
+    outputs: tuple[int | None, ...] = ()
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element of each output depends on the same element of each input only: then what is proved of
+        one element is proved of all shapes."""
+        literal = set(self.literals)
+        return all(
+            one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal)
+            for one in self.instructions
+        )
+
+    def text(self) -> str:
+        """One line an instruction, as people read it: ``%4 = multiply(%0, %3)``."""
+        lines = []
+        for one in self.instructions:
+            arguments = [*(self._name(k) for k in one.inputs), *(f"{n}={v}" for n, v in one.attributes.items())]
+            lines.append(f"{', '.join(f'%{k}' for k in one.outputs)} = {one.op.name}({', '.join(arguments)})")
+        returned = ", ".join("NO_GRADIENT" if k is None else self._name(k) for k in self.outputs)
+        return "\n".join([*lines, f"return {returned}"])
+
+    def _name(self, value: int) -> str:
+        literal = self.literals.get(value)
+        if literal is None:
+            return f"%{value}"
+        return "exact" if isinstance(literal, Exact) else str(literal)
+
+
+class Builder:
+    """Writes a `Program`. ``ops`` is the table of ops by name."""
+
+    def __init__(self, ops: Mapping[str, Op]) -> None:
+        self.ops = ops
+        self.program = Program()
+        self._inferred: dict[Any, Inferred] = {}
+
+    def value(self, spec: Spec) -> int:
+        self.program.specs.append(spec)
+        return len(self.program.specs) - 1
+
+    def input(self, spec: Spec) -> Tracer:
+        number = self.value(spec)
+        self.program.inputs.append(number)
+        return Tracer(self, number)
+
+    def literal(self, value: Literal, dtype: DType) -> Tracer:
+        number = self.value(Spec((), dtype))
+        self.program.literals[number] = value
+        return Tracer(self, number)
+
+    def apply(self, name: str, inputs: Sequence[Any], attributes: Attributes) -> Tracer | tuple[Tracer, ...]:
+        """Record ``name(*inputs, **attributes)``; numbers among the inputs are weakly typed literals.
+
+        Raises InferenceError if there is no such op or the inputs do not fit it.
+        """
+        op = self.ops.get(name)
+        if op is None:
+            raise InferenceError(f"there is no op {name!r}")
+        fault = op.arity_fault(len(inputs))
+        if fault:
+            raise InferenceError(f"{name} {fault}")
+        specs = tuple([self._spec(x) for x in inputs])
+        found = self._inference(op, specs, attributes)
+        wanted = found.inputs or specs
+        converted = tuple(self._convert(x, want) for x, want in zip(inputs, wanted, strict=True))
+        outputs = tuple(self.value(out) for out in found.outputs)
+        self.program.instructions.append(Instruction(op, converted, outputs, found.attributes))
+        tracers = tuple(Tracer(self, k) for k in outputs)
+        return tracers if len(tracers) > 1 else tracers[0]
+
+    def _inference(self, op: Op, specs: tuple[Spec, ...], attributes: Attributes) -> Inferred:
+        """``op.inference``, remembered: in a large graph most nodes repeat an op, specs and attributes."""
+        key = (op.name, specs, repr(attributes) if attributes else None)
+        found = self._inferred.get(key)
+        if found is None:
+            found = self._inferred[key] = op.inference(specs, attributes)
+        return found
+
+    def _spec(self, x: Any) -> Spec:
+        if isinstance(x, Tracer):
+            if x.builder is not self:
+                raise InferenceError("a value of another trace was used")
+            return x.spec
+        if isinstance(x, bool):
+            return Spec((), np.dtype(bool), weak=True)
+        if isinstance(x, int):
+            return Spec((), np.dtype(np.int64), weak=True)
+        if isinstance(x, (float, Fraction, Exact)):
+            return Spec((), np.dtype(np.float64), weak=True)
+        raise InferenceError(
+            f"a rule may use tracers and exact numbers, not {type(x).__name__}; write constants as int, Fraction or Exact"
+        )
+
+    def _convert(self, x: Any, want: Spec) -> int:
+        """The value ``x`` with the dtype and shape of ``want``, through explicit instructions where it differs."""
+        if not isinstance(x, Tracer):
+            x = self.literal(x, want.dtype)
+        if x.dtype != want.dtype:
+            x = self.apply("astype", [x], {"dtype": want.dtype.name})
+        if x.shape != want.shape:
+            x = self.apply("broadcast_to", [x], {"shape": want.shape})
+        return int(x.number)
+
+
+class Tracer:
+    """A value without values: shape and dtype only. Operators and ``ops`` record what is done to it."""
+
+    __slots__ = ("builder", "number")
+    __array_ufunc__ = None  # NumPy must not take a tracer apart
+
+    def __init__(self, builder: Builder, number: int) -> None:
+        self.builder, self.number = builder, number
+
+    @property
+    def spec(self) -> Spec:
+        return self.builder.program.specs[self.number]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.spec.ndim
+
+    @property
+    def size(self) -> int:
+        return self.spec.size
+
+    def _record(self, name: str, *inputs: Any) -> Any:
+        return self.builder.apply(name, inputs, {})
+
+    def __neg__(self) -> Any:
+        return self._record("negative", self)
+
+    def __add__(self, other: Any) -> Any:
+        return self._record("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._record("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._record("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._record("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._record("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._record("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._record("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._record("divide", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._record("square", self) if other == 2 else self._record("pow", self, other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return self._record("matmul", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._record("less", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._record("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._record("greater", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._record("greater_equal", self, other)
+
+    def _refuse(self) -> NoReturn:
+        raise InferenceError("a rule is traced and has no values: write a branch on a value as ops.where(condition, a, b)")
+
+    def __bool__(self) -> bool:
+        self._refuse()
+
+    def __float__(self) -> float:
+        self._refuse()
+
+    def __int__(self) -> int:
+        self._refuse()
+
+    def __iter__(self) -> Iterator[Any]:
+        self._refuse()
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"Tracer({self.spec})"
+
+
+_current: ContextVar[Builder] = ContextVar("the builder of the trace in progress")
+
+
+@contextmanager
+def tracing(builder: Builder) -> Iterator[Builder]:
+    """Makes ``builder`` the one that ``ops`` records on."""
+    token = _current.set(builder)
+    try:
+        yield builder
+    finally:
+        _current.reset(token)
+
+
+class Ops:
+    """``ops.sin(x)`` inside a rule records the op ``sin``; ``ops.swish.swish(x)`` an op of the namespace ``swish``."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Ops(f"{self._prefix}{name}.")
+
+    def __call__(self, *inputs: Any, **attributes: Any) -> Any:
+        builder = _current.get(None)
+        if builder is None:
+            raise RuntimeError("ops are for rules: they record on the trace in progress, and there is none")
+        return builder.apply(self._prefix.rstrip("."), inputs, attributes)
+
+
+ops = Ops()
+
+
+def zeros_like(x: Tracer) -> Any:
+    """Zeros of the shape and dtype of ``x``: a gradient that flows and is nothing, unlike NO_GRADIENT."""
+    return full_like(x, 0)
+
+
+def full_like(x: Tracer, value: Literal) -> Any:
+    """The exact number ``value``, in the shape and dtype of ``x``."""
+    literal = x.builder.literal(value, x.dtype)
+    return literal if x.shape == () else x.builder.apply("broadcast_to", [literal], {"shape": x.shape})
+
+
+__all__ = ["Builder", "Exact", "Instruction", "Literal", "Ops", "Program", "Tracer", "full_like", "ops", "spec", "zeros_like", "tracing"]

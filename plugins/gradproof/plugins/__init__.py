@@ -1,0 +1,25 @@
+"""The built-in plugins. They are registered exactly as a stranger's would be, in this order."""
+
+from gradproof.plugins import (
+    activations,
+    arithmetic,
+    comparisons,
+    exponentials,
+    gradient_hooks,
+    linear,
+    reductions,
+    shapes,
+    trigonometry,
+)
+
+BUILTIN = (
+    arithmetic,
+    comparisons,
+    exponentials,
+    trigonometry,
+    activations,
+    reductions,
+    linear,
+    shapes,
+    gradient_hooks,
+)

@@ -1,0 +1,49 @@
+"""The named gradient hooks."""
+
+import numpy as np
+
+from gradproof.engine.extend import NamedHook, hookimpl
+
+GRADPROOF_API = 1
+
+
+def scale(gradient, *, factor):  # type: ignore[no-untyped-def]
+    return (gradient * factor).astype(gradient.dtype)
+
+
+def clip(gradient, *, max_norm=None, min_value=None, max_value=None):  # type: ignore[no-untyped-def]
+    """By value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is."""
+    if min_value is not None or max_value is not None:
+        gradient = np.clip(gradient, min_value, max_value)
+    if max_norm is not None:
+        norm = float(np.linalg.norm(gradient.ravel()))
+        if norm > max_norm:
+            gradient = (gradient * (max_norm / norm)).astype(gradient.dtype)
+    return gradient
+
+
+def zero(gradient):  # type: ignore[no-untyped-def]
+    return np.zeros_like(gradient)
+
+
+def round_(gradient, *, decimals=0):  # type: ignore[no-untyped-def]
+    return np.round(gradient, decimals)
+
+
+def record(gradient):  # type: ignore[no-untyped-def]
+    return None
+
+
+HOOKS = (
+    NamedHook("scale", scale, "the gradient times factor"),
+    NamedHook("clip", clip, "limited by value (min_value, max_value) and by Euclidean norm (max_norm)"),
+    NamedHook("zero", zero, "zeros: nothing flows further up"),
+    NamedHook("round", round_, "rounded to decimals"),
+    NamedHook("record", record, "unchanged; the trace keeps the gradient as it was at this point"),
+)
+
+
+@hookimpl
+def register_hooks(register):  # type: ignore[no-untyped-def]
+    for hook in HOOKS:
+        register(hook)
