@@ -17,13 +17,15 @@ What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import sympy
 from flint import arb, arb_series, fmpq
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
 Number: TypeAlias = int | float | Fraction
@@ -42,13 +44,12 @@ class Function:
     ball: Callable[..., Any]
     series: Callable[..., Any]
 
-    def partials(self, *balls: arb) -> list[arb]:
-        """Enclosures of the partial derivatives at ``balls``, by running the series form along each axis."""
+    def partials(self, balls: Sequence[arb], axes: Sequence[int]) -> list[arb]:
+        """Enclosures of the partial derivatives along ``axes`` at ``balls``, by running the series form along each."""
         found = []
-        for axis in range(len(balls)):
+        for axis in axes:
             line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
-            result = self.series(*line)
-            found.append(result[1])
+            found.append(self.series(*line)[1])
         return found
 
 
@@ -177,7 +178,7 @@ class Symbolic:
 
     def as_number(self, x: Any) -> Any:
         """A condition as 1 or 0; a number as itself."""
-        if isinstance(x, bool) or getattr(x, "is_Boolean", False):
+        if isinstance(x, (bool, Relational, BooleanFunction, BooleanAtom)):
             return self.where(x, sympy.Integer(1), sympy.Integer(0))
         return x
 

@@ -65,7 +65,11 @@ class Registry:
 
 
 def build_registry(
-    builtin: Sequence[Any], *, others: Sequence[Any] = (), entry_points: bool = False, blocked: Sequence[str] = ()
+    builtin: Sequence[Any],
+    *,
+    others: Sequence[Any] = (),
+    entry_points: bool = False,
+    blocked: Sequence[str] = (),
 ) -> Registry:
     """Register ``builtin`` plugins, then ``others``, then (if asked) those installed under the entry-point group
     ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases.

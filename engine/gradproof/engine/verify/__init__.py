@@ -1,0 +1,1 @@
+"""What is known about a gradient: the rule proved, the number enclosed, the sum exact."""

@@ -1,0 +1,50 @@
+"""LA: is each gradient the sum over all uses of its value? The uses are counted again in the graph as it was sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from gradproof.engine.engine import Run
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict
+
+
+def expected_uses(run: Run) -> Counter[str]:
+    """How many contributions each named value should have: one for each time a node reads it whose own output has a
+    gradient, and one for a seed."""
+    plan = run.plan
+    values = plan.lowered.values
+    final = plan.backward.final
+    counts: Counter[str] = Counter(name for name in plan.backward.seeds if values[name] in plan.backward.raw)
+    for node in run.job.graph.nodes:
+        if any(values[name] in final for name in node.outputs):
+            counts.update(node.inputs)
+    return counts
+
+
+def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
+    """``raw`` against the sum of ``parts``, of which there must be ``uses``. One part must be the same bits; the sum of
+    k parts may be off by the rounding of k - 1 additions, (k - 1) u sum |part|."""
+    if len(parts) != uses:
+        return AccumulationVerdict(
+            Accumulation.OFF, uses, f"the graph uses the value {uses} times, {len(parts)} contributions were summed"
+        )
+    if len(parts) == 1:
+        same = np.asarray(parts[0]).tobytes() == np.asarray(raw).tobytes()
+        return AccumulationVerdict(
+            Accumulation.EXACT if same else Accumulation.OFF, 1, "" if same else "differs from its only contribution"
+        )
+    wide = [np.asarray(part, np.longdouble) for part in parts]
+    total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
+    if not np.isfinite(np.asarray(total, float)).all():
+        return AccumulationVerdict(Accumulation.UNCHECKED, uses, "a contribution is not finite")
+    unit = float(np.finfo(raw.dtype).eps) / 2 if raw.dtype.kind == "f" else 2.0**-8
+    tiny = float(np.finfo(raw.dtype).smallest_subnormal) if raw.dtype.kind == "f" else 0.0
+    bad = np.abs(np.asarray(raw, np.longdouble) - total) > len(parts) * unit * scale + tiny
+    if np.any(bad):
+        place = [int(k) for k in np.argwhere(bad)[0]]
+        got, want = np.asarray(raw)[tuple(place)], np.asarray(total)[tuple(place)]
+        return AccumulationVerdict(Accumulation.OFF, uses, f"element {place}: the sum is {want}, the gradient {got}")
+    return AccumulationVerdict(Accumulation.EXACT, uses)

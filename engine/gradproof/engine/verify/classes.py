@@ -1,0 +1,119 @@
+"""Shape classes: from a live node to the small case for which its rule is proved."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.op import Attributes, Case, InferenceError, Op
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.trace import Program
+from gradproof.engine.verify import proof
+
+MAX_PROOF_ELEMENTS = 64
+CHECKER_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ProofKey:
+    """The name of a proof: an op and a case. Two keys are equal if their texts are; other processes get only this."""
+
+    op: str
+    case: Case
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.case}"
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProofKey) and str(self) == str(other)
+
+
+def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
+    """The class of a live node whose rule was traced to ``rule``: None if no small case stands for it.
+
+    An elementwise op whose rule is elementwise too is proved for one element, which proves all shapes; that its rule is
+    the same for the representative is checked instruction by instruction.
+    """
+    if op.elementwise and not attributes:
+        representative = op.proof_cases()[0]
+        if rule.elementwise and rule.skeleton() == registry.rule_of(op, representative).skeleton():
+            return ProofKey(op.name, representative)
+    try:
+        case = op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)
+        op.inference(case.specs(), case.attributes)
+        registry.rule_of(op, case)
+    except (InferenceError, RuleFault, ValueError):
+        return None
+    if sum(spec.size for spec in case.specs()) > MAX_PROOF_ELEMENTS:
+        return None
+    return ProofKey(op.name, case)
+
+
+def shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """The generic representative: same rank, 0 and 1 kept, other sizes replaced by 2 and 3 so that equal ones stay equal
+    (from the third distinct size on, all are 3). Attributes that name a shape are mapped too. Integer inputs count up."""
+    shape = attributes.get("shape", ())
+    sizes = sorted({size for spec in specs for size in spec.shape if size > 1} | {s for s in shape if s > 1})
+    total = sum(spec.ndim for spec in specs)
+    small = {size: (2 if k == 0 or total > 6 else 3) for k, size in enumerate(sizes)} | {0: 0, 1: 1}
+    bound = min((small[size] for spec in specs if is_differentiable(spec.dtype) for size in spec.shape), default=1)
+    inputs: list[Any] = []
+    for spec in specs:
+        mapped = tuple(small[size] for size in spec.shape)
+        if is_differentiable(spec.dtype):
+            inputs.append(mapped)
+        else:
+            count = int(np.prod(mapped, dtype=int))
+            inputs.append((np.arange(count) % max(bound, 1)).astype(spec.dtype).reshape(mapped))
+    mapped_attributes = dict(attributes)
+    if shape:
+        mapped_attributes["shape"] = tuple(small[size] for size in shape)
+    return Case(tuple(inputs), mapped_attributes)
+
+
+def digest_of(registry: Registry, key: ProofKey) -> str:
+    """The name under which a proof is kept: a hash of all it depends on. Rule and definitions enter as what they are
+    made of (the traced program, and the source of every definition it reaches), so any change proves anew."""
+    op = registry.op(key.op)
+    rule = registry.rule_of(op, key.case)
+    ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
+    parts = {
+        "case": str(key),
+        "rule": rule.text(),
+        "definitions": {name: [_source(define) for define in one.definitions] for name, one in sorted(ops.items())},
+        "domains": [op.domain(k).name for k in range(len(op.inputs))],
+        "checker": CHECKER_VERSION,
+        "proof": _source(proof),
+        "versions": [version("sympy"), version("python-flint")],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+_sources: dict[int, tuple[Any, str]] = {}
+
+
+def _source(thing: Any) -> str:
+    """Source text of a function with its module's (helpers count too), or its byte code where there is no source."""
+    module = inspect.getmodule(thing) or thing
+    known = _sources.get(id(module))
+    if known is None:
+        try:
+            text = inspect.getsource(module)
+        except (OSError, TypeError):
+            text = repr(getattr(getattr(thing, "__code__", None), "co_code", thing))
+        known = _sources[id(module)] = (module, hashlib.sha256(text.encode()).hexdigest())
+    name = getattr(thing, "__qualname__", "")
+    line = getattr(getattr(thing, "__code__", None), "co_firstlineno", 0)
+    return f"{name} {line} {known[1]}"

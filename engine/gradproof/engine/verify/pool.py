@@ -1,0 +1,120 @@
+"""The pool of proofs: SymPy in processes that can be killed, a memory of verdicts, and the cache on disk behind it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Condition
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from gradproof.engine.registry import Registry
+from gradproof.engine.verify import worker
+from gradproof.engine.verify.cache import ProofCache
+from gradproof.engine.verify.classes import ProofKey, digest_of
+from gradproof.engine.verify.verdict import Rule, RuleVerdict
+
+PROOF_SECONDS = 30.0
+EXTRA_BYTES = 1 << 30
+
+
+class ProofPool:
+    """Rule verdicts for the ops of a registry (implements `Proofs`).
+
+    Args:
+        registry: its plugins are loaded again in each process, by import path.
+        directory: where proofs are kept; None keeps none.
+        workers: how many processes.
+        seconds: after this a proof is killed, and UNDECIDED.
+    """
+
+    def __init__(
+        self, registry: Registry, directory: Path | None = None, *, workers: int = 1, seconds: float = PROOF_SECONDS
+    ) -> None:
+        self.registry, self.seconds = registry, seconds
+        self.cache = ProofCache(directory) if directory else None
+        self._known: dict[str, RuleVerdict] = {}
+        self._asked: dict[str, Future[Any]] = {}
+        self._looked: set[str] = set()
+        self._stored = Condition()
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([worker.__name__])
+        sources = [plugin.source for plugin in registry.plugins if plugin.source]
+        self._pool = ProcessPool(
+            max_workers=workers,
+            max_tasks=200,  # SymPy's own caches only grow
+            initializer=worker.start,
+            initargs=(sources, EXTRA_BYTES),
+            context=context,
+        )
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Bring a process up now, rather than with the first proof."""
+        self._pool.schedule(worker.ready).result(timeout)
+
+    def close(self) -> None:
+        """Kill what is running and end the processes."""
+        self._pool.stop()
+        self._pool.join()
+
+    def lookup(self, key: ProofKey) -> RuleVerdict | None:
+        """What is known, in memory or on disk. Does not wait for a proof."""
+        name = str(key)
+        known = self._known.get(name)
+        if known is None and self.cache and name not in self._looked:
+            self._looked.add(name)
+            known = self.cache.get(digest_of(self.registry, key))
+            if known is not None:
+                self._known[name] = known
+        return known
+
+    def request(self, key: ProofKey, *, again: bool = False) -> None:
+        """Queue a proof unless it is known or queued (``again``: even if it is known)."""
+        name = str(key)
+        with self._stored:
+            if name in self._asked or (not again and name in self._known):
+                return
+            plugin = self.registry.plugin_of(key.op)
+            if not plugin.source:
+                self._known[name] = RuleVerdict(
+                    Rule.UNDECIDED,
+                    key.op,
+                    str(key.case),
+                    reason=f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it",
+                )
+                return
+            started = time.perf_counter()
+            future = self._pool.schedule(worker.prove_key, args=(key,), timeout=self.seconds)
+            self._asked[name] = future
+        future.add_done_callback(lambda done: self._finish(key, done, started))
+
+    def wait(self, keys: list[ProofKey], seconds: float) -> None:
+        """Wait until all ``keys`` are known, or for ``seconds``."""
+        names = {str(key) for key in keys}
+        with self._stored:
+            self._stored.wait_for(lambda: names <= self._known.keys() and names.isdisjoint(self._asked), seconds)
+
+    def _finish(self, key: ProofKey, future: Future[Any], started: float) -> None:
+        seconds = time.perf_counter() - started
+        keep = True
+        try:
+            verdict: RuleVerdict = future.result()
+        except TimeoutError:
+            verdict = _undecided(key, f"the proof took longer than {self.seconds:g} s and was stopped", seconds)
+        except ProcessExpired as error:
+            verdict, keep = _undecided(key, f"the proof process ended: {error}", seconds), False
+        except Exception as error:  # a definition is a stranger's code
+            verdict, keep = _undecided(key, f"{type(error).__name__}: {error}", seconds), False
+        if self.cache and keep and verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED):
+            self.cache.put(digest_of(self.registry, key), verdict)
+        with self._stored:
+            self._known[str(key)] = verdict
+            self._asked.pop(str(key), None)
+            self._stored.notify_all()
+
+
+def _undecided(key: ProofKey, reason: str, seconds: float) -> RuleVerdict:
+    return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=seconds)

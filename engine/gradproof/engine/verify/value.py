@@ -1,0 +1,256 @@
+"""L2: were the numbers right? Each contribution of a run against the true derivative, in units in the last place.
+
+The definition of the op is read on a tape of balls at the exact floats of the run, with the cotangent that the rule really
+received, and differentiated there; no rule is used. Precision is doubled until the enclosures are narrow. A float further
+off than `CLOSE` ulps is judged again with every input widened by its own rounding: if that explains the distance the
+value is CONDITIONED, else it is OFF, and the summary is ``wrong``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.functions import Undecided
+from gradproof.engine.op import Attributes, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array, DType, Spec
+from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
+from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+CLOSE = 64.0
+EXPLAINED = 32
+GOOD_BITS = 80
+PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
+MAX_ELEMENTS = 2048  # above this a sample of elementwise ops is enclosed, and other ops are not
+MAX_OPERATIONS = 60_000
+SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Application:
+    """One op applied in a run: its arrays, the cotangents its rule received, and what the rule gave (None where nothing
+    was asked of it)."""
+
+    op: Op
+    attributes: Attributes
+    inputs: Sequence[Array]
+    outputs: Sequence[Spec]
+    cotangents: Sequence[Array]
+    contributions: Sequence[Array | None]
+
+
+class _Finite(Exception):
+    """No enclosure became narrow enough: the derivative does not exist here, or is out of reach."""
+
+
+def check_values(application: Application) -> list[ValueVerdict | None]:
+    """One verdict per input (None where there is no contribution)."""
+    one = application
+    arrays = [*one.cotangents, *(x for x in one.inputs if x.dtype.kind == "f")]
+    size = max((array.size for array in [*one.inputs, *one.cotangents]), default=0)
+    if one.op.elementwise and size > MAX_ELEMENTS:
+        return _sampled(one, size)
+    if size > MAX_ELEMENTS:
+        return _all(one, Value.UNCHECKED, f"{size} elements are too many to enclose")
+    if not all(np.isfinite(array).all() for array in arrays):
+        return _all(one, Value.NONFINITE, "an input or a cotangent is not finite")
+    try:
+        return _enclose(one)
+    except TooLarge:
+        return _all(one, Value.UNCHECKED, f"the definition takes more than {MAX_OPERATIONS} operations")
+    except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
+        return _all(one, Value.UNCHECKED, f"no ball form ({error})")
+    except (_Finite, ZeroDivisionError):
+        return _all(one, Value.NONFINITE, "the derivative is not finite, or not defined, at an element")
+    except Undecided as error:
+        return _all(one, Value.UNCHECKED, str(error))
+
+
+def _all(one: Application, word: Value, reason: str) -> list[ValueVerdict | None]:
+    return [None if c is None else ValueVerdict(word, 0.0, 0, c.size, reason=reason) for c in one.contributions]
+
+
+def _sampled(one: Application, size: int) -> list[ValueVerdict | None]:
+    """Elements of a large elementwise op: the extremes of each array, and a sample drawn by a fixed generator."""
+    picked = set(np.random.default_rng(size).integers(0, size, SAMPLE).tolist())
+    for array in (*one.inputs, *one.cotangents, *(c for c in one.contributions if c is not None)):
+        flat = np.abs(array).ravel()
+        if flat.size == size and flat.dtype.kind == "f":
+            picked |= {int(np.argmin(flat)), int(np.argmax(flat))}
+    index = np.array(sorted(picked))
+
+    def pick(array: Array) -> Array:
+        return np.asarray(array).ravel()[index]
+
+    small = Application(
+        one.op,
+        one.attributes,
+        [pick(x) for x in one.inputs],
+        [Spec((len(index),), spec.dtype) for spec in one.outputs],
+        [pick(g) for g in one.cotangents],
+        [None if c is None else pick(c) for c in one.contributions],
+    )
+    shape = next(c.shape for c in one.contributions if c is not None)
+    found: list[ValueVerdict | None] = []
+    for verdict in check_values(small):
+        if verdict is None:
+            found.append(None)
+            continue
+        element = verdict.element
+        if element:
+            element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
+        found.append(
+            ValueVerdict(
+                verdict.word,
+                verdict.max_ulps,
+                verdict.checked,
+                size,
+                element,
+                verdict.got,
+                verdict.expected,
+                verdict.reason,
+                verdict.bits,
+            )
+        )
+    return found
+
+
+def _enclose(one: Application) -> list[ValueVerdict | None]:
+    truths, bits, tied = _true_contributions(one, None)
+    sides = [truths]
+    if tied:
+        sides = [_true_contributions(one, side)[0] for side in (-1, 1)]
+    verdicts: list[ValueVerdict | None] = []
+    widened: list[list[arb]] | None = None
+    for k, claimed in enumerate(one.contributions):
+        if claimed is None:
+            verdicts.append(None)
+            continue
+        worst, place = 0.0, 0
+        for j, got in enumerate(np.asarray(claimed).flat):
+            ulps = min(distance(got, side[k][j]) for side in sides) if not tied else _hull(got, [s[k][j] for s in sides])
+            if not ulps <= worst:
+                worst, place = ulps, j
+        word, reason = (Value.TIE if tied else Value.ENCLOSED), ("the convention at a kink, per node" if tied else "")
+        if not worst <= CLOSE:
+            widened = widened or _widened(one)
+            word, reason, worst, place = _judge(claimed, [side[k] for side in sides], widened[k] if widened else None)
+        shown = {}
+        if word is Value.OFF:
+            index = [int(i) for i in np.unravel_index(place, claimed.shape)]
+            shown = {
+                "element": str(index) if index else "",
+                "got": repr(float(np.asarray(claimed).flat[place])),
+                "expected": " or ".join(dict.fromkeys(side[k][place].str(17, radius=False) for side in sides)),
+            }
+        verdicts.append(ValueVerdict(word, worst, claimed.size, claimed.size, reason=reason, bits=bits, **shown))
+    return verdicts
+
+
+def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) -> tuple[Value, str, float, int]:
+    """The word for a contribution with an element further off than CLOSE, and that element."""
+    worst, place, off = 0.0, 0, False
+    for j, got in enumerate(np.asarray(claimed).flat):
+        ulps = _hull(got, [side[j] for side in sides])
+        if ulps <= CLOSE:
+            continue
+        explained = False
+        if widened is not None and np.isfinite(got):
+            radius = arb(widened[j].rad())
+            explained = bool(abs(arb(float(got)) - sides[0][j]) <= EXPLAINED * radius)
+        if (not explained and not off) or (explained <= (not off) and not ulps <= worst):
+            worst, place = ulps, j
+        off = off or not explained
+    if off:
+        return Value.OFF, "no rounding of the inputs explains the distance", worst, place
+    return Value.CONDITIONED, "the rounding of the inputs explains the distance", worst, place
+
+
+def _true_contributions(one: Application, ties: int | None) -> tuple[list[list[arb]], int, bool]:
+    """For each input the enclosures of its true contribution (flat), the bits used, and whether a branch was tied."""
+    for bits in PRECISIONS:
+        with precision(bits):
+            tape = Tape(ties, MAX_OPERATIONS)
+            found = _contributions(one, tape, widen=False)
+            if all(_narrow(ball) for balls in found for ball in balls):
+                return found, bits, tape.tied
+            if any(ball.is_nan() for balls in found for ball in balls):
+                raise _Finite
+    raise _Finite
+
+
+def _widened(one: Application) -> list[list[arb]] | None:
+    """Enclosures with every input widened by one unit in its last place; None where that reaches a branch or a pole."""
+    try:
+        with precision(256):
+            found = _contributions(one, Tape(None, MAX_OPERATIONS), widen=True)
+            return found if all(ball.is_finite() for balls in found for ball in balls) else None
+    except (Undecided, ZeroDivisionError):
+        return None
+
+
+def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[arb]]:
+    inputs, moving = [], []
+    for x, claimed in zip(one.inputs, one.contributions, strict=True):
+        if x.dtype.kind in "biu":
+            inputs.append(concrete(x))
+            moving.append(None)
+            continue
+        cells = np.empty(x.shape, object)
+        for index in np.ndindex(x.shape):
+            ball = _ball(x[index], x.dtype, widen)
+            cells[index] = ball if claimed is None else tape.variable(ball)
+        inputs.append(cells)
+        moving.append(None if claimed is None else list(cells.flat))
+    outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
+    flat = [y for array in outputs for y in array.flat]
+    seeds = [_ball(g, array.dtype, widen) for array in one.cotangents for g in array.flat]
+    variables = [v for cells in moving if cells for v in cells]
+    balls = iter(tape.gradient(flat, seeds, variables))
+    return [[next(balls) for _ in cells] if cells else [] for cells in moving]
+
+
+def _ball(x: Any, dtype: DType, widen: bool) -> arb:
+    exact = arb(float(x))
+    return arb(exact, abs(exact) * _unit(dtype)) if widen else exact
+
+
+def _unit(dtype: DType) -> float:
+    """2u: the relative size of one unit in the last place."""
+    return {2: 2.0**-10, 4: 2.0**-23, 8: 2.0**-52}.get(dtype.itemsize, 2.0**-52) if dtype.kind == "f" else 2.0**-7
+
+
+def _narrow(ball: arb) -> bool:
+    return bool(ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS))
+
+
+def distance(got: Any, truth: arb) -> float:
+    """How far the float ``got`` is from ``truth``, in units in the last place of its dtype at the true value."""
+    dtype = np.asarray(got).dtype
+    wide = np.float64 if dtype.kind != "f" or dtype.itemsize > 8 else dtype.type
+    limit = float(np.finfo(wide).max)
+    nearest = float(truth.mid())
+    if not np.isfinite(got):
+        beyond = abs(nearest) >= limit
+        return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else float("inf")
+    if abs(nearest) >= limit:
+        return float("inf")
+    spacing = float(np.spacing(wide(abs(nearest))))
+    # The spacing may be the smallest denormal, which a ball divides by without underflow.
+    return float(abs((arb(float(got)) - truth) / arb(spacing)).mid())
+
+
+def _hull(got: Any, sides: Sequence[arb]) -> float:
+    """0 inside the hull of the one-sided derivatives, else the distance from it in ulps."""
+    if len(sides) > 1 and np.isfinite(got):
+        mine = arb(float(got))
+        low, high = min(sides, key=lambda b: float(b.mid())), max(sides, key=lambda b: float(b.mid()))
+        if low <= mine <= high:
+            return 0.0
+    return min(distance(got, side) for side in sides)

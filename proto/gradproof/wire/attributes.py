@@ -1,0 +1,55 @@
+"""Attributes as messages: None, bool, int, float, text, and (nested) tuples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradproof.v1 import graph_pb2 as pb
+from gradproof.wire.tensors import WireError
+
+MAX_DEPTH = 8
+
+
+def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, pb.Attribute]:
+    """Raises WireError for a value of another type."""
+    return {name: _encode(name, value) for name, value in attributes.items()}
+
+
+def decode_attributes(attributes: Mapping[str, pb.Attribute]) -> dict[str, Any]:
+    """Plain Python values; lists become tuples. Raises WireError if lists are nested too deeply."""
+    return {name: _decode(name, value, MAX_DEPTH) for name, value in attributes.items()}
+
+
+def _encode(name: str, value: Any) -> pb.Attribute:
+    if value is None:
+        return pb.Attribute(none=True)
+    if isinstance(value, bool):
+        return pb.Attribute(flag=value)
+    if isinstance(value, str):
+        return pb.Attribute(text=value)
+    if isinstance(value, float):
+        return pb.Attribute(float_value=value)
+    if isinstance(value, (tuple, list)):
+        if all(type(item) is int for item in value):
+            return pb.Attribute(ints=pb.IntList(values=value))
+        return pb.Attribute(list=pb.AttributeList(values=[_encode(name, item) for item in value]))
+    try:
+        return pb.Attribute(int_value=value.__index__())
+    except AttributeError:
+        raise WireError(
+            f"attributes[{name!r}]", f"{type(value).__name__} is not None, bool, int, float, text or a list", "ATTRIBUTE"
+        ) from None
+
+
+def _decode(name: str, value: pb.Attribute, depth: int) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind is None or kind == "none":
+        return None
+    if kind == "ints":
+        return tuple(value.ints.values)
+    if kind == "list":
+        if not depth:
+            raise WireError(f"attributes[{name!r}]", f"lists are nested more than {MAX_DEPTH} deep", "ATTRIBUTE")
+        return tuple(_decode(name, item, depth - 1) for item in value.list.values)
+    return getattr(value, kind)
