@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
@@ -49,6 +49,15 @@ Event: TypeAlias = ValueEvent | GradientEvent
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A job that has no faults, with its plan and its leaf values by name (read-only)."""
+
+    job: Job
+    plan: Plan
+    leaves: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
 class Run:
     """A finished run: the plan and every value it computed. The evidence that the checks read."""
 
@@ -71,8 +80,9 @@ class Engine:
         """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing."""
         return lower(graph, self.registry)
 
-    def _prepare(self, job: Job, *, differentiate: bool) -> tuple[Plan, dict[str, Array]]:
-        """The plan of a job, compiled unless it is cached, and its checked leaf values."""
+    def prepare(self, job: Job, *, differentiate: bool = True) -> Prepared:
+        """Check a job and compile its plan unless it is cached; computes nothing. Raises InvalidRequest with all faults,
+        or RuleFault."""
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
         with self._lock:
@@ -84,7 +94,7 @@ class Engine:
         if plan is None:
             plan = compile_plan(lowered, self.registry, cuts)
             self._keep(key, plan)
-        return plan, leaves
+        return Prepared(job, plan, leaves)
 
     def _keep(self, key: Any, plan: Plan) -> None:
         with self._lock:
@@ -93,24 +103,30 @@ class Engine:
                 self._plans.popitem(last=False)
 
     def evaluate(self, job: Job) -> Generator[ValueEvent, None, Run]:
-        """The forward half: yields the values of ``job.fetch``, or of the outputs where nothing is named.
+        """`forward` of a job that is prepared here."""
+        return (yield from self.forward(self.prepare(job, differentiate=False)))
 
-        Raises InvalidRequest with all faults, or ForwardFault naming the node.
-        """
-        plan, leaves = self._prepare(job, differentiate=False)
-        values = plan.start(leaves)
+    def differentiate(self, job: Job) -> Generator[Event, None, Run]:
+        """`gradients` of a job that is prepared here."""
+        return (yield from self.gradients(self.prepare(job)))
+
+    def forward(self, prepared: Prepared) -> Generator[ValueEvent, None, Run]:
+        """The forward half: yields the values of ``job.fetch``, or of the outputs where nothing is named. Raises
+        ForwardFault naming the node."""
+        job, plan = prepared.job, prepared.plan
+        values = plan.start(prepared.leaves)
         for name in job.fetch or job.graph.outputs:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
         return Run(job, plan, values)
 
-    def differentiate(self, job: Job) -> Generator[Event, None, Run]:
+    def gradients(self, prepared: Prepared) -> Generator[Event, None, Run]:
         """Values of ``job.fetch`` first, then each wanted gradient as soon as it is final (reverse order of the nodes),
         at last None for those that no gradient reaches. Returns the `Run` for the checks.
 
-        Raises InvalidRequest with all faults before anything runs; ForwardFault, RuleFault or HookFault later.
+        Raises ForwardFault or HookFault, naming the node or value.
         """
-        plan, leaves = self._prepare(job, differentiate=True)
-        values = plan.start(leaves)
+        job, plan = prepared.job, prepared.plan
+        values = plan.start(prepared.leaves)
         for name in job.fetch:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
         hooks: dict[str, list[tuple[str, Any]]] = {}

@@ -52,6 +52,11 @@ class Plan:
     def program(self) -> Program:
         return self.lowered.builder.program
 
+    @property
+    def forward_bytes(self) -> int:
+        """Bytes of all values of the forward half together: what a run will allocate at least."""
+        return sum(spec.nbytes for spec in self.lowered.specs().values())
+
     def start(self, leaves: Mapping[str, Array]) -> Values:
         """Run the forward half on these leaf values. Raises ForwardFault naming the node."""
         values: Values = [None] * len(self.program.specs)

@@ -1,0 +1,1 @@
+"""The gRPC server: thin servicers over the engine, sessions, limits, and the command line."""

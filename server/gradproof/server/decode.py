@@ -1,0 +1,152 @@
+"""From request messages to the engine's jobs. Every fault of decoding is collected, with its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gradproof.engine.errors import Fault, InvalidRequest
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.hooks import Hook
+from gradproof.engine.job import Job
+from gradproof.engine.lower import lower
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, Spec
+from gradproof.server.limits import Limits
+from gradproof.server.status import Unserved
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import graph_pb2, tensor_pb2
+from gradproof.wire import WireError, decode_attributes, decode_spec, decode_tensor
+
+
+@dataclass
+class Decoder:
+    """Decodes one request: ``uploads`` are the session's tensors by id, ``faults`` what was wrong so far."""
+
+    limits: Limits
+    uploads: Mapping[int, Array] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def tensor(self, path: str, message: tensor_pb2.Tensor) -> Array | None:
+        """The array at ``path``, or None with the fault noted."""
+        try:
+            shape, _ = decode_spec(message.spec)
+            self.limits.check("tensor_elements", int(np.prod(shape, dtype=object)) if shape else 1)
+            return decode_tensor(message, self.uploads)
+        except WireError as error:
+            self.faults.append(Fault(f"{path}.{error.path}", error.message, error.reason))
+            return None
+
+    def attributes(self, path: str, message: Mapping[str, graph_pb2.Attribute]) -> dict[str, Any]:
+        try:
+            return decode_attributes(message)
+        except WireError as error:
+            self.faults.append(Fault(f"{path}.{error.path}", error.message, error.reason))
+            return {}
+
+    def graph(self, message: graph_pb2.Graph, path: str = "graph") -> tuple[Graph, list[tuple[str, Array, str]]]:
+        """The graph, and the values that its leaves carry, each with its path."""
+        self.limits.check("graph_nodes", len(message.nodes))
+        leaves, carried = [], []
+        for k, leaf in enumerate(message.leaves):
+            place = f"{path}.leaves[{k}]"
+            self._name(f"{place}.name", leaf.name)
+            spec = None
+            if leaf.HasField("value"):
+                array = self.tensor(f"{place}.value", leaf.value)
+                if array is not None:
+                    carried.append((leaf.name, array, f"{place}"))
+                    spec = Spec(array.shape, array.dtype, leaf.value.weak and array.shape == ())
+            if leaf.HasField("spec") or not leaf.HasField("value"):
+                try:
+                    shape, dtype = decode_spec(leaf.spec)
+                    spec = Spec(shape, dtype, bool(spec and spec.weak))
+                except WireError as error:
+                    self.faults.append(Fault(f"{place}.{error.path}", error.message, error.reason))
+            leaves.append(Leaf(leaf.name, spec or Spec((), np.dtype(np.float64)), leaf.requires_grad))
+        nodes = []
+        for k, node in enumerate(message.nodes):
+            place = f"{path}.nodes[{k}]"
+            for j, name in enumerate(node.outputs):
+                self._name(f"{place}.outputs[{j}]", name)
+            attributes = self.attributes(place, node.attributes) if node.attributes else {}
+            nodes.append(Node(node.op, tuple(node.inputs), tuple(node.outputs), attributes))
+        return Graph(tuple(leaves), tuple(nodes), tuple(message.outputs)), carried
+
+    def _name(self, path: str, name: str) -> None:
+        if len(name.encode()) > self.limits.name_bytes:
+            self.faults.append(Fault(path, f"a name is longer than {self.limits.name_bytes} bytes", "NAME_LENGTH"))
+
+    def hooks(self, messages: Any) -> list[Hook]:
+        """The hooks. Raises Unserved for kinds that this server does not run yet."""
+        self.limits.check("hooks", len(messages))
+        hooks = []
+        for k, message in enumerate(messages):
+            kind = message.WhichOneof("action")
+            if kind in ("graph", "client"):
+                raise Unserved(f"hooks[{k}]: {kind} hooks are not served yet; named hooks are")
+            attributes = self.attributes(f"hooks[{k}].named", message.named.attributes)
+            hooks.append(Hook(message.value, message.named.name, attributes))
+        return hooks
+
+
+@dataclass
+class Decoded:
+    """A job, and where its values came from: the engine's path of a value -> the request's."""
+
+    job: Job
+    paths: dict[str, str]
+
+    def relocated(self, error: InvalidRequest) -> InvalidRequest:
+        """``error`` with the paths of the request."""
+        faults = []
+        for fault in error.faults:
+            head, dot, tail = fault.path.partition(".")
+            faults.append(Fault(self.paths.get(head, head) + dot + tail, fault.message, fault.reason))
+        return InvalidRequest(faults)
+
+
+def decode_job(
+    request: pb.DifferentiateRequest | pb.EvaluateRequest,
+    known: Graph | None,
+    limits: Limits,
+    uploads: Mapping[int, Array],
+    registry: Registry,
+) -> Decoded:
+    """The job of a request; ``known`` is the graph that its digest named. Raises InvalidRequest with all faults of
+    decoding and of the graph, LimitExceeded, or Unserved."""
+    decoder = Decoder(limits, uploads)
+    graph, carried = (known, []) if known is not None else decoder.graph(request.graph)
+    values, paths = [], {}
+    for k, named in enumerate(request.values):
+        array = decoder.tensor(f"values[{k}].value", named.value)
+        if array is not None:
+            values.append((named.name, array))
+            paths[f"values[{len(values) - 1}]"] = f"values[{k}]"
+    beside = {name for name, _ in values}
+    for name, array, path in carried:
+        if name not in beside:  # a value beside the graph replaces the one that the leaf carries
+            values.append((name, array))
+            paths[f"values[{len(values) - 1}]"] = path
+    if isinstance(request, pb.EvaluateRequest):
+        job = Job(graph, values, fetch=tuple(request.fetch))
+    else:
+        seeds = []
+        for k, seed in enumerate(request.seeds):
+            array = decoder.tensor(f"seeds[{k}].cotangent", seed.cotangent)
+            if array is not None:
+                seeds.append((seed.output, array))
+        job = Job(
+            graph,
+            values,
+            seeds,
+            decoder.hooks(request.hooks),
+            tuple(request.gradients),
+            tuple(request.retain),
+            tuple(request.fetch),
+        )
+    if decoder.faults:
+        raise InvalidRequest([*decoder.faults, *lower(graph, registry).faults])
+    return Decoded(job, paths)

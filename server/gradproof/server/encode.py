@@ -1,0 +1,131 @@
+"""From the engine's events and verdicts to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gradproof.engine.engine import Event, GradientEvent, ValueEvent
+from gradproof.engine.errors import RunFault
+from gradproof.engine.spec import Array
+from gradproof.engine.verify import verdict as words
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import tensor_pb2, verdict_pb2
+from gradproof.wire import CHUNK_BYTES, chunks, encode_spec, encode_tensor
+
+RULE = {word: getattr(verdict_pb2, f"RULE_WORD_{word.value}") for word in words.Rule}
+VALUE = {word: getattr(verdict_pb2, f"VALUE_WORD_{word.value}") for word in words.Value}
+ACCUMULATION = {word: getattr(verdict_pb2, f"ACCUMULATION_WORD_{word.value}") for word in words.Accumulation}
+SUMMARY = {word: getattr(verdict_pb2, f"SUMMARY_WORD_{word.name}") for word in words.Summary}
+
+
+@dataclass
+class Encoder:
+    """Makes the events of one run. Where ``chunked``, a tensor above 1 MiB goes ahead in chunks of its own."""
+
+    chunked: bool
+    next_tensor: int = 1
+
+    def batch(self, events: Sequence[Event]) -> Iterator[pb.Event]:
+        """Values and gradients that became known together, in their order."""
+        values: list[tensor_pb2.NamedTensor] = []
+        gradients: list[pb.Gradient] = []
+        for event in events:
+            ahead: list[pb.Event] = []
+            if isinstance(event, ValueEvent):
+                values.append(tensor_pb2.NamedTensor(name=event.name, value=self._tensor(event.value, ahead)))
+            else:
+                gradients.append(self._gradient(event, ahead))
+            yield from ahead
+        if values:
+            yield pb.Event(values=pb.ValueBatch(values=values))
+        if gradients:
+            yield pb.Event(gradients=pb.GradientBatch(gradients=gradients))
+
+    def _gradient(self, event: GradientEvent, ahead: list[pb.Event]) -> pb.Gradient:
+        message = pb.Gradient(value=event.name, grad_fn=event.grad_fn)
+        if event.gradient is not None:
+            message.gradient.CopyFrom(self._tensor(event.gradient, ahead))
+        if event.raw is not None and event.traces:
+            message.raw.CopyFrom(self._tensor(event.raw, ahead))
+        for trace in event.traces:
+            message.hooks.add(name=trace.name, changed=trace.changed, result=self._tensor(trace.result, ahead))
+        return message
+
+    def _tensor(self, array: Array, ahead: list[pb.Event]) -> tensor_pb2.Tensor:
+        if not self.chunked or array.nbytes <= CHUNK_BYTES:
+            return encode_tensor(array)
+        number, self.next_tensor = self.next_tensor, self.next_tensor + 1
+        for part in chunks(array, number):
+            ahead.append(
+                pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part)
+            )
+        return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), upload=number)
+
+
+def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
+    message = verdict_pb2.RuleVerdict(
+        word=RULE[one.word],
+        op=one.op,
+        shape_class=one.case,
+        tactic=one.tactic,
+        domain=one.domain,
+        tie_set=one.tie_set,
+        reason=one.reason,
+        seconds=one.seconds,
+        cached=one.cached,
+    )
+    if one.word is words.Rule.REFUTED:
+        message.witness.CopyFrom(
+            verdict_pb2.Witness(
+                input=one.input, element=one.element, point=one.point, got=one.got, expected=one.expected
+            )
+        )
+    return message
+
+
+def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.ValueVerdict:
+    message = verdict_pb2.ValueVerdict(
+        word=VALUE[one.word],
+        max_ulps=one.max_ulps,
+        checked=one.checked,
+        total=one.total,
+        reason=one.reason,
+        bits=one.bits,
+    )
+    if one.word is words.Value.OFF:
+        message.witness.CopyFrom(
+            verdict_pb2.Witness(input=input_name, element=one.element, got=one.got, expected=one.expected)
+        )
+    return message
+
+
+def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
+    graph = verdict_pb2.GRAPH_WORD_CUT if one.hooked_by else verdict_pb2.GRAPH_WORD_SKIPPED
+    return verdict_pb2.GradientVerdict(
+        value=one.name,
+        summary=SUMMARY[one.summary],
+        reason=one.reason,
+        uses=[
+            verdict_pb2.UseVerdict(
+                node=use.node,
+                op=use.op,
+                input=use.input,
+                position=use.position,
+                rule=rule_verdict(use.rule),
+                value=value_verdict(use.value, use.input),
+            )
+            for use in one.uses
+        ],
+        accumulation=verdict_pb2.AccumulationVerdict(
+            word=ACCUMULATION[one.accumulation.word], uses=one.accumulation.uses, reason=one.accumulation.reason
+        ),
+        graph=graph,
+        hooked_by=one.hooked_by,
+    )
+
+
+def run_fault(error: RunFault) -> pb.RunFault:
+    return pb.RunFault(
+        node=error.node, op=error.op, plugin=error.plugin, value=error.value, reason=error.reason, message=str(error)
+    )

@@ -1,0 +1,200 @@
+"""The one handler behind every call: a request becomes events, gradients first, verdicts behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from gradproof.engine.engine import Engine, Event, Prepared, Run, ValueEvent
+from gradproof.engine.errors import InvalidRequest, LimitExceeded, NotFound, RunFault
+from gradproof.engine.graph import Graph
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.pool import ProofPool
+from gradproof.engine.verify.verdict import Summary
+from gradproof.engine.verify.verifier import Verifier
+from gradproof.server import encode
+from gradproof.server.decode import decode_job
+from gradproof.server.limits import Limits
+from gradproof.v1 import autodiff_service_pb2 as pb
+
+BATCH_SECONDS = 0.002
+BATCH_BYTES = 256 << 10
+MAX_GRAPHS = 1024
+DEFAULT_BUDGET_MS = 5000
+T = TypeVar("T")
+
+
+@dataclass
+class Handler:
+    """Runs requests. No number is computed in the event loop: runs step in one pool of threads, checks in another, proofs
+    in processes."""
+
+    engine: Engine
+    proofs: ProofPool
+    limits: Limits = field(default_factory=Limits)
+    verifier: Verifier = field(init=False)
+    runs: ThreadPoolExecutor = field(init=False)
+    checks: ThreadPoolExecutor = field(init=False)
+    _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
+    _in_flight: int = 0
+
+    def __post_init__(self) -> None:
+        self.verifier = Verifier(self.engine.registry, self.proofs)
+        self.runs = ThreadPoolExecutor(4, "run")
+        self.checks = ThreadPoolExecutor(2, "check")
+
+    def close(self) -> None:
+        """Wait for what is running, and end the threads."""
+        self.runs.shutdown(cancel_futures=True)
+        self.checks.shutdown(cancel_futures=True)
+
+    async def differentiate(
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], *, chunked: bool
+    ) -> AsyncIterator[pb.Event]:
+        """The events of a run. Raises GradproofError: before the first event if the request is at fault, later (after a
+        fault event) if a node or hook is."""
+        count = itertools.count()
+        async for event in self._events(request, uploads, encode.Encoder(chunked)):
+            event.sequence = next(count)
+            yield event
+
+    async def _events(
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], encoder: encode.Encoder
+    ) -> AsyncIterator[pb.Event]:
+        with _Admitted(self):
+            started = time.perf_counter()
+            prepared, digest = await self._in(self.runs, self._prepare, request, uploads)
+            plan = prepared.plan
+            yield pb.Event(
+                accepted=pb.Accepted(
+                    digest=digest,
+                    request_id=request.request_id,
+                    nodes=len(prepared.job.graph.nodes),
+                    estimated_bytes=plan.forward_bytes,
+                )
+            )
+            stepper = _Stepper(self.engine.gradients(prepared))
+            try:
+                while batch := await self._in(self.runs, stepper.batch):
+                    for event in encoder.batch(batch):
+                        yield event
+            except RunFault as fault:
+                yield pb.Event(fault=encode.run_fault(fault))
+                raise
+            run_seconds = time.perf_counter() - started
+            summary = pb.RunSummary(run_seconds=run_seconds)
+            assert stepper.run is not None
+            async for event in self._verdicts(request.verify, stepper.run, summary):
+                yield event
+            summary.verify_seconds = time.perf_counter() - started - run_seconds
+            yield pb.Event(summary=summary)
+
+    async def _verdicts(self, options: pb.VerifyOptions, run: Run, summary: pb.RunSummary) -> AsyncIterator[pb.Event]:
+        level = options.level or pb.VERIFY_LEVEL_EVERYTHING
+        if level == pb.VERIFY_LEVEL_OFF:
+            return
+        milliseconds = options.budget_ms or DEFAULT_BUDGET_MS
+        self.limits.check("verify_budget_ms", milliseconds)
+        budget = milliseconds / 1000
+        verdicts = self.verifier.check(
+            run,
+            values=level != pb.VERIFY_LEVEL_CACHED,
+            wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
+            budget=budget,
+        )
+        while batch := await self._in(self.checks, _take, verdicts):
+            for one in batch:
+                name = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
+                word = name.get(one.summary, "unchecked")
+                setattr(summary, word, getattr(summary, word) + 1)
+                summary.elements_checked += sum(use.value.checked for use in one.uses)
+                summary.elements_total += sum(use.value.total for use in one.uses)
+            yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+
+    async def evaluate(self, request: pb.EvaluateRequest, uploads: Mapping[int, Array]) -> tuple[str, list[ValueEvent]]:
+        """The digest and the values asked for. Raises GradproofError."""
+        with _Admitted(self):
+            prepared, digest = await self._in(self.runs, self._prepare, request, uploads)
+            return digest, await self._in(self.runs, list, self.engine.forward(prepared))
+
+    def _prepare(
+        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, uploads: Mapping[int, Array]
+    ) -> tuple[Prepared, str]:
+        """The job, checked and planned, and its graph's digest, which is known here from now on."""
+        known = None
+        if request.WhichOneof("source") == "digest":
+            known = self._graphs.get(request.digest)
+            if known is None:
+                raise NotFound("graph", request.digest, "send the graph itself; the answer has its digest")
+        decoded = decode_job(request, known, self.limits, uploads, self.engine.registry)
+        try:
+            prepared = self.engine.prepare(decoded.job, differentiate=isinstance(request, pb.DifferentiateRequest))
+        except InvalidRequest as error:
+            raise decoded.relocated(error) from error
+        self.limits.check("estimated_bytes", prepared.plan.forward_bytes)
+        graph = decoded.job.graph
+        digest = request.digest if known is not None else graph.digest()
+        self._graphs[digest] = graph
+        self._graphs.move_to_end(digest)
+        while len(self._graphs) > MAX_GRAPHS:
+            self._graphs.popitem(last=False)
+        return prepared, digest
+
+    async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+
+class _Admitted:
+    """Counts a run in flight; refuses it at once when there are too many."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    def __enter__(self) -> None:
+        limit = self.handler.limits.runs_in_flight
+        if self.handler._in_flight >= limit:
+            raise LimitExceeded("runs_in_flight", self.handler._in_flight + 1, limit)
+        self.handler._in_flight += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.handler._in_flight -= 1
+
+
+class _Stepper:
+    """Takes the events of a run in small batches, and keeps the run that the generator returns at its end."""
+
+    def __init__(self, events: Generator[Event, None, Run]) -> None:
+        self.events = events
+        self.run: Run | None = None
+
+    def batch(self) -> list[Event]:
+        """What comes within two milliseconds, or 256 KiB; empty at the end."""
+        started, size = time.perf_counter(), 0
+        batch: list[Event] = []
+        while self.run is None and size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
+            try:
+                event = next(self.events)
+            except StopIteration as end:
+                self.run = end.value
+                break
+            batch.append(event)
+            array = event.value if isinstance(event, ValueEvent) else event.gradient
+            size += array.nbytes if array is not None else 0
+        return batch
+
+
+def _take(items: Iterator[T]) -> list[T]:
+    """What an iterator gives within two milliseconds, at least one item unless it is at its end."""
+    started = time.perf_counter()
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if time.perf_counter() - started > BATCH_SECONDS:
+            break
+    return batch

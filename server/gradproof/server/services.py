@@ -1,0 +1,242 @@
+"""The servicers: decode, call, encode. Everything that can be wrong is a GradproofError and becomes a status here."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import grpc
+import structlog
+from gradproof.engine.errors import GradproofError, LimitExceeded, NotFound
+from gradproof.engine.hookspecs import API_VERSION
+from gradproof.engine.op import REQUIRED, Op
+from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
+from gradproof.server import encode
+from gradproof.server.decode import Decoder
+from gradproof.server.handler import Handler
+from gradproof.server.session import run_session
+from gradproof.server.status import Unserved, internal, status_of
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
+from gradproof.wire import encode_spec, encode_tensor
+
+log = structlog.get_logger("gradproof.server")
+Context = grpc.aio.ServicerContext[Any, Any]
+DETAILS = "grpc-status-details-bin"
+
+
+async def fail(context: Context, error: Exception) -> None:
+    """End the call with the status of ``error``. What nobody foresaw is logged under an incident id."""
+    if isinstance(error, GradproofError):
+        status = status_of(error)
+    else:
+        incident = uuid.uuid4().hex[:12]
+        log.exception("internal error", incident=incident, exc_info=error)
+        status = internal(error, incident)
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+
+
+class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
+    """gradproof.v1.AutodiffService."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:  # type: ignore[override]
+        try:
+            digest, values = await self.handler.evaluate(request, {})
+            response = pb.EvaluateResponse(digest=digest)
+            response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values)
+            return self._fits(response)
+        except Exception as error:
+            await fail(context, error)
+            raise AssertionError("abort raises") from error
+
+    async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:  # type: ignore[override]
+        response = pb.DifferentiateResponse()
+        try:
+            async for event in self.handler.differentiate(request, {}, chunked=False):
+                kind = event.WhichOneof("kind")
+                if kind == "accepted":
+                    response.accepted.CopyFrom(event.accepted)
+                elif kind == "values":
+                    response.values.extend(event.values.values)
+                elif kind == "gradients":
+                    response.gradients.extend(event.gradients.gradients)
+                elif kind == "verdicts":
+                    response.verdicts.extend(event.verdicts.verdicts)
+                elif kind == "summary":
+                    response.summary.CopyFrom(event.summary)
+            return self._fits(response)
+        except Exception as error:
+            await fail(context, error)
+            raise AssertionError("abort raises") from error
+
+    def _fits(self, response: Any) -> Any:
+        size = response.ByteSize()
+        if size > self.handler.limits.message_bytes:
+            raise LimitExceeded("message_bytes", size, self.handler.limits.message_bytes)
+        return response
+
+    async def StreamingDifferentiate(  # type: ignore[override]
+        self, request: pb.StreamingDifferentiateRequest, context: Context
+    ) -> AsyncIterator[pb.StreamingDifferentiateResponse]:
+        try:
+            async for event in self.handler.differentiate(request.request, {}, chunked=True):
+                yield pb.StreamingDifferentiateResponse(event=event)
+        except Exception as error:
+            await fail(context, error)
+
+    async def Session(  # type: ignore[override]
+        self, requests: AsyncIterator[pb.SessionRequest], context: Context
+    ) -> AsyncIterator[pb.SessionResponse]:
+        try:
+            async for response in run_session(self.handler, requests):
+                yield response
+        except Exception as error:
+            await fail(context, error)
+
+    async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:  # type: ignore[override]
+        try:
+            decoder = Decoder(self.handler.limits)
+            graph, _ = decoder.graph(request.graph)
+            lowered = self.handler.engine.infer(graph)
+            specs = lowered.specs()
+            faults = [*decoder.faults, *lowered.faults]
+            return pb.InferResponse(
+                values=[tensor_pb2.NamedSpec(name=n, spec=encode_spec(s.shape, s.dtype)) for n, s in specs.items()],
+                faults=[pb.FieldFault(path=f.path, message=f.message, reason=f.reason) for f in faults],
+                digest="" if faults else graph.digest(),
+                estimated_bytes=sum(spec.nbytes for spec in specs.values()),
+            )
+        except Exception as error:
+            await fail(context, error)
+            raise AssertionError("abort raises") from error
+
+    async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:  # type: ignore[override]
+        await fail(context, Unserved("Derive is not served yet; Differentiate gives first derivatives"))
+        raise AssertionError("abort raises")
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:  # type: ignore[override]
+        await fail(context, Unserved("Explain is not served yet; GetOp shows each traced rule"))
+        raise AssertionError("abort raises")
+
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:  # type: ignore[override]
+        registry = self.handler.engine.registry
+        response = pb.GetServerInfoResponse(limits=self.handler.limits.table())
+        response.versions.update({"plugin_api": str(API_VERSION), "python": platform.python_version()})
+        for name in ("gradproof", "numpy", "scipy", "sympy", "python-flint", "grpcio", "protobuf"):
+            try:
+                response.versions[name] = version(name)
+            except PackageNotFoundError:
+                response.versions[name] = "unknown"
+        for plugin in registry.plugins:
+            response.plugins.add(
+                name=plugin.name,
+                version=plugin.version,
+                ops=[op.name for op in plugin.ops],
+                hooks=[hook.name for hook in plugin.hooks],
+            )
+        for refusal in registry.refused:
+            response.refused.add(name=refusal.plugin, reason=str(refusal))
+        for hook in registry.hooks.values():
+            response.hooks.add(name=hook.name, doc=hook.doc, attributes=list(hook.attributes))
+        return response
+
+
+class OpServicer(op_service_pb2_grpc.OpServiceServicer):
+    """gradproof.v1.OpService."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.registry = handler.engine.registry
+
+    async def ListOps(  # type: ignore[override]
+        self, request: op_service_pb2.ListOpsRequest, context: Context
+    ) -> op_service_pb2.ListOpsResponse:
+        try:
+            names = list(self.registry.ops)
+            start = self._page_start(request.page_token, names)
+            page = names[start : start + (request.page_size or 100)]
+            end = start + len(page)
+            response = op_service_pb2.ListOpsResponse(next_page_token=names[end - 1] if 0 < end < len(names) else "")
+            response.ops.extend(await self._off_loop(lambda: [self._info(self.registry.op(name)) for name in page]))
+            return response
+        except Exception as error:
+            await fail(context, error)
+            raise AssertionError("abort raises") from error
+
+    @staticmethod
+    def _page_start(token: str, names: list[str]) -> int:
+        if not token:
+            return 0
+        if token not in names:
+            raise NotFound("page", token, "start again without a page_token")
+        return names.index(token) + 1
+
+    async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:  # type: ignore[override]
+        try:
+            op = self.registry.op(request.name)
+            response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
+            for case in op.proof_cases() if op.differentiable else ():
+                entry = response.cases.add(shape_class=str(case), rule=self.registry.rule_of(op, case).text())
+                known = self.handler.proofs.lookup(ProofKey(op.name, case))
+                if known is not None:
+                    entry.verdict.CopyFrom(encode.rule_verdict(known))
+            return response
+        except Exception as error:
+            await fail(context, error)
+            raise AssertionError("abort raises") from error
+
+    async def VerifyOp(  # type: ignore[override]
+        self, request: op_service_pb2.VerifyOpRequest, context: Context
+    ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
+        try:
+            op = self.registry.op(request.name)
+            keys = [ProofKey(op.name, case) for case in op.proof_cases()] if op.differentiable else []
+            budget = (request.budget_ms or 30_000) / 1000
+            proofs = self.handler.proofs
+            for key in keys:
+                if request.refresh or proofs.lookup(key) is None:
+                    proofs.request(key, again=request.refresh)
+            for done, key in enumerate(keys, 1):
+                await self._off_loop(lambda key=key: proofs.wait([key], budget))
+                verdict = proofs.lookup(key) or RuleVerdict(
+                    Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
+                )
+                yield op_service_pb2.VerifyOpResponse(
+                    verdict=encode.rule_verdict(verdict), done=done, total=len(keys)
+                )
+        except Exception as error:
+            await fail(context, error)
+
+    async def _off_loop(self, function: Callable[[], Any]) -> Any:
+        return await self.handler._in(self.handler.checks, function)
+
+    def _info(self, op: Op) -> op_service_pb2.OpInfo:
+        info = op_service_pb2.OpInfo(
+            name=op.name,
+            plugin=self.registry.plugin_of(op.name).name,
+            doc=op.doc,
+            inputs=op.inputs,
+            variadic=op.variadic,
+            attributes={n: "" if value is REQUIRED else repr(value) for n, value in op.attributes.items()},
+            elementwise=op.elementwise,
+            differentiable=op.differentiable,
+            grad_fn=op.grad_fn if op.differentiable else "",
+            domains=[op.domain(k).name for k in range(len(op.inputs))],
+            tie_convention=op.ties,
+        )
+        if op.differentiable:
+            found = [self.handler.proofs.lookup(ProofKey(op.name, case)) for case in op.proof_cases()]
+            known = [one for one in found if one is not None]
+            pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
+            info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))
+            info.verdict.seconds = sum(one.seconds for one in known)
+            info.verdict.cached = bool(known) and all(one.cached for one in known)
+        return info

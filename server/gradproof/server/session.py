@@ -1,0 +1,116 @@
+"""A session: many runs on one stream, tensors in chunks, cancelling by id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+from gradproof.engine.errors import Fault, GradproofError, InvalidRequest
+from gradproof.engine.spec import Array
+from gradproof.server.handler import Handler
+from gradproof.server.status import Unserved, request_fault
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import tensor_pb2
+from gradproof.wire import Assembler, WireError, encode_tensor
+
+QUEUE = 32  # responses waiting for a slow reader; a run then waits too
+
+
+async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncIterator[pb.SessionResponse]:
+    """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
+    more to say and all runs are done."""
+    session = _Session(handler)
+    reader = asyncio.create_task(session.read(requests))
+    try:
+        while (response := await session.out.get()) is not None:
+            yield response
+        await reader
+    finally:
+        reader.cancel()
+        for run in session.runs.values():
+            run.cancel()
+
+
+class _Session:
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
+        self.runs: dict[str, asyncio.Task[None]] = {}
+        self.uploads = Assembler(handler.limits.session_upload_bytes)
+
+    async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
+        try:
+            async for frame in requests:
+                await self._take(frame)
+            await asyncio.gather(*self.runs.values(), return_exceptions=True)
+        finally:
+            await self.out.put(None)
+
+    async def _take(self, frame: pb.SessionRequest) -> None:
+        kind = frame.WhichOneof("frame")
+        try:
+            if kind == "header":
+                self.uploads.header(frame.header)
+            elif kind == "chunk":
+                self.uploads.chunk(frame.chunk)
+            elif kind == "differentiate":
+                self._start(frame.differentiate.request_id, self._differentiate(frame.differentiate, self._used(frame)))
+            elif kind == "evaluate":
+                self._start(frame.evaluate.request_id, self._evaluate(frame.evaluate, self._used(frame)))
+            elif kind == "cancel":
+                run = self.runs.get(frame.cancel.request_id)
+                if run is not None:
+                    run.cancel()
+            else:
+                raise Unserved(f"session frames of kind {kind!r} are not served yet")
+        except WireError as error:
+            await self._fault("", InvalidRequest([Fault(error.path, error.message, error.reason)]))
+        except GradproofError as error:
+            await self._fault("", error)
+
+    def _used(self, frame: pb.SessionRequest) -> dict[int, Array]:
+        """The uploads that this request names. They are taken out: an upload serves one request."""
+        request = frame.differentiate if frame.HasField("differentiate") else frame.evaluate
+        tensors = [named.value for named in request.values]
+        tensors += [leaf.value for leaf in request.graph.leaves]
+        if isinstance(request, pb.DifferentiateRequest):
+            tensors += [seed.cotangent for seed in request.seeds]
+        named = {tensor.upload for tensor in tensors if tensor.WhichOneof("body") == "upload"}
+        return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
+
+    def _start(self, request_id: str, coroutine: object) -> None:
+        if request_id in self.runs:
+            coroutine.close()  # type: ignore[attr-defined]
+            text = f"a run with request_id {request_id!r} is in progress"
+            raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
+        task: asyncio.Task[None] = asyncio.create_task(self._guarded(request_id, coroutine))  # type: ignore[arg-type]
+        self.runs[request_id] = task
+
+    async def _guarded(self, request_id: str, coroutine: object) -> None:
+        try:
+            await coroutine  # type: ignore[misc]
+        except GradproofError as error:
+            await self._fault(request_id, error)
+        except asyncio.CancelledError:
+            fault = pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
+            await self.out.put(pb.SessionResponse(request_id=request_id, fault=fault))
+        finally:
+            self.runs.pop(request_id, None)
+
+    async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
+        async for event in self.handler.differentiate(request, uploads, chunked=True):
+            await self.out.put(pb.SessionResponse(request_id=request.request_id, event=event))
+
+    async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
+        digest, values = await self.handler.evaluate(request, uploads)
+        named = [tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values]
+        for event in (
+            pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id)),
+            pb.Event(values=pb.ValueBatch(values=named)),
+            pb.Event(summary=pb.RunSummary()),
+        ):
+            await self.out.put(pb.SessionResponse(request_id=request.request_id, event=event))
+
+    async def _fault(self, request_id: str, error: GradproofError) -> None:
+        await self.out.put(pb.SessionResponse(request_id=request_id, fault=request_fault(error)))

@@ -1,0 +1,96 @@
+"""From the engine's exceptions to google.rpc.Status: the one table, and how a status is kept short enough to arrive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from gradproof.engine import errors
+from gradproof.v1 import autodiff_service_pb2 as pb
+
+DOMAIN = "gradproof"
+MAX_VIOLATIONS = 20
+MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
+MAX_MESSAGE = 900
+
+
+class Unserved(errors.GradproofError):
+    """Something that the contract has and this server does not do yet."""
+
+    reason = "NOT_SERVED_YET"
+
+
+CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
+    (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.RunFault, grpc.StatusCode.INTERNAL),
+    (Unserved, grpc.StatusCode.UNIMPLEMENTED),
+)
+
+
+def code_of(error: errors.GradproofError) -> grpc.StatusCode:
+    """The status code of an exception; INTERNAL for one that the table does not name."""
+    return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def status_of(error: errors.GradproofError) -> status_pb2.Status:
+    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults) or QuotaFailure."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    details: list[Any] = [info]
+    if isinstance(error, errors.InvalidRequest):
+        info.metadata["faults"] = str(len(error.faults))
+        bad = error_details_pb2.BadRequest()
+        for fault in error.faults[:MAX_VIOLATIONS]:
+            bad.field_violations.add(field=fault.path[:120], description=fault.message[:300], reason=fault.reason)
+            if bad.ByteSize() > MAX_BYTES:
+                del bad.field_violations[-1]
+                break
+        details.append(bad)
+    elif isinstance(error, errors.LimitExceeded):
+        info.metadata.update({"limit": error.name, "actual": str(error.actual), "allowed": str(error.limit)})
+        quota = error_details_pb2.QuotaFailure()
+        quota.violations.add(subject=error.name, description=str(error))
+        details.append(quota)
+    elif isinstance(error, errors.RunFault):
+        places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value}
+        info.metadata.update({name: str(place) for name, place in places.items() if place not in (None, "")})
+    status = status_pb2.Status(code=code_of(error).value[0], message=_short(str(error)))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def request_fault(error: errors.GradproofError) -> pb.RequestFault:
+    """The same for a session, where a failed request does not end the stream."""
+    fault = pb.RequestFault(code=code_of(error).value[0], message=_short(str(error)), reason=error.reason)
+    if isinstance(error, errors.InvalidRequest):
+        fault.faults.extend(
+            pb.FieldFault(path=one.path, message=one.message, reason=one.reason)
+            for one in error.faults[:MAX_VIOLATIONS]
+        )
+    return fault
+
+
+def internal(error: Exception, incident: str) -> status_pb2.Status:
+    """For what nobody foresaw: an incident id that the log has, and nothing of the inside."""
+    status = status_pb2.Status(
+        code=grpc.StatusCode.INTERNAL.value[0], message=f"internal error; the server's log has it as incident {incident}"
+    )
+    packed = any_pb2.Any()
+    packed.Pack(
+        error_details_pb2.ErrorInfo(
+            reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident, "kind": type(error).__name__}
+        )
+    )
+    status.details.append(packed)
+    return status
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 3]}..."
