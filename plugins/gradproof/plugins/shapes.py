@@ -166,6 +166,8 @@ def stack_rule(g, y, *arrays, axis):  # type: ignore[no-untyped-def]
 
 def split_infer(x, *, sections, axis=0):  # type: ignore[no-untyped-def]
     axis = axis_of(axis, x.ndim)
+    if (len(sections) if isinstance(sections, (tuple, list)) else sections) > 16:
+        raise InferenceError("splits into at most 16 sections")
     sections = tuple(sections) if isinstance(sections, (tuple, list)) else (x.shape[axis] // max(sections, 1),) * sections
     if sum(sections) != x.shape[axis] or min(sections, default=-1) < 0:
         raise InferenceError(f"sections {sections} do not add up to the {x.shape[axis]} of axis {axis}")
@@ -174,7 +176,8 @@ def split_infer(x, *, sections, axis=0):  # type: ignore[no-untyped-def]
 
 
 def split_forward(x, *, sections, axis):  # type: ignore[no-untyped-def]
-    return tuple(np.split(x, np.cumsum(sections)[:-1], axis))
+    parts = tuple(np.split(x, np.cumsum(sections)[:-1], axis))
+    return parts if len(parts) > 1 else parts[0]
 
 
 def split_define(part):  # type: ignore[no-untyped-def]
@@ -332,7 +335,7 @@ SHAPES = (
     Op("split", split_forward, lambda g, y, x, *, sections, axis: ops.concat(*(g if isinstance(g, tuple) else (g,)), axis=axis), tuple(split_define(k) for k in range(16)), split_infer, (case((5,), sections=(2, 3)), case((2, 4), sections=2, axis=1)), doc="cut into sections along an axis (at most 16)"),
     Op("slice", slice_forward, slice_rule, lambda f, i, x, *, start, stop, step: x[tuple(a + k * s for k, a, s in zip(i, start, step, strict=True))], slice_infer, (case((3, 3), **CUT), case((4,), start=(0,), stop=(4,), step=(2,)), case((2, 3), start=(0, 1), stop=(2, 3)), case((), start=(), stop=())), shrink=slice_shrink, doc="x[start:stop:step] on each axis"),
     Op("unslice", unslice_forward, unslice_rule, unslice_define, unslice_infer, (case((2,), shape=(5,), start=(1,), step=(2,)), case((2, 2), shape=(3, 4), start=(0, 3), step=(1, -1))), shrink=unslice_shrink, doc="zeros, with x at a slice: what slice is undone by"),
-    Op("pad", lambda x, *, widths: np.pad(x, widths), pad_rule, pad_define, pad_infer, (case((2,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))), case((), widths=())), shrink=pad_shrink, grad_fn="ConstantPadNdBackward0", doc="zeros put around x"),
+    Op("pad", lambda x, *, widths: np.pad(x, widths) if widths else x, pad_rule, pad_define, pad_infer, (case((2,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))), case((), widths=())), shrink=pad_shrink, grad_fn="ConstantPadNdBackward0", doc="zeros put around x"),
     Op("take", lambda x, indices, *, axis: np.take(x, indices, axis), take_rule, take_define, take_infer, (case((3,), INDICES), case((2, 3), INDICES, axis=1), case((3, 2), np.array([[0, 1], [1, 1]])), case((3,), np.array(-1))), domains=(REAL, INTEGER), grad_fn="IndexSelectBackward0", doc="elements at indices along an axis"),
     Op("scatter_add", scatter_forward, lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)), scatter_define, scatter_infer, (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)), domains=(REAL, INTEGER, REAL), doc="x with updates added at indices along an axis"),
 )
