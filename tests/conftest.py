@@ -1,0 +1,110 @@
+"""Shared by all tests: one registry, an engine, and a bench that writes graphs as people read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from gradproof.engine.engine import Engine, Event, GradientEvent, Run
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.job import Job
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import Array, is_differentiable, spec_of
+from gradproof.plugins import BUILTIN
+
+settings.register_profile("gradproof", max_examples=25, deadline=None)
+settings.load_profile("gradproof")
+
+REGISTRY = build_registry(BUILTIN)
+"""The built-in ops, at import, so that tests can be parametrized over them."""
+
+Line: TypeAlias = str | tuple[str, Mapping[str, Any]]
+
+_LINE = re.compile(r"\s*([^=]*?)\s*=\s*([\w.]+)\((.*)\)\s*")
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,\s]+", text) if part)
+
+
+class Bench:
+    """Graphs in one line a node: ``bench.gradients({"a": a, "x": x}, ["y = multiply(a, x)"], "y")``. A line with
+    attributes is a pair: ``("s = sum(x)", {"axis": 0})``. Leaves of floating point dtype require grad, except those
+    named in ``constants``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def node(self, line: Line) -> Node:
+        text, attributes = (line, {}) if isinstance(line, str) else line
+        match = _LINE.fullmatch(text)
+        assert match, text
+        outputs, op, inputs = match.groups()
+        return Node(op, names(inputs), names(outputs), attributes)
+
+    def graph(self, leaves: Mapping[str, Any], lines: Sequence[Line], outputs: str, *, constants: str = "") -> Graph:
+        fixed = names(constants)
+        made = tuple(
+            Leaf(name, spec_of(np.asarray(array)), is_differentiable(np.asarray(array).dtype) and name not in fixed)
+            for name, array in leaves.items()
+        )
+        return Graph(made, tuple(map(self.node, lines)), names(outputs))
+
+    def job(
+        self, leaves: Mapping[str, Any], lines: Sequence[Line], outputs: str, *, constants: str = "", **rest: Any
+    ) -> Job:
+        graph = self.graph(leaves, lines, outputs, constants=constants)
+        seeds = tuple((name, np.asarray(seed)) for name, seed in rest.pop("seeds", {}).items())
+        return Job(graph, tuple((name, np.asarray(array)) for name, array in leaves.items()), seeds, **rest)
+
+    def events(self, job: Job) -> tuple[list[Event], Run]:
+        """All events of a run, and the run."""
+        found: list[Event] = []
+        pull = self.engine.differentiate(job)
+        while True:
+            try:
+                found.append(next(pull))
+            except StopIteration as stop:
+                return found, stop.value
+
+    def gradients(self, leaves: Mapping[str, Any], lines: Sequence[Line], outputs: str, **rest: Any) -> dict[str, Any]:
+        """Every wanted gradient by name (None where none flows)."""
+        events, _ = self.events(self.job(leaves, lines, outputs, **rest))
+        return {event.name: event.gradient for event in events if isinstance(event, GradientEvent)}
+
+    def values(self, leaves: Mapping[str, Any], lines: Sequence[Line], outputs: str) -> dict[str, Array]:
+        """The outputs by name."""
+        return {event.name: event.value for event in self.engine.evaluate(self.job(leaves, lines, outputs))}
+
+    def apply(
+        self, op: str, arrays: Sequence[Any], attributes: Mapping[str, Any] = {}, seeds: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """The gradients of one op's inputs, None where none flows; ``seeds`` one per output, ones if not given."""
+        leaves = {f"x{k}": np.asarray(array) for k, array in enumerate(arrays)}
+        registry = self.engine.registry
+        outs = registry.op(op).inference([spec_of(array) for array in leaves.values()], attributes).outputs
+        outputs = [f"y{k}" for k in range(len(outs))]
+        given = [np.ones(out.shape, out.dtype) for out in outs] if seeds is None else seeds
+        line = f"{', '.join(outputs)} = {op}({', '.join(leaves)})", attributes
+        found = self.gradients(leaves, [line], " ".join(outputs), seeds=dict(zip(outputs, given, strict=True)))
+        return [found.get(name) for name in leaves]
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    return REGISTRY
+
+
+@pytest.fixture
+def engine(registry: Registry) -> Engine:
+    return Engine(registry)
+
+
+@pytest.fixture(scope="session")
+def bench(registry: Registry) -> Bench:
+    return Bench(Engine(registry))
