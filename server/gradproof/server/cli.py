@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
+import numpy as np
 import structlog
 import typer
+from google.protobuf import json_format
+from gradproof.client import Client, GradproofError, connect
+from gradproof.server import report
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, Options, serve
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.wire import decode_spec, encode_tensor
+from rich.console import Console
+from rich.progress import Progress
+
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,3 +86,124 @@ def serve_command(
     except OSError as error:
         typer.echo(f"gradproof serve: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+Target = Annotated[
+    Optional[str],  # noqa: UP007, UP045
+    typer.Option(help="A running server (host:port). Left out: one is started for this command."),
+]
+
+
+@app.command()
+def demo() -> None:
+    """Three graphs through a real server: a tutorial, Iris, and a wrong rule that is caught."""
+    from gradproof.server import demo as script
+
+    script.run(console)
+
+
+@app.command()
+def diff(
+    file: Annotated[Path, typer.Argument(help="A graph as proto JSON (gradproof.v1.Graph or DifferentiateRequest).")],
+    values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP007, UP045
+    target: Target = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
+    plugin: Plugin = None,
+) -> None:
+    """Differentiate the graph in FILE; exit status 1 if a gradient is wrong, 2 if the request is."""
+    try:
+        request = read_request(file, values)
+        with open_client(target, plugin) as client, console.status("running, and proving what is not proved yet"):
+            result = client.send(request, budget=budget)
+    except (GradproofError, OSError, ValueError) as error:
+        typer.echo(f"gradproof diff: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        print(json.dumps(report.as_json(result), indent=2))
+    else:
+        report.print_result(console, result)
+    if any(verdict.summary == "wrong" for verdict in result.verdicts.values()):
+        raise typer.Exit(1)
+
+
+@app.command("ops")
+def list_ops(
+    verdicts: Annotated[bool, typer.Option("--verdicts", help="Prove every rule that is not proved yet.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    target: Target = None,
+    plugin: Plugin = None,
+) -> None:
+    """List the ops; with --verdicts, what is proved of their rules. Exit status 1 if a rule is refuted."""
+    with open_client(target, plugin) as client:
+        ops = client.ops()
+        if verdicts:
+            prove_all(client, [op.name for op in ops if op.differentiable])
+            ops = client.ops()
+    if as_json:
+        print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
+    else:
+        console.print(report.op_table(ops, verdicts=verdicts))
+    if verdicts and any(op.verdict and op.verdict.word == "REFUTED" for op in ops):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    op: Annotated[str, typer.Argument(help="The op's name.")],
+    refresh: Annotated[bool, typer.Option(help="Prove again what is in the cache.")] = False,
+    budget: Annotated[float, typer.Option(help="Seconds for each case.")] = 30.0,
+    target: Target = None,
+    plugin: Plugin = None,
+) -> None:
+    """Prove the backward rule of an op, case by case. Exit status 1 if a case is not proved."""
+    try:
+        with open_client(target, plugin) as client:
+            proved = True
+            for step in client.verify_op(op, budget=budget, refresh=refresh):
+                report.print_case(console, step.verdict, step.done, step.total)
+                proved = proved and step.verdict.word in ("PROVED", "PROVED_AE")
+    except GradproofError as error:
+        typer.echo(f"gradproof verify: {error}", err=True)
+        raise typer.Exit(2) from error
+    if not proved:
+        raise typer.Exit(1)
+
+
+def open_client(target: str | None, plugins: list[str] | None) -> Client:
+    """A client of ``target``, or of a server started for it with ``plugins``."""
+    return connect(target, arguments=[word for source in plugins or () for word in ("--plugin", source)])
+
+
+def prove_all(client: Client, names: list[str]) -> None:
+    """Ask for the proofs of all ops, with a bar on the terminal."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("proving", total=len(names))
+        for name in names:
+            progress.update(bar, description=f"proving {name}")
+            for _ in client.verify_op(name, budget=120.0):
+                pass
+            progress.advance(bar)
+
+
+def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
+    """A request from proto JSON: a DifferentiateRequest, or a Graph alone. Raises ValueError or OSError."""
+    text = json.loads(file.read_text(encoding="utf-8"))
+    request = pb.DifferentiateRequest()
+    try:
+        json_format.ParseDict(text if "graph" in text else {"graph": text}, request)
+    except json_format.ParseError as error:
+        raise ValueError(f"{file}: {error}") from error
+    if values is None:
+        return request
+    dtypes = {leaf.name: leaf.spec for leaf in request.graph.leaves}
+    if values.suffix == ".npz":
+        with np.load(values, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    else:
+        arrays = {name: np.asarray(value) for name, value in json.loads(values.read_text(encoding="utf-8")).items()}
+    for name, array in arrays.items():
+        if name in dtypes and dtypes[name].dtype:
+            array = array.astype(decode_spec(dtypes[name])[1])
+        request.values.add(name=name, value=encode_tensor(array))
+    return request

@@ -1,0 +1,294 @@
+"""A client of one server."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import grpc
+import numpy as np
+from gradproof.client.errors import FieldFault, NotFound, from_fault, from_rpc
+from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
+from gradproof.client.graph import Graph, GraphBuilder
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2
+from gradproof.wire import chunks, decode_spec, decode_tensor, encode_tensor
+from numpy.typing import NDArray
+
+INLINE_BYTES = 3 << 20
+"""A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
+
+LEVELS = {
+    "off": pb.VERIFY_LEVEL_OFF,
+    "cached": pb.VERIFY_LEVEL_CACHED,
+    "values": pb.VERIFY_LEVEL_VALUES,
+    "everything": pb.VERIFY_LEVEL_EVERYTHING,
+}
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Dtype and shape of every value that could be inferred, and every fault of the graph."""
+
+    values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+    faults: list[FieldFault]
+    digest: str
+    estimated_bytes: int
+
+
+@dataclass(frozen=True)
+class ProofStep:
+    """One case of an op is done: ``done`` of ``total``."""
+
+    verdict: RuleVerdict
+    done: int
+    total: int
+
+
+class Client:
+    """Sends graphs to the server at ``target`` (host:port). A context manager; calls raise `GradproofError`.
+
+    Args:
+        target: address of the server.
+        timeout: seconds that a call may take, unless the call says otherwise.
+        on_close: called when the client is closed (an embedded server stops there).
+    """
+
+    def __init__(self, target: str, *, timeout: float = 60.0, on_close: Callable[[], None] | None = None) -> None:
+        self.target, self.timeout = target, timeout
+        self._on_close = on_close
+        self._channel = grpc.insecure_channel(target)
+        self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
+        self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
+        self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
+        self._tensor_ids = itertools.count(1)
+
+    def close(self) -> None:
+        """Close the connection, and the server if it was started for this client. May be called twice."""
+        self._channel.close()
+        if self._on_close is not None:
+            self._on_close, stop = None, self._on_close
+            stop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def evaluate(
+        self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
+    ) -> dict[str, NDArray[Any]]:
+        """Forward values by name: those in ``fetch``, or the outputs."""
+        request = pb.EvaluateRequest(graph=_message(graph), values=_named(values), fetch=fetch)
+        if request.ByteSize() > INLINE_BYTES:
+            result = Result()
+            for event in self._session(request):
+                result.add(event)
+            return result.values
+        with _translated():
+            response = self._autodiff.Evaluate(request, timeout=self.timeout)
+        return {named.name: decode_tensor(named.value) for named in response.values}
+
+    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
+        """Values, gradients and verdicts of one run. Options as for `stream`."""
+        result = Result()
+        for event in self.stream(graph, values, **options):
+            result.add(event)
+        return result
+
+    def stream(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        seeds: Mapping[str, Any] | None = None,
+        hooks: Sequence[graph_pb2.Hook] = (),
+        gradients: Sequence[str] = (),
+        retain: Sequence[str] = (),
+        fetch: Sequence[str] = (),
+        verify: str = "everything",
+        budget: float = 5.0,
+    ) -> Iterator[Event]:
+        """Events as they come: gradients as soon as they are final, verdicts behind them.
+
+        Args:
+            graph: a `GraphBuilder` or a message.
+            values: for leaves that the graph does not carry: arrays of exactly the leaf's shape and dtype, or numbers.
+            seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
+            hooks: made by `hook`.
+            gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
+            retain: inner values whose gradients are wanted too.
+            fetch: values to return.
+            verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything``.
+            budget: seconds for the checks.
+        """
+        if verify not in LEVELS:
+            raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
+        request = pb.DifferentiateRequest(
+            values=_named(values),
+            seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in (seeds or {}).items()],
+            hooks=hooks,
+            gradients=gradients,
+            retain=retain,
+            fetch=fetch,
+            verify=pb.VerifyOptions(level=LEVELS[verify], budget_ms=max(1, int(budget * 1000))),
+        )
+        known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
+        if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
+            request.digest = known[1]
+            carried = {named.name for named in request.values}
+            request.values.extend(
+                tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
+                for leaf in graph.to_proto().leaves
+                if leaf.HasField("value") and leaf.name not in carried
+            )
+            try:
+                yield from self._run(request)
+                return
+            except NotFound as error:
+                if error.reason != "GRAPH_NOT_FOUND":
+                    raise
+        request.graph.CopyFrom(_message(graph))
+        for event in self._run(request):
+            if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
+                self._digests[graph] = (graph.revision, event.digest)
+            yield event
+
+    def send(self, request: pb.DifferentiateRequest, *, budget: float = 5.0) -> Result:
+        """Run a request message as it is (its checks get ``budget`` seconds unless it says otherwise)."""
+        whole = pb.DifferentiateRequest()
+        whole.CopyFrom(request)
+        whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
+        result = Result()
+        for event in self._run(whole):
+            result.add(event)
+        return result
+
+    def infer(self, graph: Graph) -> Inference:
+        """Shapes, dtypes and all faults of a graph; runs nothing."""
+        with _translated():
+            response = self._autodiff.Infer(pb.InferRequest(graph=_message(graph)), timeout=self.timeout)
+        values = {}
+        for named in response.values:
+            shape, dtype = decode_spec(named.spec)
+            values[named.name] = (dtype, shape)
+        faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
+        return Inference(values, faults, response.digest, response.estimated_bytes)
+
+    def info(self) -> pb.GetServerInfoResponse:
+        """Versions, limits, plugins and named hooks of the server."""
+        with _translated():
+            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), timeout=self.timeout)
+
+    def ops(self) -> list[OpInfo]:
+        """All ops of the server."""
+        found: list[OpInfo] = []
+        token = ""
+        while True:
+            with _translated():
+                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), timeout=self.timeout)
+            found.extend(decode_op(one) for one in page.ops)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def op(self, name: str) -> op_service_pb2.GetOpResponse:
+        """One op, with its cases and traced rules."""
+        with _translated():
+            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), timeout=self.timeout)
+
+    def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
+        """Prove the rule of an op, case by case; ``budget`` seconds for each."""
+        request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
+        with _translated():
+            for step in self._ops.VerifyOp(request):
+                yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+
+    def _run(self, request: pb.DifferentiateRequest) -> Iterator[Event]:
+        if request.ByteSize() > INLINE_BYTES:
+            yield from self._session(request)
+            return
+        decoder = EventDecoder()
+        timeout = self.timeout + request.verify.budget_ms / 1000
+        with _translated():
+            whole = pb.StreamingDifferentiateRequest(request=request)
+            for response in self._autodiff.StreamingDifferentiate(whole, timeout=timeout):
+                yield from decoder.decode(response.event)
+
+    def _session(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[Event]:
+        """One run on a session: its tensors first, in chunks, then the request."""
+        request.request_id = uuid.uuid4().hex
+        frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
+        for frame in self._upload(request):
+            frames.put(frame)
+        if isinstance(request, pb.DifferentiateRequest):
+            frames.put(pb.SessionRequest(differentiate=request))
+        else:
+            frames.put(pb.SessionRequest(evaluate=request))
+        frames.put(None)
+        decoder = EventDecoder()
+        with _translated():
+            for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout):
+                if response.WhichOneof("frame") == "fault":
+                    raise from_fault(response.fault)
+                yield from decoder.decode(response.event)
+
+    def _upload(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[pb.SessionRequest]:
+        """Frames for every tensor of some size; in the request an id takes its place."""
+        tensors = [named.value for named in request.values] + [leaf.value for leaf in request.graph.leaves]
+        if isinstance(request, pb.DifferentiateRequest):
+            tensors += [seed.cotangent for seed in request.seeds]
+        for tensor in tensors:
+            if len(tensor.data) <= 1 << 12:
+                continue
+            number = next(self._tensor_ids)
+            for part in chunks(decode_tensor(tensor), number):
+                if isinstance(part, tensor_pb2.TensorHeader):
+                    yield pb.SessionRequest(header=part)
+                else:
+                    yield pb.SessionRequest(chunk=part)
+            tensor.upload = number
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc(error) from error
+
+
+def _message(graph: Graph) -> graph_pb2.Graph:
+    return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
+
+
+def _named(values: Mapping[str, Any] | None) -> Iterable[tensor_pb2.NamedTensor]:
+    items = (values or {}).items()
+    return [tensor_pb2.NamedTensor(name=name, value=encode_tensor(np.asarray(value))) for name, value in items]
+
+
+def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = ()) -> Client:
+    """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, and
+    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server.
+
+    Raises ImportError if a server is to be started and its libraries are not installed.
+    """
+    if target is not None:
+        return Client(target, timeout=timeout)
+    try:
+        from gradproof.server.embedded import EmbeddedServer
+    except ModuleNotFoundError as error:
+        raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
+    server = EmbeddedServer(arguments)
+    return Client(server.target, timeout=timeout, on_close=server.stop)
+
+
+__all__ = ["Client", "Inference", "ProofStep", "connect"]

@@ -1,0 +1,137 @@
+"""What a client raises, and how it is made from what the server said.
+
+    GradproofError
+    ├── InvalidRequest       the request is at fault; ``faults`` lists all places
+    ├── NotFound             no such op, graph digest or upload
+    ├── ResourceExhausted    a limit of the server was passed
+    ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
+    ├── NotServed            the server does not do this (yet)
+    ├── Unavailable          no server there, or the call was cut off; may be tried again
+    ├── DeadlineExceeded     the call took longer than its timeout
+    └── InternalError        a fault of the server
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+from google.rpc import error_details_pb2
+from gradproof.v1 import autodiff_service_pb2 as pb
+from grpc_status import rpc_status
+
+
+@dataclass(frozen=True)
+class FieldFault:
+    """One fault: its place as a path in the request, what is wrong, and a stable word."""
+
+    path: str
+    message: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class GradproofError(Exception):
+    """The root. ``reason`` is the server's stable word, ``metadata`` what it added (op, node, plugin, limit)."""
+
+    def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reason, self.metadata = reason, dict(metadata or {})
+
+
+class InvalidRequest(GradproofError):
+    """The request has faults; nothing was run."""
+
+    def __init__(
+        self,
+        message: str,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        faults: Sequence[FieldFault] = (),
+    ) -> None:
+        super().__init__(message, reason, metadata)
+        self.faults = list(faults)
+
+
+class NotFound(GradproofError):
+    """The server does not know what was named."""
+
+
+class ResourceExhausted(GradproofError):
+    """A limit was passed."""
+
+
+class RunError(GradproofError):
+    """A node or a hook failed. ``node`` is an index of ``graph.nodes`` or None."""
+
+    @property
+    def node(self) -> int | None:
+        return int(self.metadata["node"]) if "node" in self.metadata else None
+
+    @property
+    def op(self) -> str:
+        return self.metadata.get("op", "")
+
+    @property
+    def plugin(self) -> str:
+        return self.metadata.get("plugin", "")
+
+
+class NotServed(GradproofError):
+    """The server does not do this yet."""
+
+
+class Unavailable(GradproofError):
+    """No server answered."""
+
+
+class DeadlineExceeded(GradproofError):
+    """The call took too long."""
+
+
+class InternalError(GradproofError):
+    """A fault of the server; the message has an incident id that its log knows."""
+
+
+_KINDS: dict[int, type[GradproofError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT.value[0]: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND.value[0]: NotFound,
+    grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: ResourceExhausted,
+    grpc.StatusCode.UNIMPLEMENTED.value[0]: NotServed,
+    grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED.value[0]: Unavailable,
+}
+_RUN_REASONS = ("FORWARD_FAULT", "RULE_FAULT", "HOOK_FAULT", "RUN_FAULT")
+
+
+def _make(
+    code: int, message: str, reason: str, metadata: Mapping[str, str], faults: Sequence[FieldFault]
+) -> GradproofError:
+    if reason in _RUN_REASONS:
+        return RunError(message, reason, metadata)
+    kind = _KINDS.get(code, InternalError)
+    return InvalidRequest(message, reason, metadata, faults) if kind is InvalidRequest else kind(message, reason, metadata)
+
+
+def from_rpc(error: grpc.RpcError) -> GradproofError:
+    """The exception for a call that ended with ``error``."""
+    call: grpc.Call = error  # type: ignore[assignment]
+    reason, metadata, faults = "", {}, []
+    status = rpc_status.from_call(call)
+    for detail in status.details if status else ():
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason, metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(bad):
+            faults = [FieldFault(v.field, v.description, v.reason) for v in bad.field_violations]
+    return _make(call.code().value[0], call.details() or call.code().name, reason, metadata, faults)
+
+
+def from_fault(fault: pb.RequestFault) -> GradproofError:
+    """The exception for a request that failed on a session."""
+    faults = [FieldFault(one.path, one.message, one.reason) for one in fault.faults]
+    return _make(fault.code, fault.message, fault.reason, {}, faults)

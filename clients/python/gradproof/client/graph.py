@@ -1,0 +1,160 @@
+"""Building graphs: leaves, ops, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from gradproof.v1 import graph_pb2 as pb
+from gradproof.wire import encode_attributes, encode_spec, encode_tensor
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A named value of a graph that is being built. Operators add nodes."""
+
+    graph: GraphBuilder
+    name: str
+
+    def _apply(self, op: str, *inputs: Any) -> Ref:
+        return self.graph.apply(op, *inputs)
+
+    def __neg__(self) -> Ref:
+        return self._apply("negative", self)
+
+    def __add__(self, other: Any) -> Ref:
+        return self._apply("add", self, other)
+
+    def __radd__(self, other: Any) -> Ref:
+        return self._apply("add", other, self)
+
+    def __sub__(self, other: Any) -> Ref:
+        return self._apply("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Ref:
+        return self._apply("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Ref:
+        return self._apply("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Ref:
+        return self._apply("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Ref:
+        return self._apply("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Ref:
+        return self._apply("divide", other, self)
+
+    def __pow__(self, other: Any) -> Ref:
+        return self._apply("pow", self, other)
+
+    def __matmul__(self, other: Any) -> Ref:
+        return self._apply("matmul", self, other)
+
+
+class GraphBuilder:
+    """A graph in the making. Values have names, given or made up; `Ref` stands for one.
+
+    >>> g = GraphBuilder()
+    >>> x = g.leaf("x", 3.0, requires_grad=True)
+    >>> y = g.output(g.apply("sin", x * 2, name="y"))
+    >>> [node.op for node in g.to_proto().nodes]
+    ['multiply', 'sin']
+    """
+
+    def __init__(self) -> None:
+        self._graph = pb.Graph()
+        self._names: set[str] = set()
+        self.revision = 0
+        """Counts changes, so that a client knows whether it has sent this graph before."""
+
+    def leaf(
+        self,
+        name: str,
+        value: Any = None,
+        *,
+        requires_grad: bool = False,
+        shape: Sequence[int] = (),
+        dtype: Any = np.float64,
+    ) -> Ref:
+        """A named input. With ``value`` (an array, or a Python number, which becomes a 0-d float64 array) the graph
+        carries it; without, give ``shape`` and ``dtype`` here and the value with each request. Raises ValueError if
+        the name is taken."""
+        leaf = pb.Leaf(name=self._new(name), requires_grad=requires_grad)
+        if value is None:
+            leaf.spec.CopyFrom(encode_spec(tuple(shape), np.dtype(dtype)))
+        else:
+            leaf.value.CopyFrom(encode_tensor(np.asarray(value)))
+            leaf.spec.CopyFrom(leaf.value.spec)
+        self._graph.leaves.append(leaf)
+        return Ref(self, name)
+
+    def apply(self, op: str, *inputs: Any, name: str = "", **attributes: Any) -> Ref:
+        """A node: ``op`` on values, Python numbers (weakly typed: they take the dtype of what they meet) or arrays."""
+        return self.apply_multiple(op, *inputs, names=[name or self._fresh(op)], **attributes)[0]
+
+    def apply_multiple(self, op: str, *inputs: Any, names: Sequence[str], **attributes: Any) -> list[Ref]:
+        """A node with several outputs, called ``names``."""
+        node = pb.Node(
+            op=op, inputs=[self._input(x) for x in inputs], attributes=encode_attributes(attributes)
+        )
+        node.outputs.extend(self._new(name) for name in names)
+        self._graph.nodes.append(node)
+        return [Ref(self, name) for name in names]
+
+    def output(self, value: Ref, name: str = "") -> Ref:
+        """Make a value an output; ``name`` renames it. Returns it."""
+        if name and name != value.name:
+            self._rename(value.name, name)
+            value = Ref(self, name)
+        self._graph.outputs.append(value.name)
+        self.revision += 1
+        return value
+
+    def to_proto(self) -> pb.Graph:
+        """The graph as a message (a copy)."""
+        copy = pb.Graph()
+        copy.CopyFrom(self._graph)
+        return copy
+
+    def _input(self, x: Any) -> str:
+        if isinstance(x, Ref):
+            if x.graph is not self:
+                raise ValueError(f"{x.name!r} is a value of another graph")
+            return x.name
+        name = self._fresh("constant")
+        value = encode_tensor(x)
+        self._graph.leaves.add(name=self._new(name), value=value, spec=value.spec)
+        return name
+
+    def _fresh(self, stem: str) -> str:
+        stem = stem.rpartition(".")[2]
+        return next(name for k in range(len(self._names) + 1) if (name := f"{stem}_{k}") not in self._names)
+
+    def _new(self, name: str) -> str:
+        if not name or name in self._names:
+            raise ValueError(f"the name {name!r} is taken" if name else "a value needs a name")
+        self._names.add(name)
+        self.revision += 1
+        return name
+
+    def _rename(self, old: str, new: str) -> None:
+        self._new(new)
+        self._names.discard(old)
+        for leaf in self._graph.leaves:
+            leaf.name = new if leaf.name == old else leaf.name
+        for node in self._graph.nodes:
+            for names in (node.inputs, node.outputs):
+                names[:] = [new if name == old else name for name in names]
+
+
+def hook(value: str | Ref, name: str, **attributes: Any) -> pb.Hook:
+    """A hook on the gradient of a value: ``hook("y", "scale", factor=2.0)``. Names are those of GetServerInfo."""
+    target = value.name if isinstance(value, Ref) else value
+    return pb.Hook(value=target, named=pb.NamedHook(name=name, attributes=encode_attributes(attributes)))
+
+
+Graph: TypeAlias = GraphBuilder | pb.Graph

@@ -1,0 +1,151 @@
+"""What the command line prints: tables of gradients, verdicts and ops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
+
+
+def short(array: Any) -> str:
+    """An array on one line: all of a small one, the ends of a large one."""
+    if array is None:
+        return "None"
+    text = np.array2string(np.asarray(array), precision=4, threshold=6, edgeitems=1)
+    return " ".join(text.split())
+
+
+def gradient_table(result: Result) -> Table:
+    """One row per gradient: value, shape, gradient, raw where hooks changed it, and what is known of it."""
+    table = Table(title="Gradients")
+    for column in ("value", "shape", "gradient", "raw (before hooks)", "rule", "number", "sum", "verdict"):
+        table.add_column(column, overflow="fold")
+    for name, gradient in result.gradients.items():
+        shape = "" if gradient.gradient is None else str(list(gradient.gradient.shape))
+        raw = short(gradient.raw) if any(hook.changed for hook in gradient.hooks) else ""
+        rule, number, total, word = _words(result.verdicts.get(name))
+        made_by = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
+        table.add_row(name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, word)
+    return table
+
+
+def _words(verdict: Verdict | None) -> tuple[str, str, str, str]:
+    if verdict is None:
+        return "", "", "", ""
+    rules = ", ".join(dict.fromkeys(use.rule.word for use in verdict.uses))
+    worst = max((use.value.max_ulps for use in verdict.uses), default=0.0)
+    words = dict.fromkeys(use.value.word for use in verdict.uses)
+    checked = sum(use.value.checked for use in verdict.uses)
+    total = sum(use.value.total for use in verdict.uses)
+    number = f"{', '.join(words)}\n{worst:.3g} ulps, {checked} of {total}" if words else "the seed"
+    hooked = f"\n(below the hook on {', '.join(verdict.hooked_by)})" if verdict.hooked_by else ""
+    colour = COLOURS[verdict.summary]
+    return rules, number, verdict.accumulation.word, f"[{colour}]{verdict.summary}[/{colour}]{hooked}"
+
+
+def print_result(console: Console, result: Result) -> None:
+    """The table, then a sentence for each gradient that is not verified."""
+    for name, value in result.values.items():
+        console.print(f"{name} = {short(value)}", markup=False)
+    console.print(gradient_table(result))
+    for verdict in result.verdicts.values():
+        if verdict.summary != "verified":
+            console.print(f"{verdict.name} is {verdict.summary}: {verdict.reason}", markup=False)
+
+
+def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
+    """One row per op; with ``verdicts``, the proof of its rule and the time it took."""
+    table = Table(title=f"{len(ops)} ops")
+    columns = ["op", "inputs", "attributes", "what it is"]
+    if verdicts:
+        columns = ["op", "rule", "tactic", "holds except where", "proved in", "from"]
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for op in ops:
+        if not verdicts:
+            attributes = " ".join(f"{name}={default or '(required)'}" for name, default in op.attributes.items())
+            table.add_row(op.name, " ".join(op.inputs) + ("..." if op.variadic else ""), attributes, op.doc)
+        elif op.verdict is None:
+            table.add_row(op.name, "no derivative", "", "", "", "")
+        else:
+            one = op.verdict
+            table.add_row(
+                op.name, one.word, one.tactic, one.tie_set, f"{one.seconds:.2f} s", "cache" if one.cached else "this run"
+            )
+    return table
+
+
+def print_case(console: Console, verdict: RuleVerdict, done: int, total: int) -> None:
+    """One line of ``gradproof verify``."""
+    text = f"{done}/{total}  {verdict.op} {verdict.shape_class}: {verdict.word}"
+    for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
+        text += f" {label} {value}" if value else ""
+    console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})", markup=False)
+    if verdict.witness:
+        w = verdict.witness
+        console.print(
+            f"    input {w.input}, element {w.element or '[]'}, at {w.point}: the rule gives {w.got}, "
+            f"the derivative is {w.expected}",
+            markup=False,
+        )
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The result as plain values, for machines. Arrays are nested lists; non-finite numbers are text."""
+
+    def array(x: Any) -> Any:
+        if x is None:
+            return None
+        x = np.asarray(x)
+        return {"dtype": x.dtype.name, "shape": list(x.shape), "values": _plain(x.tolist())}
+
+    def gradient(one: Gradient) -> Mapping[str, Any]:
+        return {
+            "gradient": array(one.gradient),
+            "raw": array(one.raw),
+            "grad_fn": one.grad_fn,
+            "hooks": [{"name": h.name, "changed": h.changed, "result": array(h.result)} for h in one.hooks],
+        }
+
+    def verdict(one: Verdict) -> Mapping[str, Any]:
+        return {
+            "summary": one.summary,
+            "reason": one.reason,
+            "accumulation": one.accumulation.word,
+            "hooked_by": list(one.hooked_by),
+            "uses": [
+                {
+                    "node": use.node,
+                    "op": use.op,
+                    "input": use.input,
+                    "rule": use.rule.word,
+                    "value": use.value.word,
+                    "max_ulps": _plain(use.value.max_ulps),
+                    "checked": use.value.checked,
+                    "total": use.value.total,
+                }
+                for use in one.uses
+            ],
+        }
+
+    return {
+        "digest": result.digest,
+        "values": {name: array(value) for name, value in result.values.items()},
+        "gradients": {name: gradient(one) for name, one in result.gradients.items()},
+        "verdicts": {name: verdict(one) for name, one in result.verdicts.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    return value if not isinstance(value, float) or np.isfinite(value) else str(value)
