@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import prune, trace_rule
@@ -135,13 +136,16 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
         for out, final in zip(one.outputs, finals, strict=True)
     )
     mask = tuple(number in needed for number in one.inputs)
-    rule = _rule(registry, traced, program, one, mask)
+    node = lowered.node_of[position]
+    try:
+        rule = _rule(registry, traced, program, one, mask)
+    except RuleFault as fault:
+        raise RuleFault(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
     arguments = (*cotangents, *one.outputs, *one.inputs)
     for slot, (number, result) in enumerate(zip(one.inputs, _inline(builder, rule, arguments), strict=True)):
         if result is not None and mask[slot]:
             pending.setdefault(number, []).append(result)
             backward.contributions.append(Contribution(number, position, slot, cotangents, result))
-    node = lowered.node_of[position]
     for index in range(start, len(program.instructions)):
         backward.node_of[index] = node
 

@@ -2,13 +2,44 @@
 
 from gradproof.engine.hooks import NamedHook
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
-from gradproof.engine.op import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, REAL, UNIT, Domain
-from gradproof.engine.op import NO_GRADIENT, InferenceError, Inferred, Op, case
+from gradproof.engine.op import (
+    ABOVE_MINUS_ONE,
+    ABOVE_ONE,
+    INTEGER,
+    NO_GRADIENT,
+    NONZERO,
+    POSITIVE,
+    REAL,
+    UNIT,
+    Domain,
+    InferenceError,
+    Inferred,
+    Op,
+    case,
+)
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Exact, full_like, ops, zeros_like
 
 __all__ = [
-    *("API_VERSION", "NO_GRADIENT", "Exact", "InferenceError", "Inferred", "NamedHook", "Op", "Spec"),
-    *("ABOVE_MINUS_ONE", "ABOVE_ONE", "INTEGER", "NONZERO", "POSITIVE", "REAL", "UNIT", "Domain"),
-    *("case", "full_like", "hookimpl", "ops", "zeros_like"),
+    "ABOVE_MINUS_ONE",
+    "ABOVE_ONE",
+    "API_VERSION",
+    "INTEGER",
+    "NONZERO",
+    "NO_GRADIENT",
+    "POSITIVE",
+    "REAL",
+    "UNIT",
+    "Domain",
+    "Exact",
+    "InferenceError",
+    "Inferred",
+    "NamedHook",
+    "Op",
+    "Spec",
+    "case",
+    "full_like",
+    "hookimpl",
+    "ops",
+    "zeros_like",
 ]

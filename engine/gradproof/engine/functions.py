@@ -8,9 +8,9 @@ has three forms, and a definition read with one of them gives
 - the power series form, ``series(ball) -> arb_series`` about a point, from which `Function.partials` takes rigorous
   derivatives: no derivative formula is written in this file.
 
-Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), comparisons ``less``,
-``less_equal``, ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, and ``as_number``. In balls a comparison that the enclosures
-do not decide raises `Undecided`: a ball that straddles a branch has no side.
+Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, and ``as_number``. In balls a
+comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side.
 
 What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """

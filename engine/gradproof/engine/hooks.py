@@ -60,7 +60,9 @@ class HookTrace:
     changed: bool
 
 
-def run_hooks(hooks: Sequence[tuple[str, Callable[[Array], Array | None]]], raw: Array, value: str) -> tuple[Array, list[HookTrace]]:
+def run_hooks(
+    hooks: Sequence[tuple[str, Callable[[Array], Array | None]]], raw: Array, value: str
+) -> tuple[Array, list[HookTrace]]:
     """Pass ``raw`` through ``hooks`` in order. Returns the final gradient (read-only) and what each hook did.
 
     Raises HookFault, with the texts PyTorch's users know, if a hook raises or changes shape, dtype or type.
@@ -76,15 +78,19 @@ def run_hooks(hooks: Sequence[tuple[str, Callable[[Array], Array | None]]], raw:
         if result is None:
             result = gradient
         if not isinstance(result, (np.ndarray, np.generic)):
-            raise HookFault(f"expected an array, but hook {name!r} on {value!r} returned {type(result).__name__!r}", value=value)
+            raise HookFault(
+                f"expected an array, but hook {name!r} on {value!r} returned {type(result).__name__!r}", value=value
+            )
         result = np.asarray(result)
         if result.shape != raw.shape:
             raise HookFault(
-                f"hook {name!r} has changed the size of value {value!r} (was {raw.shape} got {result.shape})", value=value
+                f"hook {name!r} has changed the size of value {value!r} (was {raw.shape} got {result.shape})",
+                value=value,
             )
         if result.dtype != raw.dtype:
             raise HookFault(
-                f"hook {name!r} has changed the type of value {value!r} (was {raw.dtype} got {result.dtype})", value=value
+                f"hook {name!r} has changed the type of value {value!r} (was {raw.dtype} got {result.dtype})",
+                value=value,
             )
         changed = result is not gradient and result.tobytes() != gradient.tobytes()
         if changed:

@@ -101,10 +101,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _topological_order(lowered: Lowered) -> list[int]:
-    """Positions of the nodes so that inputs come first (the given order where it already is one). Nodes on a cycle are
-    reported and left out. Iterative: a chain of 100 000 nodes is an ordinary graph."""
+    """Positions of the nodes so that inputs come first (the given order where it already is one). Nodes on or
+    behind a cycle are reported and come last. Iterative: a chain of 100 000 nodes is an ordinary graph."""
     graph = lowered.graph
-    producer = {name: k for k, node in enumerate(graph.nodes) for name in node.outputs}
+    leaves = {leaf.name for leaf in graph.leaves}
+    producer: dict[str, int] = {}
+    for k, node in enumerate(graph.nodes):
+        for name in node.outputs:
+            if name not in leaves:  # a name that is taken twice is reported already, and means its first value
+                producer.setdefault(name, k)
     waiting = [0] * len(graph.nodes)
     users: dict[int, list[int]] = {}
     for k, node in enumerate(graph.nodes):
@@ -126,7 +131,7 @@ def _topological_order(lowered: Lowered) -> list[int]:
     if stuck:
         names = ", ".join(repr(graph.nodes[k].outputs[0]) for k in stuck[:8] if graph.nodes[k].outputs)
         lowered.fault(f"graph.nodes[{stuck[0]}].inputs", f"the graph has a cycle through or before {names}", "CYCLE")
-    return order
+    return [*order, *stuck]
 
 
 def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node) -> None:

@@ -73,9 +73,7 @@ class Case:
 
     def specs(self, dtype: Any = np.float64) -> tuple[Spec, ...]:
         """The specs of the inputs, float ones of ``dtype``."""
-        return tuple(
-            Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, np.dtype(dtype)) for x in self.inputs
-        )
+        return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, np.dtype(dtype)) for x in self.inputs)
 
     def __str__(self) -> str:
         shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]

@@ -89,9 +89,7 @@ class Plan:
                         result = (result,)
                     for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
                         if out.shape != shape or out.dtype != dtype:
-                            raise TypeError(
-                                f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred"
-                            )
+                            raise TypeError(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
                         values[number] = out
         except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
             raise self._fault(offset + position, error) from error
@@ -102,7 +100,11 @@ class Plan:
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
         op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
         where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
-        text = str(error) if isinstance(error, TypeError) and "was inferred" in str(error) else f"{type(error).__name__}: {error}"
+        text = (
+            str(error)
+            if isinstance(error, TypeError) and "was inferred" in str(error)
+            else f"{type(error).__name__}: {error}"
+        )
         return ForwardFault(
             f"{where}forward {'raised ' * ('was inferred' not in text)}{text}",
             node=node,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import entry_points as installed_entry_points
 from types import ModuleType
 from typing import Any
@@ -82,7 +83,7 @@ def build_registry(
     for plugin in builtin:
         if plugin_name(plugin) not in blocked:
             _register(manager, registry, plugin, plugin_name(plugin), strict=True)
-    strangers = [(plugin_name(plugin), "", lambda plugin=plugin: plugin) for plugin in others]
+    strangers: list[tuple[str, str, Callable[[], Any]]] = [(plugin_name(one), "", partial(_given, one)) for one in others]
     if entry_points:
         for entry in installed_entry_points(group=ENTRY_POINT_GROUP):
             strangers.append((entry.name, entry.dist.version if entry.dist else "", entry.load))
@@ -99,6 +100,10 @@ def build_registry(
             registry.refused.append(refusal)
     _trace_all(registry, strict={plugin_name(plugin) for plugin in builtin})
     return registry
+
+
+def _given(plugin: Any) -> Any:
+    return plugin
 
 
 def plugin_name(plugin: Any) -> str:
@@ -123,9 +128,7 @@ def _register(
 ) -> None:
     api = getattr(plugin, "GRADPROOF_API", None)
     if api != hookspecs.API_VERSION:
-        raise PluginRefused(
-            name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}"
-        )
+        raise PluginRefused(name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}")
     if any(one.name == name for one in registry.plugins):
         raise PluginRefused(name, "register", "", "a plugin of this name is already registered")
     one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin))
@@ -154,7 +157,7 @@ def _register(
 
 
 def _collector(
-    plugin: Plugin, into: list[Any], kind: type, taken: Mapping[str, Any], hook: str, builtin: bool
+    plugin: Plugin, into: list[Any], kind: type[Op] | type[NamedHook], taken: Mapping[str, Any], hook: str, builtin: bool
 ) -> Callable[[Any], None]:
     """The ``register`` callback handed to a plugin's hook: checks each definition as it comes."""
 

@@ -11,7 +11,12 @@ from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
 
 def trace_rule(
-    ops: Mapping[str, Op], op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes, plugin: str = ""
+    ops: Mapping[str, Op],
+    op: Op,
+    inputs: Sequence[Spec],
+    outputs: Sequence[Spec],
+    attributes: Attributes,
+    plugin: str = "",
 ) -> Program:
     """The program of ``op.rule`` for these specs. Its inputs are the cotangents of the outputs, then the outputs, then
     the inputs; its outputs are one cotangent per input, None where the rule said NO_GRADIENT.

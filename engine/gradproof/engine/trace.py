@@ -57,8 +57,7 @@ class Program:
         one element is proved of all shapes."""
         literal = set(self.literals)
         return all(
-            one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal)
-            for one in self.instructions
+            one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal) for one in self.instructions
         )
 
     def skeleton(self) -> tuple[Any, ...]:
@@ -313,4 +312,17 @@ def full_like(x: Tracer, value: Literal) -> Any:
     return literal if x.shape == () else x.builder.apply("broadcast_to", [literal], {"shape": x.shape})
 
 
-__all__ = ["Builder", "Exact", "Instruction", "Literal", "Ops", "Program", "Tracer", "full_like", "ops", "spec", "zeros_like", "tracing"]
+__all__ = [
+    "Builder",
+    "Exact",
+    "Instruction",
+    "Literal",
+    "Ops",
+    "Program",
+    "Tracer",
+    "full_like",
+    "ops",
+    "spec",
+    "tracing",
+    "zeros_like",
+]

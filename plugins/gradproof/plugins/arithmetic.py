@@ -7,7 +7,7 @@ from gradproof.engine.extend import NONZERO, POSITIVE, REAL, Op, hookimpl, ops, 
 GRADPROOF_API = 1
 
 
-def pow_rule(g, y, x, exponent):  # type: ignore[no-untyped-def]
+def pow_rule(g, y, x, exponent):
     """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0."""
     slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
     flat = ops.logical_and(ops.equal(x, 0), exponent >= 0)
@@ -17,21 +17,60 @@ def pow_rule(g, y, x, exponent):  # type: ignore[no-untyped-def]
 ARITHMETIC = (
     Op("add", np.add, lambda g, y, a, b: (g, g), lambda f, a, b: a + b, doc="a + b"),
     Op("subtract", np.subtract, lambda g, y, a, b: (g, -g), lambda f, a, b: a - b, grad_fn="SubBackward0", doc="a - b"),
-    Op("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b, grad_fn="MulBackward0", doc="a b"),
-    Op("divide", np.divide, lambda g, y, a, b: (g / b, -g * y / b), lambda f, a, b: a / b, domains=(REAL, NONZERO), grad_fn="DivBackward0", doc="a / b"),
+    Op(
+        "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b, grad_fn="MulBackward0", doc="a b"
+    ),
+    Op(
+        "divide",
+        np.divide,
+        lambda g, y, a, b: (g / b, -g * y / b),
+        lambda f, a, b: a / b,
+        domains=(REAL, NONZERO),
+        grad_fn="DivBackward0",
+        doc="a / b",
+    ),
     Op("negative", np.negative, lambda g, y, x: -g, lambda f, x: -x, grad_fn="NegBackward0", doc="-x"),
     Op("square", np.square, lambda g, y, x: 2 * g * x, lambda f, x: x * x, grad_fn="PowBackward0", doc="x²"),
     Op("reciprocal", np.reciprocal, lambda g, y, x: -g * y * y, lambda f, x: 1 / x, domains=NONZERO, doc="1 / x"),
     Op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), lambda f, x: f.sqrt(x), domains=POSITIVE, doc="√x"),
-    Op("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y, x: -g * y / (2 * x), lambda f, x: 1 / f.sqrt(x), domains=POSITIVE, doc="1 / √x"),
-    Op("pow", np.power, pow_rule, lambda f, x, exponent: f.power(x, exponent), domains=(POSITIVE, REAL), grad_fn="PowBackward1", ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0", doc="x raised to the exponent"),
-    Op("hypot", np.hypot, lambda g, y, a, b: (g * (a / y), g * (b / y)), lambda f, a, b: f.sqrt(a * a + b * b), doc="√(a² + b²)"),
+    Op(
+        "rsqrt",
+        lambda x: 1 / np.sqrt(x),
+        lambda g, y, x: -g * y / (2 * x),
+        lambda f, x: 1 / f.sqrt(x),
+        domains=POSITIVE,
+        doc="1 / √x",
+    ),
+    Op(
+        "pow",
+        np.power,
+        pow_rule,
+        lambda f, x, exponent: f.power(x, exponent),
+        domains=(POSITIVE, REAL),
+        grad_fn="PowBackward1",
+        ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0",
+        doc="x raised to the exponent",
+    ),
+    Op(
+        "hypot",
+        np.hypot,
+        lambda g, y, a, b: (g * (a / y), g * (b / y)),
+        lambda f, a, b: f.sqrt(a * a + b * b),
+        doc="√(a² + b²)",
+    ),
     Op("abs", np.abs, lambda g, y, x: g * ops.sign(x), lambda f, x: f.where(f.less(x, 0), -x, x), ties="0 at 0", doc="|x|"),
-    Op("sign", np.sign, lambda g, y, x: zeros_like(x), lambda f, x: f.where(f.less(x, 0), -1, f.where(f.less(0, x), 1, 0)), ties="0 at 0", doc="-1, 0 or 1"),
+    Op(
+        "sign",
+        np.sign,
+        lambda g, y, x: zeros_like(x),
+        lambda f, x: f.where(f.less(x, 0), -1, f.where(f.less(0, x), 1, 0)),
+        ties="0 at 0",
+        doc="-1, 0 or 1",
+    ),
 )
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     for op in ARITHMETIC:
         register(op)

@@ -7,17 +7,17 @@ from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Op, hookimpl, op
 GRADPROOF_API = 1
 
 
-def maximum_rule(g, y, a, b):  # type: ignore[no-untyped-def]
+def maximum_rule(g, y, a, b):
     share = ops.where(ops.equal(a, b), g / 2, g)
     return ops.where(a >= b, share, 0), ops.where(b >= a, share, 0)
 
 
-def minimum_rule(g, y, a, b):  # type: ignore[no-untyped-def]
+def minimum_rule(g, y, a, b):
     share = ops.where(ops.equal(a, b), g / 2, g)
     return ops.where(a <= b, share, 0), ops.where(b <= a, share, 0)
 
 
-def clip_rule(g, y, x, min, max):  # type: ignore[no-untyped-def]
+def clip_rule(g, y, x, min, max):
     """What NumPy's clip does is minimum(maximum(x, min), max): where min > max the result is max."""
     inside = ops.logical_and(min <= x, x <= max)
     low = ops.logical_and(x < min, min <= max)
@@ -35,14 +35,44 @@ COMPARISONS = (
     Op("logical_and", np.logical_and, None, lambda f, a, b: f.both(a, b), domains=INTEGER, doc="both"),
     Op("logical_or", np.logical_or, None, lambda f, a, b: f.either(a, b), domains=INTEGER, doc="either"),
     Op("logical_not", np.logical_not, None, lambda f, x: f.negate(x), domains=INTEGER, doc="not"),
-    Op("where", np.where, lambda g, y, condition, a, b: (NO_GRADIENT, ops.where(condition, g, 0), ops.where(condition, 0, g)), lambda f, condition, a, b: f.where(condition, a, b), domains=(INTEGER, REAL, REAL), promotes=(1, 2), doc="a where the condition holds, else b"),
-    Op("maximum", np.maximum, maximum_rule, lambda f, a, b: f.where(f.less(a, b), b, a), ties="half to each", doc="the larger of a and b"),
-    Op("minimum", np.minimum, minimum_rule, lambda f, a, b: f.where(f.less(b, a), b, a), ties="half to each", doc="the smaller of a and b"),
-    Op("clip", np.clip, clip_rule, lambda f, x, min, max: f.where(f.less(max, f.where(f.less(x, min), min, x)), max, f.where(f.less(x, min), min, x)), grad_fn="ClampBackward1", ties="1 for x at its bounds", doc="x limited to [min, max]"),
+    Op(
+        "where",
+        np.where,
+        lambda g, y, condition, a, b: (NO_GRADIENT, ops.where(condition, g, 0), ops.where(condition, 0, g)),
+        lambda f, condition, a, b: f.where(condition, a, b),
+        domains=(INTEGER, REAL, REAL),
+        promotes=(1, 2),
+        doc="a where the condition holds, else b",
+    ),
+    Op(
+        "maximum",
+        np.maximum,
+        maximum_rule,
+        lambda f, a, b: f.where(f.less(a, b), b, a),
+        ties="half to each",
+        doc="the larger of a and b",
+    ),
+    Op(
+        "minimum",
+        np.minimum,
+        minimum_rule,
+        lambda f, a, b: f.where(f.less(b, a), b, a),
+        ties="half to each",
+        doc="the smaller of a and b",
+    ),
+    Op(
+        "clip",
+        np.clip,
+        clip_rule,
+        lambda f, x, min, max: f.where(f.less(max, f.where(f.less(x, min), min, x)), max, f.where(f.less(x, min), min, x)),
+        grad_fn="ClampBackward1",
+        ties="1 for x at its bounds",
+        doc="x limited to [min, max]",
+    ),
 )
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     for op in COMPARISONS:
         register(op)

@@ -14,14 +14,42 @@ EXPONENTIALS = (
     Op("exp2", np.exp2, lambda g, y, x: g * y * LN2, lambda f, x: f.exp(x * f.log(f.number(2))), doc="2ˣ"),
     Op("expm1", np.expm1, lambda g, y, x: g * ops.exp(x), lambda f, x: f.expm1(x), doc="eˣ - 1"),
     Op("log", np.log, lambda g, y, x: g / x, lambda f, x: f.log(x), domains=POSITIVE, doc="ln x"),
-    Op("log2", np.log2, lambda g, y, x: g / (x * LN2), lambda f, x: f.log(x) / f.log(f.number(2)), domains=POSITIVE, doc="log₂ x"),
-    Op("log10", np.log10, lambda g, y, x: g / (x * LN10), lambda f, x: f.log(x) / f.log(f.number(10)), domains=POSITIVE, doc="log₁₀ x"),
-    Op("log1p", np.log1p, lambda g, y, x: g / (1 + x), lambda f, x: f.log1p(x), domains=ABOVE_MINUS_ONE, grad_fn="Log1PBackward0", doc="ln(1 + x)"),
-    Op("logaddexp", np.logaddexp, lambda g, y, a, b: (g * ops.sigmoid(a - b), g * ops.sigmoid(b - a)), lambda f, a, b: f.log(f.exp(a) + f.exp(b)), doc="ln(eᵃ + eᵇ)"),
+    Op(
+        "log2",
+        np.log2,
+        lambda g, y, x: g / (x * LN2),
+        lambda f, x: f.log(x) / f.log(f.number(2)),
+        domains=POSITIVE,
+        doc="log₂ x",
+    ),
+    Op(
+        "log10",
+        np.log10,
+        lambda g, y, x: g / (x * LN10),
+        lambda f, x: f.log(x) / f.log(f.number(10)),
+        domains=POSITIVE,
+        doc="log₁₀ x",
+    ),
+    Op(
+        "log1p",
+        np.log1p,
+        lambda g, y, x: g / (1 + x),
+        lambda f, x: f.log1p(x),
+        domains=ABOVE_MINUS_ONE,
+        grad_fn="Log1PBackward0",
+        doc="ln(1 + x)",
+    ),
+    Op(
+        "logaddexp",
+        np.logaddexp,
+        lambda g, y, a, b: (g * ops.sigmoid(a - b), g * ops.sigmoid(b - a)),
+        lambda f, a, b: f.log(f.exp(a) + f.exp(b)),
+        doc="ln(eᵃ + eᵇ)",
+    ),
 )
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     for op in EXPONENTIALS:
         register(op)

@@ -7,11 +7,11 @@ from gradproof.engine.extend import NamedHook, hookimpl
 GRADPROOF_API = 1
 
 
-def scale(gradient, *, factor):  # type: ignore[no-untyped-def]
+def scale(gradient, *, factor):
     return (gradient * factor).astype(gradient.dtype)
 
 
-def clip(gradient, *, max_norm=None, min_value=None, max_value=None):  # type: ignore[no-untyped-def]
+def clip(gradient, *, max_norm=None, min_value=None, max_value=None):
     """By value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is."""
     if min_value is not None or max_value is not None:
         gradient = np.clip(gradient, min_value, max_value)
@@ -22,15 +22,15 @@ def clip(gradient, *, max_norm=None, min_value=None, max_value=None):  # type: i
     return gradient
 
 
-def zero(gradient):  # type: ignore[no-untyped-def]
+def zero(gradient):
     return np.zeros_like(gradient)
 
 
-def round_(gradient, *, decimals=0):  # type: ignore[no-untyped-def]
+def round_(gradient, *, decimals=0):
     return np.round(gradient, decimals)
 
 
-def record(gradient):  # type: ignore[no-untyped-def]
+def record(gradient):
     return None
 
 
@@ -44,6 +44,6 @@ HOOKS = (
 
 
 @hookimpl
-def register_hooks(register):  # type: ignore[no-untyped-def]
+def register_hooks(register):
     for hook in HOOKS:
         register(hook)

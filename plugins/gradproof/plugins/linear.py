@@ -7,7 +7,7 @@ from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, ho
 GRADPROOF_API = 1
 
 
-def matmul_infer(a, b):  # type: ignore[no-untyped-def]
+def matmul_infer(a, b):
     """NumPy's matmul: vectors are rows on the left and columns on the right; leading axes broadcast."""
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise InferenceError(f"shapes {a.shape} and {b.shape} do not match: (..., n, k) @ (..., k, m) is needed")
@@ -22,7 +22,7 @@ def matmul_infer(a, b):  # type: ignore[no-untyped-def]
     return Inferred((Spec(shape, dtype),), {}, (Spec(wide_a, dtype), Spec(wide_b, dtype)))
 
 
-def matmul_rule(g, y, a, b):  # type: ignore[no-untyped-def]
+def matmul_rule(g, y, a, b):
     """g bᵀ and aᵀ g; a vector operand is an outer product one way and a sum over the leading axes the other."""
     if a.ndim == 1 and b.ndim == 1:
         return g * b, g * a
@@ -36,7 +36,7 @@ def matmul_rule(g, y, a, b):  # type: ignore[no-untyped-def]
     return g @ ops.matrix_transpose(b), ops.matrix_transpose(a) @ g
 
 
-def matmul_define(f, i, a, b):  # type: ignore[no-untyped-def]
+def matmul_define(f, i, a, b):
     left = a.ndim - 2 if a.ndim > 1 else b.ndim - 2
     batch, rest = i[: max(left, 0)], i[max(left, 0) :]
     row = (*batch, rest[0]) if a.ndim > 1 else ()
@@ -45,26 +45,52 @@ def matmul_define(f, i, a, b):  # type: ignore[no-untyped-def]
     return f.total(a[(*row, k)] * b[(*start, k, *column)] for k in range(a.shape[-1]))
 
 
-def triangle_infer(x, *, k=0):  # type: ignore[no-untyped-def]
+def triangle_infer(x, *, k=0):
     if x.ndim < 2:
         raise InferenceError(f"needs rank 2 or more, got {x}")
     return Inferred((x,), {"k": int(k)})
 
 
 MATRICES = (
-    case((2, 3), (3, 1)), case((2, 2), (2, 2)), case((1, 3), (3, 2)), case((3,), (3,)), case((2, 3), (3,)),
-    case((2,), (2, 3)), case((2, 1, 3), (3, 2)), case((2, 2, 1), (1, 1, 2)), case((2, 2, 2), (2,)), case((2,), (2, 2, 2)),
-)  # fmt: skip
+    case((2, 3), (3, 1)),
+    case((2, 2), (2, 2)),
+    case((1, 3), (3, 2)),
+    case((3,), (3,)),
+    case((2, 3), (3,)),
+    case((2,), (2, 3)),
+    case((2, 1, 3), (3, 2)),
+    case((2, 2, 1), (1, 1, 2)),
+    case((2, 2, 2), (2,)),
+    case((2,), (2, 2, 2)),
+)
 SQUARES = (case((2, 3)), case((3, 2), k=1), case((2, 2), k=-1), case((2, 2, 2)))
 
 LINEAR = (
-    Op("matmul", np.matmul, matmul_rule, matmul_define, matmul_infer, MATRICES, grad_fn="MmBackward0", doc="matrix product"),
-    Op("tril", lambda x, *, k: np.tril(x, k), lambda g, y, x, *, k: ops.tril(g, k=k), lambda f, i, x, *, k: x[i] if i[-1] - i[-2] <= k else f.number(0), triangle_infer, SQUARES, doc="the lower triangle"),
-    Op("triu", lambda x, *, k: np.triu(x, k), lambda g, y, x, *, k: ops.triu(g, k=k), lambda f, i, x, *, k: x[i] if i[-1] - i[-2] >= k else f.number(0), triangle_infer, SQUARES, doc="the upper triangle"),
-)  # fmt: skip
+    Op(
+        "matmul", np.matmul, matmul_rule, matmul_define, matmul_infer, MATRICES, grad_fn="MmBackward0", doc="matrix product"
+    ),
+    Op(
+        "tril",
+        lambda x, *, k: np.tril(x, k),
+        lambda g, y, x, *, k: ops.tril(g, k=k),
+        lambda f, i, x, *, k: x[i] if i[-1] - i[-2] <= k else f.number(0),
+        triangle_infer,
+        SQUARES,
+        doc="the lower triangle",
+    ),
+    Op(
+        "triu",
+        lambda x, *, k: np.triu(x, k),
+        lambda g, y, x, *, k: ops.triu(g, k=k),
+        lambda f, i, x, *, k: x[i] if i[-1] - i[-2] >= k else f.number(0),
+        triangle_infer,
+        SQUARES,
+        doc="the upper triangle",
+    ),
+)
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     for op in LINEAR:
         register(op)

@@ -10,54 +10,54 @@ from gradproof.plugins.shapes import at, axes_of, axis_of
 GRADPROOF_API = 1
 
 
-def reduce_infer(of):  # type: ignore[no-untyped-def]
+def reduce_infer(of):
     """``infer`` of a reduction whose dtype is that of the NumPy function ``of``."""
 
-    def infer(x, *, axis=None, keepdims=False):  # type: ignore[no-untyped-def]
+    def infer(x, *, axis=None, keepdims=False):
         return reduced(x, axis, keepdims, of(np.ones((1,), x.dtype)).dtype)
 
     return infer
 
 
-def reduced(x, axis, keepdims, dtype, **attributes):  # type: ignore[no-untyped-def]
+def reduced(x, axis, keepdims, dtype, **attributes):
     axes = axes_of(axis, x.ndim)
     shape = tuple(1 if k in axes else s for k, s in enumerate(x.shape) if keepdims or k not in axes)
     wanted = x if x.dtype.kind != "b" and dtype.kind == x.dtype.kind else Spec(x.shape, dtype)
     return Inferred((Spec(shape, dtype),), {"axis": axes, "keepdims": bool(keepdims), **attributes}, (wanted,))
 
 
-def extremum_infer(x, *, axis=None, keepdims=False):  # type: ignore[no-untyped-def]
+def extremum_infer(x, *, axis=None, keepdims=False):
     found = reduced(x, axis, keepdims, x.dtype)
     if any(x.shape[k] == 0 for k in found.attributes["axis"]):
         raise InferenceError(f"an axis of {x} that is reduced has size 0: there is no largest of nothing")
     return Inferred(found.outputs, found.attributes)
 
 
-def var_infer(x, *, axis=None, correction=0, keepdims=False):  # type: ignore[no-untyped-def]
+def var_infer(x, *, axis=None, correction=0, keepdims=False):
     return reduced(x, axis, keepdims, np.var(np.ones((1,), x.dtype)).dtype, correction=correction)
 
 
-def axis_infer(x, *, axis=-1):  # type: ignore[no-untyped-def]
+def axis_infer(x, *, axis=-1):
     dtype = np.exp(np.ones((1,), x.dtype)).dtype
     return Inferred((Spec(x.shape, dtype),), {"axis": axis_of(axis, x.ndim)}, (Spec(x.shape, dtype),))
 
 
-def scan_infer(x, *, axis=0):  # type: ignore[no-untyped-def]
+def scan_infer(x, *, axis=0):
     dtype = np.cumsum(np.ones((1,), x.dtype)).dtype
     return Inferred((Spec(x.shape, dtype),), {"axis": axis_of(axis, x.ndim)}, (Spec(x.shape, dtype),))
 
 
-def kept(g, axis, keepdims):  # type: ignore[no-untyped-def]
+def kept(g, axis, keepdims):
     """``g`` with the reduced axes back in place, as size 1."""
     return g if keepdims or not axis else ops.expand_dims(g, axis=axis)
 
 
-def count(x, axis):  # type: ignore[no-untyped-def]
+def count(x, axis):
     """How many elements go into one element of the result."""
     return math.prod(x.shape[k] for k in axis)
 
 
-def members(i, x, axis, keepdims):  # type: ignore[no-untyped-def]
+def members(i, x, axis, keepdims):
     """The elements of ``x`` that are reduced into element ``i``."""
     rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))
     fixed = [0 if a in axis else next(rest) for a in range(x.ndim)]
@@ -70,34 +70,34 @@ def members(i, x, axis, keepdims):  # type: ignore[no-untyped-def]
 # rules
 
 
-def sum_rule(g, y, x, *, axis, keepdims):  # type: ignore[no-untyped-def]
+def sum_rule(g, y, x, *, axis, keepdims):
     return ops.broadcast_to(kept(g, axis, keepdims), shape=x.shape)
 
 
-def mean_rule(g, y, x, *, axis, keepdims):  # type: ignore[no-untyped-def]
+def mean_rule(g, y, x, *, axis, keepdims):
     return ops.broadcast_to(kept(g, axis, keepdims) / max(count(x, axis), 1), shape=x.shape)
 
 
-def extremum_rule(g, y, x, *, axis, keepdims):  # type: ignore[no-untyped-def]
+def extremum_rule(g, y, x, *, axis, keepdims):
     """To the largest (smallest) elements, in equal shares."""
     hit = ops.astype(ops.equal(x, kept(y, axis, keepdims)), dtype=x.dtype.name)
     return hit * kept(g, axis, keepdims) / ops.sum(hit, axis=axis, keepdims=True)
 
 
-def var_rule(g, y, x, *, axis, correction, keepdims):  # type: ignore[no-untyped-def]
+def var_rule(g, y, x, *, axis, correction, keepdims):
     centred = x - ops.mean(x, axis=axis, keepdims=True)
     return 2 * kept(g, axis, keepdims) * centred / (count(x, axis) - correction)
 
 
-def softmax_rule(g, y, x, *, axis):  # type: ignore[no-untyped-def]
+def softmax_rule(g, y, x, *, axis):
     return y * (g - ops.sum(g * y, axis=axis, keepdims=True))
 
 
-def log_softmax_rule(g, y, x, *, axis):  # type: ignore[no-untyped-def]
+def log_softmax_rule(g, y, x, *, axis):
     return g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
 
 
-def prod_rule(g, y, x, *, axis, keepdims):  # type: ignore[no-untyped-def]
+def prod_rule(g, y, x, *, axis, keepdims):
     """g times the product of all *other* elements: y / x would give nan where an element is 0. The reduced axes are
     brought together at the end, and the products before and after each element come from cumprod."""
     order = (*(k for k in range(x.ndim) if k not in axis), *axis)
@@ -108,7 +108,7 @@ def prod_rule(g, y, x, *, axis, keepdims):  # type: ignore[no-untyped-def]
     return kept(g, axis, keepdims) * back
 
 
-def before(x):  # type: ignore[no-untyped-def]
+def before(x):
     """Along the last axis, the product of all elements before each one (1 for the first)."""
     last = x.ndim - 1
     if x.shape[last] == 0:
@@ -118,11 +118,11 @@ def before(x):  # type: ignore[no-untyped-def]
     return ops.cumprod(ops.concat(full_like(first, 1), rest, axis=last), axis=last)
 
 
-def cumsum_rule(g, y, x, *, axis):  # type: ignore[no-untyped-def]
+def cumsum_rule(g, y, x, *, axis):
     return ops.flip(ops.cumsum(ops.flip(g, axis=axis), axis=axis), axis=axis)
 
 
-def cumprod_rule(g, y, x, *, axis):  # type: ignore[no-untyped-def]
+def cumprod_rule(g, y, x, *, axis):
     """dy_k/dx_i is (product before i) (product of i+1..k), for k >= i: exact at zeros too, for n² work on the axis."""
     last = x.ndim - 1
     order = (*(k for k in range(x.ndim) if k != axis), axis)
@@ -139,19 +139,19 @@ def cumprod_rule(g, y, x, *, axis):  # type: ignore[no-untyped-def]
 # forwards that NumPy does not have
 
 
-def logsumexp(x, *, axis, keepdims):  # type: ignore[no-untyped-def]
+def logsumexp(x, *, axis, keepdims):
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
     total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else np.squeeze(total, axis)
 
 
-def softmax(x, *, axis):  # type: ignore[no-untyped-def]
+def softmax(x, *, axis):
     parts = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return parts / np.sum(parts, axis=axis, keepdims=True)
 
 
-def log_softmax(x, *, axis):  # type: ignore[no-untyped-def]
+def log_softmax(x, *, axis):
     shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
@@ -159,70 +159,160 @@ def log_softmax(x, *, axis):  # type: ignore[no-untyped-def]
 # definitions
 
 
-def product(terms):  # type: ignore[no-untyped-def]
+def product(terms):
     result = 1
     for term in terms:
         result = result * term
     return result
 
 
-def largest(f, terms):  # type: ignore[no-untyped-def]
+def largest(f, terms):
     result = next(terms)
     for term in terms:
         result = f.where(f.less(result, term), term, result)
     return result
 
 
-def smallest(f, terms):  # type: ignore[no-untyped-def]
+def smallest(f, terms):
     result = next(terms)
     for term in terms:
         result = f.where(f.less(term, result), term, result)
     return result
 
 
-def var_define(f, i, x, *, axis, correction, keepdims):  # type: ignore[no-untyped-def]
+def var_define(f, i, x, *, axis, correction, keepdims):
     terms = list(members(i, x, axis, keepdims))
     centre = f.total(terms) / len(terms)
     return f.total((term - centre) * (term - centre) for term in terms) / (len(terms) - correction)
 
 
-def line(i, x, axis):  # type: ignore[no-untyped-def]
+def line(i, x, axis):
     """The elements of ``x`` on the line through ``i`` along ``axis``."""
     return [x[at(i, axis, k)] for k in range(x.shape[axis])]
 
 
-def softmax_define(f, i, x, *, axis):  # type: ignore[no-untyped-def]
+def softmax_define(f, i, x, *, axis):
     # Written with differences, as a ball of e^800 / e^801 would be, only cheaper to enclose.
     return 1 / f.total(f.exp(other - x[i]) for other in line(i, x, axis))
 
 
-def log_softmax_define(f, i, x, *, axis):  # type: ignore[no-untyped-def]
+def log_softmax_define(f, i, x, *, axis):
     return -f.log(f.total(f.exp(other - x[i]) for other in line(i, x, axis)))
 
 
 REDUCED = (
-    case((2, 3)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2), axis=-1),
-    case((1, 2, 2), axis=(0, 2)), case((1, 3)), case((2,), axis=0), case(()),
-)  # fmt: skip
+    case((2, 3)),
+    case((2, 3), axis=0),
+    case((2, 3), axis=1, keepdims=True),
+    case((2, 2), axis=-1),
+    case((1, 2, 2), axis=(0, 2)),
+    case((1, 3)),
+    case((2,), axis=0),
+    case(()),
+)
 EXTREME = (case((3,)), case((2, 2), axis=1), case((2, 2), axis=0, keepdims=True), case((1, 2), axis=0), case(()))
 ALONG = (case((3,)), case((2, 3), axis=0), case((2, 2), axis=1), case((2, 1), axis=1))
 
 REDUCTIONS = (
-    Op("sum", lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), sum_rule, lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)), reduce_infer(np.sum), REDUCED, doc="the sum over axes"),
-    Op("mean", lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims), mean_rule, lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis), reduce_infer(np.mean), REDUCED, doc="the mean over axes"),
-    Op("prod", lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims), prod_rule, lambda f, i, x, *, axis, keepdims: product(members(i, x, axis, keepdims)), reduce_infer(np.prod), REDUCED, doc="the product over axes"),
-    Op("max", lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), extremum_rule, lambda f, i, x, *, axis, keepdims: largest(f, members(i, x, axis, keepdims)), extremum_infer, EXTREME, grad_fn="AmaxBackward0", ties="shared evenly", doc="the largest over axes"),
-    Op("min", lambda x, *, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), extremum_rule, lambda f, i, x, *, axis, keepdims: smallest(f, members(i, x, axis, keepdims)), extremum_infer, EXTREME, grad_fn="AminBackward0", ties="shared evenly", doc="the smallest over axes"),
-    Op("var", lambda x, *, axis, correction, keepdims: np.var(x, axis=axis, ddof=correction, keepdims=keepdims), var_rule, var_define, var_infer, (case((2, 3)), case((2, 3), axis=1, correction=1), case((3, 2), axis=0, keepdims=True), case((2, 2), axis=1), case((1, 3), correction=1)), doc="the variance over axes, divided by n - correction"),
-    Op("logsumexp", logsumexp, lambda g, y, x, *, axis, keepdims: kept(g, axis, keepdims) * ops.exp(x - kept(y, axis, keepdims)), lambda f, i, x, *, axis, keepdims: f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims))), reduce_infer(np.mean), REDUCED, doc="ln Σ eˣ over axes"),
+    Op(
+        "sum",
+        lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+        sum_rule,
+        lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
+        reduce_infer(np.sum),
+        REDUCED,
+        doc="the sum over axes",
+    ),
+    Op(
+        "mean",
+        lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+        mean_rule,
+        lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis),
+        reduce_infer(np.mean),
+        REDUCED,
+        doc="the mean over axes",
+    ),
+    Op(
+        "prod",
+        lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
+        prod_rule,
+        lambda f, i, x, *, axis, keepdims: product(members(i, x, axis, keepdims)),
+        reduce_infer(np.prod),
+        REDUCED,
+        doc="the product over axes",
+    ),
+    Op(
+        "max",
+        lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+        extremum_rule,
+        lambda f, i, x, *, axis, keepdims: largest(f, members(i, x, axis, keepdims)),
+        extremum_infer,
+        EXTREME,
+        grad_fn="AmaxBackward0",
+        ties="shared evenly",
+        doc="the largest over axes",
+    ),
+    Op(
+        "min",
+        lambda x, *, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
+        extremum_rule,
+        lambda f, i, x, *, axis, keepdims: smallest(f, members(i, x, axis, keepdims)),
+        extremum_infer,
+        EXTREME,
+        grad_fn="AminBackward0",
+        ties="shared evenly",
+        doc="the smallest over axes",
+    ),
+    Op(
+        "var",
+        lambda x, *, axis, correction, keepdims: np.var(x, axis=axis, ddof=correction, keepdims=keepdims),
+        var_rule,
+        var_define,
+        var_infer,
+        (
+            case((2, 3)),
+            case((2, 3), axis=1, correction=1),
+            case((3, 2), axis=0, keepdims=True),
+            case((2, 2), axis=1),
+            case((1, 3), correction=1),
+        ),
+        doc="the variance over axes, divided by n - correction",
+    ),
+    Op(
+        "logsumexp",
+        logsumexp,
+        lambda g, y, x, *, axis, keepdims: kept(g, axis, keepdims) * ops.exp(x - kept(y, axis, keepdims)),
+        lambda f, i, x, *, axis, keepdims: f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims))),
+        reduce_infer(np.mean),
+        REDUCED,
+        doc="ln Σ eˣ over axes",
+    ),
     Op("softmax", softmax, softmax_rule, softmax_define, axis_infer, ALONG, doc="eˣ / Σ eˣ along an axis"),
-    Op("log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer, ALONG, doc="x - ln Σ eˣ along an axis"),
-    Op("cumsum", lambda x, *, axis: np.cumsum(x, axis=axis), cumsum_rule, lambda f, i, x, *, axis: f.total(line(i, x, axis)[: i[axis] + 1]), scan_infer, ALONG, doc="running sums along an axis"),
-    Op("cumprod", lambda x, *, axis: np.cumprod(x, axis=axis), cumprod_rule, lambda f, i, x, *, axis: product(line(i, x, axis)[: i[axis] + 1]), scan_infer, ALONG, doc="running products along an axis"),
-)  # fmt: skip
+    Op(
+        "log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer, ALONG, doc="x - ln Σ eˣ along an axis"
+    ),
+    Op(
+        "cumsum",
+        lambda x, *, axis: np.cumsum(x, axis=axis),
+        cumsum_rule,
+        lambda f, i, x, *, axis: f.total(line(i, x, axis)[: i[axis] + 1]),
+        scan_infer,
+        ALONG,
+        doc="running sums along an axis",
+    ),
+    Op(
+        "cumprod",
+        lambda x, *, axis: np.cumprod(x, axis=axis),
+        cumprod_rule,
+        lambda f, i, x, *, axis: product(line(i, x, axis)[: i[axis] + 1]),
+        scan_infer,
+        ALONG,
+        doc="running products along an axis",
+    ),
+)
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     for op in REDUCTIONS:
         register(op)

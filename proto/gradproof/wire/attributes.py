@@ -38,7 +38,9 @@ def _encode(name: str, value: Any) -> pb.Attribute:
         return pb.Attribute(int_value=value.__index__())
     except AttributeError:
         raise WireError(
-            f"attributes[{name!r}]", f"{type(value).__name__} is not None, bool, int, float, text or a list", "ATTRIBUTE"
+            f"attributes[{name!r}]",
+            f"{type(value).__name__} is not None, bool, int, float, text or a list",
+            "ATTRIBUTE",
         ) from None
 
 

@@ -22,10 +22,10 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
     if whole.dtype.byteorder == ">":
         whole = whole.astype(whole.dtype.newbyteorder("<"))
     yield pb.TensorHeader(tensor_id=tensor_id, spec=encode_spec(array.shape, array.dtype), total_bytes=whole.nbytes)
-    data = memoryview(whole.reshape(-1).view(np.uint8))
+    data = whole.reshape(-1).view(np.uint8)
     for offset in range(0, len(data), CHUNK_BYTES):
         part = data[offset : offset + CHUNK_BYTES]
-        yield pb.TensorChunk(tensor_id=tensor_id, offset=offset, data=bytes(part))
+        yield pb.TensorChunk(tensor_id=tensor_id, offset=offset, data=part.tobytes())
 
 
 class Assembler:

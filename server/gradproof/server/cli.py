@@ -13,14 +13,15 @@ import numpy as np
 import structlog
 import typer
 from google.protobuf import json_format
+from rich.console import Console
+from rich.progress import Progress
+
 from gradproof.client import Client, GradproofError, connect
 from gradproof.server import report
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, Options, serve
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import decode_spec, encode_tensor
-from rich.console import Console
-from rich.progress import Progress
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 
 Plugin = Annotated[
-    Optional[list[str]],  # noqa: UP007, UP045 - typer reads this annotation
+    Optional[list[str]],  # noqa: UP045 - typer reads this annotation
     typer.Option("--plugin", help="Load this plugin too: an import path, module or module:attribute. Repeatable."),
 ]
 
@@ -53,8 +54,8 @@ def serve_command(
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 picks a free one.")] = 50551,
     plugin: Plugin = None,
-    block: Annotated[Optional[list[str]], typer.Option(help="Leave out this plugin. Repeatable.")] = None,  # noqa: UP007, UP045
-    cache: Annotated[Optional[Path], typer.Option(help="Where proofs are kept.")] = None,  # noqa: UP007, UP045
+    block: Annotated[Optional[list[str]], typer.Option(help="Leave out this plugin. Repeatable.")] = None,  # noqa: UP045
+    cache: Annotated[Optional[Path], typer.Option(help="Where proofs are kept.")] = None,  # noqa: UP045
     proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 1,
     proof_seconds: Annotated[float, typer.Option(help="A proof is stopped after this time.")] = 30.0,
     reflection: Annotated[bool, typer.Option(help="Describe the services to clients that ask.")] = True,
@@ -89,7 +90,7 @@ def serve_command(
 
 
 Target = Annotated[
-    Optional[str],  # noqa: UP007, UP045
+    Optional[str],  # noqa: UP045
     typer.Option(help="A running server (host:port). Left out: one is started for this command."),
 ]
 
@@ -105,7 +106,7 @@ def demo() -> None:
 @app.command()
 def diff(
     file: Annotated[Path, typer.Argument(help="A graph as proto JSON (gradproof.v1.Graph or DifferentiateRequest).")],
-    values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP007, UP045
+    values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
     target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,

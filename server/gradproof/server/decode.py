@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import Hook

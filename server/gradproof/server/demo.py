@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from importlib.resources import files
 
 import numpy as np
-from gradproof.client import Client, GraphBuilder, connect, hook
-from gradproof.server import report
 from numpy.typing import NDArray
 from rich.console import Console
+
+from gradproof.client import Client, GraphBuilder, connect, hook
+from gradproof.server import report
 
 STEPS = 50
 RATE = 0.5
@@ -81,11 +83,11 @@ def iris(console: Console, client: Client) -> None:
         for name in ("weights", "bias"):
             values[name] = values[name] - RATE * _gradient(result.gradients[name].gradient)
     report.print_result(console, result)
-    _must(all(b < a for a, b in zip(losses, losses[1:], strict=False)), "the loss did not fall at every step")
+    _must(all(b < a for a, b in itertools.pairwise(losses)), "the loss did not fall at every step")
     _must(all(v.summary == "verified" for v in result.verdicts.values()), "a gradient of the last step is not verified")
     console.print(
-        "The loss is the mean of -log softmax(rows @ weights + bias) at the true species; it fell at each step. The graph was\n"
-        "sent once; later steps named it by its digest. The last gradients are verified through all seven ops."
+        "The loss is the mean of -log softmax(rows @ weights + bias) at the true species; it fell at each step. The\n"
+        "graph was sent once; later steps named it by its digest. The last gradients are verified through all seven ops."
     )
 
 

@@ -57,9 +57,7 @@ class Encoder:
             return encode_tensor(array)
         number, self.next_tensor = self.next_tensor, self.next_tensor + 1
         for part in chunks(array, number):
-            ahead.append(
-                pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part)
-            )
+            ahead.append(pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), upload=number)
 
 
@@ -77,9 +75,7 @@ def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
     )
     if one.word is words.Rule.REFUTED:
         message.witness.CopyFrom(
-            verdict_pb2.Witness(
-                input=one.input, element=one.element, point=one.point, got=one.got, expected=one.expected
-            )
+            verdict_pb2.Witness(input=one.input, element=one.element, point=one.point, got=one.got, expected=one.expected)
         )
     return message
 

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import grpc
 import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from platformdirs import user_cache_path
+
 from gradproof.engine.engine import Engine
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.pool import ProofPool
@@ -19,10 +24,6 @@ from gradproof.server.handler import Handler
 from gradproof.server.limits import Limits
 from gradproof.server.services import AutodiffServicer, OpServicer
 from gradproof.v1 import autodiff_service_pb2, autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
-from platformdirs import user_cache_path
 
 log = structlog.get_logger("gradproof.server")
 DRAIN_SECONDS = 30.0

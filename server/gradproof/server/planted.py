@@ -1,6 +1,7 @@
 """A plugin with a planted fault, for the demo and the tests: an op whose backward rule forgets a factor."""
 
 import numpy as np
+
 from gradproof.engine.extend import Op, hookimpl, ops
 
 GRADPROOF_API = 1
@@ -16,5 +17,5 @@ CUBE = Op(
 
 
 @hookimpl
-def register_ops(register):  # type: ignore[no-untyped-def]
+def register_ops(register):
     register(CUBE)

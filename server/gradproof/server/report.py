@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
 
 COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
 
@@ -32,7 +33,9 @@ def gradient_table(result: Result) -> Table:
         raw = short(gradient.raw) if any(hook.changed for hook in gradient.hooks) else ""
         rule, number, total, word = _words(result.verdicts.get(name))
         made_by = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
-        table.add_row(name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, word)
+        table.add_row(
+            name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, word
+        )
     return table
 
 
@@ -77,7 +80,12 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
         else:
             one = op.verdict
             table.add_row(
-                op.name, one.word, one.tactic, one.tie_set, f"{one.seconds:.2f} s", "cache" if one.cached else "this run"
+                op.name,
+                one.word,
+                one.tactic,
+                one.tie_set,
+                f"{one.seconds:.2f} s",
+                "cache" if one.cached else "this run",
             )
     return table
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import uuid
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
+
 from gradproof.engine.errors import GradproofError, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
@@ -25,6 +27,7 @@ from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_p
 from gradproof.wire import encode_spec, encode_tensor
 
 log = structlog.get_logger("gradproof.server")
+Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS = "grpc-status-details-bin"
 
@@ -47,7 +50,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
 
-    async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:  # type: ignore[override]
+    async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         try:
             digest, values = await self.handler.evaluate(request, {})
             response = pb.EvaluateResponse(digest=digest)
@@ -57,7 +60,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             await fail(context, error)
             raise AssertionError("abort raises") from error
 
-    async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:  # type: ignore[override]
+    async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
         response = pb.DifferentiateResponse()
         try:
             async for event in self.handler.differentiate(request, {}, chunked=False):
@@ -77,13 +80,13 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             await fail(context, error)
             raise AssertionError("abort raises") from error
 
-    def _fits(self, response: Any) -> Any:
+    def _fits(self, response: Response) -> Response:
         size = response.ByteSize()
         if size > self.handler.limits.message_bytes:
             raise LimitExceeded("message_bytes", size, self.handler.limits.message_bytes)
         return response
 
-    async def StreamingDifferentiate(  # type: ignore[override]
+    async def StreamingDifferentiate(
         self, request: pb.StreamingDifferentiateRequest, context: Context
     ) -> AsyncIterator[pb.StreamingDifferentiateResponse]:
         try:
@@ -92,7 +95,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         except Exception as error:
             await fail(context, error)
 
-    async def Session(  # type: ignore[override]
+    async def Session(
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
     ) -> AsyncIterator[pb.SessionResponse]:
         try:
@@ -101,7 +104,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         except Exception as error:
             await fail(context, error)
 
-    async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:  # type: ignore[override]
+    async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         try:
             decoder = Decoder(self.handler.limits)
             graph, _ = decoder.graph(request.graph)
@@ -118,15 +121,15 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             await fail(context, error)
             raise AssertionError("abort raises") from error
 
-    async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:  # type: ignore[override]
+    async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:
         await fail(context, Unserved("Derive is not served yet; Differentiate gives first derivatives"))
         raise AssertionError("abort raises")
 
-    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:  # type: ignore[override]
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         await fail(context, Unserved("Explain is not served yet; GetOp shows each traced rule"))
         raise AssertionError("abort raises")
 
-    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:  # type: ignore[override]
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         registry = self.handler.engine.registry
         response = pb.GetServerInfoResponse(limits=self.handler.limits.table())
         response.versions.update({"plugin_api": str(API_VERSION), "python": platform.python_version()})
@@ -156,9 +159,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         self.handler = handler
         self.registry = handler.engine.registry
 
-    async def ListOps(  # type: ignore[override]
-        self, request: op_service_pb2.ListOpsRequest, context: Context
-    ) -> op_service_pb2.ListOpsResponse:
+    async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         try:
             names = list(self.registry.ops)
             start = self._page_start(request.page_token, names)
@@ -179,7 +180,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             raise NotFound("page", token, "start again without a page_token")
         return names.index(token) + 1
 
-    async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:  # type: ignore[override]
+    async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:
         try:
             op = self.registry.op(request.name)
             response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
@@ -193,7 +194,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             await fail(context, error)
             raise AssertionError("abort raises") from error
 
-    async def VerifyOp(  # type: ignore[override]
+    async def VerifyOp(
         self, request: op_service_pb2.VerifyOpRequest, context: Context
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         try:
@@ -205,13 +206,11 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
                 if request.refresh or proofs.lookup(key) is None:
                     proofs.request(key, again=request.refresh)
             for done, key in enumerate(keys, 1):
-                await self._off_loop(lambda key=key: proofs.wait([key], budget))
+                await self._off_loop(partial(proofs.wait, [key], budget))
                 verdict = proofs.lookup(key) or RuleVerdict(
                     Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
                 )
-                yield op_service_pb2.VerifyOpResponse(
-                    verdict=encode.rule_verdict(verdict), done=done, total=len(keys)
-                )
+                yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
         except Exception as error:
             await fail(context, error)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest
 from gradproof.engine.spec import Array
 from gradproof.server.handler import Handler
@@ -84,7 +85,7 @@ class _Session:
             coroutine.close()  # type: ignore[attr-defined]
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
-        task: asyncio.Task[None] = asyncio.create_task(self._guarded(request_id, coroutine))  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.create_task(self._guarded(request_id, coroutine))
         self.runs[request_id] = task
 
     async def _guarded(self, request_id: str, coroutine: object) -> None:

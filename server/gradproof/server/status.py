@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+
 from gradproof.engine import errors
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -71,8 +72,7 @@ def request_fault(error: errors.GradproofError) -> pb.RequestFault:
     fault = pb.RequestFault(code=code_of(error).value[0], message=_short(str(error)), reason=error.reason)
     if isinstance(error, errors.InvalidRequest):
         fault.faults.extend(
-            pb.FieldFault(path=one.path, message=one.message, reason=one.reason)
-            for one in error.faults[:MAX_VIOLATIONS]
+            pb.FieldFault(path=one.path, message=one.message, reason=one.reason) for one in error.faults[:MAX_VIOLATIONS]
         )
     return fault
 
@@ -80,7 +80,8 @@ def request_fault(error: errors.GradproofError) -> pb.RequestFault:
 def internal(error: Exception, incident: str) -> status_pb2.Status:
     """For what nobody foresaw: an incident id that the log has, and nothing of the inside."""
     status = status_pb2.Status(
-        code=grpc.StatusCode.INTERNAL.value[0], message=f"internal error; the server's log has it as incident {incident}"
+        code=grpc.StatusCode.INTERNAL.value[0],
+        message=f"internal error; the server's log has it as incident {incident}",
     )
     packed = any_pb2.Any()
     packed.Pack(

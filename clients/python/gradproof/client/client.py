@@ -14,13 +14,14 @@ from weakref import WeakKeyDictionary
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
+
 from gradproof.client.errors import FieldFault, NotFound, from_fault, from_rpc
 from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
 from gradproof.client.graph import Graph, GraphBuilder
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2
 from gradproof.wire import chunks, decode_spec, decode_tensor, encode_tensor
-from numpy.typing import NDArray
 
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
@@ -74,7 +75,7 @@ class Client:
         """Close the connection, and the server if it was started for this client. May be called twice."""
         self._channel.close()
         if self._on_close is not None:
-            self._on_close, stop = None, self._on_close
+            stop, self._on_close = self._on_close, None
             stop()
 
     def __enter__(self) -> Client:

@@ -1,14 +1,14 @@
 """What a client raises, and how it is made from what the server said.
 
-    GradproofError
-    ├── InvalidRequest       the request is at fault; ``faults`` lists all places
-    ├── NotFound             no such op, graph digest or upload
-    ├── ResourceExhausted    a limit of the server was passed
-    ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
-    ├── NotServed            the server does not do this (yet)
-    ├── Unavailable          no server there, or the call was cut off; may be tried again
-    ├── DeadlineExceeded     the call took longer than its timeout
-    └── InternalError        a fault of the server
+GradproofError
+├── InvalidRequest       the request is at fault; ``faults`` lists all places
+├── NotFound             no such op, graph digest or upload
+├── ResourceExhausted    a limit of the server was passed
+├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
+├── NotServed            the server does not do this (yet)
+├── Unavailable          no server there, or the call was cut off; may be tried again
+├── DeadlineExceeded     the call took longer than its timeout
+└── InternalError        a fault of the server
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import grpc
 from google.rpc import error_details_pb2
-from gradproof.v1 import autodiff_service_pb2 as pb
 from grpc_status import rpc_status
+
+from gradproof.v1 import autodiff_service_pb2 as pb
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from numpy.typing import NDArray
+
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import Assembler, decode_tensor
-from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+
 from gradproof.v1 import graph_pb2 as pb
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
@@ -98,9 +99,7 @@ class GraphBuilder:
 
     def apply_multiple(self, op: str, *inputs: Any, names: Sequence[str], **attributes: Any) -> list[Ref]:
         """A node with several outputs, called ``names``."""
-        node = pb.Node(
-            op=op, inputs=[self._input(x) for x in inputs], attributes=encode_attributes(attributes)
-        )
+        node = pb.Node(op=op, inputs=[self._input(x) for x in inputs], attributes=encode_attributes(attributes))
         node.outputs.extend(self._new(name) for name in names)
         self._graph.nodes.append(node)
         return [Ref(self, name) for name in names]

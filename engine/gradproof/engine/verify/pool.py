@@ -57,7 +57,7 @@ class ProofPool:
 
     def close(self) -> None:
         """Kill what is running and end the processes."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:

@@ -47,7 +47,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     started = time.perf_counter()
     domain = ", ".join(f"{name} {op.domain(k).name}" for k, name in enumerate(op.inputs))
 
-    def verdict(word: Rule, **evidence: str) -> RuleVerdict:
+    def verdict(word: Rule, **evidence: Any) -> RuleVerdict:
         seconds = time.perf_counter() - started
         return RuleVerdict(word, op.name, str(case), domain=domain, seconds=seconds, **evidence)
 
@@ -107,11 +107,12 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
             inputs.append(exact)
             plain.append(exact)
             continue
-        points, variables = np.empty(spec.shape, object), np.empty(spec.shape, object)
+        points: Array = np.empty(spec.shape, object)
+        variables: Array = np.empty(spec.shape, object)
         for index in np.ndindex(spec.shape):
             value = op.domain(k).sample(random)
             points[index] = tape.number(value)
-            variables[index] = tape.variable(points[index])
+            variables[index] = tape.variable(tape.number(value))
             shown.append(f"{_input_name(op, k)}{list(index) if index else ''} = {value}")
         inputs.append(variables)
         plain.append(points)
@@ -182,21 +183,19 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
     outputs = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    weighted = [
-        (g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)
-    ]
+    weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
     tactics: list[str] = []
     ties = {f"{difference} = 0" for _, y in weighted for difference in _differences(y)}
-    for k, names in enumerate(variables):
-        mine = claimed[k]
-        if names is None:
+    for k, mine in enumerate(claimed):
+        cells = variables[k]
+        if cells is None:
             continue
         if mine is None:
-            if is_differentiable(wanted[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in names.flat):
+            if is_differentiable(wanted[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in cells.flat):
                 raise _Open(f"the rule says NO_GRADIENT for input {_input_name(op, k)}, which the result depends on")
             continue
-        for index in np.ndindex(names.shape):
-            symbol = names[index]
+        for index in np.ndindex(cells.shape):
+            symbol = cells[index]
             truth = sympy.Add(*(g * sympy.diff(y, symbol) for g, y in weighted if symbol in _free(y)))
             residual = sympy.sympify(mine[index]) - truth
             try:
@@ -288,7 +287,7 @@ def _infeasible(assumed: Sequence[tuple[Any, int]]) -> bool:
     bounds = [(0 if s.is_positive else None, None) for s in free]
     # Maximise the margin t <= 1 by which every inequality holds strictly.
     result = linprog([*(0.0 for _ in free), -1.0], rows, rights, bounds=[*bounds, (None, 1.0)])
-    return bool(result.status == 0 and -result.fun <= 1e-9)
+    return bool(result.status == 0 and result.fun is not None and result.fun >= -1e-9)
 
 
 # the ladder
@@ -345,4 +344,3 @@ def zero_tactic(expression: Any) -> str | None:
 def _short(expression: Any) -> str:
     text = str(expression)
     return text if len(text) <= 160 else f"{text[:157]}..."
-

@@ -86,7 +86,8 @@ def _sampled(one: Application, size: int) -> list[ValueVerdict | None]:
     index = np.array(sorted(picked))
 
     def pick(array: Array) -> Array:
-        return np.asarray(array).ravel()[index]
+        picked_elements: Array = np.asarray(array).ravel()[index]
+        return picked_elements
 
     small = Application(
         one.op,
@@ -196,7 +197,8 @@ def _widened(one: Application) -> list[list[arb]] | None:
 
 
 def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[arb]]:
-    inputs, moving = [], []
+    inputs: list[Array] = []
+    moving: list[list[Any] | None] = []
     for x, claimed in zip(one.inputs, one.contributions, strict=True):
         if x.dtype.kind in "biu":
             inputs.append(concrete(x))

@@ -38,8 +38,12 @@ class Accumulation(StrEnum):
 
 
 class Summary(StrEnum):
-    """One word for a gradient. ``verified``: every rule it came through is proved, every number enclosed (ENCLOSED, or
-    CONDITIONED where its inputs' own rounding explains the distance), every sum right. ``plausible``: nothing contradicts, something is weaker than that. ``wrong``: something contradicts."""
+    """One word for a gradient.
+
+    ``verified``: every rule it came through is proved, every number enclosed (ENCLOSED, or CONDITIONED where its inputs'
+    own rounding explains the distance), every sum right. ``plausible``: nothing contradicts, something is weaker than
+    that. ``unchecked``: too little is known. ``wrong``: something contradicts.
+    """
 
     VERIFIED = "verified"
     PLAUSIBLE = "plausible"

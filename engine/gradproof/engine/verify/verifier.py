@@ -95,9 +95,11 @@ class Verifier:
             total = check_sum(parts, np.asarray(run.values[raw]), count)
             summary, reason = _summary(uses, total)
             pulled = {out for use in uses_of[number] for out in plan.program.instructions[use.instruction].outputs}
-            summary, reason, hooked = _compose(summary, reason, [(names.get(k, ""), known[k]) for k in pulled if k in known])
+            summary, reason, hooked = _compose(
+                summary, reason, [(names.get(k, ""), known[k]) for k in pulled if k in known]
+            )
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in run.hooked else [])]))
-            known[number] = (summary, reason, passed_on)  # type: ignore[assignment]
+            known[number] = (summary, reason, passed_on)
             if name in wanted:
                 yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked)
 
