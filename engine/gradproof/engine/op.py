@@ -254,6 +254,8 @@ class Op:
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
     """Names of the inputs, defaults of the attributes, and whether any number of inputs is taken."""
+    if isinstance(function, np.ufunc):  # its signature, where it has one, is that of all ufuncs: out, where, casting...
+        return tuple(f"x{k}" for k in range(function.nin)), {}, False
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
     except ValueError:  # a ufunc without a signature

@@ -42,14 +42,14 @@ def trace_rule(
     except Exception as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
         raise RuleFault(f"{place} raised {type(error).__name__}: {error}", op=op.name, plugin=plugin) from error
     cotangents = result if isinstance(result, tuple) else (result,)
-    fault = _fault(op, inputs, cotangents)
+    fault = _fault(builder, op, inputs, cotangents)
     if fault:
         raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)
     builder.program.outputs = tuple(None if c is NO_GRADIENT else c.number for c in cotangents)
     return builder.program
 
 
-def _fault(op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:
+def _fault(builder: Builder, op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:
     if len(cotangents) != len(inputs):
         return f"returned {len(cotangents)} cotangents for {len(inputs)} inputs"
     for position, (cotangent, want) in enumerate(zip(cotangents, inputs, strict=True)):
@@ -61,6 +61,8 @@ def _fault(op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> st
             return f"returned a cotangent {where}, whose dtype {want.dtype.name} has none; return NO_GRADIENT"
         if not isinstance(cotangent, Tracer):
             return f"returned {type(cotangent).__name__} {where}; expected a traced value or NO_GRADIENT"
+        if cotangent.builder is not builder:
+            return f"returned a value of another trace {where}"
         if cotangent.shape != want.shape:
             return f"returned a cotangent of shape {cotangent.shape} {where}; expected {want.shape}"
         if cotangent.dtype != want.dtype:
