@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mpmath import mp
+from mpmath import mp  # type: ignore[import-untyped]
 from tests.conftest import REGISTRY, Bench
 
 from gradproof.engine.op import INTEGER, Case, Op
@@ -312,9 +312,7 @@ TIES: list[tuple[str, list[Any], dict[str, Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("op", "inputs", "attributes", "gradients"), TIES, ids=lambda x: str(x))
-def test_conventions(
-    bench: Bench, op: str, inputs: list[Any], attributes: dict[str, Any], gradients: list[Any]
-) -> None:
+def test_conventions(bench: Bench, op: str, inputs: list[Any], attributes: dict[str, Any], gradients: list[Any]) -> None:
     arrays = [np.array(x) for x in inputs]
     for got, true in zip(bench.apply(op, arrays, attributes), gradients, strict=True):
         np.testing.assert_array_equal(got, true)
