@@ -1,0 +1,327 @@
+"""Plugins: what is refused, that a refusal names plugin, hook and definition, and that it hurts no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import REGISTRY, Bench
+
+from gradproof.engine.engine import Engine
+from gradproof.engine.errors import NotFound, PluginRefused
+from gradproof.engine.extend import Inferred, NamedHook, Op, Spec, case, hookimpl, ops
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.plugins import BUILTIN
+
+
+def plugin(name: str, *definitions: Any, hooks: Sequence[Any] = (), api: Any = 1) -> Any:
+    """A plugin object that registers these."""
+
+    class Made:
+        GRADPROOF_API = api
+        GRADPROOF_NAME = name
+
+        @hookimpl
+        def register_ops(self, register: Callable[[Op], None]) -> None:
+            for op in definitions:
+                register(op)
+
+        @hookimpl
+        def register_hooks(self, register: Callable[[NamedHook], None]) -> None:
+            for hook in hooks:
+                register(hook)
+
+    return Made()
+
+
+def op(name: str, rule: Any, **rest: Any) -> Op:
+    return Op(name, lambda x: x * 2, rule, lambda f, x: 2 * x, **rest)
+
+
+GOOD = op("good.double", lambda g, y, x: 2 * g)
+
+
+def refusal(*others: Any) -> tuple[PluginRefused, Registry]:
+    """The one refusal among these and a good plugin, which must not be hurt."""
+    found = build_registry(BUILTIN, others=[*others, plugin("good", GOOD)])
+    assert len(found.refused) == 1, found.refused
+    assert "good.double" in found.ops
+    assert [one.name for one in found.plugins] == [*(one.name for one in REGISTRY.plugins), "good"]
+    assert set(found.owners) == set(found.ops) == set(REGISTRY.ops) | {"good.double"}
+    return found.refused[0], found
+
+
+def test_a_good_plugin_is_used_like_a_built_in_one() -> None:
+    found = build_registry(BUILTIN, others=[plugin("good", GOOD, hooks=[NamedHook("good.halve", lambda g: g / 2)])])
+    assert not found.refused
+    assert found.plugin_of("good.double").name == "good"
+    assert "good.halve" in found.hooks
+    assert Bench(Engine(found)).gradients({"x": np.array(1.0)}, ["y = good.double(x)"], "y") == {"x": 2.0}
+
+
+@pytest.mark.parametrize("api", [0, 2, "1", None])
+def test_another_api_version_is_refused(api: Any) -> None:
+    fault, _ = refusal(plugin("old", GOOD, api=api))
+    assert (fault.plugin, fault.hook) == ("old", "GRADPROOF_API")
+    assert "this Gradproof has plugin API 1" in str(fault)
+
+
+def test_a_plugin_without_an_api_version_is_refused() -> None:
+    class Bare:
+        pass
+
+    fault, _ = refusal(Bare())
+    assert (fault.plugin, fault.hook) == ("Bare", "GRADPROOF_API")
+
+
+def test_a_misspelt_hook_argument_is_refused() -> None:
+    class Misspelt:
+        GRADPROOF_API = 1
+
+        @hookimpl
+        def register_ops(self, registr: Any) -> None:
+            raise AssertionError
+
+    fault, _ = refusal(Misspelt())
+    assert fault.plugin == "Misspelt"
+    assert "registr" in fault.why
+
+
+def test_a_misspelt_hook_name_is_refused() -> None:
+    class Misspelt:
+        GRADPROOF_API = 1
+
+        @hookimpl
+        def register_opps(self, register: Any) -> None:
+            raise AssertionError
+
+    fault, _ = refusal(Misspelt())
+    assert fault.plugin == "Misspelt"
+    assert "register_opps" in fault.why
+
+
+def test_a_hook_that_raises_is_refused() -> None:
+    class Raising:
+        GRADPROOF_API = 1
+
+        @hookimpl
+        def register_ops(self, register: Callable[[Op], None]) -> None:
+            register(op("raising.half_done", lambda g, y, x: 2 * g))
+            raise OSError("no such file")
+
+    fault, found = refusal(Raising())
+    assert (fault.plugin, fault.hook) == ("Raising", "register_ops")
+    assert "OSError: no such file" in fault.why
+    assert "raising.half_done" not in found.ops
+
+
+@pytest.mark.parametrize("definition", [np.sin, "sin", None, NamedHook("h", lambda g: g)])
+def test_what_is_not_an_op_is_refused(definition: Any) -> None:
+    fault, _ = refusal(plugin("bad", definition))
+    assert (fault.plugin, fault.hook, fault.why) == ("bad", "register_ops", "is not Op")
+
+
+def test_what_is_not_a_named_hook_is_refused() -> None:
+    fault, _ = refusal(plugin("bad", hooks=[GOOD]))
+    assert (fault.plugin, fault.hook, fault.why) == ("bad", "register_hooks", "is not NamedHook")
+
+
+def test_a_name_without_a_namespace_is_refused() -> None:
+    fault, _ = refusal(plugin("bad", op("double", lambda g, y, x: 2 * g)))
+    assert fault.definition == "'double'"
+    assert "namespace.name" in fault.why
+
+
+def test_a_name_that_is_taken_is_refused() -> None:
+    fault, _ = refusal(plugin("twice", op("twice.a", lambda g, y, x: 2 * g), op("twice.a", lambda g, y, x: 2 * g)))
+    assert (fault.definition, fault.why) == ("'twice.a'", "the name is already registered")
+    found = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("second", GOOD)])
+    assert [(one.plugin, one.definition) for one in found.refused] == [("second", "'good.double'")]
+    assert found.plugin_of("good.double").name == "good"
+
+
+def test_a_built_in_op_cannot_be_replaced() -> None:
+    fault, found = refusal(plugin("bad", op("multiply", lambda g, y, x: 2 * g)))
+    assert fault.why == "the name is already registered"
+    assert found.plugin_of("multiply").name == "arithmetic"
+
+
+def test_two_plugins_of_one_name() -> None:
+    found = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("good", op("other.x", lambda g, y, x: 2 * g))])
+    assert [fault.plugin for fault in found.refused] == ["good"]
+    assert "a plugin of this name is already registered" in str(found.refused[0])
+
+
+# rules that do not trace
+
+RULES: list[tuple[str, Callable[..., Any], str]] = [
+    ("raises", lambda g, y, x: 1 / 0, "raised ZeroDivisionError"),
+    ("branches on a value", lambda g, y, x: g if x > 0 else -g, r"write a branch on a value as ops.where"),
+    ("asks for a float", lambda g, y, x: g * float(x), "has no values"),
+    ("asks for an int", lambda g, y, x: g * int(x), "has no values"),
+    ("iterates", lambda g, y, x: sum(x), "has no values"),
+    ("calls NumPy", lambda g, y, x: g * np.cos(x), "raised TypeError"),
+    ("makes an array", lambda g, y, x: g * np.asarray(x), "has no values"),
+    ("uses a float array", lambda g, y, x: g * np.array(2.0), "not ndarray"),
+    ("uses a NumPy integer", lambda g, y, x: g * np.int64(2), "not int64"),
+    ("unknown op", lambda g, y, x: ops.double(g), "there is no op 'double'"),
+    (
+        "wrong number of inputs of an op",
+        lambda g, y, x: ops.add(g),
+        "add takes 2 inputs",
+    ),
+    ("unknown attribute", lambda g, y, x: ops.negative(g, axis=0), "has no attribute 'axis'"),
+    ("too many", lambda g, y, x: (g, g), "returned 2 cotangents for 1 inputs"),
+    ("none at all", lambda g, y, x: (), "returned 0 cotangents for 1 inputs"),
+    ("None", lambda g, y, x: None, r"returned NoneType for input 0 \(x\)"),
+    ("a number", lambda g, y, x: 2.0, r"returned float for input 0 \(x\)"),
+    ("a list", lambda g, y, x: [2 * g], r"returned list for input 0 \(x\)"),
+    ("a boolean", lambda g, y, x: x > 0, r"cotangent of dtype bool for input 0 \(x\); expected float64"),
+    ("wrong parameters", lambda g, x: g, "raised TypeError"),
+]
+
+
+@pytest.mark.parametrize(("rule", "text"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
+def test_a_rule_that_does_not_trace_is_refused(rule: Callable[..., Any], text: str) -> None:
+    fault, found = refusal(plugin("bad", op("bad.fine", lambda g, y, x: 2 * g), op("bad.rule", rule)))
+    assert (fault.plugin, fault.hook) == ("bad", "register_ops")
+    assert fault.definition.startswith("'bad.rule' at case")
+    assert re.search(text, str(fault)), fault
+    assert "bad.fine" not in found.ops
+
+
+def test_a_cotangent_of_the_wrong_shape_is_refused() -> None:
+    shaped = Op(
+        "bad.sum",
+        lambda x: np.sum(x, axis=-1),
+        lambda g, y, x: g,
+        lambda f, i, x: f.total(x[(*i, k)] for k in range(x.shape[-1])),
+        lambda x: Inferred((Spec(x.shape[:-1], x.dtype),)),
+        (case((2, 3)),),
+    )
+    fault, _ = refusal(plugin("bad", shaped))
+    assert fault.definition == "'bad.sum' at case (2, 3)"
+    assert "returned a cotangent of shape (2,) for input 0 (x); expected (2, 3)" in fault.why
+
+
+def test_a_cotangent_for_an_integer_input_is_refused() -> None:
+    take = Op(
+        "bad.take",
+        lambda x, k: np.take(x, k),
+        lambda g, y, x, k: (x * 0, k),
+        lambda f, i, x, k: x[(int(k[i]),)],
+        lambda x, k: Inferred((Spec(k.shape, x.dtype),)),
+        (case((3,), np.array([1, 2])),),
+    )
+    fault, _ = refusal(plugin("bad", take))
+    assert "whose dtype int64 has none; return NO_GRADIENT" in fault.why
+
+
+def test_a_value_kept_from_another_trace_is_refused() -> None:
+    """A rule that remembers: its second trace would return the number of a value of the first."""
+    kept: list[Any] = []
+
+    def returned(g: Any, y: Any, x: Any) -> Any:
+        kept.append(g)
+        return 2 * kept[0]
+
+    def used(g: Any, y: Any, x: Any) -> Any:
+        return g + returned(g, y, x)
+
+    for rule, text in ((returned, "returned a value of another trace for input 0 (x)"), (used, "another trace was used")):
+        kept.clear()
+        fault, _ = refusal(plugin("bad", op("bad.leak", rule, cases=(case((2,)), case((2,))))))
+        assert text in fault.why
+
+
+def test_ops_outside_a_rule_say_so() -> None:
+    with pytest.raises(RuntimeError, match="there is none"):
+        ops.sin(1)
+
+
+def test_a_refused_plugin_takes_with_it_one_that_depends_on_it() -> None:
+    broken = plugin("broken", op("broken.base", lambda g, y, x: 2 * g), op("broken.bad", lambda g, y, x: None))
+    user = plugin("user", op("user.op", lambda g, y, x: g * 2 + 0 * ops.broken.base(x)))
+    found = build_registry(BUILTIN, others=[user, broken, plugin("good", GOOD)])
+    assert {fault.plugin for fault in found.refused} == {"broken", "user"}
+    assert "there is no op 'broken.base'" in str(next(fault for fault in found.refused if fault.plugin == "user"))
+    assert [one.name for one in found.plugins] == [*(one.name for one in REGISTRY.plugins), "good"]
+
+
+def test_a_rule_may_use_an_op_of_a_later_plugin() -> None:
+    user = plugin("user", op("user.op", lambda g, y, x: ops.good.double(g)))
+    assert not build_registry(BUILTIN, others=[user, plugin("good", GOOD)]).refused
+
+
+def test_a_plugin_that_does_not_import_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        name, dist = "gone", None
+
+        def load(self) -> Any:
+            raise ImportError("No module named 'gone'")
+
+    monkeypatch.setattr("gradproof.engine.registry.installed_entry_points", lambda group: [Entry()])
+    found = build_registry(BUILTIN, entry_points=True)
+    assert [(fault.plugin, fault.hook) for fault in found.refused] == [("gone", "import")]
+    assert not build_registry(BUILTIN, entry_points=True, blocked=["gone"]).refused
+
+
+def test_an_installed_plugin_is_registered_under_its_entry_points_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Distribution:
+        version = "3.1"
+
+    class Entry:
+        name, dist = "installed", Distribution
+
+        def load(self) -> Any:
+            return plugin("ignored", GOOD)
+
+    monkeypatch.setattr("gradproof.engine.registry.installed_entry_points", lambda group: [Entry()])
+    one = build_registry(BUILTIN, entry_points=True).plugin_of("good.double")
+    assert (one.name, one.version) == ("installed", "3.1")
+
+
+def test_blocked_plugins_are_left_out() -> None:
+    found = build_registry(BUILTIN, others=[plugin("good", GOOD)], blocked=["good"])
+    assert "good.double" not in found.ops
+    assert not found.refused
+    assert found.blocked == ("good",)
+
+
+def test_a_built_in_plugin_may_be_blocked() -> None:
+    found = build_registry(BUILTIN, blocked=["gradient_hooks"])
+    assert not found.hooks
+    assert "matmul" in found.ops
+
+
+@pytest.mark.parametrize(
+    "bad", [plugin("bad", op("x", lambda g, y, x: None)), plugin("bad", GOOD, api=9), plugin("bad", 1)]
+)
+def test_a_built_in_plugin_at_fault_raises(bad: Any) -> None:
+    with pytest.raises(PluginRefused, match="plugin 'bad' refused"):
+        build_registry([*BUILTIN, bad])
+
+
+def test_registries_do_not_share_anything() -> None:
+    first = build_registry(BUILTIN, others=[plugin("good", GOOD)])
+    second = build_registry(BUILTIN)
+    assert "good.double" in first.ops
+    assert "good.double" not in second.ops
+
+
+def test_a_name_that_is_not_there() -> None:
+    for ask in (REGISTRY.op, REGISTRY.plugin_of):
+        with pytest.raises(NotFound, match="no op 'zeta' here"):
+            ask("zeta")
+
+
+def test_every_built_in_op_and_hook_says_what_it_is() -> None:
+    assert all(hook.doc for hook in REGISTRY.hooks.values())
+    for one in REGISTRY.ops.values():
+        assert one.doc
+        assert one.define
+        assert one.differentiable or one.elementwise
+        assert not one.differentiable or one.proof_cases()
