@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -78,7 +79,8 @@ def serve_command(
 
     async def run() -> None:
         stop = asyncio.Event()
-        if with_stdin:
+        if with_stdin:  # someone's own server, not an operator's: only what went wrong is worth a line
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
             asyncio.get_running_loop().add_reader(sys.stdin, lambda: stop.set() if not sys.stdin.read(1) else None)
         await serve(options, announce, stop)
 

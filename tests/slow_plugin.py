@@ -1,0 +1,37 @@
+"""A plugin whose definitions misbehave while they are being proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+
+from gradproof.engine.extend import Op, hookimpl
+
+GRADPROOF_API = 1
+
+
+def hang(f: Any, x: Any) -> Any:
+    while isinstance(x, sympy.Basic):
+        pass
+    return x
+
+
+def greedy(f: Any, x: Any) -> Any:
+    if isinstance(x, sympy.Basic):
+        bytearray(8 << 30)
+    return x
+
+
+def broken(f: Any, x: Any) -> Any:
+    if isinstance(x, sympy.Basic):
+        raise LookupError("no such luck")
+    return x
+
+
+@hookimpl
+def register_ops(register: Callable[[Op], None]) -> None:
+    for name, define in (("hang", hang), ("greedy", greedy), ("broken", broken)):
+        register(Op(f"slow.{name}", lambda x: +x, lambda g, y, x: g, define))
+    register(Op("slow.wrong", lambda x: x * x, lambda g, y, x: g * x, lambda f, x: x * x))

@@ -1,0 +1,388 @@
+"""L2, ties and accumulation: the checker of numbers, itself checked. Planted faults must be OFF, nothing right may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from flint import arb
+
+from gradproof.engine.engine import Engine, Run
+from gradproof.engine.extend import Op, hookimpl, ops
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.hooks import Hook
+from gradproof.engine.job import Job
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.rules import trace_rule
+from gradproof.engine.spec import Spec, spec_of
+from gradproof.engine.verify.accumulation import check_sum
+from gradproof.engine.verify.classes import ProofKey, key_of, shrink
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.value import Application, check_values, distance
+from gradproof.engine.verify.verdict import Accumulation, GradientVerdict, Rule, RuleVerdict, Summary, Value, ValueVerdict
+from gradproof.engine.verify.verifier import Verifier
+from gradproof.plugins import BUILTIN
+from gradproof.plugins.linear import matmul_rule
+
+
+class Here:
+    """Proofs made on the spot, in this process."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.known: dict[str, RuleVerdict] = {}
+
+    def lookup(self, key: ProofKey) -> RuleVerdict | None:
+        return self.known.get(str(key))
+
+    def request(self, key: ProofKey) -> None:
+        self.known[str(key)] = prove(self.registry, self.registry.op(key.op), key.case)
+
+    def wait(self, keys: list[ProofKey], seconds: float) -> None:
+        pass
+
+
+class Never(Here):
+    """No proof is ever known."""
+
+    def request(self, key: ProofKey) -> None:
+        pass
+
+
+def finish(engine: Engine, job: Job) -> Run:
+    events = engine.differentiate(job)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            run: Run = end.value
+            return run
+
+
+def graph_of(op: str, *arrays: Any, **attributes: Any) -> tuple[Graph, list[tuple[str, Any]]]:
+    """One node and a leaf per array (floats require grad), and the values."""
+    leaves = tuple(Leaf(f"x{k}", spec_of(a), a.dtype.kind == "f") for k, a in enumerate(arrays))
+    node = Node(op, tuple(leaf.name for leaf in leaves), ("y",), attributes)
+    return Graph(leaves, (node,), ("y",)), [(f"x{k}", a) for k, a in enumerate(arrays)]
+
+
+def verdicts_of(registry: Registry, job: Job, proofs: type[Here] = Here, **options: Any) -> dict[str, GradientVerdict]:
+    verifier = Verifier(registry, proofs(registry))
+    return {one.name: one for one in verifier.check(finish(Engine(registry), job), **options)}
+
+
+def judge(registry: Registry, op: str, *arrays: Any, seed: Any = None, **attributes: Any) -> dict[str, GradientVerdict]:
+    graph, values = graph_of(op, *arrays, **attributes)
+    engine = Engine(registry)
+    shape = engine.infer(graph).specs()["y"]
+    cotangent = np.ones(shape.shape, shape.dtype) if seed is None else np.asarray(seed, shape.dtype)
+    return verdicts_of(registry, Job(graph, values, [("y", cotangent)]))
+
+
+def with_rules(**rules: Callable[..., Any]) -> Registry:
+    """The built-in ops, and for each name a copy of that op called ``planted.<name>`` with another rule."""
+    base = build_registry(BUILTIN)
+
+    class Planted:
+        GRADPROOF_API = 1
+
+        @hookimpl
+        def register_ops(self, register: Callable[[Op], None]) -> None:
+            for name, rule in rules.items():
+                op = base.op(name)
+                extra = {"infer": op.infer, "cases": op.cases, "domains": op.domains, "promotes": op.promotes}
+                register(Op(f"planted.{name}", op.forward, rule, op.define, **extra))  # type: ignore[arg-type]
+
+    registry = build_registry(BUILTIN, others=[Planted()])
+    assert not registry.refused
+    return registry
+
+
+def numbers(verdict: GradientVerdict) -> ValueVerdict:
+    assert len(verdict.uses) == 1
+    return verdict.uses[0].value
+
+
+def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> None:
+    for op, x in (("tanh", [0.3, -2.0, 40.0]), ("exp", [1.0, -700.0]), ("log1p", [1e-9, 3.0]), ("erf", [0.1, 5.0])):
+        verdict = judge(registry, op, np.array(x))["x0"]
+        assert verdict.summary is Summary.VERIFIED, verdict
+        assert numbers(verdict).word is Value.ENCLOSED
+        assert numbers(verdict).max_ulps < 8
+        assert (numbers(verdict).checked, numbers(verdict).total) == (len(x), len(x))
+
+
+@pytest.mark.parametrize(
+    ("op", "rule", "x"),
+    [
+        ("sin", lambda g, y, x: -g * ops.cos(x), [0.3]),  # sign
+        ("sin", lambda g, y, x: g * ops.sin(x), [0.3]),  # the wrong function
+        ("tanh", lambda g, y, x: g * (1 - y * y), [40.0]),  # right algebra, no digits left at 40
+        ("sigmoid", lambda g, y, x: g * y * (1 - y), [40.0]),
+        ("expm1", lambda g, y, x: g * (y + 1), [-40.0]),
+        ("log1p", lambda g, y, x: g / x, [2.0]),
+        ("square", lambda g, y, x: g * x, [3.0]),  # a factor
+        ("square", lambda g, y, x: 2 * g * x * (1 + ops.square(x) * 0 + 0.0005), [3.0]),  # a factor of 1.0005
+    ],
+)
+def test_a_wrong_number_is_off_and_named(op: str, rule: Callable[..., Any], x: list[float]) -> None:
+    verdict = judge(with_rules(**{op: rule}), f"planted.{op}", np.array(x))["x0"]
+    found = numbers(verdict)
+    assert found.word is Value.OFF
+    assert verdict.summary is Summary.WRONG
+    assert f"planted.{op}" in verdict.reason
+    assert "input x, element [0]" in verdict.reason
+    assert found.got in verdict.reason
+    assert found.expected in verdict.reason
+
+
+def test_a_forgotten_transpose_is_off_even_for_square_matrices() -> None:
+    # Shapes give such a rule away unless they are square, so this one only forgets it there.
+    registry = with_rules(
+        matmul=lambda g, y, a, b: (
+            matmul_rule(g, y, a, b)
+            if a.ndim < 2 or b.ndim < 2 or b.shape[-1] != b.shape[-2]
+            else (g @ b, ops.matrix_transpose(a) @ g)
+        )
+    )
+    a, b = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
+    verdicts = judge(registry, "planted.matmul", a, b)
+    assert numbers(verdicts["x0"]).word is Value.OFF
+    assert numbers(verdicts["x1"]).word is Value.ENCLOSED
+
+
+def test_one_wrong_element_of_many_is_found_and_located() -> None:
+    registry = build_registry(BUILTIN)
+    x = np.linspace(-3, 3, 1001)
+    right = 1 - np.tanh(x) ** 2
+    wrong = right.copy()
+    wrong[700] *= 1 + 1e-9
+    one = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.ones_like(x)], [wrong])
+    found = check_values(one)[0]
+    assert found is not None
+    assert found.word is Value.OFF
+    assert found.element == "[700]"
+
+
+def test_large_arrays_are_sampled_and_say_so(registry: Registry) -> None:
+    verdict = judge(registry, "sin", np.linspace(0, 1, 5000))["x0"]
+    found = numbers(verdict)
+    assert found.word is Value.ENCLOSED
+    assert 200 < found.checked < found.total == 5000
+    assert verdict.summary is Summary.PLAUSIBLE
+    assert f"{found.checked} of 5000" in verdict.reason
+
+
+def test_a_fault_in_a_sample_is_located_in_the_whole() -> None:
+    registry = with_rules(sin=lambda g, y, x: g * ops.where(x > 4990, 0, ops.cos(x)))
+    verdict = judge(registry, "planted.sin", np.arange(5000.0).reshape(50, 100))["x0"]
+    assert numbers(verdict).word is Value.OFF
+    row, column = (int(k) for k in numbers(verdict).element.strip("[]").split(","))
+    assert row * 100 + column > 4990
+
+
+def test_contractions_too_large_to_enclose_say_so(registry: Registry) -> None:
+    verdict = judge(registry, "sum", np.ones(4000))["x0"]
+    assert numbers(verdict).word is Value.UNCHECKED
+    assert verdict.summary is Summary.PLAUSIBLE
+    assert "too many" in verdict.reason
+
+
+def test_float32_is_judged_in_its_own_ulps(registry: Registry) -> None:
+    verdict = judge(registry, "tanh", np.array([0.5, 3.0], np.float32))["x0"]
+    assert numbers(verdict).word is Value.ENCLOSED
+    assert numbers(verdict).max_ulps < 8
+
+
+def test_cancellation_that_the_inputs_explain_is_conditioned(registry: Registry) -> None:
+    x = np.array([1.0, -1.0, 1e-13])
+    verdict = judge(registry, "matmul", np.eye(3), np.ones((3, 1)), seed=x.reshape(3, 1))["x1"]
+    assert numbers(verdict).word is Value.ENCLOSED  # an identity loses nothing
+    g = np.array([[1.0], [-1.0 + 1e-15], [1e-20]])
+    rows = np.full((3, 1), 0.1)
+    verdict = judge(registry, "matmul", rows, np.ones((1, 1)), seed=g)["x1"]
+    assert numbers(verdict).word in (Value.ENCLOSED, Value.CONDITIONED)
+    assert verdict.summary is Summary.VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays", "gradient"),
+    [
+        ("relu", [[0.0]], 0.0),
+        ("abs", [[0.0]], 0.0),
+        ("maximum", [[1.0], [1.0]], 0.5),
+        ("minimum", [[1.0], [1.0]], 0.5),
+        ("clip", [[0.0], [0.0], [1.0]], 1.0),
+        ("max", [[3.0, 3.0]], 0.5),
+    ],
+)
+def test_ties_follow_the_convention_and_lie_in_the_hull(
+    registry: Registry, op: str, arrays: list[list[float]], gradient: float
+) -> None:
+    verdict = judge(registry, op, *(np.array(a) for a in arrays))["x0"]
+    assert numbers(verdict).word is Value.TIE
+    assert verdict.summary is Summary.PLAUSIBLE
+    graph, values = graph_of(op, *(np.array(a) for a in arrays))
+    run = finish(Engine(registry), Job(graph, values, [("y", np.ones(1) if op != "max" else np.array(1.0))]))
+    found = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
+    assert found.flat[0] == gradient
+
+
+def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
+    registry = with_rules(relu=lambda g, y, x: ops.where(x > 0, g, ops.where(ops.equal(x, 0), 5 * g, 0)))
+    verdict = judge(registry, "planted.relu", np.array([0.0]))["x0"]
+    assert numbers(verdict).word is Value.OFF
+    assert verdict.summary is Summary.WRONG
+
+
+def test_what_is_not_finite_is_said_not_passed(registry: Registry) -> None:
+    assert numbers(judge(registry, "sqrt", np.array([0.0]))["x0"]).word is Value.NONFINITE
+    assert numbers(judge(registry, "exp", np.array([np.nan]))["x0"]).word is Value.NONFINITE
+
+
+def test_an_op_without_definition_has_no_ball_form_and_no_proof() -> None:
+    class Plain:
+        GRADPROOF_API = 1
+
+        @hookimpl
+        def register_ops(self, register: Callable[[Op], None]) -> None:
+            register(Op("plain.twice", lambda x: 2 * x, lambda g, y, x: 2 * g))
+
+    registry = build_registry(BUILTIN, others=[Plain()])
+    assert not registry.refused
+    verdict = judge(registry, "plain.twice", np.array([1.0]))["x0"]
+    assert numbers(verdict).word is Value.UNCHECKED
+    assert "no ball form" in numbers(verdict).reason
+    assert verdict.uses[0].rule.word is Rule.NO_SPEC
+    assert verdict.summary is Summary.UNCHECKED
+
+
+def test_prod_and_cumprod_are_right_at_zeros(registry: Registry) -> None:
+    for op, options in (("prod", {}), ("cumprod", {"axis": 0})):
+        verdict = judge(registry, op, np.array([2.0, 0.0, 3.0]), **options)["x0"]
+        assert verdict.summary is Summary.VERIFIED, verdict
+
+
+# accumulation and composition
+
+
+def shared_use() -> Job:
+    """b = a + a; c = b * b: values that are used twice."""
+    graph = Graph(
+        (Leaf("a", Spec((), np.dtype(float)), True),),
+        (Node("add", ("a", "a"), ("b",)), Node("multiply", ("b", "b"), ("c",))),
+        ("c",),
+    )
+    return Job(graph, [("a", np.array(3.0))], retain=["b"])
+
+
+def test_values_used_twice_are_summed(registry: Registry) -> None:
+    verdicts = verdicts_of(registry, shared_use())
+    assert {name: v.accumulation.uses for name, v in verdicts.items()} == {"a": 2, "b": 2}
+    assert all(v.summary is Summary.VERIFIED for v in verdicts.values())
+
+
+def test_a_dropped_second_use_is_caught(registry: Registry) -> None:
+    run = finish(Engine(registry), shared_use())
+    number = run.plan.lowered.values["b"]
+    lost = next(c for c in run.plan.backward.contributions if c.value == number)
+    run.plan.backward.contributions.remove(lost)
+    verdicts = {v.name: v for v in Verifier(registry, Here(registry)).check(run)}
+    assert verdicts["b"].accumulation.word is Accumulation.OFF
+    assert verdicts["b"].summary is Summary.WRONG
+    assert "2 times" in verdicts["b"].reason
+
+
+def test_a_gradient_overwritten_instead_of_added_is_caught(registry: Registry) -> None:
+    run = finish(Engine(registry), shared_use())
+    number = run.plan.lowered.values["b"]
+    part = next(c for c in run.plan.backward.contributions if c.value == number)
+    run.values[run.plan.backward.raw[number]] = run.values[part.number]
+    verdicts = {v.name: v for v in Verifier(registry, Here(registry)).check(run)}
+    assert verdicts["b"].accumulation.word is Accumulation.OFF
+    assert verdicts["a"].summary is Summary.WRONG  # and what was pulled from it is no better
+    assert "through 'b'" in verdicts["a"].reason
+
+
+def test_sums_allow_their_own_rounding_and_nothing_more() -> None:
+    parts = [np.array([0.1]), np.array([0.2]), np.array([0.3])]
+    good = parts[0] + parts[1] + parts[2]
+    assert check_sum(parts, good, 3).word is Accumulation.EXACT
+    assert check_sum(parts, good * (1 + 1e-12), 3).word is Accumulation.OFF
+    assert check_sum(parts[:1], parts[0], 1).word is Accumulation.EXACT
+    assert check_sum(parts[:1], np.nextafter(parts[0], 1), 1).word is Accumulation.OFF
+    assert check_sum([np.array([np.inf]), parts[0]], np.array([np.inf]), 2).word is Accumulation.UNCHECKED
+
+
+def test_upstream_of_a_wrong_rule_everything_is_wrong() -> None:
+    registry = with_rules(sin=lambda g, y, x: g * ops.sin(x))
+    graph = Graph(
+        (Leaf("x", Spec((), np.dtype(float)), True),),
+        (Node("exp", ("x",), ("u",)), Node("planted.sin", ("u",), ("v",)), Node("square", ("v",), ("w",))),
+        ("w",),
+    )
+    verdicts = verdicts_of(registry, Job(graph, [("x", np.array(0.3))], retain=["u", "v"]))
+    assert {name: str(v.summary) for name, v in verdicts.items()} == {"v": "verified", "u": "wrong", "x": "wrong"}
+    assert verdicts["x"].reason.startswith("through 'u': node 1 (planted.sin)")
+
+
+def test_a_hook_is_a_cut_and_is_named_upstream(registry: Registry) -> None:
+    job = shared_use()
+    hooked = Job(job.graph, job.values, hooks=[Hook("b", "scale", {"factor": 3.0})], retain=["b"])
+    verdicts = verdicts_of(registry, hooked)
+    assert verdicts["a"].hooked_by == ("b",)
+    assert verdicts["b"].hooked_by == ()
+    assert all(v.summary is Summary.VERIFIED for v in verdicts.values())
+    unchanged = Job(job.graph, job.values, hooks=[Hook("b", "record", {})], retain=["b"])
+    assert verdicts_of(registry, unchanged)["a"].hooked_by == ()
+
+
+def test_without_a_proof_nothing_is_verified(registry: Registry) -> None:
+    verdicts = verdicts_of(registry, shared_use(), Never)
+    assert all(v.summary is Summary.PLAUSIBLE for v in verdicts.values())
+    assert verdicts["b"].uses[0].rule.word is Rule.PENDING
+    unseen = verdicts_of(registry, shared_use(), values=False)
+    assert all(v.summary is Summary.PLAUSIBLE for v in unseen.values())
+    late = verdicts_of(registry, shared_use(), budget=-1.0)
+    assert "time for checks" in late["b"].reason
+
+
+# classes
+
+
+def test_elementwise_nodes_of_all_shapes_are_one_class(registry: Registry) -> None:
+    op = registry.op("tanh")
+    keys = set()
+    for shape in ((), (7,), (3, 4, 5)):
+        x = Spec(shape, np.dtype(float))
+        keys.add(str(key_of(registry, op, [x], _rule(registry, op, [x]), {})))
+    assert len(keys) == 1
+
+
+def _rule(registry: Registry, op: Op, specs: list[Spec]) -> Any:
+    found = op.inference(specs, {})
+    return trace_rule(registry.ops, op, found.inputs or specs, found.outputs, found.attributes)
+
+
+def test_an_elementwise_op_with_a_rule_that_steers_by_shape_is_not_one_class() -> None:
+    registry = with_rules(sin=lambda g, y, x: g * ops.cos(x) if x.ndim < 2 else g * ops.sin(x))
+    verdict = judge(registry, "planted.sin", np.array([[0.3, 0.4]]))["x0"]
+    assert verdict.uses[0].rule.word is Rule.REFUTED
+
+
+def test_shrinking_keeps_equal_sizes_equal_and_small() -> None:
+    specs = [Spec((100, 1, 7), np.dtype(float)), Spec((7, 100, 0), np.dtype(float))]
+    case = shrink(specs, {"axis": (0,)})
+    first, second = (x if isinstance(x, tuple) else x.shape for x in case.inputs)
+    assert max(*first, *second) <= 3
+    assert first[1] == 1
+    assert second[2] == 0
+    assert first[0] == second[1]
+    assert first[2] == second[0]
+
+
+@pytest.mark.parametrize(("got", "truth", "ulps"), [(1.0, 1, 0.0), (np.nextafter(1.0, 2), 1, 1.0), (np.inf, 1, np.inf)])
+def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: float) -> None:
+    assert distance(np.float64(got), arb(truth)) == ulps
