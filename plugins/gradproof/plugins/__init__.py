@@ -6,6 +6,8 @@ from gradproof.plugins import (
     comparisons,
     exponentials,
     gradient_hooks,
+    indexing,
+    joining,
     linear,
     reductions,
     shapes,
@@ -21,5 +23,7 @@ BUILTIN = (
     reductions,
     linear,
     shapes,
+    joining,
+    indexing,
     gradient_hooks,
 )

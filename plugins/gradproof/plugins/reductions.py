@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, full_like, hookimpl, ops
-from gradproof.plugins.shapes import at, axes_of, axis_of
+from gradproof.plugins.axes import at, axes_of, axis_of
 
 GRADPROOF_API = 1
 

@@ -1,0 +1,232 @@
+"""Slices, padding, gathering and scattering."""
+
+import numpy as np
+
+from gradproof.engine.extend import (
+    INTEGER,
+    NO_GRADIENT,
+    REAL,
+    InferenceError,
+    Inferred,
+    Op,
+    Spec,
+    case,
+    hookimpl,
+    ops,
+    zeros_like,
+)
+from gradproof.plugins.axes import axis_of
+
+GRADPROOF_API = 1
+
+# slices
+
+
+def slice_infer(x, *, start, stop, step=None):
+    """One start, stop and step per axis, as NumPy takes them (None for the default). Canonical: in range, and stop None
+    where a negative step runs to the front."""
+    step = (1,) * x.ndim if step is None else tuple(1 if s is None else s for s in step)
+    if not len(start) == len(stop) == len(step) == x.ndim:
+        raise InferenceError(f"start, stop and step need one entry for each of the {x.ndim} axes")
+    if 0 in step:
+        raise InferenceError("a step is 0")
+    found = [slice(*three).indices(size) for three, size in zip(zip(start, stop, step, strict=True), x.shape, strict=True)]
+    attributes = {
+        "start": tuple(a for a, _, _ in found),
+        "stop": tuple(None if s < 0 and b < 0 else b for _, b, s in found),
+        "step": step,
+    }
+    return Inferred((Spec(tuple(len(range(*three)) for three in found), x.dtype),), attributes)
+
+
+def slice_forward(x, *, start, stop, step):
+    return x[tuple(map(slice, start, stop, step))]
+
+
+def slice_shrink(specs, attributes):
+    """Per axis: whole, cut at both ends, a stride, backwards, or backwards with a stride."""
+    axes: list[tuple[int, int, int | None, int]] = []
+    for size, a, b, s in zip(specs[0].shape, attributes["start"], attributes["stop"], attributes["step"], strict=True):
+        if s == 1:
+            axes.append((2, 0, 2, 1) if (a, b) == (0, size) else (3, 1, 2, 1))
+        else:
+            axes.append((3, 0, 3, 2) if s > 1 else (3, 2, None, -1 if s == -1 else -2))
+    sizes, start, stop, step = zip(*axes, strict=True) if axes else ((), (), (), ())
+    return case(sizes, start=start, stop=stop, step=step)
+
+
+def unslice_infer(x, *, shape, start, step):
+    return Inferred((Spec(tuple(shape), x.dtype),), {"shape": tuple(shape), "start": tuple(start), "step": tuple(step)})
+
+
+def unslice_forward(x, *, shape, start, step):
+    out = np.zeros(shape, x.dtype)
+    out[tuple(_places(x, start, step))] = x
+    return out
+
+
+def _places(x, start, step):
+    """The slices of the whole that ``x`` fills."""
+    for size, a, s in zip(x.shape, start, step, strict=True):
+        end = a + size * s
+        yield slice(a, None if end < 0 else end, s)
+
+
+def unslice_define(f, i, x, *, shape, start, step):
+    found = [divmod(k - a, s) for k, a, s in zip(i, start, step, strict=True)]
+    inside = all(rest == 0 and 0 <= k < size for (k, rest), size in zip(found, x.shape, strict=True))
+    return x[tuple(k for k, _ in found)] if inside else f.number(0)
+
+
+def unslice_shrink(specs, attributes):
+    steps = tuple(1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2 for s in attributes["step"])
+    return case((2,) * specs[0].ndim, shape=(4,) * len(steps), start=tuple(1 if s > 0 else 3 for s in steps), step=steps)
+
+
+def unslice_rule(g, y, x, *, shape, start, step):
+    places = list(zip(x.shape, start, step, strict=True))
+    stop = tuple(None if a + n * s < 0 else a + n * s for n, a, s in places)
+    return ops.slice(g, start=start, stop=stop, step=step)
+
+
+def slice_rule(g, y, x, *, start, stop, step):
+    return ops.unslice(g, shape=x.shape, start=start, step=step)
+
+
+def pad_infer(x, *, widths):
+    widths = tuple((int(a), int(b)) for a, b in widths)
+    if len(widths) != x.ndim or any(min(pair) < 0 for pair in widths):
+        raise InferenceError(f"widths needs a (before, after) pair >= 0 for each of the {x.ndim} axes")
+    return Inferred(
+        (Spec(tuple(s + a + b for s, (a, b) in zip(x.shape, widths, strict=True)), x.dtype),), {"widths": widths}
+    )
+
+
+def pad_rule(g, y, x, *, widths):
+    return ops.slice(
+        g, start=tuple(a for a, _ in widths), stop=tuple(a + s for s, (a, _) in zip(x.shape, widths, strict=True))
+    )
+
+
+def pad_define(f, i, x, *, widths):
+    k = tuple(j - a for j, (a, _) in zip(i, widths, strict=True))
+    return x[k] if all(0 <= j < size for j, size in zip(k, x.shape, strict=True)) else f.number(0)
+
+
+def pad_shrink(specs, attributes):
+    return case((2,) * specs[0].ndim, widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
+
+
+# gathering and scattering
+
+
+def take_infer(x, indices, *, axis=0):
+    if indices.dtype.kind not in "iu":
+        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+    axis = axis_of(axis, x.ndim)
+    return Inferred((Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),), {"axis": axis})
+
+
+def take_rule(g, y, x, indices, *, axis):
+    return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
+
+
+def take_define(f, i, x, indices, *, axis):
+    middle = i[axis : axis + indices.ndim]
+    return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
+
+
+def scatter_infer(x, indices, updates, *, axis=0):
+    taken = take_infer(x, indices, axis=axis)
+    if updates.shape != taken.outputs[0].shape:
+        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
+    dtype = np.result_type(x.dtype, updates.dtype)
+    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
+    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
+
+
+def scatter_forward(x, indices, updates, *, axis):
+    out = np.array(x)
+    np.add.at(out, (*(slice(None),) * axis, indices), updates)
+    return out
+
+
+def scatter_define(f, i, x, indices, updates, *, axis):
+    size = x.shape[axis]
+    hits = [j for j in np.ndindex(indices.shape) if int(indices[j]) % size == i[axis]]
+    return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
+
+
+INDICES = np.array([2, 0, 2])
+CUT = {"start": (1, 2), "stop": (3, None), "step": (1, -2)}
+
+INDEXING = (
+    Op(
+        "slice",
+        slice_forward,
+        slice_rule,
+        lambda f, i, x, *, start, stop, step: x[tuple(a + k * s for k, a, s in zip(i, start, step, strict=True))],
+        slice_infer,
+        (
+            case((3, 3), **CUT),
+            case((4,), start=(0,), stop=(4,), step=(2,)),
+            case((2, 3), start=(0, 1), stop=(2, 3)),
+            case((), start=(), stop=()),
+        ),
+        shrink=slice_shrink,
+        doc="x[start:stop:step] on each axis",
+    ),
+    Op(
+        "unslice",
+        unslice_forward,
+        unslice_rule,
+        unslice_define,
+        unslice_infer,
+        (case((2,), shape=(5,), start=(1,), step=(2,)), case((2, 2), shape=(3, 4), start=(0, 3), step=(1, -1))),
+        shrink=unslice_shrink,
+        doc="zeros, with x at a slice: what slice is undone by",
+    ),
+    Op(
+        "pad",
+        lambda x, *, widths: np.pad(x, widths) if widths else x,
+        pad_rule,
+        pad_define,
+        pad_infer,
+        (case((2,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))), case((), widths=())),
+        shrink=pad_shrink,
+        grad_fn="ConstantPadNdBackward0",
+        doc="zeros put around x",
+    ),
+    Op(
+        "take",
+        lambda x, indices, *, axis: np.take(x, indices, axis),
+        take_rule,
+        take_define,
+        take_infer,
+        (
+            case((3,), INDICES),
+            case((2, 3), INDICES, axis=1),
+            case((3, 2), np.array([[0, 1], [1, 1]])),
+            case((3,), np.array(-1)),
+        ),
+        domains=(REAL, INTEGER),
+        grad_fn="IndexSelectBackward0",
+        doc="elements at indices along an axis",
+    ),
+    Op(
+        "scatter_add",
+        scatter_forward,
+        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)),
+        scatter_define,
+        scatter_infer,
+        (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
+        domains=(REAL, INTEGER, REAL),
+        doc="x with updates added at indices along an axis",
+    ),
+)
+
+
+@hookimpl
+def register_ops(register):
+    for op in INDEXING:
+        register(op)
