@@ -207,6 +207,20 @@ def test_a_cotangent_of_the_wrong_shape_is_refused() -> None:
     assert "returned a cotangent of shape (2,) for input 0 (x); expected (2, 3)" in fault.why
 
 
+def test_a_rule_without_a_case_to_trace_it_for_is_refused() -> None:
+    fault, _ = refusal(plugin("bad", op("bad.bare", lambda g, y, x: None, infer=lambda x: Inferred((x,)))))
+    assert (fault.definition, fault.why) == ("'bad.bare'", "has a rule, and no case to trace and prove it for")
+
+
+def test_an_infer_that_raises_is_refused() -> None:
+    def infer(x: Any) -> Any:
+        return x.colour
+
+    fault, _ = refusal(plugin("bad", op("bad.infer", lambda g, y, x: g, infer=infer, cases=(case((2,)),))))
+    assert fault.definition == "'bad.infer' at case (2)"
+    assert "AttributeError" in fault.why
+
+
 def test_a_cotangent_for_an_integer_input_is_refused() -> None:
     take = Op(
         "bad.take",

@@ -222,8 +222,8 @@ class Op:
                 return self.infer(*specs, **whole)
             except InferenceError:
                 raise
-            except (TypeError, ValueError, IndexError) as error:
-                raise InferenceError(str(error)) from error
+            except Exception as error:  # a stranger's code, given a client's attributes: whatever it raises
+                raise InferenceError(f"{type(error).__name__}: {error}") from error
         return self._elementwise_inference(specs, whole)
 
     def _elementwise_inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
