@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import sympy
 
-from gradproof.engine.spec import Array, DType, Spec
+from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
 
 Attributes: TypeAlias = Mapping[str, Any]
 
@@ -103,8 +103,12 @@ def promoted(specs: Sequence[Spec]) -> DType:
     strong = [spec.dtype for spec in specs if not spec.weak]
     if not strong:
         return np.result_type(*(spec.dtype for spec in specs))
-    weak = [complex(1) if s.dtype.kind == "c" else 1.0 if s.dtype.kind == "f" else 1 for s in specs if s.weak]
-    return np.result_type(*strong, *weak)
+    common = np.result_type(*strong)
+    kinds = {spec.dtype.kind for spec in specs if spec.weak}
+    if common == BFLOAT16 and "c" not in kinds:
+        return common  # NumPy does not know that a Python float is weak beside an extension dtype
+    weak = [complex(1) if kind == "c" else 1.0 if kind == "f" else 1 for kind in kinds]
+    return np.result_type(common, *weak)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,8 +239,11 @@ class Op:
         taking_part = range(len(specs)) if self.promotes is None else self.promotes
         common = promoted([specs[k] for k in taking_part])
         outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
-        if outs[0].kind in "fcV" and common.kind in "biu":
-            common = outs[0]  # exp of an integer is exp of a float: the cast becomes a node of its own
+        if outs[0].kind in "fcV" and common.kind != "c" and outs[0] != common:
+            # exp of an integer is exp of a float, and a library function may widen float16: the cast becomes a node of
+            # its own, so that the rule sees one dtype.
+            common = outs[0]
+            outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
         inputs = tuple(Spec(shape, common if k in taking_part else spec.dtype) for k, spec in enumerate(specs))
         weak = shape == () and all(spec.weak for spec in specs)
         return Inferred(tuple(Spec(shape, out, weak) for out in outs), attributes, inputs)

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import special
 
 from gradproof.engine.extend import Exact, Op, hookimpl, ops
+from gradproof.plugins.dtypes import narrow
 
 GRADPROOF_API = 1
 
@@ -20,21 +21,21 @@ def gelu_rule(g, y, x):
 ACTIVATIONS = (
     Op(
         "sigmoid",
-        special.expit,
+        narrow(special.expit),
         lambda g, y, x: g * y * ops.sigmoid(-x),
         lambda f, x: 1 / (1 + f.exp(-x)),
         doc="1 / (1 + e⁻ˣ)",
     ),
     Op(
         "softplus",
-        lambda x: np.logaddexp(x, 0),
+        narrow(lambda x: np.logaddexp(x, 0)),
         lambda g, y, x: g * ops.sigmoid(x),
         lambda f, x: f.log(1 + f.exp(x)),
         doc="ln(1 + eˣ)",
     ),
     Op(
         "silu",
-        lambda x: x * special.expit(x),
+        narrow(lambda x: x * special.expit(x)),
         lambda g, y, x: g * ops.sigmoid(x) * (1 + x * ops.sigmoid(-x)),
         lambda f, x: x / (1 + f.exp(-x)),
         doc="x sigmoid(x)",
@@ -49,21 +50,21 @@ ACTIVATIONS = (
     ),
     Op(
         "gelu",
-        lambda x: x * special.ndtr(x),
+        narrow(lambda x: x * special.ndtr(x)),
         gelu_rule,
         lambda f, x: x * (1 + f.erf(x / f.sqrt(f.number(2)))) / 2,
         doc="x Φ(x), exact",
     ),
     Op(
         "erf",
-        special.erf,
+        narrow(special.erf),
         lambda g, y, x: g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
         lambda f, x: f.erf(x),
         doc="error function",
     ),
     Op(
         "erfc",
-        special.erfc,
+        narrow(special.erfc),
         lambda g, y, x: -g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
         lambda f, x: f.erfc(x),
         doc="1 - erf x",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.plugins.dtypes import narrow
 
 GRADPROOF_API = 1
 
@@ -67,7 +68,14 @@ SQUARES = (case((2, 3)), case((3, 2), k=1), case((2, 2), k=-1), case((2, 2, 2)))
 
 LINEAR = (
     Op(
-        "matmul", np.matmul, matmul_rule, matmul_define, matmul_infer, MATRICES, grad_fn="MmBackward0", doc="matrix product"
+        "matmul",
+        narrow(np.matmul),
+        matmul_rule,
+        matmul_define,
+        matmul_infer,
+        MATRICES,
+        grad_fn="MmBackward0",
+        doc="matrix product",
     ),
     Op(
         "tril",
