@@ -80,6 +80,7 @@ def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
 
 def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
     known = {*specs, *(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
+    idle = {leaf.name for leaf in job.graph.leaves if not leaf.requires_grad}
     for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
         for k, name in enumerate(names):
             if name not in known:
@@ -88,6 +89,9 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             elif what != "fetch" and name in specs and not is_differentiable(specs[name].dtype):
                 text = f"value {name!r} has dtype {specs[name].dtype.name}, which has no gradient"
                 faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD_DTYPE"))
+            elif what != "fetch" and name in idle:
+                text = f"leaf {name!r} does not require grad, so it has no gradient"
+                faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD"))
 
 
 def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:

@@ -87,6 +87,8 @@ class Plan:
                     result = step.call(*[values[k] for k in step.inputs])
                     if len(step.outputs) == 1:
                         result = (result,)
+                    if len(result) != len(step.outputs):
+                        raise TypeError(f"returned {len(result)} outputs; {len(step.outputs)} was inferred")
                     for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
                         if out.shape != shape or out.dtype != dtype:
                             raise TypeError(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")

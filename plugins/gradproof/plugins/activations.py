@@ -43,7 +43,7 @@ ACTIVATIONS = (
     Op(
         "relu",
         lambda x: np.maximum(x, 0),
-        lambda g, y, x: ops.where(x > 0, g, 0),
+        lambda g, y, x: ops.where(x <= 0, 0, g),
         lambda f, x: f.where(f.less(0, x), x, 0 * x),
         ties="0 at 0",
         doc="x where x > 0, else 0",

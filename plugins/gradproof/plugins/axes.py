@@ -1,13 +1,36 @@
 """Axes and indices: what the families that work along axes share."""
 
+from operator import index
+
 from gradproof.engine.extend import InferenceError
+
+
+def whole(name, value):
+    """``value`` as an integer; a float is not one, even if it is whole."""
+    try:
+        return index(value)
+    except TypeError:
+        raise InferenceError(f"{name} is {value!r}; it must be an integer") from None
+
+
+def wholes(name, values):
+    """A tuple of integers, from one integer or several."""
+    return tuple(whole(name, v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
+
+
+def truth(name, value):
+    """``value`` as True or False; nothing else is taken for one."""
+    if not isinstance(value, bool):
+        raise InferenceError(f"{name} is {value!r}; it must be true or false")
+    return value
 
 
 def axis_of(axis, ndim):
     """A canonical axis: 0 <= axis < ndim."""
+    axis = whole("axis", axis)
     if not -ndim <= axis < ndim:
         raise InferenceError(f"axis {axis} is out of range for rank {ndim}")
-    return int(axis) % ndim
+    return axis % ndim
 
 
 def axes_of(axis, ndim):

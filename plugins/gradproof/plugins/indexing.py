@@ -15,7 +15,7 @@ from gradproof.engine.extend import (
     ops,
     zeros_like,
 )
-from gradproof.plugins.axes import axis_of
+from gradproof.plugins.axes import axis_of, wholes
 
 GRADPROOF_API = 1
 
@@ -25,7 +25,8 @@ GRADPROOF_API = 1
 def slice_infer(x, *, start, stop, step=None):
     """One start, stop and step per axis, as NumPy takes them (None for the default). Canonical: in range, and stop None
     where a negative step runs to the front."""
-    step = (1,) * x.ndim if step is None else tuple(1 if s is None else s for s in step)
+    step = (1,) * x.ndim if step is None else wholes("step", [1 if s is None else s for s in step])
+    wholes("start and stop", [end for end in (*start, *stop) if end is not None])
     if not len(start) == len(stop) == len(step) == x.ndim:
         raise InferenceError(f"start, stop and step need one entry for each of the {x.ndim} axes")
     if 0 in step:
@@ -56,7 +57,13 @@ def slice_shrink(specs, attributes):
 
 
 def unslice_infer(x, *, shape, start, step):
-    return Inferred((Spec(tuple(shape), x.dtype),), {"shape": tuple(shape), "start": tuple(start), "step": tuple(step)})
+    shape, start, step = wholes("shape", shape), wholes("start", start), wholes("step", step)
+    if not len(shape) == len(start) == len(step) == x.ndim:
+        raise InferenceError(f"shape, start and step need one entry for each of the {x.ndim} axes")
+    for n, size, a, s in zip(x.shape, shape, start, step, strict=True):
+        if n and not (0 <= a < size and 0 <= a + (n - 1) * s < size and (s or n == 1)):
+            raise InferenceError(f"{n} elements from {a} by steps of {s} do not fit an axis of size {size}")
+    return Inferred((Spec(shape, x.dtype),), {"shape": shape, "start": start, "step": step})
 
 
 def unslice_forward(x, *, shape, start, step):

@@ -68,6 +68,12 @@ def split_infer(x, *, sections, axis=0):
     return Inferred(outs, {"sections": sections, "axis": axis})
 
 
+def split_shrink(specs, attributes):
+    sections, axis = tuple(min(size, 2) for size in attributes["sections"]), attributes["axis"]
+    shape = tuple(min(size, 2) for size in specs[0].shape)
+    return case(at(shape, axis, sum(sections)), sections=sections, axis=axis)
+
+
 def split_forward(x, *, sections, axis):
     parts = tuple(np.split(x, np.cumsum(sections)[:-1], axis))
     return parts if len(parts) > 1 else parts[0]
@@ -104,6 +110,7 @@ JOINING = (
         tuple(split_define(k) for k in range(16)),
         split_infer,
         (case((5,), sections=(2, 3)), case((2, 4), sections=2, axis=1)),
+        shrink=split_shrink,
         doc="cut into sections along an axis (at most 16)",
     ),
 )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.plugins.axes import whole
 from gradproof.plugins.dtypes import narrow
 
 GRADPROOF_API = 1
@@ -49,7 +50,7 @@ def matmul_define(f, i, a, b):
 def triangle_infer(x, *, k=0):
     if x.ndim < 2:
         raise InferenceError(f"needs rank 2 or more, got {x}")
-    return Inferred((x,), {"k": int(k)})
+    return Inferred((x,), {"k": whole("k", k)})
 
 
 MATRICES = (

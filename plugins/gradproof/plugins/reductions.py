@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, full_like, hookimpl, ops
-from gradproof.plugins.axes import at, axes_of, axis_of
+from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
 
 GRADPROOF_API = 1
 
@@ -23,7 +23,7 @@ def reduced(x, axis, keepdims, dtype, **attributes):
     axes = axes_of(axis, x.ndim)
     shape = tuple(1 if k in axes else s for k, s in enumerate(x.shape) if keepdims or k not in axes)
     wanted = x if x.dtype.kind != "b" and dtype.kind == x.dtype.kind else Spec(x.shape, dtype)
-    return Inferred((Spec(shape, dtype),), {"axis": axes, "keepdims": bool(keepdims), **attributes}, (wanted,))
+    return Inferred((Spec(shape, dtype),), {"axis": axes, "keepdims": truth("keepdims", keepdims), **attributes}, (wanted,))
 
 
 def extremum_infer(x, *, axis=None, keepdims=False):
@@ -34,7 +34,7 @@ def extremum_infer(x, *, axis=None, keepdims=False):
 
 
 def var_infer(x, *, axis=None, correction=0, keepdims=False):
-    return reduced(x, axis, keepdims, np.var(np.ones((1,), x.dtype)).dtype, correction=correction)
+    return reduced(x, axis, keepdims, np.var(np.ones((1,), x.dtype)).dtype, correction=whole("correction", correction))
 
 
 def axis_infer(x, *, axis=-1):
@@ -139,6 +139,22 @@ def cumprod_rule(g, y, x, *, axis):
 # forwards that NumPy does not have
 
 
+def mean(x, *, axis, keepdims):
+    """NumPy's, without its warning about the mean of nothing, which is nan."""
+    if count(x, axis):
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    return np.sum(x, axis=axis, keepdims=keepdims) / np.asarray(0, x.dtype)
+
+
+def var(x, *, axis, correction, keepdims):
+    """NumPy's, without its warning where correction leaves nothing to divide by: nan or inf."""
+    n = count(x, axis)
+    if n > correction:
+        return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / np.asarray(0, x.dtype)
+
+
 def logsumexp(x, *, axis, keepdims):
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
@@ -225,7 +241,7 @@ REDUCTIONS = (
     ),
     Op(
         "mean",
-        lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+        mean,
         mean_rule,
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis),
         reduce_infer(np.mean),
@@ -265,7 +281,7 @@ REDUCTIONS = (
     ),
     Op(
         "var",
-        lambda x, *, axis, correction, keepdims: np.var(x, axis=axis, ddof=correction, keepdims=keepdims),
+        var,
         var_rule,
         var_define,
         var_infer,

@@ -13,13 +13,13 @@ from gradproof.engine.extend import (
     hookimpl,
     ops,
 )
-from gradproof.plugins.axes import axes_of, axis_of
+from gradproof.plugins.axes import axes_of, axis_of, wholes
 
 GRADPROOF_API = 1
 
 
 def reshape_infer(x, *, shape):
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = wholes("shape", shape)
     known = math.prod(s for s in shape if s != -1)
     if shape.count(-1) == 1 and known and x.size % known == 0:
         shape = tuple(x.size // known if s == -1 else s for s in shape)
@@ -37,7 +37,7 @@ def reshape_shrink(specs, attributes):
 
 
 def broadcast_infer(x, *, shape):
-    shape = tuple(shape)
+    shape = wholes("shape", shape)
     if len(shape) < x.ndim or any(a not in (1, b) for a, b in zip(x.shape[::-1], shape[::-1], strict=False)):
         raise InferenceError(f"cannot broadcast {x} to {shape}")
     return Inferred((Spec(shape, x.dtype),), {"shape": shape})
@@ -94,9 +94,11 @@ def flip_define(f, i, x, *, axis):
 
 def astype_infer(x, *, dtype):
     try:
-        target = np.dtype(dtype)
-    except TypeError as error:
-        raise InferenceError(f"there is no dtype {dtype!r}") from error
+        target = np.dtype(dtype) if isinstance(dtype, str) else None
+    except TypeError:
+        target = None
+    if target is None:
+        raise InferenceError(f"there is no dtype {dtype!r}")
     if target.kind not in "biufcV" or (target.kind == "V" and target.name != "bfloat16"):
         raise InferenceError(f"dtype {dtype!r} is not a number")
     return Inferred((Spec(x.shape, target),), {"dtype": target.name})
