@@ -133,7 +133,7 @@ def test_every_word_of_a_verdict_is_named() -> None:
             (verdict_pb2.AccumulationWord, "ACCUMULATION_WORD_"),
             (verdict_pb2.GraphWord, "GRAPH_WORD_"),
         )
-        for name in enum.keys()
+        for name in (value.name for value in enum.DESCRIPTOR.values)
         if not name.endswith("UNSPECIFIED")
     ]
     assert missing([*spoken, *contract]) == []
