@@ -32,6 +32,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", text) if part)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tiny test of the whole way through runs first: if it fails, the rest can wait."""
+    items.sort(key=lambda item: item.path.name != "test_tiny.py")
+
+
 class Bench:
     """Graphs in one line a node: ``bench.gradients({"a": a, "x": x}, ["y = multiply(a, x)"], "y")``. A line with
     attributes is a pair: ``("s = sum(x)", {"axis": 0})``. Leaves of floating point dtype require grad, except those
