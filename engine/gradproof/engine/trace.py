@@ -147,6 +147,11 @@ class Builder:
             if x.builder is not self:
                 raise InferenceError("a value of another trace was used")
             return x.spec
+        if isinstance(x, np.generic):
+            raise InferenceError(
+                f"a rule uses the NumPy number {x!r}, which is rounded; write it exactly, as an int, a Fraction or "
+                "Exact(lambda f: ...)"
+            )
         if isinstance(x, bool):
             return Spec((), np.dtype(bool), weak=True)
         if isinstance(x, int):

@@ -138,11 +138,15 @@ def list_ops(
     plugin: Plugin = None,
 ) -> None:
     """List the ops; with --verdicts, what is proved of their rules. Exit status 1 if a rule is refuted."""
-    with open_client(target, plugin) as client:
-        ops = client.ops()
-        if verdicts:
-            prove_all(client, [op.name for op in ops if op.differentiable])
+    try:
+        with open_client(target, plugin) as client:
             ops = client.ops()
+            if verdicts:
+                prove_all(client, [op.name for op in ops if op.differentiable])
+                ops = client.ops()
+    except GradproofError as error:
+        typer.echo(f"gradproof ops: {error}", err=True)
+        raise typer.Exit(2) from error
     if as_json:
         print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
     else:
@@ -155,7 +159,7 @@ def list_ops(
 def verify(
     op: Annotated[str, typer.Argument(help="The op's name.")],
     refresh: Annotated[bool, typer.Option(help="Prove again what is in the cache.")] = False,
-    budget: Annotated[float, typer.Option(help="Seconds for each case.")] = 30.0,
+    budget: Annotated[float, typer.Option(help="Seconds for all cases.")] = 30.0,
     target: Target = None,
     plugin: Plugin = None,
 ) -> None:

@@ -97,7 +97,7 @@ def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.Value
 
 
 def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
-    graph = verdict_pb2.GRAPH_WORD_CUT if one.hooked_by else verdict_pb2.GRAPH_WORD_SKIPPED
+    graph = verdict_pb2.GRAPH_WORD_CUT if one.cut else verdict_pb2.GRAPH_WORD_SKIPPED
     return verdict_pb2.GradientVerdict(
         value=one.name,
         summary=SUMMARY[one.summary],

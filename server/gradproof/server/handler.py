@@ -99,9 +99,7 @@ class Handler:
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
-        milliseconds = options.budget_ms or DEFAULT_BUDGET_MS
-        self.limits.check("verify_budget_ms", milliseconds)
-        budget = milliseconds / 1000
+        budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
         verdicts = self.verifier.check(
             run,
             values=level != pb.VERIFY_LEVEL_CACHED,
@@ -127,6 +125,8 @@ class Handler:
         self, request: pb.DifferentiateRequest | pb.EvaluateRequest, uploads: Mapping[int, Array]
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
+        if isinstance(request, pb.DifferentiateRequest):
+            self.limits.check("verify_budget_ms", request.verify.budget_ms)
         known = None
         if request.WhichOneof("source") == "digest":
             known = self._graphs.get(request.digest)

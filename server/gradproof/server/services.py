@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
@@ -32,8 +34,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS = "grpc-status-details-bin"
 
 
-async def fail(context: Context, error: Exception) -> None:
-    """End the call with the status of ``error``. What nobody foresaw is logged under an incident id."""
+@asynccontextmanager
+async def answering(context: Context) -> AsyncIterator[None]:
+    """Whatever the body raises ends the call with its status. What nobody foresaw is logged under an incident id."""
+    try:
+        yield
+    except grpc.aio.AbortError:
+        raise
+    except Exception as error:
+        await _fail(context, error)
+
+
+async def _fail(context: Context, error: Exception) -> None:
     if isinstance(error, GradproofError):
         status = status_of(error)
     else:
@@ -51,18 +63,15 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         self.handler = handler
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
-        try:
+        async with answering(context):
             digest, values = await self.handler.evaluate(request, {})
             response = pb.EvaluateResponse(digest=digest)
             response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values)
             return self._fits(response)
-        except Exception as error:
-            await fail(context, error)
-            raise AssertionError("abort raises") from error
 
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
         response = pb.DifferentiateResponse()
-        try:
+        async with answering(context):
             async for event in self.handler.differentiate(request, {}, chunked=False):
                 kind = event.WhichOneof("kind")
                 if kind == "accepted":
@@ -76,9 +85,6 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                 elif kind == "summary":
                     response.summary.CopyFrom(event.summary)
             return self._fits(response)
-        except Exception as error:
-            await fail(context, error)
-            raise AssertionError("abort raises") from error
 
     def _fits(self, response: Response) -> Response:
         size = response.ByteSize()
@@ -89,23 +95,19 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     async def StreamingDifferentiate(
         self, request: pb.StreamingDifferentiateRequest, context: Context
     ) -> AsyncIterator[pb.StreamingDifferentiateResponse]:
-        try:
+        async with answering(context):
             async for event in self.handler.differentiate(request.request, {}, chunked=True):
                 yield pb.StreamingDifferentiateResponse(event=event)
-        except Exception as error:
-            await fail(context, error)
 
     async def Session(
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
     ) -> AsyncIterator[pb.SessionResponse]:
-        try:
+        async with answering(context):
             async for response in run_session(self.handler, requests):
                 yield response
-        except Exception as error:
-            await fail(context, error)
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
-        try:
+        async with answering(context):
             decoder = Decoder(self.handler.limits)
             graph, _ = decoder.graph(request.graph)
             lowered = self.handler.engine.infer(graph)
@@ -117,17 +119,14 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                 digest="" if faults else graph.digest(),
                 estimated_bytes=sum(spec.nbytes for spec in specs.values()),
             )
-        except Exception as error:
-            await fail(context, error)
-            raise AssertionError("abort raises") from error
 
     async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:
-        await fail(context, Unserved("Derive is not served yet; Differentiate gives first derivatives"))
-        raise AssertionError("abort raises")
+        async with answering(context):
+            raise Unserved("Derive is not served yet; Differentiate gives first derivatives")
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
-        await fail(context, Unserved("Explain is not served yet; GetOp shows each traced rule"))
-        raise AssertionError("abort raises")
+        async with answering(context):
+            raise Unserved("Explain is not served yet; GetOp shows each traced rule")
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         registry = self.handler.engine.registry
@@ -160,7 +159,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         self.registry = handler.engine.registry
 
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
-        try:
+        async with answering(context):
             names = list(self.registry.ops)
             start = self._page_start(request.page_token, names)
             page = names[start : start + (request.page_size or 100)]
@@ -168,9 +167,6 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             response = op_service_pb2.ListOpsResponse(next_page_token=names[end - 1] if 0 < end < len(names) else "")
             response.ops.extend(await self._off_loop(lambda: [self._info(self.registry.op(name)) for name in page]))
             return response
-        except Exception as error:
-            await fail(context, error)
-            raise AssertionError("abort raises") from error
 
     @staticmethod
     def _page_start(token: str, names: list[str]) -> int:
@@ -181,7 +177,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return names.index(token) + 1
 
     async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:
-        try:
+        async with answering(context):
             op = self.registry.op(request.name)
             response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
             for case in op.proof_cases() if op.differentiable else ():
@@ -190,29 +186,25 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
                 if known is not None:
                     entry.verdict.CopyFrom(encode.rule_verdict(known))
             return response
-        except Exception as error:
-            await fail(context, error)
-            raise AssertionError("abort raises") from error
 
     async def VerifyOp(
         self, request: op_service_pb2.VerifyOpRequest, context: Context
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
-        try:
+        async with answering(context):
             op = self.registry.op(request.name)
             keys = [ProofKey(op.name, case) for case in op.proof_cases()] if op.differentiable else []
             budget = (request.budget_ms or 30_000) / 1000
+            deadline = time.monotonic() + budget
             proofs = self.handler.proofs
             for key in keys:
                 if request.refresh or proofs.lookup(key) is None:
                     proofs.request(key, again=request.refresh)
             for done, key in enumerate(keys, 1):
-                await self._off_loop(partial(proofs.wait, [key], budget))
+                await self._off_loop(partial(proofs.wait, [key], max(0.0, deadline - time.monotonic())))
                 verdict = proofs.lookup(key) or RuleVerdict(
                     Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
                 )
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
-        except Exception as error:
-            await fail(context, error)
 
     async def _off_loop(self, function: Callable[[], Any]) -> Any:
         return await self.handler._in(self.handler.checks, function)

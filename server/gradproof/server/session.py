@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from gradproof.engine.errors import Fault, GradproofError, InvalidRequest
+from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded
 from gradproof.engine.spec import Array
+from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
 from gradproof.server.status import Unserved, request_fault
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import tensor_pb2
-from gradproof.wire import Assembler, WireError, encode_tensor
+from gradproof.wire import Assembler, WireError
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
@@ -63,10 +63,16 @@ class _Session:
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
                     run.cancel()
+            elif kind == "hook":
+                raise Unserved("client hooks are not served yet; named hooks are")
             else:
-                raise Unserved(f"session frames of kind {kind!r} are not served yet")
+                raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
-            await self._fault("", InvalidRequest([Fault(error.path, error.message, error.reason)]))
+            if error.reason == "LIMIT_EXCEEDED":
+                held = self.uploads.held_bytes + frame.header.total_bytes
+                await self._fault("", LimitExceeded("session_upload_bytes", held, self.uploads.max_bytes))
+            else:
+                await self._fault("", InvalidRequest([Fault(error.path, error.message, error.reason)]))
         except GradproofError as error:
             await self._fault("", error)
 
@@ -105,12 +111,8 @@ class _Session:
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
         digest, values = await self.handler.evaluate(request, uploads)
-        named = [tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values]
-        for event in (
-            pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id)),
-            pb.Event(values=pb.ValueBatch(values=named)),
-            pb.Event(summary=pb.RunSummary()),
-        ):
+        accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
+        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary())):
             await self.out.put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _fault(self, request_id: str, error: GradproofError) -> None:

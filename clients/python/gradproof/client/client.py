@@ -207,7 +207,7 @@ class Client:
             return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), timeout=self.timeout)
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
-        """Prove the rule of an op, case by case; ``budget`` seconds for each."""
+        """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
         with _translated():
             for step in self._ops.VerifyOp(request):

@@ -55,10 +55,16 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         specs = case.specs()
         found = op.inference(specs, case.attributes)
         rule = registry.rule_of(op, case)
-        witness = _refute(op, case, found, rule)
+        witness, agreed = _refute(op, case, found, rule)
         if witness:
             return verdict(Rule.REFUTED, reason="differs at an exact point", **witness)
-        tactics, ties = _prove(op, case, found, rule)
+        try:
+            tactics, ties = _prove(op, case, found, rule)
+        except _Open as error:
+            if not agreed:
+                raise
+            where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
+            return verdict(Rule.AGREED, reason=where)
     except (NoDefinition, RuleFault) as error:
         return verdict(Rule.NO_SPEC, reason=str(error))
     except _Open as error:
@@ -83,20 +89,23 @@ def _integer_inputs(case: Case, found: Inferred) -> list[Array | None]:
 # refuting
 
 
-def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> dict[str, str] | None:
-    """A witness against the rule, or None. A point where a branch is tied, or where nothing is finite, says nothing."""
+def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str] | None, int]:
+    """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
+    branch is tied, or where something is not finite, says nothing: that is not agreement."""
+    agreed = 0
     for seed in range(POINTS):
         try:
             with precision(REFUTE_BITS):
-                witness = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))
+                witness, finite = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))
         except (Undecided, TooLarge, ZeroDivisionError, ValueError):
             continue
         if witness:
-            return witness
-    return None
+            return witness, agreed
+        agreed += finite
+    return None, agreed
 
 
-def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Random) -> dict[str, str] | None:
+def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Random) -> tuple[dict[str, str] | None, bool]:
     wanted = found.inputs or case.specs()
     tape = Tape()
     known = _integer_inputs(case, found)
@@ -128,22 +137,25 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
     flat_seeds = [g for array in cotangents for g in array.flat]
     claimed = read(rule, [*cotangents, *values, *plain], tape)
     if tape.tied:
-        return None
+        return None, False
+    finite = True
     for k, (mine, variables) in enumerate(zip(claimed, inputs, strict=True)):
         if known[k] is not None or mine is None:
             continue
         truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
         for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
             got = arb(ball_of(mine[index]))
+            finite = finite and (got - true).is_finite()
             if (got - true).is_finite() and not (got - true).contains(0):
+                digits = next(n for n in (12, 25, 50, 80) if n == 80 or got.str(n, radius=False) != true.str(n, radius=False))
                 return {
                     "input": _input_name(op, k),
                     "element": str(list(index)),
                     "point": "; ".join(shown[:12]),
-                    "got": got.str(12, radius=False),
-                    "expected": true.str(12, radius=False),
-                }
-    return None
+                    "got": got.str(digits, radius=False),
+                    "expected": true.str(digits, radius=False),
+                }, finite
+    return None, finite
 
 
 def _cotangent(random: Random) -> Fraction:

@@ -114,7 +114,7 @@ class UseVerdict:
 @dataclass(frozen=True)
 class GradientVerdict:
     """What is known of the gradient of value ``name``. ``upstream_of`` names hooked values that it came through: it
-    is then the gradient of a backward pass that these hooks modified."""
+    is then the gradient of a backward pass that these hooks modified. ``cut``: so it is, or a hook changed it itself."""
 
     name: str
     summary: Summary
@@ -122,6 +122,7 @@ class GradientVerdict:
     uses: tuple[UseVerdict, ...] = ()
     accumulation: AccumulationVerdict = AccumulationVerdict(Accumulation.UNCHECKED)
     hooked_by: tuple[str, ...] = ()
+    cut: bool = False
 
 
 WEAKEST_FIRST = (Rule.REFUTED, Rule.NO_SPEC, Rule.PENDING, Rule.UNDECIDED, Rule.AGREED, Rule.PROVED_AE, Rule.PROVED)

@@ -101,7 +101,7 @@ class Verifier:
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in run.hooked else [])]))
             known[number] = (summary, reason, passed_on)
             if name in wanted:
-                yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked)
+                yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked, bool(passed_on))
 
     def _prove(self, keys: list[ProofKey], wait: float) -> None:
         missing = [key for key in keys if self.proofs.lookup(key) is None]
