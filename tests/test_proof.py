@@ -18,6 +18,7 @@ from gradproof.engine.extend import NO_GRADIENT, Exact, Op, hookimpl, ops, zeros
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.verify import proof
 from gradproof.engine.verify.proof import prove, zero_tactic
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
@@ -227,10 +228,19 @@ def test_a_branch_in_the_wrong_place_is_never_proved(name: str, rule: Callable[.
             assert "where" in verdict.reason
 
 
-def test_no_gradient_for_an_input_that_matters_is_not_proved() -> None:
+def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
     for verdict in verdicts(derived("multiply", lambda g, y, a, b: (g * b, NO_GRADIENT))):
-        assert verdict.word is Rule.UNDECIDED
-        assert "NO_GRADIENT for input b" in verdict.reason
+        assert verdict.word is Rule.REFUTED
+        assert (verdict.input, verdict.got) == ("b", "NO_GRADIENT")
+
+
+def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its tactics the prover may not claim more than it saw."""
+    monkeypatch.setattr(proof, "LADDER", proof.LADDER[:1])
+    for verdict in verdicts(REGISTRY.op("softplus")):
+        assert verdict.word is Rule.AGREED
+        assert "agrees at 3 exact points" in verdict.reason
+        assert "no tactic shows" in verdict.reason
 
 
 def test_a_float_is_the_number_it_is() -> None:

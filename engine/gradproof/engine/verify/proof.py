@@ -38,7 +38,12 @@ REFUTE_BITS = 256
 
 
 class _Open(Exception):
-    """An obligation that no tactic closes; the message says which."""
+    """An obligation that no tactic closes; the message says which. ``region``: it is that of a region cut out by
+    branches, where random points may not reach, so that their agreement says nothing."""
+
+    def __init__(self, message: str, *, region: bool = False) -> None:
+        super().__init__(message)
+        self.region = region
 
 
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
@@ -61,7 +66,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         try:
             tactics, ties = _prove(op, case, found, rule)
         except _Open as error:
-            if not agreed:
+            if not agreed or error.region:
                 raise
             where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
             return verdict(Rule.AGREED, reason=where)
@@ -140,19 +145,21 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
         return None, False
     finite = True
     for k, (mine, variables) in enumerate(zip(claimed, inputs, strict=True)):
-        if known[k] is not None or mine is None:
+        if known[k] is not None:
             continue
         truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
         for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
-            got = arb(ball_of(mine[index]))
+            got = arb(0) if mine is None else arb(ball_of(mine[index]))
             finite = finite and (got - true).is_finite()
             if (got - true).is_finite() and not (got - true).contains(0):
-                digits = next(n for n in (12, 25, 50, 80) if n == 80 or got.str(n, radius=False) != true.str(n, radius=False))
+                digits = next(
+                    n for n in (12, 25, 50, 80) if n == 80 or got.str(n, radius=False) != true.str(n, radius=False)
+                )
                 return {
                     "input": _input_name(op, k),
                     "element": str(list(index)),
                     "point": "; ".join(shown[:12]),
-                    "got": got.str(digits, radius=False),
+                    "got": "NO_GRADIENT" if mine is None else got.str(digits, radius=False),
                     "expected": true.str(digits, radius=False),
                 }, finite
     return None, finite
@@ -213,7 +220,8 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
             try:
                 _close(residual, tactics, ties)
             except _Open as error:
-                raise _Open(f"input {_input_name(op, k)}{list(index) if index else ''}: {error}") from None
+                place = f"input {_input_name(op, k)}{list(index) if index else ''}"
+                raise _Open(f"{place}: {error}", region=error.region) from None
     return tactics, ties
 
 
@@ -241,7 +249,8 @@ def _close(residual: Any, tactics: list[str], ties: set[str]) -> None:
             if _infeasible(assumed):
                 continue
             where = " and ".join(f"{difference} {'>' if sign > 0 else '<'} 0" for difference, sign in assumed)
-            raise _Open(f"no tactic shows that {_short(smooth)} is 0" + (f", where {where}" if where else ""))
+            text = f"no tactic shows that {_short(smooth)} is 0" + (f", where {where}" if where else "")
+            raise _Open(text, region=bool(assumed))
         tactics.append(tactic)
 
 
