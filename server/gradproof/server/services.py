@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -50,7 +51,7 @@ async def _fail(context: Context, error: Exception) -> None:
         status = status_of(error)
     else:
         incident = uuid.uuid4().hex[:12]
-        log.exception("internal error", incident=incident, exc_info=error)
+        log.error("internal error", incident=incident, traceback="".join(traceback.format_exception(error)))
         status = internal(error, incident)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
