@@ -22,7 +22,7 @@ from gradproof.client import GraphBuilder, InvalidRequest, NotFound, NotServed, 
 from gradproof.client.client import Client
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2
+from gradproof.v1 import graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
 from gradproof.wire import decode_tensor, encode_tensor
 
 LIMITS = Limits(graph_nodes=20_000, estimated_bytes=64 << 20, tensor_elements=1 << 22)
@@ -30,7 +30,8 @@ LIMITS = Limits(graph_nodes=20_000, estimated_bytes=64 << 20, tensor_elements=1 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.misbehaving_plugin"], limits=LIMITS) as served:
+    plugins = ["tests.misbehaving_plugin", "tests.slow_plugin"]
+    with serving(tmp_path_factory.mktemp("proofs"), plugins=plugins, limits=LIMITS, proof_seconds=3.0) as served:
         yield served
 
 
@@ -304,6 +305,24 @@ def test_several_clients_at_once_get_their_own_answers(running: Served) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(1, 17)))
+
+
+def test_a_proof_that_hangs_delays_no_gradient_and_takes_nothing_from_the_numbers(stub: Any) -> None:
+    graph = graph_pb2.Graph(
+        leaves=[leaf("v", 0.5)], nodes=[node("slow.hang", "v", "h"), node("sin", "h", "s")], outputs=["s"]
+    )
+    request = changed(graph)
+    request.retain.append("h")
+    request.verify.budget_ms = 300
+    found: dict[str, Any] = {}
+    for event in streamed(stub, request):
+        if event.WhichOneof("kind") == "gradients":
+            assert not found
+        found.update({verdict.value: verdict for verdict in event.verdicts.verdicts})
+    assert found["v"].uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING
+    assert found["v"].uses[0].value.word == verdict_pb2.VALUE_WORD_ENCLOSED
+    assert found["v"].summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
+    assert stub.Differentiate(changed(vector())).gradients
 
 
 # what is not served yet

@@ -129,6 +129,7 @@ def decode_job(
     beside = {name for name, _ in values}
     for name, array, path in carried:
         if name not in beside:  # a value beside the graph replaces the one that the leaf carries
+            beside.add(name)
             values.append((name, array))
             paths[f"values[{len(values) - 1}]"] = path
     if isinstance(request, pb.EvaluateRequest):

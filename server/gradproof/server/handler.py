@@ -47,7 +47,7 @@ class Handler:
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.engine.registry, self.proofs)
         self.runs = ThreadPoolExecutor(4, "run")
-        self.checks = ThreadPoolExecutor(2, "check")
+        self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
 
     def close(self) -> None:
         """Wait for what is running, and end the threads."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import grpc
 import structlog
 
-from gradproof.engine.errors import GradproofError, LimitExceeded, NotFound
+from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.verify.classes import ProofKey
@@ -162,6 +162,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         async with answering(context):
             names = list(self.registry.ops)
+            if request.page_size < 0:
+                text = f"{request.page_size} is negative; 0 means 100"
+                raise InvalidRequest([Fault("page_size", text, "PAGE_SIZE")])
             start = self._page_start(request.page_token, names)
             page = names[start : start + (request.page_size or 100)]
             end = start + len(page)

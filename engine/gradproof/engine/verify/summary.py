@@ -1,0 +1,56 @@
+"""From words to one word: the summary of a gradient, and the sentence that decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict, Rule, Summary, UseVerdict, Value
+
+ORDER = (Summary.WRONG, Summary.UNCHECKED, Summary.PLAUSIBLE, Summary.VERIFIED)
+Known: TypeAlias = tuple[Summary, str, tuple[str, ...]]  # word, sentence, and the hooked values on the way
+
+
+def summarize(uses: Sequence[UseVerdict], total: AccumulationVerdict) -> tuple[Summary, str]:
+    """The word for one gradient's own contributions and sum, and the sentence that decides it."""
+    judged = [_judge(use) for use in uses]
+    if total.word is Accumulation.OFF:
+        judged.append((Summary.WRONG, f"accumulation: {total.reason}"))
+    elif total.word is Accumulation.UNCHECKED:
+        judged.append((Summary.UNCHECKED, f"accumulation: {total.reason}"))
+    return min(judged, key=lambda pair: ORDER.index(pair[0]), default=(Summary.VERIFIED, "the seed itself"))
+
+
+def _judge(use: UseVerdict) -> tuple[Summary, str]:
+    place = f"node {use.node} ({use.op}), input {use.input}"
+    rule, value = use.rule, use.value
+    element = f", element {value.element}" if value.element else ""
+    if value.word is Value.OFF:
+        return Summary.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"
+    if rule.word is Rule.REFUTED:
+        where = f"{rule.element} " if rule.element not in ("", "[]") else ""
+        return Summary.WRONG, (
+            f"{place}: the rule is refuted for {rule.input} {where}at {rule.point}: it gives {rule.got}, "
+            f"the derivative is {rule.expected}"
+        )
+    if value.word in (Value.UNCHECKED, Value.NONFINITE):
+        known = Summary.PLAUSIBLE if rule.proved else Summary.UNCHECKED
+        return known, f"{place}: value {value.word}: {value.reason}"
+    if not rule.proved:
+        return Summary.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
+    if value.word is Value.TIE:
+        return Summary.PLAUSIBLE, f"{place}: value {value.word}: {value.reason}"
+    if value.checked < value.total:
+        return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
+    # CONDITIONED stays verified: the true value is known, and no float computation from these inputs does better.
+    return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def compose(summary: Summary, reason: str, pulled: Sequence[tuple[str, Known]]) -> Known:
+    """The summary after the gradients it was pulled from: the weakest of all, and every hooked value on the way."""
+    hooked: list[str] = []
+    for name, (other, why, hooks) in pulled:
+        hooked.extend(hooks)
+        if ORDER.index(other) < ORDER.index(summary):
+            summary, reason = other, why if why.startswith("through ") or not name else f"through {name!r}: {why}"
+    return summary, reason, tuple(dict.fromkeys(hooked))
