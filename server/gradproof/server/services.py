@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-import traceback
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import grpc
-import structlog
 
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
@@ -24,12 +21,11 @@ from gradproof.server import encode
 from gradproof.server.decode import Decoder
 from gradproof.server.handler import Handler
 from gradproof.server.session import run_session
-from gradproof.server.status import Unserved, internal, status_of
+from gradproof.server.status import Unserved, status_of, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
 from gradproof.wire import encode_spec, encode_tensor
 
-log = structlog.get_logger("gradproof.server")
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS = "grpc-status-details-bin"
@@ -50,9 +46,7 @@ async def _fail(context: Context, error: Exception) -> None:
     if isinstance(error, GradproofError):
         status = status_of(error)
     else:
-        incident = uuid.uuid4().hex[:12]
-        log.error("internal error", incident=incident, traceback="".join(traceback.format_exception(error)))
-        status = internal(error, incident)
+        status = unforeseen(error)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 

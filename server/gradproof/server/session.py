@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import Any
 
 import grpc
 
@@ -11,7 +13,7 @@ from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, Limit
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
-from gradproof.server.status import Unserved, request_fault
+from gradproof.server.status import Unserved, request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError
 
@@ -28,9 +30,9 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
             yield response
         await reader
     finally:
-        reader.cancel()
-        for run in session.runs.values():
-            run.cancel()
+        session.left = True
+        for task in (reader, *session.runs.values()):
+            task.cancel()
 
 
 class _Session:
@@ -39,6 +41,7 @@ class _Session:
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
+        self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
         try:
@@ -46,7 +49,7 @@ class _Session:
                 await self._take(frame)
             await asyncio.gather(*self.runs.values(), return_exceptions=True)
         finally:
-            await self.out.put(None)
+            await self._put(None)
 
     async def _take(self, frame: pb.SessionRequest) -> None:
         kind = frame.WhichOneof("frame")
@@ -56,9 +59,11 @@ class _Session:
             elif kind == "chunk":
                 self.uploads.chunk(frame.chunk)
             elif kind == "differentiate":
-                self._start(frame.differentiate.request_id, self._differentiate(frame.differentiate, self._used(frame)))
+                request = frame.differentiate
+                self._start(request.request_id, partial(self._differentiate, request, self._used(frame)))
             elif kind == "evaluate":
-                self._start(frame.evaluate.request_id, self._evaluate(frame.evaluate, self._used(frame)))
+                asked = frame.evaluate
+                self._start(asked.request_id, partial(self._evaluate, asked, self._used(frame)))
             elif kind == "cancel":
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
@@ -86,34 +91,40 @@ class _Session:
         named = {tensor.upload for tensor in tensors if tensor.WhichOneof("body") == "upload"}
         return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
 
-    def _start(self, request_id: str, coroutine: object) -> None:
+    def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if request_id in self.runs:
-            coroutine.close()  # type: ignore[attr-defined]
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
-        task: asyncio.Task[None] = asyncio.create_task(self._guarded(request_id, coroutine))
-        self.runs[request_id] = task
+        self.runs[request_id] = asyncio.create_task(self._guarded(request_id, run))
 
-    async def _guarded(self, request_id: str, coroutine: object) -> None:
+    async def _guarded(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await coroutine  # type: ignore[misc]
+            await run()
         except GradproofError as error:
             await self._fault(request_id, error)
         except asyncio.CancelledError:
             fault = pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
-            await self.out.put(pb.SessionResponse(request_id=request_id, fault=fault))
+            await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
+        except Exception as error:  # what nobody foresaw ends this run, not the session
+            status = unforeseen(error)
+            fault = pb.RequestFault(code=status.code, message=status.message, reason="INTERNAL")
+            await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
         finally:
             self.runs.pop(request_id, None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
         async for event in self.handler.differentiate(request, uploads, chunked=True):
-            await self.out.put(pb.SessionResponse(request_id=request.request_id, event=event))
+            await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
         digest, values = await self.handler.evaluate(request, uploads)
         accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
         for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary())):
-            await self.out.put(pb.SessionResponse(request_id=request.request_id, event=event))
+            await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
+
+    async def _put(self, response: pb.SessionResponse | None) -> None:
+        if not self.left:
+            await self.out.put(response)
 
     async def _fault(self, request_id: str, error: GradproofError) -> None:
-        await self.out.put(pb.SessionResponse(request_id=request_id, fault=request_fault(error)))
+        await self._put(pb.SessionResponse(request_id=request_id, fault=request_fault(error)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import traceback
+import uuid
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gradproof.engine import errors
 from gradproof.v1 import autodiff_service_pb2 as pb
 
+log = structlog.get_logger("gradproof.server")
 DOMAIN = "gradproof"
 MAX_VIOLATIONS = 20
 MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
@@ -77,8 +81,10 @@ def request_fault(error: errors.GradproofError) -> pb.RequestFault:
     return fault
 
 
-def internal(error: Exception, incident: str) -> status_pb2.Status:
-    """For what nobody foresaw: an incident id that the log has, and nothing of the inside."""
+def unforeseen(error: Exception) -> status_pb2.Status:
+    """For what nobody foresaw: the log gets it under an incident id, the client the id and nothing of the inside."""
+    incident = uuid.uuid4().hex[:12]
+    log.error("internal error", incident=incident, traceback="".join(traceback.format_exception(error)))
     status = status_pb2.Status(
         code=grpc.StatusCode.INTERNAL.value[0],
         message=f"internal error; the server's log has it as incident {incident}",
