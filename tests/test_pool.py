@@ -124,3 +124,14 @@ def test_the_digest_depends_on_rule_and_case(slow: Registry) -> None:
     digests.add(digest_of(slow, ProofKey("sin", case((2,)))))
     assert len(digests) == 4
     assert digest_of(slow, key("sin")) == digest_of(build_registry(BUILTIN), key("sin"))
+
+
+def test_the_digest_depends_on_helpers_of_a_definition(monkeypatch: pytest.MonkeyPatch, slow: Registry) -> None:
+    """cumsum's definition calls ``line``, which calls ``at`` of another module: a change there must prove anew."""
+    from gradproof.plugins import reductions
+
+    one = ProofKey("cumsum", case((3,)))
+    before = digest_of(slow, one)
+    assert digest_of(slow, one) == before
+    monkeypatch.setattr(reductions, "at", lambda index, axis, k: (k,))
+    assert digest_of(slow, one) != before

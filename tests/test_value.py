@@ -10,7 +10,7 @@ import pytest
 from flint import arb
 
 from gradproof.engine.engine import Engine, Run
-from gradproof.engine.extend import Op, hookimpl, ops
+from gradproof.engine.extend import NO_GRADIENT, Op, hookimpl, ops
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
@@ -258,6 +258,24 @@ def test_an_op_without_definition_has_no_ball_form_and_no_proof() -> None:
     assert "no ball form" in numbers(verdict).reason
     assert verdict.uses[0].rule.word is Rule.NO_SPEC
     assert verdict.summary is Summary.UNCHECKED
+
+
+def test_a_derivative_that_is_zero_by_cancellation_is_known_to_be_zero(registry: Registry) -> None:
+    """The sum of a softmax is 1 whatever its input: the true gradient is 0, the float one is rounding."""
+    words = set()
+    for seed in range(8):
+        verdict = judge(registry, "softmax", np.random.default_rng(seed).normal(size=5), axis=0)["x0"]
+        words.add(numbers(verdict).word)
+        assert verdict.summary is Summary.VERIFIED, verdict
+    assert words == {Value.ENCLOSED, Value.CONDITIONED}
+
+
+def test_a_choice_is_proved_for_both_of_its_sides() -> None:
+    wrong_where_false = with_rules(
+        where=lambda g, y, c, a, b: (NO_GRADIENT, ops.where(c, g, 0), ops.where(c, 0, 2 * g)),
+    )
+    verdict = judge(wrong_where_false, "planted.where", np.array([True]), np.array([1.0]), np.array([2.0]))["x2"]
+    assert verdict.uses[0].rule.word is Rule.REFUTED
 
 
 def test_prod_and_cumprod_are_right_at_zeros(registry: Registry) -> None:

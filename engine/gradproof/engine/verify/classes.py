@@ -8,16 +8,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from gradproof.engine import functions
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.op import Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify import proof
+from gradproof.engine.verify import proof, reading, tape
 
 MAX_PROOF_ELEMENTS = 64
 CHECKER_VERSION = 1
@@ -46,8 +48,8 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     An elementwise op whose rule is elementwise too is proved for one element, which proves all shapes; that its rule is
     the same for the representative is checked instruction by instruction.
     """
-    if op.elementwise and not attributes:
-        representative = op.proof_cases()[0]
+    if op.elementwise and not attributes and not op.cases:
+        representative = op.proof_cases()[-1]  # of two elements, so that a mask is both true and false
         if rule.elementwise and rule.skeleton() == registry.rule_of(op, representative).skeleton():
             return ProofKey(op.name, representative)
     try:
@@ -89,16 +91,38 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
+    trusted = (functions, proof, reading, tape)
     parts = {
         "case": str(key),
         "rule": rule.text(),
-        "definitions": {name: [_source(define) for define in one.definitions] for name, one in sorted(ops.items())},
+        "definitions": {name: sorted(_reach(one.definitions)) for name, one in sorted(ops.items())},
         "domains": [op.domain(k).name for k in range(len(op.inputs))],
         "checker": CHECKER_VERSION,
-        "proof": _source(proof),
+        "trusted": [_source(module) for module in trusted],
         "versions": [version("sympy"), version("python-flint")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _reach(definitions: Sequence[Any]) -> set[str]:
+    """Sources of the definitions and of every function they call by a global name, wherever it is defined."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    pending = list(definitions)
+    while pending:
+        function = pending.pop()
+        if id(function) in seen or not hasattr(function, "__code__"):
+            continue
+        seen.add(id(function))
+        found.add(_source(function))
+        names = [name for code in _codes(function.__code__) for name in code.co_names]
+        pending.extend(function.__globals__[name] for name in names if name in function.__globals__)
+    return found
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    """A code object and those nested in it (generator expressions, lambdas)."""
+    return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in _codes(one))]
 
 
 _sources: dict[int, tuple[Any, str]] = {}

@@ -40,6 +40,7 @@ class ProofPool:
         self._asked: dict[str, Future[Any]] = {}
         self._looked: set[str] = set()
         self._stored = Condition()
+        self._warming: Future[Any] | None = None
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([worker.__name__])
         sources = [plugin.source for plugin in registry.plugins if plugin.source]
@@ -53,12 +54,15 @@ class ProofPool:
 
     def start(self, timeout: float = 60.0) -> None:
         """Bring a process up now, rather than with the first proof."""
-        self._pool.schedule(worker.ready).result(timeout)
+        self._warming = self._pool.schedule(worker.ready)
+        self._warming.result(timeout)
 
     def close(self) -> None:
         """Kill what is running and end the processes."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+        if self._warming is not None:
+            self._warming.cancel()  # a pool that stops leaves it open, and whoever waits for it waiting
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
         """What is known, in memory or on disk. Does not wait for a proof."""

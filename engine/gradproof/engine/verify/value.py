@@ -30,6 +30,7 @@ PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # above this a sample of elementwise ops is enclosed, and other ops are not
 MAX_OPERATIONS = 60_000
 SAMPLE = 256
+NOTHING = arb(2) ** -1100
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,10 @@ def _unit(dtype: DType) -> float:
 
 
 def _narrow(ball: arb) -> bool:
-    return bool(ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS))
+    """Whether a ball says enough: to 80 bits, or, where the truth may be 0, to far below the smallest float."""
+    if ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS):
+        return True
+    return bool(ball.is_finite() and ball.contains(0) and ball.rad() < NOTHING)
 
 
 def distance(got: Any, truth: arb) -> float:
