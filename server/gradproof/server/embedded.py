@@ -30,7 +30,8 @@ class EmbeddedServer:
                 self.target = line.removeprefix(READY).strip()
                 return
             said.append(line)
-        raise RuntimeError(f"the embedded server ended with status {self._process.wait()}: {''.join(said)[-2000:]}")
+        self.stop()
+        raise RuntimeError(f"the embedded server ended with status {self._process.returncode}: {''.join(said)[-2000:]}")
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone. May be called twice."""
