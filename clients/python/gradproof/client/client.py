@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import queue
 import uuid
@@ -225,7 +226,8 @@ class Client:
                 yield from decoder.decode(response.event)
 
     def _session(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[Event]:
-        """One run on a session: its tensors first, in chunks, then the request."""
+        """One run on a session: its tensors first, in chunks, then the request (a copy: ids take the tensors' places)."""
+        request = copy.deepcopy(request)
         request.request_id = uuid.uuid4().hex
         frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         for frame in self._upload(request):
@@ -236,10 +238,13 @@ class Client:
             frames.put(pb.SessionRequest(evaluate=request))
         frames.put(None)
         decoder = EventDecoder()
+        place = pb.RunFault()
         with _translated():
             for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout):
                 if response.WhichOneof("frame") == "fault":
-                    raise from_fault(response.fault)
+                    raise from_fault(response.fault, place)
+                if response.event.HasField("fault"):
+                    place = response.event.fault
                 yield from decoder.decode(response.event)
 
     def _upload(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[pb.SessionRequest]:

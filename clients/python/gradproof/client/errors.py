@@ -132,7 +132,11 @@ def from_rpc(error: grpc.RpcError) -> GradproofError:
     return _make(call.code().value[0], call.details() or call.code().name, reason, metadata, faults)
 
 
-def from_fault(fault: pb.RequestFault) -> GradproofError:
-    """The exception for a request that failed on a session."""
+def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
+    """The exception for a request that failed on a session; ``place`` is the event that said where, or empty."""
     faults = [FieldFault(one.path, one.message, one.reason) for one in fault.faults]
-    return _make(fault.code, fault.message, fault.reason, {}, faults)
+    places = {"op": place.op, "plugin": place.plugin, "value": place.value}
+    metadata = {name: text for name, text in places.items() if text}
+    if place.HasField("node"):
+        metadata["node"] = str(place.node)
+    return _make(fault.code, fault.message, fault.reason, metadata, faults)
