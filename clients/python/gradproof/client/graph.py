@@ -19,6 +19,9 @@ class Ref:
     graph: GraphBuilder
     name: str
 
+    __array_ufunc__ = None
+    """``array * ref`` is one node: without this NumPy would make one for every element."""
+
     def _apply(self, op: str, *inputs: Any) -> Ref:
         return self.graph.apply(op, *inputs)
 
@@ -52,8 +55,14 @@ class Ref:
     def __pow__(self, other: Any) -> Ref:
         return self._apply("pow", self, other)
 
+    def __rpow__(self, other: Any) -> Ref:
+        return self._apply("pow", other, self)
+
     def __matmul__(self, other: Any) -> Ref:
         return self._apply("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Ref:
+        return self._apply("matmul", other, self)
 
 
 class GraphBuilder:
@@ -69,6 +78,8 @@ class GraphBuilder:
     def __init__(self) -> None:
         self._graph = pb.Graph()
         self._names: set[str] = set()
+        self._renamed: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
         self.revision = 0
         """Counts changes, so that a client knows whether it has sent this graph before."""
 
@@ -81,9 +92,9 @@ class GraphBuilder:
         shape: Sequence[int] = (),
         dtype: Any = np.float64,
     ) -> Ref:
-        """A named input. With ``value`` (an array, or a Python number, which becomes a 0-d float64 array) the graph
-        carries it; without, give ``shape`` and ``dtype`` here and the value with each request. Raises ValueError if
-        the name is taken."""
+        """A named input. With ``value`` (an array, or a Python number, which becomes a 0-d float64, int64 or bool array:
+        write 3.0 where a gradient is wanted) the graph carries it; without, give ``shape`` and ``dtype`` here and the
+        value with each request. Raises ValueError if the name is taken."""
         leaf = pb.Leaf(name=self._new(name), requires_grad=requires_grad)
         if value is None:
             leaf.spec.CopyFrom(encode_spec(tuple(shape), np.dtype(dtype)))
@@ -105,13 +116,26 @@ class GraphBuilder:
         return [Ref(self, name) for name in names]
 
     def output(self, value: Ref, name: str = "") -> Ref:
-        """Make a value an output; ``name`` renames it. Returns it."""
-        if name and name != value.name:
-            self._rename(value.name, name)
-            value = Ref(self, name)
-        self._graph.outputs.append(value.name)
+        """Make a value an output; ``name`` renames it, and every `Ref` to it stays good. Returns it. Raises ValueError
+        if it is an output already, if the name is taken, or if it is a value of another graph."""
+        known = self.name_of(value)
+        if known in self._graph.outputs:
+            raise ValueError(f"{known!r} is an output already")
+        if name and name != known:
+            self._rename(known, name)
+            known = name
+        self._graph.outputs.append(known)
         self.revision += 1
-        return value
+        return Ref(self, known)
+
+    def name_of(self, value: Ref) -> str:
+        """The name that a value has now. Raises ValueError if it is a value of another graph."""
+        if value.graph is not self:
+            raise ValueError(f"{value.name!r} is a value of another graph")
+        name = value.name
+        while name in self._renamed:
+            name = self._renamed[name]
+        return name
 
     def to_proto(self) -> pb.Graph:
         """The graph as a message (a copy)."""
@@ -121,17 +145,20 @@ class GraphBuilder:
 
     def _input(self, x: Any) -> str:
         if isinstance(x, Ref):
-            if x.graph is not self:
-                raise ValueError(f"{x.name!r} is a value of another graph")
-            return x.name
+            return self.name_of(x)
         name = self._fresh("constant")
         value = encode_tensor(x)
         self._graph.leaves.add(name=self._new(name), value=value, spec=value.spec)
         return name
 
     def _fresh(self, stem: str) -> str:
+        """A name that no value has or ever had: an old `Ref` must not come to mean another value."""
         stem = stem.rpartition(".")[2]
-        return next(name for k in range(len(self._names) + 1) if (name := f"{stem}_{k}") not in self._names)
+        k = self._counts.get(stem, 0)
+        while f"{stem}_{k}" in self._names:
+            k += 1
+        self._counts[stem] = k
+        return f"{stem}_{k}"
 
     def _new(self, name: str) -> str:
         if not name or name in self._names:
@@ -142,7 +169,7 @@ class GraphBuilder:
 
     def _rename(self, old: str, new: str) -> None:
         self._new(new)
-        self._names.discard(old)
+        self._renamed[old] = new
         for leaf in self._graph.leaves:
             leaf.name = new if leaf.name == old else leaf.name
         for node in self._graph.nodes:
@@ -152,7 +179,7 @@ class GraphBuilder:
 
 def hook(value: str | Ref, name: str, **attributes: Any) -> pb.Hook:
     """A hook on the gradient of a value: ``hook("y", "scale", factor=2.0)``. Names are those of GetServerInfo."""
-    target = value.name if isinstance(value, Ref) else value
+    target = value.graph.name_of(value) if isinstance(value, Ref) else value
     return pb.Hook(value=target, named=pb.NamedHook(name=name, attributes=encode_attributes(attributes)))
 
 
