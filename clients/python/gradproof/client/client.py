@@ -22,10 +22,13 @@ from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVer
 from gradproof.client.graph import Graph, GraphBuilder
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2
-from gradproof.wire import chunks, decode_spec, decode_tensor, encode_tensor
+from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
 
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
+
+KINDS = {"b": 0, "u": 1, "i": 1, "V": 2, "f": 2, "c": 3}
+"""NumPy's kinds of numbers, the narrowest first (V is bfloat16)."""
 
 LEVELS = {
     "off": pb.VERIFY_LEVEL_OFF,
@@ -89,7 +92,8 @@ class Client:
         self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        request = pb.EvaluateRequest(graph=_message(graph), values=_named(values), fetch=fetch)
+        message = _message(graph)
+        request = pb.EvaluateRequest(graph=message, values=_named(values, message), fetch=fetch)
         if request.ByteSize() > INLINE_BYTES:
             result = Result()
             for event in self._session(request):
@@ -123,7 +127,9 @@ class Client:
 
         Args:
             graph: a `GraphBuilder` or a message.
-            values: for leaves that the graph does not carry: arrays of exactly the leaf's shape and dtype, or numbers.
+            values: for leaves that the graph does not carry: arrays of exactly the leaf's shape and dtype, or Python
+                numbers, which take the dtype of a 0-d leaf if they are of no wider kind (5 for a float32, not 0.5 for
+                an int8).
             seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
             hooks: made by `hook`.
             gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
@@ -134,8 +140,9 @@ class Client:
         """
         if verify not in LEVELS:
             raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
+        message = _message(graph)
         request = pb.DifferentiateRequest(
-            values=_named(values),
+            values=_named(values, message),
             seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in (seeds or {}).items()],
             hooks=hooks,
             gradients=gradients,
@@ -149,7 +156,7 @@ class Client:
             carried = {named.name for named in request.values}
             request.values.extend(
                 tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
-                for leaf in graph.to_proto().leaves
+                for leaf in message.leaves
                 if leaf.HasField("value") and leaf.name not in carried
             )
             try:
@@ -158,7 +165,7 @@ class Client:
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        request.graph.CopyFrom(_message(graph))
+        request.graph.CopyFrom(message)
         for event in self._run(request):
             if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
                 self._digests[graph] = (graph.revision, event.digest)
@@ -239,8 +246,9 @@ class Client:
         frames.put(None)
         decoder = EventDecoder()
         place = pb.RunFault()
+        checks = request.verify.budget_ms / 1000 if isinstance(request, pb.DifferentiateRequest) else 0.0
         with _translated():
-            for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout):
+            for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout + checks):
                 if response.WhichOneof("frame") == "fault":
                     raise from_fault(response.fault, place)
                 if response.event.HasField("fault"):
@@ -276,9 +284,29 @@ def _message(graph: Graph) -> graph_pb2.Graph:
     return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
 
 
-def _named(values: Mapping[str, Any] | None) -> Iterable[tensor_pb2.NamedTensor]:
-    items = (values or {}).items()
-    return [tensor_pb2.NamedTensor(name=name, value=encode_tensor(np.asarray(value))) for name, value in items]
+def _named(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[tensor_pb2.NamedTensor]:
+    if not values:
+        return []
+    leaves = {leaf.name: leaf for leaf in graph.leaves}
+    return [
+        tensor_pb2.NamedTensor(name=name, value=encode_tensor(_array(value, leaves.get(name))))
+        for name, value in values.items()
+    ]
+
+
+def _array(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
+    """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server says so)."""
+    array = np.asarray(value)
+    if leaf is None or type(value) not in (bool, int, float, complex):
+        return array
+    try:
+        shape, dtype = decode_spec(leaf.spec if leaf.HasField("spec") else leaf.value.spec)
+        if shape or KINDS.get(array.dtype.kind, 4) > KINDS[dtype.kind]:
+            return array
+        with np.errstate(over="raise"):
+            return np.asarray(value, dtype)
+    except (WireError, OverflowError, FloatingPointError):
+        return array
 
 
 def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = ()) -> Client:
