@@ -147,7 +147,7 @@ class Builder:
             if x.builder is not self:
                 raise InferenceError("a value of another trace was used")
             return x.spec
-        if isinstance(x, np.generic):
+        if isinstance(x, np.floating):
             raise InferenceError(
                 f"a rule uses the NumPy number {x!r}, which is rounded; write it exactly, as an int, a Fraction or "
                 "Exact(lambda f: ...)"

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.engine import functions
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.op import Attributes, Case, InferenceError, Op
+from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
@@ -49,7 +49,8 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     the same for the representative is checked instruction by instruction.
     """
     if op.elementwise and not attributes and not op.cases:
-        representative = op.proof_cases()[-1]  # of two elements, so that a mask is both true and false
+        masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
+        representative = op.proof_cases()[-1 if masked else 0]  # the last has a mask that is both true and false
         if rule.elementwise and rule.skeleton() == registry.rule_of(op, representative).skeleton():
             return ProofKey(op.name, representative)
     try:
