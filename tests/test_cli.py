@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from google.protobuf import json_format
 from tests.serving import Served, serving
 from typer.testing import CliRunner, Result
@@ -27,6 +28,13 @@ from gradproof.v1 import graph_pb2
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as one:
         yield one
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command line configures the log of its process, which is here that of all tests."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +140,9 @@ class TestOps:
         assert ops["sum"]["attributes"] == {"axis": "None", "keepdims": "False"}
 
     def test_a_target_where_nobody_is(self) -> None:
-        assert gradproof("ops", "--target", "127.0.0.1:1").exit_code != 0
+        done = gradproof("ops", "--target", "127.0.0.1:1")
+        assert done.exit_code == 2
+        assert "gradproof ops: " in done.stderr
 
 
 class TestVerify:
