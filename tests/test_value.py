@@ -160,7 +160,7 @@ def test_one_wrong_element_of_many_is_found_and_located() -> None:
     right = 1 - np.tanh(x) ** 2
     wrong = right.copy()
     wrong[700] *= 1 + 1e-9
-    one = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.ones_like(x)], [wrong])
+    one = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.tanh(x)], [np.ones_like(x)], [wrong])
     found = check_values(one)[0]
     assert found is not None
     assert found.word is Value.OFF
@@ -236,6 +236,41 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
     verdict = judge(registry, "planted.relu", np.array([0.0]))["x0"]
     assert numbers(verdict).word is Value.OFF
     assert verdict.summary is Summary.WRONG
+
+
+def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> None:
+    """Three equal elements share evenly; a side of the kink gives all to one, and the middle one must have its turn."""
+    assert numbers(judge(registry, "max", np.array([3.0, 3.0, 3.0, 1.0]))["x0"]).word is Value.TIE
+    assert numbers(judge(registry, "min", np.array([0.0, -0.0, 0.0]))["x0"]).word is Value.TIE
+    right = registry.op("max").rule
+    assert right is not None
+    greedy = with_rules(max=lambda g, y, x, **where: right(4 * g, y, x, **where))
+    assert numbers(judge(greedy, "planted.max", np.array([3.0, 3.0, 3.0]))["x0"]).word is Value.OFF
+    crowd = numbers(judge(registry, "max", np.zeros(100))["x0"])
+    assert crowd.word is Value.UNCHECKED
+    assert "too many sides" in crowd.reason
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays"),
+    [
+        ("atanh", [[1.0]]),  # a pole
+        ("divide", [[5e-324], [1e-8]]),  # a denormal number, of which one unit is the whole
+        ("atan2", [[5e-324], [-1e-8]]),
+        ("pow", [[5e-324], [1e-300]]),
+        ("pow", [[1e300], [-1e-8]]),
+        ("pow", [[1e-200], [2.0]]),
+        ("pow", [[-2.0], [3.0]]),
+        ("exp", [[710.0]]),
+        ("gelu", [[-38.0]]),
+        ("tanh", [[360.0]]),
+        ("erf", [[26.0]]),
+        ("logaddexp", [[800.0], [-800.0]]),
+    ],
+)
+def test_extreme_inputs_raise_no_false_alarm(registry: Registry, op: str, arrays: list[list[float]]) -> None:
+    for verdict in judge(registry, op, *(np.array(a) for a in arrays)).values():
+        assert verdict.summary is not Summary.WRONG, verdict
 
 
 def test_what_is_not_finite_is_said_not_passed(registry: Registry) -> None:

@@ -75,12 +75,14 @@ def ball_of(x: Any) -> Any:
 
 
 class Tape(Balls):
-    """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond)."""
+    """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond). ``favourite``:
+    a variable that every tie goes to, as if it were a little larger (+1) or smaller (-1) than its equals."""
 
     def __init__(self, ties: int | None = None, limit: int = 200_000) -> None:
         super().__init__(ties)
         self.limit = limit
         self.recorded: list[Var] = []
+        self.favourite: tuple[Var, int] | None = None
         for function in FUNCTIONS:
             setattr(self, function.name, _Recorded(self, function))
 
@@ -88,7 +90,12 @@ class Tape(Balls):
         return Var(self, ball)
 
     def compare(self, a: Any, b: Any) -> int:
-        return super().compare(ball_of(a), ball_of(b))
+        left, right = ball_of(a), ball_of(b)
+        sign = super().compare(left, right)
+        if self.favourite is None or a is b or not (arb(left) - arb(right)).is_zero():
+            return sign
+        one, side = self.favourite
+        return side if one is a else -side if one is b else sign
 
     def total(self, terms: Iterable[Any]) -> Any:
         parts = list(terms)

@@ -8,7 +8,7 @@ value is CONDITIONED, else it is OFF, and the summary is ``wrong``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,18 +30,20 @@ PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # above this a sample of elementwise ops is enclosed, and other ops are not
 MAX_OPERATIONS = 60_000
 SAMPLE = 256
+MAX_FAVOURED = 64
 NOTHING = arb(2) ** -1100
 
 
 @dataclass(frozen=True)
 class Application:
-    """One op applied in a run: its arrays, the cotangents its rule received, and what the rule gave (None where nothing
-    was asked of it)."""
+    """One op applied in a run: its input arrays, specs and arrays of its outputs, the cotangents its rule received, and
+    what the rule gave (None where nothing was asked of it)."""
 
     op: Op
     attributes: Attributes
     inputs: Sequence[Array]
     outputs: Sequence[Spec]
+    results: Sequence[Array]
     cotangents: Sequence[Array]
     contributions: Sequence[Array | None]
 
@@ -53,21 +55,21 @@ class _Finite(Exception):
 def check_values(application: Application) -> list[ValueVerdict | None]:
     """One verdict per input (None where there is no contribution)."""
     one = application
-    arrays = [*one.cotangents, *(x for x in one.inputs if x.dtype.kind == "f")]
+    arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
     size = max((array.size for array in [*one.inputs, *one.cotangents]), default=0)
     if one.op.elementwise and size > MAX_ELEMENTS:
         return _sampled(one, size)
     if size > MAX_ELEMENTS:
         return _all(one, Value.UNCHECKED, f"{size} elements are too many to enclose")
     if not all(np.isfinite(array).all() for array in arrays):
-        return _all(one, Value.NONFINITE, "an input or a cotangent is not finite")
+        return _all(one, Value.NONFINITE, "an input, the result or a cotangent is not finite")
     try:
         return _enclose(one)
     except TooLarge:
         return _all(one, Value.UNCHECKED, f"the definition takes more than {MAX_OPERATIONS} operations")
     except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
         return _all(one, Value.UNCHECKED, f"no ball form ({error})")
-    except (_Finite, ZeroDivisionError):
+    except (_Finite, ZeroDivisionError, ValueError):  # Arb's power series raise ValueError at a pole
         return _all(one, Value.NONFINITE, "the derivative is not finite, or not defined, at an element")
     except Undecided as error:
         return _all(one, Value.UNCHECKED, str(error))
@@ -95,6 +97,7 @@ def _sampled(one: Application, size: int) -> list[ValueVerdict | None]:
         one.attributes,
         [pick(x) for x in one.inputs],
         [Spec((len(index),), spec.dtype) for spec in one.outputs],
+        [pick(y) for y in one.results],
         [pick(g) for g in one.cotangents],
         [None if c is None else pick(c) for c in one.contributions],
     )
@@ -128,6 +131,8 @@ def _enclose(one: Application) -> list[ValueVerdict | None]:
     sides = [truths]
     if tied:
         sides = [_true_contributions(one, side)[0] for side in (-1, 1)]
+        if not all(_hull(got, [s[k][j] for s in sides]) <= CLOSE for k, j, got in _elements(one)):
+            sides += _favoured(one)
     verdicts: list[ValueVerdict | None] = []
     widened: list[list[arb]] | None = None
     for k, claimed in enumerate(one.contributions):
@@ -155,6 +160,22 @@ def _enclose(one: Application) -> list[ValueVerdict | None]:
     return verdicts
 
 
+def _elements(one: Application) -> Iterator[tuple[int, int, Any]]:
+    """Input, flat position and float of every element that the rule gave."""
+    for k, claimed in enumerate(one.contributions):
+        if claimed is not None:
+            for j, got in enumerate(np.asarray(claimed).flat):
+                yield k, j, got
+
+
+def _favoured(one: Application) -> list[list[list[arb]]]:
+    """More sides of a kink where several elements are equal: each of them in turn a little above, and below, the rest."""
+    count = sum(claimed.size for claimed in one.contributions if claimed is not None)
+    if count > MAX_FAVOURED:
+        raise Undecided(f"more than {MAX_FAVOURED} elements, and several of them equal: too many sides of a kink")
+    return [_true_contributions(one, sign, (element, sign))[0] for element in range(count) for sign in (1, -1)]
+
+
 def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) -> tuple[Value, str, float, int]:
     """The word for a contribution with an element further off than CLOSE, and that element."""
     worst, place, off = 0.0, 0, False
@@ -174,12 +195,14 @@ def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) ->
     return Value.CONDITIONED, "the rounding of the inputs explains the distance", worst, place
 
 
-def _true_contributions(one: Application, ties: int | None) -> tuple[list[list[arb]], int, bool]:
+def _true_contributions(
+    one: Application, ties: int | None, favourite: tuple[int, int] | None = None
+) -> tuple[list[list[arb]], int, bool]:
     """For each input the enclosures of its true contribution (flat), the bits used, and whether a branch was tied."""
     for bits in PRECISIONS:
         with precision(bits):
             tape = Tape(ties, MAX_OPERATIONS)
-            found = _contributions(one, tape, widen=False)
+            found = _contributions(one, tape, widen=False, favourite=favourite)
             if all(_narrow(ball) for balls in found for ball in balls):
                 return found, bits, tape.tied
             if any(ball.is_nan() for balls in found for ball in balls):
@@ -193,11 +216,13 @@ def _widened(one: Application) -> list[list[arb]] | None:
         with precision(256):
             found = _contributions(one, Tape(None, MAX_OPERATIONS), widen=True)
             return found if all(ball.is_finite() for balls in found for ball in balls) else None
-    except (Undecided, ZeroDivisionError):
+    except (Undecided, ZeroDivisionError, ValueError):
         return None
 
 
-def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[arb]]:
+def _contributions(
+    one: Application, tape: Tape, *, widen: bool, favourite: tuple[int, int] | None = None
+) -> list[list[arb]]:
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
     for x, claimed in zip(one.inputs, one.contributions, strict=True):
@@ -211,22 +236,27 @@ def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[ar
             cells[index] = ball if claimed is None else tape.variable(ball)
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
+    variables = [v for cells in moving if cells for v in cells]
+    if favourite is not None:
+        tape.favourite = (variables[favourite[0]], favourite[1])
     outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
     seeds = [_ball(g, array.dtype, widen) for array in one.cotangents for g in array.flat]
-    variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
     return [[next(balls) for _ in cells] if cells else [] for cells in moving]
 
 
 def _ball(x: Any, dtype: DType, widen: bool) -> arb:
+    """The exact float; widened, one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
     exact = arb(float(x))
-    return arb(exact, abs(exact) * _unit(dtype)) if widen else exact
+    return arb(exact, arb(_spacing(float(x), dtype))) if widen and x else exact
 
 
-def _unit(dtype: DType) -> float:
-    """2u: the relative size of one unit in the last place."""
-    return {2: 2.0**-10, 4: 2.0**-23, 8: 2.0**-52}.get(dtype.itemsize, 2.0**-52) if dtype.kind == "f" else 2.0**-7
+def _spacing(x: float, dtype: DType) -> float:
+    """One unit in the last place of ``dtype`` at ``x``: for a denormal number that is much of it."""
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return float(np.spacing(dtype.type(abs(x))))
+    return abs(x) * 2.0**-7  # bfloat16
 
 
 def _narrow(ball: arb) -> bool:

@@ -184,6 +184,7 @@ class _Check:
             one.attributes,
             [np.asarray(values[k]) for k in one.inputs],
             [self.plan.program.specs[k] for k in one.outputs],
+            [np.asarray(values[k]) for k in one.outputs],
             [np.asarray(values[k]) for k in uses[0].cotangents],
             claimed,
         )
