@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeVar
 
 from gradproof.engine.engine import Engine, Event, Prepared, Run, ValueEvent
@@ -42,6 +43,7 @@ class Handler:
     runs: ThreadPoolExecutor = field(init=False)
     checks: ThreadPoolExecutor = field(init=False)
     _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
     _in_flight: int = 0
 
     def __post_init__(self) -> None:
@@ -140,10 +142,11 @@ class Handler:
         self.limits.check("estimated_bytes", prepared.plan.forward_bytes)
         graph = decoded.job.graph
         digest = request.digest if known is not None else graph.digest()
-        self._graphs[digest] = graph
-        self._graphs.move_to_end(digest)
-        while len(self._graphs) > MAX_GRAPHS:
-            self._graphs.popitem(last=False)
+        with self._lock:
+            self._graphs[digest] = graph
+            self._graphs.move_to_end(digest)
+            while len(self._graphs) > MAX_GRAPHS:
+                self._graphs.popitem(last=False)
         return prepared, digest
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:

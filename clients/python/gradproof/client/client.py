@@ -218,7 +218,7 @@ class Client:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
         with _translated():
-            for step in self._ops.VerifyOp(request):
+            for step in self._ops.VerifyOp(request, timeout=self.timeout + budget):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
     def _run(self, request: pb.DifferentiateRequest) -> Iterator[Event]:
