@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from flint import arb
 
 from gradproof.engine.engine import Engine, Run
+from gradproof.engine.errors import NoRule
 from gradproof.engine.extend import NO_GRADIENT, Op, hookimpl, ops
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
-from gradproof.engine.spec import Spec, spec_of
+from gradproof.engine.spec import Spec, is_differentiable, spec_of
 from gradproof.engine.verify.accumulation import check_sum
 from gradproof.engine.verify.classes import ProofKey, key_of, shrink
 from gradproof.engine.verify.proof import prove
@@ -62,7 +65,7 @@ def finish(engine: Engine, job: Job) -> Run:
 
 def graph_of(op: str, *arrays: Any, **attributes: Any) -> tuple[Graph, list[tuple[str, Any]]]:
     """One node and a leaf per array (floats require grad), and the values."""
-    leaves = tuple(Leaf(f"x{k}", spec_of(a), a.dtype.kind == "f") for k, a in enumerate(arrays))
+    leaves = tuple(Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype)) for k, a in enumerate(arrays))
     node = Node(op, tuple(leaf.name for leaf in leaves), ("y",), attributes)
     return Graph(leaves, (node,), ("y",)), [(f"x{k}", a) for k, a in enumerate(arrays)]
 
@@ -317,6 +320,102 @@ def test_prod_and_cumprod_are_right_at_zeros(registry: Registry) -> None:
     for op, options in (("prod", {}), ("cumprod", {"axis": 0})):
         verdict = judge(registry, op, np.array([2.0, 0.0, 3.0]), **options)["x0"]
         assert verdict.summary is Summary.VERIFIED, verdict
+
+
+def test_a_use_that_the_rule_denies_is_a_claim_like_any_other() -> None:
+    """y = a b + b, where the planted rule says that b gets nothing from the product."""
+    registry = with_rules(multiply=lambda g, y, a, b: (g * b, NO_GRADIENT))
+    graph = Graph(
+        (Leaf("a", Spec((), np.dtype(float))), Leaf("b", Spec((), np.dtype(float)), True)),
+        (Node("planted.multiply", ("a", "b"), ("p",)), Node("add", ("p", "b"), ("y",))),
+        ("y",),
+    )
+    verdict = verdicts_of(registry, Job(graph, [("a", np.array(2.0)), ("b", np.array(3.0))]))["b"]
+    assert verdict.summary is Summary.WRONG
+    assert verdict.accumulation.word is Accumulation.EXACT
+    assert {use.rule.word for use in verdict.uses} == {Rule.PROVED, Rule.REFUTED}
+
+
+def test_a_comparison_that_is_always_tied_is_no_thin_set() -> None:
+    registry = with_rules(
+        square=lambda g, y, x: g * ops.where(ops.equal(ops.square(x + 1), x * x + 2 * x + 1), 7, 2 * x),
+        sin=lambda g, y, x: g * ops.where(ops.equal(ops.square(ops.sin(x)) + ops.square(ops.cos(x)), 1), 7, ops.cos(x)),
+    )
+    for op in ("planted.square", "planted.sin"):
+        verdict = judge(registry, op, np.array([0.5]))["x0"]
+        assert not verdict.uses[0].rule.proved, verdict
+        assert verdict.summary is not Summary.VERIFIED
+
+
+def test_a_thin_region_is_not_an_empty_one() -> None:
+    thin = Op(
+        "thin.kink",
+        lambda x: +x,
+        lambda g, y, x: g,
+        lambda f, x: f.where(f.both(f.less(0, x), f.less(x, f.number(1) / 10**10)), 2 * x, x),
+    )
+    registry = build_registry(BUILTIN)
+    registry.ops[thin.name] = thin
+    registry.owners[thin.name] = registry.plugin_of("sin")
+    for one in thin.proof_cases():
+        assert prove(registry, thin, one).word is Rule.UNDECIDED
+
+
+def test_a_rule_that_truncates_on_its_way_is_not_proved() -> None:
+    registry = with_rules(
+        sin=lambda g, y, x: g * ops.astype(ops.astype(ops.cos(x), dtype="int32"), dtype="float64"),
+    )
+    assert judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule.word is Rule.NO_SPEC
+
+
+def test_bfloat16_is_judged_in_its_own_ulps() -> None:
+    x = np.array([0.5, 1.25]).astype(ml_dtypes.bfloat16)
+    right = numbers(judge(build_registry(BUILTIN), "sin", x)["x0"])
+    assert right.word is Value.ENCLOSED
+    assert right.max_ulps < 4
+    wrong = with_rules(sin=lambda g, y, x: g * ops.cos(x) * Fraction(6, 5))
+    assert numbers(judge(wrong, "planted.sin", x)["x0"]).word is Value.OFF
+
+
+def test_a_definition_that_raises_costs_nobody_a_gradient() -> None:
+    def define(f: Any, x: Any) -> Any:
+        raise KeyError("lost")
+
+    broken = Op("lost.op", lambda x: +x, lambda g, y, x: g, define)
+    registry = build_registry(BUILTIN)
+    registry.ops[broken.name] = broken
+    registry.owners[broken.name] = registry.plugin_of("sin")
+    verdict = verdicts_of(registry, Job(*graph_of("lost.op", np.array(1.0))), Never)["x0"]
+    assert numbers(verdict).word is Value.UNCHECKED
+    assert "KeyError" in numbers(verdict).reason
+
+
+def test_a_gradient_through_an_op_without_rule_is_refused() -> None:
+    silent = Op("silent.op", np.square, None, lambda f, x: x * x)
+    registry = build_registry(BUILTIN)
+    registry.ops[silent.name] = silent
+    registry.owners[silent.name] = registry.plugin_of("sin")
+    graph = Graph(
+        (Leaf("b", Spec((), np.dtype(float)), True),),
+        (Node("silent.op", ("b",), ("p",)), Node("add", ("p", "b"), ("y",))),
+        ("y",),
+    )
+    with pytest.raises(NoRule, match="has no backward rule") as caught:
+        finish(Engine(registry), Job(graph, [("b", np.array(3.0))]))
+    assert caught.value.node == 0
+
+
+def test_sums_that_overflow_or_vanish_are_not_exact() -> None:
+    assert check_sum([np.array([1.0]), np.array([2.0])], np.array([np.nan]), 2).word is Accumulation.OFF
+    half = [np.array([6e4], np.float16)] * 2
+    assert check_sum(half, np.array([np.inf], np.float16), 2).word is Accumulation.UNCHECKED
+
+
+def test_means_over_many_halves_do_not_vanish(registry: Registry) -> None:
+    graph, values = graph_of("mean", np.ones(70_000, np.float16))
+    run = finish(Engine(registry), Job(graph, values))
+    gradient = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
+    assert float(gradient[0]) == pytest.approx(1 / 70_000, rel=1e-2)
 
 
 # accumulation and composition

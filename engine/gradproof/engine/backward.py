@@ -61,7 +61,7 @@ def needs_gradient(lowered: Lowered, wanted: Sequence[str]) -> set[int]:
     aims = {lowered.values[name] for name in wanted}
     needed = requires & aims
     for one in program.instructions:
-        if not one.op.differentiable or requires.isdisjoint(one.inputs):
+        if requires.isdisjoint(one.inputs):
             continue
         for out in one.outputs:
             if is_differentiable(program.specs[out].dtype):
@@ -140,7 +140,7 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
     try:
         rule = _rule(registry, traced, program, one, mask)
     except RuleFault as fault:
-        raise RuleFault(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
+        raise type(fault)(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
     arguments = (*cotangents, *one.outputs, *one.inputs)
     for slot, (number, result) in enumerate(zip(one.inputs, _inline(builder, rule, arguments), strict=True)):
         if result is not None and mask[slot]:

@@ -8,6 +8,7 @@
     └── RunFault              one node or hook failed while running
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
         ├── RuleFault         a backward rule raised, or returned what is not a cotangent of its input
+        │   └── NoRule        a gradient is to flow through an op without a rule
         └── HookFault         a hook raised, or changed shape, dtype or type
 
 The engine raises these and knows nothing of gRPC; the server maps each leaf to one status, in one table.
@@ -101,6 +102,12 @@ class RuleFault(RunFault):
     """A backward rule raised, or did not return exactly one cotangent of shape and dtype of each input."""
 
     reason = "RULE_FAULT"
+
+
+class NoRule(RuleFault):
+    """A gradient is to flow through an op that has no backward rule."""
+
+    reason = "NO_RULE"
 
 
 class HookFault(RunFault):

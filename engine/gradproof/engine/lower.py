@@ -13,6 +13,8 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable, shape_fault
 from gradproof.engine.trace import Builder, Tracer
 
+MAX_HINTS = 20  # looking for a near name takes milliseconds; nobody reads the hundredth
+
 
 @dataclass(slots=True)
 class Lowered:
@@ -91,6 +93,8 @@ def _check_names(lowered: Lowered) -> None:
 
 
 def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> None:
+    if len(lowered.faults) >= MAX_HINTS:
+        known = ()
     lowered.fault(path, f"there is no value named {name!r}{did_you_mean(name, known)}", "VALUE_UNKNOWN")
 
 
@@ -138,7 +142,7 @@ def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node)
     path = f"graph.nodes[{position}]"
     op = registry.ops.get(node.op)
     if op is None:
-        near = did_you_mean(node.op, registry.ops)
+        near = did_you_mean(node.op, registry.ops if len(lowered.faults) < MAX_HINTS else ())
         lowered.fault(f"{path}.op", f"there is no op {node.op!r}{near}", "OP_UNKNOWN")
         return
     bad = op.arity_fault(len(node.inputs))

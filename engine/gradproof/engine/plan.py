@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,6 +56,12 @@ class Plan:
     def forward_bytes(self) -> int:
         """Bytes of all values of the forward half together: what a run will allocate at least."""
         return sum(spec.nbytes for spec in self.lowered.specs().values())
+
+    @property
+    def run_bytes(self) -> int:
+        """Bytes of all values of both halves, without those that are views of a smaller one."""
+        views = {out for one in self.program.instructions if one.op.name == "broadcast_to" for out in one.outputs}
+        return sum(spec.nbytes for number, spec in enumerate(self.program.specs) if number not in views)
 
     def start(self, leaves: Mapping[str, Array]) -> Values:
         """Run the forward half on these leaf values. Raises ForwardFault naming the node."""
@@ -142,10 +148,16 @@ def _step(program: Program, one: Instruction, calls: dict[Any, Callable[..., Any
     return Step(call, one.inputs, one.outputs, wanted)
 
 
+@lru_cache(4096)
+def _rounded(value: Exact) -> float:
+    """An exact constant to 53 bits, from an enclosure to 128."""
+    with precision(128):
+        return float(arb(value.define(Balls())).mid())
+
+
 def literal_array(value: Literal, dtype: DType) -> Array:
     """The 0-d array of ``dtype`` nearest to an exact literal. An `Exact` is enclosed to 128 bits first, so that the
     constant is correctly rounded."""
     if isinstance(value, Exact):
-        with precision(128):
-            value = float(arb(value.define(Balls())).mid())
+        value = _rounded(value)
     return np.asarray(float(value) if dtype.kind in "fcV" else int(value)).astype(dtype)

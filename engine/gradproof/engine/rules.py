@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradproof.engine.errors import RuleFault
+from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.op import NO_GRADIENT, Attributes, InferenceError, Op
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
@@ -25,7 +25,8 @@ def trace_rule(
     exactly that input's shape and dtype.
     """
     if op.rule is None:
-        raise RuleFault(f"op {op.name!r} of plugin {plugin!r} has no backward rule", op=op.name, plugin=plugin)
+        text = f"op {op.name!r} of plugin {plugin!r} has no backward rule, and a gradient is to flow through it"
+        raise NoRule(text, op=op.name, plugin=plugin)
     builder = Builder(ops)
     g = tuple(builder.input(out) for out in outputs)
     y = tuple(builder.input(out) for out in outputs)

@@ -15,7 +15,7 @@ from gradproof.engine.extend import (
     ops,
     zeros_like,
 )
-from gradproof.plugins.axes import axis_of, wholes
+from gradproof.plugins.axes import axis_of, whole, wholes
 
 GRADPROOF_API = 1
 
@@ -101,7 +101,7 @@ def slice_rule(g, y, x, *, start, stop, step):
 
 
 def pad_infer(x, *, widths):
-    widths = tuple((int(a), int(b)) for a, b in widths)
+    widths = tuple((whole("widths", a), whole("widths", b)) for a, b in widths)
     if len(widths) != x.ndim or any(min(pair) < 0 for pair in widths):
         raise InferenceError(f"widths needs a (before, after) pair >= 0 for each of the {x.ndim} axes")
     return Inferred(

@@ -11,7 +11,7 @@ from gradproof.engine.extend import (
     hookimpl,
     ops,
 )
-from gradproof.plugins.axes import at, axis_of
+from gradproof.plugins.axes import at, axis_of, whole, wholes
 
 GRADPROOF_API = 1
 
@@ -59,9 +59,12 @@ def stack_rule(g, y, *arrays, axis):
 
 def split_infer(x, *, sections, axis=0):
     axis = axis_of(axis, x.ndim)
+    sections = sections if isinstance(sections, (tuple, list)) else whole("sections", sections)
     if (len(sections) if isinstance(sections, (tuple, list)) else sections) > 16:
         raise InferenceError("splits into at most 16 sections")
-    sections = tuple(sections) if isinstance(sections, (tuple, list)) else (x.shape[axis] // max(sections, 1),) * sections
+    if isinstance(sections, int):
+        sections = (x.shape[axis] // max(sections, 1),) * sections
+    sections = wholes("sections", sections)
     if sum(sections) != x.shape[axis] or min(sections, default=-1) < 0:
         raise InferenceError(f"sections {sections} do not add up to the {x.shape[axis]} of axis {axis}")
     outs = tuple(Spec(at(x.shape, axis, size), x.dtype) for size in sections)

@@ -1,6 +1,7 @@
 """Reductions, scans and what is built on them."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def sum_rule(g, y, x, *, axis, keepdims):
 
 
 def mean_rule(g, y, x, *, axis, keepdims):
-    return ops.broadcast_to(kept(g, axis, keepdims) / max(count(x, axis), 1), shape=x.shape)
+    return ops.broadcast_to(kept(g, axis, keepdims) * Fraction(1, max(count(x, axis), 1)), shape=x.shape)
 
 
 def extremum_rule(g, y, x, *, axis, keepdims):

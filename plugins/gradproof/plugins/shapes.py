@@ -92,6 +92,14 @@ def flip_define(f, i, x, *, axis):
     return x[tuple(size - 1 - k if a in axis else k for a, (k, size) in enumerate(zip(i, x.shape, strict=True)))]
 
 
+def astype_define(f, i, x, *, dtype):
+    """A float that becomes an integer is truncated, which the table of functions does not have."""
+    number = f.as_number(x[i])
+    if np.dtype(dtype).kind in "biu" and number is x[i] and not isinstance(number, (bool, int)):
+        raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+    return number
+
+
 def astype_infer(x, *, dtype):
     try:
         target = np.dtype(dtype) if isinstance(dtype, str) else None
@@ -184,7 +192,7 @@ SHAPES = (
         "astype",
         lambda x, *, dtype: np.asarray(x).astype(dtype),
         lambda g, y, x, *, dtype: ops.astype(g, dtype=x.dtype.name),
-        lambda f, i, x, *, dtype: f.as_number(x[i]),
+        astype_define,
         astype_infer,
         (case((2,), dtype="float64"), case((), dtype="float32")),
         grad_fn="ToCopyBackward0",

@@ -139,7 +139,7 @@ class Handler:
             prepared = self.engine.prepare(decoded.job, differentiate=isinstance(request, pb.DifferentiateRequest))
         except InvalidRequest as error:
             raise decoded.relocated(error) from error
-        self.limits.check("estimated_bytes", prepared.plan.forward_bytes)
+        self.limits.check("estimated_bytes", max(prepared.plan.forward_bytes, prepared.plan.run_bytes))
         graph = decoded.job.graph
         digest = request.digest if known is not None else graph.digest()
         with self._lock:

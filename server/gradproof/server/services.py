@@ -105,7 +105,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         async with answering(context):
             decoder = Decoder(self.handler.limits)
             graph, _ = decoder.graph(request.graph)
-            lowered = self.handler.engine.infer(graph)
+            lowered = await self.handler._in(self.handler.runs, self.handler.engine.infer, graph)
             specs = lowered.specs()
             faults = [*decoder.faults, *lowered.faults]
             return pb.InferResponse(

@@ -106,7 +106,7 @@ _KINDS: dict[int, type[GradproofError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,
     grpc.StatusCode.CANCELLED.value[0]: Unavailable,
 }
-_RUN_REASONS = ("FORWARD_FAULT", "RULE_FAULT", "HOOK_FAULT", "RUN_FAULT")
+_RUN_REASONS = ("FORWARD_FAULT", "RULE_FAULT", "NO_RULE", "HOOK_FAULT", "RUN_FAULT")
 
 
 def _make(

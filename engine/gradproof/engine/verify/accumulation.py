@@ -38,11 +38,12 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         )
     wide = [np.asarray(part, np.longdouble) for part in parts]
     total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
-    if not np.isfinite(np.asarray(total, float)).all():
-        return AccumulationVerdict(Accumulation.UNCHECKED, uses, "a contribution is not finite")
+    limit = float(np.finfo(raw.dtype).max) if raw.dtype.kind == "f" else 3e38
+    if not np.all(np.abs(total) < limit):
+        return AccumulationVerdict(Accumulation.UNCHECKED, uses, "the sum is not finite in its dtype")
     unit = float(np.finfo(raw.dtype).eps) / 2 if raw.dtype.kind == "f" else 2.0**-8
     tiny = float(np.finfo(raw.dtype).smallest_subnormal) if raw.dtype.kind == "f" else 0.0
-    bad = np.abs(np.asarray(raw, np.longdouble) - total) > len(parts) * unit * scale + tiny
+    bad = ~(np.abs(np.asarray(raw, np.longdouble) - total) <= len(parts) * unit * scale + tiny)
     if np.any(bad):
         place = [int(k) for k in np.argwhere(bad)[0]]
         got, want = np.asarray(raw)[tuple(place)], np.asarray(total)[tuple(place)]

@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import sympy
 from flint import arb
-from scipy.optimize import linprog
 from sympy.core.relational import Relational
 
 from gradproof.engine.errors import RuleFault
@@ -34,6 +33,7 @@ from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 POINTS = 3
 MAX_REGIONS = 128
+MAX_ROWS = 10_000
 REFUTE_BITS = 256
 
 
@@ -269,9 +269,27 @@ def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]
             continue
         first = min(relations, key=sympy.default_sort_key)
         difference = sympy.expand(first.lhs - first.rhs)
+        if zero_tactic(difference) is not None:  # both sides are one: this is no branch, and every point is a tie
+            tied = sympy.true if isinstance(first, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false
+            pending.append((current.xreplace({first: tied}), signs))
+            continue
+        if not _differs_somewhere(difference):
+            raise _Open(f"cannot tell whether {_short(difference)} is 0 everywhere", region=True)
         for sign in (1, -1):
             resolved = current.xreplace({r: _truth(r, difference, sign) for r in relations if _matches(r, difference)})
             pending.append((resolved, [*signs, (difference, sign)]))
+
+
+def _differs_somewhere(difference: Any) -> bool:
+    """Whether ``difference`` is clearly not 0 at some point, so that it is 0 on a thin set only."""
+    free = sorted(difference.free_symbols, key=sympy.default_sort_key)
+    for seed in range(POINTS):
+        random = Random(seed)
+        point = {s: sympy.Rational(random.randint(1, 200), 97) for s in free}
+        value = sympy.N(difference.xreplace(point), 40)
+        if value.is_number and value.is_finite and abs(value) > sympy.Rational(1, 10**20):
+            return True
+    return False
 
 
 def _matches(relation: Any, difference: Any) -> bool:
@@ -291,24 +309,29 @@ def _truth(relation: Any, difference: Any, sign: int) -> Any:
 
 
 def _infeasible(assumed: Sequence[tuple[Any, int]]) -> bool:
-    """Whether no point has these signs: decided by a linear program where all differences are affine, else unknown."""
+    """Whether no point has these signs: decided exactly, by eliminating one variable after the other (Fourier and
+    Motzkin) in rationals, where all differences are affine with rational coefficients; else unknown, which is False."""
     free = sorted({s for difference, _ in assumed for s in difference.free_symbols}, key=sympy.default_sort_key)
-    rows, rights = [], []
-    if not free:
-        return False
+    rows: list[tuple[Any, ...]] = []  # coefficients and a constant: their combination is above 0
     for difference, sign in assumed:
         try:
             polynomial = sympy.Poly(difference, *free)
         except sympy.PolynomialError:
             return False
-        if polynomial.total_degree() > 1:
+        row = tuple(sign * polynomial.coeff_monomial(m) for m in (*free, 1))
+        if polynomial.total_degree() > 1 or not all(c.is_Rational for c in row):
             return False
-        rows.append([*(-sign * float(polynomial.coeff_monomial(s)) for s in free), 1.0])
-        rights.append(sign * float(polynomial.coeff_monomial(1)))
-    bounds = [(0 if s.is_positive else None, None) for s in free]
-    # Maximise the margin t <= 1 by which every inequality holds strictly.
-    result = linprog([*(0.0 for _ in free), -1.0], rows, rights, bounds=[*bounds, (None, 1.0)])
-    return bool(result.status == 0 and result.fun is not None and result.fun >= -1e-9)
+        rows.append(row)
+    rows += [tuple(sympy.Integer(s == t) for t in (*free, 1)) for s in free if s.is_positive]
+    for k in range(len(free)):
+        above = [row for row in rows if row[k] > 0]
+        below = [row for row in rows if row[k] < 0]
+        if len(above) * len(below) > MAX_ROWS:
+            return False
+        rows = [row for row in rows if row[k] == 0] + [
+            tuple(p * -down[k] + q * up[k] for p, q in zip(up, down, strict=True)) for up in above for down in below
+        ]
+    return any(row[-1] <= 0 for row in rows)
 
 
 # the ladder

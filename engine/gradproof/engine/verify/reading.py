@@ -24,10 +24,13 @@ def read_op(op: Op, f: Any, inputs: Sequence[Array], attributes: Attributes, out
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
         for index in np.ndindex(spec.shape):
-            if op.elementwise:
-                result[index] = define(f, *(x[index] for x in inputs), **attributes)
-            else:
-                result[index] = define(f, index, *inputs, **attributes)
+            try:
+                if op.elementwise:
+                    result[index] = define(f, *(x[index] for x in inputs), **attributes)
+                else:
+                    result[index] = define(f, index, *inputs, **attributes)
+            except NotImplementedError as error:
+                raise NoDefinition(f"op {op.name!r}: {error}") from error
         results.append(result)
     return results
 

@@ -18,7 +18,7 @@ from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
-from gradproof.engine.spec import Spec
+from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses
 from gradproof.engine.verify.classes import ProofKey, key_of
@@ -105,9 +105,10 @@ class _Check:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
         expected, wanted = self._expected(), set(self.run.job.wanted())
+        self.silent = self._silent_uses()
         known: dict[int, Known] = {}
         for number in self.plan.backward.raw:
-            uses = [self._use(use) for use in self.uses_of[number]]
+            uses = [self._use(use) for use in self.uses_of[number]] + self.silent[number]
             name = self.names.get(number, "")
             total = self._sum(number, expected[name] if name else None)
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
@@ -125,14 +126,40 @@ class _Check:
     def _expected(self) -> dict[str, int]:
         """Uses of each value in the submitted graph, less those where a rule says NO_GRADIENT."""
         counts = expected_uses(self.run)
+        for _, _, number in self._without_gradient():
+            if number in self.names:
+                counts[self.names[number]] -= 1
+        return counts
+
+    def _without_gradient(self) -> Iterator[tuple[int, int, int]]:
+        """Every use whose rule says NO_GRADIENT: instruction, input, and the value that is used there (followed back
+        through inserted conversions to the one that the graph names)."""
+        source: dict[int, int] = {}
         for position in range(len(self.plan.forward)):
             one = self.plan.program.instructions[position]
-            if not any(out in self.plan.backward.final for out in one.outputs):
+            if one.outputs[0] not in self.names:
+                source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
+            elif any(out in self.plan.backward.final for out in one.outputs):
+                for slot, result in enumerate(self.verifier.rule(self.run, position)[0].outputs):
+                    if result is None:
+                        yield position, slot, source.get(one.inputs[slot], one.inputs[slot])
+
+    def _silent_uses(self) -> dict[int, list[UseVerdict]]:
+        """Uses of differentiable values that their rules deny. There is no number to check, but the denial is a claim:
+        its proof counts like any other."""
+        silent: dict[int, list[UseVerdict]] = defaultdict(list)
+        for position, slot, number in self._without_gradient():
+            if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
-            for number, result in zip(one.inputs, self.verifier.rule(self.run, position)[0].outputs, strict=True):
-                if result is None and number in self.names:
-                    counts[self.names[number]] -= 1
-        return counts
+            one = self.plan.program.instructions[position]
+            key = self.verifier.rule(self.run, position)[1]
+            if key is not None and self.verifier.proofs.lookup(key) is None:
+                self.verifier.proofs.request(key)
+            name = f"{one.op.inputs[0]}[{slot}]" if one.op.variadic else one.op.inputs[slot]
+            nothing = ValueVerdict(Value.ENCLOSED, reason="NO_GRADIENT")
+            node = self.plan.lowered.node_of[position]
+            silent[number].append(UseVerdict(node, one.op.name, name, slot, self._proof(one, key), nothing))
+        return silent
 
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
         values = self.run.values
