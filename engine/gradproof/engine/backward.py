@@ -7,7 +7,7 @@ would visit ``b`` twice with half of its gradient each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradproof.engine.errors import RuleFault
@@ -15,7 +15,7 @@ from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import prune, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
-from gradproof.engine.trace import Builder, Instruction, Program, Tracer
+from gradproof.engine.trace import Builder, Instruction, Program, Tracer, zeros_like
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
         return
     start = len(program.instructions)
     cotangents = tuple(
-        _zeros(builder, program.specs[out]) if final is None else final
+        zeros_like(Tracer(builder, out)).number if final is None else final
         for out, final in zip(one.outputs, finals, strict=True)
     )
     mask = tuple(number in needed for number in one.inputs)
@@ -185,17 +185,5 @@ def _inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[i
     return [None if out is None else number_of[out] for out in rule.outputs]
 
 
-def _zeros(builder: Builder, spec: Spec) -> int:
-    literal = builder.literal(0, spec.dtype)
-    if spec.shape == ():
-        return literal.number
-    return builder.apply("broadcast_to", [literal], {"shape": spec.shape}).number  # type: ignore[union-attr]
-
-
 def _strong(spec: Spec) -> Spec:
     return Spec(spec.shape, spec.dtype) if spec.weak else spec
-
-
-def reached(lowered: Lowered, backward: Backward, names: Sequence[str]) -> Mapping[str, bool]:
-    """For each name whether any gradient reaches it (None and zeros are different answers)."""
-    return {name: lowered.values[name] in backward.raw for name in names}

@@ -186,6 +186,10 @@ class Op:
             return self.domains
         return self.domains[min(position, len(self.domains) - 1)]
 
+    def input_name(self, position: int) -> str:
+        """What the input at ``position`` is called in messages: ``x``, or ``arrays[2]`` of an op that takes any number."""
+        return f"{self.inputs[0]}[{position}]" if self.variadic else self.inputs[position]
+
     def proof_cases(self) -> tuple[Case, ...]:
         """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own."""
         if self.cases or not self.elementwise:

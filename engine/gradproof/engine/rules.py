@@ -54,8 +54,7 @@ def _fault(builder: Builder, op: Op, inputs: Sequence[Spec], cotangents: tuple[o
     if len(cotangents) != len(inputs):
         return f"returned {len(cotangents)} cotangents for {len(inputs)} inputs"
     for position, (cotangent, want) in enumerate(zip(cotangents, inputs, strict=True)):
-        name = op.inputs[0] + f"[{position}]" if op.variadic else op.inputs[position]
-        where = f"for input {position} ({name})"
+        where = f"for input {position} ({op.input_name(position)})"
         if cotangent is NO_GRADIENT:
             continue
         if not is_differentiable(want.dtype):

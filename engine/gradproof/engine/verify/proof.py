@@ -127,7 +127,7 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
             value = op.domain(k).sample(random)
             points[index] = tape.number(value)
             variables[index] = tape.variable(tape.number(value))
-            shown.append(f"{_input_name(op, k)}{list(index) if index else ''} = {value}")
+            shown.append(f"{op.input_name(k)}{list(index) if index else ''} = {value}")
         inputs.append(variables)
         plain.append(points)
     outputs = read_op(op, tape, inputs, found.attributes, found.outputs)
@@ -156,7 +156,7 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
                     n for n in (12, 25, 50, 80) if n == 80 or got.str(n, radius=False) != true.str(n, radius=False)
                 )
                 return {
-                    "input": _input_name(op, k),
+                    "input": op.input_name(k),
                     "element": str(list(index)),
                     "point": "; ".join(shown[:12]),
                     "got": "NO_GRADIENT" if mine is None else got.str(digits, radius=False),
@@ -175,10 +175,6 @@ def _balls(array: Array) -> Array:
     for index in np.ndindex(array.shape):
         result[index] = ball_of(array[index])
     return result
-
-
-def _input_name(op: Op, position: int) -> str:
-    return f"{op.inputs[0]}[{position}]" if op.variadic else op.inputs[position]
 
 
 # proving
@@ -211,7 +207,7 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
             continue
         if mine is None:
             if is_differentiable(wanted[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in cells.flat):
-                raise _Open(f"the rule says NO_GRADIENT for input {_input_name(op, k)}, which the result depends on")
+                raise _Open(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
             continue
         for index in np.ndindex(cells.shape):
             symbol = cells[index]
@@ -220,7 +216,7 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
             try:
                 _close(residual, tactics, ties)
             except _Open as error:
-                place = f"input {_input_name(op, k)}{list(index) if index else ''}"
+                place = f"input {op.input_name(k)}{list(index) if index else ''}"
                 raise _Open(f"{place}: {error}", region=error.region) from None
     return tactics, ties
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -115,19 +115,7 @@ def _sampled(one: Application, size: int) -> list[ValueVerdict | None]:
         element = verdict.element
         if element:
             element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
-        found.append(
-            ValueVerdict(
-                verdict.word,
-                verdict.max_ulps,
-                verdict.checked,
-                size,
-                element,
-                verdict.got,
-                verdict.expected,
-                verdict.reason,
-                verdict.bits,
-            )
-        )
+        found.append(replace(verdict, total=size, element=element))
     return found
 
 
@@ -146,7 +134,7 @@ def _enclose(one: Application) -> list[ValueVerdict | None]:
             continue
         worst, place = 0.0, 0
         for j, got in enumerate(np.asarray(claimed).flat):
-            ulps = min(distance(got, side[k][j]) for side in sides) if not tied else _hull(got, [s[k][j] for s in sides])
+            ulps = _hull(got, [side[k][j] for side in sides])
             if not ulps <= worst:
                 worst, place = ulps, j
         word, reason = (Value.TIE if tied else Value.ENCLOSED), ("the convention at a kink, per node" if tied else "")

@@ -99,6 +99,7 @@ class _Check:
         self.keys = {position: verifier.rule(run, position)[1] for position in self.uses_by}
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
         self.numbers: dict[int, list[ValueVerdict | None]] = {}
+        self.denied = list(self._denied())
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         for key in {key for key in self.keys.values() if key}:
@@ -126,12 +127,12 @@ class _Check:
     def _expected(self) -> dict[str, int]:
         """Uses of each value in the submitted graph, less those where a rule says NO_GRADIENT."""
         counts = expected_uses(self.run)
-        for _, _, number in self._without_gradient():
+        for _, _, number in self.denied:
             if number in self.names:
                 counts[self.names[number]] -= 1
         return counts
 
-    def _without_gradient(self) -> Iterator[tuple[int, int, int]]:
+    def _denied(self) -> Iterator[tuple[int, int, int]]:
         """Every use whose rule says NO_GRADIENT: instruction, input, and the value that is used there (followed back
         through inserted conversions to the one that the graph names)."""
         source: dict[int, int] = {}
@@ -148,17 +149,18 @@ class _Check:
         """Uses of differentiable values that their rules deny. There is no number to check, but the denial is a claim:
         its proof counts like any other."""
         silent: dict[int, list[UseVerdict]] = defaultdict(list)
-        for position, slot, number in self._without_gradient():
+        for position, slot, number in self.denied:
             if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
             one = self.plan.program.instructions[position]
             key = self.verifier.rule(self.run, position)[1]
             if key is not None and self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
-            name = f"{one.op.inputs[0]}[{slot}]" if one.op.variadic else one.op.inputs[slot]
             nothing = ValueVerdict(Value.ENCLOSED, reason="NO_GRADIENT")
             node = self.plan.lowered.node_of[position]
-            silent[number].append(UseVerdict(node, one.op.name, name, slot, self._proof(one, key), nothing))
+            silent[number].append(
+                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one, key), nothing)
+            )
         return silent
 
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
@@ -174,9 +176,15 @@ class _Check:
         one = self._instruction(use)
         value = self._numbers(use.instruction)[use.position]
         assert value is not None  # every contribution has been judged
-        name = f"{one.op.inputs[0]}[{use.position}]" if one.op.variadic else one.op.inputs[use.position]
         node = self.plan.lowered.node_of[use.instruction]
-        return UseVerdict(node, one.op.name, name, use.position, self._proof(one, self.keys[use.instruction]), value)
+        return UseVerdict(
+            node,
+            one.op.name,
+            one.op.input_name(use.position),
+            use.position,
+            self._proof(one, self.keys[use.instruction]),
+            value,
+        )
 
     def _proof(self, one: Instruction, key: ProofKey | None) -> RuleVerdict:
         if key is None:
