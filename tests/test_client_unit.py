@@ -295,7 +295,7 @@ class TestEvents:
                 )
             ],
             accumulation=verdict_pb2.AccumulationVerdict(word=verdict_pb2.ACCUMULATION_WORD_EXACT, uses=1),
-            graph=verdict_pb2.GRAPH_WORD_CUT,
+            graph=verdict_pb2.GraphVerdict(word=verdict_pb2.GRAPH_WORD_CUT, reason="consistent", ratio=0.5),
             hooked_by=["h"],
         )
         result = Result()
@@ -309,7 +309,7 @@ class TestEvents:
             result.add(event)
         found = result.verdicts["x"]
         (use,) = found.uses
-        assert (found.summary, found.graph, found.hooked_by) == ("wrong", "CUT", ("h",))
+        assert (found.summary, found.graph.word, found.hooked_by) == ("wrong", "CUT", ("h",))
         assert (use.rule.word, use.value.word, found.accumulation.word) == ("REFUTED", "OFF", "EXACT")
         assert use.rule.witness is not None
         assert (use.rule.witness.got, use.rule.witness.expected) == ("1", "2")

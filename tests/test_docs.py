@@ -124,7 +124,9 @@ def test_every_call_is_named() -> None:
 
 
 def test_every_word_of_a_verdict_is_named() -> None:
-    spoken = [str(word) for kind in (words.Rule, words.Value, words.Accumulation, words.Summary) for word in kind]
+    spoken = [
+        str(word) for kind in (words.Rule, words.Value, words.Accumulation, words.Graph, words.Summary) for word in kind
+    ]
     contract = [
         name.removeprefix(prefix)
         for enum, prefix in (

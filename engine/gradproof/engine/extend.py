@@ -14,6 +14,7 @@ from gradproof.engine.op import (
     Domain,
     InferenceError,
     Inferred,
+    Kink,
     Op,
     case,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Exact",
     "InferenceError",
     "Inferred",
+    "Kink",
     "NamedHook",
     "Op",
     "Spec",

@@ -189,12 +189,10 @@ class Symbolic:
 
 
 class Balls:
-    """The ball reading. ``ties`` says what to do where a comparison has equal sides: None compares as written; -1 or +1
-    pretends that the left side is a little smaller, or larger, which gives the one-sided branches of a kink. After a
-    reading ``tied`` tells whether that happened."""
+    """The ball reading. After a reading ``tied`` tells whether a comparison had equal sides."""
 
-    def __init__(self, ties: int | None = None) -> None:
-        self.ties, self.tied = ties, False
+    def __init__(self) -> None:
+        self.tied = False
         for function in FUNCTIONS:
             setattr(self, function.name, function.ball)
 
@@ -221,7 +219,7 @@ class Balls:
             return 1
         if difference.is_zero():
             self.tied = True
-            return 0 if self.ties is None else self.ties
+            return 0
         raise Undecided("a ball straddles a branch")
 
     def less(self, a: Any, b: Any) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -62,6 +63,14 @@ ABOVE_MINUS_ONE = Domain("above -1", {"positive": True}, lambda t: t - 1, lambda
 ABOVE_ONE = Domain("above 1", {"positive": True}, lambda t: t + 1, lambda random: 1 + abs(_signed(random)))
 UNIT = Domain("between -1 and 1", {"real": True}, lambda t: t, lambda random: 2 * _unit(random) - 1)
 INTEGER = Domain("integer or boolean", {}, lambda t: t, lambda random: Fraction(0))
+
+
+class Kink(StrEnum):
+    """What a rule gives at a kink, out of the derivatives on its sides."""
+
+    MEAN = "the mean of the one-sided derivatives"
+    SMALLEST = "the one-sided derivative of smallest magnitude"
+    LARGEST = "the one-sided derivative of largest magnitude"
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,8 @@ class Op:
         domains: one per input (or one for all).
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
         ties: the convention at points where the derivative does not exist, in words.
+        kink: the same for kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
+            checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
         grad_fn: the name of the backward node; ``<Name>Backward0`` by default.
         shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
@@ -146,6 +157,7 @@ class Op:
     domains: Domain | tuple[Domain, ...] = REAL
     stress: tuple[float, ...] = (0.0, -0.0, 1e-300, 40.0, -40.0, 700.0)
     ties: str = ""
+    kink: Kink | tuple[Kink, ...] | None = None
     promotes: tuple[int, ...] | None = None
     grad_fn: str = ""
     shrink: Callable[..., Case] | None = None
@@ -185,6 +197,10 @@ class Op:
         if isinstance(self.domains, Domain):
             return self.domains
         return self.domains[min(position, len(self.domains) - 1)]
+
+    def kink_of(self, position: int) -> Kink | None:
+        """The convention at kinks for the input at ``position``."""
+        return self.kink[min(position, len(self.kink) - 1)] if isinstance(self.kink, tuple) else self.kink
 
     def input_name(self, position: int) -> str:
         """What the input at ``position`` is called in messages: ``x``, or ``arrays[2]`` of an op that takes any number."""

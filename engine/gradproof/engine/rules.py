@@ -81,3 +81,17 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
             kept.append(one)
     literals = {k: value for k, value in program.literals.items() if k in live}
     return Program(program.specs, program.inputs, literals, kept[::-1], outputs)
+
+
+def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
+    """For each input of an op with ``outputs`` outputs, whether the op is linear (affine) in it if ``rule`` is right: the
+    derivative along it is made of the cotangents and the other inputs only."""
+    behind: dict[int, frozenset[int]] = {number: frozenset([k]) for k, number in enumerate(rule.inputs)}
+    for one in rule.instructions:
+        sources = frozenset().union(*(behind.get(k, frozenset()) for k in one.inputs))
+        behind.update(dict.fromkeys(one.outputs, sources))
+    saved = frozenset(range(outputs, 2 * outputs))
+    return tuple(
+        number is not None and behind.get(number, frozenset()).isdisjoint(saved | {2 * outputs + k})
+        for k, number in enumerate(rule.outputs)
+    )

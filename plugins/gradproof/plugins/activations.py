@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import special
 
-from gradproof.engine.extend import Exact, Op, hookimpl, ops
+from gradproof.engine.extend import Exact, Kink, Op, hookimpl, ops
 from gradproof.plugins.dtypes import narrow
 
 GRADPROOF_API = 1
@@ -46,6 +46,7 @@ ACTIVATIONS = (
         lambda g, y, x: ops.where(x <= 0, 0, g),
         lambda f, x: f.where(f.less(0, x), x, 0 * x),
         ties="0 at 0",
+        kink=Kink.SMALLEST,
         doc="x where x > 0, else 0",
     ),
     Op(

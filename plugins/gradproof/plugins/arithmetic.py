@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, POSITIVE, REAL, Op, hookimpl, ops, zeros_like
+from gradproof.engine.extend import NONZERO, POSITIVE, REAL, Kink, Op, hookimpl, ops, zeros_like
 
 GRADPROOF_API = 1
 
@@ -61,7 +61,15 @@ ARITHMETIC = (
         lambda f, a, b: f.sqrt(a * a + b * b),
         doc="√(a² + b²)",
     ),
-    Op("abs", np.abs, lambda g, y, x: g * ops.sign(x), lambda f, x: f.where(f.less(x, 0), -x, x), ties="0 at 0", doc="|x|"),
+    Op(
+        "abs",
+        np.abs,
+        lambda g, y, x: g * ops.sign(x),
+        lambda f, x: f.where(f.less(x, 0), -x, x),
+        ties="0 at 0",
+        kink=Kink.MEAN,
+        doc="|x|",
+    ),
     Op(
         "sign",
         np.sign,

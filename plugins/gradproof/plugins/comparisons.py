@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Op, hookimpl, ops
+from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Kink, Op, hookimpl, ops
 
 GRADPROOF_API = 1
 
@@ -50,6 +50,7 @@ COMPARISONS = (
         maximum_rule,
         lambda f, a, b: f.where(f.less(a, b), b, a),
         ties="half to each",
+        kink=Kink.MEAN,
         doc="the larger of a and b",
     ),
     Op(
@@ -58,6 +59,7 @@ COMPARISONS = (
         minimum_rule,
         lambda f, a, b: f.where(f.less(b, a), b, a),
         ties="half to each",
+        kink=Kink.MEAN,
         doc="the smaller of a and b",
     ),
     Op(
@@ -67,6 +69,7 @@ COMPARISONS = (
         lambda f, x, min, max: f.where(f.less(max, f.where(f.less(x, min), min, x)), max, f.where(f.less(x, min), min, x)),
         grad_fn="ClampBackward1",
         ties="1 for x at its bounds",
+        kink=(Kink.LARGEST, Kink.SMALLEST),
         doc="x limited to [min, max]",
     ),
 )

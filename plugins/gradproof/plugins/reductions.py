@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, full_like, hookimpl, ops
+from gradproof.engine.extend import InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
 
 GRADPROOF_API = 1
@@ -169,8 +169,13 @@ def softmax(x, *, axis):
 
 
 def log_softmax(x, *, axis):
-    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    """x - max - ln(1 + the rest): the largest element keeps its digits where it is nearly certain."""
+    if not x.shape[axis]:
+        return x.copy()
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    rest = np.exp(shifted)
+    np.put_along_axis(rest, np.expand_dims(np.argmax(x, axis=axis), axis), 0, axis)
+    return shifted - np.log1p(np.sum(rest, axis=axis, keepdims=True))
 
 
 # definitions
@@ -267,6 +272,7 @@ REDUCTIONS = (
         EXTREME,
         grad_fn="AmaxBackward0",
         ties="shared evenly",
+        kink=Kink.MEAN,
         doc="the largest over axes",
     ),
     Op(
@@ -278,6 +284,7 @@ REDUCTIONS = (
         EXTREME,
         grad_fn="AminBackward0",
         ties="shared evenly",
+        kink=Kink.MEAN,
         doc="the smallest over axes",
     ),
     Op(

@@ -24,33 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agradproof/v1/verdict.proto\x12\x0cgradproof.v1\"\xde\x01\n\x0bRuleVerdict\x12$\n\x04word\x18\x01 \x01(\x0e\x32\x16.gradproof.v1.RuleWord\x12\n\n\x02op\x18\x02 \x01(\t\x12\x13\n\x0bshape_class\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\x12\x0f\n\x07tie_set\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12&\n\x07witness\x18\x08 \x01(\x0b\x32\x15.gradproof.v1.Witness\x12\x0f\n\x07seconds\x18\t \x01(\x01\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\"W\n\x07Witness\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0f\n\x07\x65lement\x18\x02 \x01(\t\x12\r\n\x05point\x18\x03 \x01(\t\x12\x0b\n\x03got\x18\x04 \x01(\t\x12\x10\n\x08\x65xpected\x18\x05 \x01(\t\"\xad\x01\n\x0cValueVerdict\x12%\n\x04word\x18\x01 \x01(\x0e\x32\x17.gradproof.v1.ValueWord\x12\x10\n\x08max_ulps\x18\x02 \x01(\x01\x12\x0f\n\x07\x63hecked\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12&\n\x07witness\x18\x05 \x01(\x0b\x32\x15.gradproof.v1.Witness\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04\x62its\x18\x07 \x01(\r\"a\n\x13\x41\x63\x63umulationVerdict\x12,\n\x04word\x18\x01 \x01(\x0e\x32\x1e.gradproof.v1.AccumulationWord\x12\x0c\n\x04uses\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9b\x01\n\nUseVerdict\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\r\x12\'\n\x04rule\x18\x05 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12)\n\x05value\x18\x06 \x01(\x0b\x32\x1a.gradproof.v1.ValueVerdict\"\xf8\x01\n\x0fGradientVerdict\x12\r\n\x05value\x18\x01 \x01(\t\x12*\n\x07summary\x18\x02 \x01(\x0e\x32\x19.gradproof.v1.SummaryWord\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x04uses\x18\x04 \x03(\x0b\x32\x18.gradproof.v1.UseVerdict\x12\x37\n\x0c\x61\x63\x63umulation\x18\x05 \x01(\x0b\x32!.gradproof.v1.AccumulationVerdict\x12&\n\x05graph\x18\x06 \x01(\x0e\x32\x17.gradproof.v1.GraphWord\x12\x11\n\thooked_by\x18\x07 \x03(\t*\xc8\x01\n\x08RuleWord\x12\x19\n\x15RULE_WORD_UNSPECIFIED\x10\x00\x12\x14\n\x10RULE_WORD_PROVED\x10\x01\x12\x17\n\x13RULE_WORD_PROVED_AE\x10\x02\x12\x14\n\x10RULE_WORD_AGREED\x10\x03\x12\x17\n\x13RULE_WORD_UNDECIDED\x10\x04\x12\x15\n\x11RULE_WORD_REFUTED\x10\x05\x12\x15\n\x11RULE_WORD_NO_SPEC\x10\x06\x12\x15\n\x11RULE_WORD_PENDING\x10\x07*\xd1\x01\n\tValueWord\x12\x1a\n\x16VALUE_WORD_UNSPECIFIED\x10\x00\x12\x17\n\x13VALUE_WORD_ENCLOSED\x10\x01\x12\x17\n\x13VALUE_WORD_SCREENED\x10\x02\x12\x1a\n\x16VALUE_WORD_CONDITIONED\x10\x03\x12\x12\n\x0eVALUE_WORD_OFF\x10\x04\x12\x18\n\x14VALUE_WORD_NONFINITE\x10\x05\x12\x12\n\x0eVALUE_WORD_TIE\x10\x06\x12\x18\n\x14VALUE_WORD_UNCHECKED\x10\x07*\x8e\x01\n\x10\x41\x63\x63umulationWord\x12!\n\x1d\x41\x43\x43UMULATION_WORD_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43UMULATION_WORD_EXACT\x10\x01\x12\x19\n\x15\x41\x43\x43UMULATION_WORD_OFF\x10\x02\x12\x1f\n\x1b\x41\x43\x43UMULATION_WORD_UNCHECKED\x10\x03*\xab\x01\n\tGraphWord\x12\x1a\n\x16GRAPH_WORD_UNSPECIFIED\x10\x00\x12\x19\n\x15GRAPH_WORD_CONSISTENT\x10\x01\x12\x1b\n\x17GRAPH_WORD_INCONSISTENT\x10\x02\x12\x1e\n\x1aGRAPH_WORD_ILL_CONDITIONED\x10\x03\x12\x12\n\x0eGRAPH_WORD_CUT\x10\x04\x12\x16\n\x12GRAPH_WORD_SKIPPED\x10\x05*\x96\x01\n\x0bSummaryWord\x12\x1c\n\x18SUMMARY_WORD_UNSPECIFIED\x10\x00\x12\x19\n\x15SUMMARY_WORD_VERIFIED\x10\x01\x12\x1a\n\x16SUMMARY_WORD_PLAUSIBLE\x10\x02\x12\x1a\n\x16SUMMARY_WORD_UNCHECKED\x10\x03\x12\x16\n\x12SUMMARY_WORD_WRONG\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agradproof/v1/verdict.proto\x12\x0cgradproof.v1\"\xf3\x01\n\x0bRuleVerdict\x12$\n\x04word\x18\x01 \x01(\x0e\x32\x16.gradproof.v1.RuleWord\x12\n\n\x02op\x18\x02 \x01(\t\x12\x13\n\x0bshape_class\x18\x03 \x01(\t\x12\x0e\n\x06tactic\x18\x04 \x01(\t\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\x12\x0f\n\x07tie_set\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12&\n\x07witness\x18\x08 \x01(\x0b\x32\x15.gradproof.v1.Witness\x12\x0f\n\x07seconds\x18\t \x01(\x01\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x13\n\x0bobligations\x18\x0b \x03(\t\"W\n\x07Witness\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0f\n\x07\x65lement\x18\x02 \x01(\t\x12\r\n\x05point\x18\x03 \x01(\t\x12\x0b\n\x03got\x18\x04 \x01(\t\x12\x10\n\x08\x65xpected\x18\x05 \x01(\t\"\xbf\x01\n\x0cValueVerdict\x12%\n\x04word\x18\x01 \x01(\x0e\x32\x17.gradproof.v1.ValueWord\x12\x10\n\x08max_ulps\x18\x02 \x01(\x01\x12\x0f\n\x07\x63hecked\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12&\n\x07witness\x18\x05 \x01(\x0b\x32\x15.gradproof.v1.Witness\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04\x62its\x18\x07 \x01(\r\x12\x10\n\x08screened\x18\x08 \x01(\x04\"a\n\x13\x41\x63\x63umulationVerdict\x12,\n\x04word\x18\x01 \x01(\x0e\x32\x1e.gradproof.v1.AccumulationWord\x12\x0c\n\x04uses\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xc8\x01\n\nUseVerdict\x12\x0c\n\x04node\x18\x01 \x01(\r\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\r\x12\'\n\x04rule\x18\x05 \x01(\x0b\x32\x19.gradproof.v1.RuleVerdict\x12)\n\x05value\x18\x06 \x01(\x0b\x32\x1a.gradproof.v1.ValueVerdict\x12+\n\x07\x66orward\x18\x07 \x01(\x0b\x32\x1a.gradproof.v1.ValueVerdict\"\xaa\x01\n\x0cGraphVerdict\x12%\n\x04word\x18\x01 \x01(\x0e\x32\x17.gradproof.v1.GraphWord\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05ratio\x18\x03 \x01(\x01\x12\x11\n\tbits_lost\x18\x04 \x01(\x01\x12\x12\n\ndirections\x18\x05 \x01(\r\x12\r\n\x05nodes\x18\x06 \x01(\r\x12\r\n\x05total\x18\x07 \x01(\r\x12\x0f\n\x07seconds\x18\x08 \x01(\x01\"\xfb\x01\n\x0fGradientVerdict\x12\r\n\x05value\x18\x01 \x01(\t\x12*\n\x07summary\x18\x02 \x01(\x0e\x32\x19.gradproof.v1.SummaryWord\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12&\n\x04uses\x18\x04 \x03(\x0b\x32\x18.gradproof.v1.UseVerdict\x12\x37\n\x0c\x61\x63\x63umulation\x18\x05 \x01(\x0b\x32!.gradproof.v1.AccumulationVerdict\x12)\n\x05graph\x18\x06 \x01(\x0b\x32\x1a.gradproof.v1.GraphVerdict\x12\x11\n\thooked_by\x18\x07 \x03(\t*\xc8\x01\n\x08RuleWord\x12\x19\n\x15RULE_WORD_UNSPECIFIED\x10\x00\x12\x14\n\x10RULE_WORD_PROVED\x10\x01\x12\x17\n\x13RULE_WORD_PROVED_AE\x10\x02\x12\x14\n\x10RULE_WORD_AGREED\x10\x03\x12\x17\n\x13RULE_WORD_UNDECIDED\x10\x04\x12\x15\n\x11RULE_WORD_REFUTED\x10\x05\x12\x15\n\x11RULE_WORD_NO_SPEC\x10\x06\x12\x15\n\x11RULE_WORD_PENDING\x10\x07*\xd1\x01\n\tValueWord\x12\x1a\n\x16VALUE_WORD_UNSPECIFIED\x10\x00\x12\x17\n\x13VALUE_WORD_ENCLOSED\x10\x01\x12\x17\n\x13VALUE_WORD_SCREENED\x10\x02\x12\x1a\n\x16VALUE_WORD_CONDITIONED\x10\x03\x12\x12\n\x0eVALUE_WORD_OFF\x10\x04\x12\x18\n\x14VALUE_WORD_NONFINITE\x10\x05\x12\x12\n\x0eVALUE_WORD_TIE\x10\x06\x12\x18\n\x14VALUE_WORD_UNCHECKED\x10\x07*\x8e\x01\n\x10\x41\x63\x63umulationWord\x12!\n\x1d\x41\x43\x43UMULATION_WORD_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41\x43\x43UMULATION_WORD_EXACT\x10\x01\x12\x19\n\x15\x41\x43\x43UMULATION_WORD_OFF\x10\x02\x12\x1f\n\x1b\x41\x43\x43UMULATION_WORD_UNCHECKED\x10\x03*\xab\x01\n\tGraphWord\x12\x1a\n\x16GRAPH_WORD_UNSPECIFIED\x10\x00\x12\x19\n\x15GRAPH_WORD_CONSISTENT\x10\x01\x12\x1b\n\x17GRAPH_WORD_INCONSISTENT\x10\x02\x12\x1e\n\x1aGRAPH_WORD_ILL_CONDITIONED\x10\x03\x12\x12\n\x0eGRAPH_WORD_CUT\x10\x04\x12\x16\n\x12GRAPH_WORD_SKIPPED\x10\x05*\x96\x01\n\x0bSummaryWord\x12\x1c\n\x18SUMMARY_WORD_UNSPECIFIED\x10\x00\x12\x19\n\x15SUMMARY_WORD_VERIFIED\x10\x01\x12\x1a\n\x16SUMMARY_WORD_PLAUSIBLE\x10\x02\x12\x1a\n\x16SUMMARY_WORD_UNCHECKED\x10\x03\x12\x16\n\x12SUMMARY_WORD_WRONG\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradproof.v1.verdict_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RULEWORD']._serialized_start=1043
-  _globals['_RULEWORD']._serialized_end=1243
-  _globals['_VALUEWORD']._serialized_start=1246
-  _globals['_VALUEWORD']._serialized_end=1455
-  _globals['_ACCUMULATIONWORD']._serialized_start=1458
-  _globals['_ACCUMULATIONWORD']._serialized_end=1600
-  _globals['_GRAPHWORD']._serialized_start=1603
-  _globals['_GRAPHWORD']._serialized_end=1774
-  _globals['_SUMMARYWORD']._serialized_start=1777
-  _globals['_SUMMARYWORD']._serialized_end=1927
+  _globals['_RULEWORD']._serialized_start=1303
+  _globals['_RULEWORD']._serialized_end=1503
+  _globals['_VALUEWORD']._serialized_start=1506
+  _globals['_VALUEWORD']._serialized_end=1715
+  _globals['_ACCUMULATIONWORD']._serialized_start=1718
+  _globals['_ACCUMULATIONWORD']._serialized_end=1860
+  _globals['_GRAPHWORD']._serialized_start=1863
+  _globals['_GRAPHWORD']._serialized_end=2034
+  _globals['_SUMMARYWORD']._serialized_start=2037
+  _globals['_SUMMARYWORD']._serialized_end=2187
   _globals['_RULEVERDICT']._serialized_start=45
-  _globals['_RULEVERDICT']._serialized_end=267
-  _globals['_WITNESS']._serialized_start=269
-  _globals['_WITNESS']._serialized_end=356
-  _globals['_VALUEVERDICT']._serialized_start=359
-  _globals['_VALUEVERDICT']._serialized_end=532
-  _globals['_ACCUMULATIONVERDICT']._serialized_start=534
-  _globals['_ACCUMULATIONVERDICT']._serialized_end=631
-  _globals['_USEVERDICT']._serialized_start=634
-  _globals['_USEVERDICT']._serialized_end=789
-  _globals['_GRADIENTVERDICT']._serialized_start=792
-  _globals['_GRADIENTVERDICT']._serialized_end=1040
+  _globals['_RULEVERDICT']._serialized_end=288
+  _globals['_WITNESS']._serialized_start=290
+  _globals['_WITNESS']._serialized_end=377
+  _globals['_VALUEVERDICT']._serialized_start=380
+  _globals['_VALUEVERDICT']._serialized_end=571
+  _globals['_ACCUMULATIONVERDICT']._serialized_start=573
+  _globals['_ACCUMULATIONVERDICT']._serialized_end=670
+  _globals['_USEVERDICT']._serialized_start=673
+  _globals['_USEVERDICT']._serialized_end=873
+  _globals['_GRAPHVERDICT']._serialized_start=876
+  _globals['_GRAPHVERDICT']._serialized_end=1046
+  _globals['_GRADIENTVERDICT']._serialized_start=1049
+  _globals['_GRADIENTVERDICT']._serialized_end=1300
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,7 @@ from gradproof.wire import CHUNK_BYTES, chunks, encode_spec, encode_tensor
 RULE = {word: getattr(verdict_pb2, f"RULE_WORD_{word.value}") for word in words.Rule}
 VALUE = {word: getattr(verdict_pb2, f"VALUE_WORD_{word.value}") for word in words.Value}
 ACCUMULATION = {word: getattr(verdict_pb2, f"ACCUMULATION_WORD_{word.value}") for word in words.Accumulation}
+GRAPH = {word: getattr(verdict_pb2, f"GRAPH_WORD_{word.value}") for word in words.Graph}
 SUMMARY = {word: getattr(verdict_pb2, f"SUMMARY_WORD_{word.name}") for word in words.Summary}
 
 
@@ -72,6 +73,7 @@ def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
         reason=one.reason,
         seconds=one.seconds,
         cached=one.cached,
+        obligations=one.obligations,
     )
     if one.word is words.Rule.REFUTED:
         message.witness.CopyFrom(
@@ -88,6 +90,7 @@ def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.Value
         total=one.total,
         reason=one.reason,
         bits=one.bits,
+        screened=one.screened,
     )
     if one.word is words.Value.OFF:
         message.witness.CopyFrom(
@@ -97,7 +100,7 @@ def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.Value
 
 
 def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
-    graph = verdict_pb2.GRAPH_WORD_CUT if one.cut else verdict_pb2.GRAPH_WORD_SKIPPED
+    graph = one.graph
     return verdict_pb2.GradientVerdict(
         value=one.name,
         summary=SUMMARY[one.summary],
@@ -110,13 +113,23 @@ def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
                 position=use.position,
                 rule=rule_verdict(use.rule),
                 value=value_verdict(use.value, use.input),
+                forward=value_verdict(use.forward, ""),
             )
             for use in one.uses
         ],
         accumulation=verdict_pb2.AccumulationVerdict(
             word=ACCUMULATION[one.accumulation.word], uses=one.accumulation.uses, reason=one.accumulation.reason
         ),
-        graph=graph,
+        graph=verdict_pb2.GraphVerdict(
+            word=GRAPH[graph.word],
+            reason=graph.reason,
+            ratio=graph.ratio,
+            bits_lost=graph.bits_lost,
+            directions=graph.directions,
+            nodes=graph.nodes,
+            total=graph.total,
+            seconds=graph.seconds,
+        ),
         hooked_by=one.hooked_by,
     )
 

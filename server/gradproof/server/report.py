@@ -26,22 +26,22 @@ def short(array: Any) -> str:
 def gradient_table(result: Result) -> Table:
     """One row per gradient: value, shape, gradient, raw where hooks changed it, and what is known of it."""
     table = Table(title="Gradients")
-    for column in ("value", "shape", "gradient", "raw (before hooks)", "rule", "number", "sum", "verdict"):
+    for column in ("value", "shape", "gradient", "raw (before hooks)", "rule", "number", "sum", "graph", "verdict"):
         table.add_column(column, overflow="fold")
     for name, gradient in result.gradients.items():
         shape = "" if gradient.gradient is None else str(list(gradient.gradient.shape))
         raw = short(gradient.raw) if any(hook.changed for hook in gradient.hooks) else ""
-        rule, number, total, word = _words(result.verdicts.get(name))
+        rule, number, total, graph, word = _words(result.verdicts.get(name))
         made_by = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
         table.add_row(
-            name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, word
+            name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, graph, word
         )
     return table
 
 
-def _words(verdict: Verdict | None) -> tuple[str, str, str, str]:
+def _words(verdict: Verdict | None) -> tuple[str, str, str, str, str]:
     if verdict is None:
-        return "", "", "", ""
+        return "", "", "", "", ""
     rules = ", ".join(dict.fromkeys(use.rule.word for use in verdict.uses))
     worst = max((use.value.max_ulps for use in verdict.uses), default=0.0)
     words = dict.fromkeys(use.value.word for use in verdict.uses)
@@ -50,7 +50,7 @@ def _words(verdict: Verdict | None) -> tuple[str, str, str, str]:
     number = f"{', '.join(words)}\n{worst:.3g} ulps, {checked} of {total}" if words else "the seed"
     hooked = f"\n(below the hook on {', '.join(verdict.hooked_by)})" if verdict.hooked_by else ""
     colour = COLOURS[verdict.summary]
-    return rules, number, verdict.accumulation.word, f"[{colour}]{verdict.summary}[/{colour}]{hooked}"
+    return rules, number, verdict.accumulation.word, verdict.graph.word, f"[{colour}]{verdict.summary}[/{colour}]{hooked}"
 
 
 def print_result(console: Console, result: Result) -> None:
@@ -127,6 +127,7 @@ def as_json(result: Result) -> dict[str, Any]:
             "summary": one.summary,
             "reason": one.reason,
             "accumulation": one.accumulation.word,
+            "graph": {"word": one.graph.word, "reason": one.graph.reason, "ratio": _plain(one.graph.ratio)},
             "hooked_by": list(one.hooked_by),
             "uses": [
                 {
@@ -135,6 +136,8 @@ def as_json(result: Result) -> dict[str, Any]:
                     "input": use.input,
                     "rule": use.rule.word,
                     "value": use.value.word,
+                    "forward": use.forward.word,
+                    "screened": use.value.screened,
                     "max_ulps": _plain(use.value.max_ulps),
                     "checked": use.value.checked,
                     "total": use.value.total,

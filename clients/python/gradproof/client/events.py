@@ -77,11 +77,12 @@ class RuleVerdict:
     witness: Witness | None
     seconds: float
     cached: bool
+    obligations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ValueVerdict:
-    """What is known of the numbers: ENCLOSED, CONDITIONED, OFF, NONFINITE, TIE or UNCHECKED."""
+    """What is known of the numbers: ENCLOSED, SCREENED, CONDITIONED, OFF, NONFINITE, TIE or UNCHECKED."""
 
     word: str
     max_ulps: float
@@ -90,6 +91,7 @@ class ValueVerdict:
     reason: str
     witness: Witness | None
     bits: int
+    screened: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,23 @@ class AccumulationVerdict:
 
 
 @dataclass(frozen=True)
+class GraphVerdict:
+    """What is known of the whole graph: CONSISTENT, INCONSISTENT, ILL_CONDITIONED, CUT or SKIPPED. ``ratio``: how far the
+    gradient is from the derivative of the forward pass, in rounding units; time in seconds."""
+
+    word: str
+    reason: str
+    ratio: float
+    bits_lost: float
+    directions: int
+    nodes: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Use:
-    """One contribution, through one input of node ``node``."""
+    """One contribution, through one input of node ``node``. ``forward`` is of the node's own result."""
 
     node: int
     op: str
@@ -111,6 +128,7 @@ class Use:
     position: int
     rule: RuleVerdict
     value: ValueVerdict
+    forward: ValueVerdict
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,7 @@ class Verdict:
     reason: str
     uses: tuple[Use, ...]
     accumulation: AccumulationVerdict
-    graph: str
+    graph: GraphVerdict
     hooked_by: tuple[str, ...]
 
 
@@ -263,17 +281,25 @@ def decode_rule(one: verdict_pb2.RuleVerdict) -> RuleVerdict:
     """A rule verdict with its word as text."""
     word = _word(verdict_pb2.RuleWord, one.word, "RULE_WORD_")
     evidence = (one.op, one.shape_class, one.tactic, one.domain, one.tie_set, one.reason)
-    return RuleVerdict(word, *evidence, _witness(one), one.seconds, one.cached)
+    return RuleVerdict(word, *evidence, _witness(one), one.seconds, one.cached, tuple(one.obligations))
+
+
+def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
+    word = _word(verdict_pb2.ValueWord, v.word, "VALUE_WORD_")
+    return ValueVerdict(word, v.max_ulps, v.checked, v.total, v.reason, _witness(v), v.bits, v.screened)
+
+
+def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:
+    word = _word(verdict_pb2.GraphWord, g.word, "GRAPH_WORD_")
+    return GraphVerdict(word, g.reason, g.ratio, g.bits_lost, g.directions, g.nodes, g.total, g.seconds)
 
 
 def decode_verdict(one: verdict_pb2.GradientVerdict) -> Verdict:
     """A gradient's verdict with its words as text."""
-    uses = []
-    for use in one.uses:
-        v = use.value
-        word = _word(verdict_pb2.ValueWord, v.word, "VALUE_WORD_")
-        value = ValueVerdict(word, v.max_ulps, v.checked, v.total, v.reason, _witness(v), v.bits)
-        uses.append(Use(use.node, use.op, use.input, use.position, decode_rule(use.rule), value))
+    uses = [
+        Use(use.node, use.op, use.input, use.position, decode_rule(use.rule), _value(use.value), _value(use.forward))
+        for use in one.uses
+    ]
     total = one.accumulation
     return Verdict(
         one.value,
@@ -283,7 +309,7 @@ def decode_verdict(one: verdict_pb2.GradientVerdict) -> Verdict:
         AccumulationVerdict(
             _word(verdict_pb2.AccumulationWord, total.word, "ACCUMULATION_WORD_"), total.uses, total.reason
         ),
-        _word(verdict_pb2.GraphWord, one.graph, "GRAPH_WORD_"),
+        _graph(one.graph),
         tuple(one.hooked_by),
     )
 

@@ -23,7 +23,7 @@ def read_op(op: Op, f: Any, inputs: Sequence[Array], attributes: Attributes, out
     results = []
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
-        for index in np.ndindex(spec.shape):
+        for index in np.ndindex(spec.shape) if spec.shape else ((),):
             try:
                 if op.elementwise:
                     result[index] = define(f, *(x[index] for x in inputs), **attributes)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
-from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict, Rule, Summary, UseVerdict, Value
+from gradproof.engine.verify.verdict import (
+    Accumulation,
+    AccumulationVerdict,
+    Graph,
+    GraphVerdict,
+    Rule,
+    Summary,
+    UseVerdict,
+    Value,
+)
 
 ORDER = (Summary.WRONG, Summary.UNCHECKED, Summary.PLAUSIBLE, Summary.VERIFIED)
 Known: TypeAlias = tuple[Summary, str, tuple[str, ...]]  # word, sentence, and the hooked values on the way
@@ -27,6 +37,12 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
     element = f", element {value.element}" if value.element else ""
     if value.word is Value.OFF:
         return Summary.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"
+    if use.forward.word is Value.OFF:
+        made = use.forward
+        where = f", element {made.element}" if made.element else ""
+        return Summary.WRONG, (
+            f"node {use.node} ({use.op}){where}: the node computed {made.got}, its definition gives {made.expected}"
+        )
     if rule.word is Rule.REFUTED:
         where = f"{rule.element} " if rule.element not in ("", "[]") else ""
         return Summary.WRONG, (
@@ -40,10 +56,28 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
     if value.word is Value.TIE:
         return Summary.PLAUSIBLE, f"{place}: value {value.word}: {value.reason}"
-    if value.checked < value.total:
+    if value.word is Value.SCREENED and value.checked:
+        if value.screened < value.total:
+            return Summary.PLAUSIBLE, f"{place}: {value.screened} of {value.total} elements screened"
+    elif value.checked < value.total:
         return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
     # CONDITIONED stays verified: the true value is known, and no float computation from these inputs does better.
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def contradicted(summary: Summary, reason: str, graph: GraphVerdict) -> tuple[Summary, str]:
+    """The summary beside the check of the whole graph, which may contradict it and adds nothing else."""
+    if graph.word is Graph.INCONSISTENT and summary is not Summary.WRONG:
+        return Summary.WRONG, f"the whole graph: {graph.reason}"
+    return summary, reason
+
+
+def seen_through_hooks(graph: GraphVerdict, hooks: Sequence[str]) -> GraphVerdict:
+    """A gradient that came through hooks is not that of the graph alone, however consistent it is between them."""
+    if not hooks or graph.word is Graph.INCONSISTENT:
+        return graph
+    between = f"{graph.word} between the hooks" if graph.word is not Graph.SKIPPED else f"not compared: {graph.reason}"
+    return replace(graph, word=Graph.CUT, reason=f"{between} on {', '.join(hooks)}")
 
 
 def compose(summary: Summary, reason: str, pulled: Sequence[tuple[str, Known]]) -> Known:

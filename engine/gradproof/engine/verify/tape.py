@@ -7,7 +7,7 @@ Nothing here knows what an op's rule claims: that is what makes it a judge of ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flint import arb
@@ -75,14 +75,19 @@ def ball_of(x: Any) -> Any:
 
 
 class Tape(Balls):
-    """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond). ``favourite``:
-    a variable that every tie goes to, as if it were a little larger (+1) or smaller (-1) than its equals."""
+    """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond).
 
-    def __init__(self, ties: int | None = None, limit: int = 200_000) -> None:
-        super().__init__(ties)
-        self.limit = limit
+    A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
+    along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``at_kinks`` collects
+    the positions of the variables that both sides depend on.
+    """
+
+    def __init__(self, limit: int = 200_000, leaning: Mapping[int, float] | None = None) -> None:
+        super().__init__()
+        self.limit, self.leaning = limit, leaning
         self.recorded: list[Var] = []
-        self.favourite: tuple[Var, int] | None = None
+        self.at_kinks: set[int] = set()
+        self._leans: list[float] = []
         for function in FUNCTIONS:
             setattr(self, function.name, _Recorded(self, function))
 
@@ -90,12 +95,38 @@ class Tape(Balls):
         return Var(self, ball)
 
     def compare(self, a: Any, b: Any) -> int:
-        left, right = ball_of(a), ball_of(b)
-        sign = super().compare(left, right)
-        if self.favourite is None or a is b or not (arb(left) - arb(right)).is_zero():
+        sign = super().compare(ball_of(a), ball_of(b))
+        if sign:
             return sign
-        one, side = self.favourite
-        return side if one is a else -side if one is b else sign
+        if self.leaning is None:
+            self.at_kinks |= self._origins(a) | self._origins(b)
+            return 0
+        ahead = self._lean(a) - self._lean(b)
+        return (ahead > 0) - (ahead < 0)
+
+    def _origins(self, x: Any) -> set[int]:
+        """Positions of the variables that ``x`` was computed from."""
+        found, seen = set(), set()
+        pending = [x] if isinstance(x, Var) else []
+        while pending:
+            one = pending.pop()
+            if one.position in seen:
+                continue
+            seen.add(one.position)
+            if one.parents:
+                pending.extend(parent for parent, _ in one.parents)
+            else:
+                found.add(one.position)
+        return found
+
+    def _lean(self, x: Any) -> float:
+        """How far ``x`` moves when the variables move as they lean."""
+        if not isinstance(x, Var):
+            return 0.0
+        for one in self.recorded[len(self._leans) : x.position + 1]:
+            moved = sum(float(arb(partial).mid()) * self._leans[parent.position] for parent, partial in one.parents)
+            self._leans.append(moved if one.parents else (self.leaning or {}).get(one.position, 0.0))
+        return self._leans[x.position]
 
     def total(self, terms: Iterable[Any]) -> Any:
         parts = list(terms)

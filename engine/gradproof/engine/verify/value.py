@@ -1,39 +1,34 @@
-"""L2: were the numbers right? Each contribution of a run against the true derivative, in units in the last place.
+"""L0 and L2: were the numbers right? What a node computed, and what its rule gave, against the truth, in ulps.
 
-The definition of the op is read on a tape of balls at the exact floats of the run, with the cotangent that the rule really
-received, and differentiated there; no rule is used. Precision is doubled until the enclosures are narrow. A float further
-off than `CLOSE` ulps is judged again with every input widened by its own rounding: if that explains the distance the
-value is CONDITIONED, else it is OFF, and the summary is ``wrong``.
+The definition of the op is read at the exact floats of the run: in balls for the forward value; on a tape of balls, with
+the cotangent that the rule really received, for the derivative. No rule is used. Precision is doubled until the enclosures
+are narrow. A float further off than what is close (`ulps.close_enough`) is judged again with every input widened by its own
+rounding: if that explains the distance it is CONDITIONED, else it is OFF, and the summary is ``wrong``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Undecided
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.functions import Balls, Undecided
+from gradproof.engine.op import Attributes, Kink, Op
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, DType, Spec
+from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
 from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, smallest_normal, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-CLOSE = 64.0
-CLOSE_HALF = 8.0
-EXPLAINED = 32
-EXPLAINED_HALF = 8
 GOOD_BITS = 80
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
-MAX_ELEMENTS = 2048  # above this a sample of elementwise ops is enclosed, and other ops are not
+MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
-SAMPLE = 256
-MAX_FAVOURED = 64
+MAX_TIED = 64
 NOTHING = arb(2) ** -1100
 
 
@@ -50,180 +45,186 @@ class Application:
     cotangents: Sequence[Array]
     contributions: Sequence[Array | None]
 
+    @property
+    def size(self) -> int:
+        return max((array.size for array in [*self.inputs, *self.cotangents]), default=0)
 
-class _Finite(Exception):
-    """No enclosure became narrow enough: the derivative does not exist here, or is out of reach."""
+
+@dataclass(frozen=True)
+class Checked:
+    """Verdicts on an application: on what it computed, and on what its rule gave for each input (None where nothing)."""
+
+    forward: ValueVerdict
+    contributions: tuple[ValueVerdict | None, ...]
 
 
-def check_values(application: Application) -> list[ValueVerdict | None]:
-    """One verdict per input (None where there is no contribution)."""
-    one = application
-    arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
-    size = max((array.size for array in [*one.inputs, *one.cotangents]), default=0)
-    if one.op.elementwise and size > MAX_ELEMENTS:
-        return _sampled(one, size)
-    if size > MAX_ELEMENTS:
-        return _all(one, Value.UNCHECKED, f"{size} elements are too many to enclose")
-    if not all(np.isfinite(array).all() for array in arrays):
-        return _all(one, Value.NONFINITE, "an input, the result or a cotangent is not finite")
+class NotFinite(Exception):
+    """No enclosure became narrow enough: the number does not exist here, or is out of reach."""
+
+
+def check_values(one: Application) -> Checked:
+    """The verdicts on a node of up to `MAX_ELEMENTS` elements, every one of them enclosed."""
+    total = sum(y.size for y in one.results)
+    forward = _guarded(lambda: check_forward(one), lambda word, reason: ValueVerdict(word, total=total, reason=reason))
+    return Checked(forward, _guarded(lambda: _check_contributions(one), lambda word, reason: unjudged(one, word, reason)))
+
+
+def unjudged(one: Application, word: Value, reason: str) -> tuple[ValueVerdict | None, ...]:
+    """The same word for every contribution."""
+    return tuple(None if c is None else ValueVerdict(word, total=c.size, reason=reason) for c in one.contributions)
+
+
+def _guarded(check: Callable[[], Any], fallback: Callable[[Value, str], Any]) -> Any:
+    """``check()``, or the honest word for why there is nothing to say."""
     try:
-        return _enclose(one)
+        return check()
     except TooLarge:
-        return _all(one, Value.UNCHECKED, f"the definition takes more than {MAX_OPERATIONS} operations")
+        return fallback(Value.UNCHECKED, f"the definition takes more than {MAX_OPERATIONS} operations")
     except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
-        return _all(one, Value.UNCHECKED, f"no ball form ({error})")
-    except (_Finite, ZeroDivisionError, ValueError):  # Arb's power series raise ValueError at a pole
-        return _all(one, Value.NONFINITE, "the derivative is not finite, or not defined, at an element")
+        return fallback(Value.UNCHECKED, f"no ball form ({error})")
+    except NotFinite as error:
+        return fallback(Value.NONFINITE, str(error))
+    except (ZeroDivisionError, ValueError):  # Arb's power series raise ValueError at a pole
+        return fallback(Value.NONFINITE, "not finite, or not defined, at an element")
     except Undecided as error:
-        return _all(one, Value.UNCHECKED, str(error))
+        return fallback(Value.UNCHECKED, str(error))
     except Exception as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        return _all(one, Value.UNCHECKED, f"the definition raised {type(error).__name__}: {error}")
+        return fallback(Value.UNCHECKED, f"the definition raised {type(error).__name__}: {error}")
 
 
-def _all(one: Application, word: Value, reason: str) -> list[ValueVerdict | None]:
-    return [None if c is None else ValueVerdict(word, 0.0, 0, c.size, reason=reason) for c in one.contributions]
+# the forward value
 
 
-def _sampled(one: Application, size: int) -> list[ValueVerdict | None]:
-    """Elements of a large elementwise op: the extremes of each array, and a sample drawn by a fixed generator."""
-    picked = set(np.random.default_rng(size).integers(0, size, SAMPLE).tolist())
-    for array in (*one.inputs, *one.cotangents, *(c for c in one.contributions if c is not None)):
-        flat = np.abs(array).ravel()
-        if flat.size == size and flat.dtype.kind == "f":
-            picked |= {int(np.argmin(flat)), int(np.argmax(flat))}
-    index = np.array(sorted(picked))
-
-    def pick(array: Array) -> Array:
-        picked_elements: Array = np.asarray(array).ravel()[index]
-        return picked_elements
-
-    small = Application(
-        one.op,
-        one.attributes,
-        [pick(x) for x in one.inputs],
-        [Spec((len(index),), spec.dtype) for spec in one.outputs],
-        [pick(y) for y in one.results],
-        [pick(g) for g in one.cotangents],
-        [None if c is None else pick(c) for c in one.contributions],
-    )
-    shape = next(c.shape for c in one.contributions if c is not None)
-    found: list[ValueVerdict | None] = []
-    for verdict in check_values(small):
-        if verdict is None:
-            found.append(None)
+def check_forward(one: Application) -> ValueVerdict:
+    """Whether the node computed what its op is defined to be. Raises as `_guarded` knows."""
+    if not all(np.isfinite(x).all() for x in one.inputs if x.dtype.kind not in "biu"):
+        raise NotFinite("an input is not finite")
+    truths, bits = _true_outputs(one)
+    widened: list[list[arb]] | None = None
+    worst = ValueVerdict(Value.ENCLOSED)
+    for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
+        if result.dtype.kind in "biu":
             continue
-        element = verdict.element
-        if element:
-            element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
-        found.append(replace(verdict, total=size, element=element))
-    return found
+        found = judge(result, [truth], None)
+        if found.word is Value.OFF:
+            widened = widened or _wide_outputs(one)
+            found = judge(result, [truth], widened[k] if widened else None)
+        worst = max(worst, found, key=lambda v: (v.word is Value.OFF, v.word is Value.CONDITIONED, v.max_ulps))
+    size = sum(y.size for y in one.results)
+    return ValueVerdict(
+        worst.word, worst.max_ulps, size, size, worst.element, worst.got, worst.expected, worst.reason, bits
+    )
 
 
-def _enclose(one: Application) -> list[ValueVerdict | None]:
-    truths, bits, tied = _true_contributions(one, None)
-    sides = [truths]
-    if tied:
-        sides = [_true_contributions(one, side)[0] for side in (-1, 1)]
-        if not all(_hull(got, [s[k][j] for s in sides]) <= CLOSE for k, j, got in _elements(one)):
-            sides += _favoured(one)
+def _true_outputs(one: Application) -> tuple[list[list[arb]], int]:
+    for bits in PRECISIONS:
+        with precision(bits):
+            found = _outputs(one, widen=False)
+            if all(_narrow(ball) for balls in found for ball in balls):
+                return found, bits
+            if any(ball.is_nan() for balls in found for ball in balls):
+                raise NotFinite("the result is not defined at an element")
+    raise NotFinite("the result has no narrow enclosure at an element")
+
+
+def _wide_outputs(one: Application) -> list[list[arb]] | None:
+    """Enclosures with every input widened by one unit in its last place; None where that reaches a branch or a pole."""
+    try:
+        with precision(256):
+            found = _outputs(one, widen=True)
+            return found if all(ball.is_finite() for balls in found for ball in balls) else None
+    except (Undecided, ZeroDivisionError, ValueError):
+        return None
+
+
+def _outputs(one: Application, *, widen: bool) -> list[list[arb]]:
+    f = Balls()
+    inputs = [concrete(x) if x.dtype.kind in "biu" else balls_of(x, widen=widen) for x in one.inputs]
+    return [[arb(f.as_number(y)) for y in cells.flat] for cells in read_op(one.op, f, inputs, one.attributes, one.outputs)]
+
+
+# contributions
+
+
+def _check_contributions(one: Application) -> tuple[ValueVerdict | None, ...]:
+    arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise NotFinite("an input, the result or a cotangent is not finite")
+    truth = true_contributions(one)
+    sides = [truth.balls]
+    if truth.at_kinks:
+        sides = [true_contributions(one, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
     verdicts: list[ValueVerdict | None] = []
     widened: list[list[arb]] | None = None
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
             continue
-        worst, place = 0.0, 0
-        for j, got in enumerate(np.asarray(claimed).flat):
-            ulps = _hull(got, [side[k][j] for side in sides])
-            if not ulps <= worst:
-                worst, place = ulps, j
-        word, reason = (Value.TIE if tied else Value.ENCLOSED), ("the convention at a kink, per node" if tied else "")
-        if not worst <= _close_enough(claimed.dtype):
-            widened = widened or _widened(one)
-            word, reason, worst, place = _judge(claimed, [side[k] for side in sides], widened[k] if widened else None)
-        shown = {}
-        if word is Value.OFF:
-            index = [int(i) for i in np.unravel_index(place, claimed.shape)]
-            shown = {
-                "element": str(index) if index else "",
-                "got": repr(float(np.asarray(claimed).flat[place])),
-                "expected": " or ".join(dict.fromkeys(side[k][place].str(17, radius=False) for side in sides)),
-            }
-        verdicts.append(ValueVerdict(word, worst, claimed.size, claimed.size, reason=reason, bits=bits, **shown))
-    return verdicts
+        mine = [side[k] for side in sides]
+        kink = one.op.kink_of(k)
+        found = judge(claimed, mine, None, kink)
+        if found.word is Value.OFF:
+            widened = widened or _wide_contributions(one)
+            found = judge(claimed, mine, widened[k] if widened else None, kink)
+        verdicts.append(
+            ValueVerdict(
+                found.word, found.max_ulps, claimed.size, claimed.size, found.element, found.got, found.expected,
+                found.reason, truth.bits,
+            )
+        )  # fmt: skip
+    return tuple(verdicts)
 
 
-def _close_enough(dtype: DType) -> float:
-    """How many ulps are close: fewer where one is a large part of the number."""
-    return CLOSE if dtype.kind == "f" and dtype.itemsize >= 4 else CLOSE_HALF
+def _leanings(one: Application, tied: Sequence[int]) -> list[dict[int, float]]:
+    """Directions along which to leave a kink: every variable that takes part moves differently from the others, and over
+    all directions each comes first, and last, equally often."""
+    if one.op.elementwise:  # the elements know nothing of each other: one direction serves all of them
+        size = max(y.size for y in one.results)
+        place = {k: k // size for k in tied}
+        count = sum(c is not None for c in one.contributions)
+    else:
+        place, count = {k: rank for rank, k in enumerate(tied)}, len(tied)
+        if count > MAX_TIED:
+            raise Undecided(f"{count} elements take part in ties: too many sides of a kink")
+    return [
+        {k: sign * float((rank + shift) % count + 1) for k, rank in place.items()}
+        for shift in range(count)
+        for sign in (1, -1)
+    ]
 
 
-def _elements(one: Application) -> Iterator[tuple[int, int, Any]]:
-    """Input, flat position and float of every element that the rule gave."""
-    for k, claimed in enumerate(one.contributions):
-        if claimed is not None:
-            for j, got in enumerate(np.asarray(claimed).flat):
-                yield k, j, got
+@dataclass(frozen=True)
+class Truth:
+    """For each input the enclosures of its true contribution (flat), the bits used, and the variables that are tied."""
+
+    balls: list[list[arb]]
+    bits: int
+    at_kinks: frozenset[int]
 
 
-def _favoured(one: Application) -> list[list[list[arb]]]:
-    """More sides of a kink where several elements are equal: each of them in turn a little above, and below, the rest."""
-    count = sum(claimed.size for claimed in one.contributions if claimed is not None)
-    if count > MAX_FAVOURED:
-        raise Undecided(f"more than {MAX_FAVOURED} elements, and several of them equal: too many sides of a kink")
-    return [_true_contributions(one, sign, (element, sign))[0] for element in range(count) for sign in (1, -1)]
-
-
-def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) -> tuple[Value, str, float, int]:
-    """The word for a contribution with an element further off than CLOSE, and that element."""
-    worst, place, off = 0.0, 0, False
-    factor = EXPLAINED if _close_enough(claimed.dtype) == CLOSE else EXPLAINED_HALF
-    for j, got in enumerate(np.asarray(claimed).flat):
-        ulps = _hull(got, [side[j] for side in sides])
-        if ulps <= _close_enough(claimed.dtype):
-            continue
-        # Below the smallest normal number a float has few digits, and so has what it was computed from.
-        tiny = float(np.finfo(claimed.dtype).smallest_normal) if claimed.dtype.kind == "f" else 2.0**-126
-        explained = bool(np.isfinite(got) and abs(got) < tiny and all(abs(side[j]) < tiny for side in sides))
-        if not explained and widened is not None and np.isfinite(got):
-            radius = arb(widened[j].rad())
-            explained = bool(abs(arb(float(got)) - sides[0][j]) <= factor * radius)
-        if (not explained and not off) or (explained <= (not off) and not ulps <= worst):
-            worst, place = ulps, j
-        off = off or not explained
-    if off:
-        return Value.OFF, "no rounding of the inputs explains the distance", worst, place
-    return Value.CONDITIONED, "the rounding of the inputs explains the distance", worst, place
-
-
-def _true_contributions(
-    one: Application, ties: int | None, favourite: tuple[int, int] | None = None
-) -> tuple[list[list[arb]], int, bool]:
-    """For each input the enclosures of its true contribution (flat), the bits used, and whether a branch was tied."""
+def true_contributions(one: Application, leaning: dict[int, float] | None = None) -> Truth:
+    """Enclosed narrowly. Raises NotFinite, Undecided, TooLarge, NoDefinition."""
     for bits in PRECISIONS:
         with precision(bits):
-            tape = Tape(ties, MAX_OPERATIONS)
-            found = _contributions(one, tape, widen=False, favourite=favourite)
+            tape = Tape(MAX_OPERATIONS, leaning)
+            found = _contributions(one, tape, widen=False)
             if all(_narrow(ball) for balls in found for ball in balls):
-                return found, bits, tape.tied
+                return Truth(found, bits, frozenset(tape.at_kinks))
             if any(ball.is_nan() for balls in found for ball in balls):
-                raise _Finite
-    raise _Finite
+                break
+    raise NotFinite("the derivative is not finite, or not defined, at an element")
 
 
-def _widened(one: Application) -> list[list[arb]] | None:
-    """Enclosures with every input widened by one unit in its last place; None where that reaches a branch or a pole."""
+def _wide_contributions(one: Application) -> list[list[arb]] | None:
     try:
         with precision(256):
-            found = _contributions(one, Tape(None, MAX_OPERATIONS), widen=True)
+            found = _contributions(one, Tape(MAX_OPERATIONS), widen=True)
             return found if all(ball.is_finite() for balls in found for ball in balls) else None
     except (Undecided, ZeroDivisionError, ValueError):
         return None
 
 
-def _contributions(
-    one: Application, tape: Tape, *, widen: bool, favourite: tuple[int, int] | None = None
-) -> list[list[arb]]:
+def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[arb]]:
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
     for x, claimed in zip(one.inputs, one.contributions, strict=True):
@@ -231,33 +232,27 @@ def _contributions(
             inputs.append(concrete(x))
             moving.append(None)
             continue
-        cells = np.empty(x.shape, object)
-        for index in np.ndindex(x.shape):
-            ball = _ball(x[index], x.dtype, widen)
-            cells[index] = ball if claimed is None else tape.variable(ball)
+        cells = balls_of(x, widen=widen)
+        if claimed is not None:
+            for index in np.ndindex(x.shape):
+                cells[index] = tape.variable(cells.item(index))
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
-    variables = [v for cells in moving if cells for v in cells]
-    if favourite is not None:
-        tape.favourite = (variables[favourite[0]], favourite[1])
     outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
-    seeds = [_ball(g, array.dtype, widen) for array in one.cotangents for g in array.flat]
+    seeds = [g for array in one.cotangents for g in balls_of(array, widen=widen).flat]
+    variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
     return [[next(balls) for _ in cells] if cells else [] for cells in moving]
 
 
-def _ball(x: Any, dtype: DType, widen: bool) -> arb:
-    """The exact float; widened, one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
-    exact = arb(float(x))
-    return arb(exact, arb(_spacing(float(x), dtype))) if widen and x else exact
-
-
-def _spacing(x: float, dtype: DType) -> float:
-    """One unit in the last place of ``dtype`` at ``x``: for a denormal number that is much of it."""
-    if dtype.kind == "f" and dtype.itemsize <= 8:
-        return float(np.spacing(dtype.type(abs(x))))
-    return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
+def balls_of(array: Array, *, widen: bool = False) -> Array:
+    """The exact floats; widened, one unit in its last place to both sides of each (none for 0, which is mostly meant)."""
+    cells = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        x = exact(array[index])
+        cells[index] = arb(x, arb(spacing(float(array[index]), array.dtype))) if widen and array[index] else x
+    return cells
 
 
 def _narrow(ball: arb) -> bool:
@@ -267,27 +262,64 @@ def _narrow(ball: arb) -> bool:
     return bool(ball.is_finite() and ball.contains(0) and ball.rad() < NOTHING)
 
 
-def distance(got: Any, truth: arb) -> float:
-    """How far the float ``got`` is from ``truth``, in units in the last place of its dtype at the true value."""
-    dtype = np.asarray(got).dtype
-    wide = np.float64 if dtype.kind != "f" or dtype.itemsize > 8 else dtype.type
-    limit = float(np.finfo(wide).max)
-    nearest = float(truth.mid())
-    if not np.isfinite(got):
-        beyond = abs(nearest) >= limit
-        return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else float("inf")
-    if abs(nearest) >= limit:
-        return float("inf")
-    spacing = _spacing(nearest, dtype)
-    # The spacing may be the smallest denormal, which a ball divides by without underflow.
-    return float(abs((arb(float(got)) - truth) / arb(spacing)).mid())
+# judging
 
 
-def _hull(got: Any, sides: Sequence[arb]) -> float:
-    """0 inside the hull of the one-sided derivatives, else the distance from it in ulps."""
-    if len(sides) > 1 and np.isfinite(got):
-        mine = arb(float(got))
-        low, high = min(sides, key=lambda b: float(b.mid())), max(sides, key=lambda b: float(b.mid()))
-        if low <= mine <= high:
-            return 0.0
-    return min(distance(got, side) for side in sides)
+def judge(
+    got: Array, sides: Sequence[Sequence[arb]], widened: Sequence[arb] | None, kink: Kink | None = None
+) -> ValueVerdict:
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides."""
+    near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
+    rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
+    worst = ValueVerdict(Value.ENCLOSED)
+    place = -1
+    for j, x in enumerate(np.asarray(got).flat):
+        truths = [side[j] for side in sides]
+        word, reason = Value.ENCLOSED, ""
+        ulps = distance(x, truths[0])
+        if any(not truths[0].overlaps(side) for side in truths[1:]):
+            word, ulps, reason = _at_kink(x, truths, near, kink)
+        elif ulps > near:
+            word, reason = Value.OFF, "no rounding of the inputs explains the distance"
+            # Below the smallest normal number a float has few digits, and so has what it was computed from.
+            tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
+            if tiny or (widened and np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(widened[j].rad())):
+                word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
+        if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:
+            place = j
+            worst = ValueVerdict(word, ulps, reason=reason)
+    if worst.word is not Value.OFF:
+        return worst
+    index = [int(i) for i in np.unravel_index(place, got.shape)]
+    return ValueVerdict(
+        Value.OFF,
+        worst.max_ulps,
+        element=str(index) if index else "",
+        got=repr(float(np.asarray(got).flat[place])),
+        expected=" or ".join(dict.fromkeys(side[place].str(17, radius=False) for side in sides)),
+        reason=worst.reason,
+    )
+
+
+def _at_kink(x: Any, truths: list[arb], near: float, kink: Kink | None) -> tuple[Value, float, str]:
+    """Word, ulps and reason for a float where the sides differ: between them, and what the op's convention says."""
+    if not np.isfinite(x):
+        return Value.OFF, float("inf"), "outside the hull of the one-sided derivatives"
+    mine = exact(x)
+    low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
+    outside = 0.0 if low <= mine <= high else min(distance(x, side) for side in truths)
+    if outside > near:
+        return Value.OFF, outside, "outside the hull of the one-sided derivatives"
+    if kink is None:
+        return Value.TIE, outside, "at a kink, within the hull of the one-sided derivatives"
+    away = distance(x, _chosen(kink, truths))
+    if away > near:
+        return Value.OFF, away, f"at a kink, and not the op's convention, {kink.value}"
+    return Value.TIE, away, f"the convention at a kink, per node: {kink.value}"
+
+
+def _chosen(kink: Kink, truths: list[arb]) -> arb:
+    if kink is Kink.MEAN:
+        return arb(sum(truths, arb(0)) / len(truths))
+    order = sorted(truths, key=lambda b: float(abs(b.mid())))
+    return order[0] if kink is Kink.SMALLEST else order[-1]

@@ -1,4 +1,4 @@
-"""The words of a verdict. Three fields that are never merged (rule, value, accumulation), and one summary word."""
+"""The words of a verdict. Four fields that are never merged (rule, value, accumulation, graph), and one summary word."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Value(StrEnum):
     """What is known of the numbers a rule gave in this run."""
 
     ENCLOSED = "ENCLOSED"  # within a stated number of ulps of the true derivative
+    SCREENED = "SCREENED"  # all elements compared in floating point; the worst and a sample enclosed
     CONDITIONED = "CONDITIONED"  # further off, but no further than the rounding of its own inputs explains
-    TIE = "TIE"  # at a kink, and in the hull of the one-sided derivatives
+    TIE = "TIE"  # at a kink: in the hull of the one-sided derivatives, and what the op's convention says
     OFF = "OFF"  # wrong: element, float and enclosure are given
     NONFINITE = "NONFINITE"  # an input, cotangent or true derivative is not finite
     UNCHECKED = "UNCHECKED"  # not checked; the reason is given
@@ -37,12 +38,23 @@ class Accumulation(StrEnum):
     UNCHECKED = "UNCHECKED"
 
 
+class Graph(StrEnum):
+    """What a check of the whole graph says that uses no rule."""
+
+    CONSISTENT = "CONSISTENT"  # the gradient is the derivative of the forward pass, to within its stated rounding
+    INCONSISTENT = "INCONSISTENT"  # it is not, and no rounding explains the difference
+    ILL_CONDITIONED = "ILL_CONDITIONED"  # rounding explains the difference, which is a large part of the digits
+    CUT = "CUT"  # consistent between the hooks; as a whole it is the gradient of what hooks made of the backward pass
+    SKIPPED = "SKIPPED"  # not compared; the reason is given
+
+
 class Summary(StrEnum):
     """One word for a gradient.
 
-    ``verified``: every rule it came through is proved, every number enclosed (ENCLOSED, or CONDITIONED where its inputs'
-    own rounding explains the distance), every sum right. ``plausible``: nothing contradicts, something is weaker than
-    that. ``unchecked``: too little is known. ``wrong``: something contradicts.
+    ``verified``: every rule it came through is proved, every number enclosed (or CONDITIONED, where its inputs' own
+    rounding explains the distance; or SCREENED, with the worst elements and a sample enclosed), every sum right, and the
+    graph does not contradict. ``plausible``: nothing contradicts, something is weaker than that. ``unchecked``: too
+    little is known. ``wrong``: something contradicts.
     """
 
     VERIFIED = "verified"
@@ -54,7 +66,8 @@ class Summary(StrEnum):
 @dataclass(frozen=True)
 class RuleVerdict:
     """The proof of one rule in one shape class. ``tie_set`` names where it does not hold (PROVED_AE); ``input``,
-    ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``seconds``: time it took."""
+    ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: what had to be
+    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took."""
 
     word: Rule
     op: str
@@ -68,6 +81,7 @@ class RuleVerdict:
     point: str = ""
     got: str = ""
     expected: str = ""
+    obligations: tuple[str, ...] = ()
     seconds: float = 0.0
     cached: bool = False
 
@@ -78,7 +92,9 @@ class RuleVerdict:
 
 @dataclass(frozen=True)
 class ValueVerdict:
-    """The check of one contribution: ``checked`` of ``total`` elements, the worst in units in the last place."""
+    """The check of the numbers of one contribution, or of a forward value: ``checked`` of ``total`` elements enclosed,
+    ``screened`` of them compared in floating point, the worst in units in the last place. ``expected`` is
+    the enclosure of the worst element if OFF, ``bits`` the working precision."""
 
     word: Value
     max_ulps: float = 0.0
@@ -89,6 +105,7 @@ class ValueVerdict:
     expected: str = ""
     reason: str = ""
     bits: int = 0
+    screened: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,9 +116,30 @@ class AccumulationVerdict:
 
 
 @dataclass(frozen=True)
+class GraphVerdict:
+    """The check of a whole gradient along random directions v: the derivative of the forward pass along v against
+    <gradient, v>.
+
+    ``ratio``: their difference, in units of u sum |gradient_i v_i| with u the rounding unit of each leaf's dtype.
+    ``bits_lost``: log2 of it. ``directions``: how many. ``nodes`` of ``total`` were read through their definitions; the
+    others were left to their own checks. ``seconds``: time for the whole graph.
+    """
+
+    word: Graph
+    reason: str = ""
+    ratio: float = 0.0
+    bits_lost: float = 0.0
+    directions: int = 0
+    nodes: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class UseVerdict:
     """One contribution to a gradient: through input ``position`` (called ``input``) of node ``node`` (an index of
-    ``graph.nodes``), whose op is ``op``; for an inserted conversion ``op`` is ``broadcast_to`` or ``astype``."""
+    ``graph.nodes``), whose op is ``op``; for an inserted conversion ``op`` is ``broadcast_to`` or ``astype``. ``forward``:
+    whether the node computed what its op's definition says."""
 
     node: int
     op: str
@@ -109,12 +147,13 @@ class UseVerdict:
     position: int
     rule: RuleVerdict
     value: ValueVerdict
+    forward: ValueVerdict = ValueVerdict(Value.UNCHECKED)
 
 
 @dataclass(frozen=True)
 class GradientVerdict:
     """What is known of the gradient of value ``name``. ``upstream_of`` names hooked values that it came through: it
-    is then the gradient of a backward pass that these hooks modified. ``cut``: so it is, or a hook changed it itself."""
+    is then the gradient of a backward pass that these hooks modified."""
 
     name: str
     summary: Summary
@@ -122,7 +161,7 @@ class GradientVerdict:
     uses: tuple[UseVerdict, ...] = ()
     accumulation: AccumulationVerdict = AccumulationVerdict(Accumulation.UNCHECKED)
     hooked_by: tuple[str, ...] = ()
-    cut: bool = False
+    graph: GraphVerdict = GraphVerdict(Graph.SKIPPED)
 
 
 WEAKEST_FIRST = (Rule.REFUTED, Rule.NO_SPEC, Rule.PENDING, Rule.UNDECIDED, Rule.AGREED, Rule.PROVED_AE, Rule.PROVED)

@@ -10,29 +10,33 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
-from gradproof.engine.rules import trace_rule
+from gradproof.engine.rules import linear_inputs, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses
 from gradproof.engine.verify.classes import ProofKey, key_of
-from gradproof.engine.verify.summary import Known, compose, summarize
-from gradproof.engine.verify.value import Application, check_values
+from gradproof.engine.verify.screen import screen
+from gradproof.engine.verify.summary import Known, compose, contradicted, seen_through_hooks, summarize
+from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import (
     AccumulationVerdict,
     GradientVerdict,
+    Graph,
+    GraphVerdict,
     Rule,
     RuleVerdict,
     UseVerdict,
     Value,
     ValueVerdict,
 )
+from gradproof.engine.verify.wholegraph import check_graph
 
 
 class Proofs(Protocol):
@@ -48,13 +52,21 @@ class Proofs(Protocol):
         """Wait until all are known, or the time is over."""
 
 
+class KnownRule(NamedTuple):
+    """The traced rule of an instruction, the key of its proof, and for each input whether the op is linear in it."""
+
+    program: Program
+    key: ProofKey | None
+    linear: tuple[bool, ...]
+
+
 @dataclass
 class Verifier:
     """Checks runs over the ops of one registry. Safe to use from several threads."""
 
     registry: Registry
     proofs: Proofs
-    _rules: dict[Any, tuple[Program, ProofKey | None]] = field(default_factory=dict, repr=False)
+    _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
 
     def check(self, run: Run, *, values: bool = True, wait: float = 0.0, budget: float = 5.0) -> Iterator[GradientVerdict]:
         """One verdict for each wanted gradient of the run, in the order in which they became final; None gradients have
@@ -68,8 +80,8 @@ class Verifier:
         """
         return _Check(self, run, values, budget, wait).verdicts()
 
-    def rule(self, run: Run, position: int) -> tuple[Program, ProofKey | None]:
-        """The traced rule of an instruction, and its proof key; remembered."""
+    def rule(self, run: Run, position: int) -> KnownRule:
+        """What is known of the rule of an instruction; remembered."""
         program = run.plan.program
         one = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
@@ -78,7 +90,8 @@ class Verifier:
         if found is None:
             outputs = [program.specs[k] for k in one.outputs]
             rule = trace_rule(self.registry.ops, one.op, inputs, outputs, one.attributes)
-            found = (rule, key_of(self.registry, one.op, inputs, rule, one.attributes))
+            key = key_of(self.registry, one.op, inputs, rule, one.attributes)
+            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)))
             if len(self._rules) > 20_000:
                 self._rules.clear()
             self._rules[cache_key] = found
@@ -96,15 +109,16 @@ class _Check:
         for use in self.plan.backward.contributions:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
-        self.keys = {position: verifier.rule(run, position)[1] for position in self.uses_by}
+        self.keys = {position: verifier.rule(run, position).key for position in self.uses_by}
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
-        self.numbers: dict[int, list[ValueVerdict | None]] = {}
+        self.numbers: dict[int, Checked] = {}
         self.denied = list(self._denied())
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         for key in {key for key in self.keys.values() if key}:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
+        graphs = self._graphs()
         expected, wanted = self._expected(), set(self.run.job.wanted())
         self.silent = self._silent_uses()
         known: dict[int, Known] = {}
@@ -119,7 +133,16 @@ class _Check:
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in self.run.hooked else [])]))
             known[number] = (summary, reason, passed_on)
             if name in wanted:
-                yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked, bool(passed_on))
+                graph = seen_through_hooks(graphs[name], hooked)
+                yield GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, hooked, graph)
+
+    def _graphs(self) -> dict[str, GraphVerdict]:
+        """The check of the whole graph, which may take half of the time for numbers."""
+        if not self.values:
+            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, "numbers were not to be checked"))
+        found = check_graph(self.run, self.budget / 2)
+        self.budget -= max((one.seconds for one in found.values()), default=0.0)
+        return found
 
     def _instruction(self, use: Contribution) -> Instruction:
         return self.plan.program.instructions[use.instruction]
@@ -141,7 +164,7 @@ class _Check:
             if one.outputs[0] not in self.names:
                 source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
             elif any(out in self.plan.backward.final for out in one.outputs):
-                for slot, result in enumerate(self.verifier.rule(self.run, position)[0].outputs):
+                for slot, result in enumerate(self.verifier.rule(self.run, position).program.outputs):
                     if result is None:
                         yield position, slot, source.get(one.inputs[slot], one.inputs[slot])
 
@@ -153,7 +176,7 @@ class _Check:
             if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
             one = self.plan.program.instructions[position]
-            key = self.verifier.rule(self.run, position)[1]
+            key = self.verifier.rule(self.run, position).key
             if key is not None and self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
             nothing = ValueVerdict(Value.ENCLOSED, reason="NO_GRADIENT")
@@ -174,7 +197,8 @@ class _Check:
 
     def _use(self, use: Contribution) -> UseVerdict:
         one = self._instruction(use)
-        value = self._numbers(use.instruction)[use.position]
+        checked = self._numbers(use.instruction)
+        value = checked.contributions[use.position]
         assert value is not None  # every contribution has been judged
         node = self.plan.lowered.node_of[use.instruction]
         return UseVerdict(
@@ -184,6 +208,7 @@ class _Check:
             use.position,
             self._proof(one, self.keys[use.instruction]),
             value,
+            checked.forward,
         )
 
     def _proof(self, one: Instruction, key: ProofKey | None) -> RuleVerdict:
@@ -196,8 +221,8 @@ class _Check:
             self.wait -= time.monotonic() - started
         return proofs.lookup(key) or RuleVerdict(Rule.PENDING, one.op.name, str(key.case), reason="queued to be proved")
 
-    def _numbers(self, position: int) -> list[ValueVerdict | None]:
-        """The verdicts on the contributions of one instruction, one per input."""
+    def _numbers(self, position: int) -> Checked:
+        """The verdicts on the numbers of one instruction."""
         found = self.numbers.get(position)
         if found is None:
             started = time.monotonic()
@@ -205,15 +230,12 @@ class _Check:
             self.budget -= time.monotonic() - started
         return found
 
-    def _check_numbers(self, position: int) -> list[ValueVerdict | None]:
+    def _check_numbers(self, position: int) -> Checked:
         uses, values = self.uses_by[position], self.run.values
         one = self._instruction(uses[0])
         claimed: list[Any] = [None] * len(one.inputs)
         for use in uses:
             claimed[use.position] = np.asarray(values[use.number])
-        if not self.values or self.budget <= 0:
-            reason = "the time for checks was over" if self.values else "numbers were not to be checked"
-            return [None if c is None else ValueVerdict(Value.UNCHECKED, 0.0, 0, c.size, reason=reason) for c in claimed]
         application = Application(
             one.op,
             one.attributes,
@@ -223,4 +245,10 @@ class _Check:
             [np.asarray(values[k]) for k in uses[0].cotangents],
             claimed,
         )
+        if not self.values or self.budget <= 0:
+            reason = "the time for checks was over" if self.values else "numbers were not to be checked"
+            forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
+            return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
+        if application.size > MAX_ELEMENTS:
+            return screen(application, self.verifier.rule(self.run, position).linear)
         return check_values(application)

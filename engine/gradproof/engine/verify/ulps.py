@@ -1,0 +1,71 @@
+"""Units in the last place: how far a float is from the truth, and how far is far, for each dtype."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.spec import DType
+
+CLOSE = 64.0
+CLOSE_HALF = 8.0
+EXPLAINED = 32
+EXPLAINED_HALF = 8
+
+
+def exact(x: Any) -> arb:
+    """The float ``x`` as it is."""
+    return arb(float(x))
+
+
+def full(dtype: DType) -> bool:
+    """Whether one unit in the last place is a small part of a number of ``dtype`` (not so for 16 bits)."""
+    return dtype.kind == "f" and dtype.itemsize >= 4
+
+
+def close_enough(dtype: DType) -> float:
+    """How many units are close."""
+    return CLOSE if full(dtype) else CLOSE_HALF
+
+
+def explained(dtype: DType) -> int:
+    """By how many units of each input a distance may be explained, where widening by one explains too little."""
+    return EXPLAINED if full(dtype) else EXPLAINED_HALF
+
+
+@lru_cache
+def unit(dtype: DType) -> float:
+    """The rounding unit u: half the distance from 1 to the next float."""
+    return float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 2.0**-8
+
+
+@lru_cache
+def smallest_normal(dtype: DType) -> float:
+    """Below this a float has few digits."""
+    return float(np.finfo(dtype).smallest_normal) if dtype.kind == "f" else 2.0**-126
+
+
+def spacing(x: float, dtype: DType) -> float:
+    """One unit in the last place of ``dtype`` at ``x``: for a denormal number that is much of it."""
+    if dtype.kind == "f" and dtype.itemsize <= 8:
+        return float(np.spacing(dtype.type(abs(x))))
+    return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
+
+
+def distance(got: Any, truth: arb) -> float:
+    """How far the float ``got`` is from ``truth``, in units in the last place of its dtype at the true value."""
+    dtype = np.asarray(got).dtype
+    wide = np.float64 if dtype.kind != "f" or dtype.itemsize > 8 else dtype.type
+    limit = float(np.finfo(wide).max)
+    nearest = float(truth.mid())
+    if not np.isfinite(got):
+        beyond = abs(nearest) >= limit
+        return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else math.inf
+    if abs(nearest) >= limit:
+        return math.inf
+    # The spacing may be the smallest denormal, which a ball divides by without underflow.
+    return float(abs((exact(got) - truth) / arb(spacing(nearest, dtype))).mid())

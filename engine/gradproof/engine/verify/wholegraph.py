@@ -1,0 +1,407 @@
+"""L3: is the whole gradient the derivative of the forward pass? Decided without any rule, and without the backward pass.
+
+The forward half is read once more, through the definitions, in power series x + t v with balls for coefficients, v a random
+direction. What comes out at the seeded outputs is the derivative along v, and must be <gradient, v>.
+
+What rounding explains is not held against anyone: the reading is repeated at the floats of the run, with every use of a
+value widened by its rounding, and only a difference that this does not cover either is INCONSISTENT. A hook is an exact
+cut: what flows into it is weighed with the gradient after the hook, and a new direction starts behind it. So is a node that
+cannot be read (a kink, no definition): it is left to its own checks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+from typing import Any, TypeAlias
+
+import numpy as np
+from flint import arb, arb_series
+
+from gradproof.engine.engine import Run
+from gradproof.engine.functions import FUNCTIONS, Balls, Function, Undecided
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array, DType, is_differentiable
+from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
+from gradproof.engine.verify.ulps import close_enough, exact, explained, smallest_normal, spacing, unit
+from gradproof.engine.verify.verdict import Graph, GraphVerdict
+
+MAX_ELEMENTS = 100_000
+DIRECTIONS = 2
+PRECISIONS = (128, 256, 512, 1024, 2048)
+ANCHORED_BITS = 128
+MAX_ALONE = 64
+Direction: TypeAlias = Mapping[int, Array]  # value number -> dyadic numbers, as Python floats
+
+
+class _Skipped(Exception):
+    """Nothing can be compared; the message says why."""
+
+
+def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
+    """One verdict for each wanted gradient, None gradients included. Takes about ``seconds`` at most, and says SKIPPED if
+    that is too little."""
+    started = time.monotonic()
+    names = run.job.wanted()
+
+    def same(verdict: GraphVerdict) -> dict[str, GraphVerdict]:
+        timed = replace(verdict, seconds=time.monotonic() - started)
+        return dict.fromkeys(names, timed)
+
+    try:
+        graph = _Readable(run, started + seconds)
+        found = [graph.compare(graph.direction(names, seed)) for seed in range(DIRECTIONS)]
+        worst = max(found, key=lambda one: (_ORDER.index(one.word), one.ratio))
+        verdict = replace(worst, directions=DIRECTIONS)
+        if verdict.word is not Graph.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
+            return same(verdict)
+        alone = {name: graph.compare(graph.direction([name], 0)) for name in names}
+        if all(one.word is not Graph.INCONSISTENT for one in alone.values()):
+            return same(verdict)
+        return {name: replace(one, directions=1, seconds=time.monotonic() - started) for name, one in alone.items()}
+    except _Skipped as reason:
+        return same(GraphVerdict(Graph.SKIPPED, str(reason)))
+
+
+_ORDER = (Graph.SKIPPED, Graph.CONSISTENT, Graph.ILL_CONDITIONED, Graph.INCONSISTENT)
+
+
+class Series(Balls):
+    """The reading in power series of length 2 (numbers that do not move stay balls)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for function in FUNCTIONS:
+            setattr(self, function.name, partial(_apply, function))
+
+    def compare(self, a: Any, b: Any) -> int:
+        return super().compare(head(a), head(b))
+
+
+def _apply(function: Function, *arguments: Any) -> Any:
+    if not any(isinstance(x, arb_series) for x in arguments):
+        return function.ball(*(arb(x) for x in arguments))
+    return function.series(*(x if isinstance(x, arb_series) else arb_series([arb(x)], 2) for x in arguments))
+
+
+def head(x: Any) -> Any:
+    """The value of a series at t = 0, or the number itself."""
+    return x[0] if isinstance(x, arb_series) else x
+
+
+def tangent(x: Any) -> Any:
+    """The coefficient of t; 0 for a number that does not move."""
+    return x[1] if isinstance(x, arb_series) else 0
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The derivative along a direction, as the forward pass has it; ``slack``: what underflow on the way back may add."""
+
+    derivative: arb
+    slack: arb
+    left_out: int
+
+
+class _Readable:
+    """The forward half of a run, as far as outputs depend on it differentiably."""
+
+    def __init__(self, run: Run, deadline: float) -> None:
+        self.run, self.plan, self.deadline = run, run.plan, deadline
+        self.program, self.values = run.plan.program, run.values
+        self.backward = run.plan.backward
+        self.positions = self._positions()
+        specs = self.program.specs
+        size = sum(specs[out].size for k in self.positions for out in self.program.instructions[k].outputs)
+        if size + sum(specs[k].size for k in self.program.inputs) > MAX_ELEMENTS:
+            raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most")
+        if any(specs[k].dtype.kind == "c" for k in self.backward.raw):
+            raise _Skipped("complex numbers are not read in power series")
+        self.uses: dict[int, list[Any]] = defaultdict(list)
+        for use in self.backward.contributions:
+            self.uses[use.instruction].append(use)
+        numbers = self.plan.lowered.values
+        self.hooked = {numbers[name] for name in run.hooked}
+        self.unreadable: dict[int, str] = {}
+
+    def _positions(self) -> list[int]:
+        """Instructions that an output with a seed depends on, through differentiable values."""
+        needed = {self.plan.lowered.values[name] for name in self.backward.seeds}
+        found = []
+        for position in range(len(self.plan.forward) - 1, -1, -1):
+            one = self.program.instructions[position]
+            if not needed.isdisjoint(one.outputs) and self._moves(one.outputs):
+                needed.update(one.inputs)
+                found.append(position)
+        return found[::-1]
+
+    def _moves(self, numbers: Iterable[int]) -> bool:
+        return any(is_differentiable(self.program.specs[k].dtype) for k in numbers)
+
+    def _gradient(self, number: int) -> Array:
+        """The raw gradient of a value: what its uses and seed added up to."""
+        return np.asarray(self.values[self.backward.raw[number]])
+
+    def direction(self, names: Sequence[str], seed: int) -> Direction:
+        """Random dyadic numbers for the elements of the values ``names``."""
+        random = Random(seed)
+        found = {}
+        for name in names:
+            number = self.plan.lowered.values[name]
+            cells: Array = np.empty(self.program.specs[number].shape, object)
+            for index in np.ndindex(cells.shape):
+                cells[index] = random.choice((-1, 1)) * random.randint(4, 15) / 8
+            found[number] = cells
+        return found
+
+    def compare(self, direction: Direction) -> GraphVerdict:
+        """The verdict along one direction. Raises _Skipped."""
+        total = len(self.positions)
+        for bits in PRECISIONS:
+            passed = self._pass(direction, bits, anchored=False)
+            claimed, yard, close = self._claimed(direction, bits)
+            if not claimed.is_finite():
+                raise _Skipped("a gradient is not finite")
+            if not passed.derivative.is_finite():
+                break
+            with precision(bits):
+                difference = abs(passed.derivative - claimed)
+                beneath = bool(difference <= passed.slack)
+                if beneath or bool(difference.rad() * 4 < yard):
+                    ratio = float((difference / yard).mid()) if not beneath else 0.0
+                    if ratio <= close:
+                        nodes = total - passed.left_out
+                        return GraphVerdict(Graph.CONSISTENT, self._left_out(), ratio, nodes=nodes, total=total)
+                    break
+        return self._anchored(direction, total)
+
+    def _anchored(self, direction: Direction, total: int) -> GraphVerdict:
+        """Compared once more at the floats of the run, with the rounding of every use taken into account."""
+        passed = self._pass(direction, ANCHORED_BITS, anchored=True)
+        claimed, yard, _ = self._claimed(direction, ANCHORED_BITS)
+        if not passed.derivative.is_finite():
+            raise _Skipped("no enclosure of the whole graph is finite")
+        with precision(ANCHORED_BITS):
+            difference = arb(passed.derivative - claimed)
+            within = arb(0, difference.rad() + passed.slack.upper()).contains(arb(difference.mid()))
+            # The mid point of the anchored reading is the derivative at the floats of the run; the exact one, which this
+            # was called for, may be further off.
+            away = float(abs(arb(difference.mid())) / yard) if not yard.is_zero() else math.inf
+            spread = float(arb(difference.rad()) / yard) if not yard.is_zero() else math.inf
+        nodes, digits = total - passed.left_out, min(self._digits(direction), default=53)
+        if not within:
+            reason = (
+                f"the forward pass has the derivative {passed.derivative.str(12)}, the gradients give {claimed.str(12)}"
+            )
+            return GraphVerdict(Graph.INCONSISTENT, reason, away, _log2(away), nodes=nodes, total=total)
+        word = Graph.CONSISTENT if spread < 2 ** (digits / 2) else Graph.ILL_CONDITIONED
+        reason = "compared at the floats of the run, with their rounding"
+        left = self._left_out()
+        return GraphVerdict(word, f"{reason}; {left}" if left else reason, away, _log2(spread), nodes=nodes, total=total)
+
+    def _left_out(self) -> str:
+        if not self.unreadable:
+            return ""
+        position, reason = next(iter(self.unreadable.items()))
+        node = self.plan.lowered.node_of[position]
+        return f"{len(self.unreadable)} left to their own checks, node {node} first: {reason}"
+
+    def _digits(self, direction: Direction) -> Iterable[float]:
+        return (-math.log2(unit(self.program.specs[number].dtype)) for number in direction)
+
+    def _claimed(self, direction: Direction, bits: int) -> tuple[arb, arb, float]:
+        """<gradient, v> with what starts at the cuts; u sum |gradient_i v_i|; and how many of these are close."""
+        with precision(bits):
+            total, yard, close = arb(0), arb(0), math.inf
+            for number, cells in direction.items():
+                dtype = self.program.specs[number].dtype
+                close = min(close, close_enough(dtype))
+                if number in self.backward.raw:
+                    part, size = _weigh(self._gradient(number), cells)
+                    total, yard = total + part, yard + size * unit(dtype)
+            for number in self._cuts():
+                part, size = _weigh(self._gradient(number), self._start(number))
+                total, yard = total + part, yard + size * unit(self.program.specs[number].dtype)
+            return total, yard, close
+
+    def _cuts(self) -> list[int]:
+        """Values at which a new direction starts: hooked ones, and outputs of nodes that are left out."""
+        behind = (out for k in self.unreadable for out in self.program.instructions[k].outputs)
+        made = {out for k in self.positions for out in self.program.instructions[k].outputs}
+        cuts = dict.fromkeys([*(number for number in self.hooked if number in made), *behind])
+        return [number for number in cuts if number in self.backward.raw]
+
+    def _start(self, number: int) -> Array:
+        """The direction that starts at a cut."""
+        random = Random(number)
+        cells: Array = np.empty(self.program.specs[number].shape, object)
+        for index in np.ndindex(cells.shape):
+            cells[index] = random.choice((-1, 1)) * random.randint(4, 15) / 8
+        return cells
+
+    def _pass(self, direction: Direction, bits: int, *, anchored: bool) -> _Pass:
+        """Read the forward half along ``direction``. A node that cannot be read is left out, and all is read again."""
+        while True:
+            before = len(self.unreadable)
+            with precision(bits):
+                done = _Reader(self, direction, anchored=anchored).read()
+            if len(self.unreadable) == before:
+                return done
+            if len(self.unreadable) > len(self.positions) // 2 + 1:
+                raise _Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))})")
+
+
+class _Reader:
+    """One reading of the forward half."""
+
+    def __init__(self, graph: _Readable, direction: Direction, *, anchored: bool) -> None:
+        self.graph, self.direction, self.anchored = graph, direction, anchored
+        self.f = Series()
+        self.cells: dict[int, Array] = {}
+        self.derivative, self.slack = arb(0), arb(0)
+
+    def read(self) -> _Pass:
+        graph, program = self.graph, self.graph.program
+        seeds = {graph.plan.lowered.values[name]: number for name, number in graph.backward.seeds.items()}
+        for number in (*program.inputs, *program.literals):
+            if graph.values[number] is not None:
+                self._enter(number, self._still(number), seeds)
+        for position in graph.positions:
+            if time.monotonic() > graph.deadline:
+                raise _Skipped("the time for checks was over")
+            one = program.instructions[position]
+            outputs = None if position in graph.unreadable else self._outputs(position)
+            if outputs is None:
+                self._leave_out(position)
+                outputs = [self._still(out) for out in one.outputs]
+            for out, cells in zip(one.outputs, outputs, strict=True):
+                if not is_differentiable(program.specs[out].dtype):
+                    self.cells[out] = concrete(np.asarray(graph.values[out]))
+                    continue
+                restart = position in graph.unreadable or out in graph.hooked
+                if out in graph.hooked and out in graph.backward.raw:
+                    self._weigh(np.asarray(graph.values[graph.backward.final[out]]), cells)
+                if self.anchored or restart:
+                    cells = self._anchor(out, cells, restart)
+                self._enter(out, cells, seeds)
+        return _Pass(self.derivative, self.slack, len(graph.unreadable))
+
+    def _still(self, number: int) -> Array:
+        """The float values of the run, exactly, not moving."""
+        array = np.asarray(self.graph.values[number])
+        if not is_differentiable(array.dtype):
+            return concrete(array)
+        return _map(exact, array)
+
+    def _anchor(self, number: int, cells: Array, restart: bool) -> Array:
+        """The floats of the run, moving as ``cells`` do, or along a new direction."""
+        still = self._still(number)
+        moving = _map(tangent, cells)
+        if restart:
+            moving = self.graph._start(number) if number in self.graph.backward.raw else np.zeros(cells.shape, object)
+        return _series(still, moving)
+
+    def _enter(self, number: int, cells: Array, seeds: Mapping[int, int]) -> None:
+        """A value is known: move it along its direction, and weigh it if it is an output."""
+        along = self.direction.get(number)
+        if along is not None:
+            cells = _series(_map(head, cells), np.asarray(_map(tangent, cells) + along, object))
+        self.cells[number] = cells
+        if number in seeds:
+            self._weigh(np.asarray(self.graph.values[seeds[number]]), cells)
+        dtype = self.graph.program.specs[number].dtype
+        if is_differentiable(dtype):
+            tiny = 8 * smallest_normal(dtype)
+            for x in cells.flat:
+                if isinstance(x, arb_series):
+                    self.slack += abs(x[1]) * tiny
+
+    def _weigh(self, cotangent: Array, cells: Array) -> None:
+        for g, x in zip(cotangent.flat, cells.flat, strict=True):
+            if isinstance(x, arb_series):
+                self.derivative += exact(g) * x[1]
+
+    def _outputs(self, position: int) -> list[Array] | None:
+        """The outputs of one instruction, or None if it cannot be read, which is noted."""
+        graph, one = self.graph, self.graph.program.instructions[position]
+        specs = [graph.program.specs[out] for out in one.outputs]
+        inputs = [self._use(number) for number in one.inputs]
+        self.f.tied = False
+        try:
+            outputs = read_op(one.op, self.f, inputs, one.attributes, specs)
+            if self.f.tied and any(isinstance(x, arb_series) for cells in inputs for x in cells.flat):
+                graph.unreadable[position] = f"{one.op.name} is at a kink, where it has no derivative"
+                return None
+            if all(_finite(x) for cells in outputs for x in cells.flat):
+                return outputs
+            reason = f"{one.op.name} has no finite derivative"
+        except Undecided:
+            reason = f"rounding decides a branch of {one.op.name}"
+        except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
+            reason = f"{one.op.name} has no power series form ({error})"
+        except (ZeroDivisionError, ValueError):
+            reason = f"{one.op.name} is at a pole"
+        except Exception as error:  # a definition is a stranger's code
+            reason = f"the definition of {one.op.name} raised {type(error).__name__}: {error}"
+        graph.unreadable[position] = reason
+        return None
+
+    def _use(self, number: int) -> Array:
+        """One use of a value: as it is, or widened by rounding."""
+        if number not in self.cells:
+            self.cells[number] = self._still(number)
+        cells = self.cells[number]
+        dtype = self.graph.program.specs[number].dtype
+        if not self.anchored or not is_differentiable(dtype):
+            return cells
+        widen: Callable[[Any], Any] = partial(_widened, unit=unit(dtype), factor=explained(dtype), dtype=dtype)
+        return _map(widen, cells)
+
+    def _leave_out(self, position: int) -> None:
+        """Weigh what goes into a node that is not read with what its rule gave: its own checks answer for that."""
+        for use in self.graph.uses[position]:
+            cells = self.cells[self.graph.program.instructions[position].inputs[use.position]]
+            self._weigh(np.asarray(self.graph.values[use.number]), cells)
+
+
+def _finite(x: Any) -> bool:
+    if isinstance(x, arb_series):
+        return bool(x[0].is_finite() and x[1].is_finite())
+    return bool(arb(x).is_finite())
+
+
+def _widened(x: Any, unit: float, factor: int, dtype: DType) -> Any:
+    value = float(arb(head(x)).mid())
+    wide = arb(head(x), arb(spacing(value, dtype)) * factor) if value else head(x)
+    if not isinstance(x, arb_series):
+        return wide
+    return arb_series([wide, arb(x[1], (abs(x[1]) * (factor * unit)).upper())], 2)
+
+
+def _series(heads: Array, tangents: Array) -> Array:
+    result: Array = np.empty(heads.shape, object)
+    for index in np.ndindex(heads.shape):
+        result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)
+    return result
+
+
+def _map(function: Callable[[Any], Any], array: Array) -> Array:
+    result: Array = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        result[index] = function(array[index])
+    return result
+
+
+def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:
+    """Sum of the products, and of their magnitudes."""
+    parts = [exact(g) * v for g, v in zip(gradient.flat, cells.flat, strict=True)]
+    return sum(parts, arb(0)), sum((abs(part) for part in parts), arb(0))
+
+
+def _log2(ratio: float) -> float:
+    return math.log2(ratio) if 1 < ratio < math.inf else (0.0 if ratio <= 1 else math.inf)
