@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.conftest import Bench, Line
-from tests.test_value import Here, Verifier, verdicts_of, with_rules
+from tests.test_value import Here, verdicts_of, with_rules
 
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.verdict import Graph, GraphVerdict, Summary
+from gradproof.engine.verify.verifier import Verifier
 from gradproof.engine.verify.wholegraph import check_graph
 from gradproof.plugins import BUILTIN
 

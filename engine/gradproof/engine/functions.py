@@ -138,6 +138,8 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: x**y, _power_series),
 )
 
+TABLE = {row.name: row for row in FUNCTIONS}
+
 
 class Symbolic:
     """The SymPy reading. Floats become the rationals they are, since a SymPy Float would poison every zero test."""
@@ -149,7 +151,7 @@ class Symbolic:
             setattr(self, function.name, function.symbolic)
 
     def __getattr__(self, name: str) -> Any:  # pragma: no cover - only reached for a name that is not in the table
-        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(row.name for row in FUNCTIONS)}")
+        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
 
     def number(self, value: Number) -> Any:
         exact = Fraction(value)
@@ -193,11 +195,18 @@ class Balls:
 
     def __init__(self) -> None:
         self.tied = False
-        for function in FUNCTIONS:
-            setattr(self, function.name, function.ball)
 
-    def __getattr__(self, name: str) -> Any:  # pragma: no cover - as above
-        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(row.name for row in FUNCTIONS)}")
+    def __getattr__(self, name: str) -> Any:
+        """A row of the table, looked up when it is first used: most definitions use one or two."""
+        row = TABLE.get(name)
+        if row is None:
+            raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
+        setattr(self, name, self.reading(row))
+        return getattr(self, name)
+
+    def reading(self, row: Function) -> Callable[..., Any]:
+        """What a definition calls for this row."""
+        return row.ball
 
     @property
     def pi(self) -> Any:

@@ -7,12 +7,12 @@ Nothing here knows what an op's rule claims: that is what makes it a judge of ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flint import arb
 
-from gradproof.engine.functions import FUNCTIONS, Balls, Function
+from gradproof.engine.functions import Balls, Function
 
 
 class TooLarge(Exception):
@@ -88,8 +88,9 @@ class Tape(Balls):
         self.recorded: list[Var] = []
         self.at_kinks: set[int] = set()
         self._leans: list[float] = []
-        for function in FUNCTIONS:
-            setattr(self, function.name, _Recorded(self, function))
+
+    def reading(self, row: Function) -> Callable[..., Any]:
+        return _Recorded(self, row)
 
     def variable(self, ball: arb) -> Var:
         return Var(self, ball)

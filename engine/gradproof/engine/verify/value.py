@@ -20,7 +20,7 @@ from gradproof.engine.op import Attributes, Kink, Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
-from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, smallest_normal, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -65,8 +65,12 @@ class NotFinite(Exception):
 def check_values(one: Application) -> Checked:
     """The verdicts on a node of up to `MAX_ELEMENTS` elements, every one of them enclosed."""
     total = sum(y.size for y in one.results)
-    forward = _guarded(lambda: check_forward(one), lambda word, reason: ValueVerdict(word, total=total, reason=reason))
-    return Checked(forward, _guarded(lambda: _check_contributions(one), lambda word, reason: unjudged(one, word, reason)))
+    seen: list[Truth] = []
+    contributions = _guarded(lambda: _check_contributions(one, seen), lambda word, reason: unjudged(one, word, reason))
+    forward = _guarded(
+        lambda: check_forward(one, seen), lambda word, reason: ValueVerdict(word, total=total, reason=reason)
+    )
+    return Checked(forward, contributions)
 
 
 def unjudged(one: Application, word: Value, reason: str) -> tuple[ValueVerdict | None, ...]:
@@ -95,11 +99,14 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[Value, str], Any]) ->
 # the forward value
 
 
-def check_forward(one: Application) -> ValueVerdict:
-    """Whether the node computed what its op is defined to be. Raises as `_guarded` knows."""
+def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
+    """Whether the node computed what its op is defined to be; ``seen``: what its derivative showed of that. Raises as
+    `_guarded` knows."""
     if not all(np.isfinite(x).all() for x in one.inputs if x.dtype.kind not in "biu"):
         raise NotFinite("an input is not finite")
-    truths, bits = _true_outputs(one)
+    truths, bits = next(
+        ((truth.outputs, truth.bits) for truth in seen if _all_narrow(truth.outputs)), None
+    ) or _true_outputs(one)
     widened: list[list[arb]] | None = None
     worst = ValueVerdict(Value.ENCLOSED)
     for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
@@ -120,7 +127,7 @@ def _true_outputs(one: Application) -> tuple[list[list[arb]], int]:
     for bits in PRECISIONS:
         with precision(bits):
             found = _outputs(one, widen=False)
-            if all(_narrow(ball) for balls in found for ball in balls):
+            if _all_narrow(found):
                 return found, bits
             if any(ball.is_nan() for balls in found for ball in balls):
                 raise NotFinite("the result is not defined at an element")
@@ -146,11 +153,12 @@ def _outputs(one: Application, *, widen: bool) -> list[list[arb]]:
 # contributions
 
 
-def _check_contributions(one: Application) -> tuple[ValueVerdict | None, ...]:
+def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerdict | None, ...]:
     arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
     if not all(np.isfinite(array).all() for array in arrays):
         raise NotFinite("an input, the result or a cotangent is not finite")
     truth = true_contributions(one)
+    seen.append(truth)
     sides = [truth.balls]
     if truth.at_kinks:
         sides = [true_contributions(one, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
@@ -195,9 +203,11 @@ def _leanings(one: Application, tied: Sequence[int]) -> list[dict[int, float]]:
 
 @dataclass(frozen=True)
 class Truth:
-    """For each input the enclosures of its true contribution (flat), the bits used, and the variables that are tied."""
+    """For each input the enclosures of its true contribution (flat), those of the outputs, the bits used, and the variables
+    that are tied."""
 
     balls: list[list[arb]]
+    outputs: list[list[arb]]
     bits: int
     at_kinks: frozenset[int]
 
@@ -207,9 +217,9 @@ def true_contributions(one: Application, leaning: dict[int, float] | None = None
     for bits in PRECISIONS:
         with precision(bits):
             tape = Tape(MAX_OPERATIONS, leaning)
-            found = _contributions(one, tape, widen=False)
-            if all(_narrow(ball) for balls in found for ball in balls):
-                return Truth(found, bits, frozenset(tape.at_kinks))
+            found, outputs = _contributions(one, tape, widen=False)
+            if _all_narrow(found):
+                return Truth(found, outputs, bits, frozenset(tape.at_kinks))
             if any(ball.is_nan() for balls in found for ball in balls):
                 break
     raise NotFinite("the derivative is not finite, or not defined, at an element")
@@ -218,13 +228,14 @@ def true_contributions(one: Application, leaning: dict[int, float] | None = None
 def _wide_contributions(one: Application) -> list[list[arb]] | None:
     try:
         with precision(256):
-            found = _contributions(one, Tape(MAX_OPERATIONS), widen=True)
+            found, _ = _contributions(one, Tape(MAX_OPERATIONS), widen=True)
             return found if all(ball.is_finite() for balls in found for ball in balls) else None
     except (Undecided, ZeroDivisionError, ValueError):
         return None
 
 
-def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[arb]]:
+def _contributions(one: Application, tape: Tape, *, widen: bool) -> tuple[list[list[arb]], list[list[arb]]]:
+    """For each input its contribution, and for each output its value."""
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
     for x, claimed in zip(one.inputs, one.contributions, strict=True):
@@ -243,7 +254,8 @@ def _contributions(one: Application, tape: Tape, *, widen: bool) -> list[list[ar
     seeds = [g for array in one.cotangents for g in balls_of(array, widen=widen).flat]
     variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
-    return [[next(balls) for _ in cells] if cells else [] for cells in moving]
+    values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
+    return [[next(balls) for _ in cells] if cells else [] for cells in moving], values
 
 
 def balls_of(array: Array, *, widen: bool = False) -> Array:
@@ -253,6 +265,10 @@ def balls_of(array: Array, *, widen: bool = False) -> Array:
         x = exact(array[index])
         cells[index] = arb(x, arb(spacing(float(array[index]), array.dtype))) if widen and array[index] else x
     return cells
+
+
+def _all_narrow(found: Sequence[Sequence[arb]]) -> bool:
+    return all(_narrow(ball) for balls in found for ball in balls)
 
 
 def _narrow(ball: arb) -> bool:

@@ -24,7 +24,7 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
-from gradproof.engine.functions import FUNCTIONS, Balls, Function, Undecided
+from gradproof.engine.functions import Balls, Function, Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_differentiable
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
@@ -74,10 +74,8 @@ _ORDER = (Graph.SKIPPED, Graph.CONSISTENT, Graph.ILL_CONDITIONED, Graph.INCONSIS
 class Series(Balls):
     """The reading in power series of length 2 (numbers that do not move stay balls)."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        for function in FUNCTIONS:
-            setattr(self, function.name, partial(_apply, function))
+    def reading(self, row: Function) -> Callable[..., Any]:
+        return partial(_apply, row)
 
     def compare(self, a: Any, b: Any) -> int:
         return super().compare(head(a), head(b))

@@ -1,0 +1,125 @@
+"""What verdicts cost: ratios within one run. ``python -m benchmarks.verdicts``"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.engine import Engine, Run
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.job import Job
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import spec_of
+from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict
+from gradproof.engine.verify.verifier import Verifier
+from gradproof.engine.verify.wholegraph import check_graph
+from gradproof.plugins import BUILTIN
+
+ROUNDS = 7
+
+
+class Proved:
+    """Proofs made once, in this process, and known from then on."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.known: dict[ProofKey, RuleVerdict] = {}
+
+    def lookup(self, key: ProofKey) -> RuleVerdict | None:
+        return self.known.get(key)
+
+    def request(self, key: ProofKey) -> None:
+        self.known[key] = prove(self.registry, self.registry.op(key.op), key.case)
+
+    def wait(self, keys: list[ProofKey], seconds: float) -> None:
+        pass
+
+
+def job_of(leaves: dict[str, Any], nodes: Sequence[tuple[str, str, str]], output: str) -> Job:
+    """A job from rows ``(op, inputs, output)``; the output is seeded with ones."""
+    made = tuple(Leaf(name, spec_of(array), True) for name, array in leaves.items())
+    graph = Graph(made, tuple(Node(op, tuple(inputs.split()), (out,)) for op, inputs, out in nodes), (output,))
+    return Job(graph, tuple(leaves.items()))
+
+
+def run_of(engine: Engine, job: Job) -> Run:
+    events = engine.differentiate(job)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            run: Run = end.value
+            return run
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """The median of some rounds, after one that is not counted."""
+    function()
+    taken = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def chain(length: int) -> Job:
+    ops = ("sin {0}", "multiply {0} a", "add {0} b", "tanh {0}")
+    rows = []
+    for k in range(length):
+        op, _, inputs = ops[k % 4].format(f"v{k}").partition(" ")
+        rows.append((op, inputs, f"v{k + 1}"))
+    return job_of({"v0": np.array(0.7), "a": np.array(1.01), "b": np.array(0.3)}, rows, f"v{length}")
+
+
+def elementwise(op: str, size: int, count: int) -> Job:
+    random = np.random.default_rng(0)
+    leaves = {f"x{k}": random.uniform(0.5, 2, size) for k in range(count)}
+    graph = job_of(leaves, [(op, " ".join(leaves), "y")], "y")
+    return Job(graph.graph, graph.values, (("y", random.normal(size=size)),))
+
+
+def report(name: str, gradient: float, checking: float, verdicts: Sequence[GradientVerdict] = ()) -> None:
+    words = ", ".join(sorted({str(one.summary) for one in verdicts}))
+    print(f"{name:34} gradient {gradient * 1e3:9.3f} ms   verdicts {checking * 1e3:9.3f} ms   "
+          f"{checking / gradient:6.1f} x   {words}")  # fmt: skip
+
+
+def main() -> None:
+    registry = build_registry(BUILTIN)
+    engine, verifier = Engine(registry), Verifier(registry, Proved(registry))
+
+    def measure(name: str, job: Job) -> None:
+        run = run_of(engine, job)
+        verdicts = list(verifier.check(run, budget=60.0))
+        gradient = seconds(lambda: run_of(engine, job))
+        report(name, gradient, seconds(lambda: list(verifier.check(run, budget=60.0))), verdicts)
+
+    print("Everything, with proofs known:")
+    measure("20 nodes, 0-d", chain(20))
+    measure("200 nodes, 0-d", chain(200))
+    for op, count in (("multiply", 2), ("tanh", 1), ("gelu", 1), ("softplus", 1), ("maximum", 2)):
+        measure(f"{op}, 10^6 elements", elementwise(op, 1_000_000, count))
+    random = np.random.default_rng(1)
+    matrices = {"a": random.normal(size=(512, 512)), "b": random.normal(size=(512, 512))}
+    measure("matmul and sum, 512 x 512", job_of_sum(matrices))
+    print("The graph word alone:")
+    for length in (1000, 10_000):
+        run = run_of(engine, chain(length))
+        found = check_graph(run, 60.0)
+        gradient = seconds(lambda: run_of(engine, chain(length)))  # noqa: B023 - called at once
+        report(f"{length} nodes, 0-d: {found['a'].word}", gradient, seconds(lambda: check_graph(run, 60.0)))  # noqa: B023
+
+
+def job_of_sum(leaves: dict[str, Any]) -> Job:
+    return job_of(leaves, [("matmul", "a b", "y"), ("sum", "y", "s")], "s")
+
+
+if __name__ == "__main__":
+    main()
