@@ -9,9 +9,10 @@ value is CONDITIONED, else it is OFF, and the summary is ``wrong``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from random import Random
+from typing import Any, TypeAlias
 
 import numpy as np
 from flint import arb
@@ -34,7 +35,10 @@ MAX_ELEMENTS = 2048  # above this a sample of elementwise ops is enclosed, and o
 MAX_OPERATIONS = 60_000
 SAMPLE = 256
 MAX_FAVOURED = 64
+NEIGHBOURS = 3
 NOTHING = arb(2) ** -1100
+
+Reading: TypeAlias = Callable[[Any, DType], arb]  # a float as a ball
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def _enclose(one: Application) -> list[ValueVerdict | None]:
         if not all(_hull(got, [s[k][j] for s in sides]) <= CLOSE for k, j, got in _elements(one)):
             sides += _favoured(one)
     verdicts: list[ValueVerdict | None] = []
-    widened: list[list[arb]] | None = None
+    widened: list[list[arb]] | None = None  # by how much the rounding of the inputs moves the truth
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
@@ -139,7 +143,7 @@ def _enclose(one: Application) -> list[ValueVerdict | None]:
                 worst, place = ulps, j
         word, reason = (Value.TIE if tied else Value.ENCLOSED), ("the convention at a kink, per node" if tied else "")
         if not worst <= _close_enough(claimed.dtype):
-            widened = widened or _widened(one)
+            widened = widened or _widened(one, truths)
             word, reason, worst, place = _judge(claimed, [side[k] for side in sides], widened[k] if widened else None)
         shown = {}
         if word is Value.OFF:
@@ -174,7 +178,7 @@ def _favoured(one: Application) -> list[list[list[arb]]]:
     return [_true_contributions(one, sign, (element, sign))[0] for element in range(count) for sign in (1, -1)]
 
 
-def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) -> tuple[Value, str, float, int]:
+def _judge(claimed: Array, sides: list[list[arb]], moved: list[arb] | None) -> tuple[Value, str, float, int]:
     """The word for a contribution with an element further off than CLOSE, and that element."""
     worst, place, off = 0.0, 0, False
     factor = EXPLAINED if _close_enough(claimed.dtype) == CLOSE else EXPLAINED_HALF
@@ -185,9 +189,8 @@ def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) ->
         # Below the smallest normal number a float has few digits, and so has what it was computed from.
         tiny = float(np.finfo(claimed.dtype).smallest_normal) if claimed.dtype.kind == "f" else 2.0**-126
         explained = bool(np.isfinite(got) and abs(got) < tiny and all(abs(side[j]) < tiny for side in sides))
-        if not explained and widened is not None and np.isfinite(got):
-            radius = arb(widened[j].rad())
-            explained = bool(abs(arb(float(got)) - sides[0][j]) <= factor * radius)
+        if not explained and moved is not None and np.isfinite(got):
+            explained = bool(abs(arb(float(got)) - sides[0][j]) <= factor * moved[j])
         if (not explained and not off) or (explained <= (not off) and not ulps <= worst):
             worst, place = ulps, j
         off = off or not explained
@@ -196,14 +199,23 @@ def _judge(claimed: Array, sides: list[list[arb]], widened: list[arb] | None) ->
     return Value.CONDITIONED, "the rounding of the inputs explains the distance", worst, place
 
 
+def _exact(x: Any, dtype: DType) -> arb:
+    return arb(float(x))
+
+
+def _widen(x: Any, dtype: DType) -> arb:
+    """The float with one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
+    return arb(arb(float(x)), arb(_spacing(float(x), dtype))) if x else arb(0)
+
+
 def _true_contributions(
-    one: Application, ties: int | None, favourite: tuple[int, int] | None = None
+    one: Application, ties: int | None, favourite: tuple[int, int] | None = None, reading: Reading = _exact
 ) -> tuple[list[list[arb]], int, bool]:
     """For each input the enclosures of its true contribution (flat), the bits used, and whether a branch was tied."""
     for bits in PRECISIONS:
         with precision(bits):
             tape = Tape(ties, MAX_OPERATIONS)
-            found = _contributions(one, tape, widen=False, favourite=favourite)
+            found = _contributions(one, tape, reading, favourite)
             if all(_narrow(ball) for balls in found for ball in balls):
                 return found, bits, tape.tied
             if any(ball.is_nan() for balls in found for ball in balls):
@@ -211,18 +223,52 @@ def _true_contributions(
     raise _Finite
 
 
-def _widened(one: Application) -> list[list[arb]] | None:
-    """Enclosures with every input widened by one unit in its last place; None where that reaches a branch or a pole."""
+def _widened(one: Application, truths: list[list[arb]]) -> list[list[arb]] | None:
+    """How far the true contributions may move when every input moves by one unit in its last place; None where that
+    reaches a branch."""
     try:
         with precision(256):
-            found = _contributions(one, Tape(None, MAX_OPERATIONS), widen=True)
-            return found if all(ball.is_finite() for balls in found for ball in balls) else None
-    except (Undecided, ZeroDivisionError, ValueError):
+            found = _contributions(one, Tape(None, MAX_OPERATIONS), _widen)
+            if all(ball.is_finite() for balls in found for ball in balls):
+                return [[arb(ball.rad()) for ball in balls] for balls in found]
+    except Undecided:
+        return None
+    except (ZeroDivisionError, ValueError):
+        pass
+    return _neighbours(one, truths)
+
+
+def _neighbours(one: Application, truths: list[list[arb]]) -> list[list[arb]]:
+    """The same where balls reach a pole, which they do early (that of a determinant contains 0 long before a matrix in it
+    is singular): seen at single points one unit away. Where none of those has a derivative, any distance is explained."""
+    moved = [[arb(0) for _ in balls] for balls in truths]
+    reached = False
+    for seed in range(NEIGHBOURS):
+        found = _beside(one, seed, 1) or _beside(one, seed, -1)
+        if found is None:
+            continue
+        reached = True
+        for most, theirs, mine in zip(moved, found, truths, strict=True):
+            most[:] = [max(m, abs(x - y), key=lambda b: float(b.mid())) for m, x, y in zip(most, theirs, mine, strict=True)]
+    return moved if reached else [[arb("inf") for _ in balls] for balls in truths]
+
+
+def _beside(one: Application, seed: int, side: int) -> list[list[arb]] | None:
+    """The true contributions where each input is one unit up or down, at random (``side`` turns all round); None where
+    they do not exist."""
+    random = Random(seed)
+
+    def moved(x: Any, dtype: DType) -> arb:
+        return arb(float(x)) + side * random.choice((-1, 1)) * arb(_spacing(float(x), dtype)) if x else arb(0)
+
+    try:
+        return _true_contributions(one, None, reading=moved)[0]
+    except (_Finite, Undecided, ZeroDivisionError, ValueError):
         return None
 
 
 def _contributions(
-    one: Application, tape: Tape, *, widen: bool, favourite: tuple[int, int] | None = None
+    one: Application, tape: Tape, reading: Reading, favourite: tuple[int, int] | None = None
 ) -> list[list[arb]]:
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
@@ -233,7 +279,7 @@ def _contributions(
             continue
         cells = np.empty(x.shape, object)
         for index in np.ndindex(x.shape):
-            ball = _ball(x[index], x.dtype, widen)
+            ball = reading(x[index], x.dtype)
             cells[index] = ball if claimed is None else tape.variable(ball)
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
@@ -242,15 +288,9 @@ def _contributions(
         tape.favourite = (variables[favourite[0]], favourite[1])
     outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
-    seeds = [_ball(g, array.dtype, widen) for array in one.cotangents for g in array.flat]
+    seeds = [reading(g, array.dtype) for array in one.cotangents for g in array.flat]
     balls = iter(tape.gradient(flat, seeds, variables))
     return [[next(balls) for _ in cells] if cells else [] for cells in moving]
-
-
-def _ball(x: Any, dtype: DType, widen: bool) -> arb:
-    """The exact float; widened, one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
-    exact = arb(float(x))
-    return arb(exact, arb(_spacing(float(x), dtype))) if widen and x else exact
 
 
 def _spacing(x: float, dtype: DType) -> float:
