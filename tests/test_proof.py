@@ -18,8 +18,9 @@ from gradproof.engine.extend import NO_GRADIENT, Exact, Op, hookimpl, ops, zeros
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify import proof
-from gradproof.engine.verify.proof import prove, zero_tactic
+from gradproof.engine.verify import ladder
+from gradproof.engine.verify.ladder import zero_tactic
+from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 from gradproof.plugins import BUILTIN
@@ -236,7 +237,7 @@ def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
 
 def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its tactics the prover may not claim more than it saw."""
-    monkeypatch.setattr(proof, "LADDER", proof.LADDER[:1])
+    monkeypatch.setattr(ladder, "LADDER", ladder.LADDER[:1])
     rule = REGISTRY.op("softplus").rule
     assert rule is not None
     for verdict in verdicts(derived("softplus", rule)):

@@ -74,6 +74,23 @@ class Kink(StrEnum):
 
 
 @dataclass(frozen=True)
+class Chart:
+    """Free numbers from which the inputs and the outputs of an implicit op follow by plain formulas: its proof is made in
+    them. A Cholesky factor has roots in roots; that of L Lᵀ is L.
+
+    Args:
+        formula: what it is, for people: ``A = L Lᵀ + K``.
+        point: ``(f, free, *inputs, **attributes) -> (inputs, outputs)``: tuples of object arrays over the function table
+            ``f`` (see `SYMBOLIC`). ``free(name, domain)`` is a free number, a different one for each name; they must be as
+            many as the elements of the inputs. ``inputs`` are specs, and, where an input is integer or boolean, its
+            concrete array, which is to be returned as it is.
+    """
+
+    formula: str
+    point: Callable[..., tuple[tuple[Any, ...], tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
 class Case:
     """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array."""
 
@@ -145,6 +162,7 @@ class Op:
         grad_fn: the name of the backward node; ``<Name>Backward0`` by default.
         shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
             one does not fit.
+        chart: how the op is parametrised, where a direct proof gets lost in roots, or in inverses of inverses.
         doc: one sentence.
     """
 
@@ -161,6 +179,7 @@ class Op:
     promotes: tuple[int, ...] | None = None
     grad_fn: str = ""
     shrink: Callable[..., Case] | None = None
+    chart: Chart | None = None
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)

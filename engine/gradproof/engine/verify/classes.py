@@ -18,7 +18,7 @@ from gradproof.engine.op import INTEGER, Attributes, Case, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify import proof, reading, tape
+from gradproof.engine.verify import charts, ladder, proof, rational, reading, regions, tape
 
 MAX_PROOF_ELEMENTS = 64
 CHECKER_VERSION = 1
@@ -92,11 +92,12 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
-    trusted = (functions, proof, reading, tape)
+    trusted = (functions, charts, ladder, proof, rational, reading, regions, tape)
     parts = {
         "case": str(key),
         "rule": rule.text(),
         "definitions": {name: sorted(_reach(one.definitions)) for name, one in sorted(ops.items())},
+        "chart": [op.chart.formula, *sorted(_reach([op.chart.point]))] if op.chart else [],
         "domains": [op.domain(k).name for k in range(len(op.inputs))],
         "checker": CHECKER_VERSION,
         "trusted": [_source(module) for module in trusted],

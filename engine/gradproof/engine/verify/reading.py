@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.op import Attributes, Case, Inferred, Op
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
 
@@ -56,3 +56,12 @@ def concrete(array: Array) -> Array:
     for index in np.ndindex(array.shape):
         result[index] = array[index].item()
     return result
+
+
+def integer_inputs(case: Case, found: Inferred) -> list[Array | None]:
+    """For each input its concrete values if it is integer or boolean, at the shape the op sees."""
+    wanted = found.inputs or case.specs()
+    return [
+        concrete(np.broadcast_to(x, spec.shape)) if isinstance(x, np.ndarray) else None
+        for x, spec in zip(case.inputs, wanted, strict=True)
+    ]

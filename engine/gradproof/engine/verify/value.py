@@ -8,9 +8,11 @@ rounding: if that explains the distance it is CONDITIONED, else it is OFF, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from random import Random
+from typing import Any, TypeAlias
 
 import numpy as np
 from flint import arb
@@ -18,7 +20,7 @@ from flint import arb
 from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Attributes, Kink, Op
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Array, DType, Spec
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, smallest_normal, spacing
@@ -29,7 +31,11 @@ PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
 MAX_TIED = 64
+NEIGHBOURS = 3
 NOTHING = arb(2) ** -1100
+
+Reading: TypeAlias = Callable[[Any, DType], arb]  # a float as a ball
+Enclose: TypeAlias = Callable[[Reading], list[list[arb]]]
 
 
 @dataclass(frozen=True)
@@ -104,18 +110,17 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     `_guarded` knows."""
     if not all(np.isfinite(x).all() for x in one.inputs if x.dtype.kind not in "biu"):
         raise NotFinite("an input is not finite")
-    truths, bits = next(
-        ((truth.outputs, truth.bits) for truth in seen if _all_narrow(truth.outputs)), None
-    ) or _true_outputs(one)
-    widened: list[list[arb]] | None = None
+    known = next(((truth.outputs, truth.bits) for truth in seen if _all_narrow(truth.outputs)), None)
+    truths, bits = known or _true_outputs(one, as_is)
+    moved: list[list[arb]] | None = None
     worst = ValueVerdict(Value.ENCLOSED)
     for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
         if result.dtype.kind in "biu":
             continue
         found = judge(result, [truth], None)
         if found.word is Value.OFF:
-            widened = widened or _wide_outputs(one)
-            found = judge(result, [truth], widened[k] if widened else None)
+            moved = moved or _moved(partial(_outputs, one), lambda reading: _true_outputs(one, reading)[0], truths)
+            found = judge(result, [truth], moved[k] if moved else None)
         worst = max(worst, found, key=lambda v: (v.word is Value.OFF, v.word is Value.CONDITIONED, v.max_ulps))
     size = sum(y.size for y in one.results)
     return ValueVerdict(
@@ -123,10 +128,10 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     )
 
 
-def _true_outputs(one: Application) -> tuple[list[list[arb]], int]:
+def _true_outputs(one: Application, reading: Reading) -> tuple[list[list[arb]], int]:
     for bits in PRECISIONS:
         with precision(bits):
-            found = _outputs(one, widen=False)
+            found = _outputs(one, reading)
             if _all_narrow(found):
                 return found, bits
             if any(ball.is_nan() for balls in found for ball in balls):
@@ -134,19 +139,9 @@ def _true_outputs(one: Application) -> tuple[list[list[arb]], int]:
     raise NotFinite("the result has no narrow enclosure at an element")
 
 
-def _wide_outputs(one: Application) -> list[list[arb]] | None:
-    """Enclosures with every input widened by one unit in its last place; None where that reaches a branch or a pole."""
-    try:
-        with precision(256):
-            found = _outputs(one, widen=True)
-            return found if all(ball.is_finite() for balls in found for ball in balls) else None
-    except (Undecided, ZeroDivisionError, ValueError):
-        return None
-
-
-def _outputs(one: Application, *, widen: bool) -> list[list[arb]]:
+def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
     f = Balls()
-    inputs = [concrete(x) if x.dtype.kind in "biu" else balls_of(x, widen=widen) for x in one.inputs]
+    inputs = [concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading) for x in one.inputs]
     return [[arb(f.as_number(y)) for y in cells.flat] for cells in read_op(one.op, f, inputs, one.attributes, one.outputs)]
 
 
@@ -157,13 +152,13 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
     arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
     if not all(np.isfinite(array).all() for array in arrays):
         raise NotFinite("an input, the result or a cotangent is not finite")
-    truth = true_contributions(one)
+    truth = true_contributions(one, as_is)
     seen.append(truth)
     sides = [truth.balls]
     if truth.at_kinks:
-        sides = [true_contributions(one, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
+        sides = [true_contributions(one, as_is, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
     verdicts: list[ValueVerdict | None] = []
-    widened: list[list[arb]] | None = None
+    moved: list[list[arb]] | None = None
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
@@ -172,8 +167,12 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
         kink = one.op.kink_of(k)
         found = judge(claimed, mine, None, kink)
         if found.word is Value.OFF:
-            widened = widened or _wide_contributions(one)
-            found = judge(claimed, mine, widened[k] if widened else None, kink)
+            moved = moved or _moved(
+                lambda reading: _contributions(one, Tape(MAX_OPERATIONS), reading)[0],
+                lambda reading: true_contributions(one, reading).balls,
+                truth.balls,
+            )
+            found = judge(claimed, mine, moved[k] if moved else None, kink)
         verdicts.append(
             ValueVerdict(
                 found.word, found.max_ulps, claimed.size, claimed.size, found.element, found.got, found.expected,
@@ -212,12 +211,12 @@ class Truth:
     at_kinks: frozenset[int]
 
 
-def true_contributions(one: Application, leaning: dict[int, float] | None = None) -> Truth:
+def true_contributions(one: Application, reading: Reading, leaning: dict[int, float] | None = None) -> Truth:
     """Enclosed narrowly. Raises NotFinite, Undecided, TooLarge, NoDefinition."""
     for bits in PRECISIONS:
         with precision(bits):
             tape = Tape(MAX_OPERATIONS, leaning)
-            found, outputs = _contributions(one, tape, widen=False)
+            found, outputs = _contributions(one, tape, reading)
             if _all_narrow(found):
                 return Truth(found, outputs, bits, frozenset(tape.at_kinks))
             if any(ball.is_nan() for balls in found for ball in balls):
@@ -225,16 +224,7 @@ def true_contributions(one: Application, leaning: dict[int, float] | None = None
     raise NotFinite("the derivative is not finite, or not defined, at an element")
 
 
-def _wide_contributions(one: Application) -> list[list[arb]] | None:
-    try:
-        with precision(256):
-            found, _ = _contributions(one, Tape(MAX_OPERATIONS), widen=True)
-            return found if all(ball.is_finite() for balls in found for ball in balls) else None
-    except (Undecided, ZeroDivisionError, ValueError):
-        return None
-
-
-def _contributions(one: Application, tape: Tape, *, widen: bool) -> tuple[list[list[arb]], list[list[arb]]]:
+def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list[list[arb]], list[list[arb]]]:
     """For each input its contribution, and for each output its value."""
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
@@ -243,7 +233,7 @@ def _contributions(one: Application, tape: Tape, *, widen: bool) -> tuple[list[l
             inputs.append(concrete(x))
             moving.append(None)
             continue
-        cells = balls_of(x, widen=widen)
+        cells = balls_of(x, reading)
         if claimed is not None:
             for index in np.ndindex(x.shape):
                 cells[index] = tape.variable(cells.item(index))
@@ -251,20 +241,72 @@ def _contributions(one: Application, tape: Tape, *, widen: bool) -> tuple[list[l
         moving.append(None if claimed is None else list(cells.flat))
     outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
-    seeds = [g for array in one.cotangents for g in balls_of(array, widen=widen).flat]
+    seeds = [g for array in one.cotangents for g in balls_of(array, reading).flat]
     variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
     values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
     return [[next(balls) for _ in cells] if cells else [] for cells in moving], values
 
 
-def balls_of(array: Array, *, widen: bool = False) -> Array:
-    """The exact floats; widened, one unit in its last place to both sides of each (none for 0, which is mostly meant)."""
+# floats as balls
+
+
+def as_is(x: Any, dtype: DType) -> arb:
+    """The exact float."""
+    return exact(x)
+
+
+def widened(x: Any, dtype: DType) -> arb:
+    """The float with one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
+    return arb(exact(x), arb(spacing(float(x), dtype))) if x else arb(0)
+
+
+def balls_of(array: Array, reading: Reading = as_is) -> Array:
+    """The floats of an array, as ``reading`` takes them."""
     cells = np.empty(array.shape, object)
     for index in np.ndindex(array.shape):
-        x = exact(array[index])
-        cells[index] = arb(x, arb(spacing(float(array[index]), array.dtype))) if widen and array[index] else x
+        cells[index] = reading(array[index], array.dtype)
     return cells
+
+
+def _moved(wide: Enclose, narrow: Enclose, truths: list[list[arb]]) -> list[list[arb]] | None:
+    """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
+    widened inputs. None where these reach a branch.
+
+    Balls reach a pole early (that of a determinant contains 0 long before a matrix in it is singular): there it is seen at
+    single points one unit away, and where none of those has a value either, any distance is explained.
+    """
+    try:
+        with precision(256):
+            found = wide(widened)
+            if all(ball.is_finite() for balls in found for ball in balls):
+                return [[arb(ball.rad()) for ball in balls] for balls in found]
+    except Undecided:
+        return None
+    except (ZeroDivisionError, ValueError):
+        pass
+    beside = [there for seed in range(NEIGHBOURS) for there in _beside(narrow, seed)]
+    if not beside:
+        return [[arb("inf") for _ in balls] for balls in truths]
+    return [
+        [max((abs(there[k][j] - truth) for there in beside), key=lambda b: float(b.mid())) for j, truth in enumerate(balls)]
+        for k, balls in enumerate(truths)
+    ]
+
+
+def _beside(narrow: Enclose, seed: int) -> Iterator[list[list[arb]]]:
+    """The truth where each input is one unit up or down, at random, on one side or on the other; where it exists."""
+    for side in (1, -1):
+        random = Random(seed)
+
+        def shifted(x: Any, dtype: DType) -> arb:
+            return exact(x) + side * random.choice((-1, 1)) * arb(spacing(float(x), dtype)) if x else arb(0)  # noqa: B023
+
+        try:
+            yield narrow(shifted)
+            return
+        except (NotFinite, Undecided, ZeroDivisionError, ValueError):
+            continue
 
 
 def _all_narrow(found: Sequence[Sequence[arb]]) -> bool:
@@ -284,7 +326,8 @@ def _narrow(ball: arb) -> bool:
 def judge(
     got: Array, sides: Sequence[Sequence[arb]], widened: Sequence[arb] | None, kink: Kink | None = None
 ) -> ValueVerdict:
-    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides."""
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides.
+    ``moved``: how far the rounding of the inputs moves the truth."""
     near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
     rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
     worst = ValueVerdict(Value.ENCLOSED)
@@ -299,7 +342,7 @@ def judge(
             word, reason = Value.OFF, "no rounding of the inputs explains the distance"
             # Below the smallest normal number a float has few digits, and so has what it was computed from.
             tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
-            if tiny or (widened and np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(widened[j].rad())):
+            if tiny or (moved and np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * moved[j]):
                 word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
         if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:
             place = j

@@ -1,0 +1,150 @@
+"""The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
+
+The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
+simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), and the rule's cotangents make
+``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that determines every cotangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+import sympy
+from flint import arb, arb_mat
+
+from gradproof.engine.functions import SYMBOLIC, Balls, Undecided
+from gradproof.engine.op import REAL, Case, Chart, Domain, Inferred, Op, symbols
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.reading import integer_inputs, read, read_op
+from gradproof.engine.verify.regions import Open, close, differences
+from gradproof.engine.verify.tape import Tape, TooLarge
+
+POINTS = 3
+BITS = 256
+
+
+def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Program) -> tuple[list[str], set[str]]:
+    """Tactics used, and the ties that were left out. Raises Open."""
+    _spans(op, chart, case, found)
+    parameters: dict[str, Any] = {}
+
+    def free(name: str, domain: Domain) -> Any:
+        symbol = parameters[name] = sympy.Dummy(name, **domain.assumptions)
+        value = domain.chart(symbol)
+        if sympy.diff(value, symbol) == 0:
+            raise Open(f"the domain {domain.name!r} of the chart's {name} does not move with its symbol")
+        return value
+
+    inputs, outputs = chart_point(op, chart, case, found, SYMBOLIC, free)
+    tactics: list[str] = []
+    ties: set[str] = set()
+    defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
+    for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
+        ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
+        for index in np.ndindex(mine.shape):
+            place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
+            _closed(sympy.sympify(mine[index]) - theirs[index], place, tactics, ties)
+    cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
+    claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
+    known = integer_inputs(case, found)
+    weighted = [pair for gs, ys in zip(cotangents, outputs, strict=True) for pair in zip(gs.flat, ys.flat, strict=True)]
+    pulled = [
+        pair
+        for mine, xs, exact in zip(claimed, inputs, known, strict=True)
+        if exact is None and mine is not None
+        for pair in zip(mine.flat, xs.flat, strict=True)
+    ]
+    for name, symbol in parameters.items():
+        _closed(_along(pulled, symbol) - _along(weighted, symbol), f"along {name} of the chart", tactics, ties)
+    return tactics, ties
+
+
+def chart_point(
+    op: Op, chart: Chart, case: Case, found: Inferred, f: Any, free: Callable[[str, Domain], Any]
+) -> tuple[list[Array], list[Array]]:
+    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Open if the chart gives other
+    arrays than the op has."""
+    wanted = found.inputs or case.specs()
+    known = integer_inputs(case, found)
+    drawn: set[str] = set()
+
+    def once(name: str, domain: Domain = REAL) -> Any:
+        if name in drawn:
+            raise Open(f"the chart draws {name} twice")
+        drawn.add(name)
+        return free(name, domain)
+
+    given = [spec if exact is None else exact for spec, exact in zip(wanted, known, strict=True)]
+    inputs, outputs = chart.point(f, once, *given, **found.attributes)
+    for arrays, specs, what in ((inputs, wanted, "inputs"), (outputs, found.outputs, "outputs")):
+        mine, theirs = [np.shape(array) for array in arrays], [spec.shape for spec in specs]
+        if mine != theirs:
+            raise Open(f"the chart gives {what} of shapes {mine}; those of the op are {theirs}")
+    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, known, strict=True)]
+    return exacts, [np.asarray(y) for y in outputs]
+
+
+def drawn_inputs(op: Op, chart: Chart, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
+    """Inputs at a random exact point of the chart, in balls, and the free numbers as text."""
+    balls = Balls()
+    shown: list[str] = []
+
+    def free(name: str, domain: Domain) -> Any:
+        value = domain.sample(random)
+        shown.append(f"{name} = {value}")
+        return balls.number(value)
+
+    inputs, _ = chart_point(op, chart, case, found, balls, free)
+    return inputs, shown
+
+
+def _spans(op: Op, chart: Chart, case: Case, found: Inferred) -> None:
+    """Raises Open unless the free numbers are as many as the elements of the inputs, and move them in all directions: the
+    determinant of dx/dp, in balls at a random exact point, excludes zero."""
+    for seed in range(POINTS):
+        try:
+            with precision(BITS):
+                rows, count = _slopes(op, chart, case, found, Random(f"{op.name} {case} chart {seed}"))
+                if len(rows) != count:
+                    raise Open(f"the chart has {count} free numbers for {len(rows)} elements of the inputs")
+                if not rows or _nonzero(arb_mat(rows).det()):
+                    return
+        except (Undecided, TooLarge, ZeroDivisionError, ValueError):
+            continue
+    raise Open(f"the free numbers of the chart {chart.formula} do not move the inputs in all directions")
+
+
+def _slopes(op: Op, chart: Chart, case: Case, found: Inferred, random: Random) -> tuple[list[list[arb]], int]:
+    """dx/dp at a random exact point, a row for each element of the inputs; and the number of free numbers."""
+    tape = Tape()
+    variables: list[Any] = []
+
+    def free(_: str, domain: Domain) -> Any:
+        variables.append(tape.variable(tape.number(domain.sample(random))))
+        return variables[-1]
+
+    inputs, _ = chart_point(op, chart, case, found, tape, free)
+    known = integer_inputs(case, found)
+    cells = [x for xs, exact in zip(inputs, known, strict=True) if exact is None for x in xs.flat]
+    return [tape.gradient([x], [arb(1)], variables) for x in cells], len(variables)
+
+
+def _nonzero(ball: arb) -> bool:
+    return bool(ball.is_finite() and not ball.contains(0))
+
+
+def _along(pairs: list[tuple[Any, Any]], symbol: Any) -> Any:
+    """The sum of cotangent times derivative."""
+    return sympy.Add(*(g * sympy.diff(x, symbol) for g, x in pairs))
+
+
+def _closed(residual: Any, place: str, tactics: list[str], ties: set[str]) -> None:
+    try:
+        close(residual, tactics, ties)
+    except Open as error:
+        raise Open(f"{place}: {error}", region=error.region) from None

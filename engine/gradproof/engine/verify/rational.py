@@ -1,0 +1,113 @@
+"""A zero test for rational functions, on python-flint's polynomials: what SymPy's ``cancel`` does, without its trees.
+
+Whatever is not a sum, a product or a small integer power (a root, an exponential) stands as a generator of its own. A
+numerator that is zero with independent generators is zero for all their values, so a yes is a proof; a no says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flint import fmpq, fmpq_mpoly_ctx
+
+MAX_POWER = 64
+MAX_PRODUCT = 1_000_000  # terms of a product before they are collected: beyond, other tactics may try
+
+
+def rational_zero(expression: Any) -> bool:
+    """Whether ``expression`` is zero as a fraction of polynomials. Raises ValueError if it grows too large, or divides
+    by what is zero."""
+    return bool(_Fractions(expression).fraction(expression)[0].is_zero())
+
+
+class _Fractions:
+    """Expressions over one set of generators as numerators, each with the powers of the denominators beneath it.
+    Denominators are kept apart, as `bases` of leading coefficient 1, so that sums need no greatest common divisor."""
+
+    def __init__(self, expression: Any) -> None:
+        self.generators: dict[Any, int] = {}
+        self._collect(expression, set())
+        self.context = fmpq_mpoly_ctx.get([f"x{k}" for k in range(len(self.generators))], "degrevlex")
+        self.symbols = self.context.gens()
+        self.bases: list[Any] = []
+        self.known: dict[Any, tuple[Any, dict[int, int]]] = {}
+
+    def _collect(self, e: Any, seen: set[Any]) -> None:
+        if e in seen or e.is_Rational:
+            return
+        seen.add(e)
+        if e.is_Add or e.is_Mul:
+            for part in e.args:
+                self._collect(part, seen)
+        elif _is_power(e):
+            self._collect(e.base, seen)
+        else:
+            self.generators[e] = len(self.generators)
+
+    def fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
+        """Numerator, and the power of each base in the denominator."""
+        found = self.known.get(e)
+        if found is None:
+            found = self.known[e] = self._fraction(e)
+        return found
+
+    def _fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
+        if e.is_Rational:
+            return self.context.constant(fmpq(int(e.p), int(e.q))), {}
+        if e in self.generators:
+            return self.symbols[self.generators[e]], {}
+        if e.is_Add:
+            return self._sum([self.fraction(part) for part in e.args])
+        if e.is_Mul:
+            numerator, powers = self.context.constant(1), dict[int, int]()
+            for one, below in map(self.fraction, e.args):
+                numerator = _product(numerator, one)
+                for base, power in below.items():
+                    powers[base] = powers.get(base, 0) + power
+            return numerator, powers
+        numerator, powers = self.fraction(e.base)
+        exponent = int(e.exp)
+        if exponent > 0:
+            return self._power(numerator, exponent), {base: power * exponent for base, power in powers.items()}
+        base, leading = self._base(numerator)
+        over = self.context.constant(1 / leading**-exponent)
+        for other, power in powers.items():
+            over = _product(over, self._power(self.bases[other], power * -exponent))
+        return over, {base: -exponent}
+
+    def _sum(self, parts: list[tuple[Any, dict[int, int]]]) -> tuple[Any, dict[int, int]]:
+        common: dict[int, int] = {}
+        for _, powers in parts:
+            common |= {base: max(common.get(base, 0), power) for base, power in powers.items()}
+        total = self.context.constant(0)
+        for numerator, powers in parts:
+            for base, power in common.items():
+                numerator = _product(numerator, self._power(self.bases[base], power - powers.get(base, 0)))
+            total += numerator
+        return total, common
+
+    def _base(self, polynomial: Any) -> tuple[int, Any]:
+        """The number of a denominator among the bases, and its leading coefficient."""
+        if polynomial.is_zero():
+            raise ValueError("a denominator is zero")
+        leading = polynomial.leading_coefficient()
+        monic = polynomial / leading
+        if monic not in self.bases:
+            self.bases.append(monic)
+        return self.bases.index(monic), leading
+
+    def _power(self, polynomial: Any, exponent: int) -> Any:
+        result = self.context.constant(1)
+        for _ in range(exponent):
+            result = _product(result, polynomial)
+        return result
+
+
+def _is_power(e: Any) -> bool:
+    return bool(e.is_Pow and e.exp.is_Integer and abs(int(e.exp)) <= MAX_POWER)
+
+
+def _product(a: Any, b: Any) -> Any:
+    if len(a) * len(b) > MAX_PRODUCT:
+        raise ValueError("a polynomial has too many terms")
+    return a * b

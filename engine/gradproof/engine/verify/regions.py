@@ -1,0 +1,130 @@
+"""Regions: an obligation with branches is split where comparisons change sign, and shown to be zero in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any, TypeAlias
+
+import sympy
+from sympy.core.relational import Relational
+
+from gradproof.engine.verify.ladder import short, zero_tactic
+
+POINTS = 3
+MAX_REGIONS = 128
+MAX_ROWS = 10_000
+
+
+class Open(Exception):
+    """An obligation that no tactic closes; the message says which. ``region``: it is that of a region cut out by
+    branches, where random points may not reach, so that their agreement says nothing."""
+
+    def __init__(self, message: str, *, region: bool = False) -> None:
+        super().__init__(message)
+        self.region = region
+
+
+def differences(expression: Any) -> Iterator[Any]:
+    """What is compared with 0 in ``expression``: where one of these is 0 a definition may have no derivative."""
+    for relation in getattr(expression, "atoms", lambda _: ())(Relational):
+        if not relation.has(sympy.Piecewise):
+            yield sympy.expand(relation.lhs - relation.rhs)
+
+
+def close(residual: Any, tactics: list[str], ties: set[str]) -> None:
+    """Show that ``residual`` is zero in every region, adding the tactics used and the ties left out. Raises Open."""
+    regions = 0
+    for assumed, smooth in _regions(residual, []):
+        regions += 1
+        if regions > MAX_REGIONS:
+            raise Open(f"more than {MAX_REGIONS} regions")
+        ties.update(f"{difference} = 0" for difference, _ in assumed)
+        tactic = zero_tactic(smooth)
+        if tactic is None:
+            if _infeasible(assumed):
+                continue
+            where = " and ".join(f"{difference} {'>' if sign > 0 else '<'} 0" for difference, sign in assumed)
+            text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
+            raise Open(text, region=bool(assumed))
+        tactics.append(tactic)
+
+
+Assumed: TypeAlias = list[tuple[Any, int]]
+
+
+def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]:
+    """Every assignment of signs to the comparisons in ``expression``, with what the expression is there. Innermost
+    comparisons are resolved first; differences that are equal up to sign are one."""
+    pending = [(expression, assumed)]
+    while pending:
+        current, signs = pending.pop()
+        relations = [r for r in getattr(current, "atoms", lambda _: ())(Relational) if not r.has(sympy.Piecewise)]
+        if not relations:
+            yield signs, current
+            continue
+        first = min(relations, key=sympy.default_sort_key)
+        difference = sympy.expand(first.lhs - first.rhs)
+        if zero_tactic(difference) is not None:  # both sides are one: this is no branch, and every point is a tie
+            tied = sympy.true if isinstance(first, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false
+            pending.append((current.xreplace({first: tied}), signs))
+            continue
+        if not _differs_somewhere(difference):
+            raise Open(f"cannot tell whether {short(difference)} is 0 everywhere", region=True)
+        for sign in (1, -1):
+            resolved = current.xreplace({r: _truth(r, difference, sign) for r in relations if _matches(r, difference)})
+            pending.append((resolved, [*signs, (difference, sign)]))
+
+
+def _differs_somewhere(difference: Any) -> bool:
+    """Whether ``difference`` is clearly not 0 at some point, so that it is 0 on a thin set only."""
+    free = sorted(difference.free_symbols, key=sympy.default_sort_key)
+    for seed in range(POINTS):
+        random = Random(seed)
+        point = {s: sympy.Rational(random.randint(1, 200), 97) for s in free}
+        value = sympy.N(difference.xreplace(point), 40)
+        if value.is_number and value.is_finite and abs(value) > sympy.Rational(1, 10**20):
+            return True
+    return False
+
+
+def _matches(relation: Any, difference: Any) -> bool:
+    mine = sympy.expand(relation.lhs - relation.rhs)
+    return bool(mine == difference or mine == -difference or sympy.expand(mine + difference) == 0)
+
+
+def _truth(relation: Any, difference: Any, sign: int) -> Any:
+    """The truth of a comparison off the tie, where ``difference`` has this sign."""
+    if sympy.expand(relation.lhs - relation.rhs) != difference:
+        sign = -sign
+    if isinstance(relation, (sympy.Gt, sympy.Ge)):
+        return sympy.true if sign > 0 else sympy.false
+    if isinstance(relation, (sympy.Lt, sympy.Le)):
+        return sympy.true if sign < 0 else sympy.false
+    return sympy.false if isinstance(relation, sympy.Eq) else sympy.true
+
+
+def _infeasible(assumed: Sequence[tuple[Any, int]]) -> bool:
+    """Whether no point has these signs: decided exactly, by eliminating one variable after the other (Fourier and
+    Motzkin) in rationals, where all differences are affine with rational coefficients; else unknown, which is False."""
+    free = sorted({s for difference, _ in assumed for s in difference.free_symbols}, key=sympy.default_sort_key)
+    rows: list[tuple[Any, ...]] = []  # coefficients and a constant: their combination is above 0
+    for difference, sign in assumed:
+        try:
+            polynomial = sympy.Poly(difference, *free)
+        except sympy.PolynomialError:
+            return False
+        row = tuple(sign * polynomial.coeff_monomial(m) for m in (*free, 1))
+        if polynomial.total_degree() > 1 or not all(c.is_Rational for c in row):
+            return False
+        rows.append(row)
+    rows += [tuple(sympy.Integer(s == t) for t in (*free, 1)) for s in free if s.is_positive]
+    for k in range(len(free)):
+        above = [row for row in rows if row[k] > 0]
+        below = [row for row in rows if row[k] < 0]
+        if len(above) * len(below) > MAX_ROWS:
+            return False
+        rows = [row for row in rows if row[k] == 0] + [
+            tuple(p * -down[k] + q * up[k] for p, q in zip(up, down, strict=True)) for up in above for down in below
+        ]
+    return any(row[-1] <= 0 for row in rows)

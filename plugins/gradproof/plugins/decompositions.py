@@ -1,0 +1,241 @@
+"""Linear algebra that solves for something: systems, inverses, determinants, Cholesky factors.
+
+Definitions are the textbooks' (Laplace, Cramer, the recurrence), rules those of matrix calculus; they share nothing.
+"""
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.extend import POSITIVE, REAL, Chart, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
+
+GRADPROOF_API = 1
+
+INVERTIBLE = replace(REAL, name="invertible")
+DEFINITE = replace(REAL, name="with positive definite symmetric part")
+
+
+def check_dtype(name, x):
+    if x.dtype not in (np.float32, np.float64):
+        raise InferenceError(f"takes float32 or float64, and {name} is {x.dtype.name}: convert it with astype")
+
+
+def check_square(x):
+    check_dtype("a", x)
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise InferenceError(f"a must be a square matrix or a stack of them, (..., n, n); its shape is {x.shape}")
+
+
+def square_infer(a):
+    check_square(a)
+    return Inferred((Spec(a.shape, a.dtype),))
+
+
+def det_infer(a):
+    check_square(a)
+    return Inferred((Spec(a.shape[:-2], a.dtype),))
+
+
+def solve_infer(a, b):
+    """As numpy.linalg.solve: a right side of rank 1 is a vector, any other a matrix of columns; leading axes broadcast."""
+    check_square(a)
+    check_dtype("b", b)
+    if not b.ndim or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-1]:
+        raise InferenceError(f"shapes {a.shape} and {b.shape} do not match: (..., n, n) with (n,) or (..., n, k) is needed")
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise InferenceError(f"leading axes of {a.shape} and {b.shape} do not broadcast") from None
+    dtype = np.result_type(a.dtype, b.dtype)
+    right = b.shape if b.ndim == 1 else (*batch, *b.shape[-2:])
+    wanted = Spec((*batch, *a.shape[-2:]), dtype), Spec(right, dtype)
+    return Inferred((Spec((*batch, *b.shape[-2:]), dtype),), {}, wanted)
+
+
+# definitions
+
+
+def determinant(f, rows):
+    """Laplace's expansion, row by row from below; a minor of the lower rows is computed once for each set of columns."""
+    minors: dict[Any, Any] = {(): f.number(1)}
+    for size in range(1, len(rows) + 1):
+        row = rows[-size]
+        minors = {
+            columns: f.total(row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns))
+            for columns in combinations(range(len(rows)), size)
+        }
+    [whole] = minors.values()
+    return whole
+
+
+def solve_define(f, i, a, b):
+    """Cramer: the determinant with the right side in place of a column, over the determinant."""
+    *batch, row = i[: a.ndim - 1]
+    matrix = a[tuple(batch)]
+    replaced = matrix.copy()
+    replaced[:, row] = b[(*batch, slice(None), *i[a.ndim - 1 :])] if b.ndim > 1 else b
+    return determinant(f, replaced) / determinant(f, matrix)
+
+
+def det_define(f, i, a):
+    return determinant(f, a[i])
+
+
+def inv_define(f, i, a):
+    """Cramer: the cofactor of the transposed place, over the determinant."""
+    *batch, row, column = i
+    matrix = a[tuple(batch)]
+    minor = determinant(f, np.delete(np.delete(matrix, column, 0), row, 1))
+    return minor * (-1) ** (row + column) / determinant(f, matrix)
+
+
+def cholesky_define(f, i, a):
+    """The recurrence, row by row, on the symmetric part."""
+    *batch, row, column = i
+    matrix = a[tuple(batch)]
+    factor: dict[tuple[int, int], Any] = {}
+    for r in range(row + 1):
+        for c in range(r + 1):
+            rest = (matrix[r, c] + matrix[c, r]) / 2 - f.total(factor[r, k] * factor[c, k] for k in range(c))
+            factor[r, c] = f.sqrt(rest) if r == c else rest / factor[c, c]
+    return factor.get((row, column), f.number(0))
+
+
+def cholesky_chart(f, free, a):
+    """A free factor with positive diagonal, and a free antisymmetric part, which the op does not see."""
+    x, y = np.empty(a.shape, object), np.full(a.shape, f.number(0))
+    for batch in np.ndindex(a.shape[:-2]):
+        for r, c in zip(*np.tril_indices(a.shape[-1])):
+            y[(*batch, r, c)] = free(f"L{[*batch, int(r), int(c)]}", POSITIVE if r == c else REAL)
+        x[batch] = y[batch] @ y[batch].T
+        for r, c in zip(*np.tril_indices(a.shape[-1], -1)):
+            skew = free(f"K{[*batch, int(r), int(c)]}")
+            x[(*batch, r, c)] += skew
+            x[(*batch, c, r)] -= skew
+    return (x,), (y,)
+
+
+# rules
+
+
+def transposed(x):
+    return ops.matrix_transpose(x)
+
+
+def solve_rule(g, y, a, b):
+    """Aᵀ gb = g and gA = -gb yᵀ; a vector right side is a column."""
+    if b.ndim > 1:
+        gb = ops.solve(transposed(a), g)
+        return -(gb @ transposed(y)), gb
+    column = ops.solve(transposed(a), ops.expand_dims(g, axis=-1))
+    gb = ops.sum(ops.squeeze(column, axis=-1), axis=tuple(range(a.ndim - 2)))
+    return -(column @ ops.expand_dims(y, axis=-2)), gb
+
+
+def cholesky_rule(g, y, a):
+    """S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, symmetrised; Φ takes the lower triangle, half of it on the diagonal."""
+    inner = transposed(y) @ g
+    phi = (ops.tril(inner) + ops.tril(inner, k=-1)) / 2
+    s = ops.solve(transposed(y), transposed(ops.solve(transposed(y), transposed(phi))))
+    return (s + transposed(s)) / 2
+
+
+# shape classes
+
+
+def batch_of(x):
+    """Leading axes, of 2 at most."""
+    return tuple(min(size, 2) for size in x.shape[:-2])
+
+
+def square_shrink(specs, attributes):
+    """Matrices of size 3 stand for larger ones; in stacks, 2."""
+    [a] = specs
+    n = min(a.shape[-1], 2 if a.ndim > 2 else 3)
+    return case((*batch_of(a), n, n))
+
+
+def solve_shrink(specs, attributes):
+    """As for one matrix. As many columns as rows stay so, one stays one, and any other number stays another."""
+    a, b = specs
+    n = min(a.shape[-1], 2 if max(a.ndim, b.ndim) > 2 else 3)
+    if b.ndim == 1:
+        return case((*batch_of(a), n, n), (n,))
+    columns = {a.shape[-1]: n, 1: 1, 0: 0}.get(b.shape[-1], 3 if n == 2 else 2)
+    return case((*batch_of(a), n, n), (*batch_of(b), n, columns))
+
+
+SQUARES = (case((1, 1)), case((2, 2)), case((3, 3)), case((2, 2, 2)))
+SYSTEMS = (
+    case((1, 1), (1,)),
+    case((2, 2), (2,)),
+    case((3, 3), (3,)),
+    case((2, 2), (2, 1)),
+    case((2, 2), (2, 2)),
+    case((2, 2), (2, 3)),
+    case((3, 3), (3, 2)),
+    case((3, 3), (3, 3)),
+    case((2, 2, 2), (2,)),
+    case((2, 2, 2), (2, 1)),
+    case((1, 2, 2), (2, 2, 2)),
+)
+
+DECOMPOSITIONS = (
+    Op(
+        "solve",
+        np.linalg.solve,
+        solve_rule,
+        solve_define,
+        solve_infer,
+        SYSTEMS,
+        domains=(INVERTIBLE, REAL),
+        shrink=solve_shrink,
+        grad_fn="LinalgSolveExBackward0",
+        doc="x of a x = b, for a vector b or for each column of a matrix b",
+    ),
+    Op(
+        "inv",
+        np.linalg.inv,
+        lambda g, y, a: -(transposed(y) @ g @ transposed(y)),
+        inv_define,
+        square_infer,
+        SQUARES,
+        domains=INVERTIBLE,
+        shrink=square_shrink,
+        grad_fn="LinalgInvExBackward0",
+        doc="the inverse of a matrix",
+    ),
+    Op(
+        "det",
+        np.linalg.det,
+        lambda g, y, a: ops.expand_dims(g * y, axis=(-2, -1)) * transposed(ops.inv(a)),
+        det_define,
+        det_infer,
+        SQUARES,
+        domains=INVERTIBLE,
+        shrink=square_shrink,
+        grad_fn="LinalgDetBackward0",
+        doc="the determinant; for its gradient the matrix must be invertible",
+    ),
+    Op(
+        "cholesky",
+        lambda a: np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2),
+        cholesky_rule,
+        cholesky_define,
+        square_infer,
+        SQUARES,
+        domains=DEFINITE,
+        shrink=square_shrink,
+        chart=Chart("A = L Lᵀ + K", cholesky_chart),
+        grad_fn="LinalgCholeskyExBackward0",
+        doc="the lower factor L with L Lᵀ = (a + aᵀ) / 2",
+    ),
+)
+
+
+@hookimpl
+def register_ops(register):
+    for op in DECOMPOSITIONS:
+        register(op)
