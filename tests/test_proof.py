@@ -249,7 +249,7 @@ def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pyte
 def test_a_float_is_the_number_it_is() -> None:
     """0.1 is not a tenth, though SymPy would take one for the other."""
     for define in (lambda f, x: 0.1 * x, lambda f, x: f.number(0.1) * x):
-        op = replace(REGISTRY.op("negative"), name="planted.tenth", define=define)
+        op = replace(REGISTRY.op("negative"), name="planted.tenth", forward=lambda x: 0.1 * x, define=define)
         wrong = replace(op, rule=lambda g, y, x: g * Fraction(1, 10))
         assert {verdict.word for verdict in verdicts(wrong)} == {Rule.REFUTED}
     right = replace(op, rule=lambda g, y, x: g * 0.1)
@@ -309,7 +309,7 @@ RIGHT: list[tuple[str, str, Callable[..., Any]]] = [
 
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in RIGHT], ids=[row[0] for row in RIGHT])
 def test_another_way_to_write_a_right_rule_is_proved(name: str, rule: Callable[..., Any]) -> None:
-    for verdict in verdicts(derived(name, rule)):
+    for verdict in verdicts(replace(derived(name, rule), kink=None)):  # the convention at kinks is another question
         assert verdict.proved, verdict.reason
 
 

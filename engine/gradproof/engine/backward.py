@@ -142,7 +142,7 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
     except RuleFault as fault:
         raise type(fault)(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
     arguments = (*cotangents, *one.outputs, *one.inputs)
-    for slot, (number, result) in enumerate(zip(one.inputs, _inline(builder, rule, arguments), strict=True)):
+    for slot, (number, result) in enumerate(zip(one.inputs, inline(builder, rule, arguments), strict=True)):
         if result is not None and mask[slot]:
             pending.setdefault(number, []).append(result)
             backward.contributions.append(Contribution(number, position, slot, cotangents, result))
@@ -164,7 +164,7 @@ def _rule(
     return rule
 
 
-def _inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[int | None]:
+def inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[int | None]:
     """Copy the instructions of ``rule`` into the builder's program, with ``arguments`` for its inputs."""
     program = builder.program
     number_of: dict[int, int] = dict(zip(rule.inputs, arguments, strict=True))

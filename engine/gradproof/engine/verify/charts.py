@@ -28,8 +28,8 @@ POINTS = 3
 BITS = 256
 
 
-def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Program) -> tuple[list[str], set[str]]:
-    """Tactics used, and the ties that were left out. Raises Open."""
+def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str]]:
+    """The tactics of each obligation, and the ties that were left out. Raises Open."""
     _spans(op, chart, case, found)
     parameters: dict[str, Any] = {}
 
@@ -41,14 +41,14 @@ def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Progr
         return value
 
     inputs, outputs = chart_point(op, chart, case, found, SYMBOLIC, free)
-    tactics: list[str] = []
+    tactics: dict[str, str] = {}
     ties: set[str] = set()
     defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
     for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
         ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
         for index in np.ndindex(mine.shape):
             place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
-            _closed(sympy.sympify(mine[index]) - theirs[index], place, tactics, ties)
+            tactics[place] = _closed(sympy.sympify(mine[index]) - theirs[index], place, ties)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
     known = integer_inputs(case, found)
@@ -60,7 +60,8 @@ def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Progr
         for pair in zip(mine.flat, xs.flat, strict=True)
     ]
     for name, symbol in parameters.items():
-        _closed(_along(pulled, symbol) - _along(weighted, symbol), f"along {name} of the chart", tactics, ties)
+        place = f"along {name} of the chart"
+        tactics[place] = _closed(_along(pulled, symbol) - _along(weighted, symbol), place, ties)
     return tactics, ties
 
 
@@ -143,8 +144,8 @@ def _along(pairs: list[tuple[Any, Any]], symbol: Any) -> Any:
     return sympy.Add(*(g * sympy.diff(x, symbol) for g, x in pairs))
 
 
-def _closed(residual: Any, place: str, tactics: list[str], ties: set[str]) -> None:
+def _closed(residual: Any, place: str, ties: set[str]) -> str:
     try:
-        close(residual, tactics, ties)
+        return close(residual, ties)
     except Open as error:
         raise Open(f"{place}: {error}", region=error.region) from None

@@ -18,7 +18,20 @@ from gradproof.engine.op import INTEGER, Attributes, Case, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify import charts, ladder, proof, rational, reading, regions, tape
+from gradproof.engine.verify import (
+    charts,
+    conduct,
+    judge,
+    ladder,
+    points,
+    proof,
+    rational,
+    reading,
+    regions,
+    tape,
+    ulps,
+    value,
+)
 
 MAX_PROOF_ELEMENTS = 64
 CHECKER_VERSION = 1
@@ -92,7 +105,7 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
-    trusted = (functions, charts, ladder, proof, rational, reading, regions, tape)
+    trusted = (functions, charts, conduct, judge, ladder, points, proof, rational, reading, regions, tape, ulps, value)
     parts = {
         "case": str(key),
         "rule": rule.text(),

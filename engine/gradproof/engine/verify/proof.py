@@ -5,12 +5,12 @@ First refute: at exact random points the traced rule, read in balls, is compared
 Then prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity.
 Branches are split into smooth regions first, each of which must be proved; what is left out is the set where both sides
 of a comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`).
+Between the two the op is observed (`conduct`): its forward, its conventions at kinks, its second derivative.
 """
 
 from __future__ import annotations
 
 import time
-from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -19,13 +19,15 @@ import sympy
 from flint import arb
 
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.functions import SYMBOLIC, Balls, Undecided
+from gradproof.engine.functions import SYMBOLIC, Undecided
 from gradproof.engine.op import REAL, Case, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.charts import drawn_inputs, prove_through
+from gradproof.engine.verify.charts import prove_through
+from gradproof.engine.verify.conduct import Conduct, Misconduct
+from gradproof.engine.verify.points import cotangent, drawn, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, read, read_op
 from gradproof.engine.verify.regions import Open, close, differences
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
@@ -53,6 +55,10 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         if witness:
             return verdict(Rule.REFUTED, reason="differs at an exact point", **witness)
         try:
+            seen = Conduct(registry, op, case, found, rule).observe()
+        except Misconduct as fault:
+            return verdict(Rule.REFUTED, reason=str(fault), **fault.witness)
+        try:
             through = "" if op.chart is None else f" through the chart {op.chart.formula}"
             if op.chart is None:
                 tactics, ties = _prove(op, case, found, rule)
@@ -62,17 +68,18 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
             if not agreed or error.region:
                 raise
             where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
-            return verdict(Rule.AGREED, reason=where)
+            return verdict(Rule.AGREED, reason=where, obligations=tuple(seen))
     except (NoDefinition, RuleFault) as error:
         return verdict(Rule.NO_SPEC, reason=str(error))
     except Open as error:
         return verdict(Rule.UNDECIDED, reason=str(error))
     except MemoryError:
         return verdict(Rule.UNDECIDED, reason="out of memory")
-    used = (" ".join(dict.fromkeys(tactics)) or "structural") + through
+    used = (" ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural") + through
+    shown = (*(f"{place}: {tactic}" for place, tactic in tactics.items()), *seen)
     if ties:
-        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)))
-    return verdict(Rule.PROVED, tactic=used)
+        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown)
+    return verdict(Rule.PROVED, tactic=used, obligations=shown)
 
 
 # refuting
@@ -97,19 +104,18 @@ def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[st
 def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Random) -> tuple[dict[str, str] | None, bool]:
     known = integer_inputs(case, found)
     tape = Tape()
-    plain, shown = _drawn(op, case, found, random)
-    inputs = [x if exact is not None else _variables(tape, x) for x, exact in zip(plain, known, strict=True)]
+    plain, shown = drawn(op, case, found, random)
+    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
     outputs = read_op(op, tape, inputs, found.attributes, found.outputs)
     cotangents = []
     for spec in found.outputs:
         g = np.empty(spec.shape, object)
         for index in np.ndindex(spec.shape):
-            g[index] = tape.number(_cotangent(random))
+            g[index] = tape.number(cotangent(random))
         cotangents.append(g)
-    values = [_balls(y) for y in outputs]
     flat_outputs = [y for array in outputs for y in array.flat]
     flat_seeds = [g for array in cotangents for g in array.flat]
-    claimed = read(rule, [*cotangents, *values, *plain], tape)
+    claimed = read(rule, [*cotangents, *outputs, *inputs], tape)
     if tape.tied:
         return None, False
     finite = True
@@ -134,50 +140,11 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
     return None, finite
 
 
-def _drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
-    """Inputs at a random exact point where the op is defined, in balls, and the point as text."""
-    if op.chart is not None:
-        inputs, shown = drawn_inputs(op, op.chart, case, found, random)
-        return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
-    balls = Balls()
-    inputs, shown = [], []
-    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
-        if exact is not None:
-            inputs.append(exact)
-            continue
-        points: Array = np.empty(spec.shape, object)
-        for index in np.ndindex(spec.shape):
-            value = op.domain(k).sample(random)
-            points[index] = balls.number(value)
-            shown.append(f"{op.input_name(k)}{list(index) if index else ''} = {value}")
-        inputs.append(points)
-    return inputs, shown
-
-
-def _variables(tape: Tape, balls: Array) -> Array:
-    result = np.empty(balls.shape, object)
-    for index in np.ndindex(balls.shape):
-        result[index] = tape.variable(ball_of(balls[index]))
-    return result
-
-
-def _cotangent(random: Random) -> Fraction:
-    """A cotangent of either sign: one that is always positive hides faults."""
-    return Fraction(random.randint(1, 31) * random.choice((-1, 1)), 8)
-
-
-def _balls(array: Array) -> Array:
-    result = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        result[index] = ball_of(array[index])
-    return result
-
-
 # proving
 
 
-def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str], set[str]]:
-    """Tactics used, and the ties that were left out. Raises Open."""
+def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str]]:
+    """The tactics of each obligation, and the ties that were left out. Raises Open."""
     wanted = found.inputs or case.specs()
     known = integer_inputs(case, found)
     variables: list[Array | None] = []
@@ -195,7 +162,7 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
     weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
-    tactics: list[str] = []
+    tactics: dict[str, str] = {}
     ties = {f"{difference} = 0" for _, y in weighted for difference in differences(y)}
     for k, mine in enumerate(claimed):
         cells = variables[k]
@@ -209,10 +176,10 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[list[str
             symbol = cells[index]
             truth = sympy.Add(*(g * sympy.diff(y, symbol) for g, y in weighted if symbol in _free(y)))
             residual = sympy.sympify(mine[index]) - truth
+            place = f"input {op.input_name(k)}{list(index) if index else ''}"
             try:
-                close(residual, tactics, ties)
+                tactics[place] = close(residual, ties)
             except Open as error:
-                place = f"input {op.input_name(k)}{list(index) if index else ''}"
                 raise Open(f"{place}: {error}", region=error.region) from None
     return tactics, ties
 

@@ -32,8 +32,9 @@ def differences(expression: Any) -> Iterator[Any]:
             yield sympy.expand(relation.lhs - relation.rhs)
 
 
-def close(residual: Any, tactics: list[str], ties: set[str]) -> None:
-    """Show that ``residual`` is zero in every region, adding the tactics used and the ties left out. Raises Open."""
+def close(residual: Any, ties: set[str]) -> str:
+    """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out. Raises Open."""
+    tactics: list[str] = []
     regions = 0
     for assumed, smooth in _regions(residual, []):
         regions += 1
@@ -48,6 +49,7 @@ def close(residual: Any, tactics: list[str], ties: set[str]) -> None:
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
             raise Open(text, region=bool(assumed))
         tactics.append(tactic)
+    return " ".join(dict.fromkeys(tactics))
 
 
 Assumed: TypeAlias = list[tuple[Any, int]]

@@ -12,6 +12,7 @@ from gradproof.engine.verify.verdict import (
     Graph,
     GraphVerdict,
     Rule,
+    RuleVerdict,
     Summary,
     UseVerdict,
     Value,
@@ -44,11 +45,7 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
             f"node {use.node} ({use.op}){where}: the node computed {made.got}, its definition gives {made.expected}"
         )
     if rule.word is Rule.REFUTED:
-        where = f"{rule.element} " if rule.element not in ("", "[]") else ""
-        return Summary.WRONG, (
-            f"{place}: the rule is refuted for {rule.input} {where}at {rule.point}: it gives {rule.got}, "
-            f"the derivative is {rule.expected}"
-        )
+        return Summary.WRONG, f"{place}: {rule.op} is refuted: {refutation(rule)}"
     if value.word in (Value.UNCHECKED, Value.NONFINITE):
         known = Summary.PLAUSIBLE if rule.proved else Summary.UNCHECKED
         return known, f"{place}: value {value.word}: {value.reason}"
@@ -63,6 +60,13 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
     # CONDITIONED stays verified: the true value is known, and no float computation from these inputs does better.
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def refutation(rule: RuleVerdict) -> str:
+    """What refutes a rule, in a sentence: what is wrong, where, and both numbers."""
+    where = f"{rule.input} {rule.element}".replace("[]", "").strip()
+    text = rule.reason + (f" for {where}" if where else "") + (f" at {rule.point}" if rule.point else "")
+    return f"{text}: it gives {rule.got}, the truth is {rule.expected}" if rule.got else text
 
 
 def contradicted(summary: Summary, reason: str, graph: GraphVerdict) -> tuple[Summary, str]:

@@ -96,9 +96,13 @@ class Tape(Balls):
         return Var(self, ball)
 
     def compare(self, a: Any, b: Any) -> int:
+        before = self.tied
         sign = super().compare(ball_of(a), ball_of(b))
         if sign:
             return sign
+        if a is b or not (isinstance(a, Var) or isinstance(b, Var)):
+            self.tied = before  # one value beside itself, or constants: equal wherever the variables go
+            return 0
         if self.leaning is None:
             self.at_kinks |= self._origins(a) | self._origins(b)
             return 0

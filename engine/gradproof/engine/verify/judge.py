@@ -1,0 +1,75 @@
+"""Judging floats: enclosed, at a kink, explained by rounding, or off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.op import Kink
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, smallest_normal
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+
+def judge(
+    got: Array, sides: Sequence[Sequence[arb]], moved: Sequence[arb] | None, kink: Kink | None = None
+) -> ValueVerdict:
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides.
+    ``moved``: how far the rounding of the inputs moves the truth."""
+    near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
+    rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
+    worst = ValueVerdict(Value.ENCLOSED)
+    place = -1
+    for j, x in enumerate(np.asarray(got).flat):
+        truths = [side[j] for side in sides]
+        word, reason = Value.ENCLOSED, ""
+        ulps = distance(x, truths[0])
+        if any(not truths[0].overlaps(side) for side in truths[1:]):
+            word, ulps, reason = _at_kink(x, truths, near, kink)
+        elif ulps > near:
+            word, reason = Value.OFF, "no rounding of the inputs explains the distance"
+            # Below the smallest normal number a float has few digits, and so has what it was computed from.
+            tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
+            if tiny or (moved and np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * moved[j]):
+                word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
+        if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:
+            place = j
+            worst = ValueVerdict(word, ulps, reason=reason)
+    if worst.word is not Value.OFF:
+        return worst
+    index = [int(i) for i in np.unravel_index(place, got.shape)]
+    return ValueVerdict(
+        Value.OFF,
+        worst.max_ulps,
+        element=str(index) if index else "",
+        got=repr(float(np.asarray(got).flat[place])),
+        expected=" or ".join(dict.fromkeys(side[place].str(17, radius=False) for side in sides)),
+        reason=worst.reason,
+    )
+
+
+def _at_kink(x: Any, truths: list[arb], near: float, kink: Kink | None) -> tuple[Value, float, str]:
+    """Word, ulps and reason for a float where the sides differ: between them, and what the op's convention says."""
+    if not np.isfinite(x):
+        return Value.OFF, float("inf"), "outside the hull of the one-sided derivatives"
+    mine = exact(x)
+    low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
+    outside = 0.0 if low <= mine <= high else min(distance(x, side) for side in truths)
+    if outside > near:
+        return Value.OFF, outside, "outside the hull of the one-sided derivatives"
+    if kink is None:
+        return Value.TIE, outside, "at a kink, within the hull of the one-sided derivatives"
+    away = distance(x, _chosen(kink, truths))
+    if away > near:
+        return Value.OFF, away, f"at a kink, and not the op's convention, {kink.value}"
+    return Value.TIE, away, f"the convention at a kink, per node: {kink.value}"
+
+
+def _chosen(kink: Kink, truths: list[arb]) -> arb:
+    if kink is Kink.MEAN:
+        return arb(sum(truths, arb(0)) / len(truths))
+    order = sorted(truths, key=lambda b: float(abs(b.mid())))
+    return order[0] if kink is Kink.SMALLEST else order[-1]

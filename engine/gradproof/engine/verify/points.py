@@ -1,0 +1,54 @@
+"""Exact points: where a rule is refuted, and an op observed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.functions import Balls
+from gradproof.engine.op import Case, Inferred, Op
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.charts import drawn_inputs
+from gradproof.engine.verify.reading import integer_inputs
+from gradproof.engine.verify.tape import Tape, ball_of
+
+
+def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
+    """Inputs at a random exact point where the op is defined, in balls, and the point as text."""
+    if op.chart is not None:
+        inputs, shown = drawn_inputs(op, op.chart, case, found, random)
+        return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
+    balls = Balls()
+    inputs, shown = [], []
+    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+        if exact is not None:
+            inputs.append(exact)
+            continue
+        points: Array = np.empty(spec.shape, object)
+        for index in np.ndindex(spec.shape):
+            value = op.domain(k).sample(random)
+            points[index] = balls.number(value)
+            shown.append(f"{op.input_name(k)}{list(index) if index else ''} = {value}")
+        inputs.append(points)
+    return inputs, shown
+
+
+def variables_of(tape: Tape, balls: Array) -> Array:
+    result = np.empty(balls.shape, object)
+    for index in np.ndindex(balls.shape):
+        result[index] = tape.variable(ball_of(balls[index]))
+    return result
+
+
+def cotangent(random: Random) -> Fraction:
+    """A cotangent of either sign: one that is always positive hides faults."""
+    return Fraction(random.randint(1, 31) * random.choice((-1, 1)), 8)
+
+
+def in_balls(value: Fraction) -> arb:
+    """An exact number as a ball."""
+    exact: arb = Balls().number(value)
+    return exact
