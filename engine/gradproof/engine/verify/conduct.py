@@ -201,7 +201,8 @@ class Conduct:
                     place = "; ".join(f"{self.op.input_name(j)} = {x.tolist()}" for j, x in enumerate(point))
                     raise Misconduct(
                         one.reason,
-                        input=self.op.input_name(k), element=one.element or "[]", point=place, got=one.got, expected=one.expected,
+                        input=self.op.input_name(k), element=one.element or "[]", point=place, got=one.got,
+                        expected=one.expected,
                     )  # fmt: skip
                 count += one is not None and one.word is Value.TIE
         return f"the convention holds at {count} kink{'s' * (count > 1)}" if count else ""
