@@ -148,6 +148,9 @@ class Op:
         rule: ``(g, y, *inputs, **attributes) -> cotangents``, one per input and of its shape and dtype; a single one
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
+        backward: instead of ``rule``, a backward in plain NumPy, ``(g, y, *inputs, **attributes) -> cotangents``: one for
+            each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only looked at.
+        outputs: how many results an op with ``backward`` has.
         define: what an element of the result is. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
             ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
             A tuple of such functions where the op has several outputs.
@@ -180,6 +183,8 @@ class Op:
     grad_fn: str = ""
     shrink: Callable[..., Case] | None = None
     chart: Chart | None = None
+    backward: Callable[..., Any] | None = None
+    outputs: int = 1
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)

@@ -15,6 +15,7 @@ from gradproof.engine import hookspecs
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.hooks import NamedHook
 from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.opaque import opened
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.trace import Program
 
@@ -164,12 +165,18 @@ def _collector(
     def register(definition: Any) -> None:
         if not isinstance(definition, kind):
             raise PluginRefused(plugin.name, hook, repr(definition), f"is not {kind.__name__}")
-        name = definition.name
-        if name in taken or any(one.name == name for one in into):
-            raise PluginRefused(plugin.name, hook, repr(name), "the name is already registered")
-        if kind is Op and not builtin and "." not in name:
-            raise PluginRefused(plugin.name, hook, repr(name), "a third-party op is named 'namespace.name'")
-        into.append(definition)
+        whole: tuple[Op | NamedHook, ...] = (definition,)
+        if isinstance(definition, Op) and definition.backward is not None:
+            if definition.rule is not None:
+                why = "has a rule and a backward; one of them is to go"
+                raise PluginRefused(plugin.name, hook, repr(definition.name), why)
+            whole = opened(definition)
+        for one in whole:
+            if one.name in taken or any(other.name == one.name for other in into):
+                raise PluginRefused(plugin.name, hook, repr(one.name), "the name is already registered")
+            if kind is Op and not builtin and "." not in one.name:
+                raise PluginRefused(plugin.name, hook, repr(one.name), "a third-party op is named 'namespace.name'")
+            into.append(one)
 
     return register
 

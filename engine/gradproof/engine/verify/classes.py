@@ -111,10 +111,12 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
         "rule": rule.text(),
         "definitions": {name: sorted(_reach(one.definitions)) for name, one in sorted(ops.items())},
         "chart": [op.chart.formula, *sorted(_reach([op.chart.point]))] if op.chart else [],
+        "numbers": sorted(_reach([op.forward, op.backward])),
+        "kink": str(op.kink),
         "domains": [op.domain(k).name for k in range(len(op.inputs))],
         "checker": CHECKER_VERSION,
         "trusted": [_source(module) for module in trusted],
-        "versions": [version("sympy"), version("python-flint")],
+        "versions": [version("sympy"), version("python-flint"), version("numpy")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

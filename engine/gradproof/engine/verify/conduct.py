@@ -61,6 +61,11 @@ class Conduct:
         steps: tuple[Callable[[], str], ...] = (self._linear, self._forward, self._kinks, self._again)
         return [seen for step in steps if (seen := step())]
 
+    def glance(self) -> list[str]:
+        """The same of an op whose rule has no reading, because something in it has no definition: its numbers at a few
+        points, which prove nothing. Raises Misconduct."""
+        return [seen for seen in (self._forward(), self._backward()) if seen]
+
     def _random(self, what: str) -> Random:
         return Random(f"{self.op.name} {self.case} {what}")
 
@@ -187,6 +192,20 @@ class Conduct:
                     element=str(list(place)), got=repr(other[place].item()), expected=repr(y[place].item()),
                 )  # fmt: skip
         return results
+
+    def _backward(self) -> str:
+        """The numbers of a backward that cannot be read, at points in floats."""
+        count = 0
+        for seed in range(3):
+            checked = self._checked(self._floats(DTYPES[0], self._random(f"backward {seed}")), self.found, DTYPES[0])
+            for k, one in enumerate(checked.contributions if checked else ()):
+                if one is not None and one.word is Value.OFF:
+                    raise Misconduct(
+                        "the backward gives another number than the derivative of the definition",
+                        input=self.op.input_name(k), element=one.element or "[]", got=one.got, expected=one.expected,
+                    )  # fmt: skip
+                count += one is not None and one.word is Value.ENCLOSED
+        return f"the backward was right at {count} points, in floats" if count else ""
 
     # ties
 

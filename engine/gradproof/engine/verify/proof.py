@@ -51,13 +51,14 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         specs = case.specs()
         found = op.inference(specs, case.attributes)
         rule = registry.rule_of(op, case)
-        witness, agreed = _refute(op, case, found, rule)
+        conduct = Conduct(registry, op, case, found, rule)
+        try:
+            witness, agreed = _refute(op, case, found, rule)
+        except NoDefinition as error:
+            return verdict(Rule.NO_SPEC, reason=str(error), obligations=tuple(conduct.glance()))
         if witness:
             return verdict(Rule.REFUTED, reason="differs at an exact point", **witness)
-        try:
-            seen = Conduct(registry, op, case, found, rule).observe()
-        except Misconduct as fault:
-            return verdict(Rule.REFUTED, reason=str(fault), **fault.witness)
+        seen = conduct.observe()
         try:
             through = "" if op.chart is None else f" through the chart {op.chart.formula}"
             if op.chart is None:
@@ -69,6 +70,8 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
                 raise
             where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
             return verdict(Rule.AGREED, reason=where, obligations=tuple(seen))
+    except Misconduct as fault:
+        return verdict(Rule.REFUTED, reason=str(fault), **fault.witness)
     except (NoDefinition, RuleFault) as error:
         return verdict(Rule.NO_SPEC, reason=str(error))
     except Open as error:
