@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,14 @@ def broken(f: Any, x: Any) -> Any:
     return x
 
 
+def mortal(f: Any, x: Any) -> Any:
+    if isinstance(x, sympy.Basic):
+        os._exit(3)
+    return x
+
+
 @hookimpl
 def register_ops(register: Callable[[Op], None]) -> None:
-    for name, define in (("hang", hang), ("greedy", greedy), ("broken", broken)):
+    for name, define in (("hang", hang), ("greedy", greedy), ("broken", broken), ("mortal", mortal)):
         register(Op(f"slow.{name}", lambda x: +x, lambda g, y, x: g, define))
     register(Op("slow.wrong", lambda x: x * x, lambda g, y, x: g * x, lambda f, x: x * x))

@@ -157,7 +157,7 @@ class TestVerify:
         done = gradproof("verify", "planted.cube", "--target", served.target)
         assert done.exit_code == 1
         assert "REFUTED" in done.stdout
-        assert "the derivative is" in done.stdout
+        assert "the truth is" in done.stdout
 
     def test_unknown_is_status_2(self, served: Served) -> None:
         done = gradproof("verify", "sine", "--target", served.target)
@@ -212,3 +212,27 @@ def test_without_a_word_there_is_help() -> None:
     assert done.exit_code == 0
     for word in ("serve", "demo", "diff", "ops", "verify"):
         assert word in done.stdout
+
+
+def test_verifying_everything_warms_the_cache(environment: dict[str, str]) -> None:
+    """All ops of all plugins, built in and named; the second time nothing is proved."""
+    words = command("verify", "--plugin", "gradproof.server.planted")
+    first = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240)
+    assert first.returncode == 1, first.stdout + first.stderr  # the planted rule is refuted
+    assert "planted.cube (): REFUTED" in first.stdout
+    last = first.stdout.splitlines()[-1]
+    assert " proved" in last
+    assert " proved off ties" in last
+    assert "2 REFUTED" in last
+    second = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    total = int(last.split()[0])
+    assert total > 200
+    assert f"({total} from the cache)" in second.stdout.splitlines()[-1]
+
+
+def test_evidence_is_printed_on_demand(served: Served) -> None:
+    done = gradproof("verify", "relu", "tanh", "--evidence", "--target", served.target)
+    assert done.exit_code == 0, done.output
+    assert "the convention holds at" in done.stdout
+    assert "input x: kernel" in done.stdout
+    assert "the second derivative agrees" in done.stdout

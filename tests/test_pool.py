@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests import slow_plugin
 
-from gradproof.engine.op import case
+from gradproof.engine.op import Case, case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.cache import ProofCache
 from gradproof.engine.verify.classes import ProofKey, digest_of
@@ -135,3 +141,149 @@ def test_the_digest_depends_on_helpers_of_a_definition(monkeypatch: pytest.Monke
     assert digest_of(slow, one) == before
     monkeypatch.setattr(reductions, "at", lambda index, axis, k: (k,))
     assert digest_of(slow, one) != before
+
+
+def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, slow: Registry) -> None:
+    verdict = proved(pool, "slow.mortal")
+    assert verdict.word is Rule.UNDECIDED
+    assert "the proof process ended" in verdict.reason
+    assert pool.cache is not None
+    assert pool.cache.get(digest_of(slow, key("slow.mortal"))) is None  # who knows why it died
+    assert proved(pool, "cosh").word is Rule.PROVED
+
+
+def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_more(
+    pool: ProofPool, slow: Registry, tmp_path: Path
+) -> None:
+    assert proved(pool, "slow.hang").budget == 3.0
+    assert pool.cache is not None
+    kept = pool.cache.get(digest_of(slow, key("slow.hang")))
+    assert kept is not None
+    assert (kept.word, kept.budget) == (Rule.UNDECIDED, 3.0)
+    less = ProofPool(slow, pool.cache.directory, seconds=2.0)
+    more = ProofPool(slow, pool.cache.directory, seconds=4.0)
+    try:
+        known = less.lookup(key("slow.hang"))
+        assert known is not None
+        assert (known.word, known.cached) == (Rule.UNDECIDED, True)
+        assert more.lookup(key("slow.hang")) is None
+    finally:
+        less.close()
+        more.close()
+
+
+def test_obligations_come_back_from_the_cache(pool: ProofPool, slow: Registry) -> None:
+    verdict = proved(pool, "tanh")
+    assert pool.cache is not None
+    kept = pool.cache.get(digest_of(slow, key("tanh")))
+    assert kept is not None
+    assert kept.obligations == verdict.obligations != ()
+
+
+def test_who_waits_for_a_proof_waits_no_longer_than_the_pool(slow: Registry) -> None:
+    one = ProofPool(slow, seconds=600.0)
+    one.request(key("slow.hang"))
+    returned = threading.Event()
+
+    def wait() -> None:
+        one.wait([key("slow.hang")], 600.0)
+        returned.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert not returned.is_set()
+    one.close()
+    waiter.join(60)
+    assert returned.is_set()
+    one.request(key("sin"))  # for nobody: it is over
+    assert one.lookup(key("sin")) is None
+
+
+def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradproof.engine.verify.pool.MAX_QUEUED", 1)
+    one = ProofPool(slow, seconds=600.0)
+    try:
+        one.request(key("slow.hang"))
+        one.request(key("sin"))
+        one.wait([key("sin")], 0.0)
+        assert one.lookup(key("sin")) is None
+        assert list(one._asked) == [key("slow.hang")]
+    finally:
+        one.close()
+
+
+ARRAYS = [np.zeros((0,), int), np.zeros((0, 4), int), np.array([0, 1]), np.array([False, True]), np.array(1, np.int32)]
+SHAPES = st.lists(st.integers(0, 4), max_size=3).map(tuple)
+CASES = st.builds(
+    lambda inputs, attributes: case(*inputs, **attributes),
+    st.lists(st.one_of(SHAPES, st.sampled_from(ARRAYS)), max_size=2),
+    st.dictionaries(st.sampled_from(["k", "axis"]), st.sampled_from([1, "1", 1.0, (1,), None, True]), max_size=2),
+)
+
+
+def same(one: Case, other: Case) -> bool:
+    """Whether two cases are one, by looking at everything in them."""
+
+    def parts(x: Any) -> Any:
+        return (x.dtype, x.shape, x.tobytes()) if isinstance(x, np.ndarray) else x
+
+    def typed(x: Case) -> Any:
+        return sorted((name, type(value).__name__, repr(value)) for name, value in x.attributes.items())
+
+    return list(map(parts, one.inputs)) == list(map(parts, other.inputs)) and typed(one) == typed(other)
+
+
+@given(CASES, CASES)
+def test_two_keys_are_equal_if_their_cases_are(one: Case, other: Case) -> None:
+    assert (ProofKey("op", one) == ProofKey("op", other)) is same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (case(np.zeros((0,), int)), case(np.zeros((0, 4), int))),
+        (case((), k=1), case((), k="1")),
+        (case(np.array([0, 1])), case(np.array([False, True]))),
+        (case(np.array([0, 1], np.int32)), case(np.array([0, 1], np.int64))),
+    ],
+)
+def test_cases_that_print_alike_are_told_apart(one: Case, other: Case) -> None:
+    assert ProofKey("op", one) != ProofKey("op", other)
+
+
+def test_a_file_cut_off_anywhere_is_no_proof(tmp_path: Path) -> None:
+    cache = ProofCache(tmp_path)
+    cache.put("d", RuleVerdict(Rule.PROVED, "sin", "()", obligations=("x: structural",)))
+    whole = (tmp_path / "d.json").read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "d.json").write_bytes(whole[:length])
+        assert cache.get("d") is None
+    (tmp_path / "d.json").write_bytes(b"\xff" + whole)
+    assert cache.get("d") is None
+
+
+def write_many(directory: str, word: str) -> None:
+    cache = ProofCache(Path(directory))
+    for k in range(200):
+        cache.put("shared", RuleVerdict(Rule(word), "sin", "()", reason=word * 500, obligations=(str(k),)))
+
+
+def test_two_processes_writing_at_once_leave_whole_files(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    writers = [context.Process(target=write_many, args=(str(tmp_path), word)) for word in ("PROVED", "REFUTED")]
+    for writer in writers:
+        writer.start()
+    cache, seen = ProofCache(tmp_path), 0
+    while any(writer.is_alive() for writer in writers):
+        found = cache.get("shared")
+        if found is not None:
+            assert found.reason == found.word.value * 500
+            seen += 1
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    last = cache.get("shared")
+    assert last is not None
+    assert last.obligations == ("199",)
+    assert seen > 0
+    assert not list(tmp_path.glob("*.part"))

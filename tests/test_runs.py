@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +13,8 @@ from tests.serving import Served, serving
 
 from gradproof.client import GraphBuilder, hook
 from gradproof.client.client import Client
+from gradproof.engine.op import case
+from gradproof.engine.verify.classes import ProofKey
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import decode_tensor, encode_tensor
@@ -153,3 +156,51 @@ def test_what_nobody_foresaw_is_an_incident_not_a_leak(
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "incident" in str(caught.value.details())
     assert "secret" not in str(caught.value.details())
+
+
+def hanging() -> pb.DifferentiateRequest:
+    """A run whose only proof hangs until it is killed."""
+    return changed(graph_pb2.Graph(leaves=[leaf("v", 0.5)], nodes=[node("slow.hang", "v", "h")], outputs=["h"]))
+
+
+def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -> None:
+    """One worker spins on a proof that never ends. The run gets its verdict within its budget; meanwhile others run, and
+    the other worker proves what they need."""
+    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+        request = hanging()
+        request.verify.budget_ms = 60_000
+        slow = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=120)
+        kinds = [next(slow).event.WhichOneof("kind") for _ in range(2)]
+        assert kinds == ["accepted", "gradients"]  # and now it waits for its proof
+        for _ in range(5):
+            found = served.autodiff.Differentiate(changed(vector()), timeout=60)
+            assert found.summary.verified == 1
+        assert served.host.proofs.lookup(ProofKey("slow.hang", case(()))) is None  # still at it
+        slow.cancel()
+        request.verify.budget_ms = 200
+        [verdict] = served.autodiff.Differentiate(request, timeout=60).verdicts
+        assert verdict.uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING
+        assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
+
+
+def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path) -> None:
+    """Eight threads check. Sixteen clients leave while their proof hangs; another request would wait behind them."""
+    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+        request = hanging()
+        request.verify.budget_ms = 60_000
+        whole = pb.StreamingDifferentiateRequest(request=request)
+        streams = [served.autodiff.StreamingDifferentiate(whole, timeout=120) for _ in range(16)]
+        for stream in streams:
+            assert [next(stream).event.WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
+        for stream in streams:
+            stream.cancel()
+        assert served.autodiff.Differentiate(changed(vector()), timeout=30).summary.verified == 1
+
+
+def test_a_server_with_a_hanging_proof_stops(tmp_path: Path) -> None:
+    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+        request = hanging()
+        request.verify.budget_ms = 60_000
+        stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=600)
+        assert [next(stream).event.WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
+    # `serving` stops the server within a minute, or raises: the proof has ten, and the check one.

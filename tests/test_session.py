@@ -248,6 +248,23 @@ def waiting(request_id: str) -> pb.DifferentiateRequest:
     return request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id=request_id)
 
 
+def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Talk) -> None:
+    """Both frames are there before the server looks at the first."""
+    one = request([leaf("x", 3.0)], [node("square", "x", "y")], "y", request_id="again")
+    for _ in range(3):
+        talk.say(differentiate=one)
+        talk.say(cancel=pb.CancelRun(request_id="again"))
+        while True:
+            answer = talk.hear()
+            assert answer.request_id == "again"
+            if answer.WhichOneof("frame") == "fault":
+                assert answer.fault.reason == "CANCELLED"
+                break
+            if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it
+                break
+    assert talk.end() == []
+
+
 def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
     assert talk.hear().event.WhichOneof("kind") == "accepted"

@@ -35,13 +35,13 @@ class Here:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.known: dict[str, RuleVerdict] = {}
+        self.known: dict[ProofKey, RuleVerdict] = {}
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        return self.known.get(str(key))
+        return self.known.get(key)
 
     def request(self, key: ProofKey) -> None:
-        self.known[str(key)] = prove(self.registry, self.registry.op(key.op), key.case)
+        self.known[key] = prove(self.registry, self.registry.op(key.op), key.case)
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         pass

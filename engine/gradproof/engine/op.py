@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from random import Random
 from typing import Any, Final, TypeAlias
 
@@ -100,6 +101,12 @@ class Case:
     def specs(self, dtype: Any = np.float64) -> tuple[Spec, ...]:
         """The specs of the inputs, float ones of ``dtype``."""
         return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, np.dtype(dtype)) for x in self.inputs)
+
+    @cached_property
+    def text(self) -> str:
+        """The case in full: two cases are the same if their texts are."""
+        inputs = [f"{x.dtype}{x.shape}{x.tolist()}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
+        return " ".join([*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items()))])
 
     def __str__(self) -> str:
         shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]

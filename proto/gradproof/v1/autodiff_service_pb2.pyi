@@ -102,19 +102,25 @@ class VerifyOptions(_message.Message):
 
     LEVEL_FIELD_NUMBER: _builtins.int
     BUDGET_MS_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
     level: Global___VerifyLevel.ValueType
     """How much is checked."""
     budget_ms: _builtins.int
     """Time for the checks, in milliseconds; 0 means 5000."""
+    required: _verdict_pb2.SummaryWord.ValueType
+    """The weakest summary that will do. If a gradient's is weaker, the call ends with FAILED_PRECONDITION and the reason
+    VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified: any will do.
+    """
     def __init__(
         self,
         *,
         level: Global___VerifyLevel.ValueType = ...,
         budget_ms: _builtins.int = ...,
+        required: _verdict_pb2.SummaryWord.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "level", b"level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "level", b"level", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -17,11 +18,12 @@ from google.protobuf import json_format
 from rich.console import Console
 from rich.progress import Progress
 
-from gradproof.client import Client, GradproofError, connect
+from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
 from gradproof.server import report
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, Options, serve
 from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import verdict_pb2
 from gradproof.wire import decode_spec, encode_tensor
 
 console = Console(width=None if sys.stdout.isatty() else 120)
@@ -57,7 +59,7 @@ def serve_command(
     plugin: Plugin = None,
     block: Annotated[Optional[list[str]], typer.Option(help="Leave out this plugin. Repeatable.")] = None,  # noqa: UP045
     cache: Annotated[Optional[Path], typer.Option(help="Where proofs are kept.")] = None,  # noqa: UP045
-    proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 1,
+    proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 2,
     proof_seconds: Annotated[float, typer.Option(help="A proof is stopped after this time.")] = 30.0,
     reflection: Annotated[bool, typer.Option(help="Describe the services to clients that ask.")] = True,
     with_stdin: Annotated[bool, typer.Option(hidden=True, help="End when standard input does.")] = False,
@@ -112,13 +114,19 @@ def diff(
     target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
+    required: Annotated[str, typer.Option(help="The weakest summary that will do: verified, plausible, unchecked.")] = "",
     plugin: Plugin = None,
 ) -> None:
-    """Differentiate the graph in FILE; exit status 1 if a gradient is wrong, 2 if the request is."""
+    """Differentiate the graph in FILE; exit status 1 if a gradient is wrong, or weaker than required, 2 if FILE is."""
+    weaker = ""
     try:
         request = read_request(file, values)
+        if required:
+            request.verify.required = summary_word(required)
         with open_client(target, plugin) as client, console.status("running, and proving what is not proved yet"):
             result = client.send(request, budget=budget)
+    except VerdictRequired as error:
+        result, weaker = error.result, str(error)
     except (GradproofError, OSError, ValueError) as error:
         typer.echo(f"gradproof diff: {error}", err=True)
         raise typer.Exit(2) from error
@@ -126,7 +134,9 @@ def diff(
         print(json.dumps(report.as_json(result), indent=2))
     else:
         report.print_result(console, result)
-    if any(verdict.summary == "wrong" for verdict in result.verdicts.values()):
+    if weaker:
+        typer.echo(f"gradproof diff: {weaker}", err=True)
+    if weaker or any(verdict.summary == "wrong" for verdict in result.verdicts.values()):
         raise typer.Exit(1)
 
 
@@ -157,24 +167,40 @@ def list_ops(
 
 @app.command()
 def verify(
-    op: Annotated[str, typer.Argument(help="The op's name.")],
+    ops: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
     refresh: Annotated[bool, typer.Option(help="Prove again what is in the cache.")] = False,
-    budget: Annotated[float, typer.Option(help="Seconds for all cases.")] = 30.0,
+    budget: Annotated[float, typer.Option(help="Seconds for all cases of an op.")] = 120.0,
+    evidence: Annotated[bool, typer.Option(help="Print every obligation, with how it was met.")] = False,
     target: Target = None,
     plugin: Plugin = None,
 ) -> None:
-    """Prove the backward rule of an op, case by case. Exit status 1 if a case is not proved."""
+    """Prove the backward rules of ops, case by case; exit status 1 if a case is not proved.
+
+    Without names: of all ops of all installed plugins, so that later runs find their proofs in the cache; exit status 1 if
+    a rule is refuted.
+    """
     try:
         with open_client(target, plugin) as client:
-            proved = True
-            for step in client.verify_op(op, budget=budget, refresh=refresh):
-                report.print_case(console, step.verdict, step.done, step.total)
-                proved = proved and step.verdict.word in ("PROVED", "PROVED_AE")
+            if ops:
+                steps = [step for op in ops for step in verify_one(client, op, budget, refresh, evidence)]
+                bad = [step for step in steps if step.verdict.word not in ("PROVED", "PROVED_AE")]
+            else:
+                names = [op.name for op in client.ops() if op.differentiable]
+                steps = prove_all(client, names, budget, refresh)
+                report.print_tally(console, [step.verdict for step in steps])
+                bad = [step for step in steps if step.verdict.word == "REFUTED"]
     except GradproofError as error:
         typer.echo(f"gradproof verify: {error}", err=True)
         raise typer.Exit(2) from error
-    if not proved:
+    if bad:
         raise typer.Exit(1)
+
+
+def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: bool) -> Iterator[ProofStep]:
+    """The proofs of one op, each printed as it comes."""
+    for step in client.verify_op(op, budget=budget, refresh=refresh):
+        report.print_case(console, step.verdict, step.done, step.total, evidence=evidence)
+        yield step
 
 
 def open_client(target: str | None, plugins: list[str] | None) -> Client:
@@ -182,15 +208,23 @@ def open_client(target: str | None, plugins: list[str] | None) -> Client:
     return connect(target, arguments=[word for source in plugins or () for word in ("--plugin", source)])
 
 
-def prove_all(client: Client, names: list[str]) -> None:
-    """Ask for the proofs of all ops, with a bar on the terminal."""
+def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: bool = False) -> list[ProofStep]:
+    """The proofs of all these ops, with a bar on the terminal."""
+    steps: list[ProofStep] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("proving", total=len(names))
         for name in names:
             progress.update(bar, description=f"proving {name}")
-            for _ in client.verify_op(name, budget=120.0):
-                pass
+            steps.extend(client.verify_op(name, budget=budget, refresh=refresh))
             progress.advance(bar)
+    return steps
+
+
+def summary_word(text: str) -> verdict_pb2.SummaryWord.ValueType:
+    """The summary called ``text``. Raises ValueError."""
+    if text not in ("verified", "plausible", "unchecked"):
+        raise ValueError(f"--required is {text!r}; it may be verified, plausible, unchecked")
+    return verdict_pb2.SummaryWord.Value(f"SUMMARY_WORD_{text.upper()}")
 
 
 def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:

@@ -9,19 +9,22 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event as Flag
 from threading import Lock
 from typing import Any, TypeVar
 
 from gradproof.engine.engine import Engine, Event, Prepared, Run, ValueEvent
-from gradproof.engine.errors import InvalidRequest, LimitExceeded, NotFound, RunFault
+from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.pool import ProofPool
+from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import Summary
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server import encode
 from gradproof.server.decode import decode_job
 from gradproof.server.limits import Limits
+from gradproof.server.status import VerdictRequired
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 BATCH_SECONDS = 0.002
@@ -92,30 +95,43 @@ class Handler:
             run_seconds = time.perf_counter() - started
             summary = pb.RunSummary(run_seconds=run_seconds)
             assert stepper.run is not None
-            async for event in self._verdicts(request.verify, stepper.run, summary):
+            weaker: list[tuple[str, str, str]] = []
+            async for event in self._verdicts(request.verify, stepper.run, summary, weaker):
                 yield event
             summary.verify_seconds = time.perf_counter() - started - run_seconds
             yield pb.Event(summary=summary)
+            if weaker:
+                raise VerdictRequired(_required(request.verify).value, weaker)
 
-    async def _verdicts(self, options: pb.VerifyOptions, run: Run, summary: pb.RunSummary) -> AsyncIterator[pb.Event]:
+    async def _verdicts(
+        self, options: pb.VerifyOptions, run: Run, summary: pb.RunSummary, weaker: list[tuple[str, str, str]]
+    ) -> AsyncIterator[pb.Event]:
+        """Batches of verdicts; counted in ``summary``, and those that the request does not put up with in ``weaker``."""
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
+        required, left = _required(options), Flag()
         verdicts = self.verifier.check(
             run,
             values=level != pb.VERIFY_LEVEL_CACHED,
             wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
             budget=budget,
+            gone=left.is_set,
         )
-        while batch := await self._in(self.checks, _take, verdicts):
-            for one in batch:
-                name = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
-                word = name.get(one.summary, "unchecked")
-                setattr(summary, word, getattr(summary, word) + 1)
-                summary.elements_checked += sum(use.value.checked for use in one.uses)
-                summary.elements_total += sum(use.value.total for use in one.uses)
-            yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+        try:
+            while batch := await self._in(self.checks, _take, verdicts):
+                for one in batch:
+                    name = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
+                    word = name.get(one.summary, "unchecked")
+                    setattr(summary, word, getattr(summary, word) + 1)
+                    summary.elements_checked += sum(use.value.checked for use in one.uses)
+                    summary.elements_total += sum(use.value.total for use in one.uses)
+                    if ORDER.index(one.summary) < ORDER.index(required):
+                        weaker.append((one.name, one.summary.value, one.reason))
+                yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+        finally:
+            left.set()  # the client may have gone: nobody waits for proofs on its behalf
 
     async def evaluate(self, request: pb.EvaluateRequest, uploads: Mapping[int, Array]) -> tuple[str, list[ValueEvent]]:
         """The digest and the values asked for. Raises GradproofError."""
@@ -129,6 +145,9 @@ class Handler:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
         if isinstance(request, pb.DifferentiateRequest):
             self.limits.check("verify_budget_ms", request.verify.budget_ms)
+            if request.verify.required and request.verify.level == pb.VERIFY_LEVEL_OFF:
+                text = "a summary is required, and the level is OFF: nothing would be checked"
+                raise InvalidRequest([Fault("verify.required", text, "VERIFY_REQUIRED_OFF")])
         known = None
         if request.WhichOneof("source") == "digest":
             known = self._graphs.get(request.digest)
@@ -151,6 +170,11 @@ class Handler:
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+
+def _required(options: pb.VerifyOptions) -> Summary:
+    """The weakest summary that will do."""
+    return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
 
 
 class _Admitted:

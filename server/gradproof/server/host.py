@@ -43,7 +43,7 @@ class Options:
     blocked: Sequence[str] = ()
     entry_points: bool = True
     cache: Path | None = None
-    proof_workers: int = 1
+    proof_workers: int = 2
     proof_seconds: float = 30.0
     reflection: bool = True
     limits: Limits = field(default_factory=Limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,19 +91,31 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
     return table
 
 
-def print_case(console: Console, verdict: RuleVerdict, done: int, total: int) -> None:
-    """One line of ``gradproof verify``."""
-    text = f"{done}/{total}  {verdict.op} {verdict.shape_class}: {verdict.word}"
+def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
+    """What is not proved, a line each, then how many proofs there are of each kind, and where they are from."""
+    for one in verdicts:
+        if one.word not in ("PROVED", "PROVED_AE"):
+            print_case(console, one, 0, 0)
+    words = {"PROVED": "proved", "PROVED_AE": "proved off ties"}
+    counts = Counter(words.get(one.word, one.word) for one in verdicts)
+    known = sum(one.cached for one in verdicts)
+    text = ", ".join(f"{count} {word}" for word, count in counts.items())
+    console.print(f"{len(verdicts)} cases: {text} ({known} from the cache)", markup=False)
+
+
+def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
+    """One line of ``gradproof verify``; with ``evidence``, one more for each obligation."""
+    text = f"{done}/{total}  " if total else ""
+    text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
         text += f" {label} {value}" if value else ""
     console.print(f"{text} ({verdict.seconds:.3f} s{', cached' if verdict.cached else ''})", markup=False)
-    if verdict.witness:
+    for obligation in verdict.obligations if evidence else ():
+        console.print(f"    {obligation}", markup=False)
+    if verdict.witness and verdict.witness.got:
         w = verdict.witness
-        console.print(
-            f"    input {w.input}, element {w.element or '[]'}, at {w.point}: the rule gives {w.got}, "
-            f"the derivative is {w.expected}",
-            markup=False,
-        )
+        place = f"input {w.input}, " * bool(w.input) + f"element {w.element or '[]'}" + f", at {w.point}" * bool(w.point)
+        console.print(f"    {place}: it gives {w.got}, the truth is {w.expected}", markup=False)
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -60,10 +60,10 @@ class _Session:
                 self.uploads.chunk(frame.chunk)
             elif kind == "differentiate":
                 request = frame.differentiate
-                self._start(request.request_id, partial(self._differentiate, request, self._used(frame)))
+                await self._start(request.request_id, partial(self._differentiate, request, self._used(frame)))
             elif kind == "evaluate":
                 asked = frame.evaluate
-                self._start(asked.request_id, partial(self._evaluate, asked, self._used(frame)))
+                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(frame)))
             elif kind == "cancel":
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
@@ -91,11 +91,12 @@ class _Session:
         named = {tensor.upload for tensor in tensors if tensor.WhichOneof("body") == "upload"}
         return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
 
-    def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if request_id in self.runs:
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
         self.runs[request_id] = asyncio.create_task(self._guarded(request_id, run))
+        await asyncio.sleep(0)  # a task that is cancelled before its first step never runs, and would not say so
 
     async def _guarded(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -27,12 +28,25 @@ class Unserved(errors.GradproofError):
     reason = "NOT_SERVED_YET"
 
 
+class VerdictRequired(errors.GradproofError):
+    """Gradients whose summary is weaker than the request requires; everything about them has been sent."""
+
+    reason = "VERDICT_REQUIRED"
+
+    def __init__(self, required: str, weaker: Sequence[tuple[str, str, str]]) -> None:
+        self.required, self.weaker = required, tuple(weaker)
+        shown = "; ".join(f"{name!r} is {summary}: {why}" for name, summary, why in weaker[:MAX_VIOLATIONS])
+        more = f"; and {len(weaker) - MAX_VIOLATIONS} more" if len(weaker) > MAX_VIOLATIONS else ""
+        super().__init__(f"every gradient must be {required}, and {shown}{more}")
+
+
 CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.NoRule, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
+    (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.RunFault, grpc.StatusCode.INTERNAL),
     (Unserved, grpc.StatusCode.UNIMPLEMENTED),
 )
@@ -64,6 +78,9 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
     elif isinstance(error, errors.RunFault):
         places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value}
         info.metadata.update({name: str(place) for name, place in places.items() if place not in (None, "")})
+    elif isinstance(error, VerdictRequired):
+        info.metadata.update({"required": error.required, "weaker": str(len(error.weaker))})
+        info.metadata["gradients"] = ", ".join(name for name, _, _ in error.weaker[:MAX_VIOLATIONS])[:300]
     status = status_pb2.Status(code=code_of(error).value[0], message=_short(str(error)))
     for detail in details:
         packed = any_pb2.Any()
@@ -78,6 +95,11 @@ def request_fault(error: errors.GradproofError) -> pb.RequestFault:
     if isinstance(error, errors.InvalidRequest):
         fault.faults.extend(
             pb.FieldFault(path=one.path, message=one.message, reason=one.reason) for one in error.faults[:MAX_VIOLATIONS]
+        )
+    elif isinstance(error, VerdictRequired):
+        fault.faults.extend(
+            pb.FieldFault(path=f"verdicts[{name}]", message=f"{summary}: {why}"[:300], reason=error.reason)
+            for name, summary, why in error.weaker[:MAX_VIOLATIONS]
         )
     return fault
 

@@ -22,6 +22,7 @@ from gradproof.client.errors import (
     ResourceExhausted,
     RunError,
     Unavailable,
+    VerdictRequired,
 )
 from gradproof.client.events import (
     Accepted,
@@ -67,6 +68,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "Verdict",
+    "VerdictRequired",
     "connect",
     "hook",
 ]

@@ -17,11 +17,11 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, NotFound, from_fault, from_rpc
+from gradproof.client.errors import FieldFault, NotFound, VerdictRequired, from_fault, from_rpc
 from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
 from gradproof.client.graph import Graph, GraphBuilder
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2
+from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
 
 INLINE_BYTES = 3 << 20
@@ -35,6 +35,12 @@ LEVELS = {
     "cached": pb.VERIFY_LEVEL_CACHED,
     "values": pb.VERIFY_LEVEL_VALUES,
     "everything": pb.VERIFY_LEVEL_EVERYTHING,
+}
+SUMMARIES = {
+    "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
+    "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
+    "plausible": verdict_pb2.SUMMARY_WORD_PLAUSIBLE,
+    "unchecked": verdict_pb2.SUMMARY_WORD_UNCHECKED,
 }
 
 
@@ -105,10 +111,7 @@ class Client:
 
     def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
-        result = Result()
-        for event in self.stream(graph, values, **options):
-            result.add(event)
-        return result
+        return _collected(self.stream(graph, values, **options))
 
     def stream(
         self,
@@ -122,6 +125,7 @@ class Client:
         fetch: Sequence[str] = (),
         verify: str = "everything",
         budget: float = 5.0,
+        required: str = "",
     ) -> Iterator[Event]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
@@ -137,7 +141,12 @@ class Client:
             fetch: values to return.
             verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything``.
             budget: seconds for the checks.
+            required: the weakest summary that will do (``verified``, ``plausible``, ``unchecked``). If a gradient's is
+                weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
+                ``result``. Empty: any will do.
         """
+        if required not in SUMMARIES:
+            raise ValueError(f"required is {required!r}; it may be {', '.join(filter(None, SUMMARIES))}")
         if verify not in LEVELS:
             raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
         message = _message(graph)
@@ -148,7 +157,9 @@ class Client:
             gradients=gradients,
             retain=retain,
             fetch=fetch,
-            verify=pb.VerifyOptions(level=LEVELS[verify], budget_ms=max(1, int(budget * 1000))),
+            verify=pb.VerifyOptions(
+                level=LEVELS[verify], budget_ms=max(1, int(budget * 1000)), required=SUMMARIES[required]
+            ),
         )
         known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
         if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
@@ -176,10 +187,7 @@ class Client:
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        result = Result()
-        for event in self._run(whole):
-            result.add(event)
-        return result
+        return _collected(self._run(whole))
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
@@ -270,6 +278,17 @@ class Client:
                 else:
                     yield pb.SessionRequest(chunk=part)
             tensor.upload = number
+
+
+def _collected(events: Iterator[Event]) -> Result:
+    result = Result()
+    try:
+        for event in events:
+            result.add(event)
+    except VerdictRequired as error:
+        error.result = result
+        raise
+    return result
 
 
 @contextmanager

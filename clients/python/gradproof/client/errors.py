@@ -5,6 +5,7 @@ GradproofError
 ├── NotFound             no such op, graph digest or upload
 ├── ResourceExhausted    a limit of the server was passed
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
+├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came
 ├── NotServed            the server does not do this (yet)
 ├── Unavailable          no server there, or the call was cut off; may be tried again
 ├── DeadlineExceeded     the call took longer than its timeout
@@ -20,6 +21,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from gradproof.client.events import Result
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 
@@ -81,6 +83,14 @@ class RunError(GradproofError):
         return self.metadata.get("plugin", "")
 
 
+class VerdictRequired(GradproofError):
+    """A gradient's summary is weaker than was required. ``result``: everything that came, gradients included."""
+
+    def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] = {}) -> None:
+        super().__init__(message, reason, metadata)
+        self.result = Result()
+
+
 class NotServed(GradproofError):
     """The server does not do this yet."""
 
@@ -114,6 +124,8 @@ def _make(
 ) -> GradproofError:
     if reason in _RUN_REASONS:
         return RunError(message, reason, metadata)
+    if reason == "VERDICT_REQUIRED":
+        return VerdictRequired(message, reason, metadata)
     kind = _KINDS.get(code, InternalError)
     return InvalidRequest(message, reason, metadata, faults) if kind is InvalidRequest else kind(message, reason, metadata)
 

@@ -22,7 +22,8 @@ class ProofCache:
         """The verdict kept under ``digest``, marked as cached, or None."""
         try:
             fields = json.loads(self._path(digest).read_text(encoding="utf-8"))
-            return replace(RuleVerdict(**{**fields, "word": Rule(fields["word"])}), cached=True)
+            kept = RuleVerdict(**{**fields, "word": Rule(fields["word"]), "obligations": tuple(fields["obligations"])})
+            return replace(kept, cached=True)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from types import CodeType
 from typing import Any
@@ -44,14 +45,18 @@ class ProofKey:
     op: str
     case: Case
 
+    @cached_property
+    def text(self) -> str:
+        return f"{self.op} {self.case.text}"
+
     def __str__(self) -> str:
         return f"{self.op} {self.case}"
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash(self.text)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ProofKey) and str(self) == str(other)
+        return isinstance(other, ProofKey) and self.text == other.text
 
 
 def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
@@ -107,7 +112,7 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
     trusted = (functions, charts, conduct, judge, ladder, points, proof, rational, reading, regions, tape, ulps, value)
     parts = {
-        "case": str(key),
+        "case": key.text,
         "rule": rule.text(),
         "definitions": {name: sorted(_reach(one.definitions)) for name, one in sorted(ops.items())},
         "chart": [op.chart.formula, *sorted(_reach([op.chart.point]))] if op.chart else [],

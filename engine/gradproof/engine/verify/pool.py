@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -19,6 +20,7 @@ from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 PROOF_SECONDS = 30.0
 EXTRA_BYTES = 1 << 30
+MAX_QUEUED = 1000
 
 
 class ProofPool:
@@ -36,10 +38,11 @@ class ProofPool:
     ) -> None:
         self.registry, self.seconds = registry, seconds
         self.cache = ProofCache(directory) if directory else None
-        self._known: dict[str, RuleVerdict] = {}
-        self._asked: dict[str, Future[Any]] = {}
-        self._looked: set[str] = set()
+        self._known: dict[ProofKey, RuleVerdict] = {}
+        self._asked: dict[ProofKey, Future[Any]] = {}
+        self._looked: set[ProofKey] = set()
         self._stored = Condition()
+        self._closed = False
         self._warming: Future[Any] | None = None
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([worker.__name__])
@@ -58,7 +61,10 @@ class ProofPool:
         self._warming.result(timeout)
 
     def close(self) -> None:
-        """Kill what is running and end the processes."""
+        """Kill what is running and end the processes. Who waits for a proof waits no longer."""
+        with self._stored:
+            self._closed = True
+            self._stored.notify_all()
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
         if self._warming is not None:
@@ -66,24 +72,27 @@ class ProofPool:
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
         """What is known, in memory or on disk. Does not wait for a proof."""
-        name = str(key)
-        known = self._known.get(name)
-        if known is None and self.cache and name not in self._looked:
-            self._looked.add(name)
+        known = self._known.get(key)
+        if known is None and self.cache and key not in self._looked:
+            self._looked.add(key)
             known = self.cache.get(digest_of(self.registry, key))
+            if known is not None and known.word is Rule.UNDECIDED and known.budget < self.seconds:
+                known = None  # it was stopped, and there is more time now
             if known is not None:
-                self._known[name] = known
+                self._known[key] = known
         return known
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
-        """Queue a proof unless it is known or queued (``again``: even if it is known)."""
-        name = str(key)
+        """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
+        for the next one who asks."""
         with self._stored:
-            if name in self._asked or (not again and name in self._known):
+            if key in self._asked or (not again and key in self._known):
+                return
+            if self._closed or len(self._asked) >= MAX_QUEUED:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
-                self._known[name] = RuleVerdict(
+                self._known[key] = RuleVerdict(
                     Rule.UNDECIDED,
                     key.op,
                     str(key.case),
@@ -92,14 +101,18 @@ class ProofPool:
                 return
             started = time.perf_counter()
             future = self._pool.schedule(worker.prove_key, args=(key,), timeout=self.seconds)
-            self._asked[name] = future
+            self._asked[key] = future
         future.add_done_callback(lambda done: self._finish(key, done, started))
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
-        """Wait until all ``keys`` are known, or for ``seconds``."""
-        names = {str(key) for key in keys}
+        """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
+        wanted = set(keys)
+
+        def over() -> bool:
+            return self._closed or (wanted <= self._known.keys() and wanted.isdisjoint(self._asked))
+
         with self._stored:
-            self._stored.wait_for(lambda: names <= self._known.keys() and names.isdisjoint(self._asked), seconds)
+            self._stored.wait_for(over, seconds)
 
     def _finish(self, key: ProofKey, future: Future[Any], started: float) -> None:
         seconds = time.perf_counter() - started
@@ -108,15 +121,16 @@ class ProofPool:
             verdict: RuleVerdict = future.result()
         except TimeoutError:
             verdict = _undecided(key, f"the proof took longer than {self.seconds:g} s and was stopped", seconds)
+            verdict = replace(verdict, budget=self.seconds)
         except ProcessExpired as error:
             verdict, keep = _undecided(key, f"the proof process ended: {error}", seconds), False
         except Exception as error:  # a definition is a stranger's code
             verdict, keep = _undecided(key, f"{type(error).__name__}: {error}", seconds), False
-        if self.cache and keep and verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED):
+        if self.cache and keep and (verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED) or verdict.budget):
             self.cache.put(digest_of(self.registry, key), verdict)
         with self._stored:
-            self._known[str(key)] = verdict
-            self._asked.pop(str(key), None)
+            self._known[key] = verdict
+            self._asked.pop(key, None)
             self._stored.notify_all()
 
 

@@ -67,7 +67,7 @@ class Summary(StrEnum):
 class RuleVerdict:
     """The proof of one rule in one shape class. ``tie_set`` names where it does not hold (PROVED_AE); ``input``,
     ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: what had to be
-    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took."""
+    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took; ``budget``: after which it was stopped."""
 
     word: Rule
     op: str
@@ -83,6 +83,7 @@ class RuleVerdict:
     expected: str = ""
     obligations: tuple[str, ...] = ()
     seconds: float = 0.0
+    budget: float = 0.0
     cached: bool = False
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -37,6 +37,8 @@ from gradproof.engine.verify.verdict import (
     ValueVerdict,
 )
 from gradproof.engine.verify.wholegraph import check_graph
+
+LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him
 
 
 class Proofs(Protocol):
@@ -68,7 +70,15 @@ class Verifier:
     proofs: Proofs
     _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
 
-    def check(self, run: Run, *, values: bool = True, wait: float = 0.0, budget: float = 5.0) -> Iterator[GradientVerdict]:
+    def check(
+        self,
+        run: Run,
+        *,
+        values: bool = True,
+        wait: float = 0.0,
+        budget: float = 5.0,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Iterator[GradientVerdict]:
         """One verdict for each wanted gradient of the run, in the order in which they became final; None gradients have
         none.
 
@@ -77,8 +87,9 @@ class Verifier:
             budget: seconds of work on numbers, after which the rest stays UNCHECKED.
             wait: seconds to wait, all in all, for proofs that are not known yet. They are made elsewhere: a proof that
                 hangs takes nothing from the numbers.
+            gone: whether nobody waits for verdicts any more: then nothing is waited for, or checked, either.
         """
-        return _Check(self, run, values, budget, wait).verdicts()
+        return _Check(self, run, values, budget, wait, gone).verdicts()
 
     def rule(self, run: Run, position: int) -> KnownRule:
         """What is known of the rule of an instruction; remembered."""
@@ -101,9 +112,11 @@ class Verifier:
 class _Check:
     """The check of one run."""
 
-    def __init__(self, verifier: Verifier, run: Run, values: bool, budget: float, wait: float) -> None:
+    def __init__(
+        self, verifier: Verifier, run: Run, values: bool, budget: float, wait: float, gone: Callable[[], bool]
+    ) -> None:
         self.verifier, self.run, self.plan = verifier, run, run.plan
-        self.values, self.budget, self.wait = values, budget, wait
+        self.values, self.budget, self.wait, self.gone = values, budget, wait, gone
         self.uses_of: dict[int, list[Contribution]] = defaultdict(list)
         self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
         for use in self.plan.backward.contributions:
@@ -215,11 +228,11 @@ class _Check:
         if key is None:
             return RuleVerdict(Rule.UNDECIDED, one.op.name, reason="no small case stands for this shape")
         proofs = self.verifier.proofs
-        if proofs.lookup(key) is None and self.wait > 0:
+        while proofs.lookup(key) is None and self.wait > 0 and not self.gone():
             started = time.monotonic()
-            proofs.wait([key], self.wait)
+            proofs.wait([key], min(self.wait, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
-        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, one.op.name, str(key.case), reason="queued to be proved")
+        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, one.op.name, str(key.case), reason="not proved yet")
 
     def _numbers(self, position: int) -> Checked:
         """The verdicts on the numbers of one instruction."""
@@ -245,7 +258,7 @@ class _Check:
             [np.asarray(values[k]) for k in uses[0].cotangents],
             claimed,
         )
-        if not self.values or self.budget <= 0:
+        if not self.values or self.budget <= 0 or self.gone():
             reason = "the time for checks was over" if self.values else "numbers were not to be checked"
             forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
             return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
