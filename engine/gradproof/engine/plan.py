@@ -76,7 +76,9 @@ class Plan:
     def pull(self, values: Values, seeds: Mapping[str, Array]) -> Generator[tuple[Cut, Array], Array, None]:
         """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
         for name, seed in seeds.items():
-            values[self.backward.seeds[name]] = seed
+            given = np.asarray(seed).view()
+            given.flags.writeable = False
+            values[self.backward.seeds[name]] = given
         done = len(self.forward)
         for steps, cut in self.segments:
             self._run(steps, values, done)
@@ -98,6 +100,8 @@ class Plan:
                     for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
                         if out.shape != shape or out.dtype != dtype:
                             raise TypeError(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
+                        if type(out) is np.ndarray:
+                            out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
         except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
             raise self._fault(offset + position, error) from error

@@ -20,7 +20,7 @@ def minimum_rule(g, y, a, b):
 def clip_rule(g, y, x, min, max):
     """What NumPy's clip does is minimum(maximum(x, min), max): where min > max the result is max."""
     inside = ops.logical_and(min <= x, x <= max)
-    low = ops.logical_and(x < min, min <= max)
+    low = ops.logical_and(x < min, min < max)
     high = ops.logical_or(x > max, ops.logical_and(x < min, min > max))
     return ops.where(inside, g, 0), ops.where(low, g, 0), ops.where(high, g, 0)
 

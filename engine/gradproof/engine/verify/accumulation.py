@@ -49,3 +49,10 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         got, want = np.asarray(raw)[tuple(place)], np.asarray(total)[tuple(place)]
         return AccumulationVerdict(Accumulation.OFF, uses, f"element {place}: the sum is {want}, the gradient {got}")
     return AccumulationVerdict(Accumulation.EXACT, uses)
+
+
+def seeded(run: Run, name: str, seed: Array) -> bool:
+    """Whether ``seed`` is what the request gave for output ``name``: its cotangent in the output's dtype, or 1."""
+    given = dict(run.job.seeds).get(name)
+    wanted = np.ones(seed.shape, seed.dtype) if given is None else given.astype(seed.dtype)
+    return seed.tobytes() == wanted.tobytes()

@@ -148,4 +148,4 @@ def _closed(residual: Any, place: str, ties: set[str]) -> str:
     try:
         return close(residual, ties)
     except Open as error:
-        raise Open(f"{place}: {error}", region=error.region) from None
+        raise Open(f"{place}: {error}", region=error.region, point=error.point) from None

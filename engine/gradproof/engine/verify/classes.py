@@ -22,6 +22,7 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify import (
     charts,
     conduct,
+    feasible,
     judge,
     ladder,
     points,
@@ -110,7 +111,22 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
-    trusted = (functions, charts, conduct, judge, ladder, points, proof, rational, reading, regions, tape, ulps, value)
+    trusted = (
+        functions,
+        charts,
+        conduct,
+        feasible,
+        judge,
+        ladder,
+        points,
+        proof,
+        rational,
+        reading,
+        regions,
+        tape,
+        ulps,
+        value,
+    )
     parts = {
         "case": key.text,
         "rule": rule.text(),

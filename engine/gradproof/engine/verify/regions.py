@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeAlias
 
 import sympy
 from sympy.core.relational import Relational
 
+from gradproof.engine.verify.feasible import Unknown, point_with
 from gradproof.engine.verify.ladder import short, zero_tactic
 
 POINTS = 3
 MAX_REGIONS = 128
-MAX_ROWS = 10_000
 
 
 class Open(Exception):
     """An obligation that no tactic closes; the message says which. ``region``: it is that of a region cut out by
-    branches, where random points may not reach, so that their agreement says nothing."""
+    branches, where random points may not reach, so that their agreement says nothing; ``point`` is one in it, if known."""
 
-    def __init__(self, message: str, *, region: bool = False) -> None:
+    def __init__(self, message: str, *, region: bool = False, point: dict[Any, Any] | None = None) -> None:
         super().__init__(message)
-        self.region = region
+        self.region, self.point = region, point
 
 
 def differences(expression: Any) -> Iterator[Any]:
@@ -43,11 +44,14 @@ def close(residual: Any, ties: set[str]) -> str:
         ties.update(f"{difference} = 0" for difference, _ in assumed)
         tactic = zero_tactic(smooth)
         if tactic is None:
-            if _infeasible(assumed):
+            point: dict[Any, Any] | None = {}
+            with suppress(Unknown):
+                point = point_with(assumed)
+            if point is None:
                 continue
             where = " and ".join(f"{difference} {'>' if sign > 0 else '<'} 0" for difference, sign in assumed)
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
-            raise Open(text, region=bool(assumed))
+            raise Open(text, region=bool(assumed), point=point)
         tactics.append(tactic)
     return " ".join(dict.fromkeys(tactics))
 
@@ -104,29 +108,3 @@ def _truth(relation: Any, difference: Any, sign: int) -> Any:
     if isinstance(relation, (sympy.Lt, sympy.Le)):
         return sympy.true if sign < 0 else sympy.false
     return sympy.false if isinstance(relation, sympy.Eq) else sympy.true
-
-
-def _infeasible(assumed: Sequence[tuple[Any, int]]) -> bool:
-    """Whether no point has these signs: decided exactly, by eliminating one variable after the other (Fourier and
-    Motzkin) in rationals, where all differences are affine with rational coefficients; else unknown, which is False."""
-    free = sorted({s for difference, _ in assumed for s in difference.free_symbols}, key=sympy.default_sort_key)
-    rows: list[tuple[Any, ...]] = []  # coefficients and a constant: their combination is above 0
-    for difference, sign in assumed:
-        try:
-            polynomial = sympy.Poly(difference, *free)
-        except sympy.PolynomialError:
-            return False
-        row = tuple(sign * polynomial.coeff_monomial(m) for m in (*free, 1))
-        if polynomial.total_degree() > 1 or not all(c.is_Rational for c in row):
-            return False
-        rows.append(row)
-    rows += [tuple(sympy.Integer(s == t) for t in (*free, 1)) for s in free if s.is_positive]
-    for k in range(len(free)):
-        above = [row for row in rows if row[k] > 0]
-        below = [row for row in rows if row[k] < 0]
-        if len(above) * len(below) > MAX_ROWS:
-            return False
-        rows = [row for row in rows if row[k] == 0] + [
-            tuple(p * -down[k] + q * up[k] for p, q in zip(up, down, strict=True)) for up in above for down in below
-        ]
-    return any(row[-1] <= 0 for row in rows)

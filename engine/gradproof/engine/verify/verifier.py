@@ -20,12 +20,13 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.rules import linear_inputs, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
-from gradproof.engine.verify.accumulation import check_sum, expected_uses
+from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.classes import ProofKey, key_of
 from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.summary import Known, compose, contradicted, seen_through_hooks, summarize
 from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import (
+    Accumulation,
     AccumulationVerdict,
     GradientVerdict,
     Graph,
@@ -202,8 +203,11 @@ class _Check:
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
         values = self.run.values
         parts = [values[use.number] for use in self.uses_of[number]]
-        seed = self.plan.backward.seeds.get(self.names.get(number, ""))
+        name = self.names.get(number, "")
+        seed = self.plan.backward.seeds.get(name)
         if seed is not None:
+            if not seeded(self.run, name, np.asarray(values[seed])):
+                return AccumulationVerdict(Accumulation.OFF, len(parts) + 1, "the seed is not the one of the request")
             parts.insert(0, values[seed])
         raw = np.asarray(values[self.plan.backward.raw[number]])
         return check_sum(parts, raw, len(parts) if expected is None else expected)
