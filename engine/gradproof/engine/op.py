@@ -164,6 +164,7 @@ class Op:
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
+        normwise: the forward is accurate for the largest element of its inputs, not for each: so are decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
         ties: the convention at points where the derivative does not exist, in words.
         kink: the same for kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
@@ -186,6 +187,7 @@ class Op:
     stress: tuple[float, ...] = (0.0, -0.0, 1e-300, 40.0, -40.0, 700.0)
     ties: str = ""
     kink: Kink | tuple[Kink, ...] | None = None
+    normwise: bool = False
     promotes: tuple[int, ...] | None = None
     grad_fn: str = ""
     shrink: Callable[..., Case] | None = None

@@ -193,6 +193,7 @@ DECOMPOSITIONS = (
         domains=(INVERTIBLE, REAL),
         shrink=solve_shrink,
         grad_fn="LinalgSolveExBackward0",
+        normwise=True,
         doc="x of a x = b, for a vector b or for each column of a matrix b",
     ),
     Op(
@@ -205,6 +206,7 @@ DECOMPOSITIONS = (
         domains=INVERTIBLE,
         shrink=square_shrink,
         grad_fn="LinalgInvExBackward0",
+        normwise=True,
         doc="the inverse of a matrix",
     ),
     Op(
@@ -217,6 +219,7 @@ DECOMPOSITIONS = (
         domains=INVERTIBLE,
         shrink=square_shrink,
         grad_fn="LinalgDetBackward0",
+        normwise=True,
         doc="the determinant; for its gradient the matrix must be invertible",
     ),
     Op(
@@ -230,6 +233,7 @@ DECOMPOSITIONS = (
         shrink=square_shrink,
         chart=Chart("A = L Lᵀ + K", cholesky_chart),
         grad_fn="LinalgCholeskyExBackward0",
+        normwise=True,
         doc="the lower factor L with L Lᵀ = (a + aᵀ) / 2",
     ),
 )

@@ -17,7 +17,7 @@ EXPONENTIALS = (
     Op(
         "log2",
         np.log2,
-        lambda g, y, x: g / (x * LN2),
+        lambda g, y, x: g / x / LN2,
         lambda f, x: f.log(x) / f.log(f.number(2)),
         domains=POSITIVE,
         doc="log₂ x",
@@ -25,7 +25,7 @@ EXPONENTIALS = (
     Op(
         "log10",
         np.log10,
-        lambda g, y, x: g / (x * LN10),
+        lambda g, y, x: g / x / LN10,
         lambda f, x: f.log(x) / f.log(f.number(10)),
         domains=POSITIVE,
         doc="log₁₀ x",

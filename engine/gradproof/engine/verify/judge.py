@@ -10,7 +10,7 @@ from flint import arb
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, smallest_normal
+from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 
@@ -33,7 +33,7 @@ def judge(
             word, reason = Value.OFF, "no rounding of the inputs explains the distance"
             # Below the smallest normal number a float has few digits, and so has what it was computed from.
             tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
-            if tiny or (moved and np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * moved[j]):
+            if tiny or (moved and _explained(x, truths[0], moved[j], factor)):
                 word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
         if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:
             place = j
@@ -49,6 +49,15 @@ def judge(
         expected=_expected([side[place] for side in sides], kink),
         reason=worst.reason,
     )
+
+
+def _explained(x: Any, truth: arb, moved: arb, factor: int) -> bool:
+    """Whether rounding moves the truth as far as the float is from it; or, of a float that is not finite, whether what was
+    added up to a finite truth overflows by itself."""
+    if np.isfinite(x):
+        return bool(abs(exact(x) - truth) <= factor * moved)
+    dtype = np.asarray(x).dtype
+    return bool(moved >= arb(unit(dtype)) * largest(dtype) / 4)
 
 
 def _at_kink(x: Any, truths: list[arb], near: float, kink: Kink | None) -> tuple[Value, float, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,24 @@ class NoDefinition(Exception):
     """An op in the program says nothing of what it computes."""
 
 
-def read_op(op: Op, f: Any, inputs: Sequence[Array], attributes: Attributes, outputs: Sequence[Spec]) -> list[Array]:
-    """The outputs of one op, as object arrays of the scalars of reading ``f``."""
+def read_op(
+    op: Op,
+    f: Any,
+    inputs: Sequence[Array],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    tick: Callable[[], None] | None = None,
+) -> list[Array]:
+    """The outputs of one op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and may
+    raise."""
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")
     results = []
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
         for index in np.ndindex(spec.shape) if spec.shape else ((),):
+            if tick is not None:
+                tick()
             try:
                 if op.elementwise:
                     result[index] = define(f, *(x[index] for x in inputs), **attributes)

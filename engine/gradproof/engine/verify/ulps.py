@@ -49,8 +49,16 @@ def smallest_normal(dtype: DType) -> float:
     return float(np.finfo(dtype).smallest_normal) if dtype.kind == "f" else 2.0**-126
 
 
+@lru_cache
+def largest(dtype: DType) -> float:
+    """The largest finite number."""
+    return float(np.finfo(dtype).max) if dtype.kind == "f" else float.fromhex("0x1.fep127")
+
+
 def spacing(x: float, dtype: DType) -> float:
     """One unit in the last place of ``dtype`` at ``x``: for a denormal number that is much of it."""
+    if abs(x) > largest(dtype) / 2:  # the next number may not be one any more
+        return 2 * spacing(largest(dtype) / 4, dtype)
     if dtype.kind == "f" and dtype.itemsize <= 8:
         return float(np.spacing(dtype.type(abs(x))))
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
@@ -59,8 +67,7 @@ def spacing(x: float, dtype: DType) -> float:
 def distance(got: Any, truth: arb) -> float:
     """How far the float ``got`` is from ``truth``, in units in the last place of its dtype at the true value."""
     dtype = np.asarray(got).dtype
-    wide = np.float64 if dtype.kind != "f" or dtype.itemsize > 8 else dtype.type
-    limit = float(np.finfo(wide).max)
+    limit = largest(dtype)
     nearest = float(truth.mid())
     if not np.isfinite(got):
         beyond = abs(nearest) >= limit

@@ -20,7 +20,7 @@ from flint import arb
 from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, DType, Spec
+from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.judge import judge
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
@@ -32,10 +32,10 @@ PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
 MAX_TIED = 64
-NEIGHBOURS = 3
+NEIGHBOURS = 8
 NOTHING = arb(2) ** -1100
 
-Reading: TypeAlias = Callable[[Any, DType], arb]  # a float as a ball
+Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
 Enclose: TypeAlias = Callable[[Reading], list[list[arb]]]
 
 
@@ -142,7 +142,10 @@ def _true_outputs(one: Application, reading: Reading) -> tuple[list[list[arb]], 
 
 def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
     f = Balls()
-    inputs = [concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading) for x in one.inputs]
+    inputs = [
+        concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)
+        for x in one.inputs
+    ]
     return [[arb(f.as_number(y)) for y in cells.flat] for cells in read_op(one.op, f, inputs, one.attributes, one.outputs)]
 
 
@@ -234,7 +237,7 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
             inputs.append(concrete(x))
             moving.append(None)
             continue
-        cells = balls_of(x, reading)
+        cells = balls_of(x, reading, normwise=one.op.normwise)
         if claimed is not None:
             for index in np.ndindex(x.shape):
                 cells[index] = tape.variable(cells.item(index))
@@ -242,7 +245,7 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
         moving.append(None if claimed is None else list(cells.flat))
     outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
-    seeds = [g for array in one.cotangents for g in balls_of(array, reading).flat]
+    seeds = [g for array in one.cotangents for g in balls_of(array, reading, normwise=one.op.normwise).flat]
     variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
     values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
@@ -252,21 +255,30 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
 # floats as balls
 
 
-def as_is(x: Any, dtype: DType) -> arb:
+def as_is(x: Any, step: float) -> arb:
     """The exact float."""
     return exact(x)
 
 
-def widened(x: Any, dtype: DType) -> arb:
-    """The float with one unit in its last place to both sides (none for 0, which is mostly meant as such)."""
-    return arb(exact(x), arb(spacing(float(x), dtype))) if x else arb(0)
+def widened(x: Any, step: float) -> arb:
+    """The float with one unit in its last place to both sides."""
+    return arb(exact(x), arb(step)) if step else exact(x)
 
 
-def balls_of(array: Array, reading: Reading = as_is) -> Array:
-    """The floats of an array, as ``reading`` takes them."""
+def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
+    """The floats of an array, as ``reading`` takes them. One unit in the last place is that of the element, and none for 0,
+    which is mostly meant as such; ``normwise``: that of the largest element, for all; ``zero``: the smallest number for 0,
+    which has two signs."""
     cells = np.empty(array.shape, object)
+    if reading is as_is:
+        steps: Any = np.zeros(array.shape)
+    elif normwise:
+        steps = np.full(array.shape, spacing(float(np.max(np.abs(array), initial=0)), array.dtype))
+    else:
+        least = spacing(0.0, array.dtype) if zero else 0.0
+        steps = np.array([spacing(float(x), array.dtype) if x else least for x in array.flat]).reshape(array.shape)
     for index in np.ndindex(array.shape):
-        cells[index] = reading(array[index], array.dtype)
+        cells[index] = reading(array[index], float(steps[index]))
     return cells
 
 
@@ -300,8 +312,8 @@ def _beside(narrow: Enclose, seed: int) -> Iterator[list[list[arb]]]:
     for side in (1, -1):
         random = Random(seed)
 
-        def shifted(x: Any, dtype: DType) -> arb:
-            return exact(x) + side * random.choice((-1, 1)) * arb(spacing(float(x), dtype)) if x else arb(0)  # noqa: B023
+        def shifted(x: Any, step: float) -> arb:
+            return exact(x) + side * random.choice((-1, 1)) * arb(step)  # noqa: B023
 
         try:
             yield narrow(shifted)

@@ -24,10 +24,11 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
-from gradproof.engine.functions import Balls, Function, Undecided
+from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_differentiable
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
+from gradproof.engine.verify.series import Series, head, tangent
 from gradproof.engine.verify.ulps import close_enough, exact, explained, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
@@ -69,32 +70,6 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
 
 
 _ORDER = (Graph.SKIPPED, Graph.CONSISTENT, Graph.ILL_CONDITIONED, Graph.INCONSISTENT)
-
-
-class Series(Balls):
-    """The reading in power series of length 2 (numbers that do not move stay balls)."""
-
-    def reading(self, row: Function) -> Callable[..., Any]:
-        return partial(_apply, row)
-
-    def compare(self, a: Any, b: Any) -> int:
-        return super().compare(head(a), head(b))
-
-
-def _apply(function: Function, *arguments: Any) -> Any:
-    if not any(isinstance(x, arb_series) for x in arguments):
-        return function.ball(*(arb(x) for x in arguments))
-    return function.series(*(x if isinstance(x, arb_series) else arb_series([arb(x)], 2) for x in arguments))
-
-
-def head(x: Any) -> Any:
-    """The value of a series at t = 0, or the number itself."""
-    return x[0] if isinstance(x, arb_series) else x
-
-
-def tangent(x: Any) -> Any:
-    """The coefficient of t; 0 for a number that does not move."""
-    return x[1] if isinstance(x, arb_series) else 0
 
 
 @dataclass(frozen=True)
@@ -270,8 +245,7 @@ class _Reader:
             if graph.values[number] is not None:
                 self._enter(number, self._still(number), seeds)
         for position in graph.positions:
-            if time.monotonic() > graph.deadline:
-                raise _Skipped("the time for checks was over")
+            self._tick()
             one = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
             if outputs is None:
@@ -288,6 +262,10 @@ class _Reader:
                     cells = self._anchor(out, cells, restart)
                 self._enter(out, cells, seeds)
         return _Pass(self.derivative, self.slack, len(graph.unreadable))
+
+    def _tick(self) -> None:
+        if time.monotonic() > self.graph.deadline:
+            raise _Skipped("the time for checks was over")
 
     def _still(self, number: int) -> Array:
         """The float values of the run, exactly, not moving."""
@@ -331,13 +309,15 @@ class _Reader:
         inputs = [self._use(number) for number in one.inputs]
         self.f.tied = False
         try:
-            outputs = read_op(one.op, self.f, inputs, one.attributes, specs)
+            outputs = read_op(one.op, self.f, inputs, one.attributes, specs, self._tick)
             if self.f.tied and any(isinstance(x, arb_series) for cells in inputs for x in cells.flat):
                 graph.unreadable[position] = f"{one.op.name} is at a kink, where it has no derivative"
                 return None
             if all(_finite(x) for cells in outputs for x in cells.flat):
                 return outputs
             reason = f"{one.op.name} has no finite derivative"
+        except _Skipped:
+            raise
         except Undecided:
             reason = f"rounding decides a branch of {one.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
