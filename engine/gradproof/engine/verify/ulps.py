@@ -72,7 +72,7 @@ def distance(got: Any, truth: arb) -> float:
     if not np.isfinite(got):
         beyond = abs(nearest) >= limit
         return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else math.inf
-    if abs(nearest) >= limit:
+    if abs(nearest) > limit:
         return math.inf
     # The spacing may be the smallest denormal, which a ball divides by without underflow.
     return float(abs((exact(got) - truth) / arb(spacing(nearest, dtype))).mid())

@@ -306,6 +306,9 @@ class _Reader:
         """The outputs of one instruction, or None if it cannot be read, which is noted."""
         graph, one = self.graph, self.graph.program.instructions[position]
         specs = [graph.program.specs[out] for out in one.outputs]
+        if not all(np.isfinite(graph.values[out]).all() for out in one.outputs):
+            graph.unreadable[position] = f"the result of {one.op.name} is not finite"
+            return None
         inputs = [self._use(number) for number in one.inputs]
         self.f.tied = False
         try:
