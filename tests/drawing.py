@@ -113,6 +113,7 @@ def numbers(op: Op, position: int, dtype: DType) -> st.SearchStrategy[float]:
     and sums of a few may not leave it on the way, and elements of a matrix to be decomposed are of one size."""
     info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     least, tiny, most, eps = (float(x) for x in (info.smallest_subnormal, info.smallest_normal, info.max, info.eps))
+    most /= 2  # beyond, sums of two overflow, and so does a rule on its way
     domain = op.domain(position)
     plain = st.integers(0, 999).map(lambda seed: float(domain.sample(Random(seed))))
     if op.name in DECOMPOSED:
@@ -144,7 +145,8 @@ def numbers(op: Op, position: int, dtype: DType) -> st.SearchStrategy[float]:
 def elements(draw: st.DrawFn, shape: tuple[int, ...], number: st.SearchStrategy[float], dtype: DType) -> Array:
     count = int(np.prod(shape, dtype=int))
     cells = draw(st.lists(number, min_size=count, max_size=count))
-    return np.array(cells, np.float64).astype(dtype).reshape(shape)
+    most = float(ml_dtypes.finfo(dtype).max) if dtype.kind != "b" else 1.0  # type: ignore[no-untyped-call]
+    return np.clip(np.array(cells, np.float64), -most, most).astype(dtype).reshape(shape)
 
 
 def shapes(rank: int = 0) -> st.SearchStrategy[tuple[int, ...]]:

@@ -517,4 +517,4 @@ def test_shrinking_keeps_equal_sizes_equal_and_small() -> None:
 
 @pytest.mark.parametrize(("got", "truth", "ulps"), [(1.0, 1, 0.0), (np.nextafter(1.0, 2), 1, 1.0), (np.inf, 1, np.inf)])
 def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: float) -> None:
-    assert distance(np.float64(got), arb(truth)) == ulps
+    assert distance(got, arb(truth), np.dtype(np.float64)) == ulps

@@ -14,7 +14,7 @@ def pow_rule(g, y, x, exponent):
     slope = ops.where(small, exponent * y / ops.where(small, x, 1), exponent * ops.pow(x, exponent - 1))
     slope = ops.where(ops.equal(exponent, 0), 0, slope)
     flat = ops.logical_and(ops.equal(x, 0), exponent >= 0)
-    return g * slope, g * ops.where(flat, 0, y * ops.log(ops.where(flat, 1, x)))
+    return g * slope, ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
 ARITHMETIC = (

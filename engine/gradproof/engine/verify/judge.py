@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from flint import arb
 
 from gradproof.engine.op import Kink
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+_RANK = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
 
 
 def judge(
@@ -24,25 +26,25 @@ def judge(
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides.
     ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest cotangent, by which a derivative
     with few digits may have been multiplied."""
-    near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
-    least = arb(spacing(0.0, got.dtype))
-    rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
+    dtype = got.dtype
+    near, factor, floor = close_enough(dtype), explained(dtype), smallest_normal(dtype)
+    least = arb(spacing(0.0, dtype))
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
-    for j, x in enumerate(np.asarray(got).flat):
+    for j, x in enumerate(np.asarray(got, np.float64).ravel().tolist() if got.ndim else (got.item(),)):
         truths = [side[j] for side in sides]
         word, reason = Value.ENCLOSED, ""
-        ulps = distance(x, truths[0])
-        if any(not truths[0].overlaps(side) for side in truths[1:]):
-            word, ulps, reason = _at_kink(x, truths, near, kink)
+        ulps = distance(x, truths[0], dtype)
+        if len(truths) > 1 and any(not truths[0].overlaps(side) for side in truths[1:]):
+            word, ulps, reason = _at_kink(x, truths, near, kink, dtype)
         elif ulps > near:
             word, reason = Value.OFF, "no rounding of the inputs explains the distance"
             # Below the smallest normal number a float has few digits, and so has what it was computed from.
-            tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
-            tiny = tiny or bool(np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)
-            if tiny or (moved and _explained(x, truths[0], moved[j], factor)):
+            tiny = bool(math.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
+            tiny = tiny or bool(math.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)
+            if tiny or (moved and _explained(x, truths[0], moved[j], factor, dtype)):
                 word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
-        if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:
+        if (_RANK[word], ulps) > (_RANK[worst.word], worst.max_ulps) or place < 0:
             place = j
             worst = ValueVerdict(word, ulps, reason=reason)
     if worst.word is not Value.OFF:
@@ -58,27 +60,26 @@ def judge(
     )
 
 
-def _explained(x: Any, truth: arb, moved: arb, factor: int) -> bool:
+def _explained(x: float, truth: arb, moved: arb, factor: int, dtype: DType) -> bool:
     """Whether rounding moves the truth as far as the float is from it; or, of a float that is not finite, whether what was
     added up to a finite truth overflows by itself."""
-    if np.isfinite(x):
+    if math.isfinite(x):
         return bool(abs(exact(x) - truth) <= factor * moved)
-    dtype = np.asarray(x).dtype
     return bool(moved >= arb(unit(dtype)) * largest(dtype) / 4)
 
 
-def _at_kink(x: Any, truths: list[arb], near: float, kink: Kink | None) -> tuple[Value, float, str]:
+def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> tuple[Value, float, str]:
     """Word, ulps and reason for a float where the sides differ: between them, and what the op's convention says."""
-    if not np.isfinite(x):
+    if not math.isfinite(x):
         return Value.OFF, float("inf"), "outside the hull of the one-sided derivatives"
     mine = exact(x)
     low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
-    outside = 0.0 if low <= mine <= high else min(distance(x, side) for side in truths)
+    outside = 0.0 if low <= mine <= high else min(distance(x, side, dtype) for side in truths)
     if outside > near:
         return Value.OFF, outside, "outside the hull of the one-sided derivatives"
     if kink is None:
         return Value.TIE, outside, "at a kink, within the hull of the one-sided derivatives"
-    away = distance(x, _chosen(kink, truths))
+    away = distance(x, _chosen(kink, truths), dtype)
     if away > near:
         return Value.OFF, away, f"at a kink, and not the op's convention, {kink.value}"
     return Value.TIE, away, f"the convention at a kink, per node: {kink.value}"

@@ -23,7 +23,7 @@ import sympy
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.spec import Array, Spec
-from gradproof.engine.verify.ulps import close_enough, unit
+from gradproof.engine.verify.ulps import close_enough, finite, unit
 from gradproof.engine.verify.value import Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -204,7 +204,7 @@ def _projected(one: Application, linear: Sequence[bool]) -> Checked:
 def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
     """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
     size = claimed.size
-    if not all(np.isfinite(a).all() for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind == "f"))):
+    if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind == "f"))):
         return ValueVerdict(Value.NONFINITE, total=size, reason="an input or a cotangent is not finite")
     pull = _Pull(one, k, claimed)
     worst = 0.0

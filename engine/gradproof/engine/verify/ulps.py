@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.spec import DType
+from gradproof.engine.spec import Array, DType
 
 CLOSE = 64.0
 CLOSE_HALF = 8.0
@@ -20,6 +20,13 @@ EXPLAINED_HALF = 8
 def exact(x: Any) -> arb:
     """The float ``x`` as it is."""
     return arb(float(x))
+
+
+def finite(array: Array) -> bool:
+    """Whether all of it is."""
+    if array.ndim == 0:  # many values are numbers, for which NumPy's way round is long
+        return math.isfinite(array.item())
+    return bool(np.isfinite(array).all())
 
 
 def full(dtype: DType) -> bool:
@@ -64,14 +71,13 @@ def spacing(x: float, dtype: DType) -> float:
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
 
 
-def distance(got: Any, truth: arb) -> float:
-    """How far the float ``got`` is from ``truth``, in units in the last place of its dtype at the true value."""
-    dtype = np.asarray(got).dtype
+def distance(got: float, truth: arb, dtype: DType) -> float:
+    """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value."""
     limit = largest(dtype)
     nearest = float(truth.mid())
-    if not np.isfinite(got):
+    if not math.isfinite(got):
         beyond = abs(nearest) >= limit
-        return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else math.inf
+        return 0.0 if beyond and math.isinf(got) and (got > 0) == (nearest > 0) else math.inf
     if abs(nearest) > limit:
         return math.inf
     # The spacing may be the smallest denormal, which a ball divides by without underflow.

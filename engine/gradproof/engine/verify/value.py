@@ -24,7 +24,7 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.judge import judge
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
-from gradproof.engine.verify.ulps import exact, spacing
+from gradproof.engine.verify.ulps import exact, finite, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 GOOD_BITS = 80
@@ -109,7 +109,7 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[Value, str], Any]) ->
 def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     """Whether the node computed what its op is defined to be; ``seen``: what its derivative showed of that. Raises as
     `_guarded` knows."""
-    if not all(np.isfinite(x).all() for x in one.inputs if x.dtype.kind not in "biu"):
+    if not all(finite(x) for x in one.inputs if x.dtype.kind not in "biu"):
         raise NotFinite("an input is not finite")
     known = next(((truth.outputs, truth.bits) for truth in seen if _all_narrow(truth.outputs)), None)
     truths, bits = known or _true_outputs(one, as_is)
@@ -154,7 +154,7 @@ def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
 
 def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerdict | None, ...]:
     arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
-    if not all(np.isfinite(array).all() for array in arrays):
+    if not all(map(finite, arrays)):
         raise NotFinite("an input, the result or a cotangent is not finite")
     truth = true_contributions(one, as_is)
     seen.append(truth)
@@ -163,7 +163,6 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
         sides = [true_contributions(one, as_is, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
     verdicts: list[ValueVerdict | None] = []
     moved: list[list[arb]] | None = None
-    scale = max((float(np.max(np.abs(g), initial=0)) for g in one.cotangents), default=0.0)
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
@@ -177,6 +176,7 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
                 lambda reading: true_contributions(one, reading).balls,
                 truth.balls,
             )
+            scale = max(float(np.max(np.abs(g), initial=0)) for g in one.cotangents)
             found = judge(claimed, mine, moved[k] if moved else None, kink, scale)
         verdicts.append(
             ValueVerdict(
@@ -273,9 +273,11 @@ def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, 
     which has two signs."""
     cells = np.empty(array.shape, object)
     if reading is as_is:
-        steps: Any = np.zeros(array.shape)
-    elif normwise:
-        steps = np.full(array.shape, spacing(float(np.max(np.abs(array), initial=0)), array.dtype))
+        for index in np.ndindex(array.shape) if array.shape else ((),):
+            cells[index] = exact(array[index])
+        return cells
+    if normwise:
+        steps: Any = np.full(array.shape, spacing(float(np.max(np.abs(array), initial=0)), array.dtype))
     else:
         least = spacing(0.0, array.dtype) if zero else 0.0
         steps = np.array([spacing(float(x), array.dtype) if x else least for x in array.flat]).reshape(array.shape)

@@ -29,7 +29,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_differentiable
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
 from gradproof.engine.verify.series import Series, head, tangent
-from gradproof.engine.verify.ulps import close_enough, exact, explained, smallest_normal, spacing, unit
+from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
 MAX_ELEMENTS = 100_000
@@ -306,7 +306,7 @@ class _Reader:
         """The outputs of one instruction, or None if it cannot be read, which is noted."""
         graph, one = self.graph, self.graph.program.instructions[position]
         specs = [graph.program.specs[out] for out in one.outputs]
-        if not all(np.isfinite(graph.values[out]).all() for out in one.outputs):
+        if not all(finite(np.asarray(graph.values[out])) for out in one.outputs):
             graph.unreadable[position] = f"the result of {one.op.name} is not finite"
             return None
         inputs = [self._use(number) for number in one.inputs]
