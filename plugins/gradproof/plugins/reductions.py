@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
+from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
 
 GRADPROOF_API = 1
@@ -35,6 +35,8 @@ def extremum_infer(x, *, axis=None, keepdims=False):
 
 
 def var_infer(x, *, axis=None, correction=0, keepdims=False):
+    if x.dtype.kind == "c":
+        raise InferenceError(f"the variance of {x.dtype.name} is not served; write it as the mean of abs(x - mean(x))²")
     return reduced(x, axis, keepdims, np.var(np.ones((1,), x.dtype)).dtype, correction=whole("correction", correction))
 
 
@@ -131,7 +133,7 @@ def cumprod_rule(g, y, x, *, axis):
     row, grow = ops.transpose(x, axes=order), ops.transpose(g, axes=order)
     n = row.shape[last]
     square = ops.broadcast_to(ops.expand_dims(row, axis=last), shape=(*row.shape, n))
-    above = ops.triu(full_like(square, 1), k=1) > 0
+    above = ops.not_equal(ops.triu(full_like(square, 1), k=1), 0)
     run = ops.triu(ops.cumprod(ops.where(above, square, 1), axis=last + 1))
     after = ops.sum(run * ops.expand_dims(grow, axis=last), axis=last + 1)
     return ops.transpose(before(row) * after, axes=back)
@@ -243,6 +245,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
         reduce_infer(np.sum),
         REDUCED,
+        complex=HOLOMORPHIC,
         doc="the sum over axes",
     ),
     Op(
@@ -252,6 +255,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis),
         reduce_infer(np.mean),
         REDUCED,
+        complex=HOLOMORPHIC,
         doc="the mean over axes",
     ),
     Op(
@@ -261,6 +265,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: product(members(i, x, axis, keepdims)),
         reduce_infer(np.prod),
         REDUCED,
+        complex=HOLOMORPHIC,
         doc="the product over axes",
     ),
     Op(
@@ -322,6 +327,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis: f.total(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
+        complex=HOLOMORPHIC,
         doc="running sums along an axis",
     ),
     Op(
@@ -331,6 +337,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis: product(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
+        complex=HOLOMORPHIC,
         doc="running products along an axis",
     ),
 )

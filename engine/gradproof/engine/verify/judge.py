@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.op import Kink
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -17,16 +17,17 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 def judge(
     got: Array, sides: Sequence[Sequence[arb]], moved: Sequence[arb] | None, kink: Kink | None = None
 ) -> ValueVerdict:
-    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides.
-    ``moved``: how far the rounding of the inputs moves the truth."""
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
+    complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth."""
+    turned = got.dtype.kind == "c"
     near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
     rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
-    for j, x in enumerate(np.asarray(got).flat):
+    for j, x in enumerate(parts(np.asarray(got)).flat):
         truths = [side[j] for side in sides]
         word, reason = Value.ENCLOSED, ""
-        ulps = distance(x, truths[0])
+        ulps = distance(x, truths[0], sides[0][j ^ 1] if turned else None)
         if any(not truths[0].overlaps(side) for side in truths[1:]):
             word, ulps, reason = _at_kink(x, truths, near, kink)
         elif ulps > near:
@@ -40,13 +41,14 @@ def judge(
             worst = ValueVerdict(word, ulps, reason=reason)
     if worst.word is not Value.OFF:
         return worst
-    index = [int(i) for i in np.unravel_index(place, got.shape)]
+    cells = [place & ~1, place | 1] if turned else [place]
+    index = [int(i) for i in np.unravel_index(place // len(cells), got.shape)]
     return ValueVerdict(
         Value.OFF,
         worst.max_ulps,
         element=str(index) if index else "",
-        got=repr(float(np.asarray(got).flat[place])),
-        expected=_expected([side[place] for side in sides], kink),
+        got=repr(np.asarray(got).flat[place // len(cells)].item() if turned else float(np.asarray(got).flat[place])),
+        expected=" + i ".join(_expected([side[j] for side in sides], kink) for j in cells),
         reason=worst.reason,
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.functions import Balls
-from gradproof.engine.op import Case, Inferred, Op
-from gradproof.engine.spec import Array
+from gradproof.engine.op import REAL, Case, Inferred, Op
+from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.charts import drawn_inputs
-from gradproof.engine.verify.reading import integer_inputs
+from gradproof.engine.verify.reading import integer_inputs, parts_shape
 from gradproof.engine.verify.tape import Tape, ball_of
 
 
@@ -27,11 +27,17 @@ def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Arr
         if exact is not None:
             inputs.append(exact)
             continue
-        points: Array = np.empty(spec.shape, object)
+        points: Array = np.empty(parts_shape(spec), object)
         for index in np.ndindex(spec.shape):
+            place = f"{op.input_name(k)}{list(index) if index else ''}"
             value = op.domain(k).sample(random)
-            points[index] = balls.number(value)
-            shown.append(f"{op.input_name(k)}{list(index) if index else ''} = {value}")
+            if is_complex(spec):
+                beside = REAL.sample(random)
+                points[index] = balls.number(value), balls.number(beside)
+                shown.append(f"{place} = {value} {'+-'[beside < 0]} {abs(beside)} i")
+            else:
+                points[index] = balls.number(value)
+                shown.append(f"{place} = {value}")
         inputs.append(points)
     return inputs, shown
 
