@@ -21,6 +21,12 @@ def pow_rule(g, y, x, exponent):
     return g * slope, g * ops.where(flat, 0, y * ops.log(ops.where(flat, 1, x)))
 
 
+def reciprocal(x):
+    """NumPy's; of a complex number that is infinite 0, as in C, where NumPy has nan."""
+    found = np.reciprocal(x)
+    return np.where(np.isinf(x), 0, found) if x.dtype.kind == "c" else found
+
+
 def sign_rule(g, y, x):
     """0 of a real number. A complex one is z / |z|: what of g turns it, over |z|."""
     if x.dtype.kind != "c":
@@ -73,7 +79,7 @@ ARITHMETIC = (
     ),
     Op(
         "reciprocal",
-        np.reciprocal,
+        reciprocal,
         lambda g, y, x: -g * y * y,
         lambda f, x: 1 / x,
         domains=NONZERO,

@@ -7,18 +7,22 @@ from gradproof.engine.extend import ABOVE_ONE, HOLOMORPHIC, REAL, UNIT, Op, hook
 GRADPROOF_API = 1
 
 
+def over_square(g, c):
+    """g / c², divided twice, so as not to overflow; where a complex c is infinite, 0 and not nan."""
+    if c.dtype.kind != "c":
+        return g / c / c
+    share = ops.reciprocal(c)
+    return g * share * share
+
+
 def tanh_rule(g, y, x):
-    """1/cosh², which keeps its digits at large |x| where 1 - y² has none left; divided twice, so as not to overflow."""
-    c = ops.cosh(x)
-    return g / c / c
+    """1/cosh², which keeps its digits at large |x| where 1 - y² has none left."""
+    return over_square(g, ops.cosh(x))
 
 
 def tan_rule(g, y, x):
     """1 + y²; of complex numbers 1/cos²: far from the real line y is nearly ±i, and 1 + y² all rounding."""
-    if x.dtype.kind != "c":
-        return g * (1 + y * y)
-    c = ops.cos(x)
-    return g / c / c
+    return over_square(g, ops.cos(x)) if x.dtype.kind == "c" else g * (1 + y * y)
 
 
 def atan2_rule(g, y, a, b):

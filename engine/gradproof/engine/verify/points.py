@@ -17,7 +17,8 @@ from gradproof.engine.verify.tape import Tape, ball_of
 
 
 def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
-    """Inputs at a random exact point where the op is defined, in balls, and the point as text."""
+    """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
+    anywhere: what a proof says of a domain on the real line is to hold beyond it."""
     if op.chart is not None:
         inputs, shown = drawn_inputs(op, op.chart, case, found, random)
         return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
@@ -30,12 +31,12 @@ def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Arr
         points: Array = np.empty(parts_shape(spec), object)
         for index in np.ndindex(spec.shape):
             place = f"{op.input_name(k)}{list(index) if index else ''}"
-            value = op.domain(k).sample(random)
             if is_complex(spec):
-                beside = REAL.sample(random)
-                points[index] = balls.number(value), balls.number(beside)
-                shown.append(f"{place} = {value} {'+-'[beside < 0]} {abs(beside)} i")
+                real, imag = REAL.sample(random), REAL.sample(random)
+                points[index] = balls.number(real), balls.number(imag)
+                shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
             else:
+                value = op.domain(k).sample(random)
                 points[index] = balls.number(value)
                 shown.append(f"{place} = {value}")
         inputs.append(points)

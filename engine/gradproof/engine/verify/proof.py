@@ -7,8 +7,8 @@ Branches are split into smooth regions first, each of which must be proved; what
 of a comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`).
 
 Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
-if it is the derivative on the real line it is that wherever both can be continued to (identity theorem): it is refuted off
-the real line, and proved on it. A rule that was written for complex numbers is proved in z = a + ib.
+if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
+theorem): it is proved on the real line, and refuted anywhere. A rule written for complex numbers is proved in z = a + ib.
 Between the two the op is observed (`conduct`): its forward, its conventions at kinks, its second derivative.
 """
 
@@ -39,6 +39,7 @@ from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 POINTS = 3
+COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
 REFUTE_BITS = 256
 FAR = sympy.Rational(1, 10**20)
 
@@ -118,7 +119,7 @@ def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[st
     """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
     branch is tied, or where something is not finite, says nothing: that is not agreement."""
     agreed = 0
-    for seed in range(POINTS):
+    for seed in range(POINTS if case.dtype.kind != "c" else COMPLEX_POINTS):
         try:
             with precision(REFUTE_BITS):
                 witness, finite = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))

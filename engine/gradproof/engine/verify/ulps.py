@@ -72,6 +72,8 @@ def distance(got: Any, truth: arb, beside: arb | None = None) -> float:
     dtype = np.asarray(got).dtype
     limit = largest(dtype)
     nearest = float(truth.mid())
+    if beside is not None and not np.isfinite(got) and max(abs(nearest), abs(float(beside.mid()))) >= limit:
+        return 0.0  # what becomes of the parts of a complex number that overflows is left to arithmetic
     if not np.isfinite(got):
         beyond = abs(nearest) >= limit
         return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else math.inf
