@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo test lint proto clean
+.PHONY: demo test check bench lint proto clean
 
 BIN := .venv/bin
 
@@ -13,6 +13,14 @@ demo: $(BIN)/ready
 
 test: lint
 	$(BIN)/pytest
+
+# A thousand draws for each op, and every planted fault: an hour or so.
+check: $(BIN)/ready
+	GRADPROOF_DRAWS=1000 $(BIN)/pytest tests/test_no_false_alarms.py tests/test_faults.py
+
+bench: $(BIN)/ready
+	$(BIN)/python -m benchmarks.verdicts
+	$(BIN)/python -m benchmarks.faults
 
 lint: $(BIN)/ready
 	$(BIN)/ruff check .

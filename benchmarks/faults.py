@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.faults import FAMILIES, Fault
+from tests.faults import Fault
+from tests.more_faults import EVERY
 from tests.planting import NAME, arrays_of, catches, job_of, planted, registry_with
 from tests.test_value import finish
 
@@ -75,7 +76,7 @@ def main() -> None:
     for column in ("family", "planted", "by differences", "by Gradproof", "alarms of differences", "of Gradproof"):
         table.add_column(column, justify="left" if column == "family" else "right")
     totals = np.zeros(5, int)
-    for family, faults in FAMILIES.items():
+    for family, faults in EVERY.items():
         row = np.array(
             [
                 len(faults),

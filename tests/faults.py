@@ -490,4 +490,3 @@ FAMILIES: dict[str, list[Fault]] = {
     "forwards": FORWARDS,
     "conduct": CONDUCT,
 }
-FAULTS = [fault for family in FAMILIES.values() for fault in family]

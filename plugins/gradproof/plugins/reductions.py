@@ -70,6 +70,25 @@ def members(i, x, axis, keepdims):
         yield x[tuple(fixed)]
 
 
+def axes_shrink(specs, attributes):
+    """Of the axes that are reduced two stay, of the others one; where a reduced one is as long as that, it still is."""
+    (x,), axis = specs, attributes["axis"]
+    axis = axis if isinstance(axis, tuple) else (axis,)
+    reduced = [a for a in axis if x.shape[a] > 1][:2]
+    others = [a for a in range(x.ndim) if a not in axis and x.shape[a] > 1][:1]
+    apart = len(reduced) == 1 and all(x.shape[a] != x.shape[reduced[0]] for a in others)
+    small = {**dict.fromkeys(others, 2), **dict.fromkeys(reduced, 3 if apart else 2)}
+    return case(tuple(small.get(a, min(size, 1)) for a, size in enumerate(x.shape)), **attributes)
+
+
+def extremum_shrink(specs, attributes):
+    """As `axes_shrink`, of one line only where two axes are reduced: each more element doubles the orders there are."""
+    small = axes_shrink(specs, attributes)
+    (shape,), axis = small.inputs, attributes["axis"]
+    lines = sum(shape[a] > 1 for a in axis) < 2
+    return case(tuple(n if lines or a in axis else min(n, 1) for a, n in enumerate(shape)), **attributes)
+
+
 # rules
 
 
@@ -159,9 +178,16 @@ def var(x, *, axis, correction, keepdims):
 
 
 def logsumexp(x, *, axis, keepdims):
+    """max + ln(how often it comes) + ln(1 + the rest): a sum near 1 keeps its digits, as in `log_softmax`."""
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
-    total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    finite = np.isfinite(top)
+    largest = finite & (x == top)
+    top = np.where(finite, top, 0).astype(x.dtype)
+    rest = np.sum(np.where(largest, 0, np.exp(x - top)), axis=axis, keepdims=True)
+    count = np.sum(largest, axis=axis, keepdims=True, dtype=x.dtype)
+    near = np.log1p(rest / np.maximum(count, 1)) + np.log(np.maximum(count, 1))
+    with np.errstate(divide="ignore"):  # ln 0 of a line of -inf
+        total = np.where(count > 0, near, np.log(rest)) + top
     return total if keepdims else np.squeeze(total, axis)
 
 
@@ -245,6 +271,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
         reduce_infer(np.sum),
         REDUCED,
+        shrink=axes_shrink,
         complex=HOLOMORPHIC,
         doc="the sum over axes",
     ),
@@ -255,6 +282,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis),
         reduce_infer(np.mean),
         REDUCED,
+        shrink=axes_shrink,
         complex=HOLOMORPHIC,
         doc="the mean over axes",
     ),
@@ -265,6 +293,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: product(members(i, x, axis, keepdims)),
         reduce_infer(np.prod),
         REDUCED,
+        shrink=axes_shrink,
         complex=HOLOMORPHIC,
         doc="the product over axes",
     ),
@@ -278,6 +307,7 @@ REDUCTIONS = (
         grad_fn="AmaxBackward0",
         ties="shared evenly",
         kink=Kink.MEAN,
+        shrink=extremum_shrink,
         doc="the largest over axes",
     ),
     Op(
@@ -290,6 +320,7 @@ REDUCTIONS = (
         grad_fn="AminBackward0",
         ties="shared evenly",
         kink=Kink.MEAN,
+        shrink=extremum_shrink,
         doc="the smallest over axes",
     ),
     Op(
@@ -305,6 +336,7 @@ REDUCTIONS = (
             case((2, 2), axis=1),
             case((1, 3), correction=1),
         ),
+        shrink=axes_shrink,
         doc="the variance over axes, divided by n - correction",
     ),
     Op(
@@ -314,11 +346,28 @@ REDUCTIONS = (
         lambda f, i, x, *, axis, keepdims: f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims))),
         reduce_infer(np.mean),
         REDUCED,
+        shrink=axes_shrink,
         doc="ln Σ eˣ over axes",
     ),
-    Op("softmax", softmax, softmax_rule, softmax_define, axis_infer, ALONG, doc="eˣ / Σ eˣ along an axis"),
     Op(
-        "log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer, ALONG, doc="x - ln Σ eˣ along an axis"
+        "softmax",
+        softmax,
+        softmax_rule,
+        softmax_define,
+        axis_infer,
+        ALONG,
+        shrink=axes_shrink,
+        doc="eˣ / Σ eˣ along an axis",
+    ),
+    Op(
+        "log_softmax",
+        log_softmax,
+        log_softmax_rule,
+        log_softmax_define,
+        axis_infer,
+        ALONG,
+        shrink=axes_shrink,
+        doc="x - ln Σ eˣ along an axis",
     ),
     Op(
         "cumsum",
@@ -327,6 +376,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis: f.total(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
+        shrink=axes_shrink,
         complex=HOLOMORPHIC,
         doc="running sums along an axis",
     ),
@@ -337,6 +387,7 @@ REDUCTIONS = (
         lambda f, i, x, *, axis: product(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
+        shrink=axes_shrink,
         complex=HOLOMORPHIC,
         doc="running products along an axis",
     ),

@@ -10,17 +10,23 @@ from flint import arb
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, parts
-from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, unit
+from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 
 def judge(
-    got: Array, sides: Sequence[Sequence[arb]], moved: Sequence[arb] | None, kink: Kink | None = None
+    got: Array,
+    sides: Sequence[Sequence[arb]],
+    moved: Sequence[arb] | None,
+    kink: Kink | None = None,
+    scale: float = 0.0,
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
-    complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth."""
+    complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest
+    cotangent, by which a derivative with few digits may have been multiplied."""
     turned = got.dtype.kind == "c"
     near, factor, floor = close_enough(got.dtype), explained(got.dtype), smallest_normal(got.dtype)
+    least = arb(spacing(0.0, got.dtype))
     rank = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
@@ -34,6 +40,7 @@ def judge(
             word, reason = Value.OFF, "no rounding of the inputs explains the distance"
             # Below the smallest normal number a float has few digits, and so has what it was computed from.
             tiny = bool(np.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
+            tiny = tiny or bool(np.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)
             if tiny or (moved and _explained(x, truths[0], moved[j], factor)):
                 word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
         if (rank[word], ulps) > (rank[worst.word], worst.max_ulps) or place < 0:

@@ -77,7 +77,7 @@ def distance(got: Any, truth: arb, beside: arb | None = None) -> float:
     if not np.isfinite(got):
         beyond = abs(nearest) >= limit
         return 0.0 if beyond and np.isinf(got) and (got > 0) == (nearest > 0) else math.inf
-    if abs(nearest) >= limit:
+    if abs(nearest) > limit:
         return math.inf
     if beside is not None:
         nearest = max(abs(nearest), min(abs(float(beside.mid())), limit / 2))

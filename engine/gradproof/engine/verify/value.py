@@ -169,6 +169,7 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
         sides = [true_contributions(one, as_is, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
     verdicts: list[ValueVerdict | None] = []
     moved: list[list[arb]] | None = None
+    scale = max((float(np.max(np.abs(g), initial=0)) for g in one.cotangents), default=0.0)
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
@@ -182,7 +183,7 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
                 lambda reading: true_contributions(one, reading).balls,
                 truth.balls,
             )
-            found = judge(claimed, mine, moved[k] if moved else None, kink)
+            found = judge(claimed, mine, moved[k] if moved else None, kink, scale)
         verdicts.append(
             ValueVerdict(
                 found.word, found.max_ulps, claimed.size, claimed.size, found.element, found.got, found.expected,
@@ -251,7 +252,8 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
         moving.append(None if claimed is None else list(cells.flat))
     outputs = read_parts(one.op, tape, inputs, one.specs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
-    seeds = [g for array in one.cotangents for g in balls_of(array, reading, normwise=one.op.normwise).flat]
+    together = one.op.normwise or not one.op.elementwise  # a rule that adds cotangents is accurate for the largest
+    seeds = [g for array in one.cotangents for g in balls_of(array, reading, normwise=together).flat]
     variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(flat, seeds, variables))
     values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]

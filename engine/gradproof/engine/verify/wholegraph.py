@@ -304,6 +304,9 @@ class _Reader:
         graph, one = self.graph, self.graph.program.instructions[position]
         specs = graph.program.specs
         outs = [specs[out] for out in one.outputs]
+        if not all(np.isfinite(graph.values[out]).all() for out in one.outputs):
+            graph.unreadable[position] = f"the result of {one.op.name} is not finite"
+            return None
         inputs = [self._use(number) for number in one.inputs]
         self.f.tied = False
         try:
