@@ -12,12 +12,12 @@ from tests.conftest import REGISTRY
 
 from gradproof.engine.op import INTEGER, Op
 from gradproof.engine.rules import trace_rule
-from gradproof.engine.spec import Spec
+from gradproof.engine.spec import DType, Spec
 from gradproof.engine.verify.classes import ProofKey, key_of
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import RuleVerdict
 
-FLOAT, INT = np.dtype(np.float64), np.dtype(np.int64)
+FLOAT, COMPLEX, INT = np.dtype(np.float64), np.dtype(np.complex128), np.dtype(np.int64)
 ALL = {"different": (4, 5, 6), "equal": (5, 5), "size 1": (1, 7, 1), "0-d": (), "batched": (3, 8, 8, 4)}
 WITH_AXES = {kind: shape for kind, shape in ALL.items() if shape}
 
@@ -139,6 +139,7 @@ SITUATIONS: Mapping[str, Any] = {
     "matrix_transpose": matrices,
     "flip": lambda: [(kind, [shape], {}) for kind, shape in ALL.items()] + list(along()),
     "astype": lambda: [(kind, [shape], {"dtype": "float32"}) for kind, shape in ALL.items()],
+    "complex": lambda: [(kind, [shape, shape], {}) for kind, shape in ALL.items()],
     "concat": concats,
     "stack": lambda: several(axis=1),
     "split": lambda: [("equal", [(6, 6)], {"sections": 2}), ("different", [(7, 4)], {"sections": (2, 5)})],
@@ -175,16 +176,20 @@ def situations() -> Iterator[Any]:
     for op in REGISTRY.ops.values():
         if op.differentiable:
             for kind, shapes, attributes in SITUATIONS[op.name]() if op.name in SITUATIONS else elementwise(op):
-                yield pytest.param(op, shapes, attributes, id=f"{op.name}: {kind}")
+                yield pytest.param(op, shapes, attributes, FLOAT, id=f"{op.name}: {kind}")
+                if op.complex_cases():
+                    yield pytest.param(op, shapes, attributes, COMPLEX, id=f"{op.name}: {kind}, complex")
 
 
 def test_every_op_that_is_not_elementwise_is_in_the_table() -> None:
     assert {op.name for op in REGISTRY.ops.values() if op.differentiable and not op.elementwise} <= set(SITUATIONS)
 
 
-@pytest.mark.parametrize(("op", "shapes", "attributes"), list(situations()))
-def test_the_class_of_a_live_node_is_proved(op: Op, shapes: list[tuple[int, ...]], attributes: dict[str, Any]) -> None:
-    specs = [Spec(s, INT if op.domain(k) is INTEGER else FLOAT) for k, s in enumerate(shapes)]
+@pytest.mark.parametrize(("op", "shapes", "attributes", "dtype"), list(situations()))
+def test_the_class_of_a_live_node_is_proved(
+    op: Op, shapes: list[tuple[int, ...]], attributes: dict[str, Any], dtype: DType
+) -> None:
+    specs = [Spec(s, INT if op.domain(k) is INTEGER else dtype) for k, s in enumerate(shapes)]
     found = op.inference(specs, attributes)
     wanted = list(found.inputs or specs)
     rule = trace_rule(REGISTRY.ops, op, wanted, found.outputs, found.attributes)

@@ -368,10 +368,10 @@ FAULTS: list[Faulty] = [
         "REQUIRES_GRAD_DTYPE",
     ),
     (
-        "complex leaf",
+        "no seed for a complex number",
         job_of([Leaf("k", spec((), complex), True)], [], ("k",)),
-        "graph.leaves[0].requires_grad",
-        "REQUIRES_GRAD_DTYPE",
+        "graph.outputs[0]",
+        "SEED_MISSING",
     ),
     ("no seed", job_of([Y], [], ("v",)), "graph.outputs[0]", "SEED_MISSING"),
     ("seed shape", job_of([Y], [], ("v",), seeds=[("v", np.ones(2))]), "seeds[0].cotangent", "SEED_SHAPE"),

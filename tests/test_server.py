@@ -393,7 +393,7 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
         request([leaf("x", np.int64(3))], [SQUARE], "y"),
         "graph.leaves[0].requires_grad",
         "REQUIRES_GRAD_DTYPE",
-        "only tensors of floating point dtype can require gradients",
+        "only tensors of floating point and complex dtype can require gradients",
     ),
     "no seed": (
         request([V], [node("exp", "v", "y")], "y"),

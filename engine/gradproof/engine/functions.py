@@ -10,7 +10,9 @@ has three forms, and a definition read with one of them gives
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
 ``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, and ``as_number``. In balls a
-comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side.
+comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side. For complex
+numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign`` (z / |z|) and ``compose`` (of two parts): these
+readings are of real numbers, and `complexes.Complexes` is made of any of them.
 
 What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """
@@ -141,7 +143,34 @@ FUNCTIONS: tuple[Function, ...] = (
 TABLE = {row.name: row for row in FUNCTIONS}
 
 
-class Symbolic:
+class OnReals:
+    """What the functions of complex numbers are on the real line: part of every reading of real numbers."""
+
+    number: Any
+    where: Any
+    less: Any
+
+    def conj(self, x: Any) -> Any:
+        return x
+
+    def real(self, x: Any) -> Any:
+        return x
+
+    def imag(self, x: Any) -> Any:
+        return self.number(0)
+
+    def modulus(self, x: Any) -> Any:
+        return self.where(self.less(x, 0), -x, x)
+
+    def sign(self, x: Any) -> Any:
+        return self.where(self.less(x, 0), -1, self.where(self.less(0, x), 1, 0))
+
+    def compose(self, real: Any, imag: Any) -> Any:
+        """``real`` + i ``imag``, which is no real number. Raises NotImplementedError."""
+        raise NotImplementedError("a complex number has no reading in the reals")
+
+
+class Symbolic(OnReals):
     """The SymPy reading. Floats become the rationals they are, since a SymPy Float would poison every zero test."""
 
     pi: Any = sympy.pi
@@ -190,7 +219,7 @@ class Symbolic:
         return sympy.Piecewise((a, condition), (b, True))
 
 
-class Balls:
+class Balls(OnReals):
     """The ball reading. After a reading ``tied`` tells whether a comparison had equal sides."""
 
     def __init__(self) -> None:

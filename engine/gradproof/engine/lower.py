@@ -50,11 +50,7 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
             lowered.fault(
                 f"{path}.requires_grad",
                 f"leaf {leaf.name!r} has dtype {leaf.spec.dtype.name}; "
-                + (
-                    "gradients of complex tensors are not served yet"
-                    if leaf.spec.dtype.kind == "c"
-                    else "only tensors of floating point dtype can require gradients"
-                ),
+                "only tensors of floating point and complex dtype can require gradients",
                 "REQUIRES_GRAD_DTYPE",
             )
         lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)

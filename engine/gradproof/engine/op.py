@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
@@ -24,6 +24,7 @@ import sympy
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
 
 Attributes: TypeAlias = Mapping[str, Any]
+FLOAT64: Final[DType] = np.dtype(np.float64)
 
 
 class _NoGradient:
@@ -66,6 +67,19 @@ UNIT = Domain("between -1 and 1", {"real": True}, lambda t: t, lambda random: 2 
 INTEGER = Domain("integer or boolean", {}, lambda t: t, lambda random: Fraction(0))
 
 
+class Complex(StrEnum):
+    """What complex numbers are to the rule of an op. A gradient in z = a + ib is dL/da + i dL/db."""
+
+    REFUSED = "no gradient flows through complex numbers"
+    HOLOMORPHIC = "complex differentiable, and the rule, written for reals, is conjugated: g conj(f'(z))"
+    DIRECT = "the rule is written for complex numbers"
+
+
+REFUSED: Final = Complex.REFUSED
+HOLOMORPHIC: Final = Complex.HOLOMORPHIC
+DIRECT: Final = Complex.DIRECT
+
+
 class Kink(StrEnum):
     """What a rule gives at a kink, out of the derivatives on its sides."""
 
@@ -93,24 +107,36 @@ class Chart:
 
 @dataclass(frozen=True)
 class Case:
-    """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array."""
+    """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
+    dtype of the former."""
 
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)
+    dtype: DType = FLOAT64
 
-    def specs(self, dtype: Any = np.float64) -> tuple[Spec, ...]:
-        """The specs of the inputs, float ones of ``dtype``."""
-        return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, np.dtype(dtype)) for x in self.inputs)
+    def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
+        """The specs of the inputs, float ones of ``dtype``, or of the case's own."""
+        own = self.dtype if dtype is None else np.dtype(dtype)
+        return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, own) for x in self.inputs)
+
+    def over(self, dtype: Any) -> Case:
+        """The same case with inputs of ``dtype``."""
+        return replace(self, dtype=np.dtype(dtype))
 
     @cached_property
     def text(self) -> str:
         """The case in full: two cases are the same if their texts are."""
         inputs = [f"{x.dtype}{x.shape}{x.tolist()}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
-        return " ".join([*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items()))])
+        return " ".join(
+            [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._other()]
+        )
 
     def __str__(self) -> str:
         shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]
-        return " ".join([*shown, *(f"{name}={value}" for name, value in self.attributes.items())])
+        return " ".join([*shown, *(f"{name}={value}" for name, value in self.attributes.items()), *self._other()])
+
+    def _other(self) -> list[str]:
+        return [self.dtype.name] if self.dtype != FLOAT64 else []
 
 
 def case(*inputs: tuple[int, ...] | Array, **attributes: Any) -> Case:
@@ -174,6 +200,7 @@ class Op:
         shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
             one does not fit.
         chart: how the op is parametrised, where a direct proof gets lost in roots, or in inverses of inverses.
+        complex: what complex numbers are to the rule: REFUSED, HOLOMORPHIC or DIRECT.
         doc: one sentence.
     """
 
@@ -194,6 +221,7 @@ class Op:
     chart: Chart | None = None
     backward: Callable[..., Any] | None = None
     outputs: int = 1
+    complex: Complex = Complex.REFUSED
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)
@@ -244,6 +272,19 @@ class Op:
         if self.cases or not self.elementwise:
             return self.cases
         return (self.uniform(()), self.uniform((1, 2)))
+
+    def complex_cases(self) -> tuple[Case, ...]:
+        """The proof cases in complex numbers, of those that the op takes."""
+        if self.complex is Complex.REFUSED:
+            return ()
+        return tuple(one for one in (case.over(np.complex128) for case in self.proof_cases()) if self._takes(one))
+
+    def _takes(self, one: Case) -> bool:
+        try:
+            self.inference(one.specs(), one.attributes)
+        except InferenceError:
+            return False
+        return True
 
     def uniform(self, shape: tuple[int, ...]) -> Case:
         """A case with every input of ``shape``; an integer or boolean one alternates between 1 and 0."""

@@ -59,8 +59,8 @@ class Registry:
         except KeyError:
             raise NotFound("op", op) from None
 
-    def rule_of(self, op: Op, case: Case, dtype: Any = "float64") -> Program:
-        """The traced rule of ``op`` for the specs of ``case``."""
+    def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
+        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``."""
         found = op.inference(case.specs(dtype), case.attributes)
         inputs = found.inputs or case.specs(dtype)
         return trace_rule(self.ops, op, inputs, found.outputs, found.attributes, self.plugin_of(op.name).name)

@@ -1,12 +1,17 @@
-"""Tracing a backward rule: called once, with tracers, and its result checked exactly before anyone uses it."""
+"""Tracing a backward rule: called once, with tracers, and its result checked exactly before anyone uses it.
+
+Rules are written for real numbers. The gradient of a real L in z = a + ib is dL/da + i dL/db, and through a holomorphic f
+it is g conj(f'(z)). A rule is g f'(z), linear in g, so the conjugate of what it gives for conj(g) is just that: the rule of
+an op that is declared holomorphic is traced between two conjugations, here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from gradproof.engine.errors import NoRule, RuleFault
-from gradproof.engine.op import NO_GRADIENT, Attributes, InferenceError, Op
-from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.op import DIRECT, HOLOMORPHIC, NO_GRADIENT, REFUSED, Attributes, InferenceError, Op
+from gradproof.engine.spec import Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
 
@@ -21,33 +26,68 @@ def trace_rule(
     """The program of ``op.rule`` for these specs. Its inputs are the cotangents of the outputs, then the outputs, then
     the inputs; its outputs are one cotangent per input, None where the rule said NO_GRADIENT.
 
-    Raises RuleFault, naming plugin, op and input, if the rule raises or returns anything but one cotangent per input, of
-    exactly that input's shape and dtype.
+    Raises NoRule if the op has no rule, or none for the complex numbers among these specs. Raises RuleFault, naming
+    plugin, op and input, if the rule raises or returns anything but one cotangent per input, of exactly that input's shape
+    and dtype.
     """
     if op.rule is None:
         text = f"op {op.name!r} of plugin {plugin!r} has no backward rule, and a gradient is to flow through it"
         raise NoRule(text, op=op.name, plugin=plugin)
+    place = f"the rule of op {op.name!r} (plugin {plugin!r})"
+    numbers = next((spec.dtype.name for spec in (*inputs, *outputs) if is_complex(spec)), "")
+    if numbers and op.complex is REFUSED:
+        text = f"{place} is not for complex numbers, and a gradient of {numbers} is to flow through it"
+        raise NoRule(text, op=op.name, plugin=plugin)
+    conjugated = bool(numbers) and op.complex is HOLOMORPHIC
     builder = Builder(ops)
     g = tuple(builder.input(out) for out in outputs)
     y = tuple(builder.input(out) for out in outputs)
     x = tuple(builder.input(one) for one in inputs)
-    place = f"the rule of op {op.name!r} (plugin {plugin!r})"
     try:
         with tracing(builder):
+            given = tuple(map(_conj, g)) if conjugated else g
             if len(outputs) == 1:
-                result = op.rule(g[0], y[0], *x, **attributes)
+                result = op.rule(given[0], y[0], *x, **attributes)
             else:
-                result = op.rule(g, y, *x, **attributes)
+                result = op.rule(given, y, *x, **attributes)
+            cotangents = result if isinstance(result, tuple) else (result,)
+            fault = _fault(builder, op, inputs, cotangents)
+            if conjugated and not fault:
+                fault = _not_holomorphic(builder.program, outputs, {mine.number for mine in given})
+                cotangents = tuple(c if c is NO_GRADIENT else _conj(c) for c in cotangents)
     except InferenceError as error:
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
     except Exception as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
         raise RuleFault(f"{place} raised {type(error).__name__}: {error}", op=op.name, plugin=plugin) from error
-    cotangents = result if isinstance(result, tuple) else (result,)
-    fault = _fault(builder, op, inputs, cotangents)
     if fault:
         raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)
     builder.program.outputs = tuple(None if c is NO_GRADIENT else c.number for c in cotangents)
-    return builder.program
+    return prune(builder.program, [True] * len(cotangents)) if conjugated else builder.program
+
+
+def _conj(x: Tracer) -> Tracer:
+    """The conjugate of a complex value (of a conjugate, what that is of); any other is its own."""
+    if not is_complex(x.spec):
+        return x
+    for one in x.builder.program.instructions:
+        if one.op.name == "conj" and one.outputs == (x.number,):
+            return Tracer(x.builder, one.inputs[0])
+    conjugate: Tracer = x.builder.apply("conj", [x], {})  # type: ignore[assignment]
+    return conjugate
+
+
+def _not_holomorphic(program: Program, outputs: Sequence[Spec], given: set[int]) -> str | None:
+    """Why a rule may not be conjugated: what it computes of complex numbers must be complex differentiable too, or a
+    condition. ``given``: the conjugates of the cotangents."""
+    real = [out for out in outputs if is_differentiable(out.dtype) and not is_complex(out)]
+    if real:
+        return f"belongs to an op declared holomorphic, whose result is {real[0].dtype.name}"
+    for one in program.instructions:
+        condition = not any(is_differentiable(program.specs[k].dtype) for k in one.outputs)
+        fits = one.op.complex is HOLOMORPHIC or (one.op.complex is DIRECT and condition)
+        if not fits and given.isdisjoint(one.outputs) and any(is_complex(program.specs[k]) for k in one.inputs):
+            return f"belongs to an op declared holomorphic, and uses {one.op.name!r} of a complex number"
+    return None
 
 
 def _fault(builder: Builder, op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:

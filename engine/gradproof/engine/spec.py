@@ -66,6 +66,19 @@ def shape_fault(shape: Sequence[int]) -> str | None:
 
 
 def is_differentiable(dtype: DType) -> bool:
-    """Whether a tensor of this dtype can have a gradient: real floating point. (Complex tensors flow forward; their
-    gradients are refused until the rules carry conjugates.)"""
-    return dtype.kind == "f" or dtype == BFLOAT16
+    """Whether a tensor of this dtype can have a gradient: floating point, real or complex."""
+    return dtype.kind in "fc" or dtype == BFLOAT16
+
+
+def is_complex(spec: Spec) -> bool:
+    return spec.dtype.kind == "c"
+
+
+def part_dtype(dtype: DType) -> DType:
+    """The dtype of the real and of the imaginary part; of a real number its own."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+
+
+def parts(array: Array) -> Array:
+    """A complex array as a real one with one axis more, real and imaginary part; any other as it is."""
+    return np.stack([array.real, array.imag], axis=-1) if array.dtype.kind == "c" else array

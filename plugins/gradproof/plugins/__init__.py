@@ -4,6 +4,7 @@ from gradproof.plugins import (
     activations,
     arithmetic,
     comparisons,
+    complexes,
     decompositions,
     exponentials,
     gradient_hooks,
@@ -27,5 +28,6 @@ BUILTIN = (
     shapes,
     joining,
     indexing,
+    complexes,
     gradient_hooks,
 )

@@ -2,13 +2,17 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, POSITIVE, REAL, Kink, Op, hookimpl, ops, zeros_like
+from gradproof.engine.extend import DIRECT, HOLOMORPHIC, NONZERO, POSITIVE, REAL, Kink, Op, hookimpl, ops, zeros_like
 
 GRADPROOF_API = 1
 
 
 def pow_rule(g, y, x, exponent):
     """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0."""
+    if x.dtype.kind == "c":
+        slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
+        flat = ops.equal(x, 0)
+        return g * slope, g * ops.where(flat, 0, y * ops.log(ops.where(flat, 1, x)))
     # p x^p / x keeps the digits that p - 1 loses for a small p; elsewhere it would under- or overflow first.
     small = ops.logical_and(ops.logical_and(exponent < 1, exponent > -1), ops.not_equal(x, 0))
     slope = ops.where(small, exponent * y / ops.where(small, x, 1), exponent * ops.pow(x, exponent - 1))
@@ -17,11 +21,41 @@ def pow_rule(g, y, x, exponent):
     return g * slope, ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
+def reciprocal(x):
+    """NumPy's; of a complex number that is infinite 0, as in C, where NumPy has nan."""
+    found = np.reciprocal(x)
+    return np.where(np.isinf(x), 0, found) if x.dtype.kind == "c" else found
+
+
+def sign_rule(g, y, x):
+    """0 of a real number. A complex one is z / |z|: what of g turns it, over |z|."""
+    if x.dtype.kind != "c":
+        return zeros_like(x)
+    size = ops.abs(x)
+    origin = ops.equal(size, 0)
+    turning = g - y * ops.real(g * ops.conj(y))
+    return ops.where(origin, 0, turning / ops.where(origin, 1, size))
+
+
 ARITHMETIC = (
-    Op("add", np.add, lambda g, y, a, b: (g, g), lambda f, a, b: a + b, doc="a + b"),
-    Op("subtract", np.subtract, lambda g, y, a, b: (g, -g), lambda f, a, b: a - b, grad_fn="SubBackward0", doc="a - b"),
+    Op("add", np.add, lambda g, y, a, b: (g, g), lambda f, a, b: a + b, complex=HOLOMORPHIC, doc="a + b"),
     Op(
-        "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b, grad_fn="MulBackward0", doc="a b"
+        "subtract",
+        np.subtract,
+        lambda g, y, a, b: (g, -g),
+        lambda f, a, b: a - b,
+        grad_fn="SubBackward0",
+        complex=HOLOMORPHIC,
+        doc="a - b",
+    ),
+    Op(
+        "multiply",
+        np.multiply,
+        lambda g, y, a, b: (g * b, g * a),
+        lambda f, a, b: a * b,
+        grad_fn="MulBackward0",
+        complex=HOLOMORPHIC,
+        doc="a b",
     ),
     Op(
         "divide",
@@ -30,18 +64,44 @@ ARITHMETIC = (
         lambda f, a, b: a / b,
         domains=(REAL, NONZERO),
         grad_fn="DivBackward0",
+        complex=HOLOMORPHIC,
         doc="a / b",
     ),
-    Op("negative", np.negative, lambda g, y, x: -g, lambda f, x: -x, grad_fn="NegBackward0", doc="-x"),
-    Op("square", np.square, lambda g, y, x: 2 * g * x, lambda f, x: x * x, grad_fn="PowBackward0", doc="x²"),
-    Op("reciprocal", np.reciprocal, lambda g, y, x: -g * y * y, lambda f, x: 1 / x, domains=NONZERO, doc="1 / x"),
-    Op("sqrt", np.sqrt, lambda g, y, x: g / (2 * y), lambda f, x: f.sqrt(x), domains=POSITIVE, doc="√x"),
+    Op("negative", np.negative, lambda g, y, x: -g, lambda f, x: -x, grad_fn="NegBackward0", complex=HOLOMORPHIC, doc="-x"),
+    Op(
+        "square",
+        np.square,
+        lambda g, y, x: 2 * g * x,
+        lambda f, x: x * x,
+        grad_fn="PowBackward0",
+        complex=HOLOMORPHIC,
+        doc="x²",
+    ),
+    Op(
+        "reciprocal",
+        reciprocal,
+        lambda g, y, x: -g * y * y,
+        lambda f, x: 1 / x,
+        domains=NONZERO,
+        complex=HOLOMORPHIC,
+        doc="1 / x",
+    ),
+    Op(
+        "sqrt",
+        np.sqrt,
+        lambda g, y, x: g / (2 * y),
+        lambda f, x: f.sqrt(x),
+        domains=POSITIVE,
+        complex=HOLOMORPHIC,
+        doc="√x",
+    ),
     Op(
         "rsqrt",
         lambda x: 1 / np.sqrt(x),
         lambda g, y, x: -g * y / (2 * x),
         lambda f, x: 1 / f.sqrt(x),
         domains=POSITIVE,
+        complex=HOLOMORPHIC,
         doc="1 / √x",
     ),
     Op(
@@ -52,6 +112,7 @@ ARITHMETIC = (
         domains=(POSITIVE, REAL),
         grad_fn="PowBackward1",
         ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0",
+        complex=HOLOMORPHIC,
         doc="x raised to the exponent",
     ),
     Op(
@@ -65,18 +126,20 @@ ARITHMETIC = (
         "abs",
         np.abs,
         lambda g, y, x: g * ops.sign(x),
-        lambda f, x: f.where(f.less(x, 0), -x, x),
+        lambda f, x: f.modulus(x),
         ties="0 at 0",
         kink=Kink.MEAN,
+        complex=DIRECT,
         doc="|x|",
     ),
     Op(
         "sign",
         np.sign,
-        lambda g, y, x: zeros_like(x),
-        lambda f, x: f.where(f.less(x, 0), -1, f.where(f.less(0, x), 1, 0)),
+        sign_rule,
+        lambda f, x: f.sign(x),
         ties="0 at 0",
-        doc="-1, 0 or 1",
+        complex=DIRECT,
+        doc="-1, 0 or 1; of a complex number z / |z|",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import INTEGER, NO_GRADIENT, REAL, Kink, Op, hookimpl, ops
+from gradproof.engine.extend import DIRECT, HOLOMORPHIC, INTEGER, NO_GRADIENT, REAL, Kink, Op, hookimpl, ops
 
 GRADPROOF_API = 1
 
@@ -26,15 +26,15 @@ def clip_rule(g, y, x, min, max):
 
 
 COMPARISONS = (
-    Op("equal", np.equal, None, lambda f, a, b: f.equal(a, b), doc="a = b"),
-    Op("not_equal", np.not_equal, None, lambda f, a, b: f.negate(f.equal(a, b)), doc="a ≠ b"),
+    Op("equal", np.equal, None, lambda f, a, b: f.equal(a, b), complex=DIRECT, doc="a = b"),
+    Op("not_equal", np.not_equal, None, lambda f, a, b: f.negate(f.equal(a, b)), complex=DIRECT, doc="a ≠ b"),
     Op("less", np.less, None, lambda f, a, b: f.less(a, b), doc="a < b"),
     Op("less_equal", np.less_equal, None, lambda f, a, b: f.less_equal(a, b), doc="a ≤ b"),
     Op("greater", np.greater, None, lambda f, a, b: f.less(b, a), doc="a > b"),
     Op("greater_equal", np.greater_equal, None, lambda f, a, b: f.less_equal(b, a), doc="a ≥ b"),
-    Op("logical_and", np.logical_and, None, lambda f, a, b: f.both(a, b), domains=INTEGER, doc="both"),
-    Op("logical_or", np.logical_or, None, lambda f, a, b: f.either(a, b), domains=INTEGER, doc="either"),
-    Op("logical_not", np.logical_not, None, lambda f, x: f.negate(x), domains=INTEGER, doc="not"),
+    Op("logical_and", np.logical_and, None, lambda f, a, b: f.both(a, b), domains=INTEGER, complex=DIRECT, doc="both"),
+    Op("logical_or", np.logical_or, None, lambda f, a, b: f.either(a, b), domains=INTEGER, complex=DIRECT, doc="either"),
+    Op("logical_not", np.logical_not, None, lambda f, x: f.negate(x), domains=INTEGER, complex=DIRECT, doc="not"),
     Op(
         "where",
         np.where,
@@ -42,6 +42,7 @@ COMPARISONS = (
         lambda f, condition, a, b: f.where(condition, a, b),
         domains=(INTEGER, REAL, REAL),
         promotes=(1, 2),
+        complex=HOLOMORPHIC,
         doc="a where the condition holds, else b",
     ),
     Op(

@@ -14,6 +14,8 @@ def scale(gradient, *, factor):
 def clip(gradient, *, max_norm=None, min_value=None, max_value=None):
     """By value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is."""
     if min_value is not None or max_value is not None:
+        if gradient.dtype.kind == "c":
+            raise ValueError("complex numbers have no order to be limited by: clip them by max_norm")
         gradient = np.clip(gradient, min_value, max_value)
     if max_norm is not None:
         norm = float(np.linalg.norm(gradient.ravel()))

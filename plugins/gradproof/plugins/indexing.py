@@ -3,6 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import (
+    HOLOMORPHIC,
     INTEGER,
     NO_GRADIENT,
     REAL,
@@ -181,6 +182,7 @@ INDEXING = (
             case((), start=(), stop=()),
         ),
         shrink=slice_shrink,
+        complex=HOLOMORPHIC,
         doc="x[start:stop:step] on each axis",
     ),
     Op(
@@ -191,6 +193,7 @@ INDEXING = (
         unslice_infer,
         (case((2,), shape=(5,), start=(1,), step=(2,)), case((2, 2), shape=(3, 4), start=(0, 3), step=(1, -1))),
         shrink=unslice_shrink,
+        complex=HOLOMORPHIC,
         doc="zeros, with x at a slice: what slice is undone by",
     ),
     Op(
@@ -202,6 +205,7 @@ INDEXING = (
         (case((2,), widths=((1, 2),)), case((2, 2), widths=((0, 1), (2, 0))), case((), widths=())),
         shrink=pad_shrink,
         grad_fn="ConstantPadNdBackward0",
+        complex=HOLOMORPHIC,
         doc="zeros put around x",
     ),
     Op(
@@ -218,6 +222,7 @@ INDEXING = (
         ),
         domains=(REAL, INTEGER),
         grad_fn="IndexSelectBackward0",
+        complex=HOLOMORPHIC,
         doc="elements at indices along an axis",
     ),
     Op(
@@ -228,6 +233,7 @@ INDEXING = (
         scatter_infer,
         (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
         domains=(REAL, INTEGER, REAL),
+        complex=HOLOMORPHIC,
         doc="x with updates added at indices along an axis",
     ),
 )

@@ -2,15 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import (
-    InferenceError,
-    Inferred,
-    Op,
-    Spec,
-    case,
-    hookimpl,
-    ops,
-)
+from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
 from gradproof.plugins.axes import at, axis_of, whole, wholes
 
 GRADPROOF_API = 1
@@ -95,6 +87,7 @@ JOINING = (
         concat_infer,
         (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (2, 2))),
         grad_fn="CatBackward0",
+        complex=HOLOMORPHIC,
         doc="arrays joined along an axis",
     ),
     Op(
@@ -104,6 +97,7 @@ JOINING = (
         lambda f, i, *arrays, axis: arrays[i[axis]][(*i[:axis], *i[axis + 1 :])],
         stack_infer,
         (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1)),
+        complex=HOLOMORPHIC,
         doc="arrays joined along a new axis",
     ),
     Op(
@@ -114,6 +108,7 @@ JOINING = (
         split_infer,
         (case((5,), sections=(2, 3)), case((2, 4), sections=2, axis=1)),
         shrink=split_shrink,
+        complex=HOLOMORPHIC,
         doc="cut into sections along an axis (at most 16)",
     ),
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
 from gradproof.plugins.axes import whole
 from gradproof.plugins.dtypes import narrow
 
@@ -76,6 +76,7 @@ LINEAR = (
         matmul_infer,
         MATRICES,
         grad_fn="MmBackward0",
+        complex=HOLOMORPHIC,
         doc="matrix product",
     ),
     Op(
@@ -85,6 +86,7 @@ LINEAR = (
         lambda f, i, x, *, k: x[i] if i[-1] - i[-2] <= k else f.number(0),
         triangle_infer,
         SQUARES,
+        complex=HOLOMORPHIC,
         doc="the lower triangle",
     ),
     Op(
@@ -94,6 +96,7 @@ LINEAR = (
         lambda f, i, x, *, k: x[i] if i[-1] - i[-2] >= k else f.number(0),
         triangle_infer,
         SQUARES,
+        complex=HOLOMORPHIC,
         doc="the upper triangle",
     ),
 )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
+from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
 
 GRADPROOF_API = 1
@@ -35,6 +35,8 @@ def extremum_infer(x, *, axis=None, keepdims=False):
 
 
 def var_infer(x, *, axis=None, correction=0, keepdims=False):
+    if x.dtype.kind == "c":
+        raise InferenceError(f"the variance of {x.dtype.name} is not served; write it as the mean of abs(x - mean(x))²")
     return reduced(x, axis, keepdims, np.var(np.ones((1,), x.dtype)).dtype, correction=whole("correction", correction))
 
 
@@ -150,7 +152,7 @@ def cumprod_rule(g, y, x, *, axis):
     row, grow = ops.transpose(x, axes=order), ops.transpose(g, axes=order)
     n = row.shape[last]
     square = ops.broadcast_to(ops.expand_dims(row, axis=last), shape=(*row.shape, n))
-    above = ops.triu(full_like(square, 1), k=1) > 0
+    above = ops.not_equal(ops.triu(full_like(square, 1), k=1), 0)
     run = ops.triu(ops.cumprod(ops.where(above, square, 1), axis=last + 1))
     after = ops.sum(run * ops.expand_dims(grow, axis=last), axis=last + 1)
     return ops.transpose(before(row) * after, axes=back)
@@ -270,6 +272,7 @@ REDUCTIONS = (
         reduce_infer(np.sum),
         REDUCED,
         shrink=axes_shrink,
+        complex=HOLOMORPHIC,
         doc="the sum over axes",
     ),
     Op(
@@ -280,6 +283,7 @@ REDUCTIONS = (
         reduce_infer(np.mean),
         REDUCED,
         shrink=axes_shrink,
+        complex=HOLOMORPHIC,
         doc="the mean over axes",
     ),
     Op(
@@ -290,6 +294,7 @@ REDUCTIONS = (
         reduce_infer(np.prod),
         REDUCED,
         shrink=axes_shrink,
+        complex=HOLOMORPHIC,
         doc="the product over axes",
     ),
     Op(
@@ -372,6 +377,7 @@ REDUCTIONS = (
         scan_infer,
         ALONG,
         shrink=axes_shrink,
+        complex=HOLOMORPHIC,
         doc="running sums along an axis",
     ),
     Op(
@@ -382,6 +388,7 @@ REDUCTIONS = (
         scan_infer,
         ALONG,
         shrink=axes_shrink,
+        complex=HOLOMORPHIC,
         doc="running products along an axis",
     ),
 )

@@ -4,15 +4,7 @@ import math
 
 import numpy as np
 
-from gradproof.engine.extend import (
-    InferenceError,
-    Inferred,
-    Op,
-    Spec,
-    case,
-    hookimpl,
-    ops,
-)
+from gradproof.engine.extend import DIRECT, HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
 from gradproof.plugins.axes import axes_of, axis_of, wholes
 
 GRADPROOF_API = 1
@@ -92,9 +84,22 @@ def flip_define(f, i, x, *, axis):
     return x[tuple(size - 1 - k if a in axis else k for a, (k, size) in enumerate(zip(i, x.shape, strict=True)))]
 
 
+def astype_forward(x, *, dtype):
+    """Of a complex number that becomes a real one, the real part (NumPy's cast is the same, with a warning)."""
+    x, target = np.asarray(x), np.dtype(dtype)
+    return (x.real if x.dtype.kind == "c" and target.kind in "iufV" else x).astype(target)
+
+
+def astype_rule(g, y, x, *, dtype):
+    part = ops.real(g) if g.dtype.kind == "c" and x.dtype.kind != "c" else g
+    return ops.astype(part, dtype=x.dtype.name)
+
+
 def astype_define(f, i, x, *, dtype):
     """A float that becomes an integer is truncated, which the table of functions does not have."""
     number = f.as_number(x[i])
+    if np.dtype(dtype).kind in "fV":
+        return f.real(number)
     if np.dtype(dtype).kind in "biu" and number is x[i] and not isinstance(number, (bool, int)):
         raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
     return number
@@ -122,6 +127,7 @@ SHAPES = (
         (case((2, 3), shape=(3, 2)), case((6,), shape=(2, 3)), case((1, 1), shape=()), case((), shape=(1,))),
         shrink=reshape_shrink,
         grad_fn="ViewBackward0",
+        complex=HOLOMORPHIC,
         doc="the same elements in C order, in another shape",
     ),
     Op(
@@ -138,6 +144,7 @@ SHAPES = (
             case((2, 3), shape=(2, 3)),
         ),
         grad_fn="ExpandBackward0",
+        complex=HOLOMORPHIC,
         doc="x repeated to a larger shape",
     ),
     Op(
@@ -148,6 +155,7 @@ SHAPES = (
         expand_infer,
         (case((2, 3), axis=1), case((), axis=0), case((2,), axis=(0, 2))),
         grad_fn="UnsqueezeBackward0",
+        complex=HOLOMORPHIC,
         doc="axes of size 1 put in",
     ),
     Op(
@@ -157,6 +165,7 @@ SHAPES = (
         lambda f, i, x, *, axis: x[tuple(0 if a in axis else i[a - sum(b < a for b in axis)] for a in range(x.ndim))],
         squeeze_infer,
         (case((2, 1, 3), axis=1), case((1,), axis=0), case((1, 2, 1))),
+        complex=HOLOMORPHIC,
         doc="axes of size 1 taken out",
     ),
     Op(
@@ -167,6 +176,7 @@ SHAPES = (
         transpose_infer,
         (case((2, 3)), case((2, 2)), case((2, 3, 1), axes=(1, 2, 0)), case(())),
         grad_fn="PermuteBackward0",
+        complex=HOLOMORPHIC,
         doc="axes permuted",
     ),
     Op(
@@ -177,6 +187,7 @@ SHAPES = (
         matrix_transpose_infer,
         (case((2, 3)), case((2, 2)), case((2, 1, 3))),
         grad_fn="TransposeBackward0",
+        complex=HOLOMORPHIC,
         doc="the last two axes swapped",
     ),
     Op(
@@ -186,16 +197,18 @@ SHAPES = (
         flip_define,
         flip_infer,
         (case((2, 3)), case((3, 2), axis=0), case((2, 2), axis=1)),
+        complex=HOLOMORPHIC,
         doc="the order reversed along axes",
     ),
     Op(
         "astype",
-        lambda x, *, dtype: np.asarray(x).astype(dtype),
-        lambda g, y, x, *, dtype: ops.astype(g, dtype=x.dtype.name),
+        astype_forward,
+        astype_rule,
         astype_define,
         astype_infer,
         (case((2,), dtype="float64"), case((), dtype="float32")),
         grad_fn="ToCopyBackward0",
+        complex=DIRECT,
         doc="another dtype",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -36,14 +37,15 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         return AccumulationVerdict(
             Accumulation.EXACT if same else Accumulation.OFF, 1, "" if same else "differs from its only contribution"
         )
-    wide = [np.asarray(part, np.longdouble) for part in parts]
+    wide_type: Any = np.clongdouble if raw.dtype.kind == "c" else np.longdouble
+    wide: list[Array] = [np.asarray(part, wide_type) for part in parts]
     total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
-    limit = float(np.finfo(raw.dtype).max) if raw.dtype.kind == "f" else 3e38
+    limit = float(np.finfo(raw.dtype).max) if raw.dtype.kind in "fc" else 3e38
     if not np.all(np.abs(total) < limit):
         return AccumulationVerdict(Accumulation.UNCHECKED, uses, "the sum is not finite in its dtype")
-    unit = float(np.finfo(raw.dtype).eps) / 2 if raw.dtype.kind == "f" else 2.0**-8
-    tiny = float(np.finfo(raw.dtype).smallest_subnormal) if raw.dtype.kind == "f" else 0.0
-    bad = ~(np.abs(np.asarray(raw, np.longdouble) - total) <= len(parts) * unit * scale + tiny)
+    unit = float(np.finfo(raw.dtype).eps) / 2 if raw.dtype.kind in "fc" else 2.0**-8
+    tiny = float(np.finfo(raw.dtype).smallest_subnormal) if raw.dtype.kind in "fc" else 0.0
+    bad = ~(np.abs(np.asarray(raw, wide_type) - total) <= len(parts) * unit * scale + tiny)
     if np.any(bad):
         place = [int(k) for k in np.argwhere(bad)[0]]
         got, want = np.asarray(raw)[tuple(place)], np.asarray(total)[tuple(place)]

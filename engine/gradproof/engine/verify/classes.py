@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine import functions
+from gradproof.engine import complexes, functions
 from gradproof.engine.op import INTEGER, Attributes, Case, Op
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.spec import Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify import (
     charts,
@@ -66,13 +66,19 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     An elementwise op whose rule is elementwise too is proved for one element, which proves all shapes; that its rule is
     the same for the representative is checked instruction by instruction.
     """
+    kinds = {is_complex(spec) for spec in specs if is_differentiable(spec.dtype)}
+    if len(kinds) > 1:
+        return None
+    dtype = np.complex128 if True in kinds else np.float64
     if op.elementwise and not attributes and not op.cases:
         masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
-        representative = op.proof_cases()[-1 if masked else 0]  # the last has a mask that is both true and false
+        representative = op.proof_cases()[-1 if masked else 0].over(
+            dtype
+        )  # the last has a mask that is both true and false
         if rule.elementwise and rule.skeleton() == registry.rule_of(op, representative).skeleton():
             return ProofKey(op.name, representative)
     try:
-        case = op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)
+        case = (op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)).over(dtype)
         op.inference(case.specs(), case.attributes)
         registry.rule_of(op, case)
     except Exception:  # a stranger's shrink, or attributes that the generic one does not understand
@@ -113,6 +119,7 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
     trusted = (
         functions,
+        complexes,
         charts,
         conduct,
         feasible,

@@ -26,10 +26,10 @@ from gradproof.engine.op import Case, InferenceError, Inferred, Op, symbols
 from gradproof.engine.plan import literal_array
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, DType, is_differentiable
+from gradproof.engine.spec import Array, DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Builder, Instruction, Program
 from gradproof.engine.verify.points import cotangent, drawn, in_balls, variables_of
-from gradproof.engine.verify.reading import NoDefinition, integer_inputs, read, read_op
+from gradproof.engine.verify.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
 from gradproof.engine.verify.regions import differences
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.value import Application, Checked, check_values
@@ -37,6 +37,7 @@ from gradproof.engine.verify.verdict import Value
 
 BITS = 256
 DTYPES = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))
+COMPLEX_DTYPES = (np.dtype(np.complex128), np.dtype(np.complex64))
 MAX_TIES = 8
 NOT_HERE = (Undecided, TooLarge, NoDefinition, ZeroDivisionError, ValueError)
 
@@ -55,6 +56,8 @@ class Conduct:
     def __init__(self, registry: Registry, op: Op, case: Case, found: Inferred, rule: Program) -> None:
         self.registry, self.op, self.case, self.found, self.rule = registry, op, case, found, rule
         self.inputs = found.inputs or case.specs()
+        self.turned = any(map(is_complex, rule.specs))
+        self.dtypes = COMPLEX_DTYPES if case.dtype.kind == "c" else DTYPES
 
     def observe(self) -> list[str]:
         """What was seen, a line each. Raises Misconduct."""
@@ -72,11 +75,11 @@ class Conduct:
     def _balls(self, random: Random) -> tuple[list[Array], list[Array], list[str]]:
         """Inputs at an exact point, the outputs there, and the point as text."""
         inputs, shown = drawn(self.op, self.case, self.found, random)
-        outputs = read_op(self.op, Balls(), inputs, self.found.attributes, self.found.outputs)
+        outputs = read_parts(self.op, Balls(), inputs, self.inputs, self.found.attributes, self.found.outputs)
         return inputs, outputs, shown
 
     def _cotangents(self, random: Random) -> list[Array]:
-        return [_filled(spec.shape, lambda: in_balls(cotangent(random))) for spec in self.found.outputs]
+        return [_filled(parts_shape(spec), lambda: in_balls(cotangent(random))) for spec in self.found.outputs]
 
     # the rule in its cotangent
 
@@ -122,7 +125,7 @@ class Conduct:
 
     def _forward(self) -> str:
         kept = []
-        for dtype in DTYPES:
+        for dtype in self.dtypes:
             try:
                 found = self.op.inference(self.case.specs(dtype), self.case.attributes)
             except InferenceError:
@@ -152,8 +155,9 @@ class Conduct:
             if isinstance(given, np.ndarray):
                 arrays.append(given)
             else:
-                cells = [float(arb(x).mid()) for x in ball.flat]
-                arrays.append(np.array(cells, np.float64).astype(dtype).reshape(ball.shape))
+                cells = iter([float(arb(x).mid()) for x in ball.flat])
+                shape = ball.shape[:-1] if dtype.kind == "c" else ball.shape
+                arrays.append(_floats(Spec(shape, dtype), lambda: next(cells)))  # noqa: B023
         return arrays
 
     def _checked(self, inputs: Sequence[Array], found: Inferred, dtype: DType) -> Checked | None:
@@ -167,7 +171,7 @@ class Conduct:
             raise
         except Exception:  # not every point is one where a stranger's forward can be run
             return None
-        g = [_floats(spec.shape, lambda: float(cotangent(random))).astype(spec.dtype) for spec in found.outputs]
+        g = [_floats(spec, lambda: float(cotangent(random))) for spec in found.outputs]
         rule = self.registry.rule_of(self.op, self.case, dtype)
         for array in (*g, *results, *given):
             array.flags.writeable = False
@@ -218,7 +222,7 @@ class Conduct:
 
     def _kinks(self) -> str:
         count = 0
-        for point in self._tied_points():
+        for point in () if self.turned else self._tied_points():
             checked = self._checked(point, self.found, DTYPES[0])
             if checked is None:
                 continue
@@ -282,7 +286,7 @@ class Conduct:
         g = self._cotangents(random)
         tape = Tape()
         moving = [variables_of(tape, x) if want else x for x, want in zip([*g, *inputs], wanted, strict=True)]
-        outputs = read_op(self.op, tape, moving[len(g) :], self.found.attributes, self.found.outputs)
+        outputs = read_parts(self.op, tape, moving[len(g) :], self.inputs, self.found.attributes, self.found.outputs)
         pulled = [x for x in read(self.rule, [*moving[: len(g)], *outputs, *moving[len(g) :]], tape) if x is not None]
         h = [_filled(x.shape, lambda: in_balls(cotangent(random))) for x in pulled]
         if tape.tied:
@@ -343,8 +347,9 @@ def _filled(shape: tuple[int, ...], make: Callable[[], Any]) -> Array:
     return cells
 
 
-def _floats(shape: tuple[int, ...], make: Callable[[], float]) -> Array:
-    return np.array([make() for _ in np.ndindex(shape)], np.float64).reshape(shape)
+def _floats(spec: Spec, make: Callable[[], float]) -> Array:
+    floats = np.array([make() for _ in np.ndindex(parts_shape(spec))], np.float64).reshape(parts_shape(spec))
+    return np.asarray(floats[..., 0] + 1j * floats[..., 1] if is_complex(spec) else floats).astype(spec.dtype)
 
 
 def _pairwise(function: Callable[[Any, Any], Any], a: Array, b: Array) -> Array:

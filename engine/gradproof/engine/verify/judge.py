@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.op import Kink
-from gradproof.engine.spec import Array, DType
+from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -23,18 +23,19 @@ def judge(
     kink: Kink | None = None,
     scale: float = 0.0,
 ) -> ValueVerdict:
-    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides.
-    ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest cotangent, by which a derivative
-    with few digits may have been multiplied."""
-    dtype = got.dtype
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
+    complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest
+    cotangent, by which a derivative with few digits may have been multiplied."""
+    turned, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     near, factor, floor = close_enough(dtype), explained(dtype), smallest_normal(dtype)
     least = arb(spacing(0.0, dtype))
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
-    for j, x in enumerate(np.asarray(got, np.float64).ravel().tolist() if got.ndim else (got.item(),)):
+    floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or turned else (got.item(),)
+    for j, x in enumerate(floats):
         truths = [side[j] for side in sides]
         word, reason = Value.ENCLOSED, ""
-        ulps = distance(x, truths[0], dtype)
+        ulps = distance(x, truths[0], dtype, sides[0][j ^ 1] if turned else None)
         if len(truths) > 1 and any(not truths[0].overlaps(side) for side in truths[1:]):
             word, ulps, reason = _at_kink(x, truths, near, kink, dtype)
         elif ulps > near:
@@ -49,13 +50,14 @@ def judge(
             worst = ValueVerdict(word, ulps, reason=reason)
     if worst.word is not Value.OFF:
         return worst
-    index = [int(i) for i in np.unravel_index(place, got.shape)]
+    cells = [place & ~1, place | 1] if turned else [place]
+    index = [int(i) for i in np.unravel_index(place // len(cells), got.shape)]
     return ValueVerdict(
         Value.OFF,
         worst.max_ulps,
         element=str(index) if index else "",
-        got=repr(float(np.asarray(got).flat[place])),
-        expected=_expected([side[place] for side in sides], kink),
+        got=repr(np.asarray(got).flat[place // len(cells)].item() if turned else float(np.asarray(got).flat[place])),
+        expected=" + i ".join(_expected([side[j] for side in sides], kink) for j in cells),
         reason=worst.reason,
     )
 

@@ -9,15 +9,16 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.functions import Balls
-from gradproof.engine.op import Case, Inferred, Op
-from gradproof.engine.spec import Array
+from gradproof.engine.op import REAL, Case, Inferred, Op
+from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.charts import drawn_inputs
-from gradproof.engine.verify.reading import integer_inputs
+from gradproof.engine.verify.reading import integer_inputs, parts_shape
 from gradproof.engine.verify.tape import Tape, ball_of
 
 
 def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
-    """Inputs at a random exact point where the op is defined, in balls, and the point as text."""
+    """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
+    anywhere: what a proof says of a domain on the real line is to hold beyond it."""
     if op.chart is not None:
         inputs, shown = drawn_inputs(op, op.chart, case, found, random)
         return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
@@ -27,11 +28,17 @@ def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Arr
         if exact is not None:
             inputs.append(exact)
             continue
-        points: Array = np.empty(spec.shape, object)
+        points: Array = np.empty(parts_shape(spec), object)
         for index in np.ndindex(spec.shape):
-            value = op.domain(k).sample(random)
-            points[index] = balls.number(value)
-            shown.append(f"{op.input_name(k)}{list(index) if index else ''} = {value}")
+            place = f"{op.input_name(k)}{list(index) if index else ''}"
+            if is_complex(spec):
+                real, imag = REAL.sample(random), REAL.sample(random)
+                points[index] = balls.number(real), balls.number(imag)
+                shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
+            else:
+                value = op.domain(k).sample(random)
+                points[index] = balls.number(value)
+                shown.append(f"{place} = {value}")
         inputs.append(points)
     return inputs, shown
 

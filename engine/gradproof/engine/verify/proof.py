@@ -5,12 +5,17 @@ First refute: at exact random points the traced rule, read in balls, is compared
 Then prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity.
 Branches are split into smooth regions first, each of which must be proved; what is left out is the set where both sides
 of a comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`).
+
+Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
+if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
+theorem): it is proved on the real line, and refuted anywhere. A rule written for complex numbers is proved in z = a + ib.
 Between the two the op is observed (`conduct`): its forward, its conventions at kinks, its second derivative.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -20,20 +25,21 @@ from flint import arb
 
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.functions import SYMBOLIC, Undecided
-from gradproof.engine.op import REAL, Case, Inferred, Op, symbols
+from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, REAL, Case, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
 from gradproof.engine.verify.points import cotangent, drawn, variables_of
-from gradproof.engine.verify.reading import NoDefinition, integer_inputs, read, read_op
+from gradproof.engine.verify.reading import NoDefinition, integer_inputs, on_reals, parts_shape, place_of, read, read_parts
 from gradproof.engine.verify.regions import Open, close, differences
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 POINTS = 3
+COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
 REFUTE_BITS = 256
 FAR = sympy.Rational(1, 10**20)
 
@@ -42,7 +48,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     """The verdict on the rule of ``op`` for one shape class. Never raises for a wrong rule; may run long or use much
     memory (SymPy), so the pool runs it in a process that can be killed."""
     started = time.perf_counter()
-    domain = ", ".join(f"{name} {op.domain(k).name}" for k, name in enumerate(op.inputs))
+    domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs))
 
     def verdict(word: Rule, **evidence: Any) -> RuleVerdict:
         seconds = time.perf_counter() - started
@@ -52,6 +58,9 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         specs = case.specs()
         found = op.inference(specs, case.attributes)
         rule = registry.rule_of(op, case)
+        turned = any(map(is_complex, rule.specs))
+        if turned and op.chart is not None:
+            raise Open("a chart is of real numbers")
         conduct = Conduct(registry, op, case, found, rule)
         try:
             witness, agreed = _refute(op, case, found, rule)
@@ -62,7 +71,10 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         seen = conduct.observe()
         try:
             through = "" if op.chart is None else f" through the chart {op.chart.formula}"
-            if op.chart is None:
+            if turned and op.complex is HOLOMORPHIC:
+                through = " continued from the real line"
+                tactics, ties = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
+            elif op.chart is None:
                 tactics, ties = _prove(op, case, found, rule)
             else:
                 tactics, ties = prove_through(op, op.chart, case, found, rule)
@@ -86,6 +98,20 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     return verdict(Rule.PROVED, tactic=used, obligations=shown)
 
 
+def _domain(op: Op, case: Case, k: int) -> str:
+    domain = op.domain(k)
+    return "complex" if case.dtype.kind == "c" and domain is not INTEGER else domain.name
+
+
+def _real(found: Inferred) -> Inferred:
+    """The same for real numbers."""
+
+    def real(specs: Sequence[Spec]) -> tuple[Spec, ...]:
+        return tuple(Spec(spec.shape, part_dtype(spec.dtype)) for spec in specs)
+
+    return Inferred(real(found.outputs), found.attributes, real(found.inputs) if found.inputs else None)
+
+
 # refuting
 
 
@@ -93,7 +119,7 @@ def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[st
     """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
     branch is tied, or where something is not finite, says nothing: that is not agreement."""
     agreed = 0
-    for seed in range(POINTS):
+    for seed in range(POINTS if case.dtype.kind != "c" else COMPLEX_POINTS):
         try:
             with precision(REFUTE_BITS):
                 witness, finite = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))
@@ -110,11 +136,12 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
     tape = Tape()
     plain, shown = drawn(op, case, found, random)
     inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
-    outputs = read_op(op, tape, inputs, found.attributes, found.outputs)
+    wanted = found.inputs or case.specs()
+    outputs = read_parts(op, tape, inputs, wanted, found.attributes, found.outputs)
     cotangents = []
     for spec in found.outputs:
-        g = np.empty(spec.shape, object)
-        for index in np.ndindex(spec.shape):
+        g = np.empty(parts_shape(spec), object)
+        for index in np.ndindex(g.shape):
             g[index] = tape.number(cotangent(random))
         cotangents.append(g)
     flat_outputs = [y for array in outputs for y in array.flat]
@@ -136,7 +163,7 @@ def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Rando
                 )
                 return {
                     "input": op.input_name(k),
-                    "element": str(list(index)),
+                    "element": place_of(index, wanted[k]),
                     "point": "; ".join(shown[:12]),
                     "got": "NO_GRADIENT" if mine is None else got.str(digits, radius=False),
                     "expected": true.str(digits, radius=False),
@@ -159,11 +186,12 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str
             variables.append(None)
             inputs.append(exact)
         else:
-            names, charted = symbols(f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k], spec.shape, op.domain(k))
+            name = f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k]
+            names, charted = symbols(name, parts_shape(spec), REAL if is_complex(spec) else op.domain(k))
             variables.append(names)
             inputs.append(charted)
-    outputs = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
-    cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
+    outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
+    cotangents = [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
     weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
     tactics: dict[str, str] = {}
@@ -180,7 +208,7 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str
             symbol = cells[index]
             truth = sympy.Add(*(g * sympy.diff(y, symbol) for g, y in weighted if symbol in _free(y)))
             residual = sympy.sympify(mine[index]) - truth
-            place = f"input {op.input_name(k)}{list(index) if index else ''}"
+            place = f"input {op.input_name(k)}{place_of(index, wanted[k]) if index else ''}"
             try:
                 tactics[place] = close(residual, ties)
             except Open as error:

@@ -1,14 +1,19 @@
-"""Reading a program through the definitions of its ops: with symbols, in balls, or on a tape."""
+"""Reading a program through the definitions of its ops: with symbols, in balls, or on a tape.
+
+The cells of a complex tensor are its parts: an array of real scalars with a last axis of two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.op import Attributes, Case, Inferred, Op
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
 
 
@@ -45,17 +50,76 @@ def read_op(
     return results
 
 
+def read_parts(
+    op: Op,
+    f: Any,
+    inputs: Sequence[Array],
+    specs: Sequence[Spec],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    tick: Callable[[], None] | None = None,
+) -> list[Array]:
+    """`read_op` of tensors that may be complex: their cells, and those of the outputs, are parts."""
+    if not any(map(is_complex, (*specs, *outputs))):
+        return read_op(op, f, inputs, attributes, outputs, tick)
+    pairs = [_paired(x, spec) for x, spec in zip(inputs, specs, strict=True)]
+    results = read_op(op, Complexes(f), pairs, attributes, outputs, tick)
+    return [_parted(y, spec, f, op) for y, spec in zip(results, outputs, strict=False)]
+
+
+def _paired(cells: Array, spec: Spec) -> Array:
+    if not is_differentiable(spec.dtype):
+        return cells
+    result: Array = np.empty(spec.shape, object)
+    for index in np.ndindex(spec.shape):
+        result[index] = Pair(*cells[index]) if is_complex(spec) else Pair(cells[index])
+    return result
+
+
+def _parted(cells: Array, spec: Spec, f: Any, op: Op) -> Array:
+    if not is_differentiable(spec.dtype):
+        return cells
+    result: Array = np.empty(parts_shape(spec), object)
+    for index in np.ndindex(spec.shape):
+        z = pair(cells[index])
+        if is_complex(spec):
+            result[*index, 0] = z.re
+            result[*index, 1] = f.number(0) if z.is_real else z.im
+        elif z.is_real:
+            result[index] = z.re
+        else:
+            raise NoDefinition(f"op {op.name!r}: the definition gives complex numbers, and the result is {spec.dtype.name}")
+    return result
+
+
+def parts_shape(spec: Spec) -> tuple[int, ...]:
+    """The shape of the cells of a tensor."""
+    return (*spec.shape, 2) if is_complex(spec) else spec.shape
+
+
+def place_of(index: Sequence[int], spec: Spec) -> str:
+    """A cell in words: ``[0, 1]``, or of a complex tensor ``[0, 1] imaginary part``."""
+    if not is_complex(spec):
+        return str(list(index))
+    return f"{list(index[:-1])} {('real', 'imaginary')[index[-1]]} part"
+
+
+def on_reals(program: Program) -> Program:
+    """The same instructions, for real numbers."""
+    return replace(program, specs=[Spec(one.shape, part_dtype(one.dtype), one.weak) for one in program.specs])
+
+
 def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None]:
     """The outputs of ``program`` for object arrays ``inputs`` of the scalars of reading ``f`` (integer and boolean
-    inputs hold Python numbers). Raises NoDefinition."""
+    inputs hold Python numbers; complex ones are parts). Raises NoDefinition."""
     values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         cell = np.empty((), object)
         cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
-        values[number] = cell
+        values[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
     for one in program.instructions:
-        outputs = [program.specs[k] for k in one.outputs]
-        results = read_op(one.op, f, [values[k] for k in one.inputs], one.attributes, outputs)
+        specs, outputs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
+        results = read_parts(one.op, f, [values[k] for k in one.inputs], specs, one.attributes, outputs)
         values.update(zip(one.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 

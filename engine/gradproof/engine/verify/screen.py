@@ -22,7 +22,7 @@ import sympy
 
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Op
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Array, Spec, is_complex, parts
 from gradproof.engine.verify.ulps import close_enough, finite, unit
 from gradproof.engine.verify.value import Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -53,7 +53,8 @@ def screen(one: Application, linear: Sequence[bool]) -> Checked:
 def _elementwise(one: Application) -> Checked:
     arrays = [*one.results, *(c for c in one.contributions if c is not None)]
     total = one.results[0].size
-    kernel = kernel_of(one.op, one.attributes, [x.dtype.kind == "b" for x in one.inputs])
+    turned = any(is_complex(spec) for spec in (*one.specs, *one.outputs))
+    kernel = None if turned else kernel_of(one.op, one.attributes, [x.dtype.kind == "b" for x in one.inputs])
     if kernel is None:
         doubted, worst, compared = [np.arange(0)] * len(arrays), [0.0] * len(arrays), 0
     else:
@@ -185,6 +186,10 @@ def _compile(op: Op, attributes: Attributes, masks: Sequence[bool]) -> Kernel | 
 # ops that are linear in an input
 
 
+def _wide(array: Array) -> Array:
+    return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
 def _projected(one: Application, linear: Sequence[bool]) -> Checked:
     forward = ValueVerdict(
         Value.UNCHECKED, total=sum(y.size for y in one.results), reason=f"{one.size} elements are too many"
@@ -204,12 +209,12 @@ def _projected(one: Application, linear: Sequence[bool]) -> Checked:
 def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
     """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
     size = claimed.size
-    if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind == "f"))):
+    if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind in "fc"))):
         return ValueVerdict(Value.NONFINITE, total=size, reason="an input or a cotangent is not finite")
     pull = _Pull(one, k, claimed)
     worst = 0.0
     for seed in range(PROJECTIONS):
-        signs = np.random.default_rng(seed).choice((-1.0, 1.0), size)
+        signs = np.random.default_rng(seed).choice((-1.0, 1.0), parts(claimed).size)
         ratio = pull.ratio(signs)
         worst = max(worst, ratio)
         if not ratio <= close_enough(claimed.dtype):
@@ -219,14 +224,15 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
 
 
 class _Pull:
-    """One contribution, and the forward of its op as a linear map of that input."""
+    """One contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
+    parts."""
 
     def __init__(self, one: Application, k: int, claimed: Array) -> None:
-        self.one, self.k, self.shape = one, k, claimed.shape
-        self.claimed = np.asarray(claimed, np.float64).reshape(-1)
-        self.g = [np.asarray(g, np.float64) for g in one.cotangents]
+        self.one, self.k, self.shape, self.turned = one, k, claimed.shape, claimed.dtype.kind == "c"
+        self.claimed = parts(_wide(claimed)).reshape(-1)
+        self.g = [_wide(g) for g in one.cotangents]
         self.unit = unit(claimed.dtype)
-        self.inputs = [x if x.dtype.kind in "biu" else np.asarray(x, np.float64) for x in one.inputs]
+        self.inputs = [x if x.dtype.kind in "biu" else _wide(x) for x in one.inputs]
         self.sizes = [x if x.dtype.kind in "biu" else np.abs(x) for x in self.inputs]
         self.near = close_enough(claimed.dtype)
 
@@ -238,9 +244,13 @@ class _Pull:
 
     def _against(self, v: Array) -> tuple[float, float, float]:
         """<contribution, v>, <g, f(v)>, and the sum of the magnitudes that make up the latter."""
-        there = sum(float(np.sum(g * y)) for g, y in zip(self.g, self._linear(v, self.inputs), strict=True))
+        along = v.view(np.complex128) if self.turned else v
+        there = sum(
+            float(np.sum(np.conj(g) * y).real) for g, y in zip(self.g, self._linear(along, self.inputs), strict=True)
+        )
         size = sum(
-            float(np.sum(np.abs(g) * np.abs(y))) for g, y in zip(self.g, self._linear(np.abs(v), self.sizes), strict=True)
+            float(np.sum(np.abs(g) * np.abs(y)))
+            for g, y in zip(self.g, self._linear(np.abs(along), self.sizes), strict=True)
         )
         return float(np.sum(self.claimed * v)), there, size
 
@@ -271,7 +281,7 @@ class _Pull:
             return ValueVerdict(
                 Value.UNCHECKED, total=total, reason="a random projection disagrees, and no single element does"
             )
-        index = [int(i) for i in np.unravel_index(int(left[0]), self.shape)]
+        index = [int(i) for i in np.unravel_index(int(left[0]) // (1 + self.turned), self.shape)]
         ulps = abs(here - there) / (2 * self.unit * abs(there)) if there else math.inf
         reason = "found by random projections; no rounding of the sum explains the distance"
         return ValueVerdict(Value.OFF, ulps, 1, total, str(index), repr(here), repr(there), reason)

@@ -1,7 +1,9 @@
-"""Units in the last place: how far a float is from the truth, and how far is far, for each dtype."""
+"""Units in the last place: how far a float is from the truth, and how far is far, for each dtype (of a complex one, for
+that of its parts)."""
 
 from __future__ import annotations
 
+import cmath
 import math
 from functools import lru_cache
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.spec import Array, DType
+from gradproof.engine.spec import Array, DType, part_dtype
 
 CLOSE = 64.0
 CLOSE_HALF = 8.0
@@ -25,13 +27,13 @@ def exact(x: Any) -> arb:
 def finite(array: Array) -> bool:
     """Whether all of it is."""
     if array.ndim == 0:  # many values are numbers, for which NumPy's way round is long
-        return math.isfinite(array.item())
+        return cmath.isfinite(array.item())
     return bool(np.isfinite(array).all())
 
 
 def full(dtype: DType) -> bool:
     """Whether one unit in the last place is a small part of a number of ``dtype`` (not so for 16 bits)."""
-    return dtype.kind == "f" and dtype.itemsize >= 4
+    return dtype.kind in "fc" and dtype.itemsize >= 4
 
 
 def close_enough(dtype: DType) -> float:
@@ -47,23 +49,24 @@ def explained(dtype: DType) -> int:
 @lru_cache
 def unit(dtype: DType) -> float:
     """The rounding unit u: half the distance from 1 to the next float."""
-    return float(np.finfo(dtype).eps) / 2 if dtype.kind == "f" else 2.0**-8
+    return float(np.finfo(dtype).eps) / 2 if dtype.kind in "fc" else 2.0**-8
 
 
 @lru_cache
 def smallest_normal(dtype: DType) -> float:
     """Below this a float has few digits."""
-    return float(np.finfo(dtype).smallest_normal) if dtype.kind == "f" else 2.0**-126
+    return float(np.finfo(dtype).smallest_normal) if dtype.kind in "fc" else 2.0**-126
 
 
 @lru_cache
 def largest(dtype: DType) -> float:
     """The largest finite number."""
-    return float(np.finfo(dtype).max) if dtype.kind == "f" else float.fromhex("0x1.fep127")
+    return float(np.finfo(dtype).max) if dtype.kind in "fc" else float.fromhex("0x1.fep127")
 
 
 def spacing(x: float, dtype: DType) -> float:
     """One unit in the last place of ``dtype`` at ``x``: for a denormal number that is much of it."""
+    dtype = part_dtype(dtype)
     if abs(x) > largest(dtype) / 2:  # the next number may not be one any more
         return 2 * spacing(largest(dtype) / 4, dtype)
     if dtype.kind == "f" and dtype.itemsize <= 8:
@@ -71,14 +74,19 @@ def spacing(x: float, dtype: DType) -> float:
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
 
 
-def distance(got: float, truth: arb, dtype: DType) -> float:
-    """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value."""
+def distance(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:
+    """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value; of a part of a
+    complex number, at the larger of this and ``beside``, the other part."""
     limit = largest(dtype)
     nearest = float(truth.mid())
+    if beside is not None and not math.isfinite(got) and max(abs(nearest), abs(float(beside.mid()))) >= limit:
+        return 0.0  # what becomes of the parts of a complex number that overflows is left to arithmetic
     if not math.isfinite(got):
         beyond = abs(nearest) >= limit
         return 0.0 if beyond and math.isinf(got) and (got > 0) == (nearest > 0) else math.inf
     if abs(nearest) > limit:
         return math.inf
+    if beside is not None:
+        nearest = max(abs(nearest), min(abs(float(beside.mid())), limit / 2))
     # The spacing may be the smallest denormal, which a ball divides by without underflow.
     return float(abs((exact(got) - truth) / arb(spacing(nearest, dtype))).mid())

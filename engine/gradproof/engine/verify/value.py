@@ -20,9 +20,9 @@ from flint import arb
 from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Array, Spec, parts, spec_of
 from gradproof.engine.verify.judge import judge
-from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
+from gradproof.engine.verify.reading import NoDefinition, concrete, read_parts
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.ulps import exact, finite, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -51,6 +51,11 @@ class Application:
     results: Sequence[Array]
     cotangents: Sequence[Array]
     contributions: Sequence[Array | None]
+
+    @property
+    def specs(self) -> list[Spec]:
+        """Of the inputs."""
+        return [spec_of(x) for x in self.inputs]
 
     @property
     def size(self) -> int:
@@ -146,7 +151,8 @@ def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
         concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)
         for x in one.inputs
     ]
-    return [[arb(f.as_number(y)) for y in cells.flat] for cells in read_op(one.op, f, inputs, one.attributes, one.outputs)]
+    outputs = read_parts(one.op, f, inputs, one.specs, one.attributes, one.outputs)
+    return [[arb(f.as_number(y)) for y in cells.flat] for cells in outputs]
 
 
 # contributions
@@ -191,7 +197,7 @@ def _leanings(one: Application, tied: Sequence[int]) -> list[dict[int, float]]:
     """Directions along which to leave a kink: every variable that takes part moves differently from the others, and over
     all directions each comes first, and last, equally often."""
     if one.op.elementwise:  # the elements know nothing of each other: one direction serves all of them
-        size = max(y.size for y in one.results)
+        size = max(parts(x).size for x in (*one.results, *one.inputs))
         place = {k: k // size for k in tied}
         count = sum(c is not None for c in one.contributions)
     else:
@@ -240,11 +246,11 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
             continue
         cells = balls_of(x, reading, normwise=one.op.normwise)
         if claimed is not None:
-            for index in np.ndindex(x.shape):
+            for index in np.ndindex(cells.shape):
                 cells[index] = tape.variable(cells.item(index))
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
-    outputs = read_op(one.op, tape, inputs, one.attributes, one.outputs)
+    outputs = read_parts(one.op, tape, inputs, one.specs, one.attributes, one.outputs)
     flat = [y for array in outputs for y in array.flat]
     together = one.op.normwise or not one.op.elementwise  # a rule that adds cotangents is accurate for the largest
     seeds = [g for array in one.cotangents for g in balls_of(array, reading, normwise=together).flat]
@@ -268,21 +274,25 @@ def widened(x: Any, step: float) -> arb:
 
 
 def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
-    """The floats of an array, as ``reading`` takes them. One unit in the last place is that of the element, and none for 0,
-    which is mostly meant as such; ``normwise``: that of the largest element, for all; ``zero``: the smallest number for 0,
-    which has two signs."""
-    cells = np.empty(array.shape, object)
+    """The floats of an array (parts of a complex one), as ``reading`` takes them. One unit in the last place is that of the
+    element (of its larger part), and none for 0, which is mostly meant as such; ``normwise``: that of the largest element,
+    for all; ``zero``: the smallest number for 0, which has two signs."""
+    floats = parts(array)
+    cells = np.empty(floats.shape, object)
     if reading is as_is:
-        for index in np.ndindex(array.shape) if array.shape else ((),):
-            cells[index] = exact(array[index])
+        for index in np.ndindex(floats.shape) if floats.shape else ((),):
+            cells[index] = exact(floats[index])
         return cells
+    sizes = np.abs(floats)
+    if array.dtype.kind == "c":
+        sizes = np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), sizes.shape)
     if normwise:
-        steps: Any = np.full(array.shape, spacing(float(np.max(np.abs(array), initial=0)), array.dtype))
+        steps: Any = np.full(floats.shape, spacing(float(np.max(sizes, initial=0)), array.dtype))
     else:
         least = spacing(0.0, array.dtype) if zero else 0.0
-        steps = np.array([spacing(float(x), array.dtype) if x else least for x in array.flat]).reshape(array.shape)
-    for index in np.ndindex(array.shape):
-        cells[index] = reading(array[index], float(steps[index]))
+        steps = np.array([spacing(float(x), array.dtype) if x else least for x in sizes.flat]).reshape(floats.shape)
+    for index in np.ndindex(floats.shape):
+        cells[index] = reading(floats[index], float(steps[index]))
     return cells
 
 

@@ -16,7 +16,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 from typing import Any, TypeAlias
 
@@ -26,8 +25,8 @@ from flint import arb, arb_series
 from gradproof.engine.engine import Run
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, DType, is_differentiable
-from gradproof.engine.verify.reading import NoDefinition, concrete, read_op
+from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
+from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import Series, head, tangent
 from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
@@ -93,8 +92,6 @@ class _Readable:
         size = sum(specs[out].size for k in self.positions for out in self.program.instructions[k].outputs)
         if size + sum(specs[k].size for k in self.program.inputs) > MAX_ELEMENTS:
             raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most")
-        if any(specs[k].dtype.kind == "c" for k in self.backward.raw):
-            raise _Skipped("complex numbers are not read in power series")
         self.uses: dict[int, list[Any]] = defaultdict(list)
         for use in self.backward.contributions:
             self.uses[use.instruction].append(use)
@@ -126,7 +123,7 @@ class _Readable:
         found = {}
         for name in names:
             number = self.plan.lowered.values[name]
-            cells: Array = np.empty(self.program.specs[number].shape, object)
+            cells: Array = np.empty(parts_shape(self.program.specs[number]), object)
             for index in np.ndindex(cells.shape):
                 cells[index] = random.choice((-1, 1)) * random.randint(4, 15) / 8
             found[number] = cells
@@ -212,7 +209,7 @@ class _Readable:
     def _start(self, number: int) -> Array:
         """The direction that starts at a cut."""
         random = Random(number)
-        cells: Array = np.empty(self.program.specs[number].shape, object)
+        cells: Array = np.empty(parts_shape(self.program.specs[number]), object)
         for index in np.ndindex(cells.shape):
             cells[index] = random.choice((-1, 1)) * random.randint(4, 15) / 8
         return cells
@@ -272,7 +269,7 @@ class _Reader:
         array = np.asarray(self.graph.values[number])
         if not is_differentiable(array.dtype):
             return concrete(array)
-        return _map(exact, array)
+        return _map(exact, parts(array))
 
     def _anchor(self, number: int, cells: Array, restart: bool) -> Array:
         """The floats of the run, moving as ``cells`` do, or along a new direction."""
@@ -298,21 +295,22 @@ class _Reader:
                     self.slack += abs(x[1]) * tiny
 
     def _weigh(self, cotangent: Array, cells: Array) -> None:
-        for g, x in zip(cotangent.flat, cells.flat, strict=True):
+        for g, x in zip(parts(cotangent).flat, cells.flat, strict=True):
             if isinstance(x, arb_series):
                 self.derivative += exact(g) * x[1]
 
     def _outputs(self, position: int) -> list[Array] | None:
         """The outputs of one instruction, or None if it cannot be read, which is noted."""
         graph, one = self.graph, self.graph.program.instructions[position]
-        specs = [graph.program.specs[out] for out in one.outputs]
+        specs = graph.program.specs
+        outs = [specs[out] for out in one.outputs]
         if not all(finite(np.asarray(graph.values[out])) for out in one.outputs):
             graph.unreadable[position] = f"the result of {one.op.name} is not finite"
             return None
         inputs = [self._use(number) for number in one.inputs]
         self.f.tied = False
         try:
-            outputs = read_op(one.op, self.f, inputs, one.attributes, specs, self._tick)
+            outputs = read_parts(one.op, self.f, inputs, [specs[k] for k in one.inputs], one.attributes, outs, self._tick)
             if self.f.tied and any(isinstance(x, arb_series) for cells in inputs for x in cells.flat):
                 graph.unreadable[position] = f"{one.op.name} is at a kink, where it has no derivative"
                 return None
@@ -337,11 +335,15 @@ class _Reader:
         if number not in self.cells:
             self.cells[number] = self._still(number)
         cells = self.cells[number]
-        dtype = self.graph.program.specs[number].dtype
-        if not self.anchored or not is_differentiable(dtype):
+        spec = self.graph.program.specs[number]
+        if not self.anchored or not is_differentiable(spec.dtype):
             return cells
-        widen: Callable[[Any], Any] = partial(_widened, unit=unit(dtype), factor=explained(dtype), dtype=dtype)
-        return _map(widen, cells)
+        numbers = cells.reshape(-1, 2 if is_complex(spec) else 1)
+        result: Array = np.empty(numbers.shape, object)
+        for k, one in enumerate(numbers):
+            for j, x in enumerate(_widened(one, spec.dtype)):
+                result[k, j] = x
+        return result.reshape(cells.shape)
 
     def _leave_out(self, position: int) -> None:
         """Weigh what goes into a node that is not read with what its rule gave: its own checks answer for that."""
@@ -356,12 +358,16 @@ def _finite(x: Any) -> bool:
     return bool(arb(x).is_finite())
 
 
-def _widened(x: Any, unit: float, factor: int, dtype: DType) -> Any:
-    value = float(arb(head(x)).mid())
-    wide = arb(head(x), arb(spacing(value, dtype)) * factor) if value else head(x)
-    if not isinstance(x, arb_series):
-        return wide
-    return arb_series([wide, arb(x[1], (abs(x[1]) * (factor * unit)).upper())], 2)
+def _widened(cells: Array, dtype: DType) -> list[Any]:
+    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part."""
+    value = max(abs(float(arb(head(x)).mid())) for x in cells)
+    step = arb(spacing(value, dtype)) * explained(dtype)
+    slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
+    result: list[Any] = []
+    for x in cells:
+        wide = arb(head(x), step) if value else head(x)
+        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
+    return result
 
 
 def _series(heads: Array, tangents: Array) -> Array:
@@ -380,8 +386,8 @@ def _map(function: Callable[[Any], Any], array: Array) -> Array:
 
 def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:
     """Sum of the products, and of their magnitudes."""
-    parts = [exact(g) * v for g, v in zip(gradient.flat, cells.flat, strict=True)]
-    return sum(parts, arb(0)), sum((abs(part) for part in parts), arb(0))
+    products = [exact(g) * v for g, v in zip(parts(gradient).flat, cells.flat, strict=True)]
+    return sum(products, arb(0)), sum((abs(one) for one in products), arb(0))
 
 
 def _log2(ratio: float) -> float:
