@@ -75,8 +75,8 @@ def spacing(x: float, dtype: DType) -> float:
 
 
 def distance(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:
-    """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value; of a part of a
-    complex number, at the larger of this and ``beside``, the other part."""
+    """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value; of a part of
+    a complex number, at the larger of this and ``beside``, the other part."""
     limit = largest(dtype)
     nearest = float(truth.mid())
     if beside is not None and not math.isfinite(got) and max(abs(nearest), abs(float(beside.mid()))) >= limit:
