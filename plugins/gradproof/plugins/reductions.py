@@ -112,11 +112,15 @@ def var_rule(g, y, x, *, axis, correction, keepdims):
 
 
 def softmax_rule(g, y, x, *, axis):
-    return y * (g - ops.sum(g * y, axis=axis, keepdims=True))
+    """y (g - <g, y>), twice: where one y is nearly 1 the difference has no digits, and as Σ y = 1 the second has the rest."""
+    away = g - ops.sum(g * y, axis=axis, keepdims=True)
+    return y * (away - ops.sum(away * y, axis=axis, keepdims=True))
 
 
 def log_softmax_rule(g, y, x, *, axis):
-    return g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
+    """g - eʸ Σ g, twice, for the same reason: the gradients of a line add up to 0."""
+    away = g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
+    return away - ops.exp(y) * ops.sum(away, axis=axis, keepdims=True)
 
 
 def prod_rule(g, y, x, *, axis, keepdims):

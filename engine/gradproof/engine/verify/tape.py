@@ -78,15 +78,15 @@ class Tape(Balls):
     """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond).
 
     A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
-    along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``at_kinks`` collects
-    the positions of the variables that both sides depend on.
+    along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
+    positions of the variables that both sides depend on, in groups that have none in common.
     """
 
     def __init__(self, limit: int = 200_000, leaning: Mapping[int, float] | None = None) -> None:
         super().__init__()
         self.limit, self.leaning = limit, leaning
         self.recorded: list[Var] = []
-        self.at_kinks: set[int] = set()
+        self.ties: list[set[int]] = []
         self._leans: list[float] = []
 
     def reading(self, row: Function) -> Callable[..., Any]:
@@ -104,10 +104,14 @@ class Tape(Balls):
             self.tied = before  # one value beside itself, or constants: equal wherever the variables go
             return 0
         if self.leaning is None:
-            self.at_kinks |= self._origins(a) | self._origins(b)
+            self._tie(self._origins(a) | self._origins(b))
             return 0
         ahead = self._lean(a) - self._lean(b)
         return (ahead > 0) - (ahead < 0)
+
+    def _tie(self, variables: set[int]) -> None:
+        apart = [group for group in self.ties if group.isdisjoint(variables)]
+        self.ties = [*apart, variables.union(*(group for group in self.ties if group not in apart))]
 
     def _origins(self, x: Any) -> set[int]:
         """Positions of the variables that ``x`` was computed from."""

@@ -8,6 +8,7 @@ rounding: if that explains the distance it is CONDITIONED, else it is OFF, and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ GOOD_BITS = 80
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
-MAX_TIED = 64
+MAX_SIDES = 64
 NEIGHBOURS = 8
 NOTHING = arb(2) ** -1100
 
@@ -165,8 +166,8 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
     truth = true_contributions(one, as_is)
     seen.append(truth)
     sides = [truth.balls]
-    if truth.at_kinks:
-        sides = [true_contributions(one, as_is, leaning).balls for leaning in _leanings(one, sorted(truth.at_kinks))]
+    if truth.ties:
+        sides = [true_contributions(one, as_is, leaning).balls for leaning in _leanings(truth.ties)]
     verdicts: list[ValueVerdict | None] = []
     moved: list[list[arb]] | None = None
     for k, claimed in enumerate(one.contributions):
@@ -193,19 +194,15 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
     return tuple(verdicts)
 
 
-def _leanings(one: Application, tied: Sequence[int]) -> list[dict[int, float]]:
-    """Directions along which to leave a kink: every variable that takes part moves differently from the others, and over
-    all directions each comes first, and last, equally often."""
-    if one.op.elementwise:  # the elements know nothing of each other: one direction serves all of them
-        size = max(parts(x).size for x in (*one.results, *one.inputs))
-        place = {k: k // size for k in tied}
-        count = sum(c is not None for c in one.contributions)
-    else:
-        place, count = {k: rank for rank, k in enumerate(tied)}, len(tied)
-        if count > MAX_TIED:
-            raise Undecided(f"{count} elements take part in ties: too many sides of a kink")
+def _leanings(ties: Sequence[frozenset[int]]) -> list[dict[int, float]]:
+    """Directions along which to leave a kink: of the variables that are tied with each other every one moves differently,
+    and over all directions each comes first, and last, equally often."""
+    groups = [sorted(group) for group in ties]
+    count = math.lcm(*map(len, groups))
+    if count > MAX_SIDES:
+        raise Undecided(f"{sum(map(len, groups))} elements take part in ties: too many sides of a kink")
     return [
-        {k: sign * float((rank + shift) % count + 1) for k, rank in place.items()}
+        {k: sign * float((rank + shift) % len(group) + 1) for group in groups for rank, k in enumerate(group)}
         for shift in range(count)
         for sign in (1, -1)
     ]
@@ -214,12 +211,12 @@ def _leanings(one: Application, tied: Sequence[int]) -> list[dict[int, float]]:
 @dataclass(frozen=True)
 class Truth:
     """For each input the enclosures of its true contribution (flat), those of the outputs, the bits used, and the variables
-    that are tied."""
+    that are tied, in groups."""
 
     balls: list[list[arb]]
     outputs: list[list[arb]]
     bits: int
-    at_kinks: frozenset[int]
+    ties: tuple[frozenset[int], ...]
 
 
 def true_contributions(one: Application, reading: Reading, leaning: dict[int, float] | None = None) -> Truth:
@@ -229,7 +226,7 @@ def true_contributions(one: Application, reading: Reading, leaning: dict[int, fl
             tape = Tape(MAX_OPERATIONS, leaning)
             found, outputs = _contributions(one, tape, reading)
             if _all_narrow(found):
-                return Truth(found, outputs, bits, frozenset(tape.at_kinks))
+                return Truth(found, outputs, bits, tuple(map(frozenset, tape.ties)))
             if any(ball.is_nan() for balls in found for ball in balls):
                 break
     raise NotFinite("the derivative is not finite, or not defined, at an element")
