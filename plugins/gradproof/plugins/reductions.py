@@ -112,7 +112,7 @@ def var_rule(g, y, x, *, axis, correction, keepdims):
 
 
 def softmax_rule(g, y, x, *, axis):
-    """y (g - <g, y>), twice: where one y is nearly 1 the difference has no digits, and as Σ y = 1 the second has the rest."""
+    """y (g - <g, y>), twice: where one y is nearly 1 the first has no digits left, and as Σ y = 1 the second finds them."""
     away = g - ops.sum(g * y, axis=axis, keepdims=True)
     return y * (away - ops.sum(away * y, axis=axis, keepdims=True))
 
