@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import HookTrace, run_hooks
+from gradproof.engine.graph import Function, Graph
+from gradproof.engine.hooks import Hook, HookTrace, HookTurn, run_hooks
 from gradproof.engine.job import Job, check_job
 from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.plan import Plan, Values, compile_plan
@@ -45,7 +45,7 @@ class GradientEvent:
         return any(trace.changed for trace in self.traces)
 
 
-Event: TypeAlias = ValueEvent | GradientEvent
+Event: TypeAlias = ValueEvent | GradientEvent | HookTurn
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Engine:
         """`forward` of a job that is prepared here."""
         return (yield from self.forward(self.prepare(job, differentiate=False)))
 
-    def differentiate(self, job: Job) -> Generator[Event, None, Run]:
+    def differentiate(self, job: Job) -> Generator[Event, Array | None, Run]:
         """`gradients` of a job that is prepared here."""
         return (yield from self.gradients(self.prepare(job)))
 
@@ -119,9 +119,10 @@ class Engine:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
         return Run(job, plan, values)
 
-    def gradients(self, prepared: Prepared) -> Generator[Event, None, Run]:
+    def gradients(self, prepared: Prepared) -> Generator[Event, Array | None, Run]:
         """Values of ``job.fetch`` first, then each wanted gradient as soon as it is final (reverse order of the nodes),
-        at last None for those that no gradient reaches. Returns the `Run` for the checks.
+        at last None for those that no gradient reaches. A `HookTurn` among them wants an answer sent back. Returns the
+        `Run` for the checks.
 
         Raises ForwardFault or HookFault, naming the node or value.
         """
@@ -131,8 +132,7 @@ class Engine:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
         hooks: dict[str, list[tuple[str, Any]]] = {}
         for hook in job.hooks:
-            function = hook.function or partial(self.registry.hooks[hook.name].apply, **hook.attributes)
-            hooks.setdefault(hook.value, []).append((hook.name, function))
+            hooks.setdefault(hook.value, []).append((hook.name, self._hook(hook)))
         wanted, sent, hooked = set(job.wanted()), set(), set()
         grad_fn = {name: self.registry.ops[node.op].grad_fn for node in job.graph.nodes for name in node.outputs}
         pull = plan.pull(values, self._seeds(job, plan))
@@ -140,7 +140,7 @@ class Engine:
         while item is not None:
             cut, raw = item
             raw = _owned(raw)
-            gradient, traces = run_hooks(hooks.get(cut.name, ()), raw, cut.name)
+            gradient, traces = yield from run_hooks(hooks.get(cut.name, ()), raw, cut.name)
             event = GradientEvent(cut.name, gradient, raw, tuple(traces), grad_fn.get(cut.name, ""))
             if event.hooked:
                 hooked.add(cut.name)
@@ -155,6 +155,19 @@ class Engine:
             if name not in sent:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
         return Run(job, plan, values, frozenset(hooked))
+
+    def _hook(self, hook: Hook) -> Any:
+        """What a hook does, as a function, or its number where the driver does it."""
+        if hook.number is not None:
+            return hook.number
+        if hook.graph is not None:
+            return partial(self._call, hook.graph)
+        return hook.function or partial(self.registry.hooks[hook.name].apply, **hook.attributes)
+
+    def _call(self, function: Function, argument: Array) -> Array:
+        """The value of a function of one array."""
+        job = Job(function.graph, [*function.values, (function.argument, argument)])
+        return next(self.evaluate(job)).value
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:
         """Seeds as given, cast to the output's dtype; ones for a scalar output without one."""

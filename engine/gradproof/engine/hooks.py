@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.errors import HookFault
+from gradproof.engine.graph import Function
 from gradproof.engine.spec import Array
 
 
@@ -42,13 +43,26 @@ class NamedHook:
 
 @dataclass(frozen=True)
 class Hook:
-    """A hook on the gradient of ``value``: the named one with these attributes, or ``function`` where the caller is in
-    this process. Hooks of one value run in the order they are given."""
+    """A hook on the gradient of ``value``: the registered one called ``name`` with these attributes; or ``graph``, a
+    function from gradient to gradient; or ``number``, to be asked of whoever drives the run (a `HookTurn`); or ``function``
+    where that is in this process. Hooks of one value run in the order they are given, all kinds together."""
 
     value: str
     name: str
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     function: Callable[[Array], Array | None] | None = None
+    graph: Function | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class HookTurn:
+    """It is the driver's turn: what becomes of this gradient? To be sent back: an array, or None to leave it as it is."""
+
+    number: int
+    name: str
+    value: str
+    gradient: Array
 
 
 @dataclass(frozen=True)
@@ -61,9 +75,10 @@ class HookTrace:
 
 
 def run_hooks(
-    hooks: Sequence[tuple[str, Callable[[Array], Array | None]]], raw: Array, value: str
-) -> tuple[Array, list[HookTrace]]:
-    """Pass ``raw`` through ``hooks`` in order. Returns the final gradient (read-only) and what each hook did.
+    hooks: Sequence[tuple[str, Callable[[Array], Array | None] | int]], raw: Array, value: str
+) -> Generator[HookTurn, Array | None, tuple[Array, list[HookTrace]]]:
+    """Pass ``raw`` through ``hooks`` in order: functions, and numbers of hooks that the driver is asked for. Returns the
+    final gradient (read-only) and what each hook did.
 
     Raises HookFault, with the texts PyTorch's users know, if a hook raises or changes shape, dtype or type.
     """
@@ -72,7 +87,9 @@ def run_hooks(
         given = gradient.view()
         given.flags.writeable = False
         try:
-            result = function(given)
+            result = (yield HookTurn(function, name, value, given)) if isinstance(function, int) else function(given)
+        except HookFault:
+            raise  # the driver's: it says what went wrong there
         except Exception as error:  # a stranger's code: named, never passed on as if it were ours
             raise HookFault(f"hook {name!r} on {value!r} raised {type(error).__name__}: {error}", value=value) from error
         if result is None:

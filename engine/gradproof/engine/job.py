@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import Hook
-from gradproof.engine.lower import Lowered, did_you_mean
+from gradproof.engine.lower import Lowered, did_you_mean, lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec, is_differentiable
 
@@ -133,7 +133,9 @@ def _check_hooks(job: Job, specs: Mapping[str, Spec], registry: Registry, faults
         elif not is_differentiable(specs[hook.value].dtype):
             text = f"value {hook.value!r} has dtype {specs[hook.value].dtype.name}: it has no gradient to hook"
             faults.append(Fault(f"{path}.value", text, "REQUIRES_GRAD_DTYPE"))
-        if hook.function is not None:
+        if hook.graph is not None:
+            faults += _function_faults(f"{path}.graph", hook, specs.get(hook.value), registry)
+        if hook.function is not None or hook.graph is not None or hook.number is not None:
             continue
         named = registry.hooks.get(hook.name)
         if named is None:
@@ -141,3 +143,22 @@ def _check_hooks(job: Job, specs: Mapping[str, Spec], registry: Registry, faults
             faults.append(Fault(f"{path}.named.name", text, "HOOK_UNKNOWN"))
         elif bad := named.attribute_fault(hook.attributes):
             faults.append(Fault(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE"))
+
+
+def _function_faults(path: str, hook: Hook, wanted: Spec | None, registry: Registry) -> list[Fault]:
+    """What is wrong with a graph from gradient to gradient, for a value of this spec."""
+    assert hook.graph is not None
+    graph, values = hook.graph.graph, dict(hook.graph.values)
+    lowered = lower(graph, registry)
+    faults = [Fault(path + fault.path.removeprefix("graph"), fault.message, fault.reason) for fault in lowered.faults]
+    open_leaves = [leaf for leaf in graph.leaves if leaf.name not in values]
+    if len(open_leaves) != 1 or len(graph.outputs) != 1:
+        text = f"a hook has one leaf without a value and one output, not {len(open_leaves)} and {len(graph.outputs)}"
+        return [*faults, Fault(path, text, "HOOK_SIGNATURE")]
+    argument, result = open_leaves[0].spec, lowered.specs().get(graph.outputs[0])
+    for what, spec in (("takes", argument), ("returns", result)):
+        if wanted is not None and spec is not None and (spec.shape, spec.dtype) != (wanted.shape, wanted.dtype):
+            changed = "size" if spec.shape != wanted.shape else "type"
+            text = f"hook {hook.name!r} has changed the {changed} of value: it {what} {spec}, {hook.value!r} is {wanted}"
+            faults.append(Fault(path, text, "HOOK_SPEC"))
+    return faults

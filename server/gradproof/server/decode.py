@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.errors import Fault, InvalidRequest
-from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.graph import Function, Graph, Leaf, Node
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec
 from gradproof.server.limits import Limits
-from gradproof.server.status import Unserved
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import WireError, decode_attributes, decode_spec, decode_tensor
@@ -81,15 +80,25 @@ class Decoder:
             self.faults.append(Fault(path, f"a name is longer than {self.limits.name_bytes} bytes", "NAME_LENGTH"))
 
     def hooks(self, messages: Any) -> list[Hook]:
-        """The hooks. Raises Unserved for kinds that this server does not run yet."""
+        """The hooks, of all kinds."""
         self.limits.check("hooks", len(messages))
-        hooks = []
+        hooks: list[Hook] = []
+        numbers: set[int] = set()
         for k, message in enumerate(messages):
             kind = message.WhichOneof("action")
-            if kind in ("graph", "client"):
-                raise Unserved(f"hooks[{k}]: {kind} hooks are not served yet; named hooks are")
-            attributes = self.attributes(f"hooks[{k}].named", message.named.attributes)
-            hooks.append(Hook(message.value, message.named.name, attributes))
+            if kind == "graph":
+                graph, carried = self.graph(message.graph, f"hooks[{k}].graph")
+                function = Function(graph, [(name, array) for name, array, _ in carried])
+                hooks.append(Hook(message.value, message.label or "graph", graph=function))
+            elif kind == "client":
+                number = message.client.hook_id
+                if number in numbers:
+                    self.faults.append(Fault(f"hooks[{k}].client.hook_id", f"{number} is taken", "HOOK_ID"))
+                numbers.add(number)
+                hooks.append(Hook(message.value, message.label or "client", number=number))
+            else:
+                attributes = self.attributes(f"hooks[{k}].named", message.named.attributes)
+                hooks.append(Hook(message.value, message.named.name, attributes))
         return hooks
 
 
@@ -117,7 +126,7 @@ def decode_job(
     registry: Registry,
 ) -> Decoded:
     """The job of a request; ``known`` is the graph that its digest named. Raises InvalidRequest with all faults of
-    decoding and of the graph, LimitExceeded, or Unserved."""
+    decoding and of the graph, or LimitExceeded."""
     decoder = Decoder(limits, uploads)
     graph, carried = (known, []) if known is not None else decoder.graph(request.graph)
     values, paths = [], {}

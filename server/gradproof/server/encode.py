@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradproof.engine.engine import Event, GradientEvent, ValueEvent
 from gradproof.engine.errors import RunFault
+from gradproof.engine.graph import Graph
+from gradproof.engine.hooks import HookTurn
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import verdict as words
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import tensor_pb2, verdict_pb2
-from gradproof.wire import CHUNK_BYTES, chunks, encode_spec, encode_tensor
+from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
+from gradproof.wire import CHUNK_BYTES, chunks, encode_attributes, encode_spec, encode_tensor
 
 RULE = {word: getattr(verdict_pb2, f"RULE_WORD_{word.value}") for word in words.Rule}
 VALUE = {word: getattr(verdict_pb2, f"VALUE_WORD_{word.value}") for word in words.Value}
@@ -35,13 +37,20 @@ class Encoder:
             ahead: list[pb.Event] = []
             if isinstance(event, ValueEvent):
                 values.append(tensor_pb2.NamedTensor(name=event.name, value=self._tensor(event.value, ahead)))
-            else:
+            elif isinstance(event, GradientEvent):
                 gradients.append(self._gradient(event, ahead))
             yield from ahead
         if values:
             yield pb.Event(values=pb.ValueBatch(values=values))
         if gradients:
             yield pb.Event(gradients=pb.GradientBatch(gradients=gradients))
+
+    def turn(self, turn: HookTurn) -> Iterator[pb.Event]:
+        """The client's turn at a hook."""
+        ahead: list[pb.Event] = []
+        gradient = self._tensor(turn.gradient, ahead)
+        yield from ahead
+        yield pb.Event(hook=pb.HookRequest(hook_id=turn.number, value=turn.value, gradient=gradient))
 
     def _gradient(self, event: GradientEvent, ahead: list[pb.Event]) -> pb.Gradient:
         message = pb.Gradient(value=event.name, grad_fn=event.grad_fn)
@@ -60,6 +69,21 @@ class Encoder:
         for part in chunks(array, number):
             ahead.append(pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), upload=number)
+
+
+def graph(one: Graph, values: Mapping[str, Array]) -> graph_pb2.Graph:
+    """A graph, with the values of leaves that have one here."""
+    message = graph_pb2.Graph(outputs=one.outputs)
+    for leaf in one.leaves:
+        entry = message.leaves.add(name=leaf.name, requires_grad=leaf.requires_grad)
+        entry.spec.CopyFrom(encode_spec(leaf.spec.shape, leaf.spec.dtype))
+        if leaf.name in values:
+            entry.value.CopyFrom(encode_tensor(values[leaf.name]))
+            entry.value.weak = leaf.spec.weak
+    for node in one.nodes:
+        attributes = encode_attributes(node.attributes)
+        message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes)
+    return message
 
 
 def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:

@@ -6,23 +6,25 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Event, Prepared, Run, ValueEvent
-from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded, NotFound, RunFault
+from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
+from gradproof.engine.hooks import HookTurn
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import Summary
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server import encode
-from gradproof.server.decode import decode_job
+from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.limits import Limits
 from gradproof.server.status import VerdictRequired
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -31,7 +33,10 @@ BATCH_SECONDS = 0.002
 BATCH_BYTES = 256 << 10
 MAX_GRAPHS = 1024
 DEFAULT_BUDGET_MS = 5000
+MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
+Ask: TypeAlias = Callable[[HookTurn], Awaitable[Array | HookFault | None]]
+"""What the client makes of a gradient: an array, None to leave it, or why it failed."""
 
 
 @dataclass
@@ -60,17 +65,29 @@ class Handler:
         self.checks.shutdown(cancel_futures=True)
 
     async def differentiate(
-        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], *, chunked: bool
+        self,
+        request: pb.DifferentiateRequest,
+        uploads: Mapping[int, Array],
+        *,
+        chunked: bool,
+        ask: Ask | None = None,
     ) -> AsyncIterator[pb.Event]:
-        """The events of a run. Raises GradproofError: before the first event if the request is at fault, later (after a
-        fault event) if a node or hook is."""
+        """The events of a run. ``ask``: gives what the client says to a hook that runs there; without it such hooks are
+        refused. Raises GradproofError: before the first event if the request is at fault, later (after a fault event) if a
+        node or hook is."""
         count = itertools.count()
-        async for event in self._events(request, uploads, encode.Encoder(chunked)):
+        if ask is None:
+            _refuse_client_hooks(request)
+        async for event in self._events(request, uploads, encode.Encoder(chunked), ask):
             event.sequence = next(count)
             yield event
 
     async def _events(
-        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], encoder: encode.Encoder
+        self,
+        request: pb.DifferentiateRequest,
+        uploads: Mapping[int, Array],
+        encoder: encode.Encoder,
+        ask: Ask | None,
     ) -> AsyncIterator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
@@ -86,9 +103,14 @@ class Handler:
             )
             stepper = _Stepper(self.engine.gradients(prepared))
             try:
-                while batch := await self._in(self.runs, stepper.batch):
+                while stepper.run is None:
+                    batch = await self._in(self.runs, stepper.batch)
                     for event in encoder.batch(batch):
                         yield event
+                    if stepper.turn is not None and ask is not None:
+                        for event in encoder.turn(stepper.turn):
+                            yield event
+                        stepper.answer = await ask(stepper.turn)
             except RunFault as fault:
                 yield pb.Event(fault=encode.run_fault(fault))
                 raise
@@ -139,6 +161,28 @@ class Handler:
             prepared, digest = await self._in(self.runs, self._prepare, request, uploads)
             return digest, await self._in(self.runs, list, self.engine.forward(prepared))
 
+    async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        """The derived graph. Raises GradproofError."""
+        with _Admitted(self):
+            response: pb.DeriveResponse = await self._in(self.runs, self._derive, request)
+            return response
+
+    def _derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        decoder = Decoder(self.limits)
+        graph, carried = decoder.graph(request.graph)
+        mode = MODES.get(request.mode)
+        if mode is None:
+            decoder.faults.append(Fault("mode", f"{request.mode} is no mode; see DeriveMode", "MODE"))
+        if decoder.faults or mode is None:
+            raise InvalidRequest([*decoder.faults, *self.engine.infer(graph).faults])
+        derived = derive(graph, self.engine.registry, mode, request.by, max_nodes=self.limits.graph_nodes)
+        values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
+        return pb.DeriveResponse(
+            graph=encode.graph(derived.graph, values),
+            results=[pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in derived.found],
+            leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in derived.leaves.items()],
+        )
+
     def _prepare(
         self, request: pb.DifferentiateRequest | pb.EvaluateRequest, uploads: Mapping[int, Array]
     ) -> tuple[Prepared, str]:
@@ -172,6 +216,17 @@ class Handler:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
+def _refuse_client_hooks(request: pb.DifferentiateRequest) -> None:
+    """Raises InvalidRequest if a hook runs at the client, which only a session can ask."""
+    faults = [
+        Fault(f"hooks[{k}].client", "a hook that runs at the client needs a Session", "HOOK_NEEDS_SESSION")
+        for k, hook in enumerate(request.hooks)
+        if hook.WhichOneof("action") == "client"
+    ]
+    if faults:
+        raise InvalidRequest(faults)
+
+
 def _required(options: pb.VerifyOptions) -> Summary:
     """The weakest summary that will do."""
     return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
@@ -194,21 +249,28 @@ class _Admitted:
 
 
 class _Stepper:
-    """Takes the events of a run in small batches, and keeps the run that the generator returns at its end."""
+    """Takes the events of a run in small batches, and keeps the run that the generator returns at its end. At a hook that
+    runs elsewhere it stops: ``turn`` is set, and goes on with ``answer``."""
 
-    def __init__(self, events: Generator[Event, None, Run]) -> None:
+    def __init__(self, events: Generator[Event, Array | None, Run]) -> None:
         self.events = events
         self.run: Run | None = None
+        self.turn: HookTurn | None = None
+        self.answer: Array | HookFault | None = None
 
     def batch(self) -> list[Event]:
-        """What comes within two milliseconds, or 256 KiB; empty at the end."""
+        """What comes within two milliseconds, or 256 KiB, or until a turn; ``run`` is set at the end."""
         started, size = time.perf_counter(), 0
         batch: list[Event] = []
         while self.run is None and size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
+            answer, self.answer, self.turn = self.answer, None, None
             try:
-                event = next(self.events)
+                event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
             except StopIteration as end:
                 self.run = end.value
+                break
+            if isinstance(event, HookTurn):
+                self.turn = event
                 break
             batch.append(event)
             array = event.value if isinstance(event, ValueEvent) else event.gradient

@@ -9,13 +9,14 @@ from typing import Any
 
 import grpc
 
-from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded
+from gradproof.engine.errors import Fault, GradproofError, HookFault, InvalidRequest, LimitExceeded
+from gradproof.engine.hooks import HookTurn
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
-from gradproof.server.status import Unserved, request_fault, unforeseen
+from gradproof.server.status import request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.wire import Assembler, WireError
+from gradproof.wire import Assembler, WireError, decode_tensor
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
@@ -41,6 +42,7 @@ class _Session:
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
+        self.turns: dict[int, asyncio.Future[Array | HookFault | None]] = {}
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
@@ -69,7 +71,7 @@ class _Session:
                 if run is not None:
                     run.cancel()
             elif kind == "hook":
-                raise Unserved("client hooks are not served yet; named hooks are")
+                self._reply(frame.hook)
             else:
                 raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
@@ -114,8 +116,37 @@ class _Session:
             self.runs.pop(request_id, None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
-        async for event in self.handler.differentiate(request, uploads, chunked=True):
+        async for event in self.handler.differentiate(request, uploads, chunked=True, ask=self._ask):
             await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
+
+    async def _ask(self, turn: HookTurn) -> Array | HookFault | None:
+        """What the client answers to a hook; no thread waits for it."""
+        if turn.number in self.turns:
+            return HookFault(f"hook_id {turn.number} is in use by another run of this session", value=turn.value)
+        answer = self.turns[turn.number] = asyncio.get_running_loop().create_future()
+        seconds = self.handler.limits.hook_timeout_ms / 1000
+        try:
+            return await asyncio.wait_for(answer, seconds)
+        except TimeoutError:
+            return HookFault(f"hook {turn.name!r} on {turn.value!r} gave no answer for {seconds:g} s", value=turn.value)
+        finally:
+            del self.turns[turn.number]
+
+    def _reply(self, reply: pb.HookReply) -> None:
+        """The client's answer goes to the run that waits for it. Raises InvalidRequest if none does, or it is no tensor."""
+        waiting = self.turns.get(reply.hook_id)
+        if waiting is None or waiting.done():
+            raise InvalidRequest([Fault("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
+        if reply.error:
+            waiting.set_result(HookFault(reply.error))
+        elif not reply.HasField("gradient"):
+            waiting.set_result(None)
+        else:
+            try:
+                waiting.set_result(decode_tensor(reply.gradient, self.uploads.complete))
+            except WireError as error:
+                waiting.set_result(HookFault(f"the answer to hook {reply.hook_id} is no tensor: {error}"))
+            self.uploads.complete.pop(reply.gradient.upload, None)
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
         digest, values = await self.handler.evaluate(request, uploads)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import grpc
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gradproof.client.errors import FieldFault, NotFound, VerdictRequired, from_fault, from_rpc
 from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
-from gradproof.client.graph import Graph, GraphBuilder
+from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
@@ -36,6 +36,15 @@ LEVELS = {
     "values": pb.VERIFY_LEVEL_VALUES,
     "everything": pb.VERIFY_LEVEL_EVERYTHING,
 }
+MODES = {
+    "gradient": pb.DERIVE_MODE_GRADIENT,
+    "vjp": pb.DERIVE_MODE_VJP,
+    "jvp": pb.DERIVE_MODE_JVP,
+    "hvp": pb.DERIVE_MODE_HVP,
+    "jacobian": pb.DERIVE_MODE_JACOBIAN,
+    "hessian": pb.DERIVE_MODE_HESSIAN,
+}
+Watch: TypeAlias = Callable[[Event], None]
 SUMMARIES = {
     "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
     "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
@@ -52,6 +61,26 @@ class Inference:
     faults: list[FieldFault]
     digest: str
     estimated_bytes: int
+
+
+@dataclass(frozen=True)
+class DerivedValue:
+    """``value`` is the name of the derivative of ``output`` by ``by`` (an empty name means all together); None where
+    nothing flows from one to the other."""
+
+    by: str
+    output: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derived graph. ``leaves``: names of the leaves that need values, by the output whose cotangent, or the value whose
+    tangent they are."""
+
+    graph: graph_pb2.Graph
+    results: tuple[DerivedValue, ...]
+    leaves: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -79,7 +108,7 @@ class Client:
         self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
         self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
-        self._tensor_ids = itertools.count(1)
+        self._numbers = itertools.count(1)
 
     def close(self) -> None:
         """Close the connection, and the server if it was started for this client. May be called twice."""
@@ -99,15 +128,20 @@ class Client:
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
         message = _message(graph)
-        request = pb.EvaluateRequest(graph=message, values=_named(values, message), fetch=fetch)
+        return self.send_evaluate(pb.EvaluateRequest(graph=message, values=_named(values, message), fetch=fetch)).values
+
+    def send_evaluate(self, request: pb.EvaluateRequest) -> Result:
+        """Evaluate a request message as it is; the result has values and the digest of the graph."""
+        result = Result()
         if request.ByteSize() > INLINE_BYTES:
-            result = Result()
             for event in self._session(request):
                 result.add(event)
-            return result.values
+            return result
         with _translated():
             response = self._autodiff.Evaluate(request, timeout=self.timeout)
-        return {named.name: decode_tensor(named.value) for named in response.values}
+        result.digest = response.digest
+        result.values = {named.name: decode_tensor(named.value) for named in response.values}
+        return result
 
     def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
@@ -119,7 +153,7 @@ class Client:
         values: Mapping[str, Any] | None = None,
         *,
         seeds: Mapping[str, Any] | None = None,
-        hooks: Sequence[graph_pb2.Hook] = (),
+        hooks: Sequence[Hook] = (),
         gradients: Sequence[str] = (),
         retain: Sequence[str] = (),
         fetch: Sequence[str] = (),
@@ -153,7 +187,6 @@ class Client:
         request = pb.DifferentiateRequest(
             values=_named(values, message),
             seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in (seeds or {}).items()],
-            hooks=hooks,
             gradients=gradients,
             retain=retain,
             fetch=fetch,
@@ -171,23 +204,31 @@ class Client:
                 if leaf.HasField("value") and leaf.name not in carried
             )
             try:
-                yield from self._run(request)
+                yield from self._run(request, hooks)
                 return
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
         request.graph.CopyFrom(message)
-        for event in self._run(request):
+        for event in self._run(request, hooks):
             if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
                 self._digests[graph] = (graph.revision, event.digest)
             yield event
 
-    def send(self, request: pb.DifferentiateRequest, *, budget: float = 5.0) -> Result:
-        """Run a request message as it is (its checks get ``budget`` seconds unless it says otherwise)."""
+    def send(
+        self,
+        request: pb.DifferentiateRequest,
+        *,
+        budget: float = 5.0,
+        hooks: Sequence[Hook] = (),
+        watch: Watch | None = None,
+    ) -> Result:
+        """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
+        otherwise). ``watch`` is called with each event as it comes."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return _collected(self._run(whole))
+        return _collected(self._run(whole, hooks), watch)
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
@@ -199,6 +240,17 @@ class Client:
             values[named.name] = (dtype, shape)
         faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
         return Inference(values, faults, response.digest, response.estimated_bytes)
+
+    def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
+        """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
+        differentiate by, default the leaves that require grad."""
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}; it may be {', '.join(MODES)}")
+        request = pb.DeriveRequest(graph=_message(graph), mode=MODES[mode], by=by)
+        with _translated():
+            response = self._autodiff.Derive(request, timeout=self.timeout)
+        results = tuple(DerivedValue(one.by, one.output, one.value or None) for one in response.results)
+        return Derived(response.graph, results, {one.of: one.leaf for one in response.leaves})
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
@@ -229,19 +281,34 @@ class Client:
             for step in self._ops.VerifyOp(request, timeout=self.timeout + budget):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
-    def _run(self, request: pb.DifferentiateRequest) -> Iterator[Event]:
-        if request.ByteSize() > INLINE_BYTES:
-            yield from self._session(request)
+    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = ()) -> Iterator[Event]:
+        here: dict[int, CallableHook] = {}
+        whole = pb.DifferentiateRequest()
+        whole.CopyFrom(request)
+        request = whole
+        for one in hooks:
+            if isinstance(one, CallableHook):
+                number = next(self._numbers)
+                here[number] = one
+                client = graph_pb2.ClientHook(hook_id=number)
+                request.hooks.add(value=one.value, label=one.label, client=client)
+            else:
+                request.hooks.append(one)
+        if here or request.ByteSize() > INLINE_BYTES:
+            yield from self._session(request, here)
             return
         decoder = EventDecoder()
         timeout = self.timeout + request.verify.budget_ms / 1000
         with _translated():
-            whole = pb.StreamingDifferentiateRequest(request=request)
-            for response in self._autodiff.StreamingDifferentiate(whole, timeout=timeout):
+            message = pb.StreamingDifferentiateRequest(request=request)
+            for response in self._autodiff.StreamingDifferentiate(message, timeout=timeout):
                 yield from decoder.decode(response.event)
 
-    def _session(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[Event]:
-        """One run on a session: its tensors first, in chunks, then the request (a copy: ids take the tensors' places)."""
+    def _session(
+        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, hooks: Mapping[int, CallableHook] | None = None
+    ) -> Iterator[Event]:
+        """One run on a session: its tensors first, in chunks, then the request (a copy: ids take the tensors' places), then
+        what the hooks that run here make of their gradients."""
         request = copy.deepcopy(request)
         request.request_id = uuid.uuid4().hex
         frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
@@ -251,27 +318,54 @@ class Client:
             frames.put(pb.SessionRequest(differentiate=request))
         else:
             frames.put(pb.SessionRequest(evaluate=request))
-        frames.put(None)
+        if not hooks:
+            frames.put(None)
         decoder = EventDecoder()
         place = pb.RunFault()
         checks = request.verify.budget_ms / 1000 if isinstance(request, pb.DifferentiateRequest) else 0.0
-        with _translated():
-            for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout + checks):
-                if response.WhichOneof("frame") == "fault":
-                    raise from_fault(response.fault, place)
-                if response.event.HasField("fault"):
-                    place = response.event.fault
-                yield from decoder.decode(response.event)
+        call = self._autodiff.Session(iter(frames.get, None), timeout=self.timeout + checks)
+        try:
+            with _translated():
+                for response in call:
+                    if response.WhichOneof("frame") == "fault":
+                        raise from_fault(response.fault, place)
+                    event = response.event
+                    if event.HasField("fault"):
+                        place = event.fault
+                    if hooks and event.HasField("hook"):
+                        gradient = decoder.tensor(event.hook.gradient)
+                        for frame in self._answer(event.hook.hook_id, hooks, gradient):
+                            frames.put(frame)
+                    if event.HasField("summary"):
+                        frames.put(None)
+                    yield from decoder.decode(event)
+        finally:
+            frames.put(None)
+            call.cancel()  # a run that is over does not notice; one that a hook's exception left has no more to do
+
+    def _answer(
+        self, number: int, hooks: Mapping[int, CallableHook], gradient: NDArray[Any]
+    ) -> Iterator[pb.SessionRequest]:
+        """What a hook that runs here makes of its gradient; the tensor goes ahead in chunks if it is large."""
+        result = hooks[number].function(gradient)
+        reply = pb.HookReply(hook_id=number)
+        if result is not None:
+            reply.gradient.CopyFrom(encode_tensor(np.asarray(result)))
+            yield from self._ahead([reply.gradient])
+        yield pb.SessionRequest(hook=reply)
 
     def _upload(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[pb.SessionRequest]:
         """Frames for every tensor of some size; in the request an id takes its place."""
         tensors = [named.value for named in request.values] + [leaf.value for leaf in request.graph.leaves]
         if isinstance(request, pb.DifferentiateRequest):
             tensors += [seed.cotangent for seed in request.seeds]
+        yield from self._ahead(tensors)
+
+    def _ahead(self, tensors: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
         for tensor in tensors:
             if len(tensor.data) <= 1 << 12:
                 continue
-            number = next(self._tensor_ids)
+            number = next(self._numbers)
             for part in chunks(decode_tensor(tensor), number):
                 if isinstance(part, tensor_pb2.TensorHeader):
                     yield pb.SessionRequest(header=part)
@@ -280,10 +374,12 @@ class Client:
             tensor.upload = number
 
 
-def _collected(events: Iterator[Event]) -> Result:
+def _collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
     result = Result()
     try:
         for event in events:
+            if watch is not None:
+                watch(event)
             result.add(event)
     except VerdictRequired as error:
         error.result = result
@@ -344,4 +440,4 @@ def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequ
     return Client(server.target, timeout=timeout, on_close=server.stop)
 
 
-__all__ = ["Client", "Inference", "ProofStep", "connect"]
+__all__ = ["Client", "Derived", "DerivedValue", "Inference", "ProofStep", "connect"]

@@ -230,7 +230,7 @@ class EventDecoder:
             yield Accepted(message.accepted.digest, message.accepted.nodes, message.accepted.estimated_bytes)
         elif kind == "values":
             for named in message.values.values:
-                yield Value(named.name, self._tensor(named.value))
+                yield Value(named.name, self.tensor(named.value))
         elif kind == "gradients":
             for one in message.gradients.gradients:
                 yield self._gradient(one)
@@ -254,12 +254,13 @@ class EventDecoder:
             )
 
     def _gradient(self, one: pb.Gradient) -> Gradient:
-        gradient = self._tensor(one.gradient) if one.HasField("gradient") else None
-        raw = self._tensor(one.raw) if one.HasField("raw") else gradient
-        hooks = tuple(HookTrace(h.name, self._tensor(h.result), h.changed) for h in one.hooks)
+        gradient = self.tensor(one.gradient) if one.HasField("gradient") else None
+        raw = self.tensor(one.raw) if one.HasField("raw") else gradient
+        hooks = tuple(HookTrace(h.name, self.tensor(h.result), h.changed) for h in one.hooks)
         return Gradient(one.value, gradient, raw, hooks, one.grad_fn)
 
-    def _tensor(self, message: tensor_pb2.Tensor) -> Array:
+    def tensor(self, message: tensor_pb2.Tensor) -> Array:
+        """The array of a message, whose chunks have come."""
         array = decode_tensor(message, self._tensors.complete)
         if message.WhichOneof("body") == "upload":
             del self._tensors.complete[message.upload]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof.v1 import graph_pb2 as pb
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -177,10 +178,39 @@ class GraphBuilder:
                 names[:] = [new if name == old else name for name in names]
 
 
-def hook(value: str | Ref, name: str, **attributes: Any) -> pb.Hook:
-    """A hook on the gradient of a value: ``hook("y", "scale", factor=2.0)``. Names are those of GetServerInfo."""
+@dataclass(frozen=True)
+class CallableHook:
+    """A hook that runs here, on the gradient of the value called ``value``, while the server waits."""
+
+    value: str
+    function: Callable[[NDArray[Any]], Any]
+    label: str
+
+
+Hook: TypeAlias = pb.Hook | CallableHook
+
+
+def hook(value: str | Ref, action: Any, *, label: str = "", **attributes: Any) -> Hook:
+    """A hook on the gradient of a value. ``action`` is one of
+
+    - a name, with attributes: ``hook("y", "scale", factor=2.0)``; names are those of GetServerInfo;
+    - a graph from gradient to gradient (a `GraphBuilder` or a message), all of whose leaves have values but one;
+    - a function: it is called here with the gradient, a read-only array, and returns an array of the same shape and dtype,
+      or None to leave the gradient as it is. What it raises ends the run and is raised to the caller.
+
+    ``label`` is what errors and traces call it.
+    """
     target = value.graph.name_of(value) if isinstance(value, Ref) else value
-    return pb.Hook(value=target, named=pb.NamedHook(name=name, attributes=encode_attributes(attributes)))
+    if isinstance(action, str):
+        return pb.Hook(value=target, label=label, named=pb.NamedHook(name=action, attributes=encode_attributes(attributes)))
+    if attributes:
+        raise TypeError("only a named hook has attributes")
+    if isinstance(action, (GraphBuilder, pb.Graph)):
+        graph = action.to_proto() if isinstance(action, GraphBuilder) else action
+        return pb.Hook(value=target, label=label, graph=graph)
+    if not callable(action):
+        raise TypeError(f"a hook is a name, a graph or a function, not {type(action).__name__}")
+    return CallableHook(target, action, label or getattr(action, "__name__", type(action).__name__))
 
 
 Graph: TypeAlias = GraphBuilder | pb.Graph
