@@ -91,7 +91,7 @@ def test_a_jacobian() -> None:
     derived = derive(graph_of(leaves, ["y = matmul(a, b)"], "y"), REGISTRY, Mode.JACOBIAN)
     found = values_of(derived, leaves)
     np.testing.assert_array_equal(found["b"], leaves["a"])
-    np.testing.assert_array_equal(found["a"], np.multiply.outer(np.eye(2), leaves["b"]))
+    np.testing.assert_array_equal(found["a"], np.multiply.outer(np.eye(2), np.array(leaves["b"])))
 
 
 def test_vjp_and_jvp_are_each_others_transposes() -> None:
