@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench, Line
+from tests.serving import Served, serving
 from tests.test_value import Here
 
+from gradproof.client import GraphBuilder
 from gradproof.engine.derive import Derived, Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NoRule
@@ -20,6 +23,7 @@ from gradproof.engine.job import Job
 from gradproof.engine.verify.verdict import Graph as GraphWord
 from gradproof.engine.verify.verdict import Summary
 from gradproof.engine.verify.verifier import Verifier
+from gradproof.v1 import autodiff_service_pb2 as pb
 
 BENCH = Bench(Engine(REGISTRY))
 
@@ -64,13 +68,14 @@ def test_derivatives_of_derivatives() -> None:
 
 
 def test_the_hessian_is_that_of_sympy() -> None:
-    leaves = {"x": [0.3, -1.2, 0.7], "w": 1.5}
+    x, w0 = [0.3, -1.2, 0.7], 1.5
+    leaves: dict[str, Any] = {"x": x, "w": w0}
     lines = ["a = tanh(x)", "b = multiply(a, w)", "c = cumsum(b)", "d = square(c)", "y = sum(d)"]
     derived = derive(graph_of(leaves, lines, "y"), REGISTRY, Mode.HESSIAN)
     symbols = sympy.symbols("x0 x1 x2 w")
-    *xs, w = symbols
+    xs, w = symbols[:3], symbols[3]
     partial = [w * sum(map(sympy.tanh, xs[: k + 1])) for k in range(3)]
-    expected = sympy.lambdify(symbols, sympy.hessian(sum(p**2 for p in partial), symbols))(*leaves["x"], leaves["w"])
+    expected = sympy.lambdify(symbols, sympy.hessian(sum(p**2 for p in partial), symbols))(*x, w0)
     values = {}
     given = [(n, np.asarray(a, float)) for n, a in leaves.items()] + list(derived.values)
     found = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, given))}
@@ -213,3 +218,29 @@ def test_a_long_chain() -> None:
     lines = [f"v{k + 1} = sin(v{k})" for k in range(10_000)]
     derived = derive(graph_of({"v0": 0.5}, lines, "v10000"), REGISTRY, Mode.GRADIENT)
     assert len(derived.graph.nodes) >= 20_000
+
+
+def test_over_the_wire(served: Served) -> None:
+    g = GraphBuilder()
+    x = g.leaf("x", [1.0, 2.0], requires_grad=True)
+    w = g.leaf("w", shape=(2,), requires_grad=True)
+    g.output(g.apply("sum", g.apply("exp", x * w) * 2.0), "y")
+    derived = served.client.derive(g, "jvp", ["x"])
+    (result,), (tangent,) = derived.results, derived.leaves.items()
+    assert (result.by, result.output, tangent[0]) == ("", "y", "x")
+    assert result.value is not None
+    v, weights = np.array([3.0, -1.0]), np.array([0.5, 0.25])
+    found = served.client.evaluate(derived.graph, {"w": weights, tangent[1]: v})
+    assert found[result.value] == pytest.approx(np.sum(2 * np.exp([0.5, 0.5]) * weights * v), rel=1e-15)
+    message = served.autodiff.Derive(pb.DeriveRequest(graph=g.to_proto(), mode=pb.DERIVE_MODE_GRADIENT))
+    assert [one.by for one in message.results] == ["x", "w"]
+    with pytest.raises(grpc.RpcError, match="0 is no mode"):
+        served.autodiff.Derive(pb.DeriveRequest(graph=g.to_proto()))
+    with pytest.raises(ValueError, match="mode is 'slope'"):
+        served.client.derive(g, "slope")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("proofs")) as found:
+        yield found

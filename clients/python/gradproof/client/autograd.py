@@ -90,7 +90,7 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
 
     ``allow_unused``: None for an input that ``outputs`` do not depend on, instead of an error; ``materialize_grads``:
@@ -138,7 +138,7 @@ def grad(
 
 def _batched(
     roots: Sequence[Tensor], wanted: Sequence[Tensor], seeds: Any, retain: Any, create: bool, unused: Any, zeros: bool
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Any, ...]:
     """One pass for each cotangent along the leading axis."""
     from gradproof.client.record import apply
 
