@@ -328,7 +328,8 @@ class TestHigherOrder:
         assert (seen, numbers(x.grad)) == ([8.0, 8.0], [48.0])
 
     def test_at_kinks_and_poles(self) -> None:
-        for function, expected in ((lambda a: a.sqrt(), (np.inf, -np.inf)), (lambda a: a * a.abs(), (0.0, 0.0))):
+        found: list[Any] = [(lambda a: a.sqrt(), (np.inf, -np.inf)), (lambda a: a * a.abs(), (0.0, 0.0))]
+        for function, expected in found:
             a = leaf(0.0)
             (g,) = grad(function(a), a, create_graph=True)
             assert (g.item(), grad(g, a)[0].item()) == expected

@@ -132,7 +132,7 @@ def test_a_client_hook_needs_a_session(served: Served) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         served.autodiff.Differentiate(request)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "needs a Session" in caught.value.details()
+    assert "needs a Session" in str(caught.value.details())
 
 
 class Talk:

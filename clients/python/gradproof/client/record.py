@@ -9,14 +9,13 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
 from gradproof.client import dtypes, modes
-from gradproof.client.handles import Hooks
 from gradproof.client.names import name_of, saves
 from gradproof.client.runtime import Spec, current
 
@@ -41,7 +40,7 @@ class Node:
 
     __slots__ = (
         "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op", "place",
-        "posthooks", "prehooks", "specs",
+        "specs",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +53,6 @@ class Node:
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False
-        self.prehooks, self.posthooks = Hooks(), Hooks()
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
 
     @property
@@ -102,15 +100,6 @@ class Node:
             for x, needs in zip(self.inputs, self.needs, strict=True)
             if is_tensor(x)
         )
-
-    def register_prehook(self, function: Callable[[tuple[Any, ...]], Any]) -> Any:
-        """Call ``function(grad_outputs)`` before the rule; a tuple that it returns takes their place."""
-        return self.prehooks.add(function)
-
-    def register_hook(self, function: Callable[[tuple[Any, ...], tuple[Any, ...]], Any]) -> Any:
-        """Call ``function(grad_inputs, grad_outputs)`` after the rule; a tuple that it returns takes the place of
-        grad_inputs."""
-        return self.posthooks.add(function)
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"

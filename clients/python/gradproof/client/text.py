@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +39,14 @@ def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: 
     whole = kind == "f" and bool(np.isfinite(array).all()) and bool((array == np.trunc(array)).all())
     with np.printoptions(precision=4, suppress=_plain(array), floatmode="fixed", nanstr="nan", infstr="inf"):
         if whole and _plain(array):
-            return np.array2string(array, separator=", ", prefix=prefix, formatter={"float_kind": lambda v: f"{v:.0f}."})
+            return np.array2string(array, separator=", ", prefix=prefix, formatter={"float_kind": _whole(array)})
         return np.array2string(array, separator=", ", prefix=prefix, formatter=form)
+
+
+def _whole(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable[[Any], str]:
+    """Numbers without decimals, all as wide as the widest."""
+    width = max((len(f"{v:.0f}.") for v in (array.min(), array.max())), default=0) if array.size else 0
+    return lambda v: f"{v:.0f}.".rjust(width)
 
 
 def _plain(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
