@@ -32,7 +32,7 @@ from gradproof.client import (
     connect,
     hook,
 )
-from gradproof.client.client import INLINE_BYTES, _translated
+from gradproof.client.requests import INLINE_BYTES, translated
 from gradproof.server.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
@@ -380,7 +380,7 @@ class TestErrors:
         assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
 
     def test_not_served(self, client: Client) -> None:
-        with pytest.raises(NotServed, match="Explain is not served yet"), _translated():
+        with pytest.raises(NotServed, match="Explain is not served yet"), translated():
             client._autodiff.Explain(pb.ExplainRequest())
 
     def test_internal_error(self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

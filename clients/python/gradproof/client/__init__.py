@@ -9,8 +9,9 @@
 """
 
 from gradproof.client import autograd, func, ops
+from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from gradproof.client.client import Client, Derived, Inference, ProofStep, connect
+from gradproof.client.client import Client, connect
 from gradproof.client.constructors import (
     BFloat16Tensor,
     BoolTensor,
@@ -85,11 +86,13 @@ from gradproof.client.events import (
 )
 from gradproof.client.functions import cat, maximum, minimum, stack, where
 from gradproof.client.graph import GraphBuilder, Ref, hook
+from gradproof.client.requests import Derived, Inference, ProofStep
 from gradproof.client.runtime import use
 from gradproof.client.tensor import Tensor
 
 __all__ = [
     "Accepted",
+    "AsyncClient",
     "BFloat16Tensor",
     "BoolTensor",
     "Client",
@@ -135,6 +138,7 @@ __all__ = [
     "complex64",
     "complex128",
     "connect",
+    "connect_async",
     "double",
     "enable_grad",
     "eye",

@@ -1,114 +1,56 @@
-"""A client of one server."""
+"""A client of a server, or of several that stand for each other."""
 
 from __future__ import annotations
 
-import copy
-import itertools
 import queue
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 from weakref import WeakKeyDictionary
 
-import grpc
-import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, NotFound, VerdictRequired, from_fault, from_rpc
-from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
-from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
+from gradproof.client import requests
+from gradproof.client.channel import Connection
+from gradproof.client.errors import NotFound, VerdictRequired
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.graph import Graph, GraphBuilder, Hook
+from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
-from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
-
-INLINE_BYTES = 3 << 20
-"""A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
-
-KINDS = {"b": 0, "u": 1, "i": 1, "V": 2, "f": 2, "c": 3}
-"""NumPy's kinds of numbers, the narrowest first (V is bfloat16)."""
-
-LEVELS = {
-    "off": pb.VERIFY_LEVEL_OFF,
-    "cached": pb.VERIFY_LEVEL_CACHED,
-    "values": pb.VERIFY_LEVEL_VALUES,
-    "everything": pb.VERIFY_LEVEL_EVERYTHING,
-}
-MODES = {
-    "gradient": pb.DERIVE_MODE_GRADIENT,
-    "vjp": pb.DERIVE_MODE_VJP,
-    "jvp": pb.DERIVE_MODE_JVP,
-    "hvp": pb.DERIVE_MODE_HVP,
-    "jacobian": pb.DERIVE_MODE_JACOBIAN,
-    "hessian": pb.DERIVE_MODE_HESSIAN,
-}
-Watch: TypeAlias = Callable[[Event], None]
-SUMMARIES = {
-    "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
-    "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
-    "plausible": verdict_pb2.SUMMARY_WORD_PLAUSIBLE,
-    "unchecked": verdict_pb2.SUMMARY_WORD_UNCHECKED,
-}
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Dtype and shape of every value that could be inferred, and every fault of the graph."""
-
-    values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
-    faults: list[FieldFault]
-    digest: str
-    estimated_bytes: int
-
-
-@dataclass(frozen=True)
-class DerivedValue:
-    """``value`` is the name of the derivative of ``output`` by ``by`` (an empty name means all together); None where
-    nothing flows from one to the other."""
-
-    by: str
-    output: str
-    value: str | None
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A derived graph. ``leaves``: names of the leaves that need values, by the output whose cotangent, or the value whose
-    tangent they are."""
-
-    graph: graph_pb2.Graph
-    results: tuple[DerivedValue, ...]
-    leaves: dict[str, str]
-
-
-@dataclass(frozen=True)
-class ProofStep:
-    """One case of an op is done: ``done`` of ``total``."""
-
-    verdict: RuleVerdict
-    done: int
-    total: int
+from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 
 class Client:
     """Sends graphs to the server at ``target`` (host:port). A context manager; calls raise `GradproofError`.
 
     Args:
-        target: address of the server.
+        target: address of the server, or addresses of several, which take turns (they share no graphs: one that has
+            not seen a graph is sent it).
         timeout: seconds that a call may take, unless the call says otherwise.
+        tls: encrypt; True trusts the usual authorities, a path is that of a file with the certificates to trust.
+        token: sent as ``authorization: Bearer`` with every call; over TLS, or to this machine.
+        retries: how often a call that changes nothing is tried again while the server is UNAVAILABLE.
         on_close: called when the client is closed (an embedded server stops there).
     """
 
-    def __init__(self, target: str, *, timeout: float = 60.0, on_close: Callable[[], None] | None = None) -> None:
-        self.target, self.timeout = target, timeout
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float = 60.0,
+        tls: bool | str = False,
+        token: str = "",
+        retries: int = 3,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._connection = Connection(target, tls=tls, token=token, retries=retries)
+        self.target = self._connection.target
         self._on_close = on_close
-        self._channel = grpc.insecure_channel(target)
+        self._channel = self._connection.channel()
         self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
         self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
-        self._numbers = itertools.count(1)
 
     def close(self) -> None:
         """Close the connection, and the server if it was started for this client. May be called twice."""
@@ -127,21 +69,18 @@ class Client:
         self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        message = _message(graph)
-        return self.send_evaluate(pb.EvaluateRequest(graph=message, values=_named(values, message), fetch=fetch)).values
+        message = requests.message_of(graph)
+        return self.send_evaluate(
+            pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
+        ).values
 
     def send_evaluate(self, request: pb.EvaluateRequest) -> Result:
         """Evaluate a request message as it is; the result has values and the digest of the graph."""
-        result = Result()
-        if request.ByteSize() > INLINE_BYTES:
-            for event in self._session(request):
-                result.add(event)
-            return result
-        with _translated():
-            response = self._autodiff.Evaluate(request, timeout=self.timeout)
-        result.digest = response.digest
-        result.values = {named.name: decode_tensor(named.value) for named in response.values}
-        return result
+        conversation = Conversation(request)
+        if conversation.needs_session:
+            return _collected(self._session(conversation))
+        with translated():
+            return requests.evaluated(self._autodiff.Evaluate(request, **self._call()))
 
     def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
@@ -179,39 +118,19 @@ class Client:
                 weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
                 ``result``. Empty: any will do.
         """
-        if required not in SUMMARIES:
-            raise ValueError(f"required is {required!r}; it may be {', '.join(filter(None, SUMMARIES))}")
-        if verify not in LEVELS:
-            raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
-        message = _message(graph)
-        request = pb.DifferentiateRequest(
-            values=_named(values, message),
-            seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in (seeds or {}).items()],
-            gradients=gradients,
-            retain=retain,
-            fetch=fetch,
-            verify=pb.VerifyOptions(
-                level=LEVELS[verify], budget_ms=max(1, int(budget * 1000)), required=SUMMARIES[required]
-            ),
-        )
+        options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
+        message = requests.message_of(graph)
+        request = options.request(message, values)
         known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
         if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
-            request.digest = known[1]
-            carried = {named.name for named in request.values}
-            request.values.extend(
-                tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
-                for leaf in message.leaves
-                if leaf.HasField("value") and leaf.name not in carried
-            )
             try:
-                yield from self._run(request, hooks)
+                yield from self._run(requests.by_digest(request, message, known[1]), hooks)
                 return
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        request.graph.CopyFrom(message)
-        for event in self._run(request, hooks):
-            if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
+        for event in self._run(requests.whole(request, message), hooks):
+            if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
                 self._digests[graph] = (graph.revision, event.digest)
             yield event
 
@@ -232,38 +151,30 @@ class Client:
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
-        with _translated():
-            response = self._autodiff.Infer(pb.InferRequest(graph=_message(graph)), timeout=self.timeout)
-        values = {}
-        for named in response.values:
-            shape, dtype = decode_spec(named.spec)
-            values[named.name] = (dtype, shape)
-        faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
-        return Inference(values, faults, response.digest, response.estimated_bytes)
+        with translated():
+            return requests.inferred(
+                self._autodiff.Infer(pb.InferRequest(graph=requests.message_of(graph)), **self._call())
+            )
 
     def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
         """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
         differentiate by, default the leaves that require grad."""
-        if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}; it may be {', '.join(MODES)}")
-        request = pb.DeriveRequest(graph=_message(graph), mode=MODES[mode], by=by)
-        with _translated():
-            response = self._autodiff.Derive(request, timeout=self.timeout)
-        results = tuple(DerivedValue(one.by, one.output, one.value or None) for one in response.results)
-        return Derived(response.graph, results, {one.of: one.leaf for one in response.leaves})
+        request = requests.derive_request(graph, mode, by)
+        with translated():
+            return requests.derived(self._autodiff.Derive(request, **self._call()))
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        with _translated():
-            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), timeout=self.timeout)
+        with translated():
+            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), **self._call())
 
     def ops(self) -> list[OpInfo]:
         """All ops of the server."""
         found: list[OpInfo] = []
         token = ""
         while True:
-            with _translated():
-                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), timeout=self.timeout)
+            with translated():
+                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), **self._call())
             found.extend(decode_op(one) for one in page.ops)
             token = page.next_page_token
             if not token:
@@ -271,107 +182,46 @@ class Client:
 
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """One op, with its cases and traced rules."""
-        with _translated():
-            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), timeout=self.timeout)
+        with translated():
+            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), **self._call())
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
-        with _translated():
-            for step in self._ops.VerifyOp(request, timeout=self.timeout + budget):
+        with translated():
+            for step in self._ops.VerifyOp(request, **self._call(budget)):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
     def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = ()) -> Iterator[Event]:
-        here: dict[int, CallableHook] = {}
-        whole = pb.DifferentiateRequest()
-        whole.CopyFrom(request)
-        request = whole
-        for one in hooks:
-            if isinstance(one, CallableHook):
-                number = next(self._numbers)
-                here[number] = one
-                client = graph_pb2.ClientHook(hook_id=number)
-                request.hooks.add(value=one.value, label=one.label, client=client)
-            else:
-                request.hooks.append(one)
-        if here or request.ByteSize() > INLINE_BYTES:
-            yield from self._session(request, here)
+        conversation = Conversation(request, hooks)
+        if conversation.needs_session:
+            yield from self._session(conversation)
             return
-        decoder = EventDecoder()
-        timeout = self.timeout + request.verify.budget_ms / 1000
-        with _translated():
-            message = pb.StreamingDifferentiateRequest(request=request)
-            for response in self._autodiff.StreamingDifferentiate(message, timeout=timeout):
-                yield from decoder.decode(response.event)
+        with translated():
+            message = conversation.streaming()
+            for response in self._autodiff.StreamingDifferentiate(message, **self._call(conversation.check_seconds)):
+                yield from conversation.decoder.decode(response.event)
 
-    def _session(
-        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, hooks: Mapping[int, CallableHook] | None = None
-    ) -> Iterator[Event]:
-        """One run on a session: its tensors first, in chunks, then the request (a copy: ids take the tensors' places), then
-        what the hooks that run here make of their gradients."""
-        request = copy.deepcopy(request)
-        request.request_id = uuid.uuid4().hex
+    def _session(self, conversation: Conversation) -> Iterator[Event]:
         frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
-        for frame in self._upload(request):
+        for frame in conversation.opening():
             frames.put(frame)
-        if isinstance(request, pb.DifferentiateRequest):
-            frames.put(pb.SessionRequest(differentiate=request))
-        else:
-            frames.put(pb.SessionRequest(evaluate=request))
-        if not hooks:
-            frames.put(None)
-        decoder = EventDecoder()
-        place = pb.RunFault()
-        checks = request.verify.budget_ms / 1000 if isinstance(request, pb.DifferentiateRequest) else 0.0
-        call = self._autodiff.Session(iter(frames.get, None), timeout=self.timeout + checks)
+        call = self._autodiff.Session(iter(frames.get, None), **self._call(conversation.check_seconds))
         try:
-            with _translated():
+            with translated():
                 for response in call:
-                    if response.WhichOneof("frame") == "fault":
-                        raise from_fault(response.fault, place)
-                    event = response.event
-                    if event.HasField("fault"):
-                        place = event.fault
-                    if hooks and event.HasField("hook"):
-                        gradient = decoder.tensor(event.hook.gradient)
-                        for frame in self._answer(event.hook.hook_id, hooks, gradient):
-                            frames.put(frame)
-                    if event.HasField("summary"):
+                    events, replies = conversation.hear(response)
+                    for frame in replies:
+                        frames.put(frame)
+                    if conversation.over:
                         frames.put(None)
-                    yield from decoder.decode(event)
+                    yield from events
         finally:
             frames.put(None)
             call.cancel()  # a run that is over does not notice; one that a hook's exception left has no more to do
 
-    def _answer(
-        self, number: int, hooks: Mapping[int, CallableHook], gradient: NDArray[Any]
-    ) -> Iterator[pb.SessionRequest]:
-        """What a hook that runs here makes of its gradient; the tensor goes ahead in chunks if it is large."""
-        result = hooks[number].function(gradient)
-        reply = pb.HookReply(hook_id=number)
-        if result is not None:
-            reply.gradient.CopyFrom(encode_tensor(np.asarray(result)))
-            yield from self._ahead([reply.gradient])
-        yield pb.SessionRequest(hook=reply)
-
-    def _upload(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[pb.SessionRequest]:
-        """Frames for every tensor of some size; in the request an id takes its place."""
-        tensors = [named.value for named in request.values] + [leaf.value for leaf in request.graph.leaves]
-        if isinstance(request, pb.DifferentiateRequest):
-            tensors += [seed.cotangent for seed in request.seeds]
-        yield from self._ahead(tensors)
-
-    def _ahead(self, tensors: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
-        for tensor in tensors:
-            if len(tensor.data) <= 1 << 12:
-                continue
-            number = next(self._numbers)
-            for part in chunks(decode_tensor(tensor), number):
-                if isinstance(part, tensor_pb2.TensorHeader):
-                    yield pb.SessionRequest(header=part)
-                else:
-                    yield pb.SessionRequest(chunk=part)
-            tensor.upload = number
+    def _call(self, more: float = 0.0) -> dict[str, Any]:
+        return self._connection.call(self.timeout + more)
 
 
 def _collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
@@ -387,57 +237,23 @@ def _collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
     return result
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise from_rpc(error) from error
-
-
-def _message(graph: Graph) -> graph_pb2.Graph:
-    return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
-
-
-def _named(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[tensor_pb2.NamedTensor]:
-    if not values:
-        return []
-    leaves = {leaf.name: leaf for leaf in graph.leaves}
-    return [
-        tensor_pb2.NamedTensor(name=name, value=encode_tensor(_array(value, leaves.get(name))))
-        for name, value in values.items()
-    ]
-
-
-def _array(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
-    """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server says so)."""
-    array = np.asarray(value)
-    if leaf is None or type(value) not in (bool, int, float, complex):
-        return array
-    try:
-        shape, dtype = decode_spec(leaf.spec if leaf.HasField("spec") else leaf.value.spec)
-        if shape or KINDS.get(array.dtype.kind, 4) > KINDS[dtype.kind]:
-            return array
-        with np.errstate(over="raise"):
-            return np.asarray(value, dtype)
-    except (WireError, OverflowError, FloatingPointError):
-        return array
-
-
-def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = ()) -> Client:
+def connect(
+    target: str | Sequence[str] | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = (), **options: Any
+) -> Client:
     """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, and
-    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server.
+    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server;
+    ``options`` those of `Client`.
 
     Raises ImportError if a server is to be started and its libraries are not installed.
     """
     if target is not None:
-        return Client(target, timeout=timeout)
+        return Client(target, timeout=timeout, **options)
     try:
         from gradproof.server.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
     server = EmbeddedServer(arguments)
-    return Client(server.target, timeout=timeout, on_close=server.stop)
+    return Client(server.target, timeout=timeout, on_close=server.stop, **options)
 
 
-__all__ = ["Client", "Derived", "DerivedValue", "Inference", "ProofStep", "connect"]
+__all__ = ["Client", "Derived", "Inference", "ProofStep", "connect"]

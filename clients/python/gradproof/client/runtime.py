@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.client import Client, Derived, Watch, connect
+from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
+from gradproof.client.requests import Derived, Watch
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
