@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
 from gradproof.server import report
+from gradproof.server.access import Access
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, Options, serve
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -62,10 +63,20 @@ def serve_command(
     proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 2,
     proof_seconds: Annotated[float, typer.Option(help="A proof is stopped after this time.")] = 30.0,
     reflection: Annotated[bool, typer.Option(help="Describe the services to clients that ask.")] = True,
+    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM): serve over TLS.")] = None,  # noqa: UP045
+    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,  # noqa: UP045
+    token_file: Annotated[Optional[Path], typer.Option(help="Calls must bring the token in this file.")] = None,  # noqa: UP045
     with_stdin: Annotated[bool, typer.Option(hidden=True, help="End when standard input does.")] = False,
 ) -> None:
     """Serve until SIGTERM; running calls may then finish."""
+    try:
+        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+        access = Access(tls_cert, tls_key, token)
+    except (OSError, ValueError) as error:
+        typer.echo(f"gradproof serve: {error}", err=True)
+        raise typer.Exit(1) from error
     options = Options(
+        access=access,
         host=host,
         port=port,
         plugins=plugin or (),

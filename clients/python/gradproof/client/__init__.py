@@ -67,6 +67,7 @@ from gradproof.client.errors import (
     NotServed,
     ResourceExhausted,
     RunError,
+    Unauthenticated,
     Unavailable,
     VerdictRequired,
 )
@@ -125,6 +126,7 @@ __all__ = [
     "RunError",
     "Summary",
     "Tensor",
+    "Unauthenticated",
     "Unavailable",
     "Value",
     "Verdict",
