@@ -238,11 +238,11 @@ class Methods:
 
         return explain(self)
 
-    def graph(self) -> Picture:
-        """The computation behind this tensor, to look at."""
+    def graph(self: Any, **names: Tensor) -> Picture:
+        """The computation behind this tensor, to look at; ``names`` are written on the boxes of these tensors."""
         from gradproof.client.pictures import draw
 
-        return draw(self)
+        return draw(self, **names)
 
 
 def _unary(op: str) -> Any:
