@@ -21,6 +21,8 @@ class Limits:
     runs_in_flight: int = 64
     verify_budget_ms: int = 60_000
     hook_timeout_ms: int = 60_000
+    explain_elements: int = 256
+    explain_ms: int = 10_000
 
     def check(self, name: str, actual: int) -> None:
         """Raises LimitExceeded if ``actual`` is above the limit called ``name``."""

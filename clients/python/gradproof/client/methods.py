@@ -12,7 +12,6 @@ from gradproof.client import dtypes
 if TYPE_CHECKING:
     from gradproof.client.explanation import Explanation
     from gradproof.client.pictures import Picture
-
     from gradproof.client.tensor import Tensor
 
 UNARY = (
@@ -232,7 +231,7 @@ class Methods:
 
     # what only Gradproof has
 
-    def explain(self) -> Explanation:
+    def explain(self: Any) -> Explanation:
         """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients."""
         from gradproof.client.explanation import explain
 
