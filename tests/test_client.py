@@ -381,7 +381,7 @@ class TestErrors:
 
     def test_not_served(self, client: Client) -> None:
         """A call that an older server does not have."""
-        absent = client._channel.unary_unary("/gradproof.v1.AutodiffService/Dream")
+        absent: Any = client._channel.unary_unary("/gradproof.v1.AutodiffService/Dream")
         with pytest.raises(NotServed), translated():
             absent(b"")
 

@@ -123,8 +123,9 @@ def test_what_cannot_be_explained(tensors: Served) -> None:
     with pytest.raises(InvalidRequest) as caught:
         tensors.client.explain(g, "z")
     assert [(fault.path, fault.reason) for fault in caught.value.faults] == [("value", "VALUE_UNKNOWN")]
+    served = tensors
     with pytest.raises(grpc.RpcError, match="the graph names no output"):
-        tensors.autodiff.Explain(pb.ExplainRequest())
+        served.autodiff.Explain(pb.ExplainRequest())
 
 
 def test_one_that_takes_too_long(tmp_path: Any) -> None:
