@@ -11,8 +11,8 @@ from gradproof.client import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.explanation import Explanation
-    from gradproof.client.pictures import Picture
 
+    from gradproof.client.pictures import Picture
     from gradproof.client.tensor import Tensor
 
 UNARY = (
