@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,13 +180,11 @@ class TestRecords:
         y = x = leaf(1.0)
         for _ in range(1000):
             y = y * x
-        start = time.monotonic()
         picture = y.graph()
         svg = picture.svg()
         assert len(picture.boxes) == 2001
         assert len(nodes(svg)) == 2001
-        assert len(svg) < 2_000_000
-        assert time.monotonic() - start < 60  # milliseconds on any machine, if nothing is quadratic
+        assert len(svg) < 2_000_000  # in proportion to the graph, though one leaf has 1001 edges of all lengths
 
 
 class TestFormats:
