@@ -33,6 +33,7 @@ from gradproof.client import (
     hook,
 )
 from gradproof.client.client import INLINE_BYTES
+from gradproof.client.errors import from_fault
 from gradproof.server.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
@@ -56,9 +57,9 @@ def sent(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     prepare = served.host.handler._prepare
 
-    def spy(request: Any, uploads: Any) -> Any:
+    def spy(request: Any, *rest: Any) -> Any:
         found.append(request)
-        return prepare(request, uploads)
+        return prepare(request, *rest)
 
     monkeypatch.setattr(served.host.handler, "_prepare", spy)
     return found
@@ -379,9 +380,9 @@ class TestErrors:
             client.differentiate(square(), budget=61.0)
         assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
 
-    def test_not_served(self, client: Client) -> None:
-        with pytest.raises(NotServed, match="client hooks are not served yet"):
-            client.differentiate(square(), hooks=[graph_pb2.Hook(value="y", client=graph_pb2.ClientHook())])
+    def test_not_served(self) -> None:
+        fault = pb.RequestFault(code=12, message="not yet", reason="NOT_SERVED_YET")
+        assert isinstance(from_fault(fault, pb.RunFault()), NotServed)
 
     def test_internal_error(self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(served.host.handler, "_prepare", None)

@@ -209,16 +209,9 @@ class TestCalls:
         assert refused(served.ops.VerifyOp, op_service_pb2.VerifyOpRequest(name="?"))[0] is grpc.StatusCode.NOT_FOUND
 
     def test_what_is_not_served_yet_says_so(self, served: Served) -> None:
-        doubling = graph_pb2.Hook(value="y", graph=graph_pb2.Graph())
         for call, message, text in (
             (served.autodiff.Derive, pb.DeriveRequest(), "Derive is not served yet"),
             (served.autodiff.Explain, pb.ExplainRequest(), "Explain is not served yet"),
-            (served.autodiff.Differentiate, product(hooks=[doubling]), "graph hooks are not served yet"),
-            (
-                served.autodiff.Differentiate,
-                product(hooks=[graph_pb2.Hook(value="y", client=graph_pb2.ClientHook())]),
-                "client hooks are not served yet",
-            ),
         ):
             code, said, details = refused(call, message)
             assert code is grpc.StatusCode.UNIMPLEMENTED

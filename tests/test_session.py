@@ -310,9 +310,11 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None
     assert served.host.handler._in_flight == 0
 
 
-def test_frames_that_are_not_served(talk: Talk) -> None:
-    talk.say(hook=pb.HookReply(hook_id=1))
-    assert CODE[talk.hear().fault.code] is grpc.StatusCode.UNIMPLEMENTED
+def test_frames_that_nobody_expects(talk: Talk) -> None:
+    talk.say(hook=pb.HookReply(hook_id=1, request_id="nobody"))
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.message.count("no run 'nobody' waits for hook 1")) == ("", 1)
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook", "HOOK_NOT_WAITING")]
     talk.say()
     assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("frame", "FRAME_EMPTY")]
 

@@ -266,15 +266,20 @@ class Hook(_message.Message):
     NAMED_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The name of the value whose gradient is hooked."""
+    label: _builtins.str
+    """What traces and errors call the hook; empty means the name of a named hook, "graph" or "client"."""
     @_builtins.property
     def named(self) -> Global___NamedHook:
         """A hook that a plugin of the server registered."""
 
     @_builtins.property
     def graph(self) -> Global___Graph:
-        """A graph of one leaf and one output, from gradient to gradient."""
+        """A graph from gradient to gradient: one leaf without a value, which is the gradient, and one output of the same
+        shape and dtype. All other leaves carry their values.
+        """
 
     @_builtins.property
     def client(self) -> Global___ClientHook:
@@ -287,10 +292,11 @@ class Hook(_message.Message):
         named: Global___NamedHook | None = ...,
         graph: Global___Graph | None = ...,
         client: Global___ClientHook | None = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "client", b"client", "graph", b"graph", "named", b"named"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "client", b"client", "graph", b"graph", "named", b"named", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "client", b"client", "graph", b"graph", "label", b"label", "named", b"named", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["named", "graph", "client"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
@@ -355,7 +361,7 @@ class ClientHook(_message.Message):
 
     HOOK_ID_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """Sent back in HookRequest."""
+    """Chosen by the client; sent back in HookRequest."""
     def __init__(
         self,
         *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,9 @@ from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, Limit
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
-from gradproof.server.status import Unserved, request_fault, unforeseen
+from gradproof.server.status import request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.wire import Assembler, WireError
+from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
@@ -33,11 +34,13 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
         session.left = True
         for task in (reader, *session.runs.values()):
             task.cancel()
+        session.desk.close()
 
 
 class _Session:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
+        self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
@@ -47,6 +50,7 @@ class _Session:
         try:
             async for frame in requests:
                 await self._take(frame)
+            self.desk.hooks.end()
             await asyncio.gather(*self.runs.values(), return_exceptions=True)
         finally:
             await self._put(None)
@@ -60,16 +64,18 @@ class _Session:
                 self.uploads.chunk(frame.chunk)
             elif kind == "differentiate":
                 request = frame.differentiate
-                await self._start(request.request_id, partial(self._differentiate, request, self._used(frame)))
+                await self._start(request.request_id, partial(self._differentiate, request, self._used(request)))
             elif kind == "evaluate":
                 asked = frame.evaluate
-                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(frame)))
+                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(asked)))
             elif kind == "cancel":
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
                     run.cancel()
             elif kind == "hook":
-                raise Unserved("client hooks are not served yet; named hooks are")
+                self.desk.hooks.take(frame.hook, self._used(frame.hook))
+            elif kind == "release":
+                self.desk.release(frame.release.kept)
             else:
                 raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
@@ -81,14 +87,9 @@ class _Session:
         except GradproofError as error:
             await self._fault("", error)
 
-    def _used(self, frame: pb.SessionRequest) -> dict[int, Array]:
-        """The uploads that this request names. They are taken out: an upload serves one request."""
-        request = frame.differentiate if frame.HasField("differentiate") else frame.evaluate
-        tensors = [named.value for named in request.values]
-        tensors += [leaf.value for leaf in request.graph.leaves]
-        if isinstance(request, pb.DifferentiateRequest):
-            tensors += [seed.cotangent for seed in request.seeds]
-        named = {tensor.upload for tensor in tensors if tensor.WhichOneof("body") == "upload"}
+    def _used(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
+        """The uploads that a message names. They are taken out: an upload serves one message."""
+        named = {tensor.upload for tensor in tensors(message) if tensor.WhichOneof("body") == "upload"}
         return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
 
     async def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -114,13 +115,14 @@ class _Session:
             self.runs.pop(request_id, None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
-        async for event in self.handler.differentiate(request, uploads, chunked=True):
-            await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
+        async with aclosing(self.handler.differentiate(request, uploads, chunked=True, desk=self.desk)) as events:
+            async for event in events:
+                await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
-        digest, values = await self.handler.evaluate(request, uploads)
+        digest, values, held = await self.handler.evaluate(request, uploads, self.desk)
         accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
-        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary())):
+        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary(kept_bytes=held))):
             await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:

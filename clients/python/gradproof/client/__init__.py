@@ -38,7 +38,9 @@ from gradproof.client.events import (
     Value,
     Verdict,
 )
-from gradproof.client.graph import GraphBuilder, Ref, hook
+from gradproof.client.graph import FunctionHook, GraphBuilder, Ref, hook
+from gradproof.client.requests import Options
+from gradproof.client.session import Session
 
 __all__ = [
     "Accepted",
@@ -47,6 +49,7 @@ __all__ = [
     "Event",
     "Fault",
     "FieldFault",
+    "FunctionHook",
     "Gradient",
     "GradproofError",
     "GraphBuilder",
@@ -58,12 +61,14 @@ __all__ = [
     "NotFound",
     "NotServed",
     "OpInfo",
+    "Options",
     "ProofStep",
     "Ref",
     "ResourceExhausted",
     "Result",
     "RuleVerdict",
     "RunError",
+    "Session",
     "Summary",
     "Unavailable",
     "Value",

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
-import queue
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 from weakref import WeakKeyDictionary
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, NotFound, VerdictRequired, from_fault, from_rpc
+from gradproof.client.errors import FieldFault, NotFound, translated
 from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
 from gradproof.client.graph import Graph, GraphBuilder
+from gradproof.client.requests import NO_FUNCTIONS, Functions, Options, differentiation, message_of, named_values
+from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
-from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
+from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
+from gradproof.wire import decode_spec, decode_tensor
 
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
-
-KINDS = {"b": 0, "u": 1, "i": 1, "V": 2, "f": 2, "c": 3}
-"""NumPy's kinds of numbers, the narrowest first (V is bfloat16)."""
-
-LEVELS = {
-    "off": pb.VERIFY_LEVEL_OFF,
-    "cached": pb.VERIFY_LEVEL_CACHED,
-    "values": pb.VERIFY_LEVEL_VALUES,
-    "everything": pb.VERIFY_LEVEL_EVERYTHING,
-}
-SUMMARIES = {
-    "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
-    "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
-    "plausible": verdict_pb2.SUMMARY_WORD_PLAUSIBLE,
-    "unchecked": verdict_pb2.SUMMARY_WORD_UNCHECKED,
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,6 @@ class Client:
         self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
         self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
-        self._tensor_ids = itertools.count(1)
 
     def close(self) -> None:
         """Close the connection, and the server if it was started for this client. May be called twice."""
@@ -98,34 +79,26 @@ class Client:
         self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        message = _message(graph)
-        request = pb.EvaluateRequest(graph=message, values=_named(values, message), fetch=fetch)
+        message = message_of(graph)
+        request = pb.EvaluateRequest(graph=message, values=named_values(values, message), fetch=fetch)
         if request.ByteSize() > INLINE_BYTES:
             result = Result()
             for event in self._session(request):
                 result.add(event)
             return result.values
-        with _translated():
+        with translated():
             response = self._autodiff.Evaluate(request, timeout=self.timeout)
         return {named.name: decode_tensor(named.value) for named in response.values}
 
-    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
+    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
-        return _collected(self.stream(graph, values, **options))
+        return collected(self.stream(graph, values, **options))
 
     def stream(
         self,
         graph: Graph,
         values: Mapping[str, Any] | None = None,
-        *,
-        seeds: Mapping[str, Any] | None = None,
-        hooks: Sequence[graph_pb2.Hook] = (),
-        gradients: Sequence[str] = (),
-        retain: Sequence[str] = (),
-        fetch: Sequence[str] = (),
-        verify: str = "everything",
-        budget: float = 5.0,
-        required: str = "",
+        **options: Unpack[Options],
     ) -> Iterator[Event]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
@@ -134,33 +107,19 @@ class Client:
             values: for leaves that the graph does not carry: arrays of exactly the leaf's shape and dtype, or Python
                 numbers, which take the dtype of a 0-d leaf if they are of no wider kind (5 for a float32, not 0.5 for
                 an int8).
-            seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
-            hooks: made by `hook`.
-            gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
-            retain: inner values whose gradients are wanted too.
-            fetch: values to return.
-            verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything``.
-            budget: seconds for the checks.
-            required: the weakest summary that will do (``verified``, ``plausible``, ``unchecked``). If a gradient's is
-                weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
-                ``result``. Empty: any will do.
+            options: see `Options`.
         """
-        if required not in SUMMARIES:
-            raise ValueError(f"required is {required!r}; it may be {', '.join(filter(None, SUMMARIES))}")
-        if verify not in LEVELS:
-            raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
-        message = _message(graph)
-        request = pb.DifferentiateRequest(
-            values=_named(values, message),
-            seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in (seeds or {}).items()],
-            hooks=hooks,
-            gradients=gradients,
-            retain=retain,
-            fetch=fetch,
-            verify=pb.VerifyOptions(
-                level=LEVELS[verify], budget_ms=max(1, int(budget * 1000)), required=SUMMARIES[required]
-            ),
-        )
+        request, functions = differentiation(graph, values, options)
+        yield from self._sent(graph, request, partial(self._run, functions=functions))
+
+    def _sent(
+        self,
+        graph: Graph,
+        request: pb.DifferentiateRequest,
+        run: Callable[[pb.DifferentiateRequest], Iterator[Event]],
+    ) -> Iterator[Event]:
+        """The events of a request on ``graph``, which is named by its digest where the server knows it."""
+        message = message_of(graph)
         known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
         if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
             request.digest = known[1]
@@ -171,13 +130,13 @@ class Client:
                 if leaf.HasField("value") and leaf.name not in carried
             )
             try:
-                yield from self._run(request)
+                yield from run(request)
                 return
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
         request.graph.CopyFrom(message)
-        for event in self._run(request):
+        for event in run(request):
             if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
                 self._digests[graph] = (graph.revision, event.digest)
             yield event
@@ -187,12 +146,12 @@ class Client:
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return _collected(self._run(whole))
+        return collected(self._run(whole))
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
-        with _translated():
-            response = self._autodiff.Infer(pb.InferRequest(graph=_message(graph)), timeout=self.timeout)
+        with translated():
+            response = self._autodiff.Infer(pb.InferRequest(graph=message_of(graph)), timeout=self.timeout)
         values = {}
         for named in response.values:
             shape, dtype = decode_spec(named.spec)
@@ -202,7 +161,7 @@ class Client:
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        with _translated():
+        with translated():
             return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), timeout=self.timeout)
 
     def ops(self) -> list[OpInfo]:
@@ -210,7 +169,7 @@ class Client:
         found: list[OpInfo] = []
         token = ""
         while True:
-            with _translated():
+            with translated():
                 page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), timeout=self.timeout)
             found.extend(decode_op(one) for one in page.ops)
             token = page.next_page_token
@@ -219,113 +178,38 @@ class Client:
 
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """One op, with its cases and traced rules."""
-        with _translated():
+        with translated():
             return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), timeout=self.timeout)
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
-        with _translated():
+        with translated():
             for step in self._ops.VerifyOp(request, timeout=self.timeout + budget):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
-    def _run(self, request: pb.DifferentiateRequest) -> Iterator[Event]:
-        if request.ByteSize() > INLINE_BYTES:
-            yield from self._session(request)
+    def _run(self, request: pb.DifferentiateRequest, functions: Functions = NO_FUNCTIONS) -> Iterator[Event]:
+        if functions or request.ByteSize() > INLINE_BYTES:
+            yield from self._session(request, functions)
             return
         decoder = EventDecoder()
         timeout = self.timeout + request.verify.budget_ms / 1000
-        with _translated():
+        with translated():
             whole = pb.StreamingDifferentiateRequest(request=request)
             for response in self._autodiff.StreamingDifferentiate(whole, timeout=timeout):
                 yield from decoder.decode(response.event)
 
-    def _session(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[Event]:
-        """One run on a session: its tensors first, in chunks, then the request (a copy: ids take the tensors' places)."""
-        request = copy.deepcopy(request)
-        request.request_id = uuid.uuid4().hex
-        frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
-        for frame in self._upload(request):
-            frames.put(frame)
-        if isinstance(request, pb.DifferentiateRequest):
-            frames.put(pb.SessionRequest(differentiate=request))
-        else:
-            frames.put(pb.SessionRequest(evaluate=request))
-        frames.put(None)
-        decoder = EventDecoder()
-        place = pb.RunFault()
+    def session(self, *, timeout: float | None = None) -> Session:
+        """One stream for many runs, which may keep their values on the server; ends within ``timeout`` seconds."""
+        return Session(self._autodiff, self._sent, timeout)
+
+    def _session(
+        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, functions: Functions = NO_FUNCTIONS
+    ) -> Iterator[Event]:
+        """One run on a session of its own."""
         checks = request.verify.budget_ms / 1000 if isinstance(request, pb.DifferentiateRequest) else 0.0
-        with _translated():
-            for response in self._autodiff.Session(iter(frames.get, None), timeout=self.timeout + checks):
-                if response.WhichOneof("frame") == "fault":
-                    raise from_fault(response.fault, place)
-                if response.event.HasField("fault"):
-                    place = response.event.fault
-                yield from decoder.decode(response.event)
-
-    def _upload(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> Iterator[pb.SessionRequest]:
-        """Frames for every tensor of some size; in the request an id takes its place."""
-        tensors = [named.value for named in request.values] + [leaf.value for leaf in request.graph.leaves]
-        if isinstance(request, pb.DifferentiateRequest):
-            tensors += [seed.cotangent for seed in request.seeds]
-        for tensor in tensors:
-            if len(tensor.data) <= 1 << 12:
-                continue
-            number = next(self._tensor_ids)
-            for part in chunks(decode_tensor(tensor), number):
-                if isinstance(part, tensor_pb2.TensorHeader):
-                    yield pb.SessionRequest(header=part)
-                else:
-                    yield pb.SessionRequest(chunk=part)
-            tensor.upload = number
-
-
-def _collected(events: Iterator[Event]) -> Result:
-    result = Result()
-    try:
-        for event in events:
-            result.add(event)
-    except VerdictRequired as error:
-        error.result = result
-        raise
-    return result
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise from_rpc(error) from error
-
-
-def _message(graph: Graph) -> graph_pb2.Graph:
-    return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
-
-
-def _named(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[tensor_pb2.NamedTensor]:
-    if not values:
-        return []
-    leaves = {leaf.name: leaf for leaf in graph.leaves}
-    return [
-        tensor_pb2.NamedTensor(name=name, value=encode_tensor(_array(value, leaves.get(name))))
-        for name, value in values.items()
-    ]
-
-
-def _array(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
-    """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server says so)."""
-    array = np.asarray(value)
-    if leaf is None or type(value) not in (bool, int, float, complex):
-        return array
-    try:
-        shape, dtype = decode_spec(leaf.spec if leaf.HasField("spec") else leaf.value.spec)
-        if shape or KINDS.get(array.dtype.kind, 4) > KINDS[dtype.kind]:
-            return array
-        with np.errstate(over="raise"):
-            return np.asarray(value, dtype)
-    except (WireError, OverflowError, FloatingPointError):
-        return array
+        with self.session(timeout=self.timeout + checks) as session:
+            yield from session.run(request, functions)
 
 
 def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = ()) -> Client:

@@ -2,7 +2,7 @@
 
 GradproofError
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
-├── NotFound             no such op, graph digest or upload
+├── NotFound             no such op, graph digest or kept run
 ├── ResourceExhausted    a limit of the server was passed
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
 ├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came
@@ -14,7 +14,8 @@ GradproofError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -152,3 +153,12 @@ def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
     if place.HasField("node"):
         metadata["node"] = str(place.node)
     return _make(fault.code, fault.message, fault.reason, metadata, faults)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What gRPC raises inside is raised as a `GradproofError`."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc(error) from error

@@ -157,7 +157,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Summary:
-    """The run in numbers; times in seconds."""
+    """The run in numbers; times in seconds. ``weaker``: gradients that do not reach what was required; ``kept_bytes``:
+    what the session keeps of the run."""
 
     verified: int
     plausible: int
@@ -167,6 +168,8 @@ class Summary:
     elements_total: int
     run_seconds: float
     verify_seconds: float
+    weaker: int = 0
+    kept_bytes: int = 0
 
 
 Event: TypeAlias = Accepted | Value | Gradient | Verdict | Fault | Summary
@@ -230,7 +233,7 @@ class EventDecoder:
             yield Accepted(message.accepted.digest, message.accepted.nodes, message.accepted.estimated_bytes)
         elif kind == "values":
             for named in message.values.values:
-                yield Value(named.name, self._tensor(named.value))
+                yield Value(named.name, self.tensor(named.value))
         elif kind == "gradients":
             for one in message.gradients.gradients:
                 yield self._gradient(one)
@@ -251,15 +254,18 @@ class EventDecoder:
                 s.elements_total,
                 s.run_seconds,
                 s.verify_seconds,
+                s.weaker,
+                s.kept_bytes,
             )
 
     def _gradient(self, one: pb.Gradient) -> Gradient:
-        gradient = self._tensor(one.gradient) if one.HasField("gradient") else None
-        raw = self._tensor(one.raw) if one.HasField("raw") else gradient
-        hooks = tuple(HookTrace(h.name, self._tensor(h.result), h.changed) for h in one.hooks)
+        gradient = self.tensor(one.gradient) if one.HasField("gradient") else None
+        raw = self.tensor(one.raw) if one.HasField("raw") else gradient
+        hooks = tuple(HookTrace(h.name, self.tensor(h.result), h.changed) for h in one.hooks)
         return Gradient(one.value, gradient, raw, hooks, one.grad_fn)
 
-    def _tensor(self, message: tensor_pb2.Tensor) -> Array:
+    def tensor(self, message: tensor_pb2.Tensor) -> Array:
+        """The read-only array of a message, which may have come in chunks before it."""
         array = decode_tensor(message, self._tensors.complete)
         if message.WhichOneof("body") == "upload":
             del self._tensors.complete[message.upload]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof.v1 import graph_pb2 as pb
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -177,10 +178,53 @@ class GraphBuilder:
                 names[:] = [new if name == old else name for name in names]
 
 
-def hook(value: str | Ref, name: str, **attributes: Any) -> pb.Hook:
-    """A hook on the gradient of a value: ``hook("y", "scale", factor=2.0)``. Names are those of GetServerInfo."""
+@dataclass(frozen=True)
+class FunctionHook:
+    """A hook on the gradient of ``value`` that runs here, in the thread that reads the events: ``function`` gets the
+    gradient as a read-only array, and returns an array of the same shape and dtype, or None to leave it as it is."""
+
+    value: str
+    function: Callable[[NDArray[Any]], Any]
+    label: str
+
+    def to_proto(self, hook_id: int) -> pb.Hook:
+        """The message; the server asks for the hook by ``hook_id``."""
+        return pb.Hook(value=self.value, client=pb.ClientHook(hook_id=hook_id), label=self.label)
+
+    def __call__(self, gradient: NDArray[Any]) -> NDArray[Any] | None:
+        """What the function makes of the gradient. Raises TypeError if that is neither an array nor None."""
+        result = self.function(gradient)
+        if result is None or isinstance(result, (np.ndarray, np.generic)):
+            return None if result is None else np.asarray(result)
+        kind = type(result).__name__
+        raise TypeError(f"expected an array, but hook {self.label!r} on {self.value!r} returned {kind!r}")
+
+
+@overload
+def hook(value: str | Ref, action: str, /, label: str = "", **attributes: Any) -> pb.Hook: ...
+@overload
+def hook(value: str | Ref, action: Graph, /, label: str = "") -> pb.Hook: ...
+@overload
+def hook(value: str | Ref, action: Callable[[NDArray[Any]], Any], /, label: str = "") -> FunctionHook: ...
+def hook(value: str | Ref, action: Any, /, label: str = "", **attributes: Any) -> pb.Hook | FunctionHook:
+    """A hook on the gradient of a value. ``label`` names it in traces and errors.
+
+    Args:
+        value: the value, or its name.
+        action: what the hook does. A name, of those in GetServerInfo: ``hook("y", "scale", factor=2.0)``. A graph with
+            one leaf without a value, which is the gradient, and one output like it. Or a function of a read-only array,
+            which runs here and returns an array of the same shape and dtype, or None to change nothing.
+        attributes: of a named hook.
+    """
     target = value.graph.name_of(value) if isinstance(value, Ref) else value
-    return pb.Hook(value=target, named=pb.NamedHook(name=name, attributes=encode_attributes(attributes)))
+    if isinstance(action, str):
+        return pb.Hook(value=target, named=pb.NamedHook(name=action, attributes=encode_attributes(attributes)), label=label)
+    if attributes:
+        raise TypeError(f"only named hooks have attributes, such as {next(iter(attributes))!r}")
+    if callable(action):
+        return FunctionHook(target, action, label or getattr(action, "__name__", type(action).__name__))
+    graph = action.to_proto() if isinstance(action, GraphBuilder) else action
+    return pb.Hook(value=target, graph=graph, label=label)
 
 
 Graph: TypeAlias = GraphBuilder | pb.Graph
