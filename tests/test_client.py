@@ -185,7 +185,7 @@ class TestCalls:
     def test_a_stream_may_be_left(self, client: Client) -> None:
         events = client.stream(square())
         assert isinstance(next(events), Accepted)
-        events.close()  # type: ignore[attr-defined]
+        events.close()
         assert only(client.differentiate(square(), verify="off").gradients, "x") == 6.0
 
     def test_values_beside_the_graph(self, client: Client) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from gradproof.wire import Assembler, WireError, tensors
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
 
-async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncIterator[pb.SessionResponse]:
+async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
     """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
     more to say and all runs are done."""
     session = _Session(handler)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -99,7 +99,7 @@ class Client:
         graph: Graph,
         values: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
         Args:

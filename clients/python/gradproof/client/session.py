@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -109,7 +109,7 @@ class Session:
         keep: str = "",
         kept: str = "",
         **options: Unpack[Options],
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Events as they come. A run whose events are not read to the end is given up."""
         request, functions = differentiation(None, None, options, keep)
         run = partial(self.run, functions=functions)
