@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +35,19 @@ def names(text: str) -> tuple[str, ...]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tiny test of the whole way through runs first: if it fails, the rest can wait."""
     items.sort(key=lambda item: item.path.name != "test_tiny.py")
+
+
+@pytest.fixture(scope="module")
+def tensors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server in this process behind the tensors of `gradproof.client`."""
+    from tests.serving import serving
+
+    import gradproof.client as gp
+
+    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as served:
+        before = gp.use(served.client)
+        yield served
+        gp.use(before)
 
 
 class Bench:

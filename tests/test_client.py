@@ -32,8 +32,7 @@ from gradproof.client import (
     connect,
     hook,
 )
-from gradproof.client.client import INLINE_BYTES
-from gradproof.client.errors import from_fault
+from gradproof.client.requests import INLINE_BYTES, translated
 from gradproof.server.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
@@ -185,7 +184,7 @@ class TestCalls:
     def test_a_stream_may_be_left(self, client: Client) -> None:
         events = client.stream(square())
         assert isinstance(next(events), Accepted)
-        events.close()
+        events.close()  # type: ignore[attr-defined]
         assert only(client.differentiate(square(), verify="off").gradients, "x") == 6.0
 
     def test_values_beside_the_graph(self, client: Client) -> None:
@@ -380,9 +379,9 @@ class TestErrors:
             client.differentiate(square(), budget=61.0)
         assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
 
-    def test_not_served(self) -> None:
-        fault = pb.RequestFault(code=12, message="not yet", reason="NOT_SERVED_YET")
-        assert isinstance(from_fault(fault, pb.RunFault()), NotServed)
+    def test_not_served(self, client: Client) -> None:
+        with pytest.raises(NotServed, match="Explain is not served yet"), translated():
+            client._autodiff.Explain(pb.ExplainRequest())
 
     def test_internal_error(self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(served.host.handler, "_prepare", None)

@@ -36,10 +36,10 @@ from gradproof.client import (
     Unavailable,
     Value,
     hook,
+    requests,
 )
 from gradproof.client.errors import from_fault, from_rpc
 from gradproof.client.events import EventDecoder
-from gradproof.client.requests import named_values
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, WireError, chunks, decode_tensor, encode_tensor
@@ -127,7 +127,7 @@ def value_of(spec: Any, value: Any) -> NDArray[Any]:
     """What is sent for the leaf ``x`` of dtype ``spec`` when a caller gives ``value``."""
     g = GraphBuilder()
     g.leaf("x", dtype=spec)
-    (named,) = named_values({"x": value}, g.to_proto())
+    (named,) = requests.named({"x": value}, g.to_proto())
     assert not named.value.weak
     return decode_tensor(named.value)
 
@@ -172,13 +172,13 @@ class TestValues:
     def test_leaves_that_say_too_little_are_left_to_the_server(self) -> None:
         graph = graph_pb2.Graph(leaves=[graph_pb2.Leaf(name="bare")])
         for name in ("bare", "unheard"):
-            (named,) = named_values({name: 5}, graph)
+            (named,) = requests.named({name: 5}, graph)
             assert decode_tensor(named.value).dtype == np.int64
 
     def test_a_leaf_with_axes_takes_no_number(self) -> None:
         g = GraphBuilder()
         g.leaf("v", np.ones(3, "f4"))
-        (named,) = named_values({"v": 5}, g.to_proto())
+        (named,) = requests.named({"v": 5}, g.to_proto())
         assert decode_tensor(named.value).dtype == np.int64
 
 

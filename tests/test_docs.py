@@ -67,6 +67,14 @@ def test_snippets_run_and_print_what_the_page_says(
     page: Path, server: SharedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gradproof.client, "connect", server)
+    before = gradproof.client.use(server())
+    try:
+        run_snippets(page, monkeypatch)
+    finally:
+        gradproof.client.use(before)
+
+
+def run_snippets(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType(f"docs_{page.stem.lower()}")
     module.__dict__["PAGE"] = str(page)
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -19,7 +19,6 @@ from gradproof.client import (
     GraphBuilder,
     InvalidRequest,
     NotFound,
-    Options,
     RunError,
     Summary,
     VerdictRequired,
@@ -34,6 +33,7 @@ from gradproof.server.handler import Handler
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_tensor
 
 LINES: list[Line] = [
@@ -204,8 +204,8 @@ def test_a_second_backward_with_other_seeds_has_the_same_bits(served: Served, cl
         assert first.summary is not None
         assert held(served) == (1, first.summary.kept_bytes)
         for seeds in (SEED, {"y": np.full(3, 0.1), "z": 3.0}):
-            for options in (Options(retain=["s", "y"]), Options(gradients=["x"], fetch=["s"])):
-                options |= Options(seeds=seeds, verify="off")
+            for wanted in ({"retain": ["s", "y"]}, {"gradients": ["x"], "fetch": ["s"]}):
+                options: dict[str, Any] = {"seeds": seeds, "verify": "off", **wanted}
                 again: Any = session.differentiate(kept="run", **options)
                 fresh: Any = client.differentiate(g, **options)
                 assert again.digest == fresh.digest
@@ -326,7 +326,8 @@ def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: T
     asked.keep = "run"
     talk.say(differentiate=asked)
     assert gradients(talk.hear_run("r")) == {"x": 6.0}
-    again = pb.DifferentiateRequest(kept="run", request_id="again", hooks=[hook("q", "zero")])
+    again = pb.DifferentiateRequest(kept="run", request_id="again")
+    again.hooks.add(value="q", named=graph_pb2.NamedHook(name="zero"))
     again.values.add(name="x", value=encode_tensor(np.float64(4)))
     talk.say(differentiate=again)
     assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("values", "KEPT_VALUES")]

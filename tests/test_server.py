@@ -209,14 +209,10 @@ class TestCalls:
         assert refused(served.ops.VerifyOp, op_service_pb2.VerifyOpRequest(name="?"))[0] is grpc.StatusCode.NOT_FOUND
 
     def test_what_is_not_served_yet_says_so(self, served: Served) -> None:
-        for call, message, text in (
-            (served.autodiff.Derive, pb.DeriveRequest(), "Derive is not served yet"),
-            (served.autodiff.Explain, pb.ExplainRequest(), "Explain is not served yet"),
-        ):
-            code, said, details = refused(call, message)
-            assert code is grpc.StatusCode.UNIMPLEMENTED
-            assert details["ErrorInfo"].reason == "NOT_SERVED_YET"
-            assert text in said
+        code, said, details = refused(served.autodiff.Explain, pb.ExplainRequest())
+        assert code is grpc.StatusCode.UNIMPLEMENTED
+        assert details["ErrorInfo"].reason == "NOT_SERVED_YET"
+        assert "Explain is not served yet" in said
 
     def test_health(self, served: Served) -> None:
         stub = health_pb2_grpc.HealthStub(served.channel)

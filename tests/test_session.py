@@ -349,11 +349,11 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_frames_that_nobody_expects(talk: Talk) -> None:
-    talk.say(hook=pb.HookReply(hook_id=1, request_id="nobody"))
+def test_frames_that_nobody_waits_for(talk: Talk) -> None:
+    talk.say(hook=pb.HookReply(hook_id=1))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.message.count("no run 'nobody' waits for hook 1")) == ("", 1)
-    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook", "HOOK_NOT_WAITING")]
+    assert (answer.request_id, answer.fault.message.count("no run waits for hook 1")) == ("", 1)
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook.hook_id", "HOOK_ID")]
     talk.say()
     assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("frame", "FRAME_EMPTY")]
 

@@ -12,8 +12,9 @@ import pytest
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_session import Talk
 
-from gradproof.client import Client, FunctionHook, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
+from gradproof.client import Client, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
 from gradproof.client.events import EventDecoder
+from gradproof.client.graph import CallableHook, Hook
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
@@ -81,7 +82,7 @@ def test_a_graph_hook(client: Client) -> None:
 def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Served, talk: Talk) -> None:
     asked = pb.DifferentiateRequest(
         graph=cubes([0.1, 0.2, 0.3]).to_proto(),
-        hooks=[hook("y", graph_hook(lambda g: g.graph.apply("sin", g)))],
+        hooks=[graph_pb2.Hook(value="y", graph=graph_hook(lambda g: g.graph.apply("sin", g)).to_proto())],
         verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
         request_id="r",
     )
@@ -123,14 +124,14 @@ def test_the_kinds_mix_in_the_order_of_the_request(client: Client) -> None:
     def see(gradient: Any) -> None:
         seen.append(gradient.tolist())
 
-    hooks: list[graph_pb2.Hook | FunctionHook] = [
+    hooks: list[Hook] = [
         hook("y", see),
         hook("y", "scale", factor=10.0),
-        hook("y", see, "again"),
-        hook("y", graph_hook(lambda g: g + 1), "plus one"),
-        hook("y", lambda g: g * 2, "twice"),
+        hook("y", see, label="again"),
+        hook("y", graph_hook(lambda g: g + 1), label="plus one"),
+        hook("y", lambda g: g * 2, label="twice"),
         hook("x", see),
-        hook("y", "record", "at the end"),
+        hook("y", "record", label="at the end"),
     ]
     result = client.differentiate(cubes(), hooks=hooks, retain=["y"], verify="off")
     y = result.gradients["y"]
@@ -142,7 +143,7 @@ def test_the_kinds_mix_in_the_order_of_the_request(client: Client) -> None:
 
 def test_a_function_sees_the_whole_sum_once_and_after_what_is_further_down(client: Client) -> None:
     order: list[str] = []
-    hooks = [FunctionHook(name, lambda g, name=name: order.append(name), "see") for name in ("x", "y", "z")]  # type: ignore[misc]
+    hooks = [CallableHook(name, lambda g, name=name: order.append(name), "see") for name in ("x", "y", "z")]  # type: ignore[misc]
     client.differentiate(cubes(), hooks=hooks, verify="off")
     assert order == ["z", "y", "x"]
 
@@ -197,7 +198,9 @@ def test_a_gradient_above_four_mebibytes_goes_to_the_hook_and_back_in_chunks(cli
     g = GraphBuilder()
     v = g.leaf("v", x, requires_grad=True)
     g.output(g.apply("sum", g.apply("square", v, name="s")))
-    result = client.differentiate(g, hooks=[hook("s", lambda g: g * x, "by x"), hook("v", lambda g: None)], verify="off")
+    result = client.differentiate(
+        g, hooks=[hook("s", lambda g: g * x, label="by x"), hook("v", lambda g: None)], verify="off"
+    )
     assert result.gradients["v"].gradient.tobytes() == (2 * x * x).tobytes()  # type: ignore[union-attr]
 
 
@@ -214,7 +217,7 @@ BAD: list[tuple[str, Callable[[Any], Any], str]] = [
 @pytest.mark.parametrize(("function", "text"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
 def test_what_a_function_may_not_return(client: Client, function: Callable[[Any], Any], text: str) -> None:
     with pytest.raises(RunError, match=text) as caught:
-        client.differentiate(cubes(), hooks=[hook("y", function, "mine")])
+        client.differentiate(cubes(), hooks=[hook("y", function, label="mine")])
     assert (caught.value.reason, caught.value.metadata) == ("HOOK_FAULT", {"value": "y"})
 
 
@@ -222,7 +225,7 @@ def test_what_a_function_may_not_return(client: Client, function: Callable[[Any]
 def test_what_is_no_array(client: Client, result: Any) -> None:
     kind = type(result).__name__
     with pytest.raises(TypeError, match=f"expected an array, but hook 'mine' on 'y' returned '{kind}'"):
-        client.differentiate(cubes(), hooks=[hook("y", lambda g: result, "mine")])
+        client.differentiate(cubes(), hooks=[hook("y", lambda g: result, label="mine")])
 
 
 def test_what_a_function_raises_is_raised_unchanged_and_the_run_is_given_up(served: Served, client: Client) -> None:
@@ -259,16 +262,16 @@ def leaves(**specs: Any) -> list[graph_pb2.Leaf]:
 
 ONE = node("square", "g", "r")
 FAULTS: list[tuple[str, graph_pb2.Graph, list[tuple[str, str, str]]]] = [
-    ("nothing", graph_pb2.Graph(), [("graph.outputs", "OUTPUT_MISSING", ""), ("graph.leaves", "HOOK_GRAPH", "0 do")]),
+    ("nothing", graph_pb2.Graph(), [("graph.outputs", "OUTPUT_MISSING", ""), ("graph.leaves", "HOOK_SIGNATURE", "0 do")]),
     (
         "two leaves, two outputs",
         graph_pb2.Graph(leaves=leaves(g=(3, "f8"), h=(3, "f8")), nodes=[ONE], outputs=["g", "r"]),
-        [("graph.leaves", "HOOK_GRAPH", "2 do")],
+        [("graph.leaves", "HOOK_SIGNATURE", "2 do")],
     ),
     (
         "two outputs",
         graph_pb2.Graph(leaves=leaves(g=(3, "f8")), nodes=[ONE], outputs=["g", "r"]),
-        [("graph.outputs", "HOOK_GRAPH", "2 are named")],
+        [("graph.outputs", "HOOK_SIGNATURE", "2 are named")],
     ),
     (
         "no such op",
@@ -334,13 +337,13 @@ def test_a_node_of_a_graph_hook_that_fails_is_named_with_the_hook(client: Client
     with pytest.raises(
         RunError, match=r"hook 'bomb' on 'y' raised ForwardFault: graph.nodes\[0\] .*disk is on fire"
     ) as caught:
-        client.differentiate(cubes(), hooks=[hook("y", bomb, "bomb")])
+        client.differentiate(cubes(), hooks=[hook("y", bomb, label="bomb")])
     assert (caught.value.reason, caught.value.node) == ("HOOK_FAULT", None)
 
 
 def test_labels_name_hooks_of_all_kinds_in_faults(client: Client) -> None:
     with pytest.raises(RunError, match="hook 'picky' on 'y' raised ValueError: not today"):
-        client.differentiate(cubes(), hooks=[hook("y", "faulty.refuse", "picky")])
+        client.differentiate(cubes(), hooks=[hook("y", "faulty.refuse", label="picky")])
 
 
 def test_what_hook_makes_of_its_action() -> None:
@@ -349,18 +352,21 @@ def test_what_hook_makes_of_its_action() -> None:
     class Watcher:
         def __call__(self, gradient: Any) -> None: ...
 
-    assert hook("y", mine) == FunctionHook("y", mine, "mine")
-    assert hook("y", Watcher()).label == "Watcher"
-    assert hook("y", graph_pb2.Graph()).WhichOneof("action") == "graph"
-    with pytest.raises(TypeError, match="only named hooks have attributes, such as 'factor'"):
-        hook("y", mine, factor=2.0)  # type: ignore[call-overload]
+    assert hook("y", mine) == CallableHook("y", mine, label="mine")
+    watcher = Watcher()
+    assert hook("y", watcher) == CallableHook("y", watcher, "Watcher")
+    assert hook("y", graph_pb2.Graph()) == graph_pb2.Hook(value="y", graph=graph_pb2.Graph())
+    with pytest.raises(TypeError, match="a hook is a name, a graph or a function, not int"):
+        hook("y", 3)
+    with pytest.raises(TypeError, match="only a named hook has attributes"):
+        hook("y", mine, factor=2.0)
 
 
 # verdicts
 
 
 def test_verdicts_see_every_kind_of_hook_as_the_same_cut(client: Client) -> None:
-    kinds: list[graph_pb2.Hook | FunctionHook] = [
+    kinds: list[Hook] = [
         hook("y", "scale", factor=2.0),
         hook("y", graph_hook(lambda g: g * 2)),
         hook("y", lambda g: g * 2),
@@ -393,8 +399,8 @@ def heard_hook(talk: Talk, request_id: str) -> pb.HookRequest:
         assert kind in ("accepted", "gradients", "values"), answer
 
 
-def reply(request_id: str, hook_id: int = 7, **rest: Any) -> dict[str, pb.HookReply]:
-    return {"hook": pb.HookReply(request_id=request_id, hook_id=hook_id, **rest)}
+def reply(hook_id: int = 7, **rest: Any) -> dict[str, pb.HookReply]:
+    return {"hook": pb.HookReply(hook_id=hook_id, **rest)}
 
 
 def gradients(events: list[pb.Event]) -> dict[str, Any]:
@@ -407,7 +413,7 @@ def test_the_frames_of_a_hook(talk: Talk) -> None:
     asked = heard_hook(talk, "r")
     assert (asked.hook_id, asked.value, asked.label) == (7, "x", "client")
     assert decode_tensor(asked.gradient) == 6.0
-    talk.say(**reply("r", gradient=encode_tensor(np.float64(5))))
+    talk.say(**reply(gradient=encode_tensor(np.float64(5))))
     events = talk.hear_run("r")
     assert gradients(events) == {"x": 5.0}
     assert [event.WhichOneof("kind") for event in events] == ["gradients", "summary"]
@@ -416,20 +422,35 @@ def test_the_frames_of_a_hook(talk: Talk) -> None:
 def test_a_waiting_hook_holds_no_thread_and_no_other_run(talk: Talk) -> None:
     """There are four threads for runs. Ten wait for the client, and others overtake them."""
     for k in range(10):
-        talk.say(differentiate=asking(f"slow {k}"))
+        talk.say(differentiate=asking(f"slow {k}", hook_id=k))
         heard_hook(talk, f"slow {k}")
     plain = request([leaf("x", np.float64(3))], [node("square", "x", "y")], "y", request_id="quick")
     talk.say(differentiate=plain)
     assert gradients(talk.hear_run("quick")) == {"x": 6.0}
     for k in reversed(range(10)):
-        talk.say(**reply(f"slow {k}", gradient=encode_tensor(np.float64(k))))
+        talk.say(**reply(k, gradient=encode_tensor(np.float64(k))))
         assert gradients(talk.hear_run(f"slow {k}")) == {"x": float(k)}
+
+
+def test_an_id_serves_one_hook_at_a_time(talk: Talk) -> None:
+    twice = asking("twice")
+    twice.hooks.append(twice.hooks[0])
+    talk.say(differentiate=twice)
+    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("hooks[1].client.hook_id", "HOOK_ID")]
+    talk.say(differentiate=asking("one"))
+    heard_hook(talk, "one")
+    talk.say(differentiate=asking("other"))
+    faults = [talk.hear() for _ in range(3)][1:]
+    assert "another run of this session waits for hook_id 7" in faults[0].event.fault.message
+    assert (faults[1].request_id, faults[1].fault.reason) == ("other", "HOOK_FAULT")
+    talk.say(**reply())
+    assert gradients(talk.hear_run("one")) == {"x": 6.0}
 
 
 def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    talk.say(**reply("r", error="ValueError: not today"))
+    talk.say(**reply(error="ValueError: not today"))
     told, last = talk.hear(), talk.hear()
     assert (told.event.fault.value, told.event.fault.reason) == ("x", "HOOK_FAULT")
     assert last.fault.message == "hook 'client' on 'x' raised ValueError: not today"
@@ -440,17 +461,20 @@ def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
 def test_replies_at_fault(talk: Talk) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    for wrong in (reply("r", hook_id=8), reply("s")):
-        talk.say(**wrong)
-        answer = talk.hear()
-        assert (answer.request_id, answer.fault.faults[0].reason) == ("", "HOOK_NOT_WAITING")
+    talk.say(**reply(8))
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.faults[0].path, answer.fault.faults[0].reason) == (
+        "",
+        "hook.hook_id",
+        "HOOK_ID",
+    )
     spec = encode_spec((), np.dtype("f8"))
-    talk.say(**reply("r", gradient=tensor_pb2.Tensor(spec=spec, data=b"x")))
+    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, data=b"x")))
     assert "hook 'client' on 'x' returned what is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
     assert talk.hear().fault.reason == "HOOK_FAULT"
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    talk.say(**reply("r", gradient=tensor_pb2.Tensor(spec=spec, upload=4)))
+    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, upload=4)))
     assert "no tensor was uploaded as 4" in talk.hear().event.fault.message
 
 
@@ -460,8 +484,8 @@ def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
     talk.say(cancel=pb.CancelRun(request_id="r"))
     answer = talk.hear()
     assert (answer.request_id, answer.fault.reason) == ("r", "CANCELLED")
-    talk.say(**reply("r"))  # too late
-    assert talk.hear().fault.faults[0].reason == "HOOK_NOT_WAITING"
+    talk.say(**reply())  # too late
+    assert talk.hear().fault.faults[0].reason == "HOOK_ID"
     assert talk.end() == []
     assert served.host.handler._in_flight == 0
 
@@ -469,7 +493,7 @@ def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
 def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    talk.say(differentiate=asking("s"))
+    talk.say(differentiate=asking("s", hook_id=8))
     answers = talk.end()
     faults = {answer.request_id: answer.fault.message for answer in answers if answer.HasField("fault")}
     assert faults == dict.fromkeys("rs", "hook 'client' on 'x' cannot be asked: its client has ended the stream")

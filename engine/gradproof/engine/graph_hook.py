@@ -40,7 +40,7 @@ class GraphHook:
         free = self._free()
         if len(free) != 1:
             text = f"one leaf goes without a value, for the gradient; {len(free)} do"
-            yield Fault(f"{path}.leaves", text, "HOOK_GRAPH")
+            yield Fault(f"{path}.leaves", text, "HOOK_SIGNATURE")
             return
         position, leaf = free[0]
         if spec is not None and not _same(leaf.spec, spec):
@@ -48,7 +48,7 @@ class GraphHook:
             yield Fault(f"{path}.leaves[{position}].spec", text, "HOOK_SPEC")
         if len(self.graph.outputs) > 1:
             text = f"a hook has one output, the new gradient; {len(self.graph.outputs)} are named"
-            yield Fault(f"{path}.outputs", text, "HOOK_GRAPH")
+            yield Fault(f"{path}.outputs", text, "HOOK_SIGNATURE")
             return
         for name in self.graph.outputs:
             out = lowered.specs().get(name)

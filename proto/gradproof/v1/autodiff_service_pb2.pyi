@@ -969,13 +969,10 @@ class HookReply(_message.Message):
     HOOK_ID_FIELD_NUMBER: _builtins.int
     GRADIENT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
     """The id of the HookRequest."""
     error: _builtins.str
     """Why the hook failed, if it did: the run then ends with HOOK_FAULT."""
-    request_id: _builtins.str
-    """The request whose HookRequest this answers."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
         """The new gradient; absent to leave it as it is."""
@@ -986,11 +983,10 @@ class HookReply(_message.Message):
         hook_id: _builtins.int = ...,
         gradient: _tensor_pb2.Tensor | None = ...,
         error: _builtins.str = ...,
-        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "gradient", b"gradient", "hook_id", b"hook_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "gradient", b"gradient", "hook_id", b"hook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1177,7 +1173,7 @@ class DeriveRequest(_message.Message):
 
     @_builtins.property
     def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the leaves to differentiate by; empty means those that require grad."""
+        """Names of the values to differentiate by, leaves or inner ones; empty means the leaves that require grad."""
 
     def __init__(
         self,
@@ -1196,27 +1192,95 @@ Global___DeriveRequest: _TypeAlias = DeriveRequest  # noqa: Y015
 
 @_typing.final
 class DeriveResponse(_message.Message):
-    """A derived graph."""
+    """A derived graph. It keeps the names of the original, and may be run, checked and derived like any other."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GRAPH_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    LEAVES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
-        """The graph of the derivative."""
+        """The graph of the derivative. Leaves that are constants carry their values."""
+
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedValue]:
+        """Which of its values are the derivatives."""
+
+    @_builtins.property
+    def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedLeaf]:
+        """Leaves that were added and need values: cotangents and tangents."""
 
     def __init__(
         self,
         *,
         graph: _graph_pb2.Graph | None = ...,
+        results: _abc.Iterable[Global___DerivedValue] | None = ...,
+        leaves: _abc.Iterable[Global___DerivedLeaf] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph", "leaves", b"leaves", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeriveResponse: _TypeAlias = DeriveResponse  # noqa: Y015
+
+@_typing.final
+class DerivedValue(_message.Message):
+    """A derivative in a derived graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """The value differentiated by; empty for JVP, where it is all of them together."""
+    output: _builtins.str
+    """The output that is differentiated; empty where it is all of them together."""
+    value: _builtins.str
+    """The name of the derivative. Empty where nothing flows from one to the other, which is not zeros."""
+    def __init__(
+        self,
+        *,
+        by: _builtins.str = ...,
+        output: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "output", b"output", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DerivedValue: _TypeAlias = DerivedValue  # noqa: Y015
+
+@_typing.final
+class DerivedLeaf(_message.Message):
+    """A leaf that was added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OF_FIELD_NUMBER: _builtins.int
+    LEAF_FIELD_NUMBER: _builtins.int
+    of: _builtins.str
+    """The output whose cotangent it is, or the value whose tangent it is."""
+    leaf: _builtins.str
+    """Its name."""
+    def __init__(
+        self,
+        *,
+        of: _builtins.str = ...,
+        leaf: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf", "of", b"of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DerivedLeaf: _TypeAlias = DerivedLeaf  # noqa: Y015
 
 @_typing.final
 class ExplainRequest(_message.Message):

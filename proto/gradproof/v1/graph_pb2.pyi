@@ -361,7 +361,7 @@ class ClientHook(_message.Message):
 
     HOOK_ID_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """Chosen by the client; sent back in HookRequest."""
+    """Chosen by the client, and sent back in HookRequest. Unique among the runs that a session has in progress."""
     def __init__(
         self,
         *,

@@ -50,31 +50,34 @@ class Question:
 
 @dataclass
 class ClientHooks:
-    """The open questions of one session, by request: a run asks one thing at a time. ``milliseconds``: how long a client
-    may take for an answer."""
+    """The open questions of one session, by the ids of the hooks. ``milliseconds``: how long a client may take for an
+    answer; ``ended``: it has said its last word."""
 
     milliseconds: int
-    open: dict[str, Question] = field(default_factory=dict)
+    open: dict[int, Question] = field(default_factory=dict)
     ended: bool = False
 
     @contextmanager
-    def asking(self, request_id: str, call: HookCall) -> Iterator[Question]:
-        """Expect an answer inside the block, in which the question is also sent."""
+    def asking(self, call: HookCall) -> Iterator[Question]:
+        """Expect an answer inside the block, in which the question is also sent. Raises HookFault if another run waits for
+        the same hook."""
+        if call.hook_id in self.open:
+            text = f"hook {call.label!r} on {call.name!r}: another run of this session waits for hook_id {call.hook_id}"
+            raise HookFault(text, value=call.name)
         question = Question(call, asyncio.get_running_loop().create_future(), self.milliseconds)
-        self.open[request_id] = question
+        self.open[call.hook_id] = question
         if self.ended:
             question.give_up()
         try:
             yield question
         finally:
-            del self.open[request_id]
+            del self.open[call.hook_id]
 
     def take(self, reply: pb.HookReply, uploads: Mapping[int, Array]) -> None:
         """Hand a reply to the run that waits for it. Raises InvalidRequest if none does."""
-        question = self.open.get(reply.request_id)
-        if question is None or question.call.hook_id != reply.hook_id or question.reply.done():
-            text = f"no run {reply.request_id!r} waits for hook {reply.hook_id}"
-            raise InvalidRequest([Fault("hook", text, "HOOK_NOT_WAITING")])
+        question = self.open.get(reply.hook_id)
+        if question is None or question.reply.done():
+            raise InvalidRequest([Fault("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
         question.take(reply, uploads)
 
     def end(self) -> None:

@@ -87,6 +87,7 @@ class Decoder:
         """The hooks, of all kinds. Those that run at the client are a fault where no session is."""
         self.limits.check("hooks", len(messages))
         hooks: list[Hook | GraphHook | ClientHook] = []
+        ids: set[int] = set()
         for k, message in enumerate(messages):
             path, kind = f"hooks[{k}]", message.WhichOneof("action")
             self._name(f"{path}.label", message.label)
@@ -95,7 +96,11 @@ class Decoder:
                 values = [(name, array) for name, array, _ in carried]
                 hooks.append(GraphHook(message.value, graph, values, message.label or kind))
             elif kind == "client":
-                hooks.append(ClientHook(message.value, message.client.hook_id, message.label or kind))
+                hook_id = message.client.hook_id
+                hooks.append(ClientHook(message.value, hook_id, message.label or kind))
+                if hook_id in ids:
+                    self.faults.append(Fault(f"{path}.client.hook_id", f"{hook_id} is taken", "HOOK_ID"))
+                ids.add(hook_id)
                 if not self.session:
                     text = "a hook that runs at the client needs a Session: only there can the client answer"
                     self.faults.append(Fault(f"{path}.client", text, "HOOK_NEEDS_SESSION"))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.errors import RunFault
+from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import verdict as words
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import tensor_pb2, verdict_pb2
-from gradproof.wire import CHUNK_BYTES, chunks, encode_spec, encode_tensor
+from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
+from gradproof.wire import CHUNK_BYTES, chunks, encode_attributes, encode_spec, encode_tensor
 
 RULE = {word: getattr(verdict_pb2, f"RULE_WORD_{word.value}") for word in words.Rule}
 VALUE = {word: getattr(verdict_pb2, f"VALUE_WORD_{word.value}") for word in words.Value}
@@ -36,7 +37,7 @@ class Encoder:
             ahead: list[pb.Event] = []
             if isinstance(event, ValueEvent):
                 values.append(tensor_pb2.NamedTensor(name=event.name, value=self._tensor(event.value, ahead)))
-            else:
+            elif isinstance(event, GradientEvent):
                 gradients.append(self._gradient(event, ahead))
             yield from ahead
         if values:
@@ -68,6 +69,21 @@ class Encoder:
         for part in chunks(array, number):
             ahead.append(pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), upload=number)
+
+
+def graph(one: Graph, values: Mapping[str, Array]) -> graph_pb2.Graph:
+    """A graph, with the values of leaves that have one here."""
+    message = graph_pb2.Graph(outputs=one.outputs)
+    for leaf in one.leaves:
+        entry = message.leaves.add(name=leaf.name, requires_grad=leaf.requires_grad)
+        entry.spec.CopyFrom(encode_spec(leaf.spec.shape, leaf.spec.dtype))
+        if leaf.name in values:
+            entry.value.CopyFrom(encode_tensor(values[leaf.name]))
+            entry.value.weak = leaf.spec.weak
+    for node in one.nodes:
+        attributes = encode_attributes(node.attributes)
+        message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes)
+    return message
 
 
 def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:

@@ -14,6 +14,7 @@ from threading import Event as Flag
 from threading import Lock
 from typing import Any, TypeVar
 
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Event, GradientEvent, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
@@ -25,7 +26,7 @@ from gradproof.engine.verify.verdict import Summary
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server import encode
 from gradproof.server.client_hooks import ClientHooks
-from gradproof.server.decode import decode_job
+from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
@@ -36,6 +37,7 @@ BATCH_SECONDS = 0.002
 BATCH_BYTES = 256 << 10
 MAX_GRAPHS = 1024
 DEFAULT_BUDGET_MS = 5000
+MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
 
 
@@ -104,7 +106,7 @@ class Handler:
             try:
                 prepared, summary.kept_bytes = await self._keep(prepared, request.keep, desk)
                 stepper = _Stepper(self.engine.gradients(prepared))
-                async with aclosing(self._steps(stepper, encoder, request.request_id, desk)) as steps:
+                async with aclosing(self._steps(stepper, encoder, desk)) as steps:
                     async for event in steps:
                         yield event
             except RunFault as fault:
@@ -121,9 +123,7 @@ class Handler:
             if weaker:
                 raise VerdictRequired(_required(request.verify).value, weaker)
 
-    async def _steps(
-        self, stepper: _Stepper, encoder: encode.Encoder, request_id: str, desk: Desk | None
-    ) -> AsyncGenerator[pb.Event]:
+    async def _steps(self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None) -> AsyncGenerator[pb.Event]:
         """Values and gradients in batches. Where a hook runs at the client, no thread waits for it."""
         answer: Array | HookFault | None = None
         while stepper.run is None:
@@ -132,7 +132,7 @@ class Handler:
             answer = None
             if stepper.asked is not None:
                 assert desk is not None  # where no session is, such a hook was refused
-                with desk.hooks.asking(request_id, stepper.asked) as question:
+                with desk.hooks.asking(stepper.asked) as question:
                     for event in encoder.hook(stepper.asked):
                         yield event
                     answer = await question.answer()
@@ -191,6 +191,28 @@ class Handler:
             prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
             prepared, held = await self._keep(prepared, request.keep, desk)
             return digest, await self._in(self.runs, list, self.engine.forward(prepared)), held
+
+    async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        """The derived graph. Raises GradproofError."""
+        with _Admitted(self):
+            response: pb.DeriveResponse = await self._in(self.runs, self._derive, request)
+            return response
+
+    def _derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        decoder = Decoder(self.limits)
+        graph, carried = decoder.graph(request.graph)
+        mode = MODES.get(request.mode)
+        if mode is None:
+            decoder.faults.append(Fault("mode", f"{request.mode} is no mode; see DeriveMode", "MODE"))
+        if decoder.faults or mode is None:
+            raise InvalidRequest([*decoder.faults, *self.engine.infer(graph).faults])
+        derived = derive(graph, self.engine.registry, mode, request.by, max_nodes=self.limits.graph_nodes)
+        values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
+        return pb.DeriveResponse(
+            graph=encode.graph(derived.graph, values),
+            results=[pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in derived.found],
+            leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in derived.leaves.items()],
+        )
 
     def _prepare(
         self,

@@ -20,7 +20,7 @@ class Limits:
     session_upload_bytes: int = 256 << 20
     runs_in_flight: int = 64
     verify_budget_ms: int = 60_000
-    hook_timeout_ms: int = 30_000
+    hook_timeout_ms: int = 60_000
     kept_bytes: int = 512 << 20
     kept_runs: int = 256
     kept_seconds: int = 600

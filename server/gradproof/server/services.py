@@ -117,7 +117,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:
         async with answering(context):
-            raise Unserved("Derive is not served yet; Differentiate gives first derivatives")
+            return await self.handler.derive(request)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         async with answering(context):

@@ -1,16 +1,62 @@
-"""Gradproof for Python: send a graph, get gradients with verdicts.
+"""Gradproof for Python: tensors that differentiate themselves, with verdicts; or graphs, sent by hand.
 
->>> from gradproof.client import GraphBuilder, connect
->>> g = GraphBuilder()
->>> x = g.leaf("x", 3.0, requires_grad=True)
->>> y = g.output(x * x)
->>> with connect() as client:
-...     result = client.differentiate(g)
->>> float(result.gradients["x"].gradient), result.verdicts["x"].summary
-(6.0, 'verified')
+>>> import gradproof.client as gp
+>>> x = gp.tensor(3.0, requires_grad=True)
+>>> y = x * x
+>>> y.backward()
+>>> x.grad, x.verdict.summary
+(tensor(6.), 'verified')
 """
 
-from gradproof.client.client import Client, Inference, ProofStep, connect
+from gradproof.client import autograd, func, ops
+from gradproof.client.aio import AsyncClient, connect_async
+from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from gradproof.client.client import Client, connect
+from gradproof.client.constructors import (
+    BFloat16Tensor,
+    BoolTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    arange,
+    as_tensor,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    manual_seed,
+    ones,
+    ones_like,
+    rand,
+    randint,
+    randn,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from gradproof.client.dtypes import (
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    double,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    set_default_dtype,
+    uint8,
+)
 from gradproof.client.errors import (
     DeadlineExceeded,
     FieldFault,
@@ -38,30 +84,40 @@ from gradproof.client.events import (
     Value,
     Verdict,
 )
-from gradproof.client.graph import FunctionHook, GraphBuilder, Ref, hook
-from gradproof.client.requests import Options
+from gradproof.client.functions import cat, maximum, minimum, stack, where
+from gradproof.client.graph import GraphBuilder, Ref, hook
+from gradproof.client.requests import Derived, Inference, ProofStep
+from gradproof.client.runtime import use
 from gradproof.client.session import Session
+from gradproof.client.tensor import Tensor
 
 __all__ = [
     "Accepted",
+    "AsyncClient",
+    "BFloat16Tensor",
+    "BoolTensor",
     "Client",
     "DeadlineExceeded",
+    "Derived",
+    "DoubleTensor",
     "Event",
     "Fault",
     "FieldFault",
-    "FunctionHook",
+    "FloatTensor",
     "Gradient",
     "GradproofError",
     "GraphBuilder",
     "GraphVerdict",
+    "HalfTensor",
     "HookTrace",
     "Inference",
+    "IntTensor",
     "InternalError",
     "InvalidRequest",
+    "LongTensor",
     "NotFound",
     "NotServed",
     "OpInfo",
-    "Options",
     "ProofStep",
     "Ref",
     "ResourceExhausted",
@@ -70,10 +126,59 @@ __all__ = [
     "RunError",
     "Session",
     "Summary",
+    "Tensor",
     "Unavailable",
     "Value",
     "Verdict",
     "VerdictRequired",
+    "arange",
+    "as_tensor",
+    "autograd",
+    "bfloat16",
+    "bool_",
+    "cat",
+    "complex64",
+    "complex128",
     "connect",
+    "connect_async",
+    "double",
+    "enable_grad",
+    "eye",
+    "float16",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "func",
+    "get_default_dtype",
+    "half",
     "hook",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_grad_enabled",
+    "linspace",
+    "long",
+    "manual_seed",
+    "maximum",
+    "minimum",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "ops",
+    "rand",
+    "randint",
+    "randn",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "stack",
+    "tensor",
+    "uint8",
+    "use",
+    "where",
+    "zeros",
+    "zeros_like",
 ]

@@ -1,63 +1,54 @@
-"""A client of one server."""
+"""A client of a server, or of several that stand for each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any
 from weakref import WeakKeyDictionary
 
-import grpc
-import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, NotFound, translated
-from gradproof.client.events import Event, EventDecoder, OpInfo, Result, RuleVerdict, decode_op, decode_rule
-from gradproof.client.graph import Graph, GraphBuilder
-from gradproof.client.requests import NO_FUNCTIONS, Functions, Options, differentiation, message_of, named_values
-from gradproof.client.session import Session, collected
+from gradproof.client import requests
+from gradproof.client.channel import Connection
+from gradproof.client.errors import NotFound
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.graph import Graph, GraphBuilder, Hook
+from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
+from gradproof.client.session import Run, Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
-from gradproof.wire import decode_spec, decode_tensor
-
-INLINE_BYTES = 3 << 20
-"""A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Dtype and shape of every value that could be inferred, and every fault of the graph."""
-
-    values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
-    faults: list[FieldFault]
-    digest: str
-    estimated_bytes: int
-
-
-@dataclass(frozen=True)
-class ProofStep:
-    """One case of an op is done: ``done`` of ``total``."""
-
-    verdict: RuleVerdict
-    done: int
-    total: int
+from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 
 class Client:
     """Sends graphs to the server at ``target`` (host:port). A context manager; calls raise `GradproofError`.
 
     Args:
-        target: address of the server.
+        target: address of the server, or addresses of several, which take turns (they share no graphs: one that has
+            not seen a graph is sent it).
         timeout: seconds that a call may take, unless the call says otherwise.
+        tls: encrypt; True trusts the usual authorities, a path is that of a file with the certificates to trust.
+        token: sent as ``authorization: Bearer`` with every call; over TLS, or to this machine.
+        retries: how often a call that changes nothing is tried again while the server is UNAVAILABLE.
         on_close: called when the client is closed (an embedded server stops there).
     """
 
-    def __init__(self, target: str, *, timeout: float = 60.0, on_close: Callable[[], None] | None = None) -> None:
-        self.target, self.timeout = target, timeout
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float = 60.0,
+        tls: bool | str = False,
+        token: str = "",
+        retries: int = 3,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._connection = Connection(target, tls=tls, token=token, retries=retries)
+        self.target = self._connection.target
         self._on_close = on_close
-        self._channel = grpc.insecure_channel(target)
+        self._channel = self._connection.channel()
         self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
         self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
@@ -79,18 +70,20 @@ class Client:
         self, graph: Graph, values: Mapping[str, Any] | None = None, *, fetch: Sequence[str] = ()
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        message = message_of(graph)
-        request = pb.EvaluateRequest(graph=message, values=named_values(values, message), fetch=fetch)
-        if request.ByteSize() > INLINE_BYTES:
-            result = Result()
-            for event in self._session(request):
-                result.add(event)
-            return result.values
-        with translated():
-            response = self._autodiff.Evaluate(request, timeout=self.timeout)
-        return {named.name: decode_tensor(named.value) for named in response.values}
+        message = requests.message_of(graph)
+        return self.send_evaluate(
+            pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
+        ).values
 
-    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Unpack[Options]) -> Result:
+    def send_evaluate(self, request: pb.EvaluateRequest) -> Result:
+        """Evaluate a request message as it is; the result has values and the digest of the graph."""
+        conversation = Conversation(request)
+        if conversation.needs_session:
+            return collected(self._session(conversation))
+        with translated():
+            return requests.evaluated(self._autodiff.Evaluate(request, **self._call()))
+
+    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
         return collected(self.stream(graph, values, **options))
 
@@ -98,8 +91,16 @@ class Client:
         self,
         graph: Graph,
         values: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> Generator[Event, None, None]:
+        *,
+        seeds: Mapping[str, Any] | None = None,
+        hooks: Sequence[Hook] = (),
+        gradients: Sequence[str] = (),
+        retain: Sequence[str] = (),
+        fetch: Sequence[str] = (),
+        verify: str = "everything",
+        budget: float = 5.0,
+        required: str = "",
+    ) -> Iterator[Event]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
         Args:
@@ -107,62 +108,71 @@ class Client:
             values: for leaves that the graph does not carry: arrays of exactly the leaf's shape and dtype, or Python
                 numbers, which take the dtype of a 0-d leaf if they are of no wider kind (5 for a float32, not 0.5 for
                 an int8).
-            options: see `Options`.
+            seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
+            hooks: made by `hook`.
+            gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
+            retain: inner values whose gradients are wanted too.
+            fetch: values to return.
+            verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything``.
+            budget: seconds for the checks.
+            required: the weakest summary that will do (``verified``, ``plausible``, ``unchecked``). If a gradient's is
+                weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
+                ``result``. Empty: any will do.
         """
-        request, functions = differentiation(graph, values, options)
-        yield from self._sent(graph, request, partial(self._run, functions=functions))
+        options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
+        message = requests.message_of(graph)
+        request = options.request(message, values)
+        yield from self._sent(graph, request, partial(self._run, hooks=hooks))
 
-    def _sent(
-        self,
-        graph: Graph,
-        request: pb.DifferentiateRequest,
-        run: Callable[[pb.DifferentiateRequest], Iterator[Event]],
-    ) -> Iterator[Event]:
-        """The events of a request on ``graph``, which is named by its digest where the server knows it."""
-        message = message_of(graph)
+    def _sent(self, graph: Graph, request: pb.DifferentiateRequest, run: Run) -> Iterator[Event]:
+        """The events of a request on ``graph``, which is named by its digest where the server has seen it."""
+        message = requests.message_of(graph)
         known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
         if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
-            request.digest = known[1]
-            carried = {named.name for named in request.values}
-            request.values.extend(
-                tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
-                for leaf in message.leaves
-                if leaf.HasField("value") and leaf.name not in carried
-            )
             try:
-                yield from run(request)
+                yield from run(requests.by_digest(request, message, known[1]))
                 return
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        request.graph.CopyFrom(message)
-        for event in run(request):
-            if isinstance(graph, GraphBuilder) and hasattr(event, "digest"):
+        for event in run(requests.whole(request, message)):
+            if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
                 self._digests[graph] = (graph.revision, event.digest)
             yield event
 
-    def send(self, request: pb.DifferentiateRequest, *, budget: float = 5.0) -> Result:
-        """Run a request message as it is (its checks get ``budget`` seconds unless it says otherwise)."""
+    def send(
+        self,
+        request: pb.DifferentiateRequest,
+        *,
+        budget: float = 5.0,
+        hooks: Sequence[Hook] = (),
+        watch: Watch | None = None,
+    ) -> Result:
+        """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
+        otherwise). ``watch`` is called with each event as it comes."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return collected(self._run(whole))
+        return collected(self._run(whole, hooks), watch)
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
         with translated():
-            response = self._autodiff.Infer(pb.InferRequest(graph=message_of(graph)), timeout=self.timeout)
-        values = {}
-        for named in response.values:
-            shape, dtype = decode_spec(named.spec)
-            values[named.name] = (dtype, shape)
-        faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
-        return Inference(values, faults, response.digest, response.estimated_bytes)
+            return requests.inferred(
+                self._autodiff.Infer(pb.InferRequest(graph=requests.message_of(graph)), **self._call())
+            )
+
+    def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
+        """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
+        differentiate by, default the leaves that require grad."""
+        request = requests.derive_request(graph, mode, by)
+        with translated():
+            return requests.derived(self._autodiff.Derive(request, **self._call()))
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
         with translated():
-            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), timeout=self.timeout)
+            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), **self._call())
 
     def ops(self) -> list[OpInfo]:
         """All ops of the server."""
@@ -170,7 +180,7 @@ class Client:
         token = ""
         while True:
             with translated():
-                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), timeout=self.timeout)
+                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), **self._call())
             found.extend(decode_op(one) for one in page.ops)
             token = page.next_page_token
             if not token:
@@ -179,53 +189,56 @@ class Client:
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """One op, with its cases and traced rules."""
         with translated():
-            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), timeout=self.timeout)
+            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), **self._call())
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
         with translated():
-            for step in self._ops.VerifyOp(request, timeout=self.timeout + budget):
+            for step in self._ops.VerifyOp(request, **self._call(budget)):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
-    def _run(self, request: pb.DifferentiateRequest, functions: Functions = NO_FUNCTIONS) -> Iterator[Event]:
-        if functions or request.ByteSize() > INLINE_BYTES:
-            yield from self._session(request, functions)
+    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = ()) -> Iterator[Event]:
+        conversation = Conversation(request, hooks)
+        if conversation.needs_session:
+            yield from self._session(conversation)
             return
-        decoder = EventDecoder()
-        timeout = self.timeout + request.verify.budget_ms / 1000
         with translated():
-            whole = pb.StreamingDifferentiateRequest(request=request)
-            for response in self._autodiff.StreamingDifferentiate(whole, timeout=timeout):
-                yield from decoder.decode(response.event)
+            message = conversation.streaming()
+            for response in self._autodiff.StreamingDifferentiate(message, **self._call(conversation.check_seconds)):
+                yield from conversation.decoder.decode(response.event)
 
     def session(self, *, timeout: float | None = None) -> Session:
-        """One stream for many runs, which may keep their values on the server; ends within ``timeout`` seconds."""
-        return Session(self._autodiff, self._sent, timeout)
+        """One stream for many runs, which may keep their values on the server. It ends after ``timeout`` seconds, if there
+        is one."""
+        return Session(partial(self._autodiff.Session, **{**self._call(), "timeout": timeout}), self._sent)
 
-    def _session(
-        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, functions: Functions = NO_FUNCTIONS
-    ) -> Iterator[Event]:
+    def _session(self, conversation: Conversation) -> Iterator[Event]:
         """One run on a session of its own."""
-        checks = request.verify.budget_ms / 1000 if isinstance(request, pb.DifferentiateRequest) else 0.0
-        with self.session(timeout=self.timeout + checks) as session:
-            yield from session.run(request, functions)
+        with self.session(timeout=self.timeout + conversation.check_seconds) as session:
+            yield from session.converse(conversation)
+
+    def _call(self, more: float = 0.0) -> dict[str, Any]:
+        return self._connection.call(self.timeout + more)
 
 
-def connect(target: str | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = ()) -> Client:
+def connect(
+    target: str | Sequence[str] | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = (), **options: Any
+) -> Client:
     """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, and
-    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server.
+    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server;
+    ``options`` those of `Client`.
 
     Raises ImportError if a server is to be started and its libraries are not installed.
     """
     if target is not None:
-        return Client(target, timeout=timeout)
+        return Client(target, timeout=timeout, **options)
     try:
         from gradproof.server.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
     server = EmbeddedServer(arguments)
-    return Client(server.target, timeout=timeout, on_close=server.stop)
+    return Client(server.target, timeout=timeout, on_close=server.stop, **options)
 
 
-__all__ = ["Client", "Inference", "ProofStep", "connect"]
+__all__ = ["Client", "Derived", "Inference", "ProofStep", "connect"]

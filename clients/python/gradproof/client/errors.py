@@ -14,8 +14,7 @@ GradproofError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -153,12 +152,3 @@ def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
     if place.HasField("node"):
         metadata["node"] = str(place.node)
     return _make(fault.code, fault.message, fault.reason, metadata, faults)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """What gRPC raises inside is raised as a `GradproofError`."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise from_rpc(error) from error

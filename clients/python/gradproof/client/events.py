@@ -265,7 +265,7 @@ class EventDecoder:
         return Gradient(one.value, gradient, raw, hooks, one.grad_fn)
 
     def tensor(self, message: tensor_pb2.Tensor) -> Array:
-        """The read-only array of a message, which may have come in chunks before it."""
+        """The array of a message, whose chunks have come."""
         array = decode_tensor(message, self._tensors.complete)
         if message.WhichOneof("body") == "upload":
             del self._tensors.complete[message.upload]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,20 +179,15 @@ class GraphBuilder:
 
 
 @dataclass(frozen=True)
-class FunctionHook:
-    """A hook on the gradient of ``value`` that runs here, in the thread that reads the events: ``function`` gets the
-    gradient as a read-only array, and returns an array of the same shape and dtype, or None to leave it as it is."""
+class CallableHook:
+    """A hook that runs here, on the gradient of the value called ``value``, while the server waits."""
 
     value: str
     function: Callable[[NDArray[Any]], Any]
     label: str
 
-    def to_proto(self, hook_id: int) -> pb.Hook:
-        """The message; the server asks for the hook by ``hook_id``."""
-        return pb.Hook(value=self.value, client=pb.ClientHook(hook_id=hook_id), label=self.label)
-
     def __call__(self, gradient: NDArray[Any]) -> NDArray[Any] | None:
-        """What the function makes of the gradient. Raises TypeError if that is neither an array nor None."""
+        """What the function makes of the gradient. Raises TypeError, with PyTorch's text, for what is no array."""
         result = self.function(gradient)
         if result is None or isinstance(result, (np.ndarray, np.generic)):
             return None if result is None else np.asarray(result)
@@ -200,31 +195,30 @@ class FunctionHook:
         raise TypeError(f"expected an array, but hook {self.label!r} on {self.value!r} returned {kind!r}")
 
 
-@overload
-def hook(value: str | Ref, action: str, /, label: str = "", **attributes: Any) -> pb.Hook: ...
-@overload
-def hook(value: str | Ref, action: Graph, /, label: str = "") -> pb.Hook: ...
-@overload
-def hook(value: str | Ref, action: Callable[[NDArray[Any]], Any], /, label: str = "") -> FunctionHook: ...
-def hook(value: str | Ref, action: Any, /, label: str = "", **attributes: Any) -> pb.Hook | FunctionHook:
-    """A hook on the gradient of a value. ``label`` names it in traces and errors.
+Hook: TypeAlias = pb.Hook | CallableHook
 
-    Args:
-        value: the value, or its name.
-        action: what the hook does. A name, of those in GetServerInfo: ``hook("y", "scale", factor=2.0)``. A graph with
-            one leaf without a value, which is the gradient, and one output like it. Or a function of a read-only array,
-            which runs here and returns an array of the same shape and dtype, or None to change nothing.
-        attributes: of a named hook.
+
+def hook(value: str | Ref, action: Any, *, label: str = "", **attributes: Any) -> Hook:
+    """A hook on the gradient of a value. ``action`` is one of
+
+    - a name, with attributes: ``hook("y", "scale", factor=2.0)``; names are those of GetServerInfo;
+    - a graph from gradient to gradient (a `GraphBuilder` or a message), all of whose leaves have values but one;
+    - a function: it is called here with the gradient, a read-only array, and returns an array of the same shape and dtype,
+      or None to leave the gradient as it is. What it raises ends the run and is raised to the caller.
+
+    ``label`` is what errors and traces call it.
     """
     target = value.graph.name_of(value) if isinstance(value, Ref) else value
     if isinstance(action, str):
-        return pb.Hook(value=target, named=pb.NamedHook(name=action, attributes=encode_attributes(attributes)), label=label)
+        return pb.Hook(value=target, label=label, named=pb.NamedHook(name=action, attributes=encode_attributes(attributes)))
     if attributes:
-        raise TypeError(f"only named hooks have attributes, such as {next(iter(attributes))!r}")
-    if callable(action):
-        return FunctionHook(target, action, label or getattr(action, "__name__", type(action).__name__))
-    graph = action.to_proto() if isinstance(action, GraphBuilder) else action
-    return pb.Hook(value=target, graph=graph, label=label)
+        raise TypeError("only a named hook has attributes")
+    if isinstance(action, (GraphBuilder, pb.Graph)):
+        graph = action.to_proto() if isinstance(action, GraphBuilder) else action
+        return pb.Hook(value=target, label=label, graph=graph)
+    if not callable(action):
+        raise TypeError(f"a hook is a name, a graph or a function, not {type(action).__name__}")
+    return CallableHook(target, action, label or getattr(action, "__name__", type(action).__name__))
 
 
 Graph: TypeAlias = GraphBuilder | pb.Graph

@@ -1,22 +1,28 @@
-"""Requests: what is asked for, as messages."""
+"""Requests and answers as messages, without a connection: what both clients share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeAlias, TypedDict
+import copy
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.graph import FunctionHook, Graph, GraphBuilder
+from gradproof.client.errors import FieldFault, from_fault, from_rpc
+from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict
+from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
-from gradproof.wire import WireError, decode_spec, encode_tensor
+from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor, tensors
 
-Functions: TypeAlias = Mapping[int, FunctionHook]
-"""Hooks that run here, by the ids that the request gives them."""
-NO_FUNCTIONS: Functions = MappingProxyType({})
+INLINE_BYTES = 3 << 20
+"""A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
 
 KINDS = {"b": 0, "u": 1, "i": 1, "V": 2, "f": 2, "c": 3}
 """NumPy's kinds of numbers, the narrowest first (V is bfloat16)."""
@@ -27,6 +33,15 @@ LEVELS = {
     "values": pb.VERIFY_LEVEL_VALUES,
     "everything": pb.VERIFY_LEVEL_EVERYTHING,
 }
+MODES = {
+    "gradient": pb.DERIVE_MODE_GRADIENT,
+    "vjp": pb.DERIVE_MODE_VJP,
+    "jvp": pb.DERIVE_MODE_JVP,
+    "hvp": pb.DERIVE_MODE_HVP,
+    "jacobian": pb.DERIVE_MODE_JACOBIAN,
+    "hessian": pb.DERIVE_MODE_HESSIAN,
+}
+Watch: TypeAlias = Callable[[Event], None]
 SUMMARIES = {
     "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
     "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
@@ -35,79 +50,236 @@ SUMMARIES = {
 }
 
 
-class Options(TypedDict, total=False):
-    """What is asked of a run.
+@dataclass(frozen=True)
+class Inference:
+    """Dtype and shape of every value that could be inferred, and every fault of the graph."""
 
-    seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
-    hooks: made by `hook`. Those that are functions are called in the thread that reads the events, while the server
-        waits; what they raise is raised there, and the run is given up.
-    gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
-    retain: inner values whose gradients are wanted too.
-    fetch: values to return.
-    verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything`` (the default).
-    budget: seconds for the checks; 5 if not given.
-    required: the weakest summary that will do (``verified``, ``plausible``, ``unchecked``). If a gradient's is weaker,
-        VerdictRequired is raised behind the last event; ``differentiate`` puts what came into its ``result``. Empty: any
-        will do.
-    """
-
-    seeds: Mapping[str, Any] | None
-    hooks: Sequence[graph_pb2.Hook | FunctionHook]
-    gradients: Sequence[str]
-    retain: Sequence[str]
-    fetch: Sequence[str]
-    verify: str
-    budget: float
-    required: str
+    values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+    faults: list[FieldFault]
+    digest: str
+    estimated_bytes: int
 
 
-def differentiation(
-    graph: Graph | None, values: Mapping[str, Any] | None, options: Options, keep: str = ""
-) -> tuple[pb.DifferentiateRequest, Functions]:
-    """The request, still without its graph, and the hooks that run here. Raises ValueError for an unknown word."""
-    required, verify = options.get("required", ""), options.get("verify", "everything")
-    hooks, seeds = options.get("hooks", ()), options.get("seeds") or {}
-    if required not in SUMMARIES:
-        raise ValueError(f"required is {required!r}; it may be {', '.join(filter(None, SUMMARIES))}")
-    if verify not in LEVELS:
-        raise ValueError(f"verify is {verify!r}; it may be {', '.join(LEVELS)}")
-    functions = {k: one for k, one in enumerate(hooks) if isinstance(one, FunctionHook)}
-    request = pb.DifferentiateRequest(
-        values=named_values(values, message_of(graph)),
-        seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in seeds.items()],
-        hooks=[one.to_proto(k) if isinstance(one, FunctionHook) else one for k, one in enumerate(hooks)],
-        gradients=options.get("gradients", ()),
-        retain=options.get("retain", ()),
-        fetch=options.get("fetch", ()),
-        verify=pb.VerifyOptions(
-            level=LEVELS[verify],
-            budget_ms=max(1, int(options.get("budget", 5.0) * 1000)),
-            required=SUMMARIES[required],
-        ),
-        keep=keep,
+@dataclass(frozen=True)
+class DerivedValue:
+    """``value`` is the name of the derivative of ``output`` by ``by`` (an empty name means all together); None where
+    nothing flows from one to the other."""
+
+    by: str
+    output: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derived graph. ``leaves``: names of the leaves that need values, by the output whose cotangent, or the value whose
+    tangent they are."""
+
+    graph: graph_pb2.Graph
+    results: tuple[DerivedValue, ...]
+    leaves: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ProofStep:
+    """One case of an op is done: ``done`` of ``total``."""
+
+    verdict: RuleVerdict
+    done: int
+    total: int
+
+
+numbers = itertools.count(1)
+"""Ids of uploads and of hooks that run here."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for, as `Client.stream` has it. Raises ValueError for words that there are not."""
+
+    seeds: Mapping[str, Any] | None = None
+    hooks: Sequence[Hook] = ()
+    gradients: Sequence[str] = ()
+    retain: Sequence[str] = ()
+    fetch: Sequence[str] = ()
+    verify: str = "everything"
+    budget: float = 5.0
+    required: str = ""
+
+    def __post_init__(self) -> None:
+        if self.required not in SUMMARIES:
+            raise ValueError(f"required is {self.required!r}; it may be {', '.join(filter(None, SUMMARIES))}")
+        if self.verify not in LEVELS:
+            raise ValueError(f"verify is {self.verify!r}; it may be {', '.join(LEVELS)}")
+
+    def request(self, graph: graph_pb2.Graph, values: Mapping[str, Any] | None) -> pb.DifferentiateRequest:
+        """The request, without graph or digest."""
+        seeds = (self.seeds or {}).items()
+        return pb.DifferentiateRequest(
+            values=named(values, graph),
+            seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in seeds],
+            gradients=self.gradients,
+            retain=self.retain,
+            fetch=self.fetch,
+            verify=pb.VerifyOptions(
+                level=LEVELS[self.verify], budget_ms=max(1, int(self.budget * 1000)), required=SUMMARIES[self.required]
+            ),
+        )
+
+
+def by_digest(request: pb.DifferentiateRequest, graph: graph_pb2.Graph, digest: str) -> pb.DifferentiateRequest:
+    """The request on a graph that the server has seen: the values that the graph carries go beside it."""
+    short = copy.deepcopy(request)
+    short.digest = digest
+    carried = {one.name for one in request.values}
+    short.values.extend(
+        tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
+        for leaf in graph.leaves
+        if leaf.HasField("value") and leaf.name not in carried
     )
-    return request, functions
+    return short
 
 
-def message_of(graph: Graph | None) -> graph_pb2.Graph:
-    """A graph as a message; without one, an empty message."""
-    if graph is None:
-        return graph_pb2.Graph()
+def whole(request: pb.DifferentiateRequest, graph: graph_pb2.Graph) -> pb.DifferentiateRequest:
+    """The request with its graph."""
+    request.graph.CopyFrom(graph)
+    return request
+
+
+class Conversation:
+    """One run: what is said, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
+    session."""
+
+    def __init__(self, request: pb.DifferentiateRequest | pb.EvaluateRequest, hooks: Sequence[Hook] = ()) -> None:
+        self.request = copy.deepcopy(request)
+        self.decoder = EventDecoder()
+        self.over = False
+        self._hooks: dict[int, CallableHook] = {}
+        self._place = pb.RunFault()
+        for one in hooks:
+            assert isinstance(self.request, pb.DifferentiateRequest)
+            if isinstance(one, CallableHook):
+                number = next(numbers)
+                self._hooks[number] = one
+                client = graph_pb2.ClientHook(hook_id=number)
+                self.request.hooks.add(value=one.value, label=one.label, client=client)
+            else:
+                self.request.hooks.append(one)
+
+    @property
+    def needs_session(self) -> bool:
+        return bool(self._hooks) or self.request.ByteSize() > INLINE_BYTES
+
+    @property
+    def check_seconds(self) -> float:
+        """Time that the request gives to the checks."""
+        return self.request.verify.budget_ms / 1000 if isinstance(self.request, pb.DifferentiateRequest) else 0.0
+
+    def streaming(self) -> pb.StreamingDifferentiateRequest:
+        """The run as one call."""
+        assert isinstance(self.request, pb.DifferentiateRequest)
+        return pb.StreamingDifferentiateRequest(request=self.request)
+
+    def opening(self) -> Iterator[pb.SessionRequest]:
+        """The frames that begin the run: large tensors in chunks, then the request (ids take the tensors' places)."""
+        request = self.request
+        request.request_id = uuid.uuid4().hex
+        yield from ahead(tensors(request))
+        if isinstance(request, pb.DifferentiateRequest):
+            yield pb.SessionRequest(differentiate=request)
+        else:
+            yield pb.SessionRequest(evaluate=request)
+
+    def hear(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
+        """Events, and frames to answer with. Raises the request's fault, and what a hook that runs here raises."""
+        if response.WhichOneof("frame") == "fault":
+            self.over = True
+            raise from_fault(response.fault, self._place)
+        event, replies = response.event, list[pb.SessionRequest]()
+        if event.HasField("fault"):
+            self._place = event.fault
+        if event.HasField("hook"):
+            result = self._hooks[event.hook.hook_id](self.decoder.tensor(event.hook.gradient))
+            reply = pb.HookReply(hook_id=event.hook.hook_id)
+            if result is not None:
+                reply.gradient.CopyFrom(encode_tensor(result))
+                replies += ahead([reply.gradient])
+            replies.append(pb.SessionRequest(hook=reply))
+        self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
+        return list(self.decoder.decode(event)), replies
+
+
+def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
+    """Frames for tensors of some size; in the messages ids take their places."""
+    for tensor in carried:
+        if len(tensor.data) <= 1 << 12:
+            continue
+        number = next(numbers)
+        for part in chunks(decode_tensor(tensor), number):
+            if isinstance(part, tensor_pb2.TensorHeader):
+                yield pb.SessionRequest(header=part)
+            else:
+                yield pb.SessionRequest(chunk=part)
+        tensor.upload = number
+
+
+def evaluated(response: pb.EvaluateResponse) -> Result:
+    """The values of a response."""
+    result = Result()
+    result.digest = response.digest
+    result.values = {one.name: decode_tensor(one.value) for one in response.values}
+    return result
+
+
+def inferred(response: pb.InferResponse) -> Inference:
+    """Shapes, dtypes and faults of a response."""
+    values = {}
+    for one in response.values:
+        shape, dtype = decode_spec(one.spec)
+        values[one.name] = (dtype, shape)
+    faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
+    return Inference(values, faults, response.digest, response.estimated_bytes)
+
+
+def derive_request(graph: Graph, mode: str, by: Sequence[str]) -> pb.DeriveRequest:
+    """Raises ValueError for a mode that there is not."""
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; it may be {', '.join(MODES)}")
+    return pb.DeriveRequest(graph=message_of(graph), mode=MODES[mode], by=by)
+
+
+def derived(response: pb.DeriveResponse) -> Derived:
+    """The derived graph of a response."""
+    results = tuple(DerivedValue(one.by, one.output, one.value or None) for one in response.results)
+    return Derived(response.graph, results, {one.of: one.leaf for one in response.leaves})
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What gRPC raises becomes a `GradproofError`."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc(error) from error
+
+
+def message_of(graph: Graph) -> graph_pb2.Graph:
+    """The message of a graph."""
     return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
 
 
-def named_values(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[tensor_pb2.NamedTensor]:
-    """The values of leaves as messages."""
+def named(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[tensor_pb2.NamedTensor]:
+    """Values by name, in the dtypes of the graph's leaves where they are Python numbers."""
     if not values:
         return []
     leaves = {leaf.name: leaf for leaf in graph.leaves}
     return [
-        tensor_pb2.NamedTensor(name=name, value=encode_tensor(_array(value, leaves.get(name))))
+        tensor_pb2.NamedTensor(name=name, value=encode_tensor(array_of(value, leaves.get(name))))
         for name, value in values.items()
     ]
 
 
-def _array(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
+def array_of(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
     """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server says so)."""
     array = np.asarray(value)
     if leaf is None or type(value) not in (bool, int, float, complex):

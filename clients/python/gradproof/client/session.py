@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import queue
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
-from typing import Any, TypeAlias, Unpack
+from typing import Any, TypeAlias
 
 import grpc
 from numpy.typing import NDArray
 
-from gradproof.client.errors import NotFound, Unavailable, VerdictRequired, from_fault, translated
-from gradproof.client.events import Event, EventDecoder, Result
+from gradproof.client import requests
+from gradproof.client.errors import NotFound, Unavailable, VerdictRequired, from_fault
+from gradproof.client.events import Event, Result
 from gradproof.client.graph import Graph
-from gradproof.client.requests import NO_FUNCTIONS, Functions, Options, differentiation, message_of, named_values
+from gradproof.client.requests import Conversation, Options, Watch, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, tensor_pb2
-from gradproof.wire import chunks, decode_tensor, encode_tensor, tensors
-
-UPLOAD_BYTES = 1 << 12
-"""A tensor larger than this goes ahead of the message that names it."""
+from gradproof.v1 import graph_pb2
 
 Run: TypeAlias = Callable[[pb.DifferentiateRequest], Iterator[Event]]
+Request: TypeAlias = pb.DifferentiateRequest | pb.EvaluateRequest
 
 
 class Session:
@@ -38,15 +33,11 @@ class Session:
     """
 
     def __init__(
-        self,
-        stub: autodiff_service_pb2_grpc.AutodiffServiceStub,
-        sent: Callable[[Graph, pb.DifferentiateRequest, Run], Iterator[Event]],
-        timeout: float | None,
+        self, call: Callable[[Iterator[pb.SessionRequest]], Any], sent: Callable[[Graph, Any, Run], Iterator[Event]]
     ) -> None:
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
-        self._answers = stub.Session(iter(self._frames.get, None), timeout=timeout)
+        self._answers = call(iter(self._frames.get, None))
         self._sent = sent
-        self._ids = itertools.count(1)
         self._open = True
 
     def __enter__(self) -> Session:
@@ -77,17 +68,17 @@ class Session:
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
         request = pb.EvaluateRequest(fetch=fetch, keep=keep)
-        message = message_of(graph)
+        message = graph_pb2.Graph() if graph is None else requests.message_of(graph)
+
+        def short() -> Iterator[Event]:
+            return self.converse(Conversation(request))
 
         def whole() -> Iterator[Event]:
             request.graph.CopyFrom(message)
-            request.values.extend(named_values(values, message))
-            return self.run(request)
+            request.values.extend(requests.named(values, message))
+            return short()
 
-        result = Result()
-        for event in self._from_kept(graph, request, kept, lambda: self.run(request), whole):
-            result.add(event)
-        return result.values
+        return collected(self._from_kept(graph, request, kept, short, whole)).values
 
     def differentiate(
         self,
@@ -96,7 +87,7 @@ class Session:
         *,
         keep: str = "",
         kept: str = "",
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Result:
         """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
         return collected(self.stream(graph, values, keep=keep, kept=kept, **options))
@@ -108,60 +99,46 @@ class Session:
         *,
         keep: str = "",
         kept: str = "",
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Generator[Event, None, None]:
-        """Events as they come. A run whose events are not read to the end is given up."""
-        request, functions = differentiation(None, None, options, keep)
-        run = partial(self.run, functions=functions)
+        """Events as they come. A run whose events are not read to the end is given up. Options as for `Client.stream`."""
+        wanted = Options(**options)
+        request = wanted.request(graph_pb2.Graph(), None)
+        request.keep = keep
+
+        def run(message: pb.DifferentiateRequest) -> Iterator[Event]:
+            return self.converse(Conversation(message, wanted.hooks))
 
         def whole() -> Iterator[Event]:
             assert graph is not None
-            request.values.extend(named_values(values, message_of(graph)))
+            request.values.extend(requests.named(values, requests.message_of(graph)))
             return self._sent(graph, request, run)
 
         yield from self._from_kept(graph, request, kept, lambda: run(request), whole)
 
     def release(self, kept: str) -> None:
         """Free what is kept under this name, if anything is."""
-        self._say(release=pb.ReleaseKept(kept=kept))
+        self._say(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
 
-    def run(
-        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, functions: Functions = NO_FUNCTIONS
-    ) -> Iterator[Event]:
-        """The events of a request message; ``functions`` answer for its hooks by their ids. Raises GradproofError, or
-        unchanged what a function raises."""
-        request = copy.deepcopy(request)
-        request.request_id = f"run {next(self._ids)}"
-        for tensor in tensors(request):
-            if len(tensor.data) > UPLOAD_BYTES:
-                self._upload(tensor, decode_tensor(tensor))
-        if isinstance(request, pb.DifferentiateRequest):
-            self._say(differentiate=request)
-        else:
-            self._say(evaluate=request)
-        decoder, place, over = EventDecoder(), pb.RunFault(), False
+    def converse(self, conversation: Conversation) -> Iterator[Event]:
+        """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises."""
+        for frame in conversation.opening():
+            self._say(frame)
+        request_id = conversation.request.request_id
         try:
-            while not over:
-                answer = self._hear(request.request_id)
-                if answer.HasField("fault"):
-                    over = True
-                    raise from_fault(answer.fault, place)
-                event = answer.event
-                if event.HasField("hook"):
-                    self._answer(request.request_id, event.hook, functions, decoder)
-                    continue
-                if event.HasField("fault"):
-                    place = event.fault
-                over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
-                yield from decoder.decode(event)
+            while not conversation.over:
+                events, replies = conversation.hear(self._hear(request_id))
+                for frame in replies:
+                    self._say(frame)
+                yield from events
         finally:
-            if not over and self._open:
-                self._say(cancel=pb.CancelRun(request_id=request.request_id))
+            if not conversation.over and self._open:
+                self._say(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
 
     def _from_kept(
         self,
         graph: Graph | None,
-        request: pb.DifferentiateRequest | pb.EvaluateRequest,
+        request: Request,
         kept: str,
         short: Callable[[], Iterator[Event]],
         whole: Callable[[], Iterator[Event]],
@@ -180,50 +157,32 @@ class Session:
             request.keep = request.keep or kept
         yield from whole()
 
-    def _answer(self, request_id: str, asked: pb.HookRequest, functions: Functions, decoder: EventDecoder) -> None:
-        """Run a hook and send what it returns."""
-        reply = pb.HookReply(request_id=request_id, hook_id=asked.hook_id)
-        result = functions[asked.hook_id](decoder.tensor(asked.gradient))
-        if result is not None:
-            if result.nbytes > UPLOAD_BYTES:
-                self._upload(reply.gradient, result)
-            else:
-                reply.gradient.CopyFrom(encode_tensor(result))
-        self._say(hook=reply)
-
-    def _upload(self, tensor: tensor_pb2.Tensor, array: NDArray[Any]) -> None:
-        """Send ``array`` in chunks; in ``tensor`` its id takes its place."""
-        for part in chunks(array, next(self._ids)):
-            if isinstance(part, tensor_pb2.TensorHeader):
-                tensor.spec.CopyFrom(part.spec)
-                tensor.upload = part.tensor_id
-                self._say(header=part)
-            else:
-                self._say(chunk=part)
-
-    def _say(self, **frame: Any) -> None:
+    def _say(self, frame: pb.SessionRequest) -> None:
         if not self._open:
             raise ValueError("the session is closed")
-        self._frames.put(pb.SessionRequest(**frame))
+        self._frames.put(frame)
 
     def _hear(self, request_id: str) -> pb.SessionResponse:
         """The next answer to a request. Left out: what is still said of runs that were given up."""
         while True:
             with translated():
-                answer = next(self._answers, None)
+                answer: pb.SessionResponse | None = next(self._answers, None)
             if answer is None:
                 raise Unavailable("the server ended the session")
-            if not answer.request_id and answer.fault.reason != "HOOK_NOT_WAITING":
+            late = any(fault.reason == "HOOK_ID" for fault in answer.fault.faults)
+            if not answer.request_id and not late:
                 raise from_fault(answer.fault, pb.RunFault())
             if answer.request_id == request_id:
                 return answer
 
 
-def collected(events: Iterator[Event]) -> Result:
-    """All events of a run, by name."""
+def collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
+    """All events of a run, by name; ``watch`` is called with each as it comes."""
     result = Result()
     try:
         for event in events:
+            if watch is not None:
+                watch(event)
             result.add(event)
     except VerdictRequired as error:
         error.result = result

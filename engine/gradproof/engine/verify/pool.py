@@ -45,7 +45,7 @@ class ProofPool:
         self._closed = False
         self._warming: Future[Any] | None = None
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([worker.__name__])
+        context.set_forkserver_preload(["gradproof.engine.verify.preload"])
         sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self._pool = ProcessPool(
             max_workers=workers,

@@ -1,0 +1,175 @@
+"""Operators of tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.client import dtypes
+
+if TYPE_CHECKING:
+    from gradproof.client.tensor import Tensor
+
+
+def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
+    from gradproof.client.record import apply
+
+    return apply(op, *(_complex(x, inputs) for x in inputs), **attributes)
+
+
+def _complex(x: Any, inputs: tuple[Any, ...]) -> Any:
+    """A complex Python number beside real tensors is as wide as they are."""
+    if type(x) is complex:
+        found = [other.dtype for other in inputs if hasattr(other, "dtype")]
+        if found and all(dtype.kind != "c" for dtype in found):
+            return np.asarray(x, dtypes.complex_of(np.result_type(*found)))
+    return x
+
+
+def _settle(tensor: Any, array: np.ndarray[Any, Any]) -> None:
+    """Make a leaf of ``tensor``, with this value."""
+    tensor._value, tensor._node, tensor._alias, tensor._tainted = array, None, None, False
+
+
+class Arithmetic:
+    """``+ - * / ** @``, comparisons, and their forms in place (for leaves, under `no_grad`)."""
+
+    __slots__ = ()
+    __array_ufunc__ = None
+    """``array * tensor`` is one node: without this NumPy would make one for every element."""
+
+    def __neg__(self) -> Tensor:
+        return _apply("negative", self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return _apply("abs", self)
+
+    def __add__(self, other: Any) -> Tensor:
+        return _apply("add", self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _apply("add", other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _apply("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _apply("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _apply("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _apply("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _apply("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _apply("divide", other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return _apply("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _apply("pow", other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _apply("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _apply("matmul", other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return _apply("equal", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _apply("not_equal", self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _apply("less", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _apply("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _apply("greater", self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _apply("greater_equal", self, other)
+
+    def __and__(self, other: Any) -> Tensor:
+        return _apply("logical_and", self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return _apply("logical_or", self, other)
+
+    def __invert__(self) -> Tensor:
+        return _apply("logical_not", self)
+
+    __hash__ = object.__hash__
+
+    # in place
+
+    def _become(self, result: Any) -> Any:
+        """Take the value of ``result``, which must be of the same shape and fit the dtype."""
+        from gradproof.client.tensor import Tensor, in_place_refused
+
+        assert isinstance(self, Tensor)
+        in_place_refused(self)
+        value = result.value() if isinstance(result, Tensor) else np.asarray(result)
+        if value.shape != self.shape:
+            raise RuntimeError(
+                f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(value.shape)}"
+            )
+        if not np.can_cast(value.dtype, self.dtype, "same_kind") and value.dtype != dtypes.bfloat16:
+            names = dtypes.type_name(value.dtype), dtypes.type_name(self.dtype)
+            raise RuntimeError(f"result type {names[0]} can't be cast to the desired output type {names[1]}")
+        array = np.array(value, self.dtype)
+        array.flags.writeable = False
+        _settle(self, array)
+        return self
+
+    def copy_(self, other: Any) -> Any:
+        """Take the value of ``other``, broadcast to this shape."""
+        from gradproof.client.constructors import as_tensor
+
+        value = as_tensor(other).value()
+        return self._become(np.broadcast_to(value, self.shape).astype(self.dtype))  # type: ignore[attr-defined]
+
+    def zero_(self) -> Any:
+        """Become zeros."""
+        return self._become(np.zeros(self.shape, self.dtype))  # type: ignore[attr-defined]
+
+    def fill_(self, number: Any) -> Any:
+        """Become ``number`` everywhere."""
+        return self._become(np.full(self.shape, number, self.dtype))  # type: ignore[attr-defined]
+
+    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
+        """Become ``self + alpha * other``."""
+        return self._become(self._still() + (other if alpha == 1 else alpha * other))
+
+    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
+        """Become ``self - alpha * other``."""
+        return self._become(self._still() - (other if alpha == 1 else alpha * other))
+
+    def mul_(self, other: Any) -> Any:
+        """Become ``self * other``."""
+        return self._become(self._still() * other)
+
+    def div_(self, other: Any) -> Any:
+        """Become ``self / other``."""
+        return self._become(self._still() / other)
+
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+
+    def _still(self) -> Tensor:
+        from gradproof.client.tensor import Tensor, in_place_refused
+
+        assert isinstance(self, Tensor)
+        in_place_refused(self)
+        return self.detach()

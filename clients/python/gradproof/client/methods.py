@@ -1,0 +1,280 @@
+"""Methods of tensors: ops by the names that PyTorch's users know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.client import dtypes
+
+if TYPE_CHECKING:
+    from gradproof.client.explanation import Explanation
+    from gradproof.client.pictures import Picture
+
+    from gradproof.client.tensor import Tensor
+
+UNARY = (
+    "abs", "square", "reciprocal", "sqrt", "rsqrt", "sign", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin",
+    "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sigmoid", "softplus", "silu",
+    "relu", "gelu", "erf", "erfc", "logical_not",
+)  # fmt: skip
+BINARY = {
+    "add": "add", "sub": "subtract", "subtract": "subtract", "mul": "multiply", "multiply": "multiply", "div": "divide",
+    "divide": "divide", "pow": "pow", "maximum": "maximum", "minimum": "minimum", "hypot": "hypot", "atan2": "atan2",
+    "logaddexp": "logaddexp", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "matmul": "matmul", "mm": "matmul",
+    "mv": "matmul", "dot": "matmul",
+}  # fmt: skip
+REDUCED = ("sum", "mean", "prod", "amax", "amin", "logsumexp")
+
+
+def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
+    from gradproof.client.record import apply
+
+    return apply(op, *inputs, **attributes)
+
+
+def _ints(first: Any, rest: Sequence[int]) -> tuple[int, ...]:
+    """``f(2, 3)`` and ``f((2, 3))`` are the same."""
+    return tuple(first) if isinstance(first, (tuple, list)) else (first, *rest)
+
+
+class Methods:
+    """What a tensor can do beside operators. ``dim`` and ``axis`` are the same, as are ``keepdim`` and ``keepdims``."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The methods that are made below, and what a tensor has."""
+
+    def neg(self) -> Tensor:
+        return _apply("negative", self)
+
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """Within bounds, of which one may be None. At a bound the gradient is 1, as in PyTorch 2.13."""
+        if min is None and max is None:
+            raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        low = -np.inf if min is None else min
+        return _apply("clip", self, low, np.inf if max is None else max)
+
+    clip = clamp
+
+    def var(self, dim: Any = None, *, correction: int = 1, keepdim: bool = False, axis: Any = None) -> Tensor:
+        """The variance, divided by n - ``correction``."""
+        return _apply("var", self, axis=axis if dim is None else dim, correction=correction, keepdims=keepdim)
+
+    def std(self, dim: Any = None, *, correction: int = 1, keepdim: bool = False, axis: Any = None) -> Tensor:
+        """The root of the variance."""
+        return _apply("sqrt", self.var(dim, correction=correction, keepdim=keepdim, axis=axis))
+
+    def max(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """The largest element, over all axes or ``dim``; ties share the gradient evenly."""
+        return _apply("max", self, axis=dim, keepdims=keepdim)
+
+    def min(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """The smallest element; as `max`."""
+        return _apply("min", self, axis=dim, keepdims=keepdim)
+
+    def norm(self) -> Tensor:
+        """The Euclidean norm of all elements."""
+        return _apply("sqrt", _apply("sum", _apply("square", self)))
+
+    def softmax(self, dim: int = -1) -> Tensor:
+        return _apply("softmax", self, axis=dim)
+
+    def log_softmax(self, dim: int = -1) -> Tensor:
+        return _apply("log_softmax", self, axis=dim)
+
+    def cumsum(self, dim: int = 0) -> Tensor:
+        return _apply("cumsum", self, axis=dim)
+
+    def cumprod(self, dim: int = 0) -> Tensor:
+        return _apply("cumprod", self, axis=dim)
+
+    # shapes
+
+    def reshape(self, shape: Any, *rest: int) -> Tensor:
+        """The same elements in another shape; one size may be -1."""
+        wanted = _ints(shape, rest)
+        if -1 in wanted:
+            known = int(np.prod([n for n in wanted if n != -1], dtype=int))
+            size = self.numel() // known if known else 0
+            wanted = tuple(size if n == -1 else n for n in wanted)
+        return _apply("reshape", self, shape=wanted)
+
+    view = reshape
+
+    def flatten(self) -> Tensor:
+        return self.reshape(-1)
+
+    def expand(self, shape: Any, *rest: int) -> Tensor:
+        """Broadcast; -1 keeps a size."""
+        wanted = _ints(shape, rest)
+        own = (1,) * (len(wanted) - self.ndim) + self.shape
+        return _apply("broadcast_to", self, shape=tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True)))
+
+    broadcast_to = expand
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        return _apply("expand_dims", self, axis=dim)
+
+    def squeeze(self, dim: Any = None) -> Tensor:
+        return _apply("squeeze", self, axis=dim)
+
+    def permute(self, dims: Any, *rest: int) -> Tensor:
+        return _apply("transpose", self, axes=_ints(dims, rest))
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Two axes exchanged."""
+        axes = list(range(self.ndim))
+        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        return _apply("transpose", self, axes=tuple(axes))
+
+    def t(self) -> Tensor:
+        """The transpose of a matrix (a vector stays)."""
+        if self.ndim > 2:
+            raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
+        return _apply("transpose", self)
+
+    @property
+    def T(self) -> Tensor:
+        """All axes in reverse."""
+        return _apply("transpose", self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return _apply("matrix_transpose", self)
+
+    def flip(self, dims: Any, *rest: int) -> Tensor:
+        return _apply("flip", self, axis=_ints(dims, rest))
+
+    def tril(self, diagonal: int = 0) -> Tensor:
+        return _apply("tril", self, k=diagonal)
+
+    def triu(self, diagonal: int = 0) -> Tensor:
+        return _apply("triu", self, k=diagonal)
+
+    def split(self, sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+        """Parts along an axis: of this size (the last may be smaller), or of these."""
+        from gradproof.client.record import apply_multiple
+
+        whole = self.shape[dim]
+        parts = list(sizes) if isinstance(sizes, (tuple, list)) else [sizes] * (whole // sizes)
+        if sum(parts) < whole and not isinstance(sizes, (tuple, list)):
+            parts.append(whole - sum(parts))
+        return tuple(apply_multiple("split", self, sections=tuple(parts), axis=dim))
+
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
+        """The parts along an axis, without it."""
+        size = self.shape[dim]
+        return tuple(part.squeeze(dim) for part in self.split((1,) * size, dim))
+
+    def sum_to_size(self, shape: Any, *rest: int) -> Tensor:
+        """The reverse of broadcasting: summed down to ``shape``."""
+        wanted = _ints(shape, rest)
+        extra = self.ndim - len(wanted)
+        own = self.shape[extra:] if extra >= 0 else ()
+        if extra < 0 or any(w not in (1, n) for w, n in zip(wanted, own, strict=True)):
+            raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(self.shape)}}}.")
+        result: Any = _apply("sum", self, axis=tuple(range(extra))) if extra else self
+        kept = tuple(k for k, (w, n) in enumerate(zip(wanted, own, strict=True)) if w == 1 != n)
+        return _apply("sum", result, axis=kept, keepdims=True) if kept else result
+
+    def clone(self) -> Tensor:
+        """A copy that a gradient flows through."""
+        return _apply("reshape", self, shape=self.shape)
+
+    def __getitem__(self: Any, key: Any) -> Tensor:
+        from gradproof.client.indexing import index
+
+        return index(self, key)
+
+    # dtypes
+
+    def to(self: Any, dtype: Any) -> Any:
+        """Another dtype; the tensor itself if it has it."""
+        wanted = np.dtype(dtype)
+        return self if wanted == self.dtype else _apply("astype", self, dtype=wanted.name)
+
+    type = to
+
+    def half(self) -> Any:
+        return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Any:
+        return self.to(dtypes.bfloat16)
+
+    def float(self) -> Any:
+        return self.to(dtypes.float32)
+
+    def double(self) -> Any:
+        return self.to(dtypes.float64)
+
+    def int(self) -> Any:
+        return self.to(dtypes.int32)
+
+    def long(self) -> Any:
+        return self.to(dtypes.int64)
+
+    def bool(self) -> Any:
+        return self.to(dtypes.bool_)
+
+    def contiguous(self) -> Any:
+        return self
+
+    def cpu(self) -> Any:
+        return self
+
+    # what only Gradproof has
+
+    def explain(self) -> Explanation:
+        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients."""
+        from gradproof.client.explanation import explain
+
+        return explain(self)
+
+    def graph(self) -> Picture:
+        """The computation behind this tensor, to look at."""
+        from gradproof.client.pictures import draw
+
+        return draw(self)
+
+
+def _unary(op: str) -> Any:
+    def method(self: Any) -> Tensor:
+        return _apply(op, self)
+
+    method.__name__, method.__doc__ = op, f"``{op}``, element by element."
+    return method
+
+
+def _binary(name: str, op: str) -> Any:
+    def method(self: Any, other: Any) -> Tensor:
+        return _apply(op, self, other)
+
+    method.__name__, method.__doc__ = name, f"``{op}`` with ``other``."
+    return method
+
+
+def _reduced(name: str) -> Any:
+    op = {"amax": "max", "amin": "min"}.get(name, name)
+
+    def method(self: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Tensor:
+        return _apply(op, self, axis=axis if dim is None else dim, keepdims=bool(keepdim or keepdims))
+
+    method.__name__, method.__doc__ = name, f"``{op}`` over all axes, or over ``dim``."
+    return method
+
+
+for _name in UNARY:
+    if not hasattr(Methods, _name):
+        setattr(Methods, _name, _unary(_name))
+for _name, _op in BINARY.items():
+    setattr(Methods, _name, _binary(_name, _op))
+for _name in REDUCED:
+    setattr(Methods, _name, _reduced(_name))

@@ -1,0 +1,81 @@
+"""Grad mode: whether what is computed now is recorded for a backward pass."""
+
+from __future__ import annotations
+
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from types import TracebackType
+
+_grad: ContextVar[bool] = ContextVar("gradproof_grad_mode", default=True)
+_anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
+
+
+def is_grad_enabled() -> bool:
+    """Whether results of ops on tensors that require grad require grad."""
+    return _grad.get()
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether a NaN in a gradient is an error."""
+    return _anomaly.get()
+
+
+class _Mode(ContextDecorator):
+    """A context manager and a decorator that sets a context variable. It may be nested in itself."""
+
+    def __init__(self, variable: ContextVar[bool], value: bool) -> None:
+        self._variable, self._value = variable, value
+        self._tokens: list[Token[bool]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(self._variable.set(self._value))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._variable.reset(self._tokens.pop())
+
+
+class no_grad(_Mode):
+    """What is computed inside is not recorded: its results are leaves that do not require grad."""
+
+    def __init__(self) -> None:
+        super().__init__(_grad, False)
+
+
+class enable_grad(_Mode):
+    """What is computed inside is recorded, within `no_grad` too."""
+
+    def __init__(self) -> None:
+        super().__init__(_grad, True)
+
+
+class set_grad_enabled(_Mode):
+    """`enable_grad` or `no_grad`, from here on; as a context manager, inside it."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(_grad, mode)
+        self._before = _grad.get()
+        _grad.set(mode)
+
+    def __enter__(self) -> None:
+        _grad.set(self._before)
+        super().__enter__()
+
+
+class detect_anomaly(_Mode):
+    """A NaN in a gradient raises RuntimeError inside, and names the node that made it and the line that recorded that."""
+
+    def __init__(self) -> None:
+        super().__init__(_anomaly, True)
+
+
+class set_detect_anomaly(_Mode):
+    """`detect_anomaly` from here on, or off; as a context manager, inside it."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(_anomaly, mode)
+        self._before = _anomaly.get()
+        _anomaly.set(mode)
+
+    def __enter__(self) -> None:
+        _anomaly.set(self._before)
+        super().__enter__()

@@ -1,0 +1,56 @@
+"""Every op of the server as a function: ``ops.sin(x)``, and ``ops.namespace.name(x)`` for those that plugins bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gradproof.client.record import apply, apply_multiple
+from gradproof.client.runtime import current
+
+
+class Namespace:
+    """The ops of one namespace."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _function(f"{self._prefix}.{name}")
+
+    def __dir__(self) -> list[str]:
+        return [one.partition(".")[2] for one in current().ops() if one.startswith(f"{self._prefix}.")]
+
+    def __repr__(self) -> str:
+        return f"<ops of {self._prefix}: {', '.join(self.__dir__())}>"
+
+
+def _function(name: str) -> Callable[..., Any]:
+    info = current().op(name)
+
+    def function(*inputs: Any, **attributes: Any) -> Any:
+        if "sections" in attributes:
+            return tuple(apply_multiple(name, *inputs, **attributes))
+        return apply(name, *inputs, **attributes)
+
+    given = ", ".join(n if not default else f"{n}={default}" for n, default in info.attributes.items())
+    function.__name__ = name.rpartition(".")[2]
+    function.__doc__ = f"{info.doc}\n\nInputs: {', '.join(info.inputs)}. Attributes: {given or 'none'}."
+    return function
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    known = current().ops()
+    if name in known:
+        return _function(name)
+    if any(one.startswith(f"{name}.") for one in known):
+        return Namespace(name)
+    raise AttributeError(f"the server has no op and no namespace {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({one.partition(".")[0] for one in current().ops()})

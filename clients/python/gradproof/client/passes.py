@@ -1,0 +1,231 @@
+"""A backward pass: one request with forward and backward half, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradproof.client import modes
+from gradproof.client.events import Gradient, HookTrace, Result, Verdict
+from gradproof.client.graph import CallableHook
+from gradproof.client.hooking import Hooking, constant_hook
+from gradproof.client.record import Node, is_tensor
+from gradproof.client.runtime import Runtime, current
+from gradproof.client.subgraph import SMALL, Subgraph, placed
+from gradproof.client.tensor import Tensor
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.wire import encode_tensor
+
+M8 = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
+)
+
+
+@dataclass
+class Evidence:
+    """What is known of the gradients of one pass: raw, hooked, and, when it is asked for, the verdicts."""
+
+    runtime: Runtime
+    graph: Subgraph
+    request: pb.DifferentiateRequest
+    result: Result
+    names: dict[int, list[str]] = field(default_factory=dict)
+    _verdicts: Mapping[str, Verdict] | None = None
+
+    def of(self, tensor: Tensor) -> list[Gradient]:
+        """The gradients under all names that the tensor has in the graph, those that arrived."""
+        found = [self.result.gradients.get(name) for name in self.names.get(id(tensor), ())]
+        return [one for one in found if one is not None and one.gradient is not None]
+
+    def total(self, tensor: Tensor) -> np.ndarray[Any, Any] | None:
+        """The gradient after hooks, or None where none arrived."""
+        return _sum([one.gradient for one in self.of(tensor)])
+
+    def raw(self, tensor: Tensor) -> Tensor | None:
+        total = _sum([one.raw for one in self.of(tensor)])
+        return None if total is None else Tensor(total)
+
+    def traces(self, tensor: Tensor) -> tuple[HookTrace, ...]:
+        return tuple(trace for one in self.of(tensor) for trace in one.hooks)
+
+    def verdict(self, tensor: Tensor) -> Verdict | None:
+        """The verdict on the gradient; the pass is run again with all checks when it is first asked for, to the same
+        bits, and hooks that ran here return again what they did."""
+        if self._verdicts is None:
+            request = pb.DifferentiateRequest()
+            request.CopyFrom(self.request)
+            request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS))
+            self._verdicts = self.runtime.differentiate(self.graph, request).verdicts
+        found = [self._verdicts[name] for name in self.names.get(id(tensor), ()) if name in self._verdicts]
+        return min(found, key=lambda one: _ORDER.index(one.summary), default=None)
+
+    def about(self, tensor: Tensor, gradient: Tensor) -> Evidence:
+        """The same evidence, for ``gradient`` of ``tensor`` that was returned."""
+        self.names[id(gradient)] = self.names.get(id(tensor), [])
+        return self
+
+
+BUDGET_MS = 30_000
+_ORDER = ("wrong", "unchecked", "plausible", "verified")
+
+
+def run(
+    roots: Sequence[Tensor],
+    seeds: Sequence[np.ndarray[Any, Any]],
+    *,
+    wanted: Sequence[Tensor] | None,
+    retain_graph: bool,
+) -> tuple[Evidence, list[Tensor]]:
+    """Run one pass. ``wanted``: tensors whose gradients are asked for; None: all leaves. Returns the evidence, and the
+    tensors whose gradients it has, retained ones included, in the order in which a pass reaches them.
+
+    Raises RuntimeError if the graph was freed, whatever a hook raises, and `GradproofError`.
+    """
+    totals = _together(roots, seeds)
+    graph = Subgraph([root for root, _ in totals], backward=True)
+    names: dict[int, list[str]] = {}
+    tensors: dict[int, Tensor] = {}
+    for name, tensor in [*graph.leaves.items(), *graph.inner()]:
+        names.setdefault(id(tensor), []).append(name)
+        tensors[id(tensor)] = tensor
+    aims = list(graph.leaves.values()) if wanted is None else [t for t in wanted if id(t) in names]
+    visited = _visited(graph, None if wanted is None else aims)
+    if any(node.freed and node.saves for node in visited):
+        raise RuntimeError(M8)
+    on_path = {node.number for node in visited}
+    aim_ids = {id(t) for t in aims}
+    reached = [
+        (name, tensor)
+        for name, tensor in _in_order(graph, names, tensors)
+        if tensor.requires_grad or id(tensor) in aim_ids
+        if id(tensor) in aim_ids or (tensor._node is not None and tensor._node.number in on_path)
+    ]
+    kept = [t for _, t in reached if t._retains and id(t) not in aim_ids]
+    everything = list(dict.fromkeys([*(n for t in aims for n in names[id(t)])]))
+    if not everything and not kept and not any(t._hooks for _, t in reached):
+        return Evidence(current(), graph, pb.DifferentiateRequest(), Result()), []
+    hooking = Hooking(reached)
+    request = pb.DifferentiateRequest(
+        gradients=everything or [n for t in kept for n in names[id(t)]],
+        retain=[n for t in kept for n in names[id(t)]],
+        verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
+        fetch=[n for n, t in graph.inner() if t._value is None and t.nbytes <= SMALL],
+    )
+    asked = {*request.gradients, *request.retain}
+    request.retain.extend(name for name in hooking.kept() if name not in asked)
+    for (root, seed), name in zip(totals, graph.outputs, strict=True):
+        request.seeds.add(output=name, cotangent=encode_tensor(seed.astype(root.dtype)))
+    if modes.is_anomaly_enabled():
+        request.retain.extend(n for n, t in _in_order(graph, names, tensors) if t._node is not None)
+    runtime = current()
+    try:
+        with placed(graph):
+            result = runtime.differentiate(graph, request, hooking.messages, hooking.settle)
+    finally:
+        hooking.abandon()
+    for name, tensor in graph.inner():
+        if tensor._value is None and name in result.values:
+            tensor._value = result.values[name]
+    if modes.is_anomaly_enabled():
+        _look_for_nan(graph, result)
+    for node in visited:
+        node.freed = node.freed or not retain_graph
+    replay = _replayed(request, hooking, result)
+    order = [t for _, t in reached if id(t) in aim_ids or t._retains]
+    return Evidence(runtime, graph, replay, result, names), list({id(t): t for t in order}.values())
+
+
+def _together(roots: Sequence[Tensor], seeds: Sequence[np.ndarray[Any, Any]]) -> list[tuple[Tensor, np.ndarray[Any, Any]]]:
+    """Each root once, with the sum of its seeds."""
+    totals: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
+    for root, seed in zip(roots, seeds, strict=True):
+        before = totals.get(id(root))
+        totals[id(root)] = (root, seed if before is None else before[1] + seed)
+    return list(totals.values())
+
+
+def _in_order(graph: Subgraph, names: Mapping[int, list[str]], tensors: Mapping[int, Tensor]) -> list[tuple[str, Tensor]]:
+    """Names and tensors as a pass reaches them: outputs of nodes in reverse, each leaf when all its uses are behind."""
+    places = {id(t): float(t._node.number) for t in tensors.values() if t._node is not None}
+    for node in graph.nodes:
+        for x in node.inputs:
+            if is_tensor(x) and id(x) in tensors:
+                places.setdefault(id(x), node.number - 0.5)
+    return [
+        (name, tensors[key]) for key in sorted(names, key=lambda key: -places.get(key, float("inf"))) for name in names[key]
+    ]
+
+
+def _visited(graph: Subgraph, aims: Sequence[Tensor] | None) -> list[Node]:
+    """The nodes whose rules run: those that a gradient flows through, to one of ``aims`` if these are given."""
+    flowing = graph.flowing()
+    if aims is None:
+        return flowing
+    ids = {id(t) for t in aims}
+    numbers: set[int] = set()
+    for node in flowing:
+        for x, needs in zip(node.inputs, node.needs, strict=True):
+            if needs and (id(x) in ids or (is_tensor(x) and x._node is not None and x._node.number in numbers)):
+                numbers.add(node.number)
+    return [node for node in flowing if node.number in numbers]
+
+
+def _replayed(request: pb.DifferentiateRequest, hooking: Hooking, result: Result) -> pb.DifferentiateRequest:
+    """The request once more, with hooks that ran here replaced by what they returned."""
+    replay = pb.DifferentiateRequest()
+    replay.CopyFrom(request)
+    for kind in ("values", "graph", "digest"):
+        replay.ClearField(kind)  # the graph has them
+    counts: dict[str, int] = {}
+    for message in hooking.messages:
+        name = message.value
+        k = counts[name] = counts.get(name, 0) + 1
+        if not isinstance(message, CallableHook):
+            replay.hooks.append(message)
+            continue
+        traces = result.gradients[name].hooks if name in result.gradients else ()
+        if k <= len(traces):
+            replay.hooks.append(constant_hook(name, message.label, traces[k - 1].result))
+    return replay
+
+
+def _look_for_nan(graph: Subgraph, result: Result) -> None:
+    """Raises RuntimeError naming the node or the hook that first made a NaN."""
+    for node in reversed(graph.flowing()):
+        outputs = [result.gradients.get(graph.name_of(node, slot)) for slot in range(len(node.specs))]
+        for one in outputs:
+            if one is not None and one.raw is not None and not np.isnan(one.raw).any():
+                for trace in one.hooks:
+                    if np.isnan(trace.result).any():
+                        raise RuntimeError(f"hook '{trace.name}' returned nan values")
+        if any(one is not None and one.gradient is not None and np.isnan(one.gradient).any() for one in outputs):
+            continue
+        for k, needs in enumerate(node.needs):
+            if not needs:
+                continue
+            found = result.gradients.get(graph.edge(node, k))
+            if found is not None and found.raw is not None and np.isnan(found.raw).any():
+                error = RuntimeError(f"Function '{node.name()}' returned nan values in its {k}th output.")
+                error.add_note(f"recorded at {node.place}")
+                raise error
+
+
+def _sum(arrays: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+    """The sum; None of nothing. Arrays of one dtype, which stays."""
+    if not arrays:
+        return None
+    total = np.array(arrays[0])
+    for array in arrays[1:]:
+        total = (total + array).astype(total.dtype)
+    return total
+
+
+def ones(root: Tensor) -> np.ndarray[Any, Any]:
+    """The seed of a root with one element."""
+    return np.ones(root.shape, root.dtype)

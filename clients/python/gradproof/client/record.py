@@ -1,0 +1,179 @@
+"""The record: nodes, written down as ops are applied. Nothing is computed here; shapes and dtypes are known at once.
+
+A node holds its inputs, not its outputs, so what nobody can look at any more is gone. It keeps the arrays that leaves had
+when it was recorded: changing a leaf later changes no graph.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+import numpy as np
+
+from gradproof.client import dtypes, modes
+from gradproof.client.names import name_of, saves
+from gradproof.client.runtime import Spec, current
+
+if TYPE_CHECKING:
+    from gradproof.client.events import OpInfo
+    from gradproof.client.tensor import Tensor
+
+Input: TypeAlias = "Tensor | bool | int | float | complex"
+
+_HERE = str(Path(__file__).parent)
+_numbers = itertools.count()
+
+
+class Node:
+    """One application of an op: what `Tensor.grad_fn` is.
+
+    Attributes:
+        inputs: the tensors and Python numbers it was applied to.
+        needs: for each input whether a gradient flows to it.
+        place: file and line of the caller that recorded it.
+    """
+
+    __slots__ = (
+        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op", "place",
+        "specs",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: str, inputs: Sequence[Input], attributes: Mapping[str, Any], specs: Sequence[Spec], info: OpInfo
+    ) -> None:
+        self.op, self.inputs, self.attributes, self.specs, self.info = op, tuple(inputs), attributes, tuple(specs), info
+        recording = modes.is_grad_enabled() and info.differentiable
+        self.needs = tuple(recording and is_tensor(x) and x.requires_grad for x in self.inputs)
+        self.arrays = tuple(x._value if is_tensor(x) and x._node is None else None for x in self.inputs)
+        self.number = next(_numbers)
+        self.place = _place()
+        self.freed = False
+        self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows through it."""
+        return any(self.needs)
+
+    @property
+    def saves(self) -> bool:
+        """Whether its rule needs values of the forward pass, which are given up after a backward pass."""
+        return saves(self.op)
+
+    def output(self, slot: int) -> Tensor | None:
+        """The tensor of output ``slot``, if anybody holds it."""
+        found = self._outputs[slot]
+        return found() if found is not None else None
+
+    def held(self, slot: int) -> Tensor:
+        """The tensor of output ``slot``; a new one if nobody holds it."""
+        from gradproof.client.tensor import Tensor
+
+        found = self.output(slot)
+        if found is None:
+            spec = self.specs[slot]
+            grows = self.requires_grad and dtypes.is_differentiable(spec.dtype)
+            tainted = not grows and any(is_tensor(x) and (x.requires_grad or x._tainted) for x in self.inputs)
+            found = Tensor._made(spec, node=self, slot=slot, requires_grad=grows, tainted=tainted)
+            self._outputs[slot] = weakref.ref(found)
+        return found
+
+    def outputs(self) -> list[Tensor]:
+        """The tensors of all outputs."""
+        return [self.held(slot) for slot in range(len(self.specs))]
+
+    def name(self) -> str:
+        """As PyTorch calls it: MulBackward0."""
+        return name_of(self)
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For each tensor input the node that made it and which of its outputs it was; a leaf's is its
+        `AccumulateGrad`; (None, 0) where no gradient flows."""
+        return tuple(
+            (_producer(x), x._slot if x._node is not None else 0) if needs else (None, 0)
+            for x, needs in zip(self.inputs, self.needs, strict=True)
+            if is_tensor(x)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class AccumulateGrad:
+    """Where the gradient of a leaf is added to its ``.grad``."""
+
+    next_functions: tuple[()] = ()
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        return "AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
+def _producer(x: Tensor) -> Node | AccumulateGrad:
+    if x._node is not None:
+        return x._node
+    found = x._accumulate() if x._accumulate is not None else None
+    if found is None:
+        found = AccumulateGrad(x)
+        x._accumulate = weakref.ref(found)
+    return found
+
+
+def is_tensor(x: Any) -> TypeGuard[Tensor]:
+    """Whether ``x`` is a tensor (and not a Python number)."""
+    return hasattr(x, "requires_grad")
+
+
+def apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
+    """Record ``op`` on tensors, arrays and Python numbers (which are weakly typed: they take the dtype of what they
+    meet). Raises TypeError, ValueError or RuntimeError at once if shapes, dtypes or attributes do not fit."""
+    return apply_multiple(op, *inputs, **attributes)[0]
+
+
+def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
+    """As `apply`, for ops with several results."""
+    runtime = current()
+    info = runtime.op(op)
+    given = [_input(x) for x in inputs]
+    plain = {name: _plain(value) for name, value in attributes.items()}
+    specs = runtime.infer(info, given, plain)
+    return Node(op, given, plain, specs, info).outputs()
+
+
+def _input(x: Any) -> Input:
+    from gradproof.client.constructors import as_tensor
+    from gradproof.client.tensor import Tensor
+
+    if isinstance(x, Tensor) or (type(x) in (bool, int, float, complex)):
+        return x  # type: ignore[no-any-return]
+    return as_tensor(x)
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as plain Python: tuples for lists, int for NumPy's integers, a name for a dtype."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (np.dtype, type)):
+        return np.dtype(value).name
+    return value
+
+
+def _place() -> str:
+    """File and line of the first frame outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

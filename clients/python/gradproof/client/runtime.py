@@ -1,0 +1,210 @@
+"""The server behind the tensors: which one it is, what its ops give, and which graphs it has seen."""
+
+from __future__ import annotations
+
+import atexit
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.client.client import Client, connect
+from gradproof.client.errors import InvalidRequest, NotFound
+from gradproof.client.events import OpInfo, Result
+from gradproof.client.graph import Hook
+from gradproof.client.requests import Derived, Watch
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import graph_pb2
+from gradproof.wire import encode_attributes, encode_spec, encode_tensor
+
+if TYPE_CHECKING:
+    from gradproof.client.subgraph import Subgraph
+
+MAX_GRAPHS = 256
+MAX_INFERRED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Shape and dtype of a tensor."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class Runtime:
+    """One client, and what was learned through it: ops, inferred shapes, digests of graphs."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._ops: dict[str, OpInfo] = {}
+        self._inferred: OrderedDict[Any, tuple[Spec, ...]] = OrderedDict()
+        self._digests: OrderedDict[Any, str] = OrderedDict()
+        self._derived: OrderedDict[Any, Derived] = OrderedDict()
+        self.graphs_sent = 0
+
+    def ops(self) -> dict[str, OpInfo]:
+        """All ops of the server, by name; asked for once."""
+        if not self._ops:
+            self._ops = {info.name: info for info in self.client.ops()}
+        return self._ops
+
+    def op(self, name: str) -> OpInfo:
+        """Raises AttributeError if the server has no such op."""
+        found = self.ops().get(name)
+        if found is None:
+            raise AttributeError(f"the server has no op {name!r}; gradproof ops lists those it has")
+        return found
+
+    def infer(self, info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
+        """Specs of the results. Raises InvalidRequest; RuntimeError with PyTorch's text where shapes do not broadcast."""
+        keys = tuple((type(x),) if _is_number(x) else (x.shape, x.dtype) for x in inputs)
+        key = (info.name, keys, tuple(sorted(attributes.items())))
+        found = self._inferred.get(key)
+        if found is None:
+            found = self._inferred[key] = self._infer(info, inputs, attributes)
+            if len(self._inferred) > MAX_INFERRED:
+                self._inferred.popitem(last=False)
+        return found
+
+    def _infer(self, info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
+        if info.elementwise:
+            _check_broadcast(inputs)
+        graph = graph_pb2.Graph()
+        node = graph.nodes.add(op=info.name, attributes=encode_attributes(attributes))
+        for k, x in enumerate(inputs):
+            leaf = graph.leaves.add(name=f"x{k}")
+            if _is_number(x):
+                leaf.value.CopyFrom(encode_tensor(x))
+                leaf.spec.CopyFrom(leaf.value.spec)
+            else:
+                leaf.spec.CopyFrom(encode_spec(x.shape, x.dtype))
+            node.inputs.append(leaf.name)
+        count = _outputs(info, inputs, attributes)
+        node.outputs.extend(f"y{k}" for k in range(count))
+        graph.outputs.extend(node.outputs)
+        answer = self.client.infer(graph)
+        if answer.faults:
+            text = "; ".join(dict.fromkeys(fault.message for fault in answer.faults))
+            raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
+        return tuple(Spec(answer.values[name][1], answer.values[name][0]) for name in node.outputs)
+
+    def evaluate(self, graph: Subgraph, fetch: Sequence[str]) -> dict[str, Any]:
+        """Forward values by name."""
+
+        def send(request: pb.EvaluateRequest) -> dict[str, Any]:
+            result = self.client.send_evaluate(request)
+            self._learn(graph, result.digest)
+            return result.values
+
+        values: dict[str, Any] = self._known_or_whole(graph, pb.EvaluateRequest(fetch=fetch), send)
+        return values
+
+    def differentiate(
+        self, graph: Subgraph, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), watch: Watch | None = None
+    ) -> Result:
+        """Run a request on ``graph``; its structure travels only if the server has not seen it. ``hooks``: those
+        of the server, and those that run here; ``watch`` is called
+        with each event as it comes."""
+
+        def send(whole: pb.DifferentiateRequest) -> Result:
+            result = self.client.send(whole, hooks=hooks, watch=watch)
+            self._learn(graph, result.digest)
+            return result
+
+        result: Result = self._known_or_whole(graph, request, send)
+        return result
+
+    def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
+        """The graph of the vector-Jacobian product; asked for once for each structure."""
+        key = (graph.structure, tuple(by))
+        found = self._derived.get(key)
+        if found is None:
+            found = self._derived[key] = self.client.derive(graph.message(), "vjp", by)
+            if len(self._derived) > MAX_GRAPHS:
+                self._derived.popitem(last=False)
+        return found
+
+    def _known_or_whole(self, graph: Subgraph, request: Any, send: Any) -> Any:
+        request.values.extend(graph.values())
+        digest = self._digests.get(graph.structure)
+        if digest is not None:
+            request.digest = digest
+            try:
+                return send(request)
+            except NotFound as error:
+                if error.reason != "GRAPH_NOT_FOUND":
+                    raise
+        request.graph.CopyFrom(graph.message())
+        self.graphs_sent += 1
+        return send(request)
+
+    def _learn(self, graph: Subgraph, digest: str) -> None:
+        self._digests[graph.structure] = digest
+        self._digests.move_to_end(graph.structure)
+        if len(self._digests) > MAX_GRAPHS:
+            self._digests.popitem(last=False)
+
+
+_lock = RLock()
+_runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """The runtime that tensors use; a server is started if there is none yet."""
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            client = connect()
+            atexit.register(client.close)
+            _runtime = Runtime(client)
+        return _runtime
+
+
+def use(client: Client | str | None) -> Client | None:
+    """Let tensors use ``client``, or the server at this address; None: one that is started when it is needed. Returns the
+    client in use before, which is not closed."""
+    global _runtime
+    with _lock:
+        before = _runtime.client if _runtime is not None else None
+        wanted = Client(client) if isinstance(client, str) else client
+        _runtime = Runtime(wanted) if wanted is not None else None
+        return before
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) in (bool, int, float, complex)
+
+
+def _check_broadcast(inputs: Sequence[Any]) -> None:
+    """Raises RuntimeError with PyTorch's text if two shapes do not broadcast."""
+    shapes = [x.shape for x in inputs if not _is_number(x)]
+    for j, a in enumerate(shapes):
+        for b in shapes[j + 1 :]:
+            rank = max(len(a), len(b))
+            wide = [(1,) * (rank - len(s)) + tuple(s) for s in (a, b)]
+            for axis in range(rank - 1, -1, -1):
+                m, n = wide[0][axis], wide[1][axis]
+                if m != n and 1 not in (m, n):
+                    raise RuntimeError(
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension "
+                        f"{axis}"
+                    )
+
+
+def _outputs(info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> int:
+    """How many results a node has."""
+    sections = attributes.get("sections")
+    if sections is None:
+        return 1
+    return len(sections) if isinstance(sections, tuple) else int(sections)

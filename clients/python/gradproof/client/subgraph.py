@@ -1,0 +1,248 @@
+"""A part of the record as a graph that can be sent: what some tensors were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradproof.client.errors import RunError
+from gradproof.client.record import Node, is_tensor
+from gradproof.client.tensor import Tensor
+from gradproof.v1 import graph_pb2, tensor_pb2
+from gradproof.wire import encode_attributes, encode_spec, encode_tensor
+
+Key: TypeAlias = Any
+
+SMALL = 1 << 16
+"""Bytes: values up to this size are brought along."""
+
+
+class Subgraph:
+    """Nodes in the order they were recorded, with names that depend on the structure only, so that a graph recorded again
+    is the same graph.
+
+    Args:
+        roots: what is to be computed.
+        backward: gradients will flow: known values that require grad are not cut off, and what does not require grad but
+            was computed from something that does is a constant (whose value must be known).
+        cut: tensors that are taken as leaves that require grad.
+        open: a leaf that has no value yet: the argument of a function.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Tensor],
+        *,
+        backward: bool = False,
+        cut: Sequence[Tensor] = (),
+        open: Tensor | None = None,
+    ) -> None:
+        self.roots, self.backward, self._open = list(roots), backward, open
+        self._cut = {key_of(t) for t in cut}
+        self.nodes: list[Node] = []
+        self.leaves: dict[str, Tensor] = {}
+        self._arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self._numbers: list[tuple[str, Any]] = []
+        self._names: dict[Key, str] = {}
+        self._edges: dict[int, list[str]] = {}
+        self._collect()
+        self._name()
+        self.outputs = [self.name(root) for root in self.roots]
+        self.structure = self._structure()
+
+    def name(self, tensor: Tensor) -> str:
+        """The name of a tensor. Raises KeyError if it is not in the graph."""
+        return self._names[("open",) if tensor is self._open else key_of(tensor)]
+
+    def names_of(self, tensor: Tensor) -> list[str]:
+        """All names that a tensor has here: a leaf has one for each value it had. Empty if it is not in the graph."""
+        found = [name for name, leaf in self.leaves.items() if leaf is tensor]
+        key = key_of(tensor)
+        return found or ([self._names[key]] if tensor._node is not None and key in self._names else [])
+
+    def environment(self) -> dict[str, Any]:
+        """Every value by its name: tensors, and Python numbers."""
+        found: dict[str, Any] = dict(self._numbers)
+        for name, array in self._arrays.items():
+            leaf = self.leaves.get(name)
+            found[name] = leaf if leaf is not None and leaf.value() is array else Tensor(array)
+        for node in self.nodes:
+            for slot in range(len(node.specs)):
+                found[self.name_of(node, slot)] = node.held(slot)
+        return found
+
+    def inner(self) -> Iterator[tuple[str, Tensor]]:
+        """Outputs of nodes that somebody holds, with their names."""
+        for node in self.nodes:
+            for slot in range(len(node.specs)):
+                tensor = node.output(slot)
+                if tensor is not None:
+                    yield self._names[("node", node.number, slot)], tensor
+
+    def name_of(self, node: Node, slot: int) -> str:
+        """The name of an output of a node."""
+        return self._names[("node", node.number, slot)]
+
+    def edge(self, node: Node, position: int) -> str:
+        """The name of an input of a node."""
+        return self._edges[node.number][position]
+
+    def flowing(self) -> list[Node]:
+        """Nodes that a gradient flows through."""
+        return [node for node in self.nodes if node.requires_grad]
+
+    def values(self) -> Iterable[tensor_pb2.NamedTensor]:
+        """The leaves' values as messages."""
+        known = [*self._arrays.items(), *self._numbers]
+        return [tensor_pb2.NamedTensor(name=name, value=encode_tensor(value)) for name, value in known]
+
+    def function(self) -> graph_pb2.Graph:
+        """As `message`, with the values of all leaves but the open one."""
+        assert self._open is not None
+        graph = self.message()
+        values = {named.name: named.value for named in self.values()}
+        for leaf in graph.leaves:
+            if leaf.name in values:
+                leaf.value.CopyFrom(values[leaf.name])
+        argument = self._names.get(("open",), "g")
+        spec = encode_spec(self._open.shape, self._open.dtype)
+        graph.leaves.insert(0, graph_pb2.Leaf(name=argument, spec=spec))
+        return graph
+
+    def message(self) -> graph_pb2.Graph:
+        """Leaves without values, nodes, outputs."""
+        graph = graph_pb2.Graph(outputs=dict.fromkeys(self.outputs))
+        for name, array in self._arrays.items():
+            graph.leaves.add(name=name, spec=encode_spec(array.shape, array.dtype), requires_grad=name in self.leaves)
+        for name, number in self._numbers:
+            leaf = graph.leaves.add(name=name, value=encode_tensor(number))
+            leaf.spec.CopyFrom(leaf.value.spec)
+        for node in self.nodes:
+            graph.nodes.add(
+                op=node.op,
+                inputs=self._edges[node.number],
+                outputs=[self._names[("node", node.number, slot)] for slot in range(len(node.specs))],
+                attributes=encode_attributes(node.attributes),
+            )
+        return graph
+
+    def _collect(self) -> None:
+        """The nodes behind the roots, without recursion."""
+        found: dict[int, Node] = {}
+        pending = [root._node for root in self.roots if not self._is_leaf(root, root.requires_grad)]
+        while pending:
+            node = pending.pop()
+            if node is None or node.number in found:
+                continue
+            found[node.number] = node
+            for x, needs in zip(node.inputs, node.needs, strict=True):
+                if is_tensor(x) and not self._is_leaf(x, needs):
+                    pending.append(x._node)
+        self.nodes = [found[number] for number in sorted(found)]
+        evaluate(self._constants())
+
+    def _constants(self) -> list[Tensor]:
+        """What is a constant here but not known yet."""
+        edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, node.needs, strict=True)]
+        edges += [(root, root.requires_grad) for root in self.roots]
+        return [
+            x for x, needs in edges if is_tensor(x) and x._node is not None and x._value is None and self._is_leaf(x, needs)
+        ]
+
+    def _is_leaf(self, x: Tensor, needs: bool) -> bool:
+        if x._node is None or key_of(x) in self._cut:
+            return True
+        if not self.backward:
+            return x._value is not None
+        return not needs and (x._value is not None or x._tainted)
+
+    def _name(self) -> None:
+        for root in self.roots:
+            if self._is_leaf(root, root.requires_grad):
+                self._leaf(root, root.requires_grad, None)
+        for node in self.nodes:
+            edges = []
+            for x, needs, array in zip(node.inputs, node.needs, node.arrays, strict=True):
+                if not is_tensor(x):
+                    edges.append(self._number(x))
+                elif self._is_leaf(x, needs):
+                    edges.append(self._leaf(x, needs, array))
+                else:
+                    edges.append(self._names[key_of(x)])
+            self._edges[node.number] = edges
+            for slot in range(len(node.specs)):
+                self._names[("node", node.number, slot)] = f"v{len(self._names)}"
+
+    def _leaf(self, x: Tensor, needs: bool, array: Any) -> str:
+        """A leaf's name; the same tensor with another value, or as a constant, is another leaf."""
+        if x is self._open:
+            return self._names.setdefault(("open",), "g")
+        value = array if array is not None else x.value()
+        moving = self.backward and (needs or key_of(x) in self._cut)
+        key: Key = (
+            key_of(x)
+            if key_of(x) in self._cut
+            else ("leaf" if moving or not self.backward else "constant", id(x), id(value))
+        )
+        if key not in self._names:
+            name = self._names[key] = f"x{len(self._names)}"
+            self._arrays[name] = value
+            if moving:
+                self.leaves[name] = x
+        return self._names[key]
+
+    def _number(self, x: Any) -> str:
+        name = self._names[("number", len(self._names))] = f"c{len(self._names)}"
+        self._numbers.append((name, x))
+        return name
+
+    def _structure(self) -> tuple[Any, ...]:
+        """All that makes the graph what it is, but for the values of its leaves."""
+        return (
+            tuple((name, a.shape, a.dtype.name, name in self.leaves) for name, a in self._arrays.items()),
+            tuple((name, type(x).__name__, repr(x)) for name, x in self._numbers),
+            tuple(
+                (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
+                for node in self.nodes
+            ),
+            tuple(self.outputs),
+        )
+
+
+def key_of(tensor: Tensor) -> Key:
+    """What a tensor is to a graph: an output of a node, or a leaf with the value it has now."""
+    if tensor._node is not None:
+        return ("node", tensor._node.number, tensor._slot)
+    return ("leaf", id(tensor), id(tensor._value))
+
+
+@contextmanager
+def placed(graph: Subgraph) -> Iterator[None]:
+    """A node that fails is an error that says where it was recorded."""
+    try:
+        yield
+    except RunError as error:
+        if error.node is not None and error.node < len(graph.nodes):
+            error.add_note(f"recorded at {graph.nodes[error.node].place}")
+        raise
+
+
+def evaluate(tensors: Sequence[Tensor]) -> None:
+    """Compute the values of ``tensors``, and with them small ones on the way that somebody holds, in one request."""
+    from gradproof.client.runtime import current
+
+    wanted = [t for t in tensors if t._value is None]
+    if not wanted:
+        return
+    graph = Subgraph(wanted)
+    fetch = dict(zip(graph.outputs, wanted, strict=True))
+    for name, tensor in graph.inner():
+        if tensor._value is None and tensor.nbytes <= SMALL:
+            fetch[name] = tensor
+    with placed(graph):
+        found = current().evaluate(graph, list(fetch))
+    for name, tensor in fetch.items():
+        tensor._value = found[name]

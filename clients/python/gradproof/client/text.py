@@ -1,0 +1,73 @@
+"""What a tensor looks like in text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradproof.client import dtypes
+
+if TYPE_CHECKING:
+    from gradproof.client.tensor import Tensor
+
+
+def show(tensor: Tensor) -> str:
+    """As PyTorch prints it: ``tensor([1., 2.], requires_grad=True)``, with the dtype where it is not the default."""
+    array = tensor.value()
+    parts = [_elements(array, "tensor(")]
+    if array.size == 0 and array.shape != (0,):
+        parts.append(f"size={list(array.shape)}")
+    usual = array.dtype in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+    if not usual or (array.size == 0 and array.dtype != dtypes.get_default_dtype()):
+        parts.append(f"dtype={array.dtype.name}")
+    if tensor.grad_fn is not None:
+        parts.append(f"grad_fn={tensor.grad_fn!r}")
+    elif tensor.requires_grad:
+        parts.append("requires_grad=True")
+    return f"tensor({', '.join(parts)})"
+
+
+def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: str) -> str:
+    if array.dtype == dtypes.bfloat16:
+        array = array.astype(np.float32)
+    if array.ndim == 0:
+        return _number(array.item())
+    form: Any = {"complex_kind": _complex} if array.dtype.kind == "c" else None
+    kind = array.dtype.kind
+    whole = kind == "f" and bool(np.isfinite(array).all()) and bool((array == np.trunc(array)).all())
+    with np.printoptions(precision=4, suppress=_plain(array), floatmode="fixed", nanstr="nan", infstr="inf"):
+        if whole and _plain(array):
+            return np.array2string(array, separator=", ", prefix=prefix, formatter={"float_kind": _whole(array)})
+        return np.array2string(array, separator=", ", prefix=prefix, formatter=form)
+
+
+def _whole(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable[[Any], str]:
+    """Numbers without decimals, all as wide as the widest."""
+    width = max((len(f"{v:.0f}.") for v in (array.min(), array.max())), default=0) if array.size else 0
+    return lambda v: f"{v:.0f}.".rjust(width)
+
+
+def _plain(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
+    """Whether the numbers are readable without exponents."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    sizes = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))
+    return not sizes.size or bool(sizes.max() < 1e8 and sizes.max() / sizes.min() <= 1000 and sizes.min() >= 1e-4)
+
+
+def _number(x: object) -> str:
+    if isinstance(x, float):
+        if x != x or x in (float("inf"), float("-inf")):
+            return str(x)
+        if x == int(x) and abs(x) < 1e8:
+            return f"{x:.0f}."
+        return f"{x:.4f}" if 1e-4 <= abs(x) < 1e8 else f"{x:.4e}"
+    return _complex(x) if isinstance(x, complex) else str(x)
+
+
+def _complex(x: complex) -> str:
+    return (
+        f"{_number(float(x.real))}{'+' if not str(_number(float(x.imag))).startswith('-') else ''}{_number(float(x.imag))}j"
+    )

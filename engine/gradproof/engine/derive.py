@@ -1,0 +1,283 @@
+"""Deriving: from a graph to the graph of its derivative, by the lowering and the traced rules of a run.
+
+What comes out is a graph like any other: it can be run, checked, and derived again. It keeps the names of the original;
+cotangents and tangents are leaves of it, exact constants of rules are leaves with values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+
+from gradproof.engine.backward import append_backward
+from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.lower import Lowered, did_you_mean, lower
+from gradproof.engine.plan import literal_array
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, Spec, is_differentiable
+
+
+class Mode(Enum):
+    """What is derived."""
+
+    GRADIENT = "gradient"
+    VJP = "vjp"
+    JVP = "jvp"
+    HVP = "hvp"
+    JACOBIAN = "jacobian"
+    HESSIAN = "hessian"
+
+
+@dataclass(frozen=True)
+class Found:
+    """``value`` is the derivative of ``output`` by ``by`` (of all outputs together where that is empty); None where nothing
+    flows from one to the other, which is not zeros."""
+
+    by: str
+    output: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derived graph, whose outputs are the ``found`` values.
+
+    Attributes:
+        values: of leaves that derivation added: constants.
+        leaves: the leaves to be given: by output the cotangent, or by value the tangent.
+    """
+
+    graph: Graph
+    found: tuple[Found, ...]
+    values: tuple[tuple[str, Array], ...] = ()
+    leaves: Mapping[str, str] = field(default_factory=dict)
+
+
+def derive(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str] = (), *, max_nodes: int = 100_000) -> Derived:
+    """Derive ``graph`` by the values ``by`` (default: the leaves that require grad). Raises InvalidRequest with all faults,
+    RuleFault where a rule does not trace, LimitExceeded if the result has more than ``max_nodes`` nodes."""
+    by = tuple(dict.fromkeys(by)) or tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+    _check(graph, lower(graph, registry), by, mode)
+    if mode is Mode.VJP:
+        found = _pull(graph, registry, by)
+    elif mode is Mode.GRADIENT:
+        found = _gradient(graph, registry, by)
+    elif mode is Mode.JVP:
+        found = _push(graph, registry, by)
+    elif mode is Mode.HVP:
+        gradient = _gradient(graph, registry, by)
+        found = _behind(gradient, _push(gradient.graph, registry, by))
+        sources = {one.value: one.by for one in gradient.found}
+        found = replace(found, found=tuple(Found(sources[one.output], "", one.value) for one in found.found))
+    elif mode is Mode.JACOBIAN:
+        found = _rows(graph, registry, by, max_nodes)
+    else:
+        gradient = _gradient(graph, registry, by)
+        found = _behind(gradient, _rows(gradient.graph, registry, by, max_nodes))
+        sources = {one.value: one.by for one in gradient.found}
+        found = replace(found, found=tuple(Found(one.by, sources[one.output], one.value) for one in found.found))
+    if len(found.graph.nodes) > max_nodes:
+        raise LimitExceeded("graph_nodes", len(found.graph.nodes), max_nodes)
+    return found
+
+
+def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> None:
+    """Raises InvalidRequest."""
+    faults = list(lowered.faults)
+    specs = lowered.specs()
+    known = {*specs, *(leaf.name for leaf in graph.leaves), *(n for node in graph.nodes for n in node.outputs)}
+    idle = {leaf.name for leaf in graph.leaves if not leaf.requires_grad}
+    for k, name in enumerate(by):
+        if name not in known:
+            text = f"there is no value named {name!r}{did_you_mean(name, known)}"
+            faults.append(Fault(f"by[{k}]", text, "VALUE_UNKNOWN"))
+        elif name in idle or (name in specs and not is_differentiable(specs[name].dtype)):
+            faults.append(Fault(f"by[{k}]", f"{name!r} does not require grad", "REQUIRES_GRAD"))
+    if not by:
+        faults.append(Fault("by", "no leaf requires grad, and nothing is named", "NOTHING_TO_DIFFERENTIATE"))
+    for k, name in enumerate(graph.outputs):
+        spec = specs.get(name)
+        if spec is None:
+            continue
+        if not is_differentiable(spec.dtype):
+            faults.append(Fault(f"graph.outputs[{k}]", f"{name!r} has dtype {spec.dtype.name}", "REQUIRES_GRAD_DTYPE"))
+        elif mode in (Mode.GRADIENT, Mode.HVP, Mode.HESSIAN):
+            _check_scalar(faults, k, name, spec, len(graph.outputs))
+    if faults:
+        raise InvalidRequest(faults)
+
+
+def _check_scalar(faults: list[Fault], k: int, name: str, spec: Spec, outputs: int) -> None:
+    path = f"graph.outputs[{k}]"
+    if outputs > 1:
+        faults.append(Fault(path, "a gradient is that of one output", "OUTPUT_NOT_SCALAR"))
+    elif spec.size != 1:
+        text = f"grad can be implicitly created only for scalar outputs; {name!r} is {spec}"
+        faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
+    elif spec.dtype.kind == "c":
+        text = f"grad can be implicitly created only for real scalar outputs but got {spec.dtype.name}"
+        faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
+
+
+def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+    """Cotangents of the outputs through to ``by``."""
+    lowered = lower(graph, registry)
+    program = lowered.builder.program
+    backward = append_backward(lowered, registry, by, graph.outputs)
+    names = {number: name for name, number in lowered.values.items()}
+    taken = set(names.values()) | {name for node in graph.nodes for name in node.outputs}
+    leaves = list(graph.leaves)
+    values: list[tuple[str, Array]] = []
+    cotangents: dict[str, str] = {}
+
+    def fresh(stem: str) -> str:
+        name, k = stem, 0
+        while name in taken:
+            name, k = f"{stem}_{k}", k + 1
+        taken.add(name)
+        return name
+
+    for output, number in backward.seeds.items():
+        cotangents[output] = names[number] = fresh(f"g_{output}")
+        leaves.append(Leaf(names[number], program.specs[number], True))
+    for number, literal in program.literals.items():
+        names[number] = fresh(f"k{number}")
+        values.append((names[number], literal_array(literal, program.specs[number].dtype)))
+        leaves.append(Leaf(names[number], program.specs[number]))
+    raw = {name: backward.raw.get(lowered.values[name]) for name in by}
+    for name, total in raw.items():
+        if total is not None and total not in names:
+            names[total] = fresh(f"d_{name}")
+    alias = {cut.final: cut.raw for cut in backward.cuts}
+    forward = len(lowered.node_of)
+    nodes = []
+    for position, one in enumerate(program.instructions):
+        for number in one.outputs:
+            if number not in names:
+                names[number] = fresh(f"{'v' if position < forward else 'd'}{number}")
+        inputs = tuple(names[alias.get(number, number)] for number in one.inputs)
+        nodes.append(Node(one.op.name, inputs, tuple(names[number] for number in one.outputs), one.attributes))
+    results: dict[str, str | None] = {}
+    given, used = {*program.inputs, *backward.seeds.values(), *program.literals}, set[int]()
+    for name, total in raw.items():
+        results[name] = None if total is None else names[total]
+        if total is not None and (total in given or total in used):
+            # One value may be several results, or a cotangent as it came in: each result is a value of its own.
+            own = results[name] = fresh(f"d_{name}")
+            nodes.append(Node("reshape", (names[total],), (own,), {"shape": program.specs[total].shape}))
+        used.add(-1 if total is None else total)
+    found = tuple(Found(name, "", value) for name, value in results.items())
+    return _pruned(Graph(tuple(leaves), tuple(nodes), ()), found, values, cotangents, graph)
+
+
+def _pruned(
+    graph: Graph,
+    found: tuple[Found, ...],
+    values: Sequence[tuple[str, Array]],
+    leaves: Mapping[str, str],
+    original: Graph,
+) -> Derived:
+    """Without nodes and added leaves that neither a result nor an output of the original needs."""
+    outputs = tuple(dict.fromkeys(one.value for one in found if one.value is not None))
+    needed = {*outputs, *original.outputs}
+    nodes = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.outputs):
+            needed.update(node.inputs)
+            nodes.append(node)
+    kept = tuple(leaf for leaf in graph.leaves if leaf.name in needed or leaf in original.leaves)
+    names = {leaf.name for leaf in kept}
+    return Derived(
+        Graph(kept, tuple(nodes[::-1]), outputs or original.outputs),
+        found,
+        tuple((name, array) for name, array in values if name in names),
+        {of: leaf for of, leaf in leaves.items() if leaf in names},
+    )
+
+
+def _behind(first: Derived, second: Derived) -> Derived:
+    """``second``, which was derived from the graph of ``first``, with the constants of both."""
+    names = {leaf.name for leaf in second.graph.leaves}
+    return replace(second, values=tuple((n, a) for n, a in (*first.values, *second.values) if n in names))
+
+
+def _gradient(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+    """The cotangent of the one output is 1."""
+    return _fixed(_pull(graph, registry, by), lambda spec: np.ones(spec.shape, spec.dtype))
+
+
+def _fixed(pulled: Derived, seed: Callable[[Spec], Array]) -> Derived:
+    """With constants for the cotangents."""
+    added = set(pulled.leaves.values())
+    leaves = tuple(
+        replace(leaf, requires_grad=leaf.requires_grad and leaf.name not in added) for leaf in pulled.graph.leaves
+    )
+    values = [(leaf.name, seed(leaf.spec)) for leaf in leaves if leaf.name in added]
+    return replace(pulled, graph=replace(pulled.graph, leaves=leaves), values=(*pulled.values, *values), leaves={})
+
+
+def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+    """Tangents of ``by`` through to the outputs: the derivative, in its cotangents, of what `_pull` gives. That is linear
+    in them, so that they do not matter, and are pruned."""
+    pulled = _pull(graph, registry, by)
+    source = {one.value: one.by for one in pulled.found if one.value is not None}
+    cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
+    if not source:
+        return replace(pulled, found=tuple(Found("", output, None) for output in graph.outputs), leaves={})
+    pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents)))
+    results = {cotangents[one.by]: one.value for one in pushed.found}
+    tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
+    found = tuple(Found("", output, results.get(output)) for output in graph.outputs)
+    clean = _pruned(pushed.graph, found, pushed.values, tangents, graph)
+    left = sorted({leaf.name for leaf in clean.graph.leaves} & set(cotangents))
+    if left:
+        raise InvalidRequest([Fault("graph", "a rule is not linear in its cotangent", "RULE_NOT_LINEAR")])
+    return clean
+
+
+def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -> Derived:
+    """For each output and each of ``by`` the Jacobian: one backward half for each element, behind one forward half."""
+    specs = lower(graph, registry).specs()
+    nodes, leaves, values = list(graph.nodes), list(graph.leaves), []
+    known = {leaf.name for leaf in leaves} | {name for node in nodes for name in node.outputs}
+    found: list[Found] = []
+    for output in graph.outputs:
+        pulled = _pull(replace(graph, outputs=(output,)), registry, by)
+        spec = specs[output]
+        columns: dict[str, list[str]] = {one.by: [] for one in pulled.found if one.value is not None}
+        if spec.size * len(pulled.graph.nodes) > max_nodes:
+            raise LimitExceeded("graph_nodes", spec.size * len(pulled.graph.nodes), max_nodes)
+        for k in range(spec.size):
+            seed = np.zeros(spec.shape, spec.dtype)
+            seed.flat[k] = 1
+            names = {name: name for name in known}
+
+            def renamed(name: str, names: dict[str, str] = names, place: str = f"{output}_{k}") -> str:
+                return names.setdefault(name, f"{name}@{place}")
+
+            constants = {**dict(pulled.values), **dict.fromkeys(pulled.leaves.values(), seed)}
+            for leaf in pulled.graph.leaves:
+                if leaf.name not in known:
+                    leaves.append(Leaf(renamed(leaf.name), leaf.spec))
+                    values.append((renamed(leaf.name), constants[leaf.name]))
+            for node in pulled.graph.nodes:
+                if not known.issuperset(node.outputs):
+                    inputs, outputs = tuple(map(renamed, node.inputs)), tuple(map(renamed, node.outputs))
+                    nodes.append(Node(node.op, inputs, outputs, node.attributes))
+            for one in pulled.found:
+                if one.value is not None:
+                    columns[one.by].append(renamed(one.value))
+        for name in by:
+            rows = columns.get(name)
+            if not rows:
+                found.append(Found(name, output, None))
+                continue
+            whole, shape = f"J_{output}_{name}", (*spec.shape, *specs[name].shape)
+            nodes.append(Node("stack", tuple(rows), (f"{whole}_rows",), {"axis": 0}))
+            nodes.append(Node("reshape", (f"{whole}_rows",), (whole,), {"shape": shape}))
+            found.append(Found(name, output, whole))
+    return _pruned(Graph(tuple(leaves), tuple(nodes), ()), tuple(found), values, {}, graph)

@@ -1,0 +1,157 @@
+"""The client for asyncio, several addresses, retries, and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tests.serving import Served, serving
+
+from gradproof.client import AsyncClient, Client, GraphBuilder, InvalidRequest, Unavailable, VerdictRequired, hook
+from gradproof.client.channel import Connection
+from gradproof.client.events import Gradient
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as found:
+        yield found
+
+
+def square(value: Any = 3.0, op: str = "square") -> GraphBuilder:
+    g = GraphBuilder()
+    g.output(g.apply("sum", g.apply(op, g.leaf("x", value, requires_grad=True), name="y")))
+    return g
+
+
+def test_the_surface_is_that_of_the_other_client() -> None:
+    names = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
+    ours = {name for name, _ in inspect.getmembers(AsyncClient, inspect.isfunction) if not name.startswith("_")}
+    assert names - ours == {"send", "send_evaluate", "session"}
+    assert ours <= names
+
+
+def test_everything_once(served: Served) -> None:
+    async def run() -> None:
+        async with AsyncClient(served.target) as client:
+            g = square()
+            for _ in range(2):  # the second time by its digest
+                result = await client.differentiate(g, budget=30.0)
+                assert (result.gradients["x"].gradient, result.verdicts["x"].summary) == (6.0, "verified")
+            gradients = [event async for event in client.stream(g, verify="off") if isinstance(event, Gradient)]
+            assert [one.name for one in gradients] == ["x"]
+            assert list((await client.evaluate(g, fetch=["y"])).values()) == [9.0]
+            assert (await client.infer(g)).faults == []
+            assert (await client.derive(g)).results[0].by == "x"
+            assert "numpy" in (await client.info()).versions
+            assert "sin" in {op.name for op in await client.ops()}
+            assert (await client.op("sin")).op.name == "sin"
+            assert [step.done async for step in client.verify_op("sin")][-1] >= 1
+            served.host.handler._graphs.clear()
+            assert (await client.differentiate(g, verify="off")).gradients["x"].gradient == 6.0
+
+    asyncio.run(run())
+
+
+def test_runs_at_once_and_hooks_here(served: Served) -> None:
+    async def run() -> None:
+        async with AsyncClient(served.target) as client:
+            results = await asyncio.gather(
+                *(
+                    client.differentiate(square(float(k)), hooks=[hook("y", lambda g: g * 10)], verify="off")
+                    for k in range(5)
+                )
+            )
+            assert [float(one.gradients["x"].gradient) for one in results] == [0.0, 20.0, 40.0, 60.0, 80.0]
+
+    asyncio.run(run())
+
+
+def test_large_tensors_and_errors(served: Served) -> None:
+    async def run() -> None:
+        async with AsyncClient(served.target) as client:
+            big = np.ones(700_000)
+            result = await client.differentiate(square(big), verify="off")
+            assert result.gradients["x"].gradient.sum() == 2.0 * big.size
+            assert (await client.evaluate(square(big)))["sum_0"] == big.size
+            with pytest.raises(InvalidRequest, match="sine"):
+                await client.differentiate(square(op="sine"))
+            with pytest.raises(ValueError, match="verify is 'some'"):
+                await client.differentiate(square(), verify="some")
+            with pytest.raises(VerdictRequired) as caught:
+                await client.differentiate(square(op="planted.cube"), required="verified", budget=30.0)
+            assert caught.value.result.verdicts["x"].summary == "wrong"
+
+    asyncio.run(run())
+
+
+def test_nobody_there() -> None:
+    async def run() -> None:
+        async with AsyncClient("127.0.0.1:1", timeout=5.0, retries=0) as client:
+            with pytest.raises(Unavailable):
+                await client.info()
+
+    asyncio.run(run())
+
+
+def test_several_servers_take_turns(served: Served, tmp_path: Any) -> None:
+    with serving(tmp_path, plugins=["gradproof.server.planted"]) as other:
+        seen: set[int] = set()
+        for one in (served, other):
+            prepare = one.host.handler._prepare
+            one.host.handler._prepare = lambda *a, p=prepare, n=one.host.port: seen.add(n) or p(*a)  # type: ignore[method-assign, misc, func-returns-value]
+        with Client([served.target, other.target.replace("127.0.0.1", "localhost")]) as client:
+            g = square()
+            for _ in range(40):  # connections come up one after the other
+                assert client.differentiate(g, verify="off").gradients["x"].gradient == 6.0
+                if len(seen) == 2:
+                    break
+        assert seen == {served.host.port, other.host.port}
+
+
+def test_a_call_that_changes_nothing_is_tried_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    infer = served.host.handler.engine.infer
+
+    def flaky(graph: Any) -> Any:
+        calls.append(1)
+        if len(calls) < 3:
+            raise _Away
+        return infer(graph)
+
+    monkeypatch.setattr(served.host.handler.engine, "infer", flaky)
+    monkeypatch.setattr("gradproof.server.services.unforeseen", _unavailable)
+    with Client(served.target) as client:
+        assert client.infer(square()).faults == []
+    assert len(calls) == 3
+    calls.clear()
+    with Client(served.target, retries=0) as client, pytest.raises(Unavailable):
+        client.infer(square())
+
+
+class _Away(Exception):
+    """The server goes away for a moment."""
+
+
+def _unavailable(error: Exception) -> Any:
+    from google.rpc import status_pb2
+
+    return status_pb2.Status(code=grpc.StatusCode.UNAVAILABLE.value[0], message="away")
+
+
+def test_tokens_and_addresses() -> None:
+    assert Connection("localhost:1", tls=False, token="t", retries=0).call(1.0)["metadata"] == (
+        ("authorization", "Bearer t"),
+    )
+    assert (
+        Connection(["127.0.0.1:1", "127.0.0.1:2"], tls=False, token="", retries=0).target == "ipv4:127.0.0.1:1,127.0.0.1:2"
+    )
+    with pytest.raises(ValueError, match="a token is sent over TLS only"):
+        Client("example.org:443", token="t")
+    with pytest.raises(ValueError, match="a client needs an address"):
+        Client([])
