@@ -380,8 +380,10 @@ class TestErrors:
         assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
 
     def test_not_served(self, client: Client) -> None:
-        with pytest.raises(NotServed, match="Explain is not served yet"), translated():
-            client._autodiff.Explain(pb.ExplainRequest())
+        """A call that an older server does not have."""
+        absent: Any = client._channel.unary_unary("/gradproof.v1.AutodiffService/Dream")
+        with pytest.raises(NotServed), translated():
+            absent(b"")
 
     def test_internal_error(self, client: Client, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(served.host.handler, "_prepare", None)

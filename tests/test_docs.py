@@ -176,7 +176,7 @@ def reasons() -> set[str]:
 
 def test_every_reason_is_named() -> None:
     found = reasons()
-    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "NOT_SERVED_YET", "CANCELLED"} <= found
+    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED"} <= found
     assert missing(sorted(found)) == []
 
 

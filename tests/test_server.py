@@ -208,12 +208,6 @@ class TestCalls:
         assert not list(served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="less")))
         assert refused(served.ops.VerifyOp, op_service_pb2.VerifyOpRequest(name="?"))[0] is grpc.StatusCode.NOT_FOUND
 
-    def test_what_is_not_served_yet_says_so(self, served: Served) -> None:
-        code, said, details = refused(served.autodiff.Explain, pb.ExplainRequest())
-        assert code is grpc.StatusCode.UNIMPLEMENTED
-        assert details["ErrorInfo"].reason == "NOT_SERVED_YET"
-        assert "Explain is not served yet" in said
-
     def test_health(self, served: Served) -> None:
         stub = health_pb2_grpc.HealthStub(served.channel)
         for name in ("", *SERVICES):

@@ -1312,29 +1312,79 @@ Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
 class ExplainResponse(_message.Message):
-    """Formulas."""
+    """Formulas. Leaves are symbols; an element is x[0, 1] in names and x_0_1 in formulas."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LATEX_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    FORMULAS_FIELD_NUMBER: _builtins.int
+    SUBEXPRESSIONS_FIELD_NUMBER: _builtins.int
     latex: _builtins.str
-    """As LaTeX."""
+    """The value itself as LaTeX, element by element."""
     text: _builtins.str
-    """As SymPy text."""
+    """The value itself as SymPy text, element by element."""
+    @_builtins.property
+    def formulas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Formula]:
+        """All formulas: of the value, of the derivative of the node that made it, of the gradient by leaves."""
+
+    @_builtins.property
+    def subexpressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Formula]:
+        """Common subexpressions of the gradient, each in terms of those before it."""
+
     def __init__(
         self,
         *,
         latex: _builtins.str = ...,
         text: _builtins.str = ...,
+        formulas: _abc.Iterable[Global___Formula] | None = ...,
+        subexpressions: _abc.Iterable[Global___Formula] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latex", b"latex", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["formulas", b"formulas", "latex", b"latex", "subexpressions", b"subexpressions", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Formula(_message.Message):
+    """A formula."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LATEX_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What it is: value, local, gradient, part."""
+    of: _builtins.str
+    """The value, or the name of the subexpression."""
+    by: _builtins.str
+    """The value it is differentiated by; empty where it is not."""
+    text: _builtins.str
+    """As SymPy text."""
+    latex: _builtins.str
+    """As LaTeX."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        of: _builtins.str = ...,
+        by: _builtins.str = ...,
+        text: _builtins.str = ...,
+        latex: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "kind", b"kind", "latex", b"latex", "of", b"of", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Formula: _TypeAlias = Formula  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):

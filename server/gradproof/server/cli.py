@@ -1,4 +1,4 @@
-"""The command line: serve, demo, diff, ops, verify."""
+"""The command line: serve, demo, diff, draw, ops, verify."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
+from gradproof.client.pictures import FORMATS, Picture, draw_graph, flowing
 from gradproof.server import report
+from gradproof.server.access import Access
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, Options, serve
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
-from gradproof.wire import decode_spec, encode_tensor
+from gradproof.wire import decode_spec, decode_tensor, encode_tensor
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -62,10 +64,20 @@ def serve_command(
     proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 2,
     proof_seconds: Annotated[float, typer.Option(help="A proof is stopped after this time.")] = 30.0,
     reflection: Annotated[bool, typer.Option(help="Describe the services to clients that ask.")] = True,
+    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM): serve over TLS.")] = None,  # noqa: UP045
+    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,  # noqa: UP045
+    token_file: Annotated[Optional[Path], typer.Option(help="Calls must bring the token in this file.")] = None,  # noqa: UP045
     with_stdin: Annotated[bool, typer.Option(hidden=True, help="End when standard input does.")] = False,
 ) -> None:
     """Serve until SIGTERM; running calls may then finish."""
+    try:
+        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+        access = Access(tls_cert, tls_key, token)
+    except (OSError, ValueError) as error:
+        typer.echo(f"gradproof serve: {error}", err=True)
+        raise typer.Exit(1) from error
     options = Options(
+        access=access,
         host=host,
         port=port,
         plugins=plugin or (),
@@ -140,6 +152,36 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command()
+def draw(
+    file: Annotated[Path, typer.Argument(help="A graph as proto JSON, as for diff.")],
+    form: Annotated[
+        str | None, typer.Option("--format", help="dot, mermaid or svg; default: as PATH says, or dot.")
+    ] = None,
+    output: Annotated[Optional[Path], typer.Option(help="Write here (.dot, .mmd, .svg), not to standard output.")] = None,  # noqa: UP045
+    run: Annotated[bool, typer.Option("--run", help="Differentiate first; show values, gradients, verdicts.")] = False,
+    values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
+    target: Target = None,
+    budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
+    plugin: Plugin = None,
+) -> None:
+    """Draw the graph in FILE: green leaves, yellow inner values, grey constants. Exit status 2 if FILE is wrong."""
+    try:
+        wanted = form or (FORMATS.get(output.suffix, output.suffix) if output is not None else "dot")
+        if wanted not in FORMATS.values():
+            raise ValueError(f"there is no format {wanted!r}; there are {', '.join(FORMATS.values())}")
+        request = read_request(file, values)
+        picture = drawn(request, target, plugin, budget) if run else draw_graph(request.graph, given(request))
+        text = str(getattr(picture, wanted)())
+        if output is not None:
+            output.write_text(text, encoding="utf-8")
+        else:
+            typer.echo(text, nl=False)
+    except (GradproofError, OSError, ValueError) as error:
+        typer.echo(f"gradproof draw: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
 @app.command("ops")
 def list_ops(
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Prove every rule that is not proved yet.")] = False,
@@ -206,6 +248,25 @@ def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: 
 def open_client(target: str | None, plugins: list[str] | None) -> Client:
     """A client of ``target``, or of a server started for it with ``plugins``."""
     return connect(target, arguments=[word for source in plugins or () for word in ("--plugin", source)])
+
+
+def given(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
+    """The values beside the graph, by name."""
+    return {named.name: decode_tensor(named.value) for named in request.values}
+
+
+def drawn(request: pb.DifferentiateRequest, target: str | None, plugins: list[str] | None, budget: float) -> Picture:
+    """The picture of a request that is run first, with every value and gradient that there is."""
+    with open_client(target, plugins) as client:
+        ops = {op.name: op for op in client.ops()}
+        moving = flowing(request.graph, ops)
+        specs = client.infer(request.graph).values
+        asked = {*request.gradients, *request.retain}
+        request.retain.extend(n for n in sorted(moving - asked) if n in specs and specs[n][0].kind not in "biu")
+        asked = set(request.fetch)
+        request.fetch.extend(name for node in request.graph.nodes for name in node.outputs if name not in asked)
+        result = client.send(request, budget=budget)
+    return draw_graph(request.graph, given(request), result, ops)
 
 
 def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: bool = False) -> list[ProofStep]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.errors import RunFault
@@ -11,6 +11,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import verdict as words
+from gradproof.engine.verify.formulas import Explained
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, chunks, encode_attributes, encode_spec, encode_tensor
@@ -84,6 +85,17 @@ def graph(one: Graph, values: Mapping[str, Array]) -> graph_pb2.Graph:
         attributes = encode_attributes(node.attributes)
         message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes)
     return message
+
+
+def explained(found: Explained) -> pb.ExplainResponse:
+    """Formulas as a message."""
+    own = [one for one in found.formulas if one.kind == "value"]
+    return pb.ExplainResponse(
+        text="\n".join(f"{one.of} = {one.text}" for one in own),
+        latex="\n".join(one.latex for one in own),
+        formulas=[pb.Formula(**asdict(one)) for one in found.formulas],
+        subexpressions=[pb.Formula(**asdict(one)) for one in found.parts],
+    )
 
 
 def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:

@@ -19,7 +19,9 @@ from gradproof.engine.engine import Engine, Event, GradientEvent, Prepared, Run,
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
+from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import Summary
@@ -197,6 +199,31 @@ class Handler:
         with _Admitted(self):
             response: pb.DeriveResponse = await self._in(self.runs, self._derive, request)
             return response
+
+    async def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
+        """Formulas. Raises GradproofError."""
+        with _Admitted(self):
+            response: pb.ExplainResponse = await self._in(self.checks, self._explain, request)
+            return response
+
+    def _explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
+        decoder = Decoder(self.limits)
+        graph, carried = decoder.graph(request.graph)
+        lowered = self.engine.infer(graph)
+        faults = [*decoder.faults, *lowered.faults]
+        specs = lowered.specs()
+        if not faults and request.value not in specs:
+            near = did_you_mean(request.value, specs)
+            faults.append(Fault("value", f"there is no value named {request.value!r}{near}", "VALUE_UNKNOWN"))
+        if faults:
+            raise InvalidRequest(faults)
+        self.limits.check("explain_elements", sum(spec.size for spec in specs.values()))
+        try:
+            values = {name: array for name, array, _ in carried}
+            found = self.proofs.explain(graph, request.value, values, self.limits.explain_ms / 1000)
+        except NoFormula as error:
+            raise InvalidRequest([Fault("value", str(error), "NO_FORMULA")]) from error
+        return encode.explained(found)
 
     def _derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         decoder = Decoder(self.limits)

@@ -20,6 +20,7 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.worker import load
 from gradproof.plugins import BUILTIN
+from gradproof.server.access import Access
 from gradproof.server.handler import Handler
 from gradproof.server.limits import Limits
 from gradproof.server.services import AutodiffServicer, OpServicer
@@ -47,6 +48,7 @@ class Options:
     proof_seconds: float = 30.0
     reflection: bool = True
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
 
     def registry(self) -> Registry:
         """The registry of built-in, installed and named plugins."""
@@ -75,13 +77,14 @@ class Host:
         """Bind and serve. Raises OSError if the address is taken."""
         message_bytes = self.options.limits.message_bytes
         server = grpc.aio.server(
+            interceptors=self.options.access.interceptors(),
             options=[
                 ("grpc.max_receive_message_length", 2 * message_bytes),
                 ("grpc.max_send_message_length", 2 * message_bytes),
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
-            ]
+            ],
         )
         autodiff_service_pb2_grpc.add_AutodiffServiceServicer_to_server(AutodiffServicer(self.handler), server)
         op_service_pb2_grpc.add_OpServiceServicer_to_server(OpServicer(self.handler), server)
@@ -95,7 +98,7 @@ class Host:
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection.enable_server_reflection([*self.names, health, reflection.SERVICE_NAME], server)
         try:
-            self.port = server.add_insecure_port(f"{self.options.host}:{self.options.port}")
+            self.port = self.options.access.bind(server, f"{self.options.host}:{self.options.port}")
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.options.host}:{self.options.port}: {error}") from error
         await server.start()

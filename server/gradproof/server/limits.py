@@ -24,6 +24,8 @@ class Limits:
     kept_bytes: int = 512 << 20
     kept_runs: int = 256
     kept_seconds: int = 600
+    explain_elements: int = 256
+    explain_ms: int = 10_000
 
     def check(self, name: str, actual: int) -> None:
         """Raises LimitExceeded if ``actual`` is above the limit called ``name``."""

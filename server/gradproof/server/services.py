@@ -21,7 +21,7 @@ from gradproof.server import encode
 from gradproof.server.decode import Decoder
 from gradproof.server.handler import Handler
 from gradproof.server.session import run_session
-from gradproof.server.status import Unserved, status_of, unforeseen
+from gradproof.server.status import status_of, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
 from gradproof.wire import encode_spec, encode_tensor
@@ -121,7 +121,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         async with answering(context):
-            raise Unserved("Explain is not served yet; GetOp shows each traced rule")
+            return await self.handler.explain(request)
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         registry = self.handler.engine.registry

@@ -22,12 +22,6 @@ MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the rep
 MAX_MESSAGE = 900
 
 
-class Unserved(errors.GradproofError):
-    """Something that the contract has and this server does not do yet."""
-
-    reason = "NOT_SERVED_YET"
-
-
 class VerdictRequired(errors.GradproofError):
     """Gradients whose summary is weaker than the request requires; everything about them has been sent."""
 
@@ -48,7 +42,6 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
     (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
     (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.RunFault, grpc.StatusCode.INTERNAL),
-    (Unserved, grpc.StatusCode.UNIMPLEMENTED),
 )
 
 

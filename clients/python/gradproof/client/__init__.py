@@ -67,6 +67,7 @@ from gradproof.client.errors import (
     NotServed,
     ResourceExhausted,
     RunError,
+    Unauthenticated,
     Unavailable,
     VerdictRequired,
 )
@@ -84,6 +85,7 @@ from gradproof.client.events import (
     Value,
     Verdict,
 )
+from gradproof.client.explanation import Explanation
 from gradproof.client.functions import cat, maximum, minimum, stack, where
 from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.requests import Derived, Inference, ProofStep
@@ -101,6 +103,7 @@ __all__ = [
     "Derived",
     "DoubleTensor",
     "Event",
+    "Explanation",
     "Fault",
     "FieldFault",
     "FloatTensor",
@@ -127,6 +130,7 @@ __all__ = [
     "Session",
     "Summary",
     "Tensor",
+    "Unauthenticated",
     "Unavailable",
     "Value",
     "Verdict",

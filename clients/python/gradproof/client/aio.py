@@ -14,6 +14,7 @@ from gradproof.client.channel import Connection
 from gradproof.client.client import connect
 from gradproof.client.errors import NotFound, VerdictRequired
 from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, GraphBuilder, Hook
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -104,6 +105,12 @@ class AsyncClient:
         request = requests.derive_request(graph, mode, by)
         with translated():
             return requests.derived(await self._autodiff.Derive(request, **self._call()))
+
+    async def explain(self, graph: Graph, value: str) -> Explanation:
+        """Formulas of a value of a small graph and of its derivatives."""
+        request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
+        with translated():
+            return explanation(await self._autodiff.Explain(request, **self._call()))
 
     async def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""

@@ -14,6 +14,7 @@ from gradproof.client import requests
 from gradproof.client.channel import Connection
 from gradproof.client.errors import NotFound
 from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, GraphBuilder, Hook
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
 from gradproof.client.session import Run, Session, collected
@@ -168,6 +169,12 @@ class Client:
         request = requests.derive_request(graph, mode, by)
         with translated():
             return requests.derived(self._autodiff.Derive(request, **self._call()))
+
+    def explain(self, graph: Graph, value: str) -> Explanation:
+        """Formulas of a value of a small graph and of its derivatives."""
+        request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
+        with translated():
+            return explanation(self._autodiff.Explain(request, **self._call()))
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""

@@ -8,6 +8,7 @@ GradproofError
 ├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came
 ├── NotServed            the server does not do this (yet)
 ├── Unavailable          no server there, or the call was cut off; may be tried again
+├── Unauthenticated      the server wants a token, or another one
 ├── DeadlineExceeded     the call took longer than its timeout
 └── InternalError        a fault of the server
 """
@@ -99,6 +100,10 @@ class Unavailable(GradproofError):
     """No server answered."""
 
 
+class Unauthenticated(GradproofError):
+    """The server wants a token, or another one."""
+
+
 class DeadlineExceeded(GradproofError):
     """The call took too long."""
 
@@ -113,6 +118,7 @@ _KINDS: dict[int, type[GradproofError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: ResourceExhausted,
     grpc.StatusCode.UNIMPLEMENTED.value[0]: NotServed,
     grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
+    grpc.StatusCode.UNAUTHENTICATED.value[0]: Unauthenticated,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,
     grpc.StatusCode.CANCELLED.value[0]: Unavailable,
 }

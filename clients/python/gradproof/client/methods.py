@@ -12,7 +12,6 @@ from gradproof.client import dtypes
 if TYPE_CHECKING:
     from gradproof.client.explanation import Explanation
     from gradproof.client.pictures import Picture
-
     from gradproof.client.tensor import Tensor
 
 UNARY = (
@@ -232,17 +231,17 @@ class Methods:
 
     # what only Gradproof has
 
-    def explain(self) -> Explanation:
+    def explain(self: Any) -> Explanation:
         """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients."""
         from gradproof.client.explanation import explain
 
         return explain(self)
 
-    def graph(self) -> Picture:
-        """The computation behind this tensor, to look at."""
+    def graph(self: Any, **names: Tensor) -> Picture:
+        """The computation behind this tensor, to look at; ``names`` are written on the boxes of these tensors."""
         from gradproof.client.pictures import draw
 
-        return draw(self)
+        return draw(self, **names)
 
 
 def _unary(op: str) -> Any:

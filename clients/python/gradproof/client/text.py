@@ -12,6 +12,9 @@ from gradproof.client import dtypes
 if TYPE_CHECKING:
     from gradproof.client.tensor import Tensor
 
+BRIEF = 6
+"""Elements that a line has room for."""
+
 
 def show(tensor: Tensor) -> str:
     """As PyTorch prints it: ``tensor([1., 2.], requires_grad=True)``, with the dtype where it is not the default."""
@@ -27,6 +30,13 @@ def show(tensor: Tensor) -> str:
     elif tensor.requires_grad:
         parts.append("requires_grad=True")
     return f"tensor({', '.join(parts)})"
+
+
+def brief(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    """On one line: the elements of a small array, dtype and shape of a large one."""
+    if array.size > BRIEF:
+        return f"{array.dtype.name} {array.shape}"
+    return " ".join(_elements(array, "").split())
 
 
 def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array
 from gradproof.engine.verify import worker
 from gradproof.engine.verify.cache import ProofCache
 from gradproof.engine.verify.classes import ProofKey, digest_of
+from gradproof.engine.verify.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 PROOF_SECONDS = 30.0
@@ -113,6 +117,17 @@ class ProofPool:
 
         with self._stored:
             self._stored.wait_for(over, seconds)
+
+    def explain(self, graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
+        """The formulas of a value, from a process that can be killed. Raises NoFormula, also where they take too long."""
+        future = self._pool.schedule(worker.explain_value, args=(graph, name, dict(values)), timeout=seconds)
+        try:
+            found: Explained = future.result()
+        except TimeoutError:
+            raise NoFormula(f"the formulas took longer than {seconds:g} s") from None
+        except (ProcessExpired, MemoryError) as error:
+            raise NoFormula(f"the process that makes formulas ended: {error}") from error
+        return found
 
     def _finish(self, key: ProofKey, future: Future[Any], started: float) -> None:
         seconds = time.perf_counter() - started

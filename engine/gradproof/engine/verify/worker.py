@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import Array
 from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import RuleVerdict
 
@@ -40,6 +43,12 @@ def prove_key(key: ProofKey) -> RuleVerdict:
     """Prove one rule in one shape class."""
     assert _registry is not None
     return prove(_registry, _registry.op(key.op), key.case)
+
+
+def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:
+    """The formulas of one value. Raises NoFormula."""
+    assert _registry is not None
+    return explain(graph, _registry, name, values)
 
 
 def ready() -> bool:
