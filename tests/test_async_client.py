@@ -32,7 +32,7 @@ def square(value: Any = 3.0, op: str = "square") -> GraphBuilder:
 def test_the_surface_is_that_of_the_other_client() -> None:
     names = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
     ours = {name for name, _ in inspect.getmembers(AsyncClient, inspect.isfunction) if not name.startswith("_")}
-    assert names - ours == {"send", "send_evaluate"}
+    assert names - ours == {"send", "send_evaluate", "session"}
     assert ours <= names
 
 

@@ -56,9 +56,9 @@ def sent(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     prepare = served.host.handler._prepare
 
-    def spy(request: Any, uploads: Any) -> Any:
+    def spy(request: Any, *rest: Any) -> Any:
         found.append(request)
-        return prepare(request, uploads)
+        return prepare(request, *rest)
 
     monkeypatch.setattr(served.host.handler, "_prepare", spy)
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,10 +13,15 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests import faulty_plugin
+from tests.conftest import REGISTRY
 from tests.serving import Served, leaf, node, request, serving
 
 from gradproof.client.events import EventDecoder, Gradient, Value
+from gradproof.engine.engine import Engine
+from gradproof.engine.verify.pool import ProofPool
+from gradproof.server.handler import Handler
 from gradproof.server.limits import Limits
+from gradproof.server.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import chunks, decode_tensor, encode_spec
@@ -310,9 +317,43 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None
     assert served.host.handler._in_flight == 0
 
 
+def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path) -> None:
+    """One run waits for the client, one for room to answer in, and one has its values kept."""
+
+    async def main() -> None:
+        handler, before = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path)), asyncio.all_tasks()
+
+        async def frames() -> AsyncIterator[pb.SessionRequest]:
+            kept, hooked = square("kept", 3.0), square("hooked", 3.0)
+            kept.keep = "run"
+            hooked.hooks.add(value="x", client=graph_pb2.ClientHook(hook_id=1))
+            for one in (kept, hooked, *(square(f"r{k}", 1.0) for k in range(40))):
+                yield pb.SessionRequest(differentiate=one)
+            await asyncio.Event().wait()  # and then says nothing
+
+        responses = run_session(handler, frames())
+        missing = {("kept", "summary"), ("hooked", "hook")}
+        async for response in responses:
+            missing.discard((response.request_id, response.event.WhichOneof("kind") or ""))
+            if not missing:
+                break
+        assert handler._in_flight > 0
+        assert len(handler.kept) == 1
+        await responses.aclose()
+        assert len(handler.kept) == 0
+        while asyncio.all_tasks() - before:
+            await asyncio.sleep(0)
+        assert handler._in_flight == 0
+        handler.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_frames_that_nobody_waits_for(talk: Talk) -> None:
     talk.say(hook=pb.HookReply(hook_id=1))
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("hook.hook_id", "HOOK_ID")]
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.message.count("no run waits for hook 1")) == ("", 1)
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook.hook_id", "HOOK_ID")]
     talk.say()
     assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("frame", "FRAME_EMPTY")]
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.graph import Function, Graph
-from gradproof.engine.hooks import Hook, HookTrace, HookTurn, run_hooks
+from gradproof.engine.graph import Graph
+from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job
 from gradproof.engine.lower import Lowered, lower
+from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan, Values, compile_plan
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
@@ -45,16 +45,41 @@ class GradientEvent:
         return any(trace.changed for trace in self.traces)
 
 
-Event: TypeAlias = ValueEvent | GradientEvent | HookTurn
+Event: TypeAlias = ValueEvent | GradientEvent | HookCall
+"""What a run yields. A `HookCall` wants an answer, by ``send``; without one the gradient stays as it is."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The forward half of a run that is over: all that is needed to go backward from it again, with other seeds, hooks
+    and gradients, and get the same bits. ``values`` by number, as in every plan of the graph; they hold ``nbytes``."""
+
+    graph: Graph
+    leaves: Mapping[str, Array]
+    values: tuple[Any, ...]
+    nbytes: int
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that has no faults, with its plan and its leaf values by name (read-only)."""
+    """A job that has no faults, with its plan, its leaf values by name (read-only), its hooks by the value they are on,
+    and its forward half, if that has been computed already."""
 
     job: Job
     plan: Plan
     leaves: Mapping[str, Array]
+    hooks: Mapping[str, Sequence[BoundHook]]
+    forward: Forward | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a run will allocate, about."""
+        hooks = sum(hook.nbytes for hooks in self.hooks.values() for hook in hooks)
+        return max(self.plan.forward_bytes, self.plan.run_bytes) + hooks
+
+    def start(self) -> Values:
+        """The values of the forward half. Raises ForwardFault naming the node."""
+        return self.plan.start(self.leaves) if self.forward is None else self.plan.resume(self.forward.values)
 
 
 @dataclass(frozen=True)
@@ -78,29 +103,54 @@ class Engine:
 
     def infer(self, graph: Graph) -> Lowered:
         """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing."""
-        return lower(graph, self.registry)
+        plan = self._known((graph.digest(), ()))
+        return plan.lowered if plan else lower(graph, self.registry)
 
-    def prepare(self, job: Job, *, differentiate: bool = True) -> Prepared:
-        """Check a job and compile its plan unless it is cached; computes nothing. Raises InvalidRequest with all faults,
-        or RuleFault."""
+    @property
+    def hooks(self) -> Mapping[str, NamedHook]:
+        """Named hooks by name."""
+        return self.registry.hooks
+
+    def prepare(self, job: Job, *, differentiate: bool = True, forward: Forward | None = None) -> Prepared:
+        """Check a job and compile its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
+        values, the forward half is not computed later either. Raises InvalidRequest with all faults, or RuleFault."""
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
+        plan = self._known(key)
+        lowered = plan.lowered if plan else lower(job.graph, self.registry)
+        leaves = check_job(job, lowered, self, differentiate=differentiate)
+        if plan is None:
+            plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
+        hooks: dict[str, list[BoundHook]] = {}
+        for hook in job.hooks:
+            hooks.setdefault(hook.value, []).append(hook.bound(self))
+        return Prepared(job, plan, leaves, hooks, forward)
+
+    def compile(self, graph: Graph) -> Plan:
+        """The plan of the forward half of a graph without faults."""
+        key = (graph.digest(), ())
+        return self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, ()))
+
+    def _known(self, key: Any) -> Plan | None:
         with self._lock:
             plan = self._plans.get(key)
             if plan is not None:
                 self._plans.move_to_end(key)
-        lowered = plan.lowered if plan else self.infer(job.graph)
-        leaves = check_job(job, lowered, self.registry, differentiate=differentiate)
-        if plan is None:
-            plan = compile_plan(lowered, self.registry, cuts)
-            self._keep(key, plan)
-        return Prepared(job, plan, leaves)
+        return plan
 
-    def _keep(self, key: Any, plan: Plan) -> None:
+    def _keep(self, key: Any, plan: Plan) -> Plan:
         with self._lock:
             self._plans[key] = plan
             while len(self._plans) > self.max_plans:
                 self._plans.popitem(last=False)
+        return plan
+
+    def compute(self, prepared: Prepared) -> Prepared:
+        """The same with its forward half computed, which may be kept for other jobs on the same graph and values. Raises
+        ForwardFault naming the node."""
+        plan = prepared.plan
+        values = tuple(prepared.start()[: plan.forward_count])
+        return replace(prepared, forward=Forward(prepared.job.graph, prepared.leaves, values, _held_bytes(values)))
 
     def evaluate(self, job: Job) -> Generator[ValueEvent, None, Run]:
         """`forward` of a job that is prepared here."""
@@ -114,25 +164,22 @@ class Engine:
         """The forward half: yields the values of ``job.fetch``, or of the outputs where nothing is named. Raises
         ForwardFault naming the node."""
         job, plan = prepared.job, prepared.plan
-        values = plan.start(prepared.leaves)
+        values = prepared.start()
         for name in job.fetch or job.graph.outputs:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
         return Run(job, plan, values)
 
     def gradients(self, prepared: Prepared) -> Generator[Event, Array | None, Run]:
         """Values of ``job.fetch`` first, then each wanted gradient as soon as it is final (reverse order of the nodes),
-        at last None for those that no gradient reaches. A `HookTurn` among them wants an answer sent back. Returns the
-        `Run` for the checks.
+        at last None for those that no gradient reaches. In between a `HookCall` wherever a hook runs elsewhere: the run
+        waits until it is sent the result. Returns the `Run` for the checks.
 
         Raises ForwardFault or HookFault, naming the node or value.
         """
         job, plan = prepared.job, prepared.plan
-        values = plan.start(prepared.leaves)
+        values = prepared.start()
         for name in job.fetch:
             yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
-        hooks: dict[str, list[tuple[str, Any]]] = {}
-        for hook in job.hooks:
-            hooks.setdefault(hook.value, []).append((hook.name, self._hook(hook)))
         wanted, sent, hooked = set(job.wanted()), set(), set()
         grad_fn = {name: self.registry.ops[node.op].grad_fn for node in job.graph.nodes for name in node.outputs}
         pull = plan.pull(values, self._seeds(job, plan))
@@ -140,7 +187,7 @@ class Engine:
         while item is not None:
             cut, raw = item
             raw = _owned(raw)
-            gradient, traces = yield from run_hooks(hooks.get(cut.name, ()), raw, cut.name)
+            gradient, traces = yield from run_hooks(prepared.hooks.get(cut.name, ()), raw, cut.name)
             event = GradientEvent(cut.name, gradient, raw, tuple(traces), grad_fn.get(cut.name, ""))
             if event.hooked:
                 hooked.add(cut.name)
@@ -155,19 +202,6 @@ class Engine:
             if name not in sent:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
         return Run(job, plan, values, frozenset(hooked))
-
-    def _hook(self, hook: Hook) -> Any:
-        """What a hook does, as a function, or its number where the driver does it."""
-        if hook.number is not None:
-            return hook.number
-        if hook.graph is not None:
-            return partial(self._call, hook.graph)
-        return hook.function or partial(self.registry.hooks[hook.name].apply, **hook.attributes)
-
-    def _call(self, function: Function, argument: Array) -> Array:
-        """The value of a function of one array."""
-        job = Job(function.graph, [*function.values, (function.argument, argument)])
-        return next(self.evaluate(job)).value
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:
         """Seeds as given, cast to the output's dtype; ones for a scalar output without one."""
@@ -185,3 +219,13 @@ def _owned(value: Any) -> Array:
     array: Array = np.array(value)
     array.flags.writeable = False
     return array
+
+
+def _held_bytes(values: Iterable[Any]) -> int:
+    """Bytes of the buffers that own the values, each counted once, however many values are views of it."""
+    owners = {}
+    for value in values:
+        while isinstance(value, np.ndarray) and value.base is not None:
+            value = value.base
+        owners[id(value)] = len(value) if isinstance(value, bytes) else getattr(value, "nbytes", 0)
+    return sum(owners.values())

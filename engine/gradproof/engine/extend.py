@@ -1,7 +1,7 @@
 """All that a plugin needs, and all that is promised to stay."""
 
-from gradproof.engine.hooks import NamedHook
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
+from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import (
     ABOVE_MINUS_ONE,
     ABOVE_ONE,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,3 @@ class Graph:
             sha.update(f"{node.op!r} {node.inputs!r} {node.outputs!r} {sorted(node.attributes.items())!r}\n".encode())
         sha.update(repr(self.outputs).encode())
         return sha.hexdigest()
-
-
-@dataclass(frozen=True)
-class Function:
-    """A graph as a function: all its leaves have values but one, the argument. It has one output."""
-
-    graph: Graph
-    values: Sequence[tuple[str, Array]] = ()
-
-    @property
-    def argument(self) -> str:
-        """The name of the leaf that has no value."""
-        known = {name for name, _ in self.values}
-        return next(leaf.name for leaf in self.graph.leaves if leaf.name not in known)

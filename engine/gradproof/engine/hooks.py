@@ -1,67 +1,106 @@
-"""Gradient hooks: functions of a value's whole gradient, whose result replaces it for everything upstream."""
+"""Gradient hooks: functions of a value's whole gradient, whose result replaces it for everything upstream.
+
+There are three kinds: `Hook` (registered by a plugin, or a function in this process), `GraphHook` (graph_hook.py) and
+`ClientHook`, which runs elsewhere: the run stops with a `HookCall` and is resumed with what came back.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.errors import HookFault
-from gradproof.engine.graph import Function
-from gradproof.engine.spec import Array
+from gradproof.engine.errors import Fault, HookFault
+from gradproof.engine.graph import Graph
+from gradproof.engine.lower import Lowered, did_you_mean
+from gradproof.engine.named_hook import NamedHook
+from gradproof.engine.plan import Plan
+from gradproof.engine.spec import Array, Spec
+
+Function: TypeAlias = Callable[[Array], Array | None]
 
 
-@dataclass(frozen=True)
-class NamedHook:
-    """A hook that a plugin registers and a client names. ``apply(gradient, **attributes)`` gets a read-only array and
-    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure."""
-
-    name: str
-    apply: Callable[..., Array | None]
-    doc: str = ""
+class Shop(Protocol):
+    """What hooks are checked against and made of: the engine, as they see it."""
 
     @property
-    def attributes(self) -> Mapping[str, Any]:
-        """Names and defaults of the attributes (``inspect.Parameter.empty`` where there is none)."""
-        parameters = inspect.signature(self.apply).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    def hooks(self) -> Mapping[str, NamedHook]:
+        """Named hooks by name."""
 
-    def attribute_fault(self, attributes: Mapping[str, Any]) -> str | None:
-        """Why ``attributes`` do not fit this hook, or None."""
-        known = self.attributes
-        unknown = sorted(set(attributes) - set(known))
-        missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in attributes]
-        if unknown:
-            return f"hook {self.name!r} has no attribute {unknown[0]!r}; it has {', '.join(known) or 'none'}"
-        if missing:
-            return f"hook {self.name!r} needs the attribute {missing[0]!r}"
-        return None
+    def infer(self, graph: Graph) -> Lowered:
+        """A graph lowered, or its faults."""
+
+    def compile(self, graph: Graph) -> Plan:
+        """The plan of the forward half of a graph without faults."""
 
 
 @dataclass(frozen=True)
 class Hook:
-    """A hook on the gradient of ``value``: the registered one called ``name`` with these attributes; or ``graph``, a
-    function from gradient to gradient; or ``number``, to be asked of whoever drives the run (a `HookTurn`); or ``function``
-    where that is in this process. Hooks of one value run in the order they are given, all kinds together."""
+    """A hook on the gradient of ``value``: the named one with these attributes, or ``function`` where the caller is in
+    this process. Hooks of one value run in the order they are given, whatever their kind."""
 
     value: str
     name: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    function: Callable[[Array], Array | None] | None = None
-    graph: Function | None = None
-    number: int | None = None
+    attributes: Mapping[str, Any]
+    function: Function | None = None
+    label: str = ""
+
+    def faults(self, path: str, spec: Spec | None, shop: Shop) -> Iterator[Fault]:
+        """What is wrong with the hook, apart from the value it is on, which has ``spec``."""
+        if self.function is not None:
+            return
+        named = shop.hooks.get(self.name)
+        if named is None:
+            text = f"there is no hook named {self.name!r}{did_you_mean(self.name, shop.hooks)}"
+            yield Fault(f"{path}.named.name", text, "HOOK_UNKNOWN")
+        elif bad := named.attribute_fault(self.attributes):
+            yield Fault(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE")
+
+    def bound(self, shop: Shop) -> BoundHook:
+        """The hook, ready to run."""
+        function = self.function or partial(shop.hooks[self.name].apply, **self.attributes)
+        return BoundHook(self.label or self.name, function)
 
 
 @dataclass(frozen=True)
-class HookTurn:
-    """It is the driver's turn: what becomes of this gradient? To be sent back: an array, or None to leave it as it is."""
+class ClientHook:
+    """A hook on the gradient of ``value`` that runs elsewhere; ``hook_id`` says there which one it is."""
 
-    number: int
-    name: str
     value: str
+    hook_id: int
+    label: str = "client"
+
+    def faults(self, path: str, spec: Spec | None, shop: Shop) -> Iterator[Fault]:
+        """None: nothing is known of it here."""
+        return iter(())
+
+    def bound(self, shop: Shop) -> BoundHook:
+        """The hook, ready to be called for."""
+        return BoundHook(self.label, None, self.hook_id)
+
+
+@dataclass(frozen=True)
+class BoundHook:
+    """A hook with all it needs; ``function`` is None where it runs elsewhere, as ``hook_id``. ``nbytes``: what it will
+    allocate, where that is known."""
+
+    label: str
+    function: Function | None
+    hook_id: int = 0
+    nbytes: int = 0
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """A run's question to whoever drives it: what does hook ``hook_id`` make of this gradient (read-only) of the value
+    called ``name``? The run is resumed with an array, or None for no change; or a HookFault is thrown in."""
+
+    name: str
+    hook_id: int
+    label: str
     gradient: Array
 
 
@@ -75,43 +114,55 @@ class HookTrace:
 
 
 def run_hooks(
-    hooks: Sequence[tuple[str, Callable[[Array], Array | None] | int]], raw: Array, value: str
-) -> Generator[HookTurn, Array | None, tuple[Array, list[HookTrace]]]:
-    """Pass ``raw`` through ``hooks`` in order: functions, and numbers of hooks that the driver is asked for. Returns the
-    final gradient (read-only) and what each hook did.
+    hooks: Sequence[BoundHook], raw: Array, value: str
+) -> Generator[HookCall, Array | None, tuple[Array, list[HookTrace]]]:
+    """Pass ``raw`` through ``hooks`` in order; those that run elsewhere are yielded. Returns the final gradient
+    (read-only) and what each hook did.
 
     Raises HookFault, with the texts PyTorch's users know, if a hook raises or changes shape, dtype or type.
     """
     gradient, traces = raw, []
-    for name, function in hooks:
+    for hook in hooks:
         given = gradient.view()
         given.flags.writeable = False
-        try:
-            result = (yield HookTurn(function, name, value, given)) if isinstance(function, int) else function(given)
-        except HookFault:
-            raise  # the driver's: it says what went wrong there
-        except Exception as error:  # a stranger's code: named, never passed on as if it were ours
-            raise HookFault(f"hook {name!r} on {value!r} raised {type(error).__name__}: {error}", value=value) from error
-        if result is None:
-            result = gradient
-        if not isinstance(result, (np.ndarray, np.generic)):
-            raise HookFault(
-                f"expected an array, but hook {name!r} on {value!r} returned {type(result).__name__!r}", value=value
-            )
-        result = np.asarray(result)
-        if result.shape != raw.shape:
-            raise HookFault(
-                f"hook {name!r} has changed the size of value {value!r} (was {raw.shape} got {result.shape})",
-                value=value,
-            )
-        if result.dtype != raw.dtype:
-            raise HookFault(
-                f"hook {name!r} has changed the type of value {value!r} (was {raw.dtype} got {result.dtype})",
-                value=value,
-            )
+        if hook.function is None:
+            result = yield HookCall(value, hook.hook_id, hook.label, given)
+        else:
+            result = _called(hook.label, hook.function, given, value)
+        result = gradient if result is None else _checked(hook.label, result, raw, value)
         changed = result is not gradient and result.tobytes() != gradient.tobytes()
         if changed:
             gradient = result.copy()
             gradient.flags.writeable = False
-        traces.append(HookTrace(name, gradient, changed))
+        traces.append(HookTrace(hook.label, gradient, changed))
     return gradient, traces
+
+
+def _called(label: str, function: Function, gradient: Array, value: str) -> Array | None:
+    try:
+        return function(gradient)
+    except Exception as error:  # a stranger's code: named, never passed on as if it were ours
+        raise HookFault(f"hook {label!r} on {value!r} raised {type(error).__name__}: {error}", value=value) from error
+
+
+def _checked(label: str, result: Any, raw: Array, value: str) -> Array:
+    """What a hook returned, if it is an array of shape and dtype of the gradient."""
+    if not isinstance(result, (np.ndarray, np.generic)):
+        text = f"expected an array, but hook {label!r} on {value!r} returned {type(result).__name__!r}"
+        raise HookFault(text, value=value)
+    array = np.asarray(result)
+    if array.shape != raw.shape:
+        raise HookFault(f"{changed_size(label, value)} (was {raw.shape} got {array.shape})", value=value)
+    if array.dtype != raw.dtype:
+        raise HookFault(f"{changed_type(label, value)} (was {raw.dtype} got {array.dtype})", value=value)
+    return array
+
+
+def changed_size(label: str, value: str) -> str:
+    """What a hook is told that changes the shape."""
+    return f"hook {label!r} has changed the size of value {value!r}"
+
+
+def changed_type(label: str, value: str) -> str:
+    """What a hook is told that changes the dtype."""
+    return f"hook {label!r} has changed the type of value {value!r}"

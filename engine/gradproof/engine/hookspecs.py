@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pluggy
 
-from gradproof.engine.hooks import NamedHook
+from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 
 API_VERSION = 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import Hook
-from gradproof.engine.lower import Lowered, did_you_mean, lower
-from gradproof.engine.registry import Registry
+from gradproof.engine.graph_hook import GraphHook
+from gradproof.engine.hooks import ClientHook, Hook, Shop
+from gradproof.engine.lower import Lowered, did_you_mean
 from gradproof.engine.spec import Array, Spec, is_differentiable
 
 
@@ -24,7 +24,7 @@ class Job:
     graph: Graph
     values: Sequence[tuple[str, Array]] = ()
     seeds: Sequence[tuple[str, Array]] = ()
-    hooks: Sequence[Hook] = ()
+    hooks: Sequence[Hook | GraphHook | ClientHook] = ()
     gradients: Sequence[str] = ()
     retain: Sequence[str] = ()
     fetch: Sequence[str] = ()
@@ -39,7 +39,7 @@ class Job:
         return tuple(dict.fromkeys([*self.wanted(), *(hook.value for hook in self.hooks)]))
 
 
-def check_job(job: Job, lowered: Lowered, registry: Registry, *, differentiate: bool) -> dict[str, Array]:
+def check_job(job: Job, lowered: Lowered, shop: Shop, *, differentiate: bool) -> dict[str, Array]:
     """The leaf values by name, as read-only views. Raises InvalidRequest with every fault of graph and job at once."""
     faults = list(lowered.faults)
     specs = lowered.specs()
@@ -47,7 +47,7 @@ def check_job(job: Job, lowered: Lowered, registry: Registry, *, differentiate: 
     _check_names(job, specs, faults)
     if differentiate:
         _check_seeds(job, specs, faults)
-        _check_hooks(job, specs, registry, faults)
+        _check_hooks(job, specs, shop, faults)
         if not job.cuts():
             text = "nothing to differentiate: no leaf requires grad, and no gradient is asked for"
             faults.append(Fault("graph.leaves", text, "NOTHING_TO_DIFFERENTIATE"))
@@ -122,7 +122,7 @@ def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             faults.append(Fault(f"graph.outputs[{k}]", text, "SEED_MISSING"))
 
 
-def _check_hooks(job: Job, specs: Mapping[str, Spec], registry: Registry, faults: list[Fault]) -> None:
+def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: Shop, faults: list[Fault]) -> None:
     for k, hook in enumerate(job.hooks):
         path = f"hooks[{k}]"
         if hook.value not in specs:
@@ -133,32 +133,4 @@ def _check_hooks(job: Job, specs: Mapping[str, Spec], registry: Registry, faults
         elif not is_differentiable(specs[hook.value].dtype):
             text = f"value {hook.value!r} has dtype {specs[hook.value].dtype.name}: it has no gradient to hook"
             faults.append(Fault(f"{path}.value", text, "REQUIRES_GRAD_DTYPE"))
-        if hook.graph is not None:
-            faults += _function_faults(f"{path}.graph", hook, specs.get(hook.value), registry)
-        if hook.function is not None or hook.graph is not None or hook.number is not None:
-            continue
-        named = registry.hooks.get(hook.name)
-        if named is None:
-            text = f"there is no hook named {hook.name!r}{did_you_mean(hook.name, registry.hooks)}"
-            faults.append(Fault(f"{path}.named.name", text, "HOOK_UNKNOWN"))
-        elif bad := named.attribute_fault(hook.attributes):
-            faults.append(Fault(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE"))
-
-
-def _function_faults(path: str, hook: Hook, wanted: Spec | None, registry: Registry) -> list[Fault]:
-    """What is wrong with a graph from gradient to gradient, for a value of this spec."""
-    assert hook.graph is not None
-    graph, values = hook.graph.graph, dict(hook.graph.values)
-    lowered = lower(graph, registry)
-    faults = [Fault(path + fault.path.removeprefix("graph"), fault.message, fault.reason) for fault in lowered.faults]
-    open_leaves = [leaf for leaf in graph.leaves if leaf.name not in values]
-    if len(open_leaves) != 1 or len(graph.outputs) != 1:
-        text = f"a hook has one leaf without a value and one output, not {len(open_leaves)} and {len(graph.outputs)}"
-        return [*faults, Fault(path, text, "HOOK_SIGNATURE")]
-    argument, result = open_leaves[0].spec, lowered.specs().get(graph.outputs[0])
-    for what, spec in (("takes", argument), ("returns", result)):
-        if wanted is not None and spec is not None and (spec.shape, spec.dtype) != (wanted.shape, wanted.dtype):
-            changed = "size" if spec.shape != wanted.shape else "type"
-            text = f"hook {hook.name!r} has changed the {changed} of value: it {what} {spec}, {hook.value!r} is {wanted}"
-            faults.append(Fault(path, text, "HOOK_SPEC"))
-    return faults
+        faults.extend(hook.faults(path, specs.get(hook.value), shop))

@@ -47,6 +47,8 @@ class Plan:
     forward: tuple[Step, ...]
     segments: tuple[tuple[tuple[Step, ...], Cut | None], ...]
     literals: Mapping[int, Array]
+    forward_count: int
+    """The values of the forward half are those numbered below; they are the same in all plans of a graph."""
 
     @property
     def program(self) -> Program:
@@ -71,6 +73,13 @@ class Plan:
         for name, array in leaves.items():
             values[self.lowered.values[name]] = array
         self._run(self.forward, values, 0)
+        return values
+
+    def resume(self, forward: Sequence[Any]) -> Values:
+        """The values of a run whose forward half has been computed already, by this plan or another of the same graph."""
+        values: Values = [*forward, *[None] * (len(self.program.specs) - len(forward))]
+        for number, literal in self.literals.items():
+            values[number] = literal
         return values
 
     def pull(self, values: Values, seeds: Mapping[str, Array]) -> Generator[tuple[Cut, Array], Array, None]:
@@ -129,7 +138,7 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
     """Compile a lowered graph without faults; ``wanted`` are the values whose gradients leave the run. An empty list
     gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets."""
     program = lowered.builder.program
-    count = len(program.instructions)
+    count, forward_count = len(program.instructions), len(program.specs)
     differentiated = append_backward(lowered, registry, wanted, lowered.graph.outputs) if wanted else Backward()
     calls: dict[Any, Callable[..., Any]] = {}
     steps = [_step(program, one, calls) for one in program.instructions]
@@ -140,7 +149,7 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
         position = cut.position
     segments.append((tuple(steps[position:]), None))
     literals = {k: literal_array(value, program.specs[k].dtype) for k, value in program.literals.items()}
-    return Plan(lowered, differentiated, registry, tuple(steps[:count]), tuple(segments), literals)
+    return Plan(lowered, differentiated, registry, tuple(steps[:count]), tuple(segments), literals, forward_count)
 
 
 def _step(program: Program, one: Instruction, calls: dict[Any, Callable[..., Any]]) -> Step:

@@ -13,7 +13,7 @@ import pluggy
 
 from gradproof.engine import hookspecs
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
-from gradproof.engine.hooks import NamedHook
+from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Case, InferenceError, Op
 from gradproof.engine.opaque import opened
 from gradproof.engine.rules import trace_rule

@@ -162,13 +162,23 @@ class EvaluateRequest(_message.Message):
 
     GRAPH_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     FETCH_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
+    kept: _builtins.str
+    """What an earlier request on this session gave as keep: its graph and values, whose forward half is not computed
+    again. NOT_FOUND if they are gone: send the graph and the values. Session only.
+    """
     request_id: _builtins.str
     """The client's name for this request, repeated in its events."""
+    keep: _builtins.str
+    """Keep the values of the forward half under this name, for later requests on this session, until they are released or
+    others need the room. A name that is in use is taken over. Empty: nothing is kept. Session only.
+    """
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
         """The graph itself."""
@@ -186,15 +196,17 @@ class EvaluateRequest(_message.Message):
         *,
         graph: _graph_pb2.Graph | None = ...,
         digest: _builtins.str = ...,
+        kept: _builtins.str = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
         fetch: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        keep: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "request_id", b"request_id", "source", b"source", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "source", b"source", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -236,6 +248,7 @@ class DifferentiateRequest(_message.Message):
 
     GRAPH_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     SEEDS_FIELD_NUMBER: _builtins.int
     HOOKS_FIELD_NUMBER: _builtins.int
@@ -244,10 +257,19 @@ class DifferentiateRequest(_message.Message):
     FETCH_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
+    kept: _builtins.str
+    """What an earlier request on this session gave as keep: its graph and values, whose forward half is not computed
+    again. NOT_FOUND if they are gone: send the graph and the values. Session only.
+    """
     request_id: _builtins.str
     """The client's name for this request, repeated in its events."""
+    keep: _builtins.str
+    """Keep the values of the forward half under this name, for later requests on this session, until they are released or
+    others need the room. A name that is in use is taken over. Empty: nothing is kept. Session only.
+    """
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
         """The graph itself."""
@@ -285,6 +307,7 @@ class DifferentiateRequest(_message.Message):
         *,
         graph: _graph_pb2.Graph | None = ...,
         digest: _builtins.str = ...,
+        kept: _builtins.str = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
         seeds: _abc.Iterable[Global___Seed] | None = ...,
         hooks: _abc.Iterable[_graph_pb2.Hook] | None = ...,
@@ -293,12 +316,13 @@ class DifferentiateRequest(_message.Message):
         fetch: _abc.Iterable[_builtins.str] | None = ...,
         verify: Global___VerifyOptions | None = ...,
         request_id: _builtins.str = ...,
+        keep: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "source", b"source", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "request_id", b"request_id", "retain", b"retain", "seeds", b"seeds", "source", b"source", "values", b"values", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "retain", b"retain", "seeds", b"seeds", "source", b"source", "values", b"values", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -745,10 +769,13 @@ class HookRequest(_message.Message):
     HOOK_ID_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     GRADIENT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """Sent back in the reply."""
+    """The id of the ClientHook; sent back in the reply."""
     value: _builtins.str
     """The name of the value."""
+    label: _builtins.str
+    """What traces and errors call the hook."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
         """Its gradient so far."""
@@ -759,10 +786,11 @@ class HookRequest(_message.Message):
         hook_id: _builtins.int = ...,
         value: _builtins.str = ...,
         gradient: _tensor_pb2.Tensor | None = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient", "hook_id", b"hook_id", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient", "hook_id", b"hook_id", "label", b"label", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -782,6 +810,8 @@ class RunSummary(_message.Message):
     ELEMENTS_TOTAL_FIELD_NUMBER: _builtins.int
     RUN_SECONDS_FIELD_NUMBER: _builtins.int
     VERIFY_SECONDS_FIELD_NUMBER: _builtins.int
+    WEAKER_FIELD_NUMBER: _builtins.int
+    KEPT_BYTES_FIELD_NUMBER: _builtins.int
     verified: _builtins.int
     """Gradients that are verified."""
     plausible: _builtins.int
@@ -798,6 +828,10 @@ class RunSummary(_message.Message):
     """Time for values and gradients, in seconds."""
     verify_seconds: _builtins.float
     """Time for the checks, in seconds."""
+    weaker: _builtins.int
+    """Gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows this summary."""
+    kept_bytes: _builtins.int
+    """Bytes that are kept under the request's keep; 0 where nothing was to be kept, or there is no room for so much."""
     def __init__(
         self,
         *,
@@ -809,10 +843,12 @@ class RunSummary(_message.Message):
         elements_total: _builtins.int = ...,
         run_seconds: _builtins.float = ...,
         verify_seconds: _builtins.float = ...,
+        weaker: _builtins.int = ...,
+        kept_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "plausible", b"plausible", "run_seconds", b"run_seconds", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "wrong", b"wrong"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "kept_bytes", b"kept_bytes", "plausible", b"plausible", "run_seconds", b"run_seconds", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "weaker", b"weaker", "wrong", b"wrong"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -830,6 +866,7 @@ class SessionRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     HOOK_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def differentiate(self) -> Global___DifferentiateRequest:
         """Differentiate; its events carry the request's id."""
@@ -854,6 +891,10 @@ class SessionRequest(_message.Message):
     def hook(self) -> Global___HookReply:
         """What a client hook returned."""
 
+    @_builtins.property
+    def release(self) -> Global___ReleaseKept:
+        """Free kept values."""
+
     def __init__(
         self,
         *,
@@ -863,16 +904,39 @@ class SessionRequest(_message.Message):
         chunk: _tensor_pb2.TensorChunk | None = ...,
         cancel: Global___CancelRun | None = ...,
         hook: Global___HookReply | None = ...,
+        release: Global___ReleaseKept | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook", "release"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
 Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseKept(_message.Message):
+    """Free the values that were kept under a name. Nothing is said, also where there are none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    kept: _builtins.str
+    """The name that a request gave as keep."""
+    def __init__(
+        self,
+        *,
+        kept: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseKept: _TypeAlias = ReleaseKept  # noqa: Y015
 
 @_typing.final
 class CancelRun(_message.Message):
@@ -908,7 +972,7 @@ class HookReply(_message.Message):
     hook_id: _builtins.int
     """The id of the HookRequest."""
     error: _builtins.str
-    """Why the hook failed, if it did."""
+    """Why the hook failed, if it did: the run then ends with HOOK_FAULT."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
         """The new gradient; absent to leave it as it is."""

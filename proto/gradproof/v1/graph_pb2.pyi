@@ -270,14 +270,16 @@ class Hook(_message.Message):
     value: _builtins.str
     """The name of the value whose gradient is hooked."""
     label: _builtins.str
-    """What errors and traces call it; default: the name of a named hook, or the kind."""
+    """What traces and errors call the hook; empty means the name of a named hook, "graph" or "client"."""
     @_builtins.property
     def named(self) -> Global___NamedHook:
         """A hook that a plugin of the server registered."""
 
     @_builtins.property
     def graph(self) -> Global___Graph:
-        """A graph from gradient to gradient: one output, and leaves that all carry values but one, which is the gradient."""
+        """A graph from gradient to gradient: one leaf without a value, which is the gradient, and one output of the same
+        shape and dtype. All other leaves carry their values.
+        """
 
     @_builtins.property
     def client(self) -> Global___ClientHook:
@@ -359,7 +361,7 @@ class ClientHook(_message.Message):
 
     HOOK_ID_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """Sent back in HookRequest. Unique among the runs that a session has in progress."""
+    """Chosen by the client, and sent back in HookRequest. Unique among the runs that a session has in progress."""
     def __init__(
         self,
         *,

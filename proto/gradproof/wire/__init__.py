@@ -2,6 +2,7 @@
 
 from gradproof.wire.attributes import decode_attributes, encode_attributes
 from gradproof.wire.chunks import CHUNK_BYTES, Assembler, chunks
+from gradproof.wire.frames import tensors
 from gradproof.wire.tensors import WireError, decode_spec, decode_tensor, encode_spec, encode_tensor
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "encode_attributes",
     "encode_spec",
     "encode_tensor",
+    "tensors",
 ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from gradproof.engine.engine import Forward
 from gradproof.engine.errors import Fault, InvalidRequest
-from gradproof.engine.graph import Function, Graph, Leaf, Node
-from gradproof.engine.hooks import Hook
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.graph_hook import GraphHook
+from gradproof.engine.hooks import ClientHook, Hook
 from gradproof.engine.job import Job
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
@@ -23,10 +25,12 @@ from gradproof.wire import WireError, decode_attributes, decode_spec, decode_ten
 
 @dataclass
 class Decoder:
-    """Decodes one request: ``uploads`` are the session's tensors by id, ``faults`` what was wrong so far."""
+    """Decodes one request: ``uploads`` are the session's tensors by id, ``session`` says whether there is one, ``faults``
+    what was wrong so far."""
 
     limits: Limits
     uploads: Mapping[int, Array] = field(default_factory=dict)
+    session: bool = False
     faults: list[Fault] = field(default_factory=list)
 
     def tensor(self, path: str, message: tensor_pb2.Tensor) -> Array | None:
@@ -79,27 +83,43 @@ class Decoder:
         if len(name.encode()) > self.limits.name_bytes:
             self.faults.append(Fault(path, f"a name is longer than {self.limits.name_bytes} bytes", "NAME_LENGTH"))
 
-    def hooks(self, messages: Any) -> list[Hook]:
-        """The hooks, of all kinds."""
+    def hooks(self, messages: Sequence[graph_pb2.Hook]) -> list[Hook | GraphHook | ClientHook]:
+        """The hooks, of all kinds. Those that run at the client are a fault where no session is."""
         self.limits.check("hooks", len(messages))
-        hooks: list[Hook] = []
-        numbers: set[int] = set()
+        hooks: list[Hook | GraphHook | ClientHook] = []
+        ids: set[int] = set()
         for k, message in enumerate(messages):
-            kind = message.WhichOneof("action")
+            path, kind = f"hooks[{k}]", message.WhichOneof("action")
+            self._name(f"{path}.label", message.label)
             if kind == "graph":
-                graph, carried = self.graph(message.graph, f"hooks[{k}].graph")
-                function = Function(graph, [(name, array) for name, array, _ in carried])
-                hooks.append(Hook(message.value, message.label or "graph", graph=function))
+                graph, carried = self.graph(message.graph, f"{path}.graph")
+                values = [(name, array) for name, array, _ in carried]
+                hooks.append(GraphHook(message.value, graph, values, message.label or kind))
             elif kind == "client":
-                number = message.client.hook_id
-                if number in numbers:
-                    self.faults.append(Fault(f"hooks[{k}].client.hook_id", f"{number} is taken", "HOOK_ID"))
-                numbers.add(number)
-                hooks.append(Hook(message.value, message.label or "client", number=number))
+                hook_id = message.client.hook_id
+                hooks.append(ClientHook(message.value, hook_id, message.label or kind))
+                if hook_id in ids:
+                    self.faults.append(Fault(f"{path}.client.hook_id", f"{hook_id} is taken", "HOOK_ID"))
+                ids.add(hook_id)
+                if not self.session:
+                    text = "a hook that runs at the client needs a Session: only there can the client answer"
+                    self.faults.append(Fault(f"{path}.client", text, "HOOK_NEEDS_SESSION"))
             else:
-                attributes = self.attributes(f"hooks[{k}].named", message.named.attributes)
-                hooks.append(Hook(message.value, message.named.name, attributes))
+                attributes = self.attributes(f"{path}.named", message.named.attributes)
+                hooks.append(Hook(message.value, message.named.name, attributes, label=message.label))
         return hooks
+
+    def keeping(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> None:
+        """What is wrong with what the request keeps, or takes from what was kept."""
+        kept = request.WhichOneof("source") == "kept"
+        self._name("keep", request.keep)
+        for path, asked in (("keep", bool(request.keep)), ("kept", kept)):
+            if asked and not self.session:
+                text = "values are kept for the requests of one Session; there is none"
+                self.faults.append(Fault(path, text, "KEEP_NEEDS_SESSION"))
+        if kept and request.values:
+            text = "the values of a kept run stay as they are: send the graph or its digest with other values"
+            self.faults.append(Fault("values", text, "KEPT_VALUES"))
 
 
 @dataclass
@@ -124,12 +144,18 @@ def decode_job(
     limits: Limits,
     uploads: Mapping[int, Array],
     registry: Registry,
+    *,
+    session: bool = False,
+    forward: Forward | None = None,
 ) -> Decoded:
-    """The job of a request; ``known`` is the graph that its digest named. Raises InvalidRequest with all faults of
-    decoding and of the graph, or LimitExceeded."""
-    decoder = Decoder(limits, uploads)
+    """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run. Raises InvalidRequest with all
+    faults of decoding and of the graph, or LimitExceeded."""
+    decoder = Decoder(limits, uploads, session)
+    decoder.keeping(request)
+    if known is None and request.WhichOneof("source") == "kept":
+        raise InvalidRequest(decoder.faults)
     graph, carried = (known, []) if known is not None else decoder.graph(request.graph)
-    values, paths = [], {}
+    values, paths = list(forward.leaves.items()) if forward is not None else [], {}
     for k, named in enumerate(request.values):
         array = decoder.tensor(f"values[{k}].value", named.value)
         if array is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from gradproof.engine.engine import Event, GradientEvent, ValueEvent
+from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.errors import RunFault
 from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import HookTurn
+from gradproof.engine.hooks import HookCall
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import verdict as words
 from gradproof.engine.verify.formulas import Explained
@@ -30,7 +30,7 @@ class Encoder:
     chunked: bool
     next_tensor: int = 1
 
-    def batch(self, events: Sequence[Event]) -> Iterator[pb.Event]:
+    def batch(self, events: Sequence[ValueEvent | GradientEvent]) -> Iterator[pb.Event]:
         """Values and gradients that became known together, in their order."""
         values: list[tensor_pb2.NamedTensor] = []
         gradients: list[pb.Gradient] = []
@@ -46,12 +46,12 @@ class Encoder:
         if gradients:
             yield pb.Event(gradients=pb.GradientBatch(gradients=gradients))
 
-    def turn(self, turn: HookTurn) -> Iterator[pb.Event]:
-        """The client's turn at a hook."""
+    def hook(self, call: HookCall) -> list[pb.Event]:
+        """The request to run a hook at the client, its gradient ahead of it."""
         ahead: list[pb.Event] = []
-        gradient = self._tensor(turn.gradient, ahead)
-        yield from ahead
-        yield pb.Event(hook=pb.HookRequest(hook_id=turn.number, value=turn.value, gradient=gradient))
+        gradient = self._tensor(call.gradient, ahead)
+        asked = pb.HookRequest(hook_id=call.hook_id, value=call.name, gradient=gradient, label=call.label)
+        return [*ahead, pb.Event(hook=asked)]
 
     def _gradient(self, event: GradientEvent, ahead: list[pb.Event]) -> pb.Gradient:
         message = pb.Gradient(value=event.name, grad_fn=event.grad_fn)

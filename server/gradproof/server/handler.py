@@ -6,18 +6,19 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine, Event, Prepared, Run, ValueEvent
+from gradproof.engine.engine import Engine, Event, GradientEvent, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import HookTurn
+from gradproof.engine.hooks import HookCall
 from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.formulas import NoFormula
@@ -26,7 +27,10 @@ from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import Summary
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server import encode
+from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.decode import Decoder, decode_job
+from gradproof.server.desk import Desk
+from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
 from gradproof.server.status import VerdictRequired
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -37,8 +41,6 @@ MAX_GRAPHS = 1024
 DEFAULT_BUDGET_MS = 5000
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
-Ask: TypeAlias = Callable[[HookTurn], Awaitable[Array | HookFault | None]]
-"""What the client makes of a gradient: an array, None to leave it, or why it failed."""
 
 
 @dataclass
@@ -52,48 +54,47 @@ class Handler:
     verifier: Verifier = field(init=False)
     runs: ThreadPoolExecutor = field(init=False)
     checks: ThreadPoolExecutor = field(init=False)
+    kept: KeptRuns = field(init=False)
+    _sweeping: asyncio.TimerHandle | None = None
+    _desks: Iterator[int] = field(default_factory=itertools.count)
     _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock, repr=False)
     _in_flight: int = 0
 
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.engine.registry, self.proofs)
+        self.kept = KeptRuns(self.limits)
         self.runs = ThreadPoolExecutor(4, "run")
         self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
 
     def close(self) -> None:
         """Wait for what is running, and end the threads."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         self.runs.shutdown(cancel_futures=True)
         self.checks.shutdown(cancel_futures=True)
 
+    def desk(self) -> Desk:
+        """What a new session adds to its runs. To be closed with it."""
+        return Desk(ClientHooks(self.limits.hook_timeout_ms), self.kept, next(self._desks))
+
     async def differentiate(
-        self,
-        request: pb.DifferentiateRequest,
-        uploads: Mapping[int, Array],
-        *,
-        chunked: bool,
-        ask: Ask | None = None,
-    ) -> AsyncIterator[pb.Event]:
-        """The events of a run. ``ask``: gives what the client says to a hook that runs there; without it such hooks are
-        refused. Raises GradproofError: before the first event if the request is at fault, later (after a fault event) if a
-        node or hook is."""
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], *, chunked: bool, desk: Desk | None = None
+    ) -> AsyncGenerator[pb.Event]:
+        """The events of a run; ``desk`` is what a session adds. Raises GradproofError: before the first event if the
+        request is at fault, later (after a fault event) if a node or hook is."""
         count = itertools.count()
-        if ask is None:
-            _refuse_client_hooks(request)
-        async for event in self._events(request, uploads, encode.Encoder(chunked), ask):
-            event.sequence = next(count)
-            yield event
+        async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk)) as events:
+            async for event in events:
+                event.sequence = next(count)
+                yield event
 
     async def _events(
-        self,
-        request: pb.DifferentiateRequest,
-        uploads: Mapping[int, Array],
-        encoder: encode.Encoder,
-        ask: Ask | None,
-    ) -> AsyncIterator[pb.Event]:
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], encoder: encode.Encoder, desk: Desk | None
+    ) -> AsyncGenerator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads)
+            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
             plan = prepared.plan
             yield pb.Event(
                 accepted=pb.Accepted(
@@ -103,29 +104,56 @@ class Handler:
                     estimated_bytes=plan.forward_bytes,
                 )
             )
-            stepper = _Stepper(self.engine.gradients(prepared))
+            summary = pb.RunSummary()
             try:
-                while stepper.run is None:
-                    batch = await self._in(self.runs, stepper.batch)
-                    for event in encoder.batch(batch):
+                prepared, summary.kept_bytes = await self._keep(prepared, request.keep, desk)
+                stepper = _Stepper(self.engine.gradients(prepared))
+                async with aclosing(self._steps(stepper, encoder, desk)) as steps:
+                    async for event in steps:
                         yield event
-                    if stepper.turn is not None and ask is not None:
-                        for event in encoder.turn(stepper.turn):
-                            yield event
-                        stepper.answer = await ask(stepper.turn)
             except RunFault as fault:
                 yield pb.Event(fault=encode.run_fault(fault))
                 raise
-            run_seconds = time.perf_counter() - started
-            summary = pb.RunSummary(run_seconds=run_seconds)
+            summary.run_seconds = time.perf_counter() - started
             assert stepper.run is not None
             weaker: list[tuple[str, str, str]] = []
             async for event in self._verdicts(request.verify, stepper.run, summary, weaker):
                 yield event
-            summary.verify_seconds = time.perf_counter() - started - run_seconds
+            summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
+            summary.weaker = len(weaker)
             yield pb.Event(summary=summary)
             if weaker:
                 raise VerdictRequired(_required(request.verify).value, weaker)
+
+    async def _steps(self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None) -> AsyncGenerator[pb.Event]:
+        """Values and gradients in batches. Where a hook runs at the client, no thread waits for it."""
+        answer: Array | HookFault | None = None
+        while stepper.run is None:
+            for event in encoder.batch(await self._in(self.runs, stepper.batch, answer)):
+                yield event
+            answer = None
+            if stepper.asked is not None:
+                assert desk is not None  # where no session is, such a hook was refused
+                with desk.hooks.asking(stepper.asked) as question:
+                    for event in encoder.hook(stepper.asked):
+                        yield event
+                    answer = await question.answer()
+
+    async def _keep(self, prepared: Prepared, name: str, desk: Desk | None) -> tuple[Prepared, int]:
+        """The same with its forward half computed and kept as ``name``, if there is a name; and the bytes kept."""
+        if not name or desk is None:
+            return prepared, 0
+        prepared = await self._in(self.runs, self.engine.compute, prepared)
+        assert prepared.forward is not None
+        held = desk.keep(name, prepared.forward)
+        if self._sweeping is None:
+            self._sweep()
+        return prepared, held
+
+    def _sweep(self) -> None:
+        """Free kept values that are idle, and look again when the next may be."""
+        left = self.kept.expire()
+        self._sweeping = None if left is None else asyncio.get_running_loop().call_later(left, self._sweep)
 
     async def _verdicts(
         self, options: pb.VerifyOptions, run: Run, summary: pb.RunSummary, weaker: list[tuple[str, str, str]]
@@ -157,11 +185,14 @@ class Handler:
         finally:
             left.set()  # the client may have gone: nobody waits for proofs on its behalf
 
-    async def evaluate(self, request: pb.EvaluateRequest, uploads: Mapping[int, Array]) -> tuple[str, list[ValueEvent]]:
-        """The digest and the values asked for. Raises GradproofError."""
+    async def evaluate(
+        self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
+    ) -> tuple[str, list[ValueEvent], int]:
+        """The digest, the values asked for, and the bytes that are kept. Raises GradproofError."""
         with _Admitted(self):
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads)
-            return digest, await self._in(self.runs, list, self.engine.forward(prepared))
+            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
+            prepared, held = await self._keep(prepared, request.keep, desk)
+            return digest, await self._in(self.runs, list, self.engine.forward(prepared)), held
 
     async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
@@ -211,7 +242,10 @@ class Handler:
         )
 
     def _prepare(
-        self, request: pb.DifferentiateRequest | pb.EvaluateRequest, uploads: Mapping[int, Array]
+        self,
+        request: pb.DifferentiateRequest | pb.EvaluateRequest,
+        uploads: Mapping[int, Array],
+        desk: Desk | None = None,
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
         if isinstance(request, pb.DifferentiateRequest):
@@ -219,19 +253,25 @@ class Handler:
             if request.verify.required and request.verify.level == pb.VERIFY_LEVEL_OFF:
                 text = "a summary is required, and the level is OFF: nothing would be checked"
                 raise InvalidRequest([Fault("verify.required", text, "VERIFY_REQUIRED_OFF")])
-        known = None
-        if request.WhichOneof("source") == "digest":
+        known, forward, source = None, None, request.WhichOneof("source")
+        if source == "digest":
             known = self._graphs.get(request.digest)
             if known is None:
                 raise NotFound("graph", request.digest, "send the graph itself; the answer has its digest")
-        decoded = decode_job(request, known, self.limits, uploads, self.engine.registry)
+        elif source == "kept" and desk is not None:
+            forward = desk.kept(request.kept)
+            known = forward.graph
+        decoded = decode_job(
+            request, known, self.limits, uploads, self.engine.registry, session=desk is not None, forward=forward
+        )
         try:
-            prepared = self.engine.prepare(decoded.job, differentiate=isinstance(request, pb.DifferentiateRequest))
+            differentiate = isinstance(request, pb.DifferentiateRequest)
+            prepared = self.engine.prepare(decoded.job, differentiate=differentiate, forward=forward)
         except InvalidRequest as error:
             raise decoded.relocated(error) from error
-        self.limits.check("estimated_bytes", max(prepared.plan.forward_bytes, prepared.plan.run_bytes))
+        self.limits.check("estimated_bytes", prepared.nbytes)
         graph = decoded.job.graph
-        digest = request.digest if known is not None else graph.digest()
+        digest = request.digest or graph.digest()
         with self._lock:
             self._graphs[digest] = graph
             self._graphs.move_to_end(digest)
@@ -241,17 +281,6 @@ class Handler:
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
-
-
-def _refuse_client_hooks(request: pb.DifferentiateRequest) -> None:
-    """Raises InvalidRequest if a hook runs at the client, which only a session can ask."""
-    faults = [
-        Fault(f"hooks[{k}].client", "a hook that runs at the client needs a Session", "HOOK_NEEDS_SESSION")
-        for k, hook in enumerate(request.hooks)
-        if hook.WhichOneof("action") == "client"
-    ]
-    if faults:
-        raise InvalidRequest(faults)
 
 
 def _required(options: pb.VerifyOptions) -> Summary:
@@ -276,28 +305,28 @@ class _Admitted:
 
 
 class _Stepper:
-    """Takes the events of a run in small batches, and keeps the run that the generator returns at its end. At a hook that
-    runs elsewhere it stops: ``turn`` is set, and goes on with ``answer``."""
+    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, and in between
+    the hook call, if any, that it is stopped at."""
 
     def __init__(self, events: Generator[Event, Array | None, Run]) -> None:
         self.events = events
         self.run: Run | None = None
-        self.turn: HookTurn | None = None
-        self.answer: Array | HookFault | None = None
+        self.asked: HookCall | None = None
 
-    def batch(self) -> list[Event]:
-        """What comes within two milliseconds, or 256 KiB, or until a turn; ``run`` is set at the end."""
+    def batch(self, answer: Array | HookFault | None = None) -> list[ValueEvent | GradientEvent]:
+        """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""
+        self.asked = None
         started, size = time.perf_counter(), 0
-        batch: list[Event] = []
-        while self.run is None and size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
-            answer, self.answer, self.turn = self.answer, None, None
+        batch: list[ValueEvent | GradientEvent] = []
+        while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
             try:
                 event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
             except StopIteration as end:
                 self.run = end.value
                 break
-            if isinstance(event, HookTurn):
-                self.turn = event
+            answer = None
+            if isinstance(event, HookCall):
+                self.asked = event
                 break
             batch.append(event)
             array = event.value if isinstance(event, ValueEvent) else event.gradient

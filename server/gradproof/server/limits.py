@@ -21,6 +21,9 @@ class Limits:
     runs_in_flight: int = 64
     verify_budget_ms: int = 60_000
     hook_timeout_ms: int = 60_000
+    kept_bytes: int = 512 << 20
+    kept_runs: int = 256
+    kept_seconds: int = 600
     explain_elements: int = 256
     explain_ms: int = 10_000
 

@@ -59,7 +59,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         async with answering(context):
-            digest, values = await self.handler.evaluate(request, {})
+            digest, values, _ = await self.handler.evaluate(request, {})
             response = pb.EvaluateResponse(digest=digest)
             response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values)
             return self._fits(response)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import grpc
 
-from gradproof.engine.errors import Fault, GradproofError, HookFault, InvalidRequest, LimitExceeded
-from gradproof.engine.hooks import HookTurn
+from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
 from gradproof.server.status import request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.wire import Assembler, WireError, decode_tensor
+from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
 
-async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncIterator[pb.SessionResponse]:
+async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
     """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
     more to say and all runs are done."""
     session = _Session(handler)
@@ -34,21 +34,23 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
         session.left = True
         for task in (reader, *session.runs.values()):
             task.cancel()
+        session.desk.close()
 
 
 class _Session:
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
+        self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
-        self.turns: dict[int, asyncio.Future[Array | HookFault | None]] = {}
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
         try:
             async for frame in requests:
                 await self._take(frame)
+            self.desk.hooks.end()
             await asyncio.gather(*self.runs.values(), return_exceptions=True)
         finally:
             await self._put(None)
@@ -62,16 +64,18 @@ class _Session:
                 self.uploads.chunk(frame.chunk)
             elif kind == "differentiate":
                 request = frame.differentiate
-                await self._start(request.request_id, partial(self._differentiate, request, self._used(frame)))
+                await self._start(request.request_id, partial(self._differentiate, request, self._used(request)))
             elif kind == "evaluate":
                 asked = frame.evaluate
-                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(frame)))
+                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(asked)))
             elif kind == "cancel":
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
                     run.cancel()
             elif kind == "hook":
-                self._reply(frame.hook)
+                self.desk.hooks.take(frame.hook, self._used(frame.hook))
+            elif kind == "release":
+                self.desk.release(frame.release.kept)
             else:
                 raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
@@ -83,14 +87,9 @@ class _Session:
         except GradproofError as error:
             await self._fault("", error)
 
-    def _used(self, frame: pb.SessionRequest) -> dict[int, Array]:
-        """The uploads that this request names. They are taken out: an upload serves one request."""
-        request = frame.differentiate if frame.HasField("differentiate") else frame.evaluate
-        tensors = [named.value for named in request.values]
-        tensors += [leaf.value for leaf in request.graph.leaves]
-        if isinstance(request, pb.DifferentiateRequest):
-            tensors += [seed.cotangent for seed in request.seeds]
-        named = {tensor.upload for tensor in tensors if tensor.WhichOneof("body") == "upload"}
+    def _used(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
+        """The uploads that a message names. They are taken out: an upload serves one message."""
+        named = {tensor.upload for tensor in tensors(message) if tensor.WhichOneof("body") == "upload"}
         return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
 
     async def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -116,42 +115,14 @@ class _Session:
             self.runs.pop(request_id, None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
-        async for event in self.handler.differentiate(request, uploads, chunked=True, ask=self._ask):
-            await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
-
-    async def _ask(self, turn: HookTurn) -> Array | HookFault | None:
-        """What the client answers to a hook; no thread waits for it."""
-        if turn.number in self.turns:
-            return HookFault(f"hook_id {turn.number} is in use by another run of this session", value=turn.value)
-        answer = self.turns[turn.number] = asyncio.get_running_loop().create_future()
-        seconds = self.handler.limits.hook_timeout_ms / 1000
-        try:
-            return await asyncio.wait_for(answer, seconds)
-        except TimeoutError:
-            return HookFault(f"hook {turn.name!r} on {turn.value!r} gave no answer for {seconds:g} s", value=turn.value)
-        finally:
-            del self.turns[turn.number]
-
-    def _reply(self, reply: pb.HookReply) -> None:
-        """The client's answer goes to the run that waits for it. Raises InvalidRequest if none does, or it is no tensor."""
-        waiting = self.turns.get(reply.hook_id)
-        if waiting is None or waiting.done():
-            raise InvalidRequest([Fault("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
-        if reply.error:
-            waiting.set_result(HookFault(reply.error))
-        elif not reply.HasField("gradient"):
-            waiting.set_result(None)
-        else:
-            try:
-                waiting.set_result(decode_tensor(reply.gradient, self.uploads.complete))
-            except WireError as error:
-                waiting.set_result(HookFault(f"the answer to hook {reply.hook_id} is no tensor: {error}"))
-            self.uploads.complete.pop(reply.gradient.upload, None)
+        async with aclosing(self.handler.differentiate(request, uploads, chunked=True, desk=self.desk)) as events:
+            async for event in events:
+                await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
-        digest, values = await self.handler.evaluate(request, uploads)
+        digest, values, held = await self.handler.evaluate(request, uploads, self.desk)
         accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
-        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary())):
+        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary(kept_bytes=held))):
             await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:

@@ -90,6 +90,7 @@ from gradproof.client.functions import cat, maximum, minimum, stack, where
 from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.requests import Derived, Inference, ProofStep
 from gradproof.client.runtime import use
+from gradproof.client.session import Session
 from gradproof.client.tensor import Tensor
 
 __all__ = [
@@ -126,6 +127,7 @@ __all__ = [
     "Result",
     "RuleVerdict",
     "RunError",
+    "Session",
     "Summary",
     "Tensor",
     "Unauthenticated",

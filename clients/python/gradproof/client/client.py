@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.channel import Connection
-from gradproof.client.errors import NotFound, VerdictRequired
+from gradproof.client.errors import NotFound
 from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, GraphBuilder, Hook
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
+from gradproof.client.session import Run, Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
@@ -79,13 +80,13 @@ class Client:
         """Evaluate a request message as it is; the result has values and the digest of the graph."""
         conversation = Conversation(request)
         if conversation.needs_session:
-            return _collected(self._session(conversation))
+            return collected(self._session(conversation))
         with translated():
             return requests.evaluated(self._autodiff.Evaluate(request, **self._call()))
 
     def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
-        return _collected(self.stream(graph, values, **options))
+        return collected(self.stream(graph, values, **options))
 
     def stream(
         self,
@@ -122,15 +123,20 @@ class Client:
         options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
         message = requests.message_of(graph)
         request = options.request(message, values)
+        yield from self._sent(graph, request, partial(self._run, hooks=hooks))
+
+    def _sent(self, graph: Graph, request: pb.DifferentiateRequest, run: Run) -> Iterator[Event]:
+        """The events of a request on ``graph``, which is named by its digest where the server has seen it."""
+        message = requests.message_of(graph)
         known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
         if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
             try:
-                yield from self._run(requests.by_digest(request, message, known[1]), hooks)
+                yield from run(requests.by_digest(request, message, known[1]))
                 return
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        for event in self._run(requests.whole(request, message), hooks):
+        for event in run(requests.whole(request, message)):
             if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
                 self._digests[graph] = (graph.revision, event.digest)
             yield event
@@ -148,7 +154,7 @@ class Client:
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return _collected(self._run(whole, hooks), watch)
+        return collected(self._run(whole, hooks), watch)
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
@@ -209,39 +215,18 @@ class Client:
             for response in self._autodiff.StreamingDifferentiate(message, **self._call(conversation.check_seconds)):
                 yield from conversation.decoder.decode(response.event)
 
+    def session(self, *, timeout: float | None = None) -> Session:
+        """One stream for many runs, which may keep their values on the server. It ends after ``timeout`` seconds, if there
+        is one."""
+        return Session(partial(self._autodiff.Session, **{**self._call(), "timeout": timeout}), self._sent)
+
     def _session(self, conversation: Conversation) -> Iterator[Event]:
-        frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
-        for frame in conversation.opening():
-            frames.put(frame)
-        call = self._autodiff.Session(iter(frames.get, None), **self._call(conversation.check_seconds))
-        try:
-            with translated():
-                for response in call:
-                    events, replies = conversation.hear(response)
-                    for frame in replies:
-                        frames.put(frame)
-                    if conversation.over:
-                        frames.put(None)
-                    yield from events
-        finally:
-            frames.put(None)
-            call.cancel()  # a run that is over does not notice; one that a hook's exception left has no more to do
+        """One run on a session of its own."""
+        with self.session(timeout=self.timeout + conversation.check_seconds) as session:
+            yield from session.converse(conversation)
 
     def _call(self, more: float = 0.0) -> dict[str, Any]:
         return self._connection.call(self.timeout + more)
-
-
-def _collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
-    result = Result()
-    try:
-        for event in events:
-            if watch is not None:
-                watch(event)
-            result.add(event)
-    except VerdictRequired as error:
-        error.result = result
-        raise
-    return result
 
 
 def connect(

@@ -2,7 +2,7 @@
 
 GradproofError
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
-├── NotFound             no such op, graph digest or upload
+├── NotFound             no such op, graph digest or kept run
 ├── ResourceExhausted    a limit of the server was passed
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
 ├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came

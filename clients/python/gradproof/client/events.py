@@ -157,7 +157,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Summary:
-    """The run in numbers; times in seconds."""
+    """The run in numbers; times in seconds. ``weaker``: gradients that do not reach what was required; ``kept_bytes``:
+    what the session keeps of the run."""
 
     verified: int
     plausible: int
@@ -167,6 +168,8 @@ class Summary:
     elements_total: int
     run_seconds: float
     verify_seconds: float
+    weaker: int = 0
+    kept_bytes: int = 0
 
 
 Event: TypeAlias = Accepted | Value | Gradient | Verdict | Fault | Summary
@@ -251,6 +254,8 @@ class EventDecoder:
                 s.elements_total,
                 s.run_seconds,
                 s.verify_seconds,
+                s.weaker,
+                s.kept_bytes,
             )
 
     def _gradient(self, one: pb.Gradient) -> Gradient:

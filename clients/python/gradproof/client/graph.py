@@ -186,6 +186,14 @@ class CallableHook:
     function: Callable[[NDArray[Any]], Any]
     label: str
 
+    def __call__(self, gradient: NDArray[Any]) -> NDArray[Any] | None:
+        """What the function makes of the gradient. Raises TypeError, with PyTorch's text, for what is no array."""
+        result = self.function(gradient)
+        if result is None or isinstance(result, (np.ndarray, np.generic)):
+            return None if result is None else np.asarray(result)
+        kind = type(result).__name__
+        raise TypeError(f"expected an array, but hook {self.label!r} on {self.value!r} returned {kind!r}")
+
 
 Hook: TypeAlias = pb.Hook | CallableHook
 

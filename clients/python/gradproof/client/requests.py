@@ -19,7 +19,7 @@ from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
-from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor
+from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor, tensors
 
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
@@ -184,36 +184,34 @@ class Conversation:
         """The frames that begin the run: large tensors in chunks, then the request (ids take the tensors' places)."""
         request = self.request
         request.request_id = uuid.uuid4().hex
-        tensors = [one.value for one in request.values] + [leaf.value for leaf in request.graph.leaves]
+        yield from ahead(tensors(request))
         if isinstance(request, pb.DifferentiateRequest):
-            tensors += [seed.cotangent for seed in request.seeds]
-            yield from ahead(tensors)
             yield pb.SessionRequest(differentiate=request)
         else:
-            yield from ahead(tensors)
             yield pb.SessionRequest(evaluate=request)
 
     def hear(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
         """Events, and frames to answer with. Raises the request's fault, and what a hook that runs here raises."""
         if response.WhichOneof("frame") == "fault":
+            self.over = True
             raise from_fault(response.fault, self._place)
         event, replies = response.event, list[pb.SessionRequest]()
         if event.HasField("fault"):
             self._place = event.fault
         if event.HasField("hook"):
-            result = self._hooks[event.hook.hook_id].function(self.decoder.tensor(event.hook.gradient))
+            result = self._hooks[event.hook.hook_id](self.decoder.tensor(event.hook.gradient))
             reply = pb.HookReply(hook_id=event.hook.hook_id)
             if result is not None:
-                reply.gradient.CopyFrom(encode_tensor(np.asarray(result)))
+                reply.gradient.CopyFrom(encode_tensor(result))
                 replies += ahead([reply.gradient])
             replies.append(pb.SessionRequest(hook=reply))
-        self.over = event.HasField("summary")
+        self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
         return list(self.decoder.decode(event)), replies
 
 
-def ahead(tensors: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
+def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
     """Frames for tensors of some size; in the messages ids take their places."""
-    for tensor in tensors:
+    for tensor in carried:
         if len(tensor.data) <= 1 << 12:
             continue
         number = next(numbers)

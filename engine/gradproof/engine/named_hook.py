@@ -1,0 +1,37 @@
+"""A named hook: what a plugin registers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradproof.engine.spec import Array
+
+
+@dataclass(frozen=True)
+class NamedHook:
+    """A hook that a plugin registers and a client names. ``apply(gradient, **attributes)`` gets a read-only array and
+    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure."""
+
+    name: str
+    apply: Callable[..., Array | None]
+    doc: str = ""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Names and defaults of the attributes (``inspect.Parameter.empty`` where there is none)."""
+        parameters = inspect.signature(self.apply).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def attribute_fault(self, attributes: Mapping[str, Any]) -> str | None:
+        """Why ``attributes`` do not fit this hook, or None."""
+        known = self.attributes
+        unknown = sorted(set(attributes) - set(known))
+        missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in attributes]
+        if unknown:
+            return f"hook {self.name!r} has no attribute {unknown[0]!r}; it has {', '.join(known) or 'none'}"
+        if missing:
+            return f"hook {self.name!r} needs the attribute {missing[0]!r}"
+        return None
