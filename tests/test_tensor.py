@@ -255,6 +255,15 @@ class TestText:
     def test_it_is_like_pytorchs(self, make: Any, text: str) -> None:
         assert repr(make()) == text
 
+    def test_in_a_notebook(self) -> None:
+        x = gp.tensor(3.0, requires_grad=True)
+        (x * x).backward()
+        assert "verdict" not in x._repr_html_()  # nothing is found out for a picture
+        assert x.verdict is not None
+        for part in ("tensor(3., requires_grad=True)", "grad", "tensor(6.)", "verified"):
+            assert part in x._repr_html_()
+        assert "&lt;MulBackward0&gt;" in (x * 1)._repr_html_()
+
     def test_formats(self) -> None:
         assert f"{gp.tensor(1.25):.1f} {gp.tensor([1])}" == "1.2 tensor([1])"
 

@@ -62,7 +62,12 @@ class Evidence:
             request.CopyFrom(self.request)
             request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS))
             self._verdicts = self.runtime.differentiate(self.graph, request).verdicts
-        found = [self._verdicts[name] for name in self.names.get(id(tensor), ()) if name in self._verdicts]
+        return self.known(tensor)
+
+    def known(self, tensor: Tensor) -> Verdict | None:
+        """The verdict, if it has been found out already."""
+        verdicts = self._verdicts or {}
+        found = [verdicts[name] for name in self.names.get(id(tensor), ()) if name in verdicts]
         return min(found, key=lambda one: _ORDER.index(one.summary), default=None)
 
     def about(self, tensor: Tensor, gradient: Tensor) -> Evidence:

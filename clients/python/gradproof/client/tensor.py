@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -212,6 +213,19 @@ class Tensor(Arithmetic, Methods):
 
     def __repr__(self) -> str:
         return show(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the text, and what is known of the gradient."""
+        rows = [("", show(self))]
+        if self._grad is not None:
+            rows.append(("grad", show(self._grad)))
+        if self._evidence is not None and (known := self._evidence.known(self)) is not None:
+            rows.append(("verdict", known.summary))
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td style='text-align:left'><pre>{html.escape(text)}</pre></td></tr>"
+            for name, text in rows
+        )
+        return f"<table>{cells}</table>"
 
     def __format__(self, form: str) -> str:
         return format(self.item(), form) if form and not self.shape else format(repr(self), form)

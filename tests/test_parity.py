@@ -1,0 +1,106 @@
+"""The same programs in PyTorch, where it is installed: values, gradients and texts must be equal (to rounding)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradproof.client as gp
+
+torch = pytest.importorskip("torch", minversion="2.13")
+pytestmark = pytest.mark.usefixtures("tensors")
+
+PROGRAMS = {
+    "chain": """
+x = T([0.3, -1.2], requires_grad=True)
+show((x.sin() * x).exp().sum())
+(x.sin() * x).exp().sum().backward()
+show(x.grad)""",
+    "scalars": """
+x, a, b = (T(v, requires_grad=True) for v in (3.0, 4.0, 5.0))
+y = a * x; z = y + b; y.retain_grad(); z.backward()
+show(x.grad, a.grad, b.grad, y.grad, z.grad_fn.name(), [str(n[0]) for n in z.grad_fn.next_functions][:1])""",
+    "broadcast": """
+x, a = T(3.0, requires_grad=True), T([4.0, 2.0], requires_grad=True)
+(x + a).backward(T([1000.0, 1000.0])); (x + a).mean().backward(); show(x.grad, a.grad)""",
+    "matrices": """
+m, v = T([[1.0, 2.0], [3.0, 4.0]], requires_grad=True), T([0.5, -1.0], requires_grad=True)
+((m @ m.t()) @ v).softmax(0).log().sum().backward(); show(m.grad, v.grad)""",
+    "indexing": """
+x = T([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+(x[0] * x[:, 1] + x[[1, 0], [0, 1]]).sum().backward()
+show(x.grad)""",
+    "reductions": """
+x = T([[0.5, 1.5], [2.5, -0.5]], requires_grad=True)
+(x.mean(0).prod() + x.var() + x.logsumexp(1).sum() + x.amax() + x.cumsum(1)[0, 1]).backward(); show(x.grad)""",
+    "activations": """
+x = T([-1.5, 0.25, 3.0], requires_grad=True)
+(x.relu() + x.sigmoid() * x.tanh() + x.erf()).sum().backward()
+show(x.grad)""",
+    "hooks": """
+x = T([1.0], requires_grad=True); y = x * 2
+y.register_hook(lambda g: g + 1); y.retain_grad(); y.register_hook(lambda g: g * 10)
+x.register_hook(lambda g: print(g.tolist()))
+(y * 3).backward(); show(x.grad, y.grad)""",
+    "higher": """
+x = T(2.0, requires_grad=True)
+g, = grad(x**3, x, create_graph=True); h, = grad(g, x, create_graph=True); show(g, h, grad(h, x)[0])""",
+    "functional": """
+x = T([1.0, 2.0]); f = lambda x: (x**3).sum()
+v = T([1.0, 1.0]); s = lambda x: x**2
+show(F.jacobian(s, x), F.hessian(f, x), F.vjp(s, x, v)[1], F.hvp(f, x, v)[1])""",
+    "half": """
+x = T([1.5, 2.5], dtype=lib.float16, requires_grad=True)
+(x * x).sum().backward()
+show(x.grad, x.grad.dtype.itemsize)""",
+    "complex": "z = T(3 + 4j, requires_grad=True); ((z * z).exp() * 1e-3).backward(T(1 + 0j)); show(z.grad)",
+    "not scalar": "(T([1.0, 2.0], requires_grad=True) * 2).backward()",
+    "seed shape": "(T([1.0, 2.0], requires_grad=True) * 2).backward(T(1.0))",
+    "integers": "T([1, 2], requires_grad=True)",
+    "twice": "y = T(1.0, requires_grad=True) * 2; y.backward(); y.backward()",
+    "no grad": "T([1.0]).sum().backward()",
+    "unused": "x, u = T(1.0, requires_grad=True), T(1.0, requires_grad=True); grad(x * 3, [x, u])",
+    "hook size": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.sum()); x.sum().backward()",
+    "hook type": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.double()); x.sum().backward()",
+    "hook result": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: 3); x.sum().backward()",
+    "inner flag": "(T(1.0, requires_grad=True) * 2).requires_grad_(False)",
+    "assign": "T([1.0, 2.0], requires_grad=True).grad = T([1.0])",
+    "broadcast sizes": "T([1.0, 2.0]) + T([1.0, 2.0, 3.0])",
+}
+
+
+def run(program: str, lib: Any, functional: Any) -> tuple[list[Any], str]:
+    """What a program shows, and the first line of its error."""
+    shown: list[Any] = []
+
+    def show(*found: Any) -> None:
+        shown.extend(x.detach().numpy() if hasattr(x, "detach") else x for x in found)
+
+    scope = {"T": lib.tensor, "lib": lib, "grad": lib.autograd.grad, "F": functional, "show": show}
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(program, scope)
+        return [*shown, printed.getvalue()], ""
+    except Exception as error:
+        return [*shown, printed.getvalue()], f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_does_the_same_in_both(name: str) -> None:
+    program = PROGRAMS[name]
+    ours, said = run(program, gp, gp.autograd.functional)
+    theirs, expected = run(program, torch, torch.autograd.functional)
+    assert said == expected
+    assert len(ours) == len(theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        if isinstance(other, np.ndarray):
+            assert (mine.dtype, mine.shape) == (other.dtype, other.shape)
+            np.testing.assert_allclose(mine, other, rtol=2e-3 if other.dtype == np.float16 else 2e-6)
+        else:
+            assert re.sub(r" object at 0x\w+", "", str(mine)) == re.sub(r" object at 0x\w+", "", str(other))
