@@ -95,6 +95,14 @@ class TestTracing:
         y.sum().backward()
         assert [g.tolist() for g in kept] == [[1.0, 1.0], [2.0, 2.0]]
 
+    def test_one_hook_may_use_the_gradient_of_another(self) -> None:
+        x, kept = leaf([1.0, 2.0]), []
+        y = x * 3
+        y.register_hook(kept.append)
+        x.register_hook(lambda g: g + kept[0] * 100)
+        (y * y).sum().backward()
+        assert x.grad.tolist() == [18.0 + 600.0, 36.0 + 1200.0]
+
     def test_what_a_failed_pass_did_not_come_to_is_not_known(self) -> None:
         x, kept = leaf(1.0), []
 

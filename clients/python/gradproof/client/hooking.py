@@ -23,6 +23,7 @@ from gradproof.client.graph import hook as wire_hook
 from gradproof.client.handles import label_of
 from gradproof.client.modes import no_grad
 from gradproof.client.multi import Part
+from gradproof.client.record import is_tensor
 from gradproof.client.subgraph import Subgraph
 from gradproof.client.tensor import Tensor
 from gradproof.v1 import graph_pb2
@@ -123,11 +124,26 @@ class Call:
         try:
             with no_grad():
                 self.result = checked(self.function(self.given), self.tensor, self.label)  # type: ignore[arg-type]
+            _wait_for_others(self.result, self.promise)
         except BaseException as error:  # raised again in the thread of the pass
             self._error = error
         finally:
             self.looking = False
             self._paused.set()
+
+
+def _wait_for_others(result: Tensor | None, own: Promise) -> None:
+    """A hook whose result depends on the gradient of another one looks at that: called in the hook."""
+    pending, seen = [result] if result is not None else [], set[int]()
+    while pending:
+        x = pending.pop()
+        if id(x) in seen or x._value is not None:
+            continue
+        seen.add(id(x))
+        if x._node is not None:
+            pending.extend(one for one in x._node.inputs if is_tensor(one))
+        elif isinstance(x._alias, Promise) and x._alias is not own:
+            x.value()
 
 
 def checked(result: Any, tensor: Tensor, label: str) -> Tensor | None:
