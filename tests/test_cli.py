@@ -210,7 +210,7 @@ def test_serve_on_a_port_that_is_taken(served: Served, environment: dict[str, st
 def test_without_a_word_there_is_help() -> None:
     done = gradproof("--help")
     assert done.exit_code == 0
-    for word in ("serve", "demo", "diff", "ops", "verify"):
+    for word in ("serve", "demo", "diff", "draw", "ops", "verify"):
         assert word in done.stdout
 
 

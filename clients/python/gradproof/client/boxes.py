@@ -30,7 +30,7 @@ ALARM = "#c62828"
 FORMATS = {".dot": "dot", ".mmd": "mermaid", ".svg": "svg"}
 """What `Picture.save` writes, by the end of the file's name."""
 
-MAX_DOT, DOT_SECONDS, MAX_LINE = 600, 10, 48
+MAX_DOT, DOT_SECONDS, MAX_LINE = 100, 5, 48
 """Boxes that the program ``dot`` is given at most, how long it may take, and characters of a line."""
 
 

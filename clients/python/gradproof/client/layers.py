@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 SIZE, LINE, CHARACTER = 12.0, 16.0, 6.9
 """Of text, in pixels: the size, from line to line, and what one character takes."""
 
-PAD, BETWEEN, GAP, MARGIN, BEND = 10.0, 18.0, 30.0, 12.0, 10.0
-"""In pixels: around text, beside boxes, between layers, at the rim; what an edge that passes a layer takes."""
+PAD, BETWEEN, GAP, MARGIN, BEND, HEAD = 10.0, 18.0, 40.0, 12.0, 10.0, 8.0
+"""In pixels: around text, beside boxes, between layers, at the rim; what an edge that passes a layer
+takes; the head of an arrow."""
 
 SWEEPS = 12
 
@@ -204,8 +205,9 @@ class Layout:
                 path = [f"M{x:.1f},{self.y[chain[0]] + self._heights[chain[0]] / 2:.1f} L{x:.1f},{y:.1f}"]
             for item in chain[1:]:
                 span, to = self._spans[self._layer[item]], end if item == b else self.x[item]
-                middle = (y + span.top) / 2
-                path.append(f"C{x:.1f},{middle:.1f} {to:.1f},{middle:.1f} {to:.1f},{span.top:.1f}")
+                top = span.top - (HEAD if item == b else 0)  # straight where the head of the arrow is
+                middle = (y + top) / 2
+                path.append(f"C{x:.1f},{middle:.1f} {to:.1f},{middle:.1f} {to:.1f},{top:.1f}")
                 x, y = to, span.bottom
                 if item != b:
                     path.append(f"L{x:.1f},{y:.1f}")
