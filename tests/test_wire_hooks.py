@@ -204,6 +204,15 @@ def test_a_gradient_above_four_mebibytes_goes_to_the_hook_and_back_in_chunks(cli
     assert result.gradients["v"].gradient.tobytes() == (2 * x * x).tobytes()  # type: ignore[union-attr]
 
 
+def test_a_large_constant_of_a_graph_hook_goes_ahead_in_chunks(client: Client) -> None:
+    x, mask = np.ones(600_000), np.random.default_rng(5).normal(size=600_000)
+    masked = graph_hook(lambda g: g * mask, (600_000,))
+    assert masked.to_proto().ByteSize() > 4 << 20
+    for hooks in ([hook("y", masked)], [hook("y", masked), hook("y", lambda g: None)]):
+        result = client.differentiate(cubes(x), hooks=hooks, gradients=["x"], retain=["y"], verify="off")
+        assert result.gradients["y"].gradient.tobytes() == mask.tobytes()  # type: ignore[union-attr]
+
+
 # what they may not do
 
 BAD: list[tuple[str, Callable[[Any], Any], str]] = [

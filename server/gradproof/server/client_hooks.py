@@ -25,7 +25,8 @@ class Question:
     async def answer(self) -> Array | HookFault | None:
         """What the run is to be resumed with: the new gradient, None for no change, or what to throw in."""
         try:
-            return await asyncio.wait_for(self.reply, self.milliseconds / 1000)
+            async with asyncio.timeout(self.milliseconds / 1000):
+                return await self.reply
         except TimeoutError:
             return self._fault(f"did not answer within {self.milliseconds} ms")
 

@@ -30,5 +30,6 @@ class Desk:
         self.runs.release(self.owner, name)
 
     def close(self) -> None:
-        """The session is over: free all that it kept."""
+        """The session is over: nobody answers any more, and all that it kept is freed."""
+        self.hooks.end()
         self.runs.release(self.owner)
