@@ -17,7 +17,7 @@ from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, Spec, is_differentiable
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.verify.reading import concrete, read_op
 
 LOCAL_ELEMENTS = 16
@@ -55,8 +55,11 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
     cells: dict[int, Array] = {}
     shown: dict[Any, str] = {}
     moving: dict[str, Array] = {}
+    if any(map(is_complex, program.specs)):
+        raise NoFormula("formulas are of real numbers, and the graph has complex ones")
     for leaf in graph.leaves:
-        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, values.get(leaf.name), shown)
+        known = None if leaf.requires_grad else values.get(leaf.name)
+        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, known, shown)
         if leaf.requires_grad:
             moving[leaf.name] = cells[lowered.values[leaf.name]]
     try:
@@ -64,8 +67,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
             outputs = [program.specs[k] for k in one.outputs]
             results = read_op(one.op, SYMBOLIC, [cells[k] for k in one.inputs], one.attributes, outputs)
             cells.update(zip(one.outputs, results, strict=True))
-    except (ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError) as error:
-        raise NoFormula(f"a definition cannot be read in symbols: {error}") from error
+    except Exception as error:  # a definition is a stranger's code
+        raise NoFormula(f"a definition cannot be read in symbols: {type(error).__name__}: {error}") from error
     result = _numbers(cells[lowered.values[name]])
     formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]
     formulas += _local(graph, registry, name, lowered.specs())
@@ -82,9 +85,14 @@ def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> 
     array = np.empty(spec.shape, object)
     for i in np.ndindex(spec.shape):
         if spec.weak and value is not None:
+            if not np.isfinite(value[i]):
+                raise NoFormula(f"leaf {name!r} is {value[i]}, which is no number for a formula")
             array[i] = sympy.Rational(repr(float(value[i])))
         else:
-            array[i] = sympy.Symbol("_".join([name, *map(str, i)]), real=True)
+            text = "_".join([name, *map(str, i)])
+            while sympy.Symbol(text, real=True) in shown:
+                text += "_"  # x_0 may be an element, and a leaf
+            array[i] = sympy.Symbol(text, real=True)
             shown[array[i]] = _place(name, i)
     return array
 
@@ -101,7 +109,8 @@ def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec
     if not all(is_differentiable(spec.dtype) for spec in wanted) or sum(s.size for s in wanted) > LOCAL_ELEMENTS:
         return []
     names = [n if node.inputs.count(n) == 1 else op.input_name(k) for k, n in enumerate(node.inputs)]
-    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, {}) for n, spec in zip(names, wanted, strict=True)]
+    symbols: dict[Any, str] = {}
+    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, wanted, strict=True)]
     result = _numbers(read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)[node.outputs.index(name)])
     return [
         _formula("local", _place(name, i), _place(one, j), _tidy(sympy.diff(result[i], x[j])))

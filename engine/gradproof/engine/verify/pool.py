@@ -25,6 +25,7 @@ from gradproof.engine.verify.verdict import Rule, RuleVerdict
 PROOF_SECONDS = 30.0
 EXTRA_BYTES = 1 << 30
 MAX_QUEUED = 1000
+WAIT_SECONDS = 5.0  # for a free process, where someone waits for the answer
 
 
 class ProofPool:
@@ -122,9 +123,10 @@ class ProofPool:
         """The formulas of a value, from a process that can be killed. Raises NoFormula, also where they take too long."""
         future = self._pool.schedule(worker.explain_value, args=(graph, name, dict(values)), timeout=seconds)
         try:
-            found: Explained = future.result()
+            found: Explained = future.result(seconds + WAIT_SECONDS)
         except TimeoutError:
-            raise NoFormula(f"the formulas took longer than {seconds:g} s") from None
+            future.cancel()  # type: ignore[no-untyped-call]
+            raise NoFormula(f"the formulas took longer than {seconds:g} s, or all processes are at work") from None
         except (ProcessExpired, MemoryError) as error:
             raise NoFormula(f"the process that makes formulas ended: {error}") from error
         return found
