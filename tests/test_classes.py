@@ -119,7 +119,8 @@ def pads() -> Iterator[Situation]:
 SITUATIONS: Mapping[str, Any] = {
     **dict.fromkeys(("sum", "mean", "prod", "var", "logsumexp"), reductions),
     **dict.fromkeys(("max", "min"), extremes),
-    **dict.fromkeys(("softmax", "log_softmax", "cumsum", "cumprod"), along),
+    **dict.fromkeys(("log_softmax", "cumsum", "cumprod"), along),
+    "softmax": lambda: [one for one in along() if one[0] in ("different", "equal", "size 1", "batched, first axis")],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
     **dict.fromkeys(("inv", "det", "cholesky"), squares),
