@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.compiled.compiled import Variant
+from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.flow import Flow, compared, compiled, interpreted
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job
@@ -63,13 +66,14 @@ class Forward:
 @dataclass(frozen=True)
 class Prepared:
     """A job that has no faults, with its plan, its leaf values by name (read-only), its hooks by the value they are on,
-    and its forward half, if that has been computed already."""
+    and its forward half, if that has been computed already. With ``evidence`` its `Run` has every value."""
 
     job: Job
     plan: Plan
     leaves: Mapping[str, Array]
     hooks: Mapping[str, Sequence[BoundHook]]
     forward: Forward | None = None
+    evidence: bool = True
 
     @property
     def nbytes(self) -> int:
@@ -84,7 +88,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: the plan and every value it computed. The evidence that the checks read."""
+    """A finished run: the plan and, where evidence was asked for, every value it computed, which the checks read."""
 
     job: Job
     plan: Plan
@@ -98,6 +102,7 @@ class Engine:
 
     registry: Registry
     max_plans: int = 256
+    compilations: Compilations = field(default_factory=Compilations, repr=False)
     _plans: OrderedDict[Any, Plan] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -111,9 +116,12 @@ class Engine:
         """Named hooks by name."""
         return self.registry.hooks
 
-    def prepare(self, job: Job, *, differentiate: bool = True, forward: Forward | None = None) -> Prepared:
-        """Check a job and compile its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
-        values, the forward half is not computed later either. Raises InvalidRequest with all faults, or RuleFault."""
+    def prepare(
+        self, job: Job, *, differentiate: bool = True, forward: Forward | None = None, evidence: bool = True
+    ) -> Prepared:
+        """Check a job and make its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
+        values, the forward half is not computed later either. Without ``evidence`` only what is asked for is computed, and
+        nothing can be checked. Raises InvalidRequest with all faults, or RuleFault."""
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
         plan = self._known(key)
@@ -124,7 +132,7 @@ class Engine:
         hooks: dict[str, list[BoundHook]] = {}
         for hook in job.hooks:
             hooks.setdefault(hook.value, []).append(hook.bound(self))
-        return Prepared(job, plan, leaves, hooks, forward)
+        return Prepared(job, plan, leaves, hooks, forward, evidence)
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
@@ -163,11 +171,13 @@ class Engine:
     def forward(self, prepared: Prepared) -> Generator[ValueEvent, None, Run]:
         """The forward half: yields the values of ``job.fetch``, or of the outputs where nothing is named. Raises
         ForwardFault naming the node."""
-        job, plan = prepared.job, prepared.plan
-        values = prepared.start()
-        for name in job.fetch or job.graph.outputs:
-            yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
-        return Run(job, plan, values)
+        flow = self._flow(prepared, prepared.job.fetch or prepared.job.graph.outputs)
+        try:
+            while True:
+                leaving = next(flow)
+                yield ValueEvent(leaving.name, leaving.value)
+        except StopIteration as end:
+            return Run(prepared.job, prepared.plan, end.value)
 
     def gradients(self, prepared: Prepared) -> Generator[Event, Array | None, Run]:
         """Values of ``job.fetch`` first, then each wanted gradient as soon as it is final (reverse order of the nodes),
@@ -176,32 +186,46 @@ class Engine:
 
         Raises ForwardFault or HookFault, naming the node or value.
         """
-        job, plan = prepared.job, prepared.plan
-        values = prepared.start()
-        for name in job.fetch:
-            yield ValueEvent(name, _owned(values[plan.lowered.values[name]]))
+        job = prepared.job
         wanted, sent, hooked = set(job.wanted()), set(), set()
         grad_fn = {name: self.registry.ops[node.op].grad_fn for node in job.graph.nodes for name in node.outputs}
-        pull = plan.pull(values, self._seeds(job, plan))
-        item = next(pull, None)
-        while item is not None:
-            cut, raw = item
-            raw = _owned(raw)
-            gradient, traces = yield from run_hooks(prepared.hooks.get(cut.name, ()), raw, cut.name)
-            event = GradientEvent(cut.name, gradient, raw, tuple(traces), grad_fn.get(cut.name, ""))
-            if event.hooked:
-                hooked.add(cut.name)
-            if cut.name in wanted:
-                sent.add(cut.name)
-                yield event
+        flow = self._flow(prepared, job.fetch)
+        answer: Array | None = None
+        while True:
             try:
-                item = pull.send(gradient)
-            except StopIteration:
-                item = None
+                name, value, is_gradient = flow.send(answer)
+            except StopIteration as end:
+                values = end.value
+                break
+            if not is_gradient:
+                yield ValueEvent(name, value)
+                continue
+            answer, traces = yield from run_hooks(prepared.hooks.get(name, ()), value, name)
+            event = GradientEvent(name, answer, value, tuple(traces), grad_fn.get(name, ""))
+            if event.hooked:
+                hooked.add(name)
+            if name in wanted:
+                sent.add(name)
+                yield event
         for name in job.wanted():
             if name not in sent:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
-        return Run(job, plan, values, frozenset(hooked))
+        return Run(job, prepared.plan, values, frozenset(hooked))
+
+    def _flow(self, prepared: Prepared, fetch: Sequence[str]) -> Flow:
+        """The run, by the executor that is meant for it."""
+        job, plan, forward = prepared.job, prepared.plan, prepared.forward
+        seeds = self._seeds(job, plan)
+        whole = prepared.evidence or forward is not None
+        fast = None
+        if not whole or self.compilations.plans is Plans.ALWAYS:
+            variant = Variant(tuple(fetch), frozenset(prepared.hooks), tuple(name for name, _ in job.seeds))
+            fast = self.compilations.find(plan, plan, variant)
+        slow = interpreted(plan, prepared.leaves, seeds, fetch, None if forward is None else forward.values)
+        if fast is None:
+            return slow
+        quick = compiled(fast, prepared.leaves, seeds)
+        return compared(slow, quick) if whole else quick
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:
         """Seeds as given, cast to the output's dtype; ones for a scalar output without one."""
@@ -212,13 +236,6 @@ class Engine:
             spec = specs[number]
             seeds[name] = given[name].astype(spec.dtype) if name in given else np.ones(spec.shape, spec.dtype)
         return seeds
-
-
-def _owned(value: Any) -> Array:
-    """A read-only array that nothing in the run will write to."""
-    array: Array = np.array(value)
-    array.flags.writeable = False
-    return array
 
 
 def _held_bytes(values: Iterable[Any]) -> int:

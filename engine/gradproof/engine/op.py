@@ -201,6 +201,10 @@ class Op:
             one does not fit.
         chart: how the op is parametrised, where a direct proof gets lost in roots, or in inverses of inverses.
         complex: what complex numbers are to the rule: REFUSED, HOLOMORPHIC or DIRECT.
+        into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
+            and dtype and overlaps no input. Saves a compiled plan the memory that forward would make. A forward that is a
+            ufunc needs none.
+        view: forward gives a view of its only input wherever NumPy can make one, and never looks at values.
         doc: one sentence.
     """
 
@@ -222,6 +226,8 @@ class Op:
     backward: Callable[..., Any] | None = None
     outputs: int = 1
     complex: Complex = Complex.REFUSED
+    into: Callable[..., Any] | None = None
+    view: bool = False
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)

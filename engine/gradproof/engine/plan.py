@@ -20,7 +20,8 @@ from gradproof.engine.functions import Balls
 from gradproof.engine.lower import Lowered
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, DType
+from gradproof.engine.scalars import scalar_call, scalar_form
+from gradproof.engine.spec import Array, DType, Spec
 from gradproof.engine.trace import Exact, Instruction, Literal, Program
 
 Values: TypeAlias = list[Any]  # value number -> array; None where not computed yet
@@ -36,7 +37,7 @@ class Step:
     wanted: tuple[tuple[tuple[int, ...], DType], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A lowered graph with its steps. ``forward`` steps come first; then segments of backward steps, each ended by a
     cut (the last by None)."""
@@ -153,12 +154,22 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
 
 
 def _step(program: Program, one: Instruction, calls: dict[Any, Callable[..., Any]]) -> Step:
-    call = one.op.forward
-    if one.attributes:
-        key = (one.op.name, repr(one.attributes))
-        call = calls.get(key) or calls.setdefault(key, partial(one.op.forward, **one.attributes))
-    wanted = tuple((program.specs[k].shape, program.specs[k].dtype) for k in one.outputs)
+    wanted = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in one.outputs])
+    single = tuple([program.specs[k] for k in one.inputs]) if wanted[0][0] == () else None
+    key = (one.op.name, repr(one.attributes) if one.attributes else "", single)
+    call = calls.get(key)
+    if call is None:
+        call = calls[key] = call_of(one, program.specs)
     return Step(call, one.inputs, one.outputs, wanted)
+
+
+def call_of(one: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
+    """What the interpreter calls for an instruction: the forward of its op, or, on single numbers, its scalar form."""
+    inputs, outputs = [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]
+    form = scalar_form(one.op, inputs, outputs)
+    if form is not None:
+        return scalar_call(form, one.op, len(inputs), outputs[0], one.attributes)
+    return partial(one.op.forward, **one.attributes) if one.attributes else one.op.forward
 
 
 @lru_cache(4096)

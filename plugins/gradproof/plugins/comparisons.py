@@ -25,6 +25,11 @@ def clip_rule(g, y, x, min, max):
     return ops.where(inside, g, 0), ops.where(low, g, 0), ops.where(high, g, 0)
 
 
+def where_into(out, condition, a, b):
+    np.copyto(out, b)
+    np.copyto(out, a, where=condition if condition.dtype == bool else condition != 0)
+
+
 COMPARISONS = (
     Op("equal", np.equal, None, lambda f, a, b: f.equal(a, b), complex=DIRECT, doc="a = b"),
     Op("not_equal", np.not_equal, None, lambda f, a, b: f.negate(f.equal(a, b)), complex=DIRECT, doc="a ≠ b"),
@@ -43,6 +48,7 @@ COMPARISONS = (
         domains=(INTEGER, REAL, REAL),
         promotes=(1, 2),
         complex=HOLOMORPHIC,
+        into=where_into,
         doc="a where the condition holds, else b",
     ),
     Op(

@@ -68,9 +68,14 @@ def unslice_infer(x, *, shape, start, step):
 
 
 def unslice_forward(x, *, shape, start, step):
-    out = np.zeros(shape, x.dtype)
-    out[tuple(_places(x, start, step))] = x
+    out = np.empty(shape, x.dtype)
+    unslice_into(out, x, shape=shape, start=start, step=step)
     return out
+
+
+def unslice_into(out, x, *, shape, start, step):
+    out.fill(0)
+    out[tuple(_places(x, start, step))] = x
 
 
 def _places(x, start, step):
@@ -154,9 +159,14 @@ def scatter_infer(x, indices, updates, *, axis=0):
 
 
 def scatter_forward(x, indices, updates, *, axis):
-    out = np.array(x)
-    np.add.at(out, (*(slice(None),) * axis, indices), updates)
+    out = np.empty(x.shape, x.dtype)
+    scatter_into(out, x, indices, updates, axis=axis)
     return out
+
+
+def scatter_into(out, x, indices, updates, *, axis):
+    np.copyto(out, x)
+    np.add.at(out, (*(slice(None),) * axis, indices), updates)
 
 
 def scatter_define(f, i, x, indices, updates, *, axis):
@@ -183,6 +193,7 @@ INDEXING = (
         ),
         shrink=slice_shrink,
         complex=HOLOMORPHIC,
+        view=True,
         doc="x[start:stop:step] on each axis",
     ),
     Op(
@@ -194,6 +205,7 @@ INDEXING = (
         (case((2,), shape=(5,), start=(1,), step=(2,)), case((2, 2), shape=(3, 4), start=(0, 3), step=(1, -1))),
         shrink=unslice_shrink,
         complex=HOLOMORPHIC,
+        into=unslice_into,
         doc="zeros, with x at a slice: what slice is undone by",
     ),
     Op(
@@ -234,6 +246,7 @@ INDEXING = (
         (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
         domains=(REAL, INTEGER, REAL),
         complex=HOLOMORPHIC,
+        into=scatter_into,
         doc="x with updates added at indices along an axis",
     ),
 )

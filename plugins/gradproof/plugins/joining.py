@@ -88,6 +88,7 @@ JOINING = (
         (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (2, 2))),
         grad_fn="CatBackward0",
         complex=HOLOMORPHIC,
+        into=lambda out, *arrays, axis: np.concatenate(arrays, axis, out),
         doc="arrays joined along an axis",
     ),
     Op(
@@ -98,6 +99,7 @@ JOINING = (
         stack_infer,
         (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1)),
         complex=HOLOMORPHIC,
+        into=lambda out, *arrays, axis: np.stack(arrays, axis, out),
         doc="arrays joined along a new axis",
     ),
     Op(

@@ -270,13 +270,14 @@ ALONG = (case((3,)), case((2, 3), axis=0), case((2, 2), axis=1), case((2, 1), ax
 REDUCTIONS = (
     Op(
         "sum",
-        lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+        lambda x, *, axis, keepdims: np.add.reduce(x, axis, keepdims=keepdims),
         sum_rule,
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
         reduce_infer(np.sum),
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        into=lambda out, x, *, axis, keepdims: np.add.reduce(x, axis, out=out, keepdims=keepdims),
         doc="the sum over axes",
     ),
     Op(
@@ -288,6 +289,7 @@ REDUCTIONS = (
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        into=lambda out, x, *, axis, keepdims: np.mean(x, axis, None, out, keepdims),
         doc="the mean over axes",
     ),
     Op(
@@ -303,7 +305,7 @@ REDUCTIONS = (
     ),
     Op(
         "max",
-        lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+        lambda x, *, axis, keepdims: np.maximum.reduce(x, axis, keepdims=keepdims),
         extremum_rule,
         lambda f, i, x, *, axis, keepdims: largest(f, members(i, x, axis, keepdims)),
         extremum_infer,
@@ -312,11 +314,12 @@ REDUCTIONS = (
         ties="shared evenly",
         kink=Kink.MEAN,
         shrink=extremum_shrink,
+        into=lambda out, x, *, axis, keepdims: np.maximum.reduce(x, axis, out=out, keepdims=keepdims),
         doc="the largest over axes",
     ),
     Op(
         "min",
-        lambda x, *, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
+        lambda x, *, axis, keepdims: np.minimum.reduce(x, axis, keepdims=keepdims),
         extremum_rule,
         lambda f, i, x, *, axis, keepdims: smallest(f, members(i, x, axis, keepdims)),
         extremum_infer,
@@ -325,6 +328,7 @@ REDUCTIONS = (
         ties="shared evenly",
         kink=Kink.MEAN,
         shrink=extremum_shrink,
+        into=lambda out, x, *, axis, keepdims: np.minimum.reduce(x, axis, out=out, keepdims=keepdims),
         doc="the smallest over axes",
     ),
     Op(
@@ -382,6 +386,7 @@ REDUCTIONS = (
         ALONG,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        into=lambda out, x, *, axis: np.add.accumulate(x, axis, None, out),
         doc="running sums along an axis",
     ),
     Op(
@@ -393,6 +398,7 @@ REDUCTIONS = (
         ALONG,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        into=lambda out, x, *, axis: np.multiply.accumulate(x, axis, None, out),
         doc="running products along an axis",
     ),
 )

@@ -90,6 +90,10 @@ def astype_forward(x, *, dtype):
     return (x.real if x.dtype.kind == "c" and target.kind in "iufV" else x).astype(target)
 
 
+def astype_into(out, x, *, dtype):
+    np.copyto(out, x.real if x.dtype.kind == "c" and out.dtype.kind in "iufV" else x, casting="unsafe")
+
+
 def astype_rule(g, y, x, *, dtype):
     part = ops.real(g) if g.dtype.kind == "c" and x.dtype.kind != "c" else g
     return ops.astype(part, dtype=x.dtype.name)
@@ -128,6 +132,7 @@ SHAPES = (
         shrink=reshape_shrink,
         grad_fn="ViewBackward0",
         complex=HOLOMORPHIC,
+        view=True,
         doc="the same elements in C order, in another shape",
     ),
     Op(
@@ -145,6 +150,7 @@ SHAPES = (
         ),
         grad_fn="ExpandBackward0",
         complex=HOLOMORPHIC,
+        view=True,
         doc="x repeated to a larger shape",
     ),
     Op(
@@ -156,6 +162,7 @@ SHAPES = (
         (case((2, 3), axis=1), case((), axis=0), case((2,), axis=(0, 2))),
         grad_fn="UnsqueezeBackward0",
         complex=HOLOMORPHIC,
+        view=True,
         doc="axes of size 1 put in",
     ),
     Op(
@@ -166,6 +173,7 @@ SHAPES = (
         squeeze_infer,
         (case((2, 1, 3), axis=1), case((1,), axis=0), case((1, 2, 1))),
         complex=HOLOMORPHIC,
+        view=True,
         doc="axes of size 1 taken out",
     ),
     Op(
@@ -177,6 +185,7 @@ SHAPES = (
         (case((2, 3)), case((2, 2)), case((2, 3, 1), axes=(1, 2, 0)), case(())),
         grad_fn="PermuteBackward0",
         complex=HOLOMORPHIC,
+        view=True,
         doc="axes permuted",
     ),
     Op(
@@ -188,6 +197,7 @@ SHAPES = (
         (case((2, 3)), case((2, 2)), case((2, 1, 3))),
         grad_fn="TransposeBackward0",
         complex=HOLOMORPHIC,
+        view=True,
         doc="the last two axes swapped",
     ),
     Op(
@@ -198,6 +208,7 @@ SHAPES = (
         flip_infer,
         (case((2, 3)), case((3, 2), axis=0), case((2, 2), axis=1)),
         complex=HOLOMORPHIC,
+        view=True,
         doc="the order reversed along axes",
     ),
     Op(
@@ -209,6 +220,7 @@ SHAPES = (
         (case((2,), dtype="float64"), case((), dtype="float32")),
         grad_fn="ToCopyBackward0",
         complex=DIRECT,
+        into=astype_into,
         doc="another dtype",
     ),
 )

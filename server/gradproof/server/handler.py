@@ -266,7 +266,8 @@ class Handler:
         )
         try:
             differentiate = isinstance(request, pb.DifferentiateRequest)
-            prepared = self.engine.prepare(decoded.job, differentiate=differentiate, forward=forward)
+            checked = isinstance(request, pb.DifferentiateRequest) and request.verify.level != pb.VERIFY_LEVEL_OFF
+            prepared = self.engine.prepare(decoded.job, differentiate=differentiate, forward=forward, evidence=checked)
         except InvalidRequest as error:
             raise decoded.relocated(error) from error
         self.limits.check("estimated_bytes", prepared.nbytes)

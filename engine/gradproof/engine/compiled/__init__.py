@@ -1,0 +1,1 @@
+"""Plans compiled for speed: the same bits as the interpreter, from planned buffers and generated source."""

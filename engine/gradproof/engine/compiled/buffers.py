@@ -1,0 +1,124 @@
+"""Buffers: the memory of a compiled run, planned before it from how long each value lives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from gradproof.engine.spec import Array, Spec
+
+ALIGNMENT: Final = 64  # bytes: one cache line, and the widest vectors
+SHARED_BYTES: Final = 64  # what is smaller has memory of its own: never worth a second thought
+RECYCLED_BYTES: Final = 1 << 16
+MAX_RECYCLED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a value lies: in ``block``, or as a view of slot ``source``."""
+
+    spec: Spec
+    block: int = -1
+    source: int = -1
+    view: Callable[[Array], Array] | None = None
+
+
+@dataclass
+class Layout:
+    """Slots by number and the sizes of the blocks, in bytes. Blocks that are free again are used again."""
+
+    slots: list[Slot] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
+    _free: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(self.blocks)
+
+    def place(self, spec: Spec, block: int | None = None) -> int:
+        """A slot in ``block``, or in one that is free, or in a new one."""
+        if block is None:
+            free = self._free.get(spec.nbytes)
+            if free:
+                block = free.pop()
+            else:
+                self.blocks.append(spec.nbytes)
+                block = len(self.blocks) - 1
+        self.slots.append(Slot(spec, block))
+        return len(self.slots) - 1
+
+    def view(self, source: int, spec: Spec, view: Callable[[Array], Array]) -> int:
+        self.slots.append(Slot(spec, source=source, view=view))
+        return len(self.slots) - 1
+
+    def release(self, block: int) -> None:
+        if self.blocks[block] > SHARED_BYTES:
+            self._free.setdefault(self.blocks[block], []).append(block)
+
+
+class Workspace:
+    """The memory of one run at a time. ``writable`` are the slots, ``readable`` the same and read-only; ``bound`` are the
+    calls of the program, with these arrays as arguments; ``outputs`` make the arrays that leave."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        calls: Sequence[Sequence[tuple[Callable[..., Any], tuple[int | Array, ...], int]]],
+        outputs: Sequence[Spec],
+    ) -> None:
+        blocks = [_aligned(size) for size in layout.blocks]
+        self.writable: list[Array] = []
+        self.readable: list[Array] = []
+        for slot in layout.slots:
+            if slot.view is None:
+                whole = blocks[slot.block].view(slot.spec.dtype).reshape(slot.spec.shape)
+            else:
+                whole = slot.view(self.readable[slot.source])
+            self.writable.append(whole)
+            reader = whole.view()
+            reader.flags.writeable = False
+            self.readable.append(reader)
+        self.bound = [
+            [(call, tuple(self._argument(k, j == out) for j, k in enumerate(arguments))) for call, arguments, out in part]
+            for part in calls
+        ]
+        self.outputs = [_maker(spec) for spec in outputs]
+        self.nbytes = layout.nbytes
+
+    def _argument(self, given: int | Array, out: bool) -> Array:
+        if not isinstance(given, int):
+            return given
+        return self.writable[given] if out else self.readable[given]
+
+
+def _aligned(size: int) -> Array:
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
+
+
+def _maker(spec: Spec) -> Callable[[], Array]:
+    make = partial(np.empty, spec.shape, spec.dtype)
+    return Recycler(make).take if spec.nbytes >= RECYCLED_BYTES else make
+
+
+class Recycler:
+    """Large arrays that leave, used again when nobody holds them any more: fresh pages cost more than the arithmetic."""
+
+    def __init__(self, make: Callable[[], Array]) -> None:
+        self._make = make
+        self._held: list[Array] = []
+
+    def take(self) -> Array:
+        for position in range(len(self._held)):
+            if sys.getrefcount(self._held[position]) == 2:  # the list, and the argument of getrefcount
+                return self._held[position]
+        made = self._make()
+        if len(self._held) < MAX_RECYCLED:
+            self._held.append(made)
+        return made

@@ -1,0 +1,49 @@
+"""Kernels: how an instruction writes its result into memory that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.scalars import ufunc_of
+from gradproof.engine.spec import Spec
+from gradproof.engine.trace import Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may lie where an input
+    lies, element on element."""
+
+    call: Callable[..., Any]
+    first: bool = False
+    overlaps: bool = False
+
+    def arguments(self, inputs: Sequence[Any], out: Any) -> tuple[Any, ...]:
+        return (out, *inputs) if self.first else (*inputs, out)
+
+
+def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
+    """The kernel of an instruction; None where its op has only a forward that makes its own memory."""
+    if len(one.outputs) != 1:
+        return None
+    ufunc = ufunc_of(one.op, [specs[k] for k in one.inputs])
+    if ufunc is not None and ufunc.nout == 1 and not one.attributes:
+        if ufunc in _KEYWORD:
+            return Kernel(_KEYWORD[ufunc], overlaps=True)
+        return Kernel(ufunc, overlaps=ufunc.signature is None)
+    if one.op.into is not None:
+        return Kernel(partial(one.op.into, **one.attributes) if one.attributes else one.op.into, first=True)
+    return None
+
+
+def _keyword(ufunc: np.ufunc) -> Callable[..., Any]:
+    return lambda a, b, out: ufunc(a, b, out=out)
+
+
+_KEYWORD = {ufunc: _keyword(ufunc) for ufunc in (np.maximum, np.minimum)}
+"""Ufuncs that will not take their output by position in later versions of NumPy."""

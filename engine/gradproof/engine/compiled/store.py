@@ -1,0 +1,70 @@
+"""The compiled plans of an engine: made when a plan runs for the second time, and bounded in number and bytes."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import Any, Final
+
+from gradproof.engine.compiled.compiled import Compiled, Variant
+from gradproof.engine.plan import Plan
+
+
+class Plans(StrEnum):
+    """When plans are compiled. The environment variable ``GRADPROOF_PLANS`` sets the default of a process."""
+
+    AUTO = "auto"
+    """From the second run on. Runs whose values the checks need are interpreted."""
+    ALWAYS = "always"
+    """From the first run on; where the checks need values, both run and are compared bit by bit."""
+    NEVER = "never"
+    """All runs are interpreted."""
+
+
+MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then plans ask NumPy at each op that may raise
+MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
+
+
+@dataclass
+class _Entry:
+    runs: int = 0
+    compiled: Compiled | None = None
+
+
+class Compilations:
+    """Compiled plans by graph, cuts and `Variant`; the least recently used leave when there are more than ``max_plans``,
+    or when their workspaces hold more than ``max_bytes``."""
+
+    def __init__(self, plans: Plans | None = None, max_plans: int = 256, max_bytes: int = 1 << 29) -> None:
+        self.plans = plans or Plans(os.environ.get("GRADPROOF_PLANS", Plans.AUTO))
+        self.max_plans, self.max_bytes = max_plans, max_bytes
+        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, key: Any, plan: Plan, variant: Variant) -> Compiled | None:
+        """The compiled plan for the next run, or None where that is to be interpreted."""
+        if self.plans is Plans.NEVER or len(plan.program.instructions) > MAX_ITEMS:
+            return None
+        with self._lock:
+            entry = self._entries.setdefault((key, variant), _Entry())
+            self._entries.move_to_end((key, variant))
+            entry.runs += 1
+            found, runs = entry.compiled, entry.runs
+        if found is not None and (found.careful or found.failures < MAX_FAILURES):
+            return found
+        if found is None and runs < 2 and self.plans is Plans.AUTO:
+            self._trim()
+            return None
+        entry.compiled = Compiled(plan, variant, careful=found is not None)
+        self._trim()
+        return entry.compiled
+
+    def _trim(self) -> None:
+        with self._lock:
+            held = sum(entry.compiled.nbytes for entry in self._entries.values() if entry.compiled)
+            while len(self._entries) > self.max_plans or (held > self.max_bytes and len(self._entries) > 1):
+                _, entry = self._entries.popitem(last=False)
+                held -= entry.compiled.nbytes if entry.compiled else 0
