@@ -48,6 +48,8 @@ def planted(fault: Fault, fields: Any = None) -> Op:
     arrays = arrays_of(fault)
     shapes = tuple(x.shape if is_differentiable(x.dtype) else x for x in arrays)
     whole = {**(fault.fields if fields is None else fields), "cases": (Case(shapes, fault.attributes),), "shrink": None}
+    if "forward" in whole:
+        whole |= {"into": None, "view": False}  # they say what the right one does
     return replace(BASE.op(fault.op), name=NAME, **whole)
 
 

@@ -130,4 +130,4 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     leaves = plan.lowered.graph.leaves
     given = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     given |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    return simplify(items, program.specs, constants, plan.registry.op, call_of), given
+    return simplify(items, program.specs, constants, plan.registry.op, call_of, len(plan.forward)), given

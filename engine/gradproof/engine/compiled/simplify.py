@@ -52,21 +52,32 @@ def simplify(
     constants: dict[int, Array],
     op_of: Callable[[str], Op],
     call_of: Callable[[Instruction, Sequence[Spec]], Callable[..., Any]],
+    faulty: int = 0,
 ) -> Simplified:
     """``items`` without what is repeated, constant, or read by no `Stop`. ``op_of`` finds an op by name; ``call_of`` is
-    how the interpreter calls an instruction."""
+    how the interpreter calls an instruction. Of the first ``faulty`` items those that may fail stay: the client is told of
+    its node at fault whether or not a gradient needs it."""
     walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of)
-    for item in items:
+    for position, item in enumerate(items):
         if isinstance(item, Stop):
             walk.stop(item)
         else:
             walk.visit(item)
-    return _alive(walk.made)
+            if position < faulty and may_fail(item, specs):
+                walk.kept.update(item.outputs)
+    return _alive(walk.made, walk.kept)
 
 
-def _alive(made: Simplified) -> Simplified:
+def may_fail(one: Instruction, specs: Sequence[Spec]) -> bool:
+    """Whether the forward of an instruction may raise, for some values."""
+    if one.op.view or one.op.name == "astype" or (one.op.elementwise and ufunc_of(one.op, [specs[k] for k in one.inputs])):
+        return False
+    return one.op.into is None or any(specs[k].dtype.kind in "iu" for k in one.inputs)
+
+
+def _alive(made: Simplified, kept_values: set[int]) -> Simplified:
     kept: list[Item] = []
-    live: set[int] = set()
+    live = set(kept_values)
     for item in reversed(made.items):
         if isinstance(item, Stop):
             live.add(item.number)
@@ -83,6 +94,7 @@ def _alive(made: Simplified) -> Simplified:
 class _Walk:
     def __init__(self, made: Simplified, op_of: Callable[[str], Op], call_of: Any) -> None:
         self.made, self.op_of, self.call_of = made, op_of, call_of
+        self.kept: set[int] = set()
         self._alias: dict[int, int] = {}
         self._seen: dict[Any, tuple[int, ...]] = {}
         self._source: dict[int, int] = {}

@@ -18,6 +18,7 @@ import sympy
 from flint import arb
 
 from gradproof.engine.backward import append_backward, inline
+from gradproof.engine.compiled.kernels import kernel_of
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.graph import Graph, Leaf
@@ -26,7 +27,7 @@ from gradproof.engine.op import Case, InferenceError, Inferred, Op, symbols
 from gradproof.engine.plan import literal_array
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, DType, Spec, is_complex, is_differentiable
+from gradproof.engine.spec import Array, DType, Spec, is_complex, is_differentiable, spec_of
 from gradproof.engine.trace import Builder, Instruction, Program
 from gradproof.engine.verify.points import cotangent, drawn, in_balls, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
@@ -202,7 +203,25 @@ class Conduct:
                     "the forward gives other bits when it is called again",
                     element=str(list(place)), got=repr(other[place].item()), expected=repr(y[place].item()),
                 )  # fmt: skip
+        self._written(given, results, found)
         return results
+
+    def _written(self, given: Sequence[Array], results: Sequence[Array], found: Inferred) -> None:
+        """The forward as compiled plans run it, into memory that holds something else: the same bits."""
+        specs = [spec_of(x) for x in (*given, *results)]
+        one = Instruction(self.op, tuple(range(len(given))), tuple(range(len(given), len(specs))), found.attributes)
+        kernel = kernel_of(one, specs)
+        if kernel is None:
+            return
+        out = np.full(specs[-1].shape, 7, specs[-1].dtype)
+        with np.errstate(all="ignore"):
+            kernel.call(*kernel.arguments(given, out))
+        if out.tobytes() != results[0].tobytes():
+            place = next(index for index in np.ndindex(out.shape) if out[index].tobytes() != results[0][index].tobytes())
+            raise Misconduct(
+                "the forward gives other bits when it writes to memory that is given (`into`)",
+                element=str(list(place)), got=repr(out[place].item()), expected=repr(results[0][place].item()),
+            )  # fmt: skip
 
     def _backward(self) -> str:
         """The numbers of a backward that cannot be read, at points in floats."""
