@@ -204,6 +204,7 @@ class Op:
         into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
             and dtype and overlaps no input. Saves a compiled plan the memory that forward would make. A forward that is a
             ufunc needs none.
+        place: ``(x, **attributes)`` with the spec of the only input: the index of a result that is zero but for x there.
         view: forward gives a view of its only input wherever NumPy can make one, and never looks at values.
         doc: one sentence.
     """
@@ -228,6 +229,7 @@ class Op:
     complex: Complex = Complex.REFUSED
     into: Callable[..., Any] | None = None
     view: bool = False
+    place: Callable[..., tuple[Any, ...]] | None = None
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)

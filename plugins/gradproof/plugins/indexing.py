@@ -1,5 +1,7 @@
 """Slices, padding, gathering and scattering."""
 
+import math
+
 import numpy as np
 
 from gradproof.engine.extend import (
@@ -75,14 +77,13 @@ def unslice_forward(x, *, shape, start, step):
 
 def unslice_into(out, x, *, shape, start, step):
     out.fill(0)
-    out[tuple(_places(x, start, step))] = x
+    out[_place(x, start, step)] = x
 
 
-def _places(x, start, step):
+def _place(x, start, step):
     """The slices of the whole that ``x`` fills."""
-    for size, a, s in zip(x.shape, start, step, strict=True):
-        end = a + size * s
-        yield slice(a, None if end < 0 else end, s)
+    ends = [(a, a + size * s, s) for size, a, s in zip(x.shape, start, step, strict=True)]
+    return tuple(slice(a, None if end < 0 else end, s) for a, end, s in ends)
 
 
 def unslice_define(f, i, x, *, shape, start, step):
@@ -113,6 +114,21 @@ def pad_infer(x, *, widths):
     return Inferred(
         (Spec(tuple(s + a + b for s, (a, b) in zip(x.shape, widths, strict=True)), x.dtype),), {"widths": widths}
     )
+
+
+def pad_forward(x, *, widths):
+    out = np.empty(tuple(s + a + b for s, (a, b) in zip(x.shape, widths, strict=True)), x.dtype)
+    pad_into(out, x, widths=widths)
+    return out
+
+
+def pad_into(out, x, *, widths):
+    out.fill(0)
+    out[pad_place(x, widths=widths)] = x
+
+
+def pad_place(x, *, widths):
+    return tuple(slice(a, a + s) for s, (a, _) in zip(x.shape, widths, strict=True))
 
 
 def pad_rule(g, y, x, *, widths):
@@ -165,8 +181,17 @@ def scatter_forward(x, indices, updates, *, axis):
 
 
 def scatter_into(out, x, indices, updates, *, axis):
+    """One by one in the order of the updates, in flat arrays: NumPy is ten times as fast there."""
     np.copyto(out, x)
-    np.add.at(out, (*(slice(None),) * axis, indices), updates)
+    before, behind = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    size = x.shape[axis]
+    if indices.size and not (-size <= indices.min() and indices.max() < size):
+        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
+    rows = np.arange(before)[:, None, None] * size + np.where(indices < 0, indices + size, indices).reshape(1, -1, 1)
+    flat = out.reshape(-1)
+    np.add.at(flat, (rows * behind + np.arange(behind)).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
+    if not np.may_share_memory(flat, out):
+        np.copyto(out, flat.reshape(out.shape))
 
 
 def scatter_define(f, i, x, indices, updates, *, axis):
@@ -206,11 +231,12 @@ INDEXING = (
         shrink=unslice_shrink,
         complex=HOLOMORPHIC,
         into=unslice_into,
+        place=lambda x, *, shape, start, step: _place(x, start, step),
         doc="zeros, with x at a slice: what slice is undone by",
     ),
     Op(
         "pad",
-        lambda x, *, widths: np.pad(x, widths) if widths else x,
+        pad_forward,
         pad_rule,
         pad_define,
         pad_infer,
@@ -218,6 +244,8 @@ INDEXING = (
         shrink=pad_shrink,
         grad_fn="ConstantPadNdBackward0",
         complex=HOLOMORPHIC,
+        into=pad_into,
+        place=pad_place,
         doc="zeros put around x",
     ),
     Op(

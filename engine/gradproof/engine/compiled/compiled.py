@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gradproof.engine.compiled.assemble import assembled
 from gradproof.engine.compiled.buffers import Workspace
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop, simplify
 from gradproof.engine.compiled.source import write
@@ -130,4 +131,5 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     leaves = plan.lowered.graph.leaves
     given = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     given |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    return simplify(items, program.specs, constants, plan.registry.op, call_of, len(plan.forward)), given
+    made = simplify(items, program.specs, constants, plan.registry.op, call_of, len(plan.forward))
+    return assembled(made), given

@@ -1,0 +1,114 @@
+"""Assembly: a sum of arrays that are zero but for a place, written to one array part by part.
+
+The gradient of what was sliced or padded many times is such a sum. Adding the parts alone gives the bits of adding whole
+arrays of zeros: a zero changes no number but the sign of a -0.0, and which elements that can be is known beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.compiled.simplify import Item, Simplified, Stop
+from gradproof.engine.op import Op
+from gradproof.engine.spec import Array, DType
+from gradproof.engine.trace import Instruction
+
+Place = tuple[Any, ...]
+EVERYWHERE: Place = (...,)
+
+
+def assembled(made: Simplified) -> Simplified:
+    """The program with every sum of two placed parts, or more, as one instruction."""
+    uses: dict[int, int] = {}
+    maker: dict[int, Instruction] = {}
+    for item in made.items:
+        for number in (item.number,) if isinstance(item, Stop) else item.inputs:
+            uses[number] = uses.get(number, 0) + 1
+        if not isinstance(item, Stop):
+            maker.update(dict.fromkeys(item.outputs, item))
+    gone: set[int] = set()
+    items: list[Item] = []
+    for item in reversed(made.items):  # the whole sum is met before what it is made of
+        if isinstance(item, Stop):
+            items.append(item)
+        elif gone.isdisjoint(item.outputs):
+            items.append(_sum(item, made, uses, maker, gone) if item.op.name == "add" else item)
+    return replace(made, items=items[::-1])
+
+
+def _sum(
+    one: Instruction, made: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
+) -> Instruction:
+    spec = made.specs[one.outputs[0]]
+    if spec.dtype.kind != "f" or not spec.shape:
+        return one
+    terms, left, inner = list[int](), one, list[int]()
+    while True:
+        terms.append(left.inputs[1])
+        first = left.inputs[0]
+        before = maker.get(first)
+        if before is None or before.op.name != "add" or uses[first] > 1:
+            terms.append(first)
+            break
+        inner.append(first)
+        left = before
+    terms.reverse()
+    if any(made.specs[k] != spec for k in terms):
+        return one
+    parts, places, placed = list[int](), list[Place](), list[int]()
+    for number in terms:
+        source = maker.get(number)
+        if source is not None and source.op.place is not None and uses[number] == 1:
+            places.append(source.op.place(made.specs[source.inputs[0]], **source.attributes))
+            parts.append(source.inputs[0])
+            placed.append(number)
+        else:
+            places.append(EVERYWHERE)
+            parts.append(number)
+    if len(placed) < 2:
+        return one
+    gone.update(inner, placed)
+    into = _assembler(spec.shape, spec.dtype, places)
+    op = Op("add", _forward(spec.shape, spec.dtype, into), into=into, infer=one.op.infer)
+    return Instruction(op, tuple(parts), one.outputs, {})
+
+
+def _forward(shape: tuple[int, ...], dtype: DType, into: Callable[..., None]) -> Callable[..., Array]:
+    def forward(*parts: Array) -> Array:
+        out = np.empty(shape, dtype)
+        into(out, *parts)
+        return out
+
+    return forward
+
+
+def _assembler(shape: tuple[int, ...], dtype: DType, places: Sequence[Place]) -> Callable[..., None]:
+    """``(out, *parts)`` for parts at ``places``."""
+    parts_at = np.zeros(shape, np.uint16)
+    for place in places:
+        parts_at[place] += 1
+    zero = dtype.type(0)
+    if parts_at.max(initial=0) <= 1:
+        return partial(_apart, tuple(places), zero, bool((parts_at == 0).any()))
+    whole = parts_at == len(places)  # no zero was added there
+    start: Any = np.where(whole, -zero, zero) if whole.any() and not whole.all() else -zero if whole.all() else zero
+    return partial(_together, tuple(places), start)
+
+
+def _apart(places: Sequence[Place], zero: Any, gaps: bool, out: Array, *parts: Array) -> None:
+    if gaps:
+        out.fill(0)
+    for place, part in zip(places, parts, strict=True):
+        np.add(part, zero, out=out[place])
+
+
+def _together(places: Sequence[Place], start: Any, out: Array, *parts: Array) -> None:
+    np.copyto(out, start)
+    for place, part in zip(places, parts, strict=True):
+        there = out[place]
+        np.add(there, part, out=there)
