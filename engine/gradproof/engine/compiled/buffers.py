@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -61,16 +61,17 @@ class Layout:
             self._free.setdefault(self.blocks[block], []).append(block)
 
 
+class Bindable(Protocol):
+    """Calls that are bound to memory once, and run many times."""
+
+    def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Any: ...
+
+
 class Workspace:
     """The memory of one run at a time. ``writable`` are the slots, ``readable`` the same and read-only; ``bound`` are the
     calls of the program, with these arrays as arguments; ``outputs`` make the arrays that leave."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        calls: Sequence[Sequence[tuple[Callable[..., Any], tuple[int | Array, ...], int]]],
-        outputs: Sequence[Spec],
-    ) -> None:
+    def __init__(self, layout: Layout, recipes: Sequence[Bindable], outputs: Sequence[Spec]) -> None:
         blocks = [_aligned(size) for size in layout.blocks]
         self.writable: list[Array] = []
         self.readable: list[Array] = []
@@ -83,17 +84,9 @@ class Workspace:
             reader = whole.view()
             reader.flags.writeable = False
             self.readable.append(reader)
-        self.bound = [
-            [(call, tuple(self._argument(k, j == out) for j, k in enumerate(arguments))) for call, arguments, out in part]
-            for part in calls
-        ]
+        self.bound = [one.bind(self.readable, self.writable) for one in recipes]
         self.outputs = [_maker(spec) for spec in outputs]
         self.nbytes = layout.nbytes
-
-    def _argument(self, given: int | Array, out: bool) -> Array:
-        if not isinstance(given, int):
-            return given
-        return self.writable[given] if out else self.readable[given]
 
 
 def _aligned(size: int) -> Array:

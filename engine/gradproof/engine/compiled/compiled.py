@@ -45,7 +45,7 @@ class Compiled:
         self.specs = _specs(plan, variant)
         self.text = written.text
         self._function, self._layout = written.function, written.layout
-        self._calls, self._outputs = written.calls, written.outputs
+        self._recipes, self._outputs = written.recipes, written.outputs
         self._arrays = written.arrays
         self._idle: list[Workspace] = []
 
@@ -98,7 +98,7 @@ class Compiled:
         return array
 
     def _workspace(self) -> Workspace:
-        return Workspace(self._layout, self._calls, self._outputs)
+        return Workspace(self._layout, self._recipes, self._outputs)
 
     def _give_back(self, workspace: Workspace) -> None:
         if len(self._idle) < MAX_IDLE:

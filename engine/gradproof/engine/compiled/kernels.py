@@ -17,11 +17,12 @@ from gradproof.engine.trace import Instruction
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may lie where an input
-    lies, element on element."""
+    lies, element on element. ``rowwise``: each row of the result depends on that row of the inputs only."""
 
     call: Callable[..., Any]
     first: bool = False
     overlaps: bool = False
+    rowwise: bool = False
 
     def arguments(self, inputs: Sequence[Any], out: Any) -> tuple[Any, ...]:
         return (out, *inputs) if self.first else (*inputs, out)
@@ -34,10 +35,11 @@ def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
     ufunc = ufunc_of(one.op, [specs[k] for k in one.inputs])
     if ufunc is not None and ufunc.nout == 1 and not one.attributes:
         if ufunc in _KEYWORD:
-            return Kernel(_KEYWORD[ufunc], overlaps=True)
-        return Kernel(ufunc, overlaps=ufunc.signature is None)
+            return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True)
+        return Kernel(ufunc, overlaps=ufunc.signature is None, rowwise=ufunc.signature is None)
     if one.op.into is not None:
-        return Kernel(partial(one.op.into, **one.attributes) if one.attributes else one.op.into, first=True)
+        into = partial(one.op.into, **one.attributes) if one.attributes else one.op.into
+        return Kernel(into, first=True, rowwise=one.op.elementwise)
     return None
 
 

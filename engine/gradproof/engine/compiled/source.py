@@ -7,7 +7,7 @@ an op makes by itself is a local variable. Values leave by ``yield index, value`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,20 +17,19 @@ import numpy as np
 from gradproof.engine.compiled.buffers import SHARED_BYTES, Layout
 from gradproof.engine.compiled.kernels import Kernel, kernel_of
 from gradproof.engine.compiled.simplify import Simplified, Stop
+from gradproof.engine.compiled.stretches import Call, Operand, Recipe, Stretches
 from gradproof.engine.scalars import NAMES, is_number, may_raise, scalar_call, scalar_form
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
 
-Call = tuple[Callable[..., Any], tuple["int | Array", ...], int]
-
 
 @dataclass
 class Written:
-    """The function, the layout of its workspace, its bound calls by stretch, and the specs of what it makes to leave."""
+    """The function, the layout of its workspace, the recipes of its bound calls, and the specs of what it makes to leave."""
 
     function: Callable[..., Any]
     layout: Layout
-    calls: list[list[Call]]
+    recipes: list[Recipe]
     outputs: list[Spec]
     text: str
     arrays: bool
@@ -58,12 +57,13 @@ class _Writer:
     def __init__(self, made: Simplified, given: Mapping[int, str], careful: bool) -> None:
         self.made, self.specs, self.given, self.careful = made, made.specs, given, careful
         self.layout = Layout()
-        self.calls: list[list[Call]] = []
+        self.stretches = Stretches(self.layout, self._function, self._constant)
         self.outputs: list[Spec] = []
         self.lines: list[str] = []
         self.names: dict[str, Any] = dict(NAMES) | {"matches": matches, "asarray": np.asarray}
         self._functions: dict[int, str] = {}
-        self._pending: list[Call] = []
+        self._constants: dict[int, str] = {}
+        self._made: set[int] = set()
         self._slot: dict[int, int] = {}
         self._loose: dict[int, str] = {}
         self._number: dict[int, str] = {}
@@ -119,8 +119,7 @@ class _Writer:
                     )
                     self._number[number] = f"v{number}"
         for number, array in self.made.constants.items():
-            self._loose[number] = f"c{number}"
-            self.names[f"c{number}"] = array
+            self._loose[number] = self._constant(array)
             if is_number(self.specs[number]):
                 text = repr(array.item())
                 self._number[number] = f"({text})" if text.startswith("-") else text
@@ -135,22 +134,19 @@ class _Writer:
         body = "\n    ".join(self.lines) or "pass"
         text = f"def run(R, W, P, O, X):\n    {body}\n    return\n    yield\n"
         exec(compile(text, "<compiled plan>", "exec"), self.names)
-        return Written(
-            self.names["run"], self.layout, self.calls, self.outputs, text, any(f is None for f in self._forms.values())
-        )
+        arrays = any(form is None for form in self._forms.values())
+        return Written(self.names["run"], self.layout, self.stretches.recipes, self.outputs, text, arrays)
 
     def _release(self, owner: int) -> None:
         slot = self._slot.get(owner)
         if slot is not None and self.layout.slots[slot].block >= 0:
             self.layout.release(self.layout.slots[slot].block)
-        elif self._loose.get(owner) == f"a{owner}" and self.specs[owner].nbytes > SHARED_BYTES:
-            self.lines.append(f"a{owner} = None")
+        elif owner in self._made:
+            self._flush()
+            self.lines.append(f"{self._loose[owner]} = None")
 
     def _flush(self) -> None:
-        if self._pending:
-            self.lines.append(f"for f, a in P[{len(self.calls)}]: f(*a)")
-            self.calls.append(self._pending)
-            self._pending = []
+        self.lines.extend(self.stretches.flush())
 
     def _stop(self, item: Stop) -> None:
         number = item.number
@@ -185,21 +181,26 @@ class _Writer:
             return
         (out,) = one.outputs
         spec = self.specs[out]
-        inputs = [self._array(k) for k in one.inputs]
+        inputs = tuple([self._operand(k) for k in one.inputs])
         if out in self._leaves_run and not is_number(spec):
             self.lines.append(f"o{out} = O[{len(self.outputs)}]()")
             self.outputs.append(spec)
             self._loose[out] = f"o{out}"
-            self._line(kernel, inputs, f"o{out}")
+            self.stretches.add(Call(kernel, inputs, Operand(spec, name=f"o{out}")))
             return
-        self._slot[out] = self.layout.place(spec, self._in_place(kernel, one, position))
-        if all(isinstance(k, int) or k.startswith("c") for k in inputs):
-            bound = [k if isinstance(k, int) else self.names[k] for k in inputs]
-            arguments = kernel.arguments(bound, self._slot[out])
-            self._pending.append((kernel.call, arguments, 0 if kernel.first else len(arguments) - 1))
-        else:
-            self._line(kernel, inputs, f"W[{self._slot[out]}]")
+        slot = self._slot[out] = self.layout.place(spec, self._in_place(kernel, one, position))
+        self.stretches.add(Call(kernel, inputs, Operand(spec, slot)))
         self._number_of(out)
+
+    def _operand(self, number: int) -> Operand:
+        given, spec = self._array(number), self.specs[number]
+        if isinstance(given, int):
+            return Operand(spec, given)
+        return (
+            Operand(spec, constant=self.made.constants[number])
+            if number in self.made.constants
+            else Operand(spec, name=given)
+        )
 
     def _expression(self, one: Instruction, form: str) -> None:
         (out,) = one.outputs
@@ -210,11 +211,6 @@ class _Writer:
             text = f"{self._function(call)}({', '.join(arguments)}).item()"
         self.lines.append(f"v{out} = {text}")
         self._number[out] = f"v{out}"
-
-    def _line(self, kernel: Kernel, inputs: Sequence[int | str], out: str) -> None:
-        self._flush()
-        named = [k if isinstance(k, str) else f"R[{k}]" for k in inputs]
-        self.lines.append(f"{self._function(kernel.call)}({', '.join(kernel.arguments(named, out))})")
 
     def _number_of(self, out: int) -> None:
         """The Python number beside an array of one, where a number is wanted."""
@@ -264,9 +260,18 @@ class _Writer:
             self.names[f"s{out}"] = self.specs[out]
             self.lines.append(f"{name} = matches({name}, s{out})")
             self._loose[out] = name
+            if self.specs[out].nbytes > SHARED_BYTES:
+                self._made.add(out)
             self._number_of(out)
 
     # values
+
+    def _constant(self, array: Array) -> str:
+        name = self._constants.get(id(array))
+        if name is None:
+            name = self._constants[id(array)] = f"c{len(self._constants)}"
+            self.names[name] = array
+        return name
 
     def _function(self, call: Callable[..., Any]) -> str:
         name = self._functions.get(id(call))

@@ -1,0 +1,92 @@
+"""Blocks: large elementwise stretches run a cache's worth of rows at a time, on a second thread where one is free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from threading import Semaphore
+from typing import Any, Final
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+
+MIN_ELEMENTS: Final = 1 << 16  # below, a block is the whole
+BLOCK_ELEMENTS: Final = 1 << 15
+
+Thunk = Callable[..., Any]
+
+
+def threads() -> int:
+    """How many threads a run may use for elementwise work: two, or what ``GRADPROOF_THREADS`` says, of those that the
+    machine has."""
+    wanted = int(os.environ.get("GRADPROOF_THREADS", "2"))
+    return max(1, min(wanted, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """An argument that a run brings: number ``index`` of those given, its rows where ``sliced``."""
+
+    index: int
+    sliced: bool
+
+
+Argument = tuple[Array, bool]  # an array, and whether it is cut into rows
+
+
+class Group:
+    """Elementwise calls on arrays of the same shape, in blocks of rows. Each block goes through all calls before the next,
+    so no call may read other rows of what a call of the group wrote."""
+
+    def __init__(self, calls: Sequence[tuple[Thunk, Sequence[Argument | Hole]]], shape: Sequence[int]) -> None:
+        rows = shape[0]
+        step = max(1, BLOCK_ELEMENTS * rows // max(1, int(np.prod(shape))))
+        self._cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+        self._blocks = [[(call, *_bound(arguments, cut)) for call, arguments in calls] for cut in self._cuts]
+
+    def __call__(self, *given: Array) -> None:
+        blocks = iter(range(len(self._cuts)))  # shared: taking the next one is atomic
+        helper = _helpers().submit(self._quietly, blocks, given) if _free().acquire(blocking=False) else None
+        try:
+            self._work(blocks, given)
+        finally:
+            if helper is not None:
+                try:
+                    helper.result()
+                finally:
+                    _free().release()
+
+    def _quietly(self, blocks: Iterator[int], given: Sequence[Array]) -> None:
+        with np.errstate(all="ignore"):
+            self._work(blocks, given)
+
+    def _work(self, blocks: Iterator[int], given: Sequence[Array]) -> None:
+        for position in blocks:
+            cut = self._cuts[position]
+            for call, arguments, holes in self._blocks[position]:
+                if holes:
+                    arguments = list(arguments)
+                    for place, hole in holes:
+                        array = given[hole.index]
+                        arguments[place] = array[cut] if hole.sliced else array
+                call(*arguments)
+
+
+def _bound(arguments: Sequence[Argument | Hole], cut: slice) -> tuple[Sequence[Any], list[tuple[int, Hole]]]:
+    holes = [(place, one) for place, one in enumerate(arguments) if isinstance(one, Hole)]
+    found = [None if isinstance(one, Hole) else one[0][cut] if one[1] else one[0] for one in arguments]
+    return tuple(found), holes
+
+
+@cache
+def _free() -> Semaphore:
+    return Semaphore(threads() - 1)
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, threads() - 1), "gradproof-blocks")

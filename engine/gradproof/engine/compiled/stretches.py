@@ -1,0 +1,178 @@
+"""Stretches: calls of kernels in a row, bound to their memory before the run wherever that is known.
+
+Large elementwise calls on one shape become a `Group`; what is bound completely becomes a loop over finished calls; the rest
+is a line of source each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gradproof.engine.compiled.blocks import MIN_ELEMENTS, Argument, Group, Hole
+from gradproof.engine.compiled.buffers import Layout
+from gradproof.engine.compiled.kernels import Kernel
+from gradproof.engine.spec import Array, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What a kernel reads or writes: a slot of the workspace, a constant, or a local variable of the function."""
+
+    spec: Spec
+    slot: int = -1
+    constant: Array | None = None
+    name: str = ""
+
+    @property
+    def is_bound(self) -> bool:
+        return not self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    kernel: Kernel
+    inputs: tuple[Operand, ...]
+    out: Operand
+
+    @property
+    def is_bound(self) -> bool:
+        return self.out.is_bound and all(one.is_bound for one in self.inputs)
+
+    @property
+    def is_large(self) -> bool:
+        return self.kernel.rowwise and bool(self.out.spec.shape) and self.out.spec.size >= MIN_ELEMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Calls that are looped over: ``for f, a in P[k]: f(*a)``."""
+
+    calls: tuple[Call, ...]
+
+    def bind(
+        self, readable: Sequence[Array], writable: Sequence[Array]
+    ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        memory = _Memory(readable, writable)
+        return [
+            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one))) for one in self.calls
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Calls that run in blocks: ``P[k](*names)``."""
+
+    calls: tuple[Call, ...]
+    names: tuple[str, ...]
+
+    def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Group:
+        memory, shape = _Memory(readable, writable), self.calls[0].out.spec.shape
+
+        def argument(one: Operand, out: bool = False) -> Argument | Hole:
+            cut = one.spec.shape[:1] == shape[:1] and one.spec.ndim == len(shape)
+            if one.name:
+                return Hole(self.names.index(one.name), cut)
+            return (writable[one.slot] if out else memory.read(one)), cut
+
+        return Group(
+            [(c.kernel.call, c.kernel.arguments([*map(argument, c.inputs)], argument(c.out, True))) for c in self.calls],
+            shape,
+        )
+
+
+Recipe: TypeAlias = Bound | Grouped
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    readable: Sequence[Array]
+    writable: Sequence[Array]
+
+    def read(self, one: Operand) -> Array:
+        return self.readable[one.slot] if one.constant is None else one.constant
+
+    def out(self, call: Call) -> Array:
+        return self.writable[call.out.slot]
+
+
+class Stretches:
+    """Collects calls, and writes them when something must see their results."""
+
+    def __init__(
+        self, layout: Layout, named: Callable[[Callable[..., Any]], str], constant: Callable[[Array], str]
+    ) -> None:
+        self.layout, self._named, self._constant = layout, named, constant
+        self.recipes: list[Recipe] = []
+        self._pending: list[Call] = []
+
+    def add(self, call: Call) -> None:
+        self._pending.append(call)
+
+    def flush(self) -> list[str]:
+        """The lines that make the calls so far."""
+        pending, self._pending = self._pending, []
+        lines: list[str] = []
+        bound: list[Call] = []
+
+        def close() -> None:
+            if bound:
+                lines.append(f"for f, a in P[{len(self.recipes)}]: f(*a)")
+                self.recipes.append(Bound(tuple(bound)))
+                bound.clear()
+
+        position = 0
+        while position < len(pending):
+            one = pending[position]
+            if one.is_large:
+                close()
+                group = self._group(pending[position:])
+                names = tuple(dict.fromkeys(x.name for call in group for x in (*call.inputs, call.out) if x.name))
+                lines.append(f"P[{len(self.recipes)}]({', '.join(names)})")
+                self.recipes.append(Grouped(tuple(group), names))
+                position += len(group)
+                continue
+            if one.is_bound:
+                bound.append(one)
+            else:
+                close()
+                inputs = [self._text(x, "R") for x in one.inputs]
+                lines.append(
+                    f"{self._named(one.kernel.call)}({', '.join(one.kernel.arguments(inputs, self._text(one.out, 'W')))})"
+                )
+            position += 1
+        close()
+        return lines
+
+    def _text(self, one: Operand, memory: str) -> str:
+        if one.constant is not None:
+            return self._constant(one.constant)
+        return one.name or f"{memory}[{one.slot}]"
+
+    def _group(self, calls: Sequence[Call]) -> list[Call]:
+        """The first calls that can go through block by block: on one shape, and where an array is not read row for row,
+        nothing of the group writes to its memory."""
+        shape = calls[0].out.spec.shape
+        written, fixed = set[int](), set[int]()
+        group: list[Call] = []
+        for call in calls:
+            if not call.is_large or call.out.spec.shape != shape:
+                break
+            across = {self._block(x) for x in call.inputs if x.slot >= 0 and not self._by_row(x, shape)}
+            target = {self._block(call.out)} if call.out.slot >= 0 else set()
+            if across & (written | target) or target & (fixed | across):
+                break
+            written |= target
+            fixed |= across
+            group.append(call)
+        return group or [calls[0]]
+
+    def _by_row(self, one: Operand, shape: Sequence[int]) -> bool:
+        return one.spec.shape == shape and self.layout.slots[one.slot].block >= 0
+
+    def _block(self, one: Operand) -> int:
+        slot = self.layout.slots[one.slot]
+        while slot.block < 0:
+            slot = self.layout.slots[slot.source]
+        return slot.block
