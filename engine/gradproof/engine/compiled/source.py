@@ -25,7 +25,7 @@ from gradproof.engine.trace import Instruction
 
 @dataclass
 class Written:
-    """The function, the layout of its workspace, the recipes of its bound calls, and the specs of what it makes to leave."""
+    """The function, the layout of its workspace, the recipes of its bound calls, and the specs of what leaves."""
 
     function: Callable[..., Any]
     layout: Layout
