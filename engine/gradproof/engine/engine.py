@@ -12,7 +12,9 @@ import numpy as np
 
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.errors import InvalidRequest
 from gradproof.engine.flow import Flow, compared, compiled, interpreted
+from gradproof.engine.function import Function
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job
@@ -138,6 +140,18 @@ class Engine:
         """The plan of the forward half of a graph without faults."""
         key = (graph.digest(), ())
         return self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, ()))
+
+    def function(self, graph: Graph) -> Function:
+        """A graph as a Python function of its leaves: outputs, and gradients of the leaves that require grad. Raises
+        InvalidRequest with all faults of the graph, or RuleFault."""
+        lowered = self.infer(graph)
+        if lowered.faults:
+            raise InvalidRequest(lowered.faults)
+        wanted = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+        key = (graph.digest(), wanted)
+        return Function(
+            self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, wanted))
+        )
 
     def _known(self, key: Any) -> Plan | None:
         with self._lock:

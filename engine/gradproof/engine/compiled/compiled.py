@@ -7,7 +7,6 @@ have none, or names the fault.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,18 +75,24 @@ class Compiled:
             flow.close()
             self._give_back(workspace)
 
-    def all(self, arrays: Sequence[Any]) -> list[Array | None]:
-        """Everything that leaves, in the order of ``names``; None where no gradient arrives. Raises what the ops raise."""
-        workspace = self._idle.pop() if self._idle else self._workspace()
+    def all(self, arrays: Sequence[Any]) -> list[Any]:
+        """Everything that leaves, in the order of ``names``; None where no gradient arrives. A 0-d float64 comes as a
+        Python number, any other as an array that nobody else holds. Raises whatever an op raises."""
         found: list[Any] = [None] * len(self.names)
-        flow = self._function(workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays)
+        if not self._arrays:
+            for index, value in self._function((), (), (), (), arrays):
+                found[index] = value
+            return found
+        workspace = self._idle.pop() if self._idle else self._workspace()
         try:
-            with np.errstate(all="ignore") if self._arrays else nullcontext():
-                for index, value in flow:
+            with np.errstate(all="ignore"):
+                for index, value in self._function(
+                    workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays
+                ):
                     found[index] = value
         finally:
             self._give_back(workspace)
-        return [None if value is None else self._leaving(index, value) for index, value in enumerate(found)]
+        return found
 
     def _leaving(self, index: int, value: Any) -> Array:
         if isinstance(value, np.ndarray):
