@@ -128,7 +128,8 @@ class Engine:
         key = (job.graph.digest(), cuts)
         plan = self._known(key)
         lowered = plan.lowered if plan else lower(job.graph, self.registry)
-        leaves = check_job(job, lowered, self, differentiate=differentiate)
+        specs = plan.specs if plan else lowered.specs()
+        leaves = check_job(job, lowered.faults, specs, self, differentiate=differentiate)
         if plan is None:
             plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
         hooks: dict[str, list[BoundHook]] = {}
@@ -202,7 +203,7 @@ class Engine:
         """
         job = prepared.job
         wanted, sent, hooked = set(job.wanted()), set(), set()
-        grad_fn = {name: self.registry.ops[node.op].grad_fn for node in job.graph.nodes for name in node.outputs}
+        grad_fn = prepared.plan.grad_fn
         flow = self._flow(prepared, job.fetch)
         answer: Array | None = None
         while True:

@@ -9,7 +9,7 @@ from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph
 from gradproof.engine.graph_hook import GraphHook
 from gradproof.engine.hooks import ClientHook, Hook, Shop
-from gradproof.engine.lower import Lowered, did_you_mean
+from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array, Spec, is_differentiable
 
 
@@ -39,10 +39,12 @@ class Job:
         return tuple(dict.fromkeys([*self.wanted(), *(hook.value for hook in self.hooks)]))
 
 
-def check_job(job: Job, lowered: Lowered, shop: Shop, *, differentiate: bool) -> dict[str, Array]:
-    """The leaf values by name, as read-only views. Raises InvalidRequest with every fault of graph and job at once."""
-    faults = list(lowered.faults)
-    specs = lowered.specs()
+def check_job(
+    job: Job, known: Sequence[Fault], specs: Mapping[str, Spec], shop: Shop, *, differentiate: bool
+) -> dict[str, Array]:
+    """The leaf values by name, as read-only views. ``known`` are the faults of the graph, ``specs`` those of its values.
+    Raises InvalidRequest with every fault of graph and job at once."""
+    faults = list(known)
     leaves = _check_values(job, faults)
     _check_names(job, specs, faults)
     if differentiate:
@@ -73,17 +75,16 @@ def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
             given[name] = array.view()
             given[name].flags.writeable = False
     for k, leaf in enumerate(job.graph.leaves):
-        if leaf.name not in given and not any(name == leaf.name for name, _ in job.values):
+        if leaf.name not in given and all(name != leaf.name for name, _ in job.values):
             faults.append(Fault(f"graph.leaves[{k}].value", f"leaf {leaf.name!r} has no value", "VALUE_MISSING"))
     return given
 
 
 def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
-    known = {*specs, *(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
     idle = {leaf.name for leaf in job.graph.leaves if not leaf.requires_grad}
     for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
         for k, name in enumerate(names):
-            if name not in known:
+            if name not in specs and name not in (known := _names(job)):
                 text = f"there is no value named {name!r}{did_you_mean(name, known)}"
                 faults.append(Fault(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
             elif what != "fetch" and name in specs and not is_differentiable(specs[name].dtype):
@@ -92,6 +93,11 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             elif what != "fetch" and name in idle:
                 text = f"leaf {name!r} does not require grad, so it has no gradient"
                 faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD"))
+
+
+def _names(job: Job) -> set[str]:
+    """Of all values, those included whose shape is not known."""
+    return {*(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
 
 
 def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
@@ -126,7 +132,7 @@ def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: Shop, faults: list[F
     for k, hook in enumerate(job.hooks):
         path = f"hooks[{k}]"
         if hook.value not in specs:
-            known = {*specs, *(n for node in job.graph.nodes for n in node.outputs)}
+            known = _names(job)
             if hook.value not in known:
                 text = f"there is no value named {hook.value!r}{did_you_mean(hook.value, known)}"
                 faults.append(Fault(f"{path}.value", text, "VALUE_UNKNOWN"))

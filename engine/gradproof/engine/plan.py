@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,12 +29,14 @@ Values: TypeAlias = list[Any]  # value number -> array; None where not computed 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One bound call: ``outputs = call(*inputs)``, with the shapes and dtypes it must give."""
+    """One bound call: ``outputs = call(*inputs)``, with the shapes and dtypes it must give. A ``scalar`` one gives one
+    number, and always the right kind."""
 
     call: Callable[..., Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     wanted: tuple[tuple[tuple[int, ...], DType], ...]
+    scalar: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +57,23 @@ class Plan:
     def program(self) -> Program:
         return self.lowered.builder.program
 
-    @property
+    @cached_property
+    def specs(self) -> dict[str, Spec]:
+        """Shape and dtype of every named value."""
+        return self.lowered.specs()
+
+    @cached_property
+    def grad_fn(self) -> dict[str, str]:
+        """For every value that a node made, the name of the backward node."""
+        ops = self.registry.ops
+        return {name: ops[node.op].grad_fn for node in self.lowered.graph.nodes for name in node.outputs}
+
+    @cached_property
     def forward_bytes(self) -> int:
         """Bytes of all values of the forward half together: what a run will allocate at least."""
-        return sum(spec.nbytes for spec in self.lowered.specs().values())
+        return sum(spec.nbytes for spec in self.specs.values())
 
-    @property
+    @cached_property
     def run_bytes(self) -> int:
         """Bytes of all values of both halves, without those that are views of a smaller one."""
         views = {out for one in self.program.instructions if one.op.name == "broadcast_to" for out in one.outputs}
@@ -103,6 +116,9 @@ class Plan:
             with np.errstate(all="ignore"):
                 for position, step in enumerate(steps):  # noqa: B007 - read by the handler below
                     result = step.call(*[values[k] for k in step.inputs])
+                    if step.scalar:
+                        values[step.outputs[0]] = result
+                        continue
                     if len(step.outputs) == 1:
                         result = (result,)
                     if len(result) != len(step.outputs):
@@ -141,7 +157,7 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
     program = lowered.builder.program
     count, forward_count = len(program.instructions), len(program.specs)
     differentiated = append_backward(lowered, registry, wanted, lowered.graph.outputs) if wanted else Backward()
-    calls: dict[Any, Callable[..., Any]] = {}
+    calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
     steps = [_step(program, one, calls) for one in program.instructions]
     segments: list[tuple[tuple[Step, ...], Cut | None]] = []
     position = count
@@ -153,14 +169,20 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
     return Plan(lowered, differentiated, registry, tuple(steps[:count]), tuple(segments), literals, forward_count)
 
 
-def _step(program: Program, one: Instruction, calls: dict[Any, Callable[..., Any]]) -> Step:
+def _step(program: Program, one: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
     wanted = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in one.outputs])
     single = tuple([program.specs[k] for k in one.inputs]) if wanted[0][0] == () else None
     key = (one.op.name, repr(one.attributes) if one.attributes else "", single)
-    call = calls.get(key)
-    if call is None:
-        call = calls[key] = call_of(one, program.specs)
-    return Step(call, one.inputs, one.outputs, wanted)
+    found = calls.get(key)
+    if found is None:
+        found = calls[key] = (call_of(one, program.specs), has_scalar_form(one, program.specs))
+    call, scalar = found
+    return Step(call, one.inputs, one.outputs, wanted, scalar)
+
+
+def has_scalar_form(one: Instruction, specs: Sequence[Spec]) -> bool:
+    """Whether an instruction is computed on Python numbers."""
+    return scalar_form(one.op, [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]) is not None
 
 
 def call_of(one: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
