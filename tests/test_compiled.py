@@ -48,14 +48,17 @@ def leaves_of(op: Op, number: int, dtype: Any = np.float64) -> tuple[dict[str, A
     return leaves, one.attributes
 
 
-def both(leaves: dict[str, Any], lines: Sequence[Line], outputs: str, **rest: Any) -> dict[str, Any]:
-    """The events of a run in which both executors are compared, and those of the interpreter alone, without evidence."""
+def both(leaves: dict[str, Any], lines: Sequence[Line], outputs: str, raises: bool = False, **rest: Any) -> dict[str, Any]:
+    """The gradients of a run in which both executors are compared, and those of each alone, are the same. ``raises``: the
+    compiled plan may give up, and the interpreter take over."""
     found = []
     for plans in (Plans.ALWAYS, Plans.NEVER):
         mine = bench(plans)
         job = mine.job(leaves, lines, outputs, **rest)
         for evidence in (True, False):
             found.append(list(mine.engine.gradients(mine.engine.prepare(job, evidence=evidence))))
+        made = [entry.compiled for entry in mine.engine.compilations._entries.values()]
+        assert raises or not any(one is None or one.failures for one in made)
     first = [bits(event) for event in found[0]]
     assert all([bits(event) for event in events] == first for events in found[1:])
     return {event.name: event.gradient for event in found[0] if isinstance(event, GradientEvent)}
@@ -166,7 +169,7 @@ class TestRuns:
     def test_where_python_raises_numpy_decides(self, x: float) -> None:
         lines: list[Line] = ["a = exp(x)", "b = log(x)", "c = divide(a, b)", "d = sqrt(c)", "s = multiply(d, x)"]
         for _ in range(4):  # the first may raise; from the third on NumPy is asked at once
-            found = both({"x": np.array(x)}, lines, "s", fetch=["a", "b", "s"])
+            found = both({"x": np.array(x)}, lines, "s", fetch=["a", "b", "s"], raises=True)
             with np.errstate(all="ignore"):
                 a, b = np.exp(x), np.log(x)
                 d = np.sqrt(a / b)
@@ -244,6 +247,7 @@ class TestSimplified:
         cut: list[Line] = [(f"a{k} = slice(x)", {"start": (k,), "stop": (k + 5,)}) for k in range(4)]
         lines = [*cut, "b = multiply(a0, a1)", "c = multiply(a2, a3)", "d = multiply(b, c)", "s = sum(d)"]
         x = np.random.default_rng(3).normal(size=8)
+        assert "_together" in repr(compiled({"x": x}, lines, "s")._function.__globals__)
         found = both({"x": x}, lines, "s")
         step = 1e-6
         for k in range(8):

@@ -30,13 +30,14 @@ Values: TypeAlias = list[Any]  # value number -> array; None where not computed 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One bound call: ``outputs = call(*inputs)``, with the shapes and dtypes it must give. A ``scalar`` one gives one
-    number, and always the right kind."""
+    number, and always the right kind; a ``view`` may have any layout, any other result is contiguous."""
 
     call: Callable[..., Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     wanted: tuple[tuple[tuple[int, ...], DType], ...]
     scalar: bool
+    view: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,8 @@ class Plan:
                         if out.shape != shape or out.dtype != dtype:
                             raise TypeError(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
                         if type(out) is np.ndarray:
+                            if not (out.flags.c_contiguous or step.view):
+                                out = np.ascontiguousarray(out)
                             out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
         except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
@@ -177,7 +180,7 @@ def _step(program: Program, one: Instruction, calls: dict[Any, tuple[Callable[..
     if found is None:
         found = calls[key] = (call_of(one, program.specs), has_scalar_form(one, program.specs))
     call, scalar = found
-    return Step(call, one.inputs, one.outputs, wanted, scalar)
+    return Step(call, one.inputs, one.outputs, wanted, scalar, one.op.view)
 
 
 def has_scalar_form(one: Instruction, specs: Sequence[Spec]) -> bool:

@@ -21,6 +21,11 @@ def pow_rule(g, y, x, exponent):
     return g * slope, ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
+def divide_rule(g, y, a, b):
+    share = g / b
+    return share, -share * y
+
+
 def reciprocal(x):
     """NumPy's; of a complex number that is infinite 0, as in C, where NumPy has nan."""
     found = np.reciprocal(x)
@@ -60,7 +65,7 @@ ARITHMETIC = (
     Op(
         "divide",
         np.divide,
-        lambda g, y, a, b: (g / b, -g * y / b),
+        divide_rule,
         lambda f, a, b: a / b,
         domains=(REAL, NONZERO),
         grad_fn="DivBackward0",

@@ -7,6 +7,7 @@ import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
+from gradproof.plugins.sums import mean, total
 
 GRADPROOF_API = 1
 
@@ -165,13 +166,6 @@ def cumprod_rule(g, y, x, *, axis):
 # forwards that NumPy does not have
 
 
-def mean(x, *, axis, keepdims):
-    """NumPy's, without its warning about the mean of nothing, which is nan."""
-    if count(x, axis):
-        return np.mean(x, axis=axis, keepdims=keepdims)
-    return np.sum(x, axis=axis, keepdims=keepdims) / np.asarray(0, x.dtype)
-
-
 def var(x, *, axis, correction, keepdims):
     """NumPy's, without its warning where correction leaves nothing to divide by: nan or inf."""
     n = count(x, axis)
@@ -270,14 +264,14 @@ ALONG = (case((3,)), case((2, 3), axis=0), case((2, 2), axis=1), case((2, 1), ax
 REDUCTIONS = (
     Op(
         "sum",
-        lambda x, *, axis, keepdims: np.add.reduce(x, axis, keepdims=keepdims),
+        total,
         sum_rule,
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
         reduce_infer(np.sum),
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis, keepdims: np.add.reduce(x, axis, out=out, keepdims=keepdims),
+        into=lambda out, x, *, axis, keepdims: total(x, axis=axis, keepdims=keepdims, out=out),
         doc="the sum over axes",
     ),
     Op(
@@ -289,7 +283,7 @@ REDUCTIONS = (
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis, keepdims: np.mean(x, axis, None, out, keepdims),
+        into=lambda out, x, *, axis, keepdims: mean(x, axis=axis, keepdims=keepdims, out=out),
         doc="the mean over axes",
     ),
     Op(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop
-from gradproof.engine.op import Op
+from gradproof.engine.op import Inferred, Op
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.trace import Instruction
 
@@ -74,7 +74,7 @@ def _sum(
         return one
     gone.update(inner, placed)
     into = _assembler(spec.shape, spec.dtype, places)
-    op = Op("add", _forward(spec.shape, spec.dtype, into), into=into, infer=one.op.infer)
+    op = Op("add", _forward(spec.shape, spec.dtype, into), into=into, infer=lambda *parts: Inferred((spec,)))
     return Instruction(op, tuple(parts), one.outputs, {})
 
 

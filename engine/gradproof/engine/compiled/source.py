@@ -48,6 +48,8 @@ def matches(value: Any, spec: Spec) -> Any:
     if value.shape != spec.shape or value.dtype != spec.dtype:
         raise TypeError(f"returned {value.dtype}{list(value.shape)}; {spec.dtype}{list(spec.shape)} was inferred")
     if type(value) is np.ndarray:
+        if not value.flags.c_contiguous:
+            value = np.ascontiguousarray(value)
         value.flags.writeable = False
         return value
     return np.asarray(value)
