@@ -73,7 +73,6 @@ RAISED: Final = (ArithmeticError, ValueError)
 """What Python says where NumPy gives inf or nan."""
 
 FLOAT64: Final = np.dtype(np.float64)
-_DTYPES: Final = {FLOAT64, np.dtype(bool)}
 
 
 def ufunc_of(op: Op, specs: Sequence[Spec]) -> np.ufunc | None:
@@ -87,28 +86,31 @@ def ufunc_of(op: Op, specs: Sequence[Spec]) -> np.ufunc | None:
 
 def is_number(spec: Spec) -> bool:
     """Whether a value is a Python number in the scalar reading."""
-    return spec.shape == () and spec.dtype in _DTYPES
+    return spec.shape == () and spec.dtype.char in "d?"
 
 
 def scalar_form(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> str | None:
     """The expression of ``op`` on these inputs, or None where it has none: they are not all single numbers."""
-    if len(outputs) != 1 or not is_number(outputs[0]) or not all(map(is_number, inputs)):
+    if len(outputs) != 1 or outputs[0].shape or not is_number(outputs[0]) or not all(map(is_number, inputs)):
         return None
+    return _form(op, "".join([one.dtype.char for one in inputs]), outputs[0].dtype.char)
+
+
+@lru_cache(4096)
+def _form(op: Op, inputs: str, output: str) -> str | None:
+    """The same by the characters of the dtypes: d for float64, ? for bool."""
     if op.name == "astype":
-        return "float({0})" if outputs[0].dtype == FLOAT64 else "{0} != 0"
+        return "float({0})" if output == "d" else "{0} != 0"
     if op.name in ("broadcast_to", "reshape"):
         return "{0}"
-    function = np.where if op.forward is np.where else ufunc_of(op, inputs)
+    if op.forward is np.where:
+        return EXACT[np.where] if "?" not in inputs[1:] else None
+    function = op.forward if isinstance(op.forward, np.ufunc) else getattr(op.forward, "ufunc", None)
     form = EXACT.get(function) or LIBRARY.get(function)
-    needs_float = form is not None and function not in _LOGIC
-    return None if needs_float and any(one.dtype != FLOAT64 for one in _data(op, inputs)) else form
+    return None if "?" in inputs and function not in _LOGIC else form
 
 
 _LOGIC: Final = {np.equal, np.not_equal, np.logical_and, np.logical_or, np.logical_not}
-
-
-def _data(op: Op, inputs: Sequence[Spec]) -> Sequence[Spec]:
-    return inputs[1:] if op.forward is np.where else inputs
 
 
 def may_raise(form: str) -> bool:

@@ -34,6 +34,7 @@ Item: TypeAlias = Instruction | Stop
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose", "matrix_transpose", "astype"}
 """Ops that give their input again where shape and dtype stay."""
+REWRITTEN: Final = MOVES | {"add", "subtract", "multiply", "divide", "negative", "square"}
 MAX_FOLDED: Final = 1024  # elements of a constant that is kept
 
 
@@ -110,10 +111,11 @@ class _Walk:
             self._alias[item.final] = number
 
     def visit(self, one: Instruction) -> None:
-        inputs = tuple([self._now(k) for k in one.inputs])
-        for number, found in zip(one.outputs, self._apply(one.op, inputs, one.outputs, one.attributes), strict=True):
-            if found != number:
-                self._alias[number] = found
+        alias = self._alias
+        inputs = tuple([alias.get(k, k) for k in one.inputs])
+        found = self._apply(one.op, inputs, one.outputs, one.attributes)
+        if found is not one.outputs:
+            alias.update(zip(one.outputs, found, strict=True))
 
     def _now(self, number: int) -> int:
         return self._alias.get(number, number)
@@ -136,10 +138,14 @@ class _Walk:
         """The numbers of what ``op`` gives, under ``outputs`` where it has to be computed."""
         specs, constants = self.made.specs, self.made.constants
         if len(outputs) == 1:
-            same = self._same(op, inputs, outputs[0])
-            if same is not None:
-                return (same,)
-            if op.elementwise and specs[outputs[0]].shape != ():
+            if op.name in REWRITTEN:
+                same = self._same(op, inputs, outputs[0])
+                if same is not None:
+                    return (same,)
+                signed = self._signed(op, inputs, outputs, attributes)
+                if signed is not None:
+                    return signed
+            if specs[outputs[0]].shape != () and op.elementwise:
                 stretched = self._small(op, inputs, outputs[0], attributes)
                 if stretched is not None:
                     return stretched
@@ -151,8 +157,8 @@ class _Walk:
         found = self._seen.get(key)
         if found is not None:
             return found
-        small = op.backward is None and len(outputs) == 1 and specs[outputs[0]].size <= MAX_FOLDED
-        if small and op.name != "broadcast_to" and all(k in constants for k in inputs):
+        known = all(k in constants for k in inputs) and op.backward is None and op.name != "broadcast_to"
+        if known and len(outputs) == 1 and specs[outputs[0]].size <= MAX_FOLDED:
             folded = self._fold(Instruction(op, inputs, outputs, attributes))
             if folded is not None:
                 self._seen[key] = (folded,)
@@ -192,8 +198,28 @@ class _Walk:
             return second if fits and self._is(first, 1) else None
         if op.name == "divide":
             return first if fits and self._is(inputs[1], 1) else None
-        if op.name == "negative":
-            return self._negated.get(first)
+        return self._negated.get(first) if op.name == "negative" else None
+
+    def _signed(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...] | None:
+        """Signs moved outwards, and into sums: (-a) b = -(a b) and a + (-b) = a - b, to the last bit."""
+        negated, spec = self._negated, self.made.specs[outputs[0]]
+        if spec.dtype.kind == "c" or not any(k in negated for k in inputs):
+            return None
+        if op.name == "square":
+            return self._apply(op, (negated[inputs[0]],), outputs, attributes)
+        if op.name in ("multiply", "divide"):
+            inner = tuple([negated[k] if k in negated and self.made.specs[k].shape == spec.shape else k for k in inputs])
+            flips = sum(k != j for k, j in zip(inputs, inner, strict=True))
+            if flips == 1:
+                (positive,) = self._apply(op, inner, (self._value(spec),), attributes)
+                return self._apply(self.op_of("negative"), (positive,), outputs, {})
+            return self._apply(op, inner, outputs, attributes) if flips else None
+        first, second = inputs
+        if op.name == "add":
+            first, second = (first, negated[second]) if second in negated else (second, negated[first])
+            return self._apply(self.op_of("subtract"), (first, second), outputs, attributes)
+        if second in negated:
+            return self._apply(self.op_of("add"), (first, negated[second]), outputs, attributes)
         return None
 
     def _is(self, number: int, value: int) -> bool:
