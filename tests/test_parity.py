@@ -47,6 +47,50 @@ x = T([1.0], requires_grad=True); y = x * 2
 y.register_hook(lambda g: g + 1); y.retain_grad(); y.register_hook(lambda g: g * 10)
 x.register_hook(lambda g: print(g.tolist()))
 (y * 3).backward(); show(x.grad, y.grad)""",
+    "node hooks": """
+x = T([2.0], requires_grad=True); y = x * 3; f = y.grad_fn
+f.register_hook(lambda gi, go: print("post", gi, go) or (gi[0] * 2, None)); y.retain_grad()
+f.register_prehook(lambda go: print("pre", go) or (go[0] * 2,)); y.register_hook(lambda g: print("tensor", g) or g * 2)
+x.register_post_accumulate_grad_hook(lambda p: print("post-acc", p.grad)); y.backward(); show(x.grad, y.grad)""",
+    "node hooks of several inputs": """
+x, w = T([1.0, 2.0], requires_grad=True), T([3.0, 4.0], requires_grad=True)
+y = x * w; y.grad_fn.register_hook(lambda gi, go: (gi[0] + gi[1], gi[1] * go[0])); z = y * y
+z.grad_fn.register_hook(lambda gi, go: (gi[0] * 10, gi[1])); z.sum().backward(); show(x.grad, w.grad)
+y = x * w; y.grad_fn.register_hook(lambda gi, go: print(gi, go)); show(grad(y.sum(), x)[0])""",
+    "node hooks of several outputs": """
+x = T([1.0, 2.0, 3.0], requires_grad=True); a, b = (x * 1).split((1, 2))
+a.grad_fn.register_prehook(lambda go: print(go) or (go[0] * 10, go[1] * 100))
+a.grad_fn.register_hook(lambda gi, go: print(gi, go)); (a.sum() + (b * b).sum()).backward(); show(x.grad + 0)
+a, b = (x * 1).split((1, 2)); a.grad_fn.register_prehook(lambda go: print(go))
+a.grad_fn.register_hook(lambda gi, go: print(gi, go)); a.sum().backward(); show(x.grad)""",
+    "node hooks that cut": """
+x, w = T(2.0, requires_grad=True), T(5.0, requires_grad=True)
+y = x * w; t = y * 1; t.grad_fn.register_prehook(lambda go: (None,)); t.grad_fn.register_hook(lambda gi, go: print(gi, go))
+(t + x * 3).backward(); show(x.grad + 0, w.grad)
+y = x * w; y.grad_fn.register_hook(lambda gi, go: (gi[0], None)); y.backward(); show(x.grad, w.grad)""",
+    "node hooks that look": """
+x, w = T([1.0, 2.0], requires_grad=True), T([3.0, 4.0], requires_grad=True); y = x * w; f = y.grad_fn
+f.register_prehook(lambda go: (print(go[0].tolist()), first.remove(), (go[0] * go[0].sum(),))[2])
+first = f.register_hook(lambda gi, go: print("removed before it ran"))
+f.register_hook(lambda gi, go: (print(gi[0].tolist()), last.remove(), None)[2])
+last = f.register_hook(lambda gi, go: print("removed while it was due")); y.sum().backward(); show(x.grad, w.grad)""",
+    "node hooks under create_graph": """
+x = T(2.0, requires_grad=True); y = x**3; y.grad_fn.register_prehook(lambda go: (go[0] * x,))
+y.grad_fn.register_hook(lambda gi, go: (gi[0] * x,)); g, = grad(y, x, create_graph=True); show(g, grad(g, x)[0])
+y = x * x; y.grad_fn.register_hook(lambda gi, go: print(len(gi)) or (gi[0] * 10, gi[1]))
+g, = grad(y * y, x, create_graph=True); show(g, grad(g, x)[0])
+y = x * 2; show(*grad([y, y * 3], [y, x], create_graph=True))""",
+    "hooks where gradients are added": """
+x = T([1.0], requires_grad=True); a = (x * 1).grad_fn.next_functions[0][0]
+a.register_prehook(lambda go: print("pre", go) or (go[0] * 2,)); a.register_hook(lambda gi, go: print("post", gi, go))
+x.register_hook(lambda g: print("tensor", g)); x.register_post_accumulate_grad_hook(lambda p: print("post-acc", p.grad))
+(x * 3).backward(); (x * 3).backward(); show(x.grad, grad(x * 3, x)[0])""",
+    "edges": """
+x, w, c = T([1.0, 2.0], requires_grad=True), T([3.0, 4.0], requires_grad=True), T([5.0, 6.0])
+for y in (x * 3, 3 * x, x + c, 3 - x, x - 3, x / 3, x**2, 2**x, x**w, lib.where(x > 0, x, w), lib.where(x > 0, x, c),
+          x.clamp(0, 1), lib.stack([x, w]), lib.maximum(x, c), x.softmax(0), x @ w):
+    y.grad_fn.register_hook(lambda gi, go: print([g is None for g in gi])); y.sum().backward()
+    print([n and n.name()[-14:] for n, _ in y.grad_fn.next_functions])""",
     "higher": """
 x = T(2.0, requires_grad=True)
 g, = grad(x**3, x, create_graph=True); h, = grad(g, x, create_graph=True); show(g, h, grad(h, x)[0])""",
@@ -68,6 +112,10 @@ show(x.grad, x.grad.dtype.itemsize)""",
     "hook size": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.sum()); x.sum().backward()",
     "hook type": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.double()); x.sum().backward()",
     "hook result": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: 3); x.sum().backward()",
+    "node hook result": "y = T([1.0], requires_grad=True) * 2; y.grad_fn.register_prehook(lambda go: go[0]); y.backward()",
+    "node hook count": "y = T(1.0, requires_grad=True) * 2; y.grad_fn.register_hook(lambda gi, go: gi * 2); y.backward()",
+    "node hook none": "y = T(1.0, requires_grad=True) * 2; y.grad_fn.register_hook(lambda gi, go: go * 2); y.backward()",
+    "node hook size": "y = -T([1.0], requires_grad=True); y.grad_fn.register_prehook(lambda g: (g[0][0],)); y.backward()",
     "inner flag": "(T(1.0, requires_grad=True) * 2).requires_grad_(False)",
     "assign": "T([1.0, 2.0], requires_grad=True).grad = T([1.0])",
     "broadcast sizes": "T([1.0, 2.0]) + T([1.0, 2.0, 3.0])",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.client import functional
+from gradproof.client.accumulation import after, before
 from gradproof.client.derived import backward_recorded
 from gradproof.client.modes import (
     detect_anomaly,
@@ -63,22 +64,28 @@ def backward(
             _warned = True
             warnings.warn(W2, stacklevel=2)
         gradients = backward_recorded(roots, seeds, inputs)
-        reached = [t for t in gradients if t._requires_grad]
-        totals = [gradients[t] if t._grad is None else t._grad + gradients[t] for t in reached]
-        for tensor, total in zip(reached, totals, strict=True):
+        with enable_grad():
+            left = {t: before(t, gradient) for t, gradient in gradients.items() if t._requires_grad}
+        added = {t: gradient for t, gradient in left.items() if gradient is not None}
+        totals = [gradient if t._grad is None else t._grad + gradient for t, gradient in added.items()]
+        for tensor, total in zip(added, totals, strict=True):
             tensor._grad = total
     else:
         evidence, reached = run(roots, [_array(s) for s in seeds], wanted=inputs, retain_graph=bool(retain_graph))
         arrays = {id(t): evidence.total(t) for t in reached}
-        reached = [t for t in reached if arrays[id(t)] is not None and (t._requires_grad or t._retains)]
-        sums = [_accumulated(t, arrays[id(t)]) for t in reached]
-        for tensor, array in zip(reached, sums, strict=True):
+        reached = [t for t in reached if t._requires_grad or t._retains]
+        with no_grad():
+            left = {t: before(t, Tensor(array)) for t in reached if (array := arrays[id(t)]) is not None}
+        added = {t: gradient for t, gradient in left.items() if gradient is not None}
+        sums = [_accumulated(t, gradient.value()) for t, gradient in added.items()]
+        for tensor, array in zip(added, sums, strict=True):
             _keep(tensor, array)
             tensor._evidence = evidence
-    for tensor in reached:
+    for tensor, gradient in added.items():
         for _, hook in tensor._posthooks:
             if hook(tensor) is not None:
                 raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+        after(tensor, gradient)
 
 
 def grad(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from gradproof.client.around import positions_of
 from gradproof.client.handles import label_of
-from gradproof.client.hooking import Named, checked
+from gradproof.client.hooking import Named
 from gradproof.client.modes import enable_grad
+from gradproof.client.names import edges_of
+from gradproof.client.passes import visited_nodes
 from gradproof.client.record import Node, is_tensor
+from gradproof.client.results import checked, checked_all
 from gradproof.client.runtime import current
 from gradproof.client.subgraph import Subgraph
 from gradproof.client.tensor import Tensor
@@ -24,14 +29,17 @@ def backward_recorded(
     """The gradients of ``roots`` with respect to ``wanted`` (None: all leaves) and to tensors that retain theirs, as
     tensors that can be differentiated. Those that nothing reaches are missing.
 
-    The pass is cut at hooked tensors: what arrives there is summed, given to the hooks, and goes on from there.
+    The pass is cut at hooked tensors and nodes: what arrives there is summed, given to the hooks, and goes on from there.
     """
     with enable_grad():
         graph = Subgraph(roots, backward=True)
         inner = [t for _, t in graph.inner() if t.requires_grad]
         inner.sort(key=lambda t: -t._node.number)  # type: ignore[union-attr]
-        stops = [t for t in inner if t._hooks or t._retains]
         aims = list({id(t): t for t in (graph.leaves.values() if wanted is None else wanted)}.values())
+        visited = visited_nodes(graph, aims)
+        hooked = {node: positions_of(node, visited, {id(t) for t in aims}) for node in visited if node.hooks}
+        both = {id(t) for t in roots}.intersection(id(t) for t in aims)
+        stops = [t for t in inner if t._hooks or t._retains or id(t) in both or t._node in hooked]
         sums: dict[int, Tensor] = {}
 
         def add(tensor: Tensor, part: Tensor) -> None:
@@ -50,14 +58,20 @@ def backward_recorded(
                 add(root, seed)
             else:
                 starts.append((root, seed))
-                if any(root is t for t in aims):
-                    add(root, seed)
         if starts:
             go_on(starts, stops)
-        for stop in stops:
-            if id(stop) in sums:
-                sums[id(stop)] = _hooked(stop, sums[id(stop)])
-                go_on([(stop, sums[id(stop)])], [t for t in stops if t is not stop])
+        for node, outputs in groupby(stops, key=lambda t: t._node):
+            gradients = {t: _hooked(t, sums[id(t)]) for t in outputs if id(t) in sums}
+            sums.update((id(t), gradient) for t, gradient in gradients.items())
+            if node not in hooked:
+                for stop, gradient in gradients.items():
+                    go_on([(stop, gradient)], [t for t in stops if t is not stop])
+                continue
+            for x, part in _through(node, gradients, hooked[node]):
+                if id(x) in stop_ids or x._node is None or any(x is t for t in aims):
+                    add(x, part)
+                if id(x) not in stop_ids and x._node is not None:
+                    go_on([(x, part)], stops)
         found = {t: sums[id(t)] for t in [*stops, *aims] if id(t) in sums and (t._retains or any(t is a for a in aims))}
         return {t: g if id(t) in stop_ids else _hooked(t, g) for t, g in found.items()}
 
@@ -70,6 +84,47 @@ def _hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
         result = checked(hook(gradient), tensor, label_of(hook))
         gradient = gradient if result is None else result
     return gradient
+
+
+def _through(node: Node, gradients: Mapping[Tensor, Tensor], positions: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the rule of a node and its hooks make of the gradients of its outputs: inputs, and what is added to theirs."""
+    assert node.hooks is not None
+    by_slot = {t._slot: gradient for t, gradient in gradients.items()}
+    given = tuple(by_slot.get(slot) for slot in range(len(node.specs)))
+    for _, hook in node.hooks.before:
+        given = checked_all(hook(given), given, label_of(hook)) or given
+    parts = _pulled(node, given, positions) if any(one is not None for one in given) else {}
+    edges = edges_of(node)
+    results = tuple(parts.get(k) for k in edges)
+    for _, hook in node.hooks.after:
+        results = checked_all(hook(results, given), results, label_of(hook)) or results
+    for k, part in zip(edges, results, strict=True):
+        if part is not None:
+            yield node.inputs[k], part  # type: ignore[misc]
+
+
+def _pulled(node: Node, given: Sequence[Tensor | None], positions: Sequence[int]) -> dict[int, Tensor]:
+    """What the rule of one node makes of the gradients of its outputs, recorded; for each use of an input by itself."""
+    stand_ins = [
+        Tensor(np.broadcast_to(np.zeros((), x.dtype), x.shape), k in positions) if is_tensor(x) else x
+        for k, x in enumerate(node.inputs)
+    ]
+    copy = Node(node.op, stand_ins, node.attributes, node.specs, node.info)
+    outputs = copy.outputs()
+    graph = Subgraph(outputs, backward=True)
+    derived = current().derive(graph, [graph.edge(copy, k) for k in positions])
+    environment: dict[str, Any] = {}
+    for k, (x, array) in enumerate(zip(node.inputs, node.arrays, strict=True)):
+        environment[graph.edge(copy, k)] = x if array is None or x._value is array else Tensor(array)  # type: ignore[union-attr]
+    seeds = {}
+    for slot, (spec, gradient) in enumerate(zip(node.specs, given, strict=True)):
+        environment[graph.name_of(copy, slot)] = node.held(slot)
+        seeds[graph.name_of(copy, slot)] = Tensor(np.zeros(spec.shape, spec.dtype)) if gradient is None else gradient
+    for of, leaf in derived.leaves.items():
+        environment[leaf] = seeds[of]
+    _join(derived.graph, environment)
+    values = {one.by: environment[one.value] for one in derived.results if one.value is not None}
+    return {k: values[name] for k in positions if (name := graph.edge(copy, k)) in values}
 
 
 def _flow(starts: Sequence[tuple[Tensor, Tensor]], aims: Sequence[Tensor], cut: Sequence[Tensor]) -> dict[Tensor, Tensor]:

@@ -60,6 +60,41 @@ class Hooks:
         return bool(self._hooks)
 
 
+class NodeHooks:
+    """The hooks of a node: those ``before`` its rule, and those ``after`` it."""
+
+    __slots__ = ("after", "before")
+
+    def __init__(self) -> None:
+        self.before, self.after = Hooks(), Hooks()
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after)
+
+
+class Hookable:
+    """What hooks can be registered on as on a node. ``hooks`` is None as long as there were none."""
+
+    __slots__ = ("hooks",)
+
+    hooks: NodeHooks | None
+
+    def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
+        """Call ``hook(grad_outputs)`` before the rule of this node runs, behind the hooks of its outputs. A tuple that it
+        returns takes their place. The gradients of the outputs themselves stay as they are."""
+        return self._own().before.add(hook)
+
+    def register_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
+        """Call ``hook(grad_inputs, grad_outputs)`` when the rule of this node has run, before its results are added to the
+        gradients of its inputs. A tuple that it returns takes the place of ``grad_inputs``."""
+        return self._own().after.add(hook)
+
+    def _own(self) -> NodeHooks:
+        if self.hooks is None:
+            self.hooks = NodeHooks()
+        return self.hooks
+
+
 def label_of(hook: Callable[..., Any]) -> str:
     """The name of a function, as errors call it."""
     return getattr(hook, "__name__", type(hook).__name__)

@@ -1,4 +1,4 @@
-"""Tensor hooks on their way to the server.
+"""Hooks of tensors and nodes on their way to the server.
 
 A hook is called once, in the order of a pass. As long as hooks do arithmetic only, they are called before the pass, with a
 gradient whose value nobody knows yet; what they record is sent as a graph. The first one that looks at its gradient waits
@@ -7,8 +7,9 @@ there, in a thread of its own, until the server has come to it; from then on hoo
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Event, Thread, local
@@ -16,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client import dtypes
+from gradproof.client.around import Around, arrived, positions_of
 from gradproof.client.events import Gradient
 from gradproof.client.graph import CallableHook
 from gradproof.client.graph import hook as wire_hook
-from gradproof.client.handles import label_of
+from gradproof.client.handles import Hooks, label_of
 from gradproof.client.modes import no_grad
 from gradproof.client.multi import Part
-from gradproof.client.record import is_tensor
+from gradproof.client.record import Node, is_tensor
+from gradproof.client.results import checked
+from gradproof.client.runtime import Spec
 from gradproof.client.subgraph import Subgraph
 from gradproof.client.tensor import Tensor
 from gradproof.v1 import graph_pb2
@@ -63,12 +66,12 @@ class Promise:
 class Call:
     """One call of a hook on one gradient."""
 
-    def __init__(self, tensor: Tensor, number: int, function: Callable[[Tensor], Any]) -> None:
-        self.tensor, self.number, self.function = tensor, number, function
+    def __init__(self, spec: Spec, function: Callable[[Tensor], Any]) -> None:
+        self.spec, self.function = spec, function
         self.label = label_of(function)
         self.promise = Promise()
         self.given: Tensor | None = Tensor.__new__(Tensor)
-        self.given._set(tensor._spec, None, None, 0, False, False)
+        self.given._set(spec, None, None, 0, False, False)
         self.given._alias = self.promise
         self._held = weakref.ref(self.given)
         self.result: Tensor | None = None
@@ -123,7 +126,7 @@ class Call:
         _running.call = self
         try:
             with no_grad():
-                self.result = checked(self.function(self.given), self.tensor, self.label)  # type: ignore[arg-type]
+                self.result = checked(self.function(self.given), self.spec, self.label)  # type: ignore[arg-type]
             _wait_for_others(self.result, self.promise)
         except BaseException as error:  # raised again in the thread of the pass
             self._error = error
@@ -146,50 +149,73 @@ def _wait_for_others(result: Tensor | None, own: Promise) -> None:
             x.value()
 
 
-def checked(result: Any, tensor: Tensor, label: str) -> Tensor | None:
-    """What a hook returned. Raises RuntimeError or TypeError with PyTorch's texts unless it is None, or a tensor of the
-    same shape and dtype."""
-    if result is None:
-        return None
-    if not isinstance(result, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
-    if result.dtype != tensor.dtype:
-        was, got = (f"torch.{dtypes.type_name(x.dtype)}Tensor" for x in (tensor, result))
-        raise RuntimeError(f"hook '{label}' has changed the type of value (was {was} got {got})")
-    if result.shape != tensor.shape:
-        raise RuntimeError(f"hook '{label}' has changed the size of value")
-    return result
+def in_order(reached: Sequence[tuple[str, Tensor]], nodes: Sequence[Node]) -> Iterator[tuple[str, Tensor | Node]]:
+    """Tensors and nodes as a pass comes to them: a node behind its outputs, and before the inputs that are its alone."""
+    first: dict[int, int] = {}
+    for node in nodes:
+        for x in node.inputs:
+            if is_tensor(x):
+                first.setdefault(id(x), node.number)
+    waiting = list(nodes)
+    for name, tensor in reached:
+        place = tensor._node.number if tensor._node is not None else first.get(id(tensor), math.inf) - 1
+        while waiting and waiting[-1].number > place:
+            yield "", waiting.pop()
+        yield name, tensor
+    yield from (("", node) for node in reversed(waiting))
 
 
 class Hooking:
-    """The hooks of one pass: ``messages`` for the server, in the order in which tensors are reached."""
+    """The hooks of one pass: ``messages`` for the server, in the order in which tensors and nodes are reached.
 
-    def __init__(self, reached: Sequence[tuple[str, Tensor]]) -> None:
+    Args:
+        graph: what will be sent.
+        reached: the tensors, with their names in the graph, in the order of the pass.
+        nodes: those whose rules run, in the order they were recorded.
+        aims: ids of the tensors whose gradients are asked for.
+    """
+
+    def __init__(
+        self, graph: Subgraph, reached: Sequence[tuple[str, Tensor]], nodes: Sequence[Node], aims: Collection[int]
+    ) -> None:
         self.calls: list[Call] = []
         self.messages: list[Any] = []
         self.at_client = False
         self._called: dict[str, list[Call | None]] = {}
         self._snapshots: dict[str, set[int]] = {}
+        self.around: dict[int, Around] = {}
+        """What is around nodes with hooks, by the numbers of the nodes."""
+        if not any(tensor._hooks for _, tensor in reached) and not any(node.hooks for node in nodes):
+            return
+        self._graph, self._nodes, self._aims = graph, nodes, aims
+        self._arrived: set[str] | None = None
         ids = {id(tensor) for _, tensor in reached}
         for _, tensor in reached:
             for _, one in tensor._hooks:
                 if isinstance(one, Part):
                     one.state.begin(ids)
         try:
-            for name, tensor in reached:
-                for number, one in tensor._hooks:
-                    self._add(name, tensor, number, one)
+            for name, one in in_order(reached, nodes):
+                if isinstance(one, Node):
+                    self._surround(one)
+                elif self._arrived is None or name in self._arrived:
+                    for number, hook in one._hooks:
+                        self._add(name, one._spec, one._hooks, number, hook)
         except BaseException:
             self.abandon()
             raise
+        for around in self.around.values():
+            around.under_way = True
 
     def abandon(self) -> None:
         for call in self.calls:
             call.abandon()
 
     def kept(self) -> list[str]:
-        """Names of the tensors whose gradients hooks kept without looking at them."""
-        return [name for name, calls in self._called.items() if any(call is not None and call.kept for call in calls)]
+        """Names of the values whose gradients hooks kept without looking at them, or whose hooks run here: what these
+        return is wanted when the pass is run again."""
+        here = {one.value for one in self.messages if isinstance(one, CallableHook)}
+        return [name for name, calls in self._called.items() if name in here or any(call and call.kept for call in calls)]
 
     def settle(self, event: Any) -> None:
         """The pass has come to a tensor: gradients that its hooks kept without looking have their values now."""
@@ -201,7 +227,40 @@ class Hooking:
                 call.promise.fulfil(before)
             before = trace.result
 
-    def _add(self, name: str, tensor: Tensor, number: int, one: Any) -> None:
+    def _surround(self, node: Node) -> None:
+        """The hooks of a node."""
+        hooks = node.hooks
+        if not hooks:
+            return
+        graph = self._graph
+        if self._arrived is None:
+            self._arrived = arrived(graph, self._nodes, ())
+        slots = [slot for slot in range(len(node.specs)) if graph.name_of(node, slot) in self._arrived]
+        if not slots:
+            return
+        positions = positions_of(node, self._nodes, self._aims)
+        around = self.around[node.number] = Around(node, graph.name_of(node, 0), slots, positions)
+        outside, inside = around.outside.pack, around.inside.pack
+        for number, hook in hooks.before:
+            self._add(outside.name, outside.spec, hooks.before, number, around.before(hook))
+        if hooks.after:
+            self._add(outside.name, outside.spec, None, -1, around.see)
+        if around.idle:
+            around.sever()
+        for number, hook in hooks.after:
+            if around.idle:
+                with no_grad():
+                    around.after(hook)(None)
+            else:
+                self._add(inside.name, inside.spec, hooks.after, number, around.after(hook))
+        if not self.at_client:
+            around.seen = None
+        if around.inside.lost:
+            cuts = {cut for one in self.around.values() for cut in one.cuts()}
+            self._arrived = arrived(graph, self._nodes, cuts)
+
+    def _add(self, name: str, spec: Spec, hooks: Hooks | None, number: int, one: Any) -> None:
+        """``hooks`` is where the hook has ``number`` as long as nobody removes it; None for one that nobody can."""
         called = self._called.setdefault(name, [])
         if isinstance(one, Named):
             called.append(None)
@@ -209,9 +268,11 @@ class Hooking:
             return
         if self.at_client:
             called.append(None)
-            self.messages.append(CallableHook(name, self._later(name, tensor, number, one), label_of(one)))
+            self.messages.append(CallableHook(name, self._later(name, spec, hooks, number, one), label_of(one)))
             return
-        call = Call(tensor, number, one)
+        if hooks is not None:
+            self._snapshots.setdefault(name, {n for n, _ in hooks})
+        call = Call(spec, one)
         self.calls.append(call)
         called.append(call)
         call.begin()
@@ -222,15 +283,16 @@ class Hooking:
             self.messages.append(graph_hook(name, call))
             call.forget()
 
-    def _later(self, name: str, tensor: Tensor, number: int, function: Any) -> Callable[[np.ndarray[Any, Any]], Any]:
-        """A hook that is called when its gradient is there, unless it has been removed before its tensor was reached."""
+    def _later(
+        self, name: str, spec: Spec, hooks: Hooks | None, number: int, function: Any
+    ) -> Callable[[np.ndarray[Any, Any]], Any]:
+        """A hook that is called when its gradient is there, unless it has been removed before the first of its kind."""
 
         def run(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-            alive = self._snapshots.setdefault(name, {n for n, _ in tensor._hooks})
-            if number not in alive:
+            if hooks is not None and number not in self._snapshots.setdefault(name, {n for n, _ in hooks}):
                 return None
             with no_grad():
-                result = checked(function(Tensor(np.array(array))), tensor, label_of(function))
+                result = checked(function(Tensor(np.array(array))), spec, label_of(function))
                 return None if result is None else result.value()
 
         return run
@@ -247,7 +309,7 @@ def graph_hook(name: str, call: Call) -> graph_pb2.Hook:
 
 def constant_hook(name: str, label: str, array: np.ndarray[Any, Any]) -> graph_pb2.Hook:
     """The message of a hook whose result is known."""
-    call = Call(Tensor(np.array(array)), 0, lambda g: g)
+    call = Call(Spec(array.shape, array.dtype), lambda g: g)
     call.result = Tensor(np.array(array))
     call.label = label
     return graph_hook(name, call)

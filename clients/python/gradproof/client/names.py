@@ -23,6 +23,17 @@ def saves(op: str) -> bool:
     return op not in SAVE_NOTHING
 
 
+def edges_of(node: Node) -> tuple[int, ...]:
+    """The inputs that a backward node has an edge for, in PyTorch's order: numbers count where they stand for tensors, and
+    come second where that is the same; exponents, bounds, conditions and indices do not count."""
+    numbers = _numbers(node)
+    if numbers == [True, False] and node.op in ("add", "multiply"):
+        return (1, 0)
+    skipped = _NO_EDGES.get(node.op, ())
+    plain = node.op in _PARAMETERS or name_of(node) == "RsubBackward1"
+    return tuple(k for k, number in enumerate(numbers) if k not in skipped and not (number and plain))
+
+
 def name_of(node: Node) -> str:
     """The name of a backward node, as PyTorch has it where PyTorch has the op."""
     special = _SPECIAL.get(node.op)
@@ -60,6 +71,9 @@ def _transpose(node: Node) -> str:
     rank = len(node.specs[0].shape)
     return "TBackward0" if rank <= 2 and axes is None else "PermuteBackward0"
 
+
+_NO_EDGES = {"where": (0,), "take": (1,), "scatter_add": (1,)}
+_PARAMETERS = frozenset({"pow", "clip"})
 
 _SPECIAL: dict[str, Callable[[Node], str]] = {
     "sum": _over_axes("Sum"),

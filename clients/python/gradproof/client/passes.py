@@ -65,10 +65,14 @@ class Evidence:
         return self.known(tensor)
 
     def known(self, tensor: Tensor) -> Verdict | None:
-        """The verdict, if it has been found out already."""
+        """The verdict, if it has been found out already. Where nodes that used the tensor have hooks there is another one,
+        on their rules: the weaker of the two."""
         verdicts = self._verdicts or {}
-        found = [verdicts[name] for name in self.names.get(id(tensor), ()) if name in verdicts]
-        return min(found, key=lambda one: _ORDER.index(one.summary), default=None)
+        own = self.names.get(id(tensor), [])
+        names = [*(near for name in own for near in self.graph.behind.get(name, ())), *own]
+        found = [verdicts[name] for name in names if name in verdicts]
+        best = [one for one in found if one.name in own and one.summary == _ORDER[-1]]
+        return min([*best, *found], key=lambda one: _ORDER.index(one.summary), default=None)
 
     def about(self, tensor: Tensor, gradient: Tensor) -> Evidence:
         """The same evidence, for ``gradient`` of ``tensor`` that was returned."""
@@ -100,7 +104,7 @@ def run(
         names.setdefault(id(tensor), []).append(name)
         tensors[id(tensor)] = tensor
     aims = list(graph.leaves.values()) if wanted is None else [t for t in wanted if id(t) in names]
-    visited = _visited(graph, None if wanted is None else aims)
+    visited = visited_nodes(graph, None if wanted is None else aims)
     if any(node.freed and node.saves for node in visited):
         raise RuntimeError(M8)
     on_path = {node.number for node in visited}
@@ -115,7 +119,7 @@ def run(
     everything = list(dict.fromkeys([*(n for t in aims for n in names[id(t)])]))
     if not everything and not kept and not any(t._hooks for _, t in reached):
         return Evidence(current(), graph, pb.DifferentiateRequest(), Result()), []
-    hooking = Hooking(reached)
+    hooking = Hooking(graph, reached, visited, aim_ids)
     request = pb.DifferentiateRequest(
         gradients=everything or [n for t in kept for n in names[id(t)]],
         retain=[n for t in kept for n in names[id(t)]],
@@ -130,6 +134,7 @@ def run(
         request.retain.extend(n for n, t in _in_order(graph, names, tensors) if t._node is not None)
     runtime = current()
     try:
+        graph.wrap(hooking.around)
         with placed(graph):
             result = runtime.differentiate(graph, request, hooking.messages, hooking.settle)
     finally:
@@ -142,6 +147,7 @@ def run(
     for node in visited:
         node.freed = node.freed or not retain_graph
     replay = _replayed(request, hooking, result)
+    replay.retain.extend(name for found in graph.behind.values() for name in found)
     order = [t for _, t in reached if id(t) in aim_ids or t._retains]
     return Evidence(runtime, graph, replay, result, names), list({id(t): t for t in order}.values())
 
@@ -167,7 +173,7 @@ def _in_order(graph: Subgraph, names: Mapping[int, list[str]], tensors: Mapping[
     ]
 
 
-def _visited(graph: Subgraph, aims: Sequence[Tensor] | None) -> list[Node]:
+def visited_nodes(graph: Subgraph, aims: Sequence[Tensor] | None) -> list[Node]:
     """The nodes whose rules run: those that a gradient flows through, to one of ``aims`` if these are given."""
     flowing = graph.flowing()
     if aims is None:

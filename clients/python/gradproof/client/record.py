@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 
 from gradproof.client import dtypes, modes
-from gradproof.client.names import name_of, saves
+from gradproof.client.handles import Hookable, NodeHooks
+from gradproof.client.names import edges_of, name_of, saves
 from gradproof.client.runtime import Spec, current
 
 if TYPE_CHECKING:
@@ -29,18 +30,19 @@ _HERE = str(Path(__file__).parent)
 _numbers = itertools.count()
 
 
-class Node:
+class Node(Hookable):
     """One application of an op: what `Tensor.grad_fn` is.
 
     Attributes:
         inputs: the tensors and Python numbers it was applied to.
         needs: for each input whether a gradient flows to it.
         place: file and line of the caller that recorded it.
+        hooks: those registered on it, or None.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op", "place",
-        "specs",
+        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op",
+        "place", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Node:
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False
+        self.hooks = None
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
 
     @property
@@ -93,25 +96,30 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """For each tensor input the node that made it and which of its outputs it was; a leaf's is its
-        `AccumulateGrad`; (None, 0) where no gradient flows."""
+        """For each input the node that made it and which of its outputs it was; a leaf's is its `AccumulateGrad`;
+        (None, 0) where no gradient flows. Hooks get a gradient for each."""
+        edges = [(self.inputs[k], self.needs[k]) for k in edges_of(self)]
         return tuple(
-            (_producer(x), x._slot if x._node is not None else 0) if needs else (None, 0)
-            for x, needs in zip(self.inputs, self.needs, strict=True)
-            if is_tensor(x)
+            (_producer(x), x._slot if x._node is not None else 0) if is_tensor(x) and needs else (None, 0)
+            for x, needs in edges
         )
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
 
-class AccumulateGrad:
-    """Where the gradient of a leaf is added to its ``.grad``."""
+class AccumulateGrad(Hookable):
+    """Where the gradient of a leaf is added to its ``.grad``. Its hooks get ``(gradient,)`` as outputs, and no inputs."""
 
     next_functions: tuple[()] = ()
 
     def __init__(self, variable: Tensor) -> None:
         self.variable = variable
+        self.hooks = None
+
+    def _own(self) -> NodeHooks:
+        self.variable._accumulate = lambda: self  # which would be another one next time if nobody held it
+        return super()._own()
 
     def name(self) -> str:
         return "AccumulateGrad"

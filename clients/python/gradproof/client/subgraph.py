@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from gradproof.client.record import Node, is_tensor
 from gradproof.client.tensor import Tensor
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
+
+if TYPE_CHECKING:
+    from gradproof.client.around import Around
 
 Key: TypeAlias = Any
 
@@ -52,6 +56,22 @@ class Subgraph:
         self._name()
         self.outputs = [self.name(root) for root in self.roots]
         self.structure = self._structure()
+        self._around: dict[int, Around] = {}
+        self._severed: set[str] = set()
+        self.behind: dict[str, list[str]] = {}
+        """What nodes with hooks get in the place of a value."""
+
+    def wrap(self, around: Mapping[int, Around]) -> None:
+        """Pack what is before and behind nodes with hooks; by their numbers."""
+        if around:
+            self._around = dict(around)
+            severed = {name: array for one in around.values() for name, array in one.severed()}
+            self._arrays.update(severed)
+            self._severed = set(severed)
+            self.structure = (*self.structure, tuple(one.structure for one in around.values()))
+            for number, one in around.items():
+                for k in one.inside.pack.specs.keys() - one.inside.lost:
+                    self.behind.setdefault(self._edges[number][k], []).append(one.inside.pack.near(k))
 
     def name(self, tensor: Tensor) -> str:
         """The name of a tensor. Raises KeyError if it is not in the graph."""
@@ -116,18 +136,33 @@ class Subgraph:
         """Leaves without values, nodes, outputs."""
         graph = graph_pb2.Graph(outputs=dict.fromkeys(self.outputs))
         for name, array in self._arrays.items():
-            graph.leaves.add(name=name, spec=encode_spec(array.shape, array.dtype), requires_grad=name in self.leaves)
+            graph.leaves.add(name=name, spec=encode_spec(array.shape, array.dtype), requires_grad=self._moves(name))
         for name, number in self._numbers:
             leaf = graph.leaves.add(name=name, value=encode_tensor(number))
             leaf.spec.CopyFrom(leaf.value.spec)
         for node in self.nodes:
-            graph.nodes.add(
-                op=node.op,
-                inputs=self._edges[node.number],
-                outputs=[self._names[("node", node.number, slot)] for slot in range(len(node.specs))],
-                attributes=encode_attributes(node.attributes),
-            )
+            graph.nodes.extend(self._written(node))
         return graph
+
+    def maker(self, index: int) -> Node | None:
+        """The node that made node ``index`` of the message."""
+        if not self._around:
+            return self.nodes[index] if index < len(self.nodes) else None
+        made = (node for node in self.nodes for _ in self._written(node))
+        return next(islice(made, index, None), None)
+
+    def _written(self, node: Node) -> Iterable[graph_pb2.Node]:
+        message = graph_pb2.Node(
+            op=node.op,
+            inputs=self._edges[node.number],
+            outputs=[self._names[("node", node.number, slot)] for slot in range(len(node.specs))],
+            attributes=encode_attributes(node.attributes),
+        )
+        around = self._around.get(node.number)
+        return (message,) if around is None else around.nodes(message)
+
+    def _moves(self, leaf: str) -> bool:
+        return leaf in self.leaves or leaf in self._severed
 
     def _collect(self) -> None:
         """The nodes behind the roots, without recursion."""
@@ -225,8 +260,8 @@ def placed(graph: Subgraph) -> Iterator[None]:
     try:
         yield
     except RunError as error:
-        if error.node is not None and error.node < len(graph.nodes):
-            error.add_note(f"recorded at {graph.nodes[error.node].place}")
+        if error.node is not None and (maker := graph.maker(error.node)) is not None:
+            error.add_note(f"recorded at {maker.place}")
         raise
 
 
