@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
@@ -616,3 +617,9 @@ def test_a_chain_of_100_000_nodes(engine: Engine) -> None:
     [event] = engine.differentiate(Job(graph, (("v0", np.array(2.0)),)))
     assert isinstance(event, GradientEvent)
     assert event.gradient == 1.0
+
+
+def test_dtypes_that_do_not_promote_are_a_fault_of_the_node(bench: Bench) -> None:
+    leaves = {"a": np.ones(2, np.float16), "b": np.ones(2, ml_dtypes.bfloat16)}
+    with pytest.raises(InvalidRequest, match="float16 and bfloat16 have no dtype in common"):
+        bench.gradients(leaves, ["s = add(a, b)"], "s")

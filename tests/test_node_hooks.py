@@ -579,3 +579,9 @@ class TestAccumulateGrad:
         with pytest.raises(RuntimeError, match=re.escape("(got 1, but expected 0)")):
             (x * 3).backward()
         assert x.grad.tolist() == [3.0]
+
+
+def test_a_hook_of_the_server_is_for_tensors() -> None:
+    x = gp.tensor(1.0, requires_grad=True)
+    with pytest.raises(TypeError, match="a hook of a node is a function, not str 'clip'"):
+        (x * 2).grad_fn.register_hook("clip")

@@ -339,7 +339,11 @@ class Op:
         except ValueError:
             raise InferenceError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
         taking_part = range(len(specs)) if self.promotes is None else self.promotes
-        common = promoted([specs[k] for k in taking_part])
+        try:
+            common = promoted([specs[k] for k in taking_part])
+        except TypeError:  # float16 and bfloat16: neither holds the other's numbers
+            shown = " and ".join(dict.fromkeys(specs[k].dtype.name for k in taking_part))
+            raise InferenceError(f"{shown} have no dtype in common: cast one of them with astype") from None
         outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
         if outs[0].kind in "fcV" and common.kind != "c" and outs[0] != common:
             # exp of an integer is exp of a float, and a library function may widen float16: the cast becomes a node of

@@ -82,17 +82,24 @@ class Hookable:
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before the rule of this node runs, behind the hooks of its outputs. A tuple that it
         returns takes their place. The gradients of the outputs themselves stay as they are."""
-        return self._own().before.add(hook)
+        return self._own().before.add(_function(hook))
 
     def register_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
         """Call ``hook(grad_inputs, grad_outputs)`` when the rule of this node has run, before its results are added to the
         gradients of its inputs. A tuple that it returns takes the place of ``grad_inputs``."""
-        return self._own().after.add(hook)
+        return self._own().after.add(_function(hook))
 
     def _own(self) -> NodeHooks:
         if self.hooks is None:
             self.hooks = NodeHooks()
         return self.hooks
+
+
+def _function(hook: Any) -> Any:
+    if not callable(hook):
+        what = f"{type(hook).__name__} {hook!r}"
+        raise TypeError(f"a hook of a node is a function, not {what}; hooks of the server are registered on tensors")
+    return hook
 
 
 def label_of(hook: Callable[..., Any]) -> str:
