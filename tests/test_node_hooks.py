@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -362,11 +362,9 @@ class TestFaults:
             y.backward()
 
     def test_what_cannot_be_called(self) -> None:
-        anything: Any = 3
-        y = leaf(1.0) * 2
-        node(y).register_hook(anything)
-        with pytest.raises(TypeError, match="'int' object is not callable"):
-            y.backward()
+        for anything, text in ((3, "int 3"), ("clip", "str 'clip'")):
+            with pytest.raises(TypeError, match=f"a hook of a node is a function, not {text}"):
+                node(leaf(1.0) * 2).register_hook(cast(Any, anything))
 
     def test_anomaly_names_the_node(self) -> None:
         y = leaf(1.0) * 2
@@ -579,9 +577,3 @@ class TestAccumulateGrad:
         with pytest.raises(RuntimeError, match=re.escape("(got 1, but expected 0)")):
             (x * 3).backward()
         assert x.grad.tolist() == [3.0]
-
-
-def test_a_hook_of_the_server_is_for_tensors() -> None:
-    x = gp.tensor(1.0, requires_grad=True)
-    with pytest.raises(TypeError, match="a hook of a node is a function, not str 'clip'"):
-        (x * 2).grad_fn.register_hook("clip")
