@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradproof.engine.extend import NO_GRADIENT, Kink, Op, case, hookimpl, ops
+from gradproof.engine.extend import NO_GRADIENT, Inferred, Kink, Op, Spec, case, hookimpl, ops
 from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.conduct import run_program, second_program
@@ -69,6 +69,36 @@ def test_a_forward_that_is_wrong_in_one_dtype_only() -> None:
 
     found = verdict_of(cube(forward=forward))
     assert (found.word, "in float32" in found.reason) == (Rule.REFUTED, True)
+
+
+def test_an_into_that_gives_other_bits() -> None:
+    found = verdict_of(cube(into=lambda out, x: np.multiply(x, np.square(x) * (1 + 1e-15), out)))
+    assert found.word is Rule.REFUTED
+    assert "other bits than its `into`" in found.reason
+    assert verdict_of(cube(into=lambda out, x: np.multiply(x * x, x, out))).word is Rule.PROVED
+
+
+def test_a_place_where_the_result_is_not() -> None:
+    def moved(place: int) -> Op:
+        return Op(
+            "planted.shift",
+            lambda x: np.concatenate([np.zeros(1, x.dtype), x]),
+            lambda g, y, x: ops.slice(g, start=(1,), stop=(x.size + 1,)),
+            lambda f, i, x: x[(i[0] - 1,)] if i[0] else f.number(0),
+            lambda x: Inferred((Spec((x.size + 1,), x.dtype),)),
+            (case((2,)),),
+            place=lambda x: (slice(place, place + x.size),),
+        )
+
+    assert verdict_of(moved(1)).word is Rule.PROVED
+    found = verdict_of(moved(0))
+    assert found.word is Rule.REFUTED
+    assert "other bits than its `place`" in found.reason
+
+
+def test_a_view_has_one_input() -> None:
+    with pytest.raises(ValueError, match="view and place are for ops of one input, this has 2"):
+        Op("planted.pair", np.add, view=True)
 
 
 def test_a_forward_that_writes_to_its_input() -> None:

@@ -243,6 +243,8 @@ class Op:
         object.__setattr__(self, "inputs", positional)
         object.__setattr__(self, "attributes", named)
         object.__setattr__(self, "variadic", variadic)
+        if (self.view or self.place) and len(positional) != 1:
+            raise ValueError(f"op {self.name!r}: view and place are for ops of one input, this has {len(positional)}")
         if not self.grad_fn:
             title = "".join(part.title() for part in self.name.rpartition(".")[2].split("_"))
             object.__setattr__(self, "grad_fn", f"{title}Backward0")

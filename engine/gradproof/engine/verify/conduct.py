@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -210,18 +211,23 @@ class Conduct:
         """The forward as compiled plans run it, into memory that holds something else: the same bits."""
         specs = [spec_of(x) for x in (*given, *results)]
         one = Instruction(self.op, tuple(range(len(given))), tuple(range(len(given), len(specs))), found.attributes)
+        ways: dict[str, Callable[[Array], Any]] = {}
         kernel = kernel_of(one, specs)
-        if kernel is None:
-            return
-        out = np.full(specs[-1].shape, 7, specs[-1].dtype)
-        with np.errstate(all="ignore"):
-            kernel.call(*kernel.arguments(given, out))
-        if out.tobytes() != results[0].tobytes():
-            place = next(index for index in np.ndindex(out.shape) if out[index].tobytes() != results[0][index].tobytes())
-            raise Misconduct(
-                "the forward gives other bits when it writes to memory that is given (`into`)",
-                element=str(list(place)), got=repr(out[place].item()), expected=repr(results[0][place].item()),
-            )  # fmt: skip
+        if kernel is not None:
+            ways["`into`"] = lambda out: kernel.call(*kernel.arguments(given, out))
+        if self.op.place is not None:
+            index = self.op.place(specs[0], **found.attributes)
+            ways["`place`"] = partial(_put, index, given[0])
+        for name, write in ways.items():
+            out = np.full(specs[-1].shape, 7, specs[-1].dtype)
+            with np.errstate(all="ignore"):
+                write(out)
+            if out.tobytes() != results[0].tobytes():
+                place = next(at for at in np.ndindex(out.shape) if out[at].tobytes() != results[0][at].tobytes())
+                raise Misconduct(
+                    f"the forward gives other bits than its {name}",
+                    element=str(list(place)), got=repr(out[place].item()), expected=repr(results[0][place].item()),
+                )  # fmt: skip
 
     def _backward(self) -> str:
         """The numbers of a backward that cannot be read, at points in floats."""
@@ -357,6 +363,11 @@ def run_program(program: Program, inputs: Sequence[Array]) -> list[Array | None]
         result = one.op.forward(*(values[k] for k in one.inputs), **one.attributes)
         values.update(zip(one.outputs, result if isinstance(result, tuple) else (result,), strict=True))
     return [None if k is None else np.asarray(values[k]) for k in program.outputs]
+
+
+def _put(place: Any, x: Array, out: Array) -> None:
+    out.fill(0)
+    out[place] = x
 
 
 def _filled(shape: tuple[int, ...], make: Callable[[], Any]) -> Array:
