@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.compiled.compiled import Compiled, Variant
+from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.flow import interpreted
 from gradproof.engine.plan import Plan
@@ -40,9 +40,16 @@ class Function:
         try:
             found = self._compiled.all(given)
         except Exception:
+            self._failed()
             found = self._interpreted(self._checked(leaves))
         count = len(self.outputs)
         return tuple(found[:count]), tuple([None if k is None else found[k] for k in self._places])
+
+    def _failed(self) -> None:
+        """Python's floats raised, or an op did: if that goes on, NumPy is asked at each op that may raise."""
+        self._compiled.failures += 1
+        if self._compiled.failures >= MAX_FAILURES and not self._compiled.careful:
+            self._compiled = Compiled(self._plan, Variant(self.outputs), careful=True)
 
     def _checked(self, leaves: Sequence[Any]) -> list[Array]:
         arrays = [np.asarray(value) for value in leaves]

@@ -20,6 +20,7 @@ from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
 
 MAX_IDLE: Final = 2  # workspaces that wait for the next run
+MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Written:
     outputs: list[Spec]
     text: str
     arrays: bool
-    """Whether anything but Python numbers is computed."""
+    """Whether NumPy is called."""
 
 
 def write(made: Simplified, given: Mapping[int, str], careful: bool = False) -> Written:
@@ -136,7 +136,7 @@ class _Writer:
         body = "\n    ".join(self.lines) or "pass"
         text = f"def run(R, W, P, O, X):\n    {body}\n    return\n    yield\n"
         exec(compile(text, "<compiled plan>", "exec"), self.names)
-        arrays = any(form is None for form in self._forms.values())
+        arrays = self.careful or any(form is None for form in self._forms.values())
         return Written(self.names["run"], self.layout, self.stretches.recipes, self.outputs, text, arrays)
 
     def _release(self, owner: int) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any, Final
 
-from gradproof.engine.compiled.compiled import Compiled, Variant
+from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.plan import Plan
 
 
@@ -24,7 +24,6 @@ class Plans(StrEnum):
     """All runs are interpreted."""
 
 
-MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then plans ask NumPy at each op that may raise
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
 
 
