@@ -34,7 +34,8 @@ Item: TypeAlias = Instruction | Stop
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose", "matrix_transpose", "astype"}
 """Ops that give their input again where shape and dtype stay."""
-REWRITTEN: Final = MOVES | {"add", "subtract", "multiply", "divide", "negative", "square"}
+SIGNED: Final = {"add", "subtract", "multiply", "divide", "square"}
+REWRITTEN: Final = MOVES | SIGNED | {"negative"}
 MAX_FOLDED: Final = 1024  # elements of a constant that is kept
 
 
@@ -203,7 +204,7 @@ class _Walk:
     def _signed(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...] | None:
         """Signs moved outwards, and into sums: (-a) b = -(a b) and a + (-b) = a - b, to the last bit."""
         negated, spec = self._negated, self.made.specs[outputs[0]]
-        if spec.dtype.kind == "c" or not any(k in negated for k in inputs):
+        if op.name not in SIGNED or spec.dtype.kind == "c" or not any(k in negated for k in inputs):
             return None
         if op.name == "square":
             return self._apply(op, (negated[inputs[0]],), outputs, attributes)

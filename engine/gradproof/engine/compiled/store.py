@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -27,10 +28,14 @@ class Plans(StrEnum):
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
 
 
+_log = logging.getLogger(__name__)
+
+
 @dataclass
 class _Entry:
     runs: int = 0
     compiled: Compiled | None = None
+    interpreted: bool = False
 
 
 class Compilations:
@@ -54,10 +59,17 @@ class Compilations:
             found, runs = entry.compiled, entry.runs
         if found is not None and (found.careful or found.failures < MAX_FAILURES):
             return found
-        if found is None and runs < 2 and self.plans is Plans.AUTO:
+        if entry.interpreted or (found is None and runs < 2 and self.plans is Plans.AUTO):
             self._trim()
             return None
-        entry.compiled = Compiled(plan, variant, careful=found is not None)
+        try:
+            entry.compiled = Compiled(plan, variant, careful=found is not None)
+        except Exception:  # a run never fails for the sake of speed
+            if self.plans is Plans.ALWAYS:
+                raise
+            _log.exception("a plan could not be compiled; its runs are interpreted")
+            entry.interpreted = True
+            return None
         self._trim()
         return entry.compiled
 
