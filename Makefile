@@ -19,6 +19,7 @@ check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py
 
 bench: $(BIN)/ready
+	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.verdicts
 	$(BIN)/python -m benchmarks.faults
 

@@ -1,0 +1,263 @@
+"""How fast gradients are: value and gradients of every leaf, beside other systems in the same run.
+
+    python -m benchmarks.speed [--only NAME ...] [--threads 1] [--rounds 9] [--quick] [--json FILE]
+
+All systems must agree to 1e-9 before anything is timed. Rounds are interleaved, and a ratio is the median over rounds of
+the other's time by ours in the same round. Further tables: memory, cold time, growth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROUND_SECONDS = 0.02
+AGREEMENT = 1e-9
+COMMAND = (sys.executable, "-m", "benchmarks.speed")
+LIMITED = "GRADPROOF_BENCHMARK_THREADS"
+GOALS = {
+    "scalar": 40.0, "elementwise_1e3": 4.0, "elementwise": 1.5, "mlp": 1.3, "layer_norm": 2.5, "gmm": 2.0, "lstm": 2.5,
+    "matmul": 1.0, "conv": 1.0,
+}  # fmt: skip
+"""At least so many times as fast as torch eager, on one thread."""
+HAND = 1.15
+"""At most so many times the time of NumPy by hand."""
+MEASURED = ("elementwise_1e6", "mlp_b512", "layer_norm_256x512", "gmm_d10_k25", "lstm_T20_h64_b16", "conv_16x28x28x8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="workloads whose names start so")
+    parser.add_argument("--threads", type=int, default=1, choices=(1, 2))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="three rounds, and the first table only")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if os.environ.get(LIMITED) != str(options.threads):
+        again = [*COMMAND, *(arguments or sys.argv[1:])]
+        sys.exit(subprocess.call(again, env=_limited(options)))
+    if options.child:
+        _child(*options.child.split(":"))
+        return
+    console = Console()
+    found = {"speed": _speed(console, options)}
+    if not options.quick:
+        found |= {"cold": _cold(console, options), "growth": _growth(console)}
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(found, file, indent=1)
+
+
+def _limited(options: argparse.Namespace) -> dict[str, str]:
+    """The environment in which every library uses so many threads: they read it when they are loaded."""
+    count = str(options.threads)
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GRADPROOF_THREADS", LIMITED)
+    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if count == "1" else ""
+    return {**os.environ, **dict.fromkeys(names, count), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
+def _speed(console: Console, options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.systems import SYSTEMS
+    from benchmarks.workloads import WORKLOADS
+
+    table = Table(title=f"value and gradients, {options.threads} thread(s): microseconds, and their ratio to ours")
+    for column in ("workload", *(system.name for system in SYSTEMS), "goals"):
+        table.add_column(column, justify="left" if column == "workload" else "right")
+    found: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    for name, make in WORKLOADS.items():
+        if options.only and not name.startswith(tuple(options.only)):
+            continue
+        times = _times(make(), name, 3 if options.quick else options.rounds, options.threads, absent)
+        ours = times["gradproof"]
+        row = {system: (median(t), median(a / b for a, b in zip(t, ours, strict=True))) for system, t in times.items()}
+        found[name] = {system: {"us": us, "ratio": ratio} for system, (us, ratio) in row.items()}
+        cells = [_cell(system.name, row.get(system.name)) for system in SYSTEMS]
+        table.add_row(name, *cells, _goals(name, row) if options.threads == 1 else "")
+    console.print(table)
+    for system, reason in absent.items():
+        console.print(f"{system}: {reason}")
+    return found
+
+
+def _cell(system: str, value: tuple[float, float] | None) -> str:
+    if value is None:
+        return "–"
+    us, ratio = value
+    shown = f"{us:.0f}" if us >= 100 else f"{us:.1f}"
+    return shown if system == "gradproof" else f"{shown} ({ratio:.2g}x)"
+
+
+def _goals(name: str, row: dict[str, tuple[float, float]]) -> str:
+    words = []
+    goal = next((value for start, value in GOALS.items() if name.startswith(start)), None)
+    if goal is not None and "torch eager" in row:
+        words.append(f"{goal:g}x torch: {'met' if row['torch eager'][1] >= goal else 'missed'}")
+    if "NumPy by hand" in row:
+        words.append(f"{1 / row['NumPy by hand'][1]:.2f} of by hand")
+    return ", ".join(words)
+
+
+def _times(workload: Any, name: str, rounds: int, threads: int, absent: dict[str, str]) -> dict[str, list[float]]:
+    """Microseconds a run, of each round, by system. Raises SystemExit where two systems differ."""
+    from benchmarks.systems import SYSTEMS, Absent
+
+    runners: dict[str, Any] = {}
+    first: Any = None
+    for system in SYSTEMS:
+        if system.name == "jax jit" and name in ("scalar_chain_2000", "scalar_dag_1000"):
+            continue  # half a minute of compilation
+        try:
+            run, answer = system.runner(workload, threads)
+        except Absent as error:
+            if "installed" in str(error):
+                absent[system.name] = str(error)
+            continue
+        result = answer(run())
+        first = first or result
+        _agree(name, system.name, first, result)
+        runners[system.name] = run
+    times: dict[str, list[float]] = {one: [] for one in runners}
+    counts = {one: _count(run) for one, run in runners.items()}
+    for _ in range(rounds):
+        for one, run in runners.items():
+            times[one].append(_timed(run, counts[one]))
+    return times
+
+
+def _count(run: Any) -> int:
+    run()
+    seconds = _timed(run, 1) / 1e6
+    return max(1, min(1000, int(ROUND_SECONDS / max(seconds, 1e-7))))
+
+
+def _timed(run: Any, count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        run()
+    return (time.perf_counter() - started) / count * 1e6
+
+
+def _agree(name: str, system: str, first: Any, other: Any) -> None:
+    import numpy as np
+
+    value = abs(first[0] - other[0]) / max(1.0, abs(first[0]))
+    worst = max(
+        [
+            value,
+            *(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-300)) for a, b in zip(first[1], other[1], strict=True)),
+        ]
+    )
+    if not worst <= AGREEMENT:
+        sys.exit(f"{name}: {system} differs from gradproof by {worst:.1e}")
+
+
+def _cold(console: Console, options: argparse.Namespace) -> dict[str, Any]:
+    """Each system and workload in a process of its own: milliseconds to build and run for the first time, the libraries
+    being loaded, and the megabytes by which ten more runs raise the peak of the process above that before the build."""
+    from benchmarks.systems import SYSTEMS
+
+    table = Table(title="cold: milliseconds to the first result; megabytes of memory above the state before")
+    for column in ("workload", *(system.name for system in SYSTEMS)):
+        table.add_column(column, justify="left" if column == "workload" else "right")
+    found: dict[str, Any] = {}
+    for name in MEASURED:
+        if options.only and not name.startswith(tuple(options.only)):
+            continue
+        cells = []
+        for position, system in enumerate(SYSTEMS):
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.speed",
+                "--threads",
+                str(options.threads),
+                "--child",
+                f"{name}:{position}",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 3:
+                cells.append("–")
+                continue
+            if done.returncode:
+                sys.exit(f"{name}: {system.name}: {done.stderr}")
+            milliseconds, megabytes = map(float, done.stdout.split())
+            found.setdefault(name, {})[system.name] = {"ms": milliseconds, "MB": megabytes}
+            cells.append(f"{milliseconds:.0f} ms, {megabytes:.0f} MB")
+        table.add_row(name, *cells)
+    console.print(table)
+    return found
+
+
+def _child(name: str, position: str) -> None:
+    from benchmarks.systems import SYSTEMS, Absent
+    from benchmarks.workloads import WORKLOADS, elementwise
+
+    system = SYSTEMS[int(position)]
+    try:
+        system.runner(elementwise(3), 1)[0]()  # libraries load
+    except Absent:
+        sys.exit(3)
+    workload = WORKLOADS[name]()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    try:
+        run, _ = system.runner(workload, 1)
+    except Absent:
+        sys.exit(3)
+    run()
+    milliseconds = (time.perf_counter() - started) * 1e3
+    for _ in range(10):
+        run()
+    print(milliseconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def _growth(console: Console) -> dict[str, Any]:
+    """Chains of single numbers of growing length, in microseconds a node: to plan, to compile, and to run either way."""
+    from benchmarks.systems import ENGINE
+    from benchmarks.workloads import scalar_chain
+    from gradproof.engine.compiled.compiled import Compiled, Variant
+    from gradproof.engine.compiled.store import MAX_ITEMS
+    from gradproof.engine.job import Job
+
+    table = Table(title="growth: microseconds a node of a chain of single numbers")
+    for column in ("nodes", "plan", "compile", "run interpreted", "run compiled"):
+        table.add_column(column, justify="right")
+    found: dict[str, Any] = {}
+    for count in (10, 100, 1000, 10_000, 100_000):
+        workload = scalar_chain(count)
+        graph = workload.graph
+        job = Job(graph, tuple(zip((leaf.name for leaf in graph.leaves), workload.values, strict=True)))
+        started = time.perf_counter()
+        prepared = ENGINE.prepare(job)
+        row: list[float | None] = [(time.perf_counter() - started) / count * 1e6]
+        if len(prepared.plan.program.instructions) <= MAX_ITEMS:
+            started = time.perf_counter()
+            compiled = Compiled(prepared.plan, Variant(graph.outputs))
+            row.append((time.perf_counter() - started) / count * 1e6)
+        else:
+            compiled = None
+            row.append(None)
+        repeats = max(1, 20_000 // count)
+        row.append(_timed(lambda: list(ENGINE.gradients(prepared)), repeats) / count)  # noqa: B023
+        row.append(_timed(lambda: compiled.all(workload.values), repeats) / count if compiled else None)  # noqa: B023
+        found[str(count)] = row
+        table.add_row(f"{count:,}", *("–" if one is None else f"{one:.2f}" for one in row))
+    console.print(table)
+    return found
+
+
+if __name__ == "__main__":
+    main()

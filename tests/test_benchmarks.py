@@ -1,0 +1,80 @@
+"""The benchmark measures what it says: its workloads have the gradients they should, and its command runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import speed, workloads
+from benchmarks.by_hand import written
+from benchmarks.systems import ENGINE, SYSTEMS, Absent
+from benchmarks.workloads import SMALL, WORKLOADS
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradients_are_slopes(name: str) -> None:
+    """Along random directions, by Richardson's extrapolation of central differences."""
+    workload = SMALL[name]()
+    f, random = ENGINE.function(workload.graph), np.random.default_rng(0)
+    moving = [leaf.requires_grad for leaf in workload.graph.leaves]
+    values = [np.asarray(value) for value in workload.values]
+    _, gradients = f(*values)
+    assert not f._compiled.failures
+    for _ in range(3):
+        along = [random.normal(size=v.shape) if m else None for v, m in zip(values, moving, strict=True)]
+
+        def slope(h: float, along: list[np.ndarray | None] = along) -> float:
+            ends = []
+            for sign in (1, -1):
+                moved = [v if d is None else np.asarray(v + sign * h * d) for v, d in zip(values, along, strict=True)]
+                ends.append(float(f(*moved)[0][0]))
+            return (ends[0] - ends[1]) / (2 * h)
+
+        expected = (4 * slope(5e-4) - slope(1e-3)) / 3
+        found = sum(float(np.sum(g * d)) for g, d in zip(gradients, (d for d in along if d is not None), strict=True))
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_systems_that_are_installed_agree(name: str) -> None:
+    workload = SMALL[name]()
+    answers = []
+    for system in SYSTEMS:
+        try:
+            run, answer = system.runner(workload, 1)
+        except Absent:
+            continue
+        answers.append((system.name, answer(run())))
+    for system_name, found in answers:
+        speed._agree(name, system_name, answers[0][1], found)
+
+
+def test_what_is_written_by_hand() -> None:
+    known = {name for name in SMALL if written(SMALL[name]()) is not None}
+    assert known == {"elementwise", "mlp", "layer_norm", "lstm", "matmul_chain"}
+
+
+def test_systems_that_differ_end_the_run() -> None:
+    with pytest.raises(SystemExit, match="differs from gradproof"):
+        speed._agree("x", "other", (1.0, (np.ones(2),)), (1.0, (np.array([1.0, 1.0 + 1e-8]),)))
+
+
+def test_every_goal_has_a_workload() -> None:
+    assert all(any(name.startswith(goal) for name in WORKLOADS) for goal in speed.GOALS)
+    assert all(name in WORKLOADS for name in speed.MEASURED)
+
+
+def test_the_command_prints_and_writes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv(speed.LIMITED, "1")
+    monkeypatch.setattr(workloads, "WORKLOADS", {"mlp_small": SMALL["mlp"], "lstm_small": SMALL["lstm"]})
+    speed.main(["--quick", "--only", "mlp", "--json", str(tmp_path / "out.json")])
+    shown = capsys.readouterr().out
+    assert "mlp_small" in shown.replace("\n", "") or "mlp_s" in shown
+    found = json.loads((tmp_path / "out.json").read_text())["speed"]
+    assert set(found) == {"mlp_small"}
+    assert found["mlp_small"]["gradproof"]["ratio"] == 1.0
+    assert found["mlp_small"]["NumPy by hand"]["us"] > 0
