@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     found = {"speed": _speed(console, options)}
     if not options.quick:
-        found |= {"cold": _cold(console, options), "growth": _growth(console)}
+        found |= {"cold": _cold(console, options), "growth": _growth(console), "bytes": _bytes(console)}
     if options.json:
         with open(options.json, "w") as file:
             json.dump(found, file, indent=1)
@@ -255,6 +255,26 @@ def _growth(console: Console) -> dict[str, Any]:
         row.append(_timed(lambda: compiled.all(workload.values), repeats) / count if compiled else None)  # noqa: B023
         found[str(count)] = row
         table.add_row(f"{count:,}", *("–" if one is None else f"{one:.2f}" for one in row))
+    console.print(table)
+    return found
+
+
+def _bytes(console: Console) -> dict[str, Any]:
+    """Bytes an element of the elementwise workload: of all its values, of the planned memory, and moved by all calls."""
+    from benchmarks.systems import ENGINE
+    from benchmarks.workloads import elementwise
+
+    table = Table(title="bytes an element of the elementwise workload (a float64 has 8)")
+    for column in ("elements", "all values", "planned memory", "read and written"):
+        table.add_column(column, justify="right")
+    found: dict[str, Any] = {}
+    for count in (100_000, 1_000_000):
+        compiled = ENGINE.function(elementwise(count).graph)._compiled
+        calls = [call for recipe in compiled._recipes for call in recipe.calls]
+        moved = sum(one.spec.nbytes for call in calls for one in (*call.inputs, call.out))
+        row = [size / count for size in (compiled.plan.run_bytes, compiled._layout.nbytes, moved)]
+        found[str(count)] = row
+        table.add_row(f"{count:,}", *(f"{one:.0f}" for one in row))
     console.print(table)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
@@ -16,6 +17,8 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.rules import prune, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Builder, Instruction, Program, Tracer, zeros_like
+
+MAX_TRACED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +115,18 @@ def append_backward(lowered: Lowered, registry: Registry, wanted: Sequence[str],
         backward.raw[number], backward.final[number] = raw, final
         return final
 
-    traced: dict[object, Program] = {}
     for number in leaves - seen:
         close(number)
     for position in range(len(forward) - 1, -1, -1):
         one = forward[position]
         if not needed.isdisjoint(one.outputs):
-            _pull(lowered, registry, backward, pending, close, traced, position, one, needed)
+            _pull(lowered, registry, backward, pending, close, position, one, needed)
         for number in first_use.get(position, ()):
             close(number)
     return backward
 
 
-def _pull(lowered, registry, backward, pending, close, traced, position, one, needed) -> None:  # type: ignore[no-untyped-def]
+def _pull(lowered, registry, backward, pending, close, position, one, needed) -> None:  # type: ignore[no-untyped-def]
     """Run the rule of one instruction: from the cotangents of its outputs to a contribution per needed input."""
     builder, program = lowered.builder, lowered.builder.program
     finals = [close(out) for out in one.outputs]
@@ -138,7 +140,7 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
     mask = tuple(number in needed for number in one.inputs)
     node = lowered.node_of[position]
     try:
-        rule = _rule(registry, traced, program, one, mask)
+        rule = _rule(registry, program, one, mask)
     except RuleFault as fault:
         raise type(fault)(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
     arguments = (*cotangents, *one.outputs, *one.inputs)
@@ -150,9 +152,9 @@ def _pull(lowered, registry, backward, pending, close, traced, position, one, ne
         backward.node_of[index] = node
 
 
-def _rule(
-    registry: Registry, traced: dict[object, Program], program: Program, one: Instruction, mask: tuple[bool, ...]
-) -> Program:
+def _rule(registry: Registry, program: Program, one: Instruction, mask: tuple[bool, ...]) -> Program:
+    """The traced rule, remembered with the registry: other graphs meet the same op, shapes and dtypes."""
+    traced = registry.traced
     inputs = tuple(_strong(program.specs[k]) for k in one.inputs)
     outputs = tuple(_strong(program.specs[k]) for k in one.outputs)
     key = (one.op.name, inputs, outputs, repr(one.attributes), mask)
@@ -160,6 +162,8 @@ def _rule(
     if rule is None:
         plugin = registry.plugin_of(one.op.name).name
         rule = prune(trace_rule(registry.ops, one.op, inputs, outputs, one.attributes, plugin), mask)
+        if len(traced) >= MAX_TRACED:
+            traced.clear()
         traced[key] = rule
     return rule
 

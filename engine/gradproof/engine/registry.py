@@ -44,6 +44,7 @@ class Registry:
     owners: dict[str, Plugin] = field(default_factory=dict)
     refused: list[PluginRefused] = field(default_factory=list)
     blocked: tuple[str, ...] = ()
+    traced: dict[object, Program] = field(default_factory=dict, repr=False, compare=False)
 
     def op(self, name: str) -> Op:
         """The op called ``name``. Raises NotFound."""
