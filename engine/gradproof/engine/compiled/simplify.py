@@ -72,9 +72,12 @@ def simplify(
 
 def may_fail(one: Instruction, specs: Sequence[Spec]) -> bool:
     """Whether the forward of an instruction may raise, for some values."""
-    if one.op.view or one.op.name == "astype" or (one.op.elementwise and ufunc_of(one.op, [specs[k] for k in one.inputs])):
+    op = one.op
+    if isinstance(op.forward, np.ufunc) or op.view or op.name == "astype":
         return False
-    return one.op.into is None or any(specs[k].dtype.kind in "iu" for k in one.inputs)
+    if op.elementwise and ufunc_of(op, [specs[k] for k in one.inputs]):
+        return False
+    return op.into is None or any(specs[k].dtype.kind in "iu" for k in one.inputs)
 
 
 def _alive(made: Simplified, kept_values: set[int]) -> Simplified:
