@@ -368,8 +368,8 @@ def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> 
         desk = handler.desk()
         graph = square("", 3.0).graph
         for name in "ab":
-            _, _, nbytes = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
-            assert nbytes == 16
+            found = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
+            assert found.kept_bytes == 16
             clock.now += 300
         assert handler._sweeping is not None
         handler._sweep()  # as the timer does

@@ -12,10 +12,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine, Event, GradientEvent, Prepared, Run, ValueEvent
+from gradproof.engine.engine import Engine, Event, Forward, GradientEvent, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
@@ -43,6 +43,12 @@ MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
 
 
+class Draining(Protocol):
+    """What ends when it has nothing in progress."""
+
+    async def drain(self) -> None: ...
+
+
 @dataclass
 class Handler:
     """Runs requests. No number is computed in the event loop: runs step in one pool of threads, checks in another, proofs
@@ -55,6 +61,7 @@ class Handler:
     runs: ThreadPoolExecutor = field(init=False)
     checks: ThreadPoolExecutor = field(init=False)
     kept: KeptRuns = field(init=False)
+    sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _desks: Iterator[int] = field(default_factory=itertools.count)
     _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
@@ -66,6 +73,11 @@ class Handler:
         self.kept = KeptRuns(self.limits)
         self.runs = ThreadPoolExecutor(4, "run")
         self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
+
+    async def drain(self) -> None:
+        """End the sessions that have nothing in progress, and the others when they are done."""
+        for session in list(self.sessions):
+            await session.drain()
 
     def close(self) -> None:
         """Wait for what is running, and end the threads."""
@@ -104,11 +116,10 @@ class Handler:
                     estimated_bytes=plan.forward_bytes,
                 )
             )
-            summary = pb.RunSummary()
+            summary = pb.RunSummary(nodes_computed=prepared.missing)
+            stepper = _Stepper(self.engine, prepared, keep=bool(request.keep))
             try:
-                prepared, summary.kept_bytes = await self._keep(prepared, request.keep, desk)
-                stepper = _Stepper(self.engine.gradients(prepared))
-                async with aclosing(self._steps(stepper, encoder, desk)) as steps:
+                async with aclosing(self._steps(stepper, encoder, desk, request.keep, summary)) as steps:
                     async for event in steps:
                         yield event
             except RunFault as fault:
@@ -125,11 +136,19 @@ class Handler:
             if weaker:
                 raise VerdictRequired(_required(request.verify).value, weaker)
 
-    async def _steps(self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None) -> AsyncGenerator[pb.Event]:
-        """Values and gradients in batches. Where a hook runs at the client, no thread waits for it."""
+    async def _steps(
+        self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
+    ) -> AsyncGenerator[pb.Event]:
+        """Values and gradients in batches; the forward half is kept with the first. Where a hook runs at the client, no
+        thread waits for it."""
         answer: Array | HookFault | None = None
         while stepper.run is None:
-            for event in encoder.batch(await self._in(self.runs, stepper.batch, answer)):
+            try:
+                batch = await self._in(self.runs, stepper.batch, answer)
+            finally:
+                if stepper.forward is not None:
+                    summary.kept_bytes, stepper.forward = self._keep(keep, stepper.forward, desk), None
+            for event in encoder.batch(batch):
                 yield event
             answer = None
             if stepper.asked is not None:
@@ -139,16 +158,14 @@ class Handler:
                         yield event
                     answer = await question.answer()
 
-    async def _keep(self, prepared: Prepared, name: str, desk: Desk | None) -> tuple[Prepared, int]:
-        """The same with its forward half computed and kept as ``name``, if there is a name; and the bytes kept."""
-        if not name or desk is None:
-            return prepared, 0
-        prepared = await self._in(self.runs, self.engine.compute, prepared)
-        assert prepared.forward is not None
-        held = desk.keep(name, prepared.forward)
+    def _keep(self, name: str, forward: Forward | None, desk: Desk | None) -> int:
+        """Keep a forward half as ``name``, if there is one; the bytes kept."""
+        if forward is None or desk is None:
+            return 0
+        held = desk.keep(name, forward)
         if self._sweeping is None:
             self._sweep()
-        return prepared, held
+        return held
 
     def _sweep(self) -> None:
         """Free kept values that are idle, and look again when the next may be."""
@@ -187,12 +204,24 @@ class Handler:
 
     async def evaluate(
         self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
-    ) -> tuple[str, list[ValueEvent], int]:
-        """The digest, the values asked for, and the bytes that are kept. Raises GradproofError."""
+    ) -> Evaluated:
+        """The values asked for. Raises GradproofError."""
         with _Admitted(self):
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
-            prepared, held = await self._keep(prepared, request.keep, desk)
-            return digest, await self._in(self.runs, list, self.engine.forward(prepared)), held
+            found: Evaluated
+            found, forward = await self._in(self.runs, self._evaluate, request, uploads, desk)
+            found.kept_bytes = self._keep(request.keep, forward, desk)
+            return found
+
+    def _evaluate(
+        self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None
+    ) -> tuple[Evaluated, Forward | None]:
+        """What `evaluate` gives, and the forward half if it is to be kept."""
+        prepared, digest = self._prepare(request, uploads, desk)
+        missing = prepared.missing
+        if request.keep:
+            prepared = self.engine.compute(prepared)
+        found = Evaluated(digest, list(self.engine.forward(prepared)), missing)
+        return found, prepared.forward if request.keep else None
 
     async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
@@ -254,6 +283,7 @@ class Handler:
                 text = "a summary is required, and the level is OFF: nothing would be checked"
                 raise InvalidRequest([Fault("verify.required", text, "VERIFY_REQUIRED_OFF")])
         known, forward, source = None, None, request.WhichOneof("source")
+        reused = [desk.kept(one.kept) for one in request.reuse] if desk is not None else []
         if source == "digest":
             known = self._graphs.get(request.digest)
             if known is None:
@@ -262,7 +292,14 @@ class Handler:
             forward = desk.kept(request.kept)
             known = forward.graph
         decoded = decode_job(
-            request, known, self.limits, uploads, self.engine.registry, session=desk is not None, forward=forward
+            request,
+            known,
+            self.limits,
+            uploads,
+            self.engine.registry,
+            session=desk is not None,
+            forward=forward,
+            reused=reused,
         )
         try:
             differentiate = isinstance(request, pb.DifferentiateRequest)
@@ -281,6 +318,16 @@ class Handler:
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+
+@dataclass
+class Evaluated:
+    """The values asked for, the graph's digest, how many nodes were computed, and the bytes that are kept of them."""
+
+    digest: str
+    values: list[ValueEvent]
+    nodes_computed: int
+    kept_bytes: int = 0
 
 
 def _required(options: pb.VerifyOptions) -> Summary:
@@ -305,13 +352,20 @@ class _Admitted:
 
 
 class _Stepper:
-    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, and in between
-    the hook call, if any, that it is stopped at."""
+    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, in between the hook
+    call, if any, that it is stopped at; and, if it is to ``keep`` it, the forward half when that is done."""
 
-    def __init__(self, events: Generator[Event, Array | None, Run]) -> None:
-        self.events = events
+    def __init__(self, engine: Engine, prepared: Prepared, *, keep: bool) -> None:
+        self.events = self._events(engine, prepared, keep)
+        self.forward: Forward | None = None
         self.run: Run | None = None
         self.asked: HookCall | None = None
+
+    def _events(self, engine: Engine, prepared: Prepared, keep: bool) -> Generator[Event, Array | None, Run]:
+        if keep:
+            prepared = engine.compute(prepared)
+            self.forward = prepared.forward
+        return (yield from engine.gradients(prepared))
 
     def batch(self, answer: Array | HookFault | None = None) -> list[ValueEvent | GradientEvent]:
         """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""

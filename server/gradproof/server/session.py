@@ -23,14 +23,17 @@ QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 
 async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
     """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
-    more to say and all runs are done."""
+    more to say and all runs are done, or when the server is to stop and no run is in progress."""
     session = _Session(handler)
+    handler.sessions.add(session)
     reader = asyncio.create_task(session.read(requests))
     try:
         while (response := await session.out.get()) is not None:
             yield response
-        await reader
+        if not session.draining:
+            await reader
     finally:
+        handler.sessions.discard(session)
         session.left = True
         for task in (reader, *session.runs.values()):
             task.cancel()
@@ -44,7 +47,14 @@ class _Session:
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
+        self.draining = False
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
+
+    async def drain(self) -> None:
+        """The server is to stop: end with the last run."""
+        self.draining = True
+        if not self.runs:
+            await self._put(None)
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
         try:
@@ -113,6 +123,8 @@ class _Session:
             await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
         finally:
             self.runs.pop(request_id, None)
+            if self.draining and not self.runs:
+                await self._put(None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
         async with aclosing(self.handler.differentiate(request, uploads, chunked=True, desk=self.desk)) as events:
@@ -120,9 +132,10 @@ class _Session:
                 await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
-        digest, values, held = await self.handler.evaluate(request, uploads, self.desk)
-        accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
-        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary(kept_bytes=held))):
+        found = await self.handler.evaluate(request, uploads, self.desk)
+        accepted = pb.Event(accepted=pb.Accepted(digest=found.digest, request_id=request.request_id))
+        summary = pb.Event(summary=pb.RunSummary(kept_bytes=found.kept_bytes, nodes_computed=found.nodes_computed))
+        for event in (accepted, *Encoder(chunked=True).batch(found.values), summary):
             await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:
