@@ -13,8 +13,10 @@ import pytest
 from tests.serving import Served, serving
 
 from gradproof.client import AsyncClient, Client, GraphBuilder, InvalidRequest, Unavailable, VerdictRequired, hook
+from gradproof.client.aio_session import AsyncSession
 from gradproof.client.channel import Connection
 from gradproof.client.events import Gradient
+from gradproof.client.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +34,16 @@ def square(value: Any = 3.0, op: str = "square") -> GraphBuilder:
 def test_the_surface_is_that_of_the_other_client() -> None:
     names = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
     ours = {name for name, _ in inspect.getmembers(AsyncClient, inspect.isfunction) if not name.startswith("_")}
-    assert names - ours == {"send", "send_evaluate", "session"}
+    assert names - ours == {"send", "send_evaluate"}
     assert ours <= names
+
+
+def test_so_is_that_of_the_session() -> None:
+    for name in ("close", "cancel", "converse", "differentiate", "evaluate", "release", "stream"):
+        one, other = getattr(Session, name), getattr(AsyncSession, name)
+        assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)
+    public = [{name for name in dir(kind) if not name.startswith("_")} for kind in (Session, AsyncSession)]
+    assert public[0] == public[1]
 
 
 def test_everything_once(served: Served) -> None:

@@ -46,7 +46,7 @@ T = TypeVar("T")
 class Draining(Protocol):
     """What ends when it has nothing in progress."""
 
-    async def drain(self) -> None: ...
+    def drain(self) -> None: ...
 
 
 @dataclass
@@ -74,10 +74,10 @@ class Handler:
         self.runs = ThreadPoolExecutor(4, "run")
         self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
         for session in list(self.sessions):
-            await session.drain()
+            session.drain()
 
     def close(self) -> None:
         """Wait for what is running, and end the threads."""

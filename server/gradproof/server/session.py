@@ -35,7 +35,7 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
     finally:
         handler.sessions.discard(session)
         session.left = True
-        for task in (reader, *session.runs.values()):
+        for task in (reader, *session.runs.values(), *session.ending):
             task.cancel()
         session.desk.close()
 
@@ -48,13 +48,14 @@ class _Session:
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
         self.draining = False
+        self.ending: list[asyncio.Task[None]] = []
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """The server is to stop: end with the last run."""
         self.draining = True
         if not self.runs:
-            await self._put(None)
+            self.ending.append(asyncio.create_task(self._put(None)))
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
         try:
