@@ -123,7 +123,6 @@ class Decoder:
             text = "the values of a kept run stay as they are: send the graph or its digest with other values"
             self.faults.append(Fault("values", text, "KEPT_VALUES"))
 
-
     def reused(self, request: Request, runs: Sequence[Forward]) -> Iterator[tuple[str, Array, str]]:
         """Names, values and paths of what the request takes from kept runs."""
         for k, (message, run) in enumerate(zip(request.reuse, runs, strict=True)):
@@ -168,8 +167,8 @@ def decode_job(
     forward: Forward | None = None,
     reused: Sequence[Forward] = (),
 ) -> Decoded:
-    """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run, ``reused`` those that values are
-    taken from. Raises InvalidRequest with all faults of decoding and of the graph, or LimitExceeded."""
+    """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run, ``reused`` those that values
+    are taken from. Raises InvalidRequest with all faults of decoding and of the graph, or LimitExceeded."""
     decoder = Decoder(limits, uploads, session)
     decoder.keeping(request)
     if known is None and request.WhichOneof("source") == "kept":

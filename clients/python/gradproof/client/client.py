@@ -201,9 +201,7 @@ class Client:
             for step in self._ops.VerifyOp(request, **self._call(budget)):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
-    def _run(
-        self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), at_once: bool = False
-    ) -> Iterator[Event]:
+    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), at_once: bool = False) -> Iterator[Event]:
         conversation = Conversation(request, hooks)
         if conversation.needs_session:
             yield from self._session(conversation)

@@ -21,6 +21,7 @@ from gradproof.client.runtime import Spec, current
 
 if TYPE_CHECKING:
     from gradproof.client.events import OpInfo
+    from gradproof.client.keeping import KeptRun
     from gradproof.client.tensor import Tensor
 
 Input: TypeAlias = "Tensor | bool | int | float | complex"
@@ -36,11 +37,12 @@ class Node:
         inputs: the tensors and Python numbers it was applied to.
         needs: for each input whether a gradient flows to it.
         place: file and line of the caller that recorded it.
+        kept: the run at the server that has its values, if there is one.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op", "place",
-        "specs",
+        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "kept", "needs", "number", "op",
+        "place", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Node:
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False
+        self.kept: KeptRun | None = None
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
 
     @property
