@@ -1057,6 +1057,7 @@ class SessionResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request it belongs to."""
     @_builtins.property
@@ -1067,16 +1068,21 @@ class SessionResponse(_message.Message):
     def fault(self) -> Global___RequestFault:
         """The request failed; the session goes on."""
 
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """Events of the same run that followed at once."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         event: Global___Event | None = ...,
         fault: Global___RequestFault | None = ...,
+        more: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame", "more", b"more", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "fault"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015

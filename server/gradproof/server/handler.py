@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -15,10 +15,9 @@ from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine, Event, Forward, GradientEvent, Prepared, Run, ValueEvent
+from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import HookCall
 from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.formulas import NoFormula
@@ -33,10 +32,9 @@ from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
 from gradproof.server.status import VerdictRequired
+from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
-BATCH_SECONDS = 0.002
-BATCH_BYTES = 256 << 10
 MAX_GRAPHS = 1024
 DEFAULT_BUDGET_MS = 5000
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
@@ -106,8 +104,8 @@ class Handler:
     ) -> AsyncGenerator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
-            plan = prepared.plan
+            stepper, digest = await self._in(self.runs, self._begin, request, uploads, desk)
+            prepared, plan = stepper.prepared, stepper.prepared.plan
             yield pb.Event(
                 accepted=pb.Accepted(
                     digest=digest,
@@ -117,7 +115,6 @@ class Handler:
                 )
             )
             summary = pb.RunSummary(nodes_computed=prepared.missing)
-            stepper = _Stepper(self.engine, prepared, keep=bool(request.keep))
             try:
                 async with aclosing(self._steps(stepper, encoder, desk, request.keep, summary)) as steps:
                     async for event in steps:
@@ -137,26 +134,38 @@ class Handler:
                 raise VerdictRequired(_required(request.verify).value, weaker)
 
     async def _steps(
-        self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
+        self, stepper: Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
     ) -> AsyncGenerator[pb.Event]:
         """Values and gradients in batches; the forward half is kept with the first. Where a hook runs at the client, no
         thread waits for it."""
         answer: Array | HookFault | None = None
-        while stepper.run is None:
+        batch = stepper.early()
+        while batch is not None or stepper.run is None:
             try:
-                batch = await self._in(self.runs, stepper.batch, answer)
+                if batch is None:
+                    batch = await self._in(self.runs, stepper.batch, answer)
             finally:
                 if stepper.forward is not None:
                     summary.kept_bytes, stepper.forward = self._keep(keep, stepper.forward, desk), None
             for event in encoder.batch(batch):
                 yield event
-            answer = None
+            answer = batch = None
             if stepper.asked is not None:
                 assert desk is not None  # where no session is, such a hook was refused
                 with desk.hooks.asking(stepper.asked) as question:
                     for event in encoder.hook(stepper.asked):
                         yield event
                     answer = await question.answer()
+
+    def _begin(
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], desk: Desk | None
+    ) -> tuple[Stepper, str]:
+        """A run, and the digest of its graph. Where the forward half is known it goes as far as the first batch."""
+        prepared, digest = self._prepare(request, uploads, desk)
+        stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
+        if not prepared.missing:
+            stepper.begin()
+        return stepper, digest
 
     def _keep(self, name: str, forward: Forward | None, desk: Desk | None) -> int:
         """Keep a forward half as ``name``, if there is one; the bytes kept."""
@@ -349,43 +358,6 @@ class _Admitted:
 
     def __exit__(self, *_: object) -> None:
         self.handler._in_flight -= 1
-
-
-class _Stepper:
-    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, in between the hook
-    call, if any, that it is stopped at; and, if it is to ``keep`` it, the forward half when that is done."""
-
-    def __init__(self, engine: Engine, prepared: Prepared, *, keep: bool) -> None:
-        self.events = self._events(engine, prepared, keep)
-        self.forward: Forward | None = None
-        self.run: Run | None = None
-        self.asked: HookCall | None = None
-
-    def _events(self, engine: Engine, prepared: Prepared, keep: bool) -> Generator[Event, Array | None, Run]:
-        if keep:
-            prepared = engine.compute(prepared)
-            self.forward = prepared.forward
-        return (yield from engine.gradients(prepared))
-
-    def batch(self, answer: Array | HookFault | None = None) -> list[ValueEvent | GradientEvent]:
-        """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""
-        self.asked = None
-        started, size = time.perf_counter(), 0
-        batch: list[ValueEvent | GradientEvent] = []
-        while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
-            try:
-                event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
-            except StopIteration as end:
-                self.run = end.value
-                break
-            answer = None
-            if isinstance(event, HookCall):
-                self.asked = event
-                break
-            batch.append(event)
-            array = event.value if isinstance(event, ValueEvent) else event.gradient
-            size += array.nbytes if array is not None else 0
-        return batch
 
 
 def _take(items: Iterator[T]) -> list[T]:

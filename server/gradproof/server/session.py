@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
@@ -19,6 +20,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
+TOGETHER_BYTES = 64 << 10  # events that wait are sent together up to this size
 
 
 async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
@@ -28,7 +30,7 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
     handler.sessions.add(session)
     reader = asyncio.create_task(session.read(requests))
     try:
-        while (response := await session.out.get()) is not None:
+        while (response := await session.next()) is not None:
             yield response
         if not session.draining:
             await reader
@@ -45,11 +47,28 @@ class _Session:
         self.handler = handler
         self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
+        self.ahead: deque[pb.SessionResponse | None] = deque()
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
         self.draining = False
         self.ending: list[asyncio.Task[None]] = []
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
+
+    async def next(self) -> pb.SessionResponse | None:
+        """The next response, with the events of its run that wait behind it. None at the end."""
+        response = self.ahead.popleft() if self.ahead else await self.out.get()
+        size = response.ByteSize() if response is not None else 0
+        while response is not None and response.HasField("event") and size < TOGETHER_BYTES and not self.out.empty():
+            behind = self.out.get_nowait()
+            if behind is None or behind.request_id != response.request_id or not behind.HasField("event"):
+                self.ahead.append(behind)
+                break
+            if behind.event.HasField("hook"):  # what comes before is heard before the hook is called
+                self.ahead.append(behind)
+                break
+            size += behind.ByteSize()
+            response.more.append(behind.event)
+        return response
 
     def drain(self) -> None:
         """The server is to stop: end with the last run."""

@@ -181,19 +181,25 @@ class Conversation:
         if response.WhichOneof("frame") == "fault":
             self.over = bool(response.request_id)  # one without is of what was said, not of the run
             raise from_fault(response.fault, self._place)
-        event, replies = response.event, list[pb.SessionRequest]()
-        if event.HasField("fault"):
-            self._place = event.fault
-        if event.HasField("hook"):
-            self.asked = True
-            result = self._hooks[event.hook.hook_id](self.decoder.tensor(event.hook.gradient))
-            reply = pb.HookReply(hook_id=event.hook.hook_id)
-            if result is not None:
-                reply.gradient.CopyFrom(encode_tensor(result))
-                replies += ahead([reply.gradient])
-            replies.append(pb.SessionRequest(hook=reply))
-        self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
-        return list(self.decoder.decode(event)), replies
+        events, replies = list[Event](), list[pb.SessionRequest]()
+        for event in (response.event, *response.more):
+            if event.HasField("fault"):
+                self._place = event.fault
+            if event.HasField("hook"):
+                replies += self._answer(event.hook)
+            self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
+            events += self.decoder.decode(event)
+        return events, replies
+
+    def _answer(self, asked: pb.HookRequest) -> Iterator[pb.SessionRequest]:
+        """Call a hook that runs here; what it says."""
+        self.asked = True
+        result = self._hooks[asked.hook_id](self.decoder.tensor(asked.gradient))
+        reply = pb.HookReply(hook_id=asked.hook_id)
+        if result is not None:
+            reply.gradient.CopyFrom(encode_tensor(result))
+            yield from ahead([reply.gradient])
+        yield pb.SessionRequest(hook=reply)
 
 
 def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
