@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.living import Living
 
 import gradproof.client as gp
 from gradproof.client import runtime
@@ -557,7 +557,8 @@ class TestFunctional:
 
 
 class TestTraining:
-    def test_a_loop_sends_its_graph_once_and_holds_nothing(self) -> None:
+    def test_a_loop_sends_its_graph_once_and_holds_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        living = Living(monkeypatch)
         gp.manual_seed(0)
         data = gp.randn(16, 3)
         target = (data.sum(1) > 0).float().reshape(16, 1)
@@ -579,15 +580,9 @@ class TestTraining:
 
         for _ in range(3):
             step()
-        gc.collect()
-        sent, before = runtime.current().graphs_sent, _alive()
+        sent, before = runtime.current().graphs_sent, living.count()
         for _ in range(197):
             step()
-        gc.collect()
         assert runtime.current().graphs_sent == sent
-        assert _alive() <= before
+        assert living.count() <= before
         assert losses[-1] < losses[0] / 3
-
-
-def _alive() -> int:
-    return sum(isinstance(one, (Tensor, gp.record.Node)) for one in gc.get_objects())

@@ -125,7 +125,7 @@ class Decoder:
 
     def reused(self, request: Request, runs: Sequence[Forward]) -> Iterator[tuple[str, Array, str]]:
         """Names, values and paths of what the request takes from kept runs."""
-        for k, (message, run) in enumerate(zip(request.reuse, runs, strict=True)):
+        for k, (message, run) in enumerate(zip(request.reuse, runs, strict=False)):  # none without a session
             there = message.kept_values or message.values
             if len(there) != len(message.values):
                 text = f"{len(there)} names for {len(message.values)} values"

@@ -135,11 +135,11 @@ class Session:
             while not conversation.over:
                 events, replies = conversation.hear(self._hear(request_id))
                 for frame in replies:
-                    self._say(frame)
+                    self._frames.put(frame)
                 yield from events
         finally:
             if not conversation.over and self.alive:
-                self._say(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
+                self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
             self._deadlines.pop(request_id, None)
             with self._turn:
                 del self._boxes[request_id]

@@ -188,12 +188,11 @@ class Subgraph:
         evaluate(self._constants())
 
     def _constants(self) -> list[Tensor]:
-        """What is a constant here but not known yet."""
+        """What is a constant here but neither known yet nor borrowed."""
         edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, node.needs, strict=True)]
         edges += [(root, root.requires_grad) for root in self.roots]
-        return [
-            x for x, needs in edges if is_tensor(x) and x._node is not None and x._value is None and self._is_leaf(x, needs)
-        ]
+        leaves = [x for x, needs in edges if is_tensor(x) and x._node is not None and self._is_leaf(x, needs)]
+        return [x for x in leaves if x._value is None and self._run_of(x._node) is None]
 
     def _is_leaf(self, x: Tensor, needs: bool) -> bool:
         if x._node is None or key_of(x) in self._cut:
