@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +19,17 @@ from tests.test_session import Talk, gradients, square
 
 from gradproof.client import (
     Client,
+    GradproofError,
     GraphBuilder,
     InvalidRequest,
     NotFound,
     RunError,
+    Session,
     Summary,
     VerdictRequired,
     hook,
 )
+from gradproof.client.requests import Conversation
 from gradproof.engine.engine import Engine, Forward, GradientEvent
 from gradproof.engine.errors import ForwardFault
 from gradproof.engine.errors import NotFound as EngineNotFound
@@ -524,3 +528,25 @@ def test_a_closed_session_says_so(client: Client) -> None:
     session.close()
     with pytest.raises(ValueError, match="the session is closed"):
         session.evaluate(vector())
+
+
+def test_a_run_that_takes_too_long_ends_the_session_for_others_too(client: Client) -> None:
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    g = GraphBuilder()
+    g.output(g.apply("faulty.wait", g.leaf("x", 1.0)))
+
+    def run(session: Session, timeout: float | None) -> str:
+        with pytest.raises(GradproofError) as caught:
+            list(session.converse(Conversation(pb.EvaluateRequest(graph=g.to_proto())), timeout))
+        return type(caught.value).__name__
+
+    with client.session() as session, ThreadPoolExecutor(2) as pool:
+        patient = pool.submit(run, session, None)
+        assert faulty_plugin.entered.wait(60)
+        try:
+            assert run(session, 0.05) == "DeadlineExceeded"
+            assert patient.result(60) == "Unavailable"
+        finally:
+            faulty_plugin.released.set()
+        assert not session.alive

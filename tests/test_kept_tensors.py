@@ -324,6 +324,23 @@ class TestLost:
             gp.use(before)
         assert len(bits(x, w)) == 2
 
+    def test_several_servers(self, served: Served, tmp_path: Any) -> None:
+        """The session is with one of them; all others of its calls take turns."""
+        with serving(tmp_path) as other, gp.Client([served.target, other.target]) as client:
+            gp.use(client)
+            expected = plain(lambda x, w: trunk(x, w).sum())
+            for _ in range(10):
+                x, w = leaves()
+                loss = trunk(x, w).sum()
+                repr(loss)
+                loss.backward(retain_graph=True)
+                assert bits(x, w) == expected
+                x.grad = w.grad = None
+                loss.backward()
+                assert bits(x, w) == expected
+            assert computed() == 11 * (NODES + 1)
+            gp.use(served.client)
+
 
 class TestMemory:
     def loop(self, served: Served, monkeypatch: pytest.MonkeyPatch, step: Callable[[], Any]) -> None:

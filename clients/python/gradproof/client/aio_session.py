@@ -156,7 +156,7 @@ class AsyncSession:
         try:
             answer = await asyncio.wait_for(box.get(), timeout)
         except TimeoutError:
-            raise DeadlineExceeded("a run on the session took longer than its timeout") from None
+            raise DeadlineExceeded("the run took longer than its timeout") from None
         if answer is None:
             assert self._ended is not None
             raise self._ended

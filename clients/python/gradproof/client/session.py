@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 from collections import deque
@@ -171,7 +172,7 @@ class Session:
                 left = None if first is None else max(0.0, first - time.monotonic())
                 frame = self._frames.get(timeout=left)
             except queue.Empty:
-                self._end(DeadlineExceeded("a run on the session took longer than its timeout"))
+                self._end(Unavailable("the session ended with a run that took longer than its timeout"))
                 self._answers.cancel()
                 return
             if frame is None:
@@ -188,7 +189,8 @@ class Session:
                 if box:
                     return box.popleft()
                 if self._ended is not None:
-                    raise self._ended
+                    late = self._deadlines.get(request_id, math.inf) <= time.monotonic()
+                    raise DeadlineExceeded("the run took longer than its timeout") if late else self._ended
                 self._reading = True
             answer = None
             try:
