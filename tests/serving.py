@@ -21,8 +21,8 @@ from gradproof.wire import encode_tensor
 class Served:
     """A running server, and what tests need to talk to it: stubs for messages, a client for everything else."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+        self.host, self.loop = host, loop
         self.target = f"127.0.0.1:{host.port}"
         self.channel = grpc.insecure_channel(self.target)
         self.autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self.channel)
@@ -47,7 +47,7 @@ def serving(cache: Path, **options: Any) -> Iterator[Served]:
     host = Host(Options(port=0, cache=cache, entry_points=False, **options))
     try:
         run(host.start())
-        served = Served(host)
+        served = Served(host, loop)
         try:
             yield served
         finally:

@@ -12,9 +12,23 @@ import numpy as np
 import pytest
 from tests.serving import Served, serving
 
-from gradproof.client import AsyncClient, Client, GraphBuilder, InvalidRequest, Unavailable, VerdictRequired, hook
+from gradproof.client import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    GraphBuilder,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+    VerdictRequired,
+    hook,
+)
+from gradproof.client.aio_session import AsyncSession, collected
 from gradproof.client.channel import Connection
 from gradproof.client.events import Gradient
+from gradproof.client.requests import Conversation
+from gradproof.client.session import Session
+from gradproof.v1 import autodiff_service_pb2 as pb
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +46,16 @@ def square(value: Any = 3.0, op: str = "square") -> GraphBuilder:
 def test_the_surface_is_that_of_the_other_client() -> None:
     names = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
     ours = {name for name, _ in inspect.getmembers(AsyncClient, inspect.isfunction) if not name.startswith("_")}
-    assert names - ours == {"send", "send_evaluate", "session"}
+    assert names - ours == {"send", "send_evaluate"}
     assert ours <= names
+
+
+def test_so_is_that_of_the_session() -> None:
+    for name in ("close", "cancel", "converse", "differentiate", "evaluate", "release", "stream"):
+        one, other = getattr(Session, name), getattr(AsyncSession, name)
+        assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)
+    public = [{name for name in dir(kind) if not name.startswith("_")} for kind in (Session, AsyncSession)]
+    assert public[0] == public[1]
 
 
 def test_everything_once(served: Served) -> None:
@@ -68,6 +90,78 @@ def test_runs_at_once_and_hooks_here(served: Served) -> None:
                 )
             )
             assert [float(one.gradients["x"].gradient) for one in results] == [0.0, 20.0, 40.0, 60.0, 80.0]
+
+    asyncio.run(run())
+
+
+def test_a_session(served: Served) -> None:
+    async def run() -> None:
+        kept = served.host.handler.kept
+        async with AsyncClient(served.target) as client, client.session() as session:
+            g = square()
+            assert (await session.evaluate(g, keep="run", fetch=["y"]))["y"] == 9.0
+            first = await session.differentiate(kept="run", verify="off")
+            assert (first.gradients["x"].gradient, first.summary.nodes_computed) == (6.0, 0)
+            hooked = await asyncio.gather(
+                *(
+                    session.differentiate(kept="run", hooks=[hook("y", lambda g, k=k: g * k)], verify="off")
+                    for k in range(5)
+                )
+            )
+            assert [float(one.gradients["x"].gradient) for one in hooked] == [0.0, 6.0, 12.0, 18.0, 24.0]
+            async for event in session.stream(g, verify="off"):
+                if isinstance(event, Gradient):
+                    break  # it is given up
+            await session.release("run")
+            with pytest.raises(NotFound):
+                await session.evaluate(kept="run")
+            replayed = await session.differentiate(g, kept="run", verify="off")
+            assert (replayed.gradients["x"].gradient, replayed.summary.nodes_computed) == (6.0, 2)
+            assert len(kept) == 1
+            big = await session.differentiate(square(np.ones(700_000)), verify="off")  # in chunks, both ways
+            assert big.gradients["x"].gradient.sum() == 1_400_000
+            with pytest.raises(InvalidRequest, match="sine"):
+                await session.differentiate(square(op="sine"))
+            with pytest.raises(ValueError, match="give a graph"):
+                await session.evaluate()
+            assert session.alive
+        assert not session.alive
+        assert len(kept) == 0
+        with pytest.raises(ValueError, match="the session is closed"):
+            await session.evaluate(square())
+
+    asyncio.run(run())
+
+
+def test_a_session_that_breaks(served: Served) -> None:
+    def refuse(gradient: Any) -> None:
+        raise LookupError("mine alone")
+
+    async def run() -> None:
+        async with AsyncClient(served.target) as client:
+            async with client.session() as session:
+                with pytest.raises(LookupError, match="mine alone"):
+                    await session.differentiate(square(), hooks=[hook("y", refuse)])
+                called = asyncio.Event()
+                asked = asyncio.create_task(session.differentiate(square(), hooks=[hook("y", lambda g: called.set())]))
+                await called.wait()
+                await session.cancel()
+                with pytest.raises(Unavailable):
+                    await asked
+            async with client.session() as session:
+                await session.evaluate(square())
+                served.loop.call_soon_threadsafe(served.host.handler.drain)
+                await session._reader
+                with pytest.raises(Unavailable, match="the server ended the session"):
+                    await session.evaluate(square())
+            async with client.session(timeout=0.05) as session:
+                await session._reader
+                with pytest.raises(DeadlineExceeded):
+                    await session.evaluate(square())
+            async with client.session() as session:
+                with pytest.raises(DeadlineExceeded):
+                    await collected(session.converse(Conversation(pb.EvaluateRequest(graph=square().to_proto())), 0.0))
+                assert (await session.evaluate(square(), fetch=["y"]))["y"] == 9.0
 
     asyncio.run(run())
 

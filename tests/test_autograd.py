@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
 import re
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.living import Living
 
 import gradproof.client as gp
 from gradproof.client import runtime
@@ -560,7 +558,7 @@ class TestFunctional:
 
 class TestTraining:
     def test_a_loop_sends_its_graph_once_and_holds_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        alive = _watched(monkeypatch)
+        living = Living(monkeypatch)
         gp.manual_seed(0)
         data = gp.randn(16, 3)
         target = (data.sum(1) > 0).float().reshape(16, 1)
@@ -582,31 +580,9 @@ class TestTraining:
 
         for _ in range(3):
             step()
-        gc.collect()
-        sent, before = runtime.current().graphs_sent, len(alive)
+        sent, before = runtime.current().graphs_sent, living.count()
         for _ in range(197):
             step()
-        gc.collect()
         assert runtime.current().graphs_sent == sent
-        assert 0 < len(alive) <= before
+        assert living.count() <= before
         assert losses[-1] < losses[0] / 3
-
-
-def _watched(monkeypatch: pytest.MonkeyPatch) -> weakref.WeakValueDictionary[int, Any]:
-    """The tensors and nodes made from now on that are alive. They are not looked for among all objects: that would hold
-    tuples which other threads are about to fill."""
-    alive: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-    numbers = itertools.count()
-
-    def watch(kind: type, name: str) -> None:
-        made = getattr(kind, name)
-
-        def watched(self: Any, *args: Any, **kwargs: Any) -> None:
-            made(self, *args, **kwargs)
-            alive[next(numbers)] = self
-
-        monkeypatch.setattr(kind, name, watched)
-
-    watch(Tensor, "_set")
-    watch(gp.record.Node, "__init__")
-    return alive

@@ -6,29 +6,38 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests import faulty_plugin
 from tests.conftest import REGISTRY, Bench, Line
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_session import Talk, gradients, square
 
 from gradproof.client import (
     Client,
+    GradproofError,
     GraphBuilder,
     InvalidRequest,
     NotFound,
     RunError,
+    Session,
     Summary,
     VerdictRequired,
     hook,
 )
+from gradproof.client.requests import Conversation
 from gradproof.engine.engine import Engine, Forward, GradientEvent
+from gradproof.engine.errors import ForwardFault
 from gradproof.engine.errors import NotFound as EngineNotFound
 from gradproof.engine.graph import Graph
 from gradproof.engine.job import Job
+from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.pool import ProofPool
+from gradproof.plugins import BUILTIN
 from gradproof.server.handler import Handler
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
@@ -80,6 +89,29 @@ def test_backward_from_kept_values_gives_the_same_bits(bench: Bench) -> None:
         for wanted in ({"gradients": ("x",)}, {"gradients": ("w", "c")}, {"retain": ("h", "s")}):
             job = bench.job(LEAVES, LINES, "z", seeds={"z": seed}, **wanted)
             assert bits(bench.engine, job, kept) == bits(bench.engine, job)
+
+
+def test_results_that_are_known_are_not_computed_again(bench: Bench) -> None:
+    job = bench.job(LEAVES, LINES, "z", seeds={"z": np.ones(3)})
+    fresh = bits(bench.engine, job)
+    run = bench.engine.compute(bench.engine.prepare(job)).forward
+    assert run is not None
+    for names in (("h",), ("h", "b"), ("t", "s"), ("h", "b", "t", "s", "z")):
+        known = [(name, np.asarray(run.value(name))) for name in names]
+        prepared = bench.engine.prepare(replace(job, known=known))
+        assert prepared.missing == len(LINES) - len(names)
+        events = [e for e in bench.engine.gradients(prepared) if isinstance(e, GradientEvent)]
+        assert {e.name: e.gradient.tobytes() for e in events if e.gradient is not None} == fresh
+    assert run.value("q") is None
+
+
+def test_a_node_at_fault_behind_known_ones_is_named(tmp_path: Any) -> None:
+    bench = Bench(Engine(build_registry(BUILTIN, others=[faulty_plugin])))
+    job = bench.job({"x": np.array(2.0)}, ["a = exp(x)", "b = faulty.explode(a)"], "b")
+    prepared = bench.engine.prepare(replace(job, known=[("a", np.array(7.0))]))
+    with pytest.raises(ForwardFault) as caught:
+        list(bench.engine.gradients(prepared))
+    assert (caught.value.node, caught.value.op) == (1, "faulty.explode")
 
 
 def test_kept_values_count_every_buffer_once(bench: Bench) -> None:
@@ -343,6 +375,81 @@ def talk(served: Served) -> Iterator[Talk]:
     one.end()
 
 
+def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk) -> None:
+    """z = cube of exp(x²), from y = exp(x²) that is kept; the values of x and s are not sent again."""
+    first = pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first")
+    talk.say(evaluate=first)
+    events = talk.hear_run("first")
+    assert events[-1].summary.nodes_computed == 3
+    g = GraphBuilder()
+    v = g.leaf("a", shape=(3,), dtype=np.float64, requires_grad=True)
+    e = g.apply("exp", g.apply("square", v, name="b"), name="c")
+    g.output(g.apply("pow", e, 3.0, name="d"))
+    asked = pb.DifferentiateRequest(graph=g.to_proto(), request_id="r", fetch=["d"])
+    asked.seeds.add(output="d", cotangent=encode_tensor(SEED["y"]))
+    asked.verify.level = pb.VERIFY_LEVEL_OFF
+    asked.reuse.add(kept="run", values=["a", "b", "c"], kept_values=["x", "s", "y"])
+    talk.say(differentiate=asked)
+    events = talk.hear_run("r")
+    assert events[-1].summary.nodes_computed == 1
+    x = np.array([1.0, 2.0, 3.0])
+    fresh = client.differentiate(g, {"a": x}, seeds={"d": SEED["y"]}, verify="off", fetch=["d"])
+    [found] = gradients(events).values()
+    assert found.tobytes() == fresh.gradients["a"].gradient.tobytes()  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> None:
+    talk.say(evaluate=pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first"))
+    talk.hear_run("first")
+
+    def faults(reuse: pb.Reuse, graph: graph_pb2.Graph) -> list[tuple[str, str]]:
+        talk.say(evaluate=pb.EvaluateRequest(graph=graph, reuse=[reuse], request_id="r"))
+        return [(one.path, one.reason) for one in talk.hear().fault.faults]
+
+    graph = vector([1.0, 2.0]).to_proto()
+    assert faults(pb.Reuse(kept="run", values=["s"]), graph) == [("reuse[0].values[0].value", "VALUE_SPEC")]
+    assert faults(pb.Reuse(kept="run", values=["t"], kept_values=["s"]), graph) == [
+        ("reuse[0].values[0].name", "VALUE_UNKNOWN")
+    ]
+    assert faults(pb.Reuse(kept="run", values=["s"], kept_values=["q"]), graph) == [
+        ("reuse[0].kept_values[0]", "VALUE_UNKNOWN")
+    ]
+    assert faults(pb.Reuse(kept="run", values=["s", "y"], kept_values=["s"]), graph) == [
+        ("reuse[0].kept_values", "REUSE_COUNT")
+    ]
+    twice = vector().to_proto()
+    twice_over = pb.EvaluateRequest(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(kept="run", values=["x"])])
+    twice_over.values.add(name="x", value=encode_tensor(np.zeros(3)))
+    talk.say(evaluate=twice_over)
+    assert [one.reason for one in talk.hear().fault.faults] == ["NAME_DUPLICATE"]
+    talk.say(evaluate=pb.EvaluateRequest(kept="run", request_id="r", reuse=[pb.Reuse(kept="run", values=["s"])]))
+    assert [one.reason for one in talk.hear().fault.faults] == ["KEPT_VALUES"]
+    talk.say(evaluate=pb.EvaluateRequest(graph=twice, request_id="r", reuse=[pb.Reuse(kept="gone", values=["s"])]))
+    assert talk.hear().fault.reason == "KEPT_NOT_FOUND"
+    with pytest.raises(InvalidRequest) as caught:
+        client.send(pb.DifferentiateRequest(graph=twice, reuse=[pb.Reuse(kept="run", values=["s"])]))
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("reuse", "KEEP_NEEDS_SESSION")]
+
+
+def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    with serving(tmp_path, plugins=["tests.faulty_plugin"]) as one:
+        idle, busy = Talk(one), Talk(one)
+        idle.say(differentiate=square("r", 3.0))
+        idle.hear_run("r")
+        busy.say(differentiate=request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id="slow"))
+        assert faulty_plugin.entered.wait(60)
+        stopping = asyncio.run_coroutine_threadsafe(one.host.stop(60), one.loop)
+        with pytest.raises(StopIteration):
+            idle.hear()
+        faulty_plugin.released.set()
+        assert gradients(busy.hear_run("slow")) == {"x": 1.0}
+        with pytest.raises(StopIteration):
+            busy.hear()
+        stopping.result(60)
+
+
 def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
     talk = Talk(served)
     asked = square("r", 3.0)
@@ -368,8 +475,8 @@ def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> 
         desk = handler.desk()
         graph = square("", 3.0).graph
         for name in "ab":
-            _, _, nbytes = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
-            assert nbytes == 16
+            found = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
+            assert found.kept_bytes == 16
             clock.now += 300
         assert handler._sweeping is not None
         handler._sweep()  # as the timer does
@@ -421,3 +528,25 @@ def test_a_closed_session_says_so(client: Client) -> None:
     session.close()
     with pytest.raises(ValueError, match="the session is closed"):
         session.evaluate(vector())
+
+
+def test_a_run_that_takes_too_long_ends_the_session_for_others_too(client: Client) -> None:
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    g = GraphBuilder()
+    g.output(g.apply("faulty.wait", g.leaf("x", 1.0)))
+
+    def run(session: Session, timeout: float | None) -> str:
+        with pytest.raises(GradproofError) as caught:
+            list(session.converse(Conversation(pb.EvaluateRequest(graph=g.to_proto())), timeout))
+        return type(caught.value).__name__
+
+    with client.session() as session, ThreadPoolExecutor(2) as pool:
+        patient = pool.submit(run, session, None)
+        assert faulty_plugin.entered.wait(60)
+        try:
+            assert run(session, 0.05) == "DeadlineExceeded"
+            assert patient.result(60) == "Unavailable"
+        finally:
+            faulty_plugin.released.set()
+        assert not session.alive

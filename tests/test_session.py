@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield one
 
 
+def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
+    """Events that came together, each by itself."""
+    more = list(answer.more)
+    del answer.more[:]
+    yield answer
+    for event in more:
+        yield pb.SessionResponse(request_id=answer.request_id, event=event)
+
+
 class Talk:
     """One session: frames go out as they are said, answers come as they are read."""
 
     def __init__(self, served: Served) -> None:
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
+        self._heard: deque[pb.SessionResponse] = deque()
         self._answers = served.autodiff.Session(iter(self._frames.get, None), timeout=60)
 
     def say(self, **frame: Any) -> None:
@@ -54,7 +65,10 @@ class Talk:
                 self.say(chunk=part)
 
     def hear(self) -> pb.SessionResponse:
-        return next(self._answers)
+        """The next answer, with one event at most."""
+        if not self._heard:
+            self._heard.extend(one_by_one(next(self._answers)))
+        return self._heard.popleft()
 
     def hear_run(self, request_id: str) -> list[pb.Event]:
         """The events of a run, up to its summary; nothing else may be said meanwhile."""
@@ -68,7 +82,7 @@ class Talk:
     def end(self) -> list[pb.SessionResponse]:
         """Say no more, and hear the rest."""
         self._frames.put(None)
-        return list(self._answers)
+        return [*self._heard, *(one for answer in self._answers for one in one_by_one(answer))]
 
     def leave(self) -> None:
         """Hang up in the middle."""
@@ -334,7 +348,8 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
         responses = run_session(handler, frames())
         missing = {("kept", "summary"), ("hooked", "hook")}
         async for response in responses:
-            missing.discard((response.request_id, response.event.WhichOneof("kind") or ""))
+            for event in (response.event, *response.more):
+                missing.discard((response.request_id, event.WhichOneof("kind") or ""))
             if not missing:
                 break
         assert handler._in_flight > 0

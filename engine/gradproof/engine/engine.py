@@ -57,18 +57,30 @@ Event: TypeAlias = ValueEvent | GradientEvent | HookCall
 @dataclass(frozen=True)
 class Forward:
     """The forward half of a run that is over: all that is needed to go backward from it again, with other seeds, hooks
-    and gradients, and get the same bits. ``values`` by number, as in every plan of the graph; they hold ``nbytes``."""
+    and gradients, and get the same bits. ``values`` by number, as in every plan of the graph; they hold ``nbytes``.
+    ``numbers``: those of the named values."""
 
     graph: Graph
     leaves: Mapping[str, Array]
     values: tuple[Any, ...]
     nbytes: int
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def value(self, name: str) -> Array | None:
+        """The value of this name, read-only; None if there is none."""
+        number = self.numbers.get(name)
+        if number is None:
+            return None
+        view = np.asarray(self.values[number]).view()
+        view.flags.writeable = False
+        return view
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A job that has no faults, with its plan, its leaf values by name (read-only), its hooks by the value they are on,
-    and its forward half, if that has been computed already. With ``evidence`` its `Run` has every value."""
+    and its forward half, if that has been computed already; ``known`` are results of nodes that have been. With
+    ``evidence`` its `Run` has every value."""
 
     job: Job
     plan: Plan
@@ -76,6 +88,15 @@ class Prepared:
     hooks: Mapping[str, Sequence[BoundHook]]
     forward: Forward | None = None
     evidence: bool = True
+    known: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """How many nodes are still to be computed."""
+        if self.forward is not None:
+            return 0
+        nodes = self.job.graph.nodes
+        return sum(any(name not in self.known for name in node.outputs) for node in nodes) if self.known else len(nodes)
 
     @property
     def nbytes(self) -> int:
@@ -85,7 +106,9 @@ class Prepared:
 
     def start(self) -> Values:
         """The values of the forward half. Raises ForwardFault naming the node."""
-        return self.plan.start(self.leaves) if self.forward is None else self.plan.resume(self.forward.values)
+        if self.forward is not None:
+            return self.plan.resume(self.forward.values)
+        return self.plan.start(self.leaves, self.known)
 
 
 @dataclass(frozen=True)
@@ -135,7 +158,7 @@ class Engine:
         hooks: dict[str, list[BoundHook]] = {}
         for hook in job.hooks:
             hooks.setdefault(hook.value, []).append(hook.bound(self))
-        return Prepared(job, plan, leaves, hooks, forward, evidence)
+        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known))
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
@@ -173,7 +196,8 @@ class Engine:
         ForwardFault naming the node."""
         plan = prepared.plan
         values = tuple(prepared.start()[: plan.forward_count])
-        return replace(prepared, forward=Forward(prepared.job.graph, prepared.leaves, values, _held_bytes(values)))
+        graph, numbers = prepared.job.graph, plan.lowered.values
+        return replace(prepared, forward=Forward(graph, prepared.leaves, values, _held_bytes(values), numbers))
 
     def evaluate(self, job: Job) -> Generator[ValueEvent, None, Run]:
         """`forward` of a job that is prepared here."""
@@ -229,14 +253,14 @@ class Engine:
 
     def _flow(self, prepared: Prepared, fetch: Sequence[str]) -> Flow:
         """The run, by the executor that is meant for it."""
-        job, plan, forward = prepared.job, prepared.plan, prepared.forward
+        job, plan = prepared.job, prepared.plan
         seeds = self._seeds(job, plan)
-        whole = prepared.evidence or forward is not None
+        whole = prepared.evidence or prepared.forward is not None or bool(prepared.known)
         fast = None
         if not whole or self.compilations.plans is Plans.ALWAYS:
             variant = Variant(tuple(fetch), frozenset(prepared.hooks), tuple(name for name, _ in job.seeds))
             fast = self.compilations.find(plan, plan, variant)
-        slow = interpreted(plan, prepared.leaves, seeds, fetch, None if forward is None else forward.values)
+        slow = interpreted(plan, prepared.start, seeds, fetch)
         if fast is None:
             return slow
         quick = compiled(fast, prepared.leaves, seeds)

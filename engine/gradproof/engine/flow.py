@@ -6,7 +6,8 @@ asked for. Both give the same bits; `compared` runs the two side by side and say
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,16 +30,9 @@ Flow: TypeAlias = Generator[Leaving, Array | None, Values]
 """Returns every value that was computed, by number; an empty list where they are gone."""
 
 
-def interpreted(
-    plan: Plan,
-    leaves: Mapping[str, Array],
-    seeds: Mapping[str, Array],
-    fetch: Sequence[str],
-    forward: Sequence[Any] | None = None,
-) -> Flow:
-    """The run of the interpreter; with ``forward``, the values of a forward half that has been computed. Raises
-    ForwardFault naming the node."""
-    values = plan.start(leaves) if forward is None else plan.resume(forward)
+def interpreted(plan: Plan, start: Callable[[], Values], seeds: Mapping[str, Array], fetch: Sequence[str]) -> Flow:
+    """The run of the interpreter; ``start`` gives the values of the forward half. Raises ForwardFault naming the node."""
+    values = start()
     for name in fetch:
         yield Leaving(name, owned(values[plan.lowered.values[name]]), False)
     pull = plan.pull(values, seeds)
@@ -71,7 +65,7 @@ def compiled(plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Ar
             answers.append(sent)
     finally:
         run.close()
-    again = interpreted(plan.plan, leaves, seeds, variant.fetch)
+    again = interpreted(plan.plan, partial(plan.plan.start, leaves), seeds, variant.fetch)
     leaving = next(again)
     for answer in answers:
         leaving = again.send(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Function:
         plan = self._plan
         specs = plan.program.specs
         seeds = {n: np.ones(specs[k].shape, specs[k].dtype) for n, k in plan.backward.seeds.items()}
-        flow = interpreted(plan, dict(zip(self.names, arrays, strict=True)), seeds, self.outputs)
+        flow = interpreted(plan, partial(plan.start, dict(zip(self.names, arrays, strict=True))), seeds, self.outputs)
         found: dict[tuple[str, bool], Any] = {}
         sent: Array | None = None
         while True:

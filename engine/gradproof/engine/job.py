@@ -18,7 +18,7 @@ class Job:
     """One request: a graph, values for its leaves, seeds for its outputs, hooks, and what is asked for.
 
     ``gradients``: names whose gradients are wanted; empty means every leaf that requires grad. ``retain``: inner values
-    whose gradients are wanted as well. ``fetch``: values to return.
+    whose gradients are wanted as well. ``fetch``: values to return. ``known``: results of nodes that were computed before.
     """
 
     graph: Graph
@@ -28,6 +28,7 @@ class Job:
     gradients: Sequence[str] = ()
     retain: Sequence[str] = ()
     fetch: Sequence[str] = ()
+    known: Sequence[tuple[str, Array]] = ()
 
     def wanted(self) -> tuple[str, ...]:
         """Names of all values whose gradients leave the run."""
@@ -47,6 +48,7 @@ def check_job(
     faults = list(known)
     leaves = _check_values(job, faults)
     _check_names(job, specs, faults)
+    _check_known(job, specs, faults)
     if differentiate:
         _check_seeds(job, specs, faults)
         _check_hooks(job, specs, shop, faults)
@@ -98,6 +100,18 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
 def _names(job: Job) -> set[str]:
     """Of all values, those included whose shape is not known."""
     return {*(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
+
+
+def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+    results = {name for node in job.graph.nodes for name in node.outputs} if job.known else set()
+    for k, (name, array) in enumerate(job.known):
+        spec = specs.get(name)
+        if name not in results:
+            near = did_you_mean(name, results)
+            faults.append(Fault(f"known[{k}].name", f"no node has a result named {name!r}{near}", "VALUE_UNKNOWN"))
+        elif spec is not None and (array.shape != spec.shape or array.dtype != spec.dtype):
+            got = Spec(array.shape, array.dtype)
+            faults.append(Fault(f"known[{k}].value", f"{name!r} is {spec}, the value given for it is {got}", "VALUE_SPEC"))
 
 
 def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:

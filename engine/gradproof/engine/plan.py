@@ -80,14 +80,22 @@ class Plan:
         views = {out for one in self.program.instructions if one.op.name == "broadcast_to" for out in one.outputs}
         return sum(spec.nbytes for number, spec in enumerate(self.program.specs) if number not in views)
 
-    def start(self, leaves: Mapping[str, Array]) -> Values:
-        """Run the forward half on these leaf values. Raises ForwardFault naming the node."""
+    def start(self, leaves: Mapping[str, Array], known: Mapping[str, Array] = {}) -> Values:
+        """Run the forward half on these leaf values, but for what is ``known``, which is not computed again. Raises
+        ForwardFault naming the node."""
         values: Values = [None] * len(self.program.specs)
         for number, literal in self.literals.items():
             values[number] = literal
         for name, array in leaves.items():
             values[self.lowered.values[name]] = array
-        self._run(self.forward, values, 0)
+        if not known:
+            self._run(self.forward, values, 0)
+            return values
+        for name, array in known.items():
+            values[self.lowered.values[name]] = array
+        for position, step in enumerate(self.forward):
+            if any(values[k] is None for k in step.outputs):
+                self._run((step,), values, position)
         return values
 
     def resume(self, forward: Sequence[Any]) -> Values:

@@ -167,6 +167,7 @@ class EvaluateRequest(_message.Message):
     FETCH_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     KEEP_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
     kept: _builtins.str
@@ -191,6 +192,10 @@ class EvaluateRequest(_message.Message):
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the values to return; empty means the outputs."""
 
+    @_builtins.property
+    def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
+        """Values of this graph that kept runs have: they are neither sent nor computed again. Session only."""
+
     def __init__(
         self,
         *,
@@ -201,16 +206,53 @@ class EvaluateRequest(_message.Message):
         fetch: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
         keep: _builtins.str = ...,
+        reuse: _abc.Iterable[Global___Reuse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "source", b"source", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "reuse", b"reuse", "source", b"source", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___EvaluateRequest: _TypeAlias = EvaluateRequest  # noqa: Y015
+
+@_typing.final
+class Reuse(_message.Message):
+    """Values of a graph that are those of a kept run. The client says so, and the server looks at dtypes and shapes only; the
+    checks of a run read the values as they read all others.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    KEPT_VALUES_FIELD_NUMBER: _builtins.int
+    kept: _builtins.str
+    """What an earlier request on this session gave as keep. NOT_FOUND if it is gone: send the request without."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of values of this graph: leaves, which then need no value, and results of nodes, which are then not computed."""
+
+    @_builtins.property
+    def kept_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the kept run calls them, in the same order. Empty: the same."""
+
+    def __init__(
+        self,
+        *,
+        kept: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        kept_values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "kept_values", b"kept_values", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reuse: _TypeAlias = Reuse  # noqa: Y015
 
 @_typing.final
 class EvaluateResponse(_message.Message):
@@ -220,8 +262,11 @@ class EvaluateResponse(_message.Message):
 
     DIGEST_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of the graph, for later requests."""
+    nodes_computed: _builtins.int
+    """How many nodes were computed."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
         """The values."""
@@ -231,10 +276,11 @@ class EvaluateResponse(_message.Message):
         *,
         digest: _builtins.str = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
+        nodes_computed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "nodes_computed", b"nodes_computed", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -258,6 +304,7 @@ class DifferentiateRequest(_message.Message):
     VERIFY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     KEEP_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
     kept: _builtins.str
@@ -302,6 +349,10 @@ class DifferentiateRequest(_message.Message):
     def verify(self) -> Global___VerifyOptions:
         """What is checked."""
 
+    @_builtins.property
+    def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
+        """Values of this graph that kept runs have: they are neither sent nor computed again. Session only."""
+
     def __init__(
         self,
         *,
@@ -317,10 +368,11 @@ class DifferentiateRequest(_message.Message):
         verify: Global___VerifyOptions | None = ...,
         request_id: _builtins.str = ...,
         keep: _builtins.str = ...,
+        reuse: _abc.Iterable[Global___Reuse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "retain", b"retain", "seeds", b"seeds", "source", b"source", "values", b"values", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "retain", b"retain", "reuse", b"reuse", "seeds", b"seeds", "source", b"source", "values", b"values", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
@@ -812,6 +864,7 @@ class RunSummary(_message.Message):
     VERIFY_SECONDS_FIELD_NUMBER: _builtins.int
     WEAKER_FIELD_NUMBER: _builtins.int
     KEPT_BYTES_FIELD_NUMBER: _builtins.int
+    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
     verified: _builtins.int
     """Gradients that are verified."""
     plausible: _builtins.int
@@ -832,6 +885,8 @@ class RunSummary(_message.Message):
     """Gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows this summary."""
     kept_bytes: _builtins.int
     """Bytes that are kept under the request's keep; 0 where nothing was to be kept, or there is no room for so much."""
+    nodes_computed: _builtins.int
+    """Nodes whose forward half was computed in this run: all of the graph, but for those whose values were kept."""
     def __init__(
         self,
         *,
@@ -845,10 +900,11 @@ class RunSummary(_message.Message):
         verify_seconds: _builtins.float = ...,
         weaker: _builtins.int = ...,
         kept_bytes: _builtins.int = ...,
+        nodes_computed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "kept_bytes", b"kept_bytes", "plausible", b"plausible", "run_seconds", b"run_seconds", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "weaker", b"weaker", "wrong", b"wrong"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "kept_bytes", b"kept_bytes", "nodes_computed", b"nodes_computed", "plausible", b"plausible", "run_seconds", b"run_seconds", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "weaker", b"weaker", "wrong", b"wrong"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1001,6 +1057,7 @@ class SessionResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request it belongs to."""
     @_builtins.property
@@ -1011,16 +1068,21 @@ class SessionResponse(_message.Message):
     def fault(self) -> Global___RequestFault:
         """The request failed; the session goes on."""
 
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """Events of the same run that followed at once."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         event: Global___Event | None = ...,
         fault: Global___RequestFault | None = ...,
+        more: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame", "more", b"more", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "fault"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015

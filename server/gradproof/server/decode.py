@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.graph_hook import GraphHook
 from gradproof.engine.hooks import ClientHook, Hook
 from gradproof.engine.job import Job
-from gradproof.engine.lower import lower
+from gradproof.engine.lower import did_you_mean, lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import WireError, decode_attributes, decode_spec, decode_tensor
+
+Request: TypeAlias = pb.DifferentiateRequest | pb.EvaluateRequest
 
 
 @dataclass
@@ -109,17 +111,33 @@ class Decoder:
                 hooks.append(Hook(message.value, message.named.name, attributes, label=message.label))
         return hooks
 
-    def keeping(self, request: pb.DifferentiateRequest | pb.EvaluateRequest) -> None:
+    def keeping(self, request: Request) -> None:
         """What is wrong with what the request keeps, or takes from what was kept."""
         kept = request.WhichOneof("source") == "kept"
         self._name("keep", request.keep)
-        for path, asked in (("keep", bool(request.keep)), ("kept", kept)):
+        for path, asked in (("keep", bool(request.keep)), ("kept", kept), ("reuse", bool(request.reuse))):
             if asked and not self.session:
                 text = "values are kept for the requests of one Session; there is none"
                 self.faults.append(Fault(path, text, "KEEP_NEEDS_SESSION"))
-        if kept and request.values:
+        if kept and (request.values or request.reuse):
             text = "the values of a kept run stay as they are: send the graph or its digest with other values"
             self.faults.append(Fault("values", text, "KEPT_VALUES"))
+
+    def reused(self, request: Request, runs: Sequence[Forward]) -> Iterator[tuple[str, Array, str]]:
+        """Names, values and paths of what the request takes from kept runs."""
+        for k, (message, run) in enumerate(zip(request.reuse, runs, strict=False)):  # none without a session
+            there = message.kept_values or message.values
+            if len(there) != len(message.values):
+                text = f"{len(there)} names for {len(message.values)} values"
+                self.faults.append(Fault(f"reuse[{k}].kept_values", text, "REUSE_COUNT"))
+                continue
+            for j, (name, kept) in enumerate(zip(message.values, there, strict=True)):
+                value = run.value(kept)
+                if value is None:
+                    text = f"the kept run {message.kept!r} has no value named {kept!r}{did_you_mean(kept, run.numbers)}"
+                    self.faults.append(Fault(f"reuse[{k}].kept_values[{j}]", text, "VALUE_UNKNOWN"))
+                else:
+                    yield name, value, f"reuse[{k}].values[{j}]"
 
 
 @dataclass
@@ -139,7 +157,7 @@ class Decoded:
 
 
 def decode_job(
-    request: pb.DifferentiateRequest | pb.EvaluateRequest,
+    request: Request,
     known: Graph | None,
     limits: Limits,
     uploads: Mapping[int, Array],
@@ -147,9 +165,10 @@ def decode_job(
     *,
     session: bool = False,
     forward: Forward | None = None,
+    reused: Sequence[Forward] = (),
 ) -> Decoded:
-    """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run. Raises InvalidRequest with all
-    faults of decoding and of the graph, or LimitExceeded."""
+    """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run, ``reused`` those that values
+    are taken from. Raises InvalidRequest with all faults of decoding and of the graph, or LimitExceeded."""
     decoder = Decoder(limits, uploads, session)
     decoder.keeping(request)
     if known is None and request.WhichOneof("source") == "kept":
@@ -161,6 +180,12 @@ def decode_job(
         if array is not None:
             values.append((named.name, array))
             paths[f"values[{len(values) - 1}]"] = f"values[{k}]"
+    leaves = {leaf.name for leaf in graph.leaves} if reused else set()
+    results: list[tuple[str, Array]] = []
+    for name, array, path in decoder.reused(request, reused):
+        kind, found = ("values", values) if name in leaves else ("known", results)
+        found.append((name, array))
+        paths[f"{kind}[{len(found) - 1}]"] = path
     beside = {name for name, _ in values}
     for name, array, path in carried:
         if name not in beside:  # a value beside the graph replaces the one that the leaf carries
@@ -168,7 +193,7 @@ def decode_job(
             values.append((name, array))
             paths[f"values[{len(values) - 1}]"] = path
     if isinstance(request, pb.EvaluateRequest):
-        job = Job(graph, values, fetch=tuple(request.fetch))
+        job = Job(graph, values, fetch=tuple(request.fetch), known=results)
     else:
         seeds = []
         for k, seed in enumerate(request.seeds):
@@ -183,6 +208,7 @@ def decode_job(
             tuple(request.gradients),
             tuple(request.retain),
             tuple(request.fetch),
+            results,
         )
     if decoder.faults:
         raise InvalidRequest([*decoder.faults, *lower(graph, registry).faults])

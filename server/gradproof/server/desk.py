@@ -9,17 +9,18 @@ from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.kept import KeptRuns
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
     """``hooks``: a client that answers; ``runs``: a place for kept values, where this session is ``owner``."""
 
     hooks: ClientHooks
     runs: KeptRuns
     owner: int
+    closed: bool = False
 
     def keep(self, name: str, forward: Forward) -> int:
-        """Keep values as ``name``; their bytes, or 0 if there is no room for so much."""
-        return self.runs.put(self.owner, name, forward)
+        """Keep values as ``name``; their bytes, or 0 if there is no room for so much, or the session is over."""
+        return 0 if self.closed else self.runs.put(self.owner, name, forward)
 
     def kept(self, name: str) -> Forward:
         """The values kept as ``name``. Raises NotFound."""
@@ -31,5 +32,6 @@ class Desk:
 
     def close(self) -> None:
         """The session is over: nobody answers any more, and all that it kept is freed."""
+        self.closed = True
         self.hooks.end()
         self.runs.release(self.owner)

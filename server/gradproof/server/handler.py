@@ -6,19 +6,18 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine, Event, GradientEvent, Prepared, Run, ValueEvent
+from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
-from gradproof.engine.hooks import HookCall
 from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.formulas import NoFormula
@@ -33,14 +32,19 @@ from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
 from gradproof.server.status import VerdictRequired
+from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
-BATCH_SECONDS = 0.002
-BATCH_BYTES = 256 << 10
 MAX_GRAPHS = 1024
 DEFAULT_BUDGET_MS = 5000
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
+
+
+class Draining(Protocol):
+    """What ends when it has nothing in progress."""
+
+    def drain(self) -> None: ...
 
 
 @dataclass
@@ -55,6 +59,7 @@ class Handler:
     runs: ThreadPoolExecutor = field(init=False)
     checks: ThreadPoolExecutor = field(init=False)
     kept: KeptRuns = field(init=False)
+    sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _desks: Iterator[int] = field(default_factory=itertools.count)
     _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
@@ -66,6 +71,11 @@ class Handler:
         self.kept = KeptRuns(self.limits)
         self.runs = ThreadPoolExecutor(4, "run")
         self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
+
+    def drain(self) -> None:
+        """End the sessions that have nothing in progress, and the others when they are done."""
+        for session in list(self.sessions):
+            session.drain()
 
     def close(self) -> None:
         """Wait for what is running, and end the threads."""
@@ -94,8 +104,8 @@ class Handler:
     ) -> AsyncGenerator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
-            plan = prepared.plan
+            stepper, digest = await self._in(self.runs, self._begin, request, uploads, desk)
+            prepared, plan = stepper.prepared, stepper.prepared.plan
             yield pb.Event(
                 accepted=pb.Accepted(
                     digest=digest,
@@ -104,11 +114,9 @@ class Handler:
                     estimated_bytes=plan.forward_bytes,
                 )
             )
-            summary = pb.RunSummary()
+            summary = pb.RunSummary(nodes_computed=prepared.missing)
             try:
-                prepared, summary.kept_bytes = await self._keep(prepared, request.keep, desk)
-                stepper = _Stepper(self.engine.gradients(prepared))
-                async with aclosing(self._steps(stepper, encoder, desk)) as steps:
+                async with aclosing(self._steps(stepper, encoder, desk, request.keep, summary)) as steps:
                     async for event in steps:
                         yield event
             except RunFault as fault:
@@ -125,13 +133,23 @@ class Handler:
             if weaker:
                 raise VerdictRequired(_required(request.verify).value, weaker)
 
-    async def _steps(self, stepper: _Stepper, encoder: encode.Encoder, desk: Desk | None) -> AsyncGenerator[pb.Event]:
-        """Values and gradients in batches. Where a hook runs at the client, no thread waits for it."""
+    async def _steps(
+        self, stepper: Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
+    ) -> AsyncGenerator[pb.Event]:
+        """Values and gradients in batches; the forward half is kept with the first. Where a hook runs at the client, no
+        thread waits for it."""
         answer: Array | HookFault | None = None
-        while stepper.run is None:
-            for event in encoder.batch(await self._in(self.runs, stepper.batch, answer)):
+        batch = stepper.early()
+        while batch is not None or stepper.run is None:
+            try:
+                if batch is None:
+                    batch = await self._in(self.runs, stepper.batch, answer)
+            finally:
+                if stepper.forward is not None:
+                    summary.kept_bytes, stepper.forward = self._keep(keep, stepper.forward, desk), None
+            for event in encoder.batch(batch):
                 yield event
-            answer = None
+            answer = batch = None
             if stepper.asked is not None:
                 assert desk is not None  # where no session is, such a hook was refused
                 with desk.hooks.asking(stepper.asked) as question:
@@ -139,16 +157,24 @@ class Handler:
                         yield event
                     answer = await question.answer()
 
-    async def _keep(self, prepared: Prepared, name: str, desk: Desk | None) -> tuple[Prepared, int]:
-        """The same with its forward half computed and kept as ``name``, if there is a name; and the bytes kept."""
-        if not name or desk is None:
-            return prepared, 0
-        prepared = await self._in(self.runs, self.engine.compute, prepared)
-        assert prepared.forward is not None
-        held = desk.keep(name, prepared.forward)
+    def _begin(
+        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], desk: Desk | None
+    ) -> tuple[Stepper, str]:
+        """A run, and the digest of its graph. Where the forward half is known it goes as far as the first batch."""
+        prepared, digest = self._prepare(request, uploads, desk)
+        stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
+        if not prepared.missing:
+            stepper.begin()
+        return stepper, digest
+
+    def _keep(self, name: str, forward: Forward | None, desk: Desk | None) -> int:
+        """Keep a forward half as ``name``, if there is one; the bytes kept."""
+        if forward is None or desk is None:
+            return 0
+        held = desk.keep(name, forward)
         if self._sweeping is None:
             self._sweep()
-        return prepared, held
+        return held
 
     def _sweep(self) -> None:
         """Free kept values that are idle, and look again when the next may be."""
@@ -187,12 +213,24 @@ class Handler:
 
     async def evaluate(
         self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
-    ) -> tuple[str, list[ValueEvent], int]:
-        """The digest, the values asked for, and the bytes that are kept. Raises GradproofError."""
+    ) -> Evaluated:
+        """The values asked for. Raises GradproofError."""
         with _Admitted(self):
-            prepared, digest = await self._in(self.runs, self._prepare, request, uploads, desk)
-            prepared, held = await self._keep(prepared, request.keep, desk)
-            return digest, await self._in(self.runs, list, self.engine.forward(prepared)), held
+            found: Evaluated
+            found, forward = await self._in(self.runs, self._evaluate, request, uploads, desk)
+            found.kept_bytes = self._keep(request.keep, forward, desk)
+            return found
+
+    def _evaluate(
+        self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None
+    ) -> tuple[Evaluated, Forward | None]:
+        """What `evaluate` gives, and the forward half if it is to be kept."""
+        prepared, digest = self._prepare(request, uploads, desk)
+        missing = prepared.missing
+        if request.keep:
+            prepared = self.engine.compute(prepared)
+        found = Evaluated(digest, list(self.engine.forward(prepared)), missing)
+        return found, prepared.forward if request.keep else None
 
     async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
@@ -254,6 +292,7 @@ class Handler:
                 text = "a summary is required, and the level is OFF: nothing would be checked"
                 raise InvalidRequest([Fault("verify.required", text, "VERIFY_REQUIRED_OFF")])
         known, forward, source = None, None, request.WhichOneof("source")
+        reused = [desk.kept(one.kept) for one in request.reuse] if desk is not None else []
         if source == "digest":
             known = self._graphs.get(request.digest)
             if known is None:
@@ -262,7 +301,14 @@ class Handler:
             forward = desk.kept(request.kept)
             known = forward.graph
         decoded = decode_job(
-            request, known, self.limits, uploads, self.engine.registry, session=desk is not None, forward=forward
+            request,
+            known,
+            self.limits,
+            uploads,
+            self.engine.registry,
+            session=desk is not None,
+            forward=forward,
+            reused=reused,
         )
         try:
             differentiate = isinstance(request, pb.DifferentiateRequest)
@@ -284,6 +330,16 @@ class Handler:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
+@dataclass
+class Evaluated:
+    """The values asked for, the graph's digest, how many nodes were computed, and the bytes that are kept of them."""
+
+    digest: str
+    values: list[ValueEvent]
+    nodes_computed: int
+    kept_bytes: int = 0
+
+
 def _required(options: pb.VerifyOptions) -> Summary:
     """The weakest summary that will do."""
     return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
@@ -303,36 +359,6 @@ class _Admitted:
 
     def __exit__(self, *_: object) -> None:
         self.handler._in_flight -= 1
-
-
-class _Stepper:
-    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, and in between
-    the hook call, if any, that it is stopped at."""
-
-    def __init__(self, events: Generator[Event, Array | None, Run]) -> None:
-        self.events = events
-        self.run: Run | None = None
-        self.asked: HookCall | None = None
-
-    def batch(self, answer: Array | HookFault | None = None) -> list[ValueEvent | GradientEvent]:
-        """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""
-        self.asked = None
-        started, size = time.perf_counter(), 0
-        batch: list[ValueEvent | GradientEvent] = []
-        while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
-            try:
-                event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
-            except StopIteration as end:
-                self.run = end.value
-                break
-            answer = None
-            if isinstance(event, HookCall):
-                self.asked = event
-                break
-            batch.append(event)
-            array = event.value if isinstance(event, ValueEvent) else event.gradient
-            size += array.nbytes if array is not None else 0
-        return batch
 
 
 def _take(items: Iterator[T]) -> list[T]:

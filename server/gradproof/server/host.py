@@ -112,6 +112,7 @@ class Host:
     async def stop(self, grace: float = 0.0) -> None:
         """Take no new calls, let running ones finish for ``grace`` seconds, then end everything."""
         await self._health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.handler.drain()
         await self.server.stop(grace)
         self.proofs.close()
         self.handler.close()

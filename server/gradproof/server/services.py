@@ -59,9 +59,9 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         async with answering(context):
-            digest, values, _ = await self.handler.evaluate(request, {})
-            response = pb.EvaluateResponse(digest=digest)
-            response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in values)
+            found = await self.handler.evaluate(request, {})
+            response = pb.EvaluateResponse(digest=found.digest, nodes_computed=found.nodes_computed)
+            response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in found.values)
             return self._fits(response)
 
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:

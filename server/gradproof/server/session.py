@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
@@ -19,20 +20,24 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
 QUEUE = 32  # responses waiting for a slow reader; a run then waits too
+TOGETHER_BYTES = 64 << 10  # events that wait are sent together up to this size
 
 
 async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
     """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
-    more to say and all runs are done."""
+    more to say and all runs are done, or when the server is to stop and no run is in progress."""
     session = _Session(handler)
+    handler.sessions.add(session)
     reader = asyncio.create_task(session.read(requests))
     try:
-        while (response := await session.out.get()) is not None:
+        while (response := await session.next()) is not None:
             yield response
-        await reader
+        if not session.draining:
+            await reader
     finally:
+        handler.sessions.discard(session)
         session.left = True
-        for task in (reader, *session.runs.values()):
+        for task in (reader, *session.runs.values(), *session.ending):
             task.cancel()
         session.desk.close()
 
@@ -42,9 +47,34 @@ class _Session:
         self.handler = handler
         self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
+        self.ahead: deque[pb.SessionResponse | None] = deque()
         self.runs: dict[str, asyncio.Task[None]] = {}
         self.uploads = Assembler(handler.limits.session_upload_bytes)
+        self.draining = False
+        self.ending: list[asyncio.Task[None]] = []
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
+
+    async def next(self) -> pb.SessionResponse | None:
+        """The next response, with the events of its run that wait behind it. None at the end."""
+        response = self.ahead.popleft() if self.ahead else await self.out.get()
+        size = response.ByteSize() if response is not None else 0
+        while response is not None and response.HasField("event") and size < TOGETHER_BYTES and not self.out.empty():
+            behind = self.out.get_nowait()
+            if behind is None or behind.request_id != response.request_id or not behind.HasField("event"):
+                self.ahead.append(behind)
+                break
+            if behind.event.HasField("hook"):  # what comes before is heard before the hook is called
+                self.ahead.append(behind)
+                break
+            size += behind.ByteSize()
+            response.more.append(behind.event)
+        return response
+
+    def drain(self) -> None:
+        """The server is to stop: end with the last run."""
+        self.draining = True
+        if not self.runs:
+            self.ending.append(asyncio.create_task(self._put(None)))
 
     async def read(self, requests: AsyncIterator[pb.SessionRequest]) -> None:
         try:
@@ -113,6 +143,8 @@ class _Session:
             await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
         finally:
             self.runs.pop(request_id, None)
+            if self.draining and not self.runs:
+                await self._put(None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
         async with aclosing(self.handler.differentiate(request, uploads, chunked=True, desk=self.desk)) as events:
@@ -120,9 +152,10 @@ class _Session:
                 await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
-        digest, values, held = await self.handler.evaluate(request, uploads, self.desk)
-        accepted = pb.Event(accepted=pb.Accepted(digest=digest, request_id=request.request_id))
-        for event in (accepted, *Encoder(chunked=True).batch(values), pb.Event(summary=pb.RunSummary(kept_bytes=held))):
+        found = await self.handler.evaluate(request, uploads, self.desk)
+        accepted = pb.Event(accepted=pb.Accepted(digest=found.digest, request_id=request.request_id))
+        summary = pb.Event(summary=pb.RunSummary(kept_bytes=found.kept_bytes, nodes_computed=found.nodes_computed))
+        for event in (accepted, *Encoder(chunked=True).batch(found.values), summary):
             await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:

@@ -10,6 +10,7 @@
 
 from gradproof.client import autograd, func, ops
 from gradproof.client.aio import AsyncClient, connect_async
+from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
 from gradproof.client.constructors import (
@@ -96,6 +97,7 @@ from gradproof.client.tensor import Tensor
 __all__ = [
     "Accepted",
     "AsyncClient",
+    "AsyncSession",
     "BFloat16Tensor",
     "BoolTensor",
     "Client",

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from numpy.typing import NDArray
 
 from gradproof.client import requests
+from gradproof.client.aio_session import AsyncSession, collected
 from gradproof.client.channel import Connection
 from gradproof.client.client import connect
-from gradproof.client.errors import NotFound, VerdictRequired
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.errors import GradproofError
+from gradproof.client.events import Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
-from gradproof.client.graph import Graph, GraphBuilder, Hook
+from gradproof.client.graph import Graph, Hook
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
@@ -42,10 +44,13 @@ class AsyncClient:
         # The stubs are those of the synchronous channel: their types are not ours to bend.
         self._autodiff: Any = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops: Any = op_service_pb2_grpc.OpServiceStub(self._channel)
-        self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
+        self._digests = Digests()
+        self._sessions: WeakSet[AsyncSession] = WeakSet()
 
     async def close(self) -> None:
-        """Close the connection, and the server if it was started for this client. May be called twice."""
+        """Close the connection with its sessions, and the server if it was started for this client. May be called twice."""
+        for session in list(self._sessions):
+            await session.cancel()
         await self._channel.close()
         if self._on_close is not None:
             stop, self._on_close = self._on_close, None
@@ -67,32 +72,26 @@ class AsyncClient:
         request = pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
         conversation = Conversation(request)
         if conversation.needs_session:
-            return (await _collected(self._session(conversation))).values
+            return (await collected(self._session(conversation))).values
         with translated():
             return requests.evaluated(await self._autodiff.Evaluate(request, **self._call())).values
 
     async def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
-        return await _collected(self.stream(graph, values, **options))
+        return await collected(self.stream(graph, values, **options))
 
     async def stream(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> AsyncIterator[Event]:
         """Events as they come. Options as for `Client.stream`; hooks that run here are called in the event loop."""
         wanted = Options(**options)
-        message = requests.message_of(graph)
-        request = wanted.request(message, values)
-        known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
-        if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
+        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
             try:
-                async for event in self._run(requests.by_digest(request, message, known[1]), wanted.hooks):
+                async for event in self._run(attempt.request, wanted.hooks):
+                    self._digests.learn(graph, event)
                     yield event
                 return
-            except NotFound as error:
-                if error.reason != "GRAPH_NOT_FOUND":
+            except GradproofError as error:
+                if attempt.settles(error):
                     raise
-        async for event in self._run(requests.whole(request, message), wanted.hooks):
-            if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
-                self._digests[graph] = (graph.revision, event.digest)
-            yield event
 
     async def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
@@ -160,36 +159,20 @@ class AsyncClient:
                 for event in conversation.decoder.decode(response.event):
                     yield event
 
+    def session(self, *, timeout: float | None = None) -> AsyncSession:
+        """One stream for many runs, as `Client.session`: ``async with``."""
+        made = AsyncSession(self._autodiff.Session(**{**self._call(), "timeout": timeout}), self._digests)
+        self._sessions.add(made)
+        return made
+
     async def _session(self, conversation: Conversation) -> AsyncIterator[Event]:
-        call = self._autodiff.Session(**self._call(conversation.check_seconds))
-        try:
-            with translated():
-                for frame in conversation.opening():
-                    await call.write(frame)
-                async for response in call:
-                    events, replies = conversation.hear(response)
-                    for frame in replies:
-                        await call.write(frame)
-                    if conversation.over:
-                        await call.done_writing()
-                    for event in events:
-                        yield event
-        finally:
-            call.cancel()
+        """One run on a session of its own."""
+        async with self.session(timeout=self.timeout + conversation.check_seconds) as session:
+            async for event in session.converse(conversation):
+                yield event
 
     def _call(self, more: float = 0.0) -> dict[str, Any]:
         return self._connection.call(self.timeout + more)
-
-
-async def _collected(events: AsyncIterator[Event]) -> Result:
-    result = Result()
-    try:
-        async for event in events:
-            result.add(event)
-    except VerdictRequired as error:
-        error.result = result
-        raise
-    return result
 
 
 def connect_async(target: str | Sequence[str] | None = None, **options: Any) -> AsyncClient:

@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.channel import Connection
-from gradproof.client.errors import NotFound
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.errors import GradproofError
+from gradproof.client.events import Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
-from gradproof.client.graph import Graph, GraphBuilder, Hook
+from gradproof.client.graph import Graph, Hook
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
-from gradproof.client.session import Run, Session, collected
+from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
@@ -52,10 +53,13 @@ class Client:
         self._channel = self._connection.channel()
         self._autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops = op_service_pb2_grpc.OpServiceStub(self._channel)
-        self._digests: WeakKeyDictionary[GraphBuilder, tuple[int, str]] = WeakKeyDictionary()
+        self._digests = Digests()
+        self._sessions: WeakSet[Session] = WeakSet()
 
     def close(self) -> None:
-        """Close the connection, and the server if it was started for this client. May be called twice."""
+        """Close the connection with its sessions, and the server if it was started for this client. May be called twice."""
+        for session in list(self._sessions):
+            session.cancel()
         self._channel.close()
         if self._on_close is not None:
             stop, self._on_close = self._on_close, None
@@ -120,26 +124,16 @@ class Client:
                 weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
                 ``result``. Empty: any will do.
         """
-        options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
-        message = requests.message_of(graph)
-        request = options.request(message, values)
-        yield from self._sent(graph, request, partial(self._run, hooks=hooks))
-
-    def _sent(self, graph: Graph, request: pb.DifferentiateRequest, run: Run) -> Iterator[Event]:
-        """The events of a request on ``graph``, which is named by its digest where the server has seen it."""
-        message = requests.message_of(graph)
-        known = self._digests.get(graph) if isinstance(graph, GraphBuilder) else None
-        if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision:
+        request = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required).request()
+        for attempt in attempts(request, graph, values, digest=self._digests.of(graph)):
             try:
-                yield from run(requests.by_digest(request, message, known[1]))
+                for event in self._run(attempt.request, hooks):
+                    self._digests.learn(graph, event)
+                    yield event
                 return
-            except NotFound as error:
-                if error.reason != "GRAPH_NOT_FOUND":
+            except GradproofError as error:
+                if attempt.settles(error):
                     raise
-        for event in run(requests.whole(request, message)):
-            if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
-                self._digests[graph] = (graph.revision, event.digest)
-            yield event
 
     def send(
         self,
@@ -148,13 +142,15 @@ class Client:
         budget: float = 5.0,
         hooks: Sequence[Hook] = (),
         watch: Watch | None = None,
+        at_once: bool = False,
     ) -> Result:
         """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
-        otherwise). ``watch`` is called with each event as it comes."""
+        otherwise). ``watch`` is called with each event as it comes; ``at_once``: they come in one message, which is quicker
+        where they fit into it."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return collected(self._run(whole, hooks), watch)
+        return collected(self._run(whole, hooks, at_once), watch)
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
@@ -205,20 +201,25 @@ class Client:
             for step in self._ops.VerifyOp(request, **self._call(budget)):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
-    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = ()) -> Iterator[Event]:
+    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), at_once: bool = False) -> Iterator[Event]:
         conversation = Conversation(request, hooks)
         if conversation.needs_session:
             yield from self._session(conversation)
             return
         with translated():
-            message = conversation.streaming()
-            for response in self._autodiff.StreamingDifferentiate(message, **self._call(conversation.check_seconds)):
+            message, call = conversation.streaming(), self._call(conversation.check_seconds)
+            if at_once:
+                yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call))
+                return
+            for response in self._autodiff.StreamingDifferentiate(message, **call):
                 yield from conversation.decoder.decode(response.event)
 
     def session(self, *, timeout: float | None = None) -> Session:
         """One stream for many runs, which may keep their values on the server. It ends after ``timeout`` seconds, if there
         is one."""
-        return Session(partial(self._autodiff.Session, **{**self._call(), "timeout": timeout}), self._sent)
+        made = Session(partial(self._autodiff.Session, **{**self._call(), "timeout": timeout}), self._digests)
+        self._sessions.add(made)
+        return made
 
     def _session(self, conversation: Conversation) -> Iterator[Event]:
         """One run on a session of its own."""

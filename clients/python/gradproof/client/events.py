@@ -158,7 +158,7 @@ class Fault:
 @dataclass(frozen=True)
 class Summary:
     """The run in numbers; times in seconds. ``weaker``: gradients that do not reach what was required; ``kept_bytes``:
-    what the session keeps of the run."""
+    what the session keeps of the run; ``nodes_computed``: nodes whose values were not known from a run before."""
 
     verified: int
     plausible: int
@@ -170,6 +170,7 @@ class Summary:
     verify_seconds: float
     weaker: int = 0
     kept_bytes: int = 0
+    nodes_computed: int = 0
 
 
 Event: TypeAlias = Accepted | Value | Gradient | Verdict | Fault | Summary
@@ -244,19 +245,7 @@ class EventDecoder:
             f = message.fault
             yield Fault(f.node if f.HasField("node") else None, f.op, f.plugin, f.reason, f.message)
         elif kind == "summary":
-            s = message.summary
-            yield Summary(
-                s.verified,
-                s.plausible,
-                s.unchecked,
-                s.wrong,
-                s.elements_checked,
-                s.elements_total,
-                s.run_seconds,
-                s.verify_seconds,
-                s.weaker,
-                s.kept_bytes,
-            )
+            yield decode_summary(message.summary)
 
     def _gradient(self, one: pb.Gradient) -> Gradient:
         gradient = self.tensor(one.gradient) if one.HasField("gradient") else None
@@ -317,6 +306,23 @@ def decode_verdict(one: verdict_pb2.GradientVerdict) -> Verdict:
         ),
         _graph(one.graph),
         tuple(one.hooked_by),
+    )
+
+
+def decode_summary(s: pb.RunSummary) -> Summary:
+    """The run in numbers."""
+    return Summary(
+        s.verified,
+        s.plausible,
+        s.unchecked,
+        s.wrong,
+        s.elements_checked,
+        s.elements_total,
+        s.run_seconds,
+        s.verify_seconds,
+        s.weaker,
+        s.kept_bytes,
+        s.nodes_computed,
     )
 
 

@@ -136,7 +136,7 @@ def run(
     try:
         graph.wrap(hooking.around)
         with placed(graph):
-            result = runtime.differentiate(graph, request, hooking.messages, hooking.settle)
+            result = runtime.differentiate(graph, request, hooking.messages, hooking.settle, keep=retain_graph)
     finally:
         hooking.abandon()
     for name, tensor in graph.inner():
@@ -144,8 +144,10 @@ def run(
             tensor._value = result.values[name]
     if modes.is_anomaly_enabled():
         _look_for_nan(graph, result)
-    for node in visited:
-        node.freed = node.freed or not retain_graph
+    if not retain_graph:
+        runtime.keeper.free(graph)
+        for node in visited:
+            node.freed = True
     replay = _replayed(request, hooking, result)
     replay.retain.extend(name for found in graph.behind.values() for name in found)
     order = [t for _, t in reached if id(t) in aim_ids or t._retains]

@@ -22,6 +22,7 @@ from gradproof.client.runtime import Spec, current
 
 if TYPE_CHECKING:
     from gradproof.client.events import OpInfo
+    from gradproof.client.keeping import KeptRun
     from gradproof.client.tensor import Tensor
 
 Input: TypeAlias = "Tensor | bool | int | float | complex"
@@ -38,10 +39,11 @@ class Node(Hookable):
         needs: for each input whether a gradient flows to it.
         place: file and line of the caller that recorded it.
         hooks: those registered on it, or None.
+        kept: the run at the server that has its values, if there is one.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "needs", "number", "op",
+        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "kept", "needs", "number", "op",
         "place", "specs",
     )  # fmt: skip
 
@@ -56,6 +58,7 @@ class Node(Hookable):
         self.place = _place()
         self.freed = False
         self.hooks = None
+        self.kept: KeptRun | None = None
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
 
     @property

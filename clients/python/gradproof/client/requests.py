@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradproof.client.errors import FieldFault, from_fault, from_rpc
-from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict
+from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict, decode_summary
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
@@ -42,6 +42,7 @@ MODES = {
     "hessian": pb.DERIVE_MODE_HESSIAN,
 }
 Watch: TypeAlias = Callable[[Event], None]
+Request: TypeAlias = pb.DifferentiateRequest | pb.EvaluateRequest
 SUMMARIES = {
     "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
     "verified": verdict_pb2.SUMMARY_WORD_VERIFIED,
@@ -112,11 +113,10 @@ class Options:
         if self.verify not in LEVELS:
             raise ValueError(f"verify is {self.verify!r}; it may be {', '.join(LEVELS)}")
 
-    def request(self, graph: graph_pb2.Graph, values: Mapping[str, Any] | None) -> pb.DifferentiateRequest:
-        """The request, without graph or digest."""
+    def request(self) -> pb.DifferentiateRequest:
+        """The request, without graph and values."""
         seeds = (self.seeds or {}).items()
         return pb.DifferentiateRequest(
-            values=named(values, graph),
             seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in seeds],
             gradients=self.gradients,
             retain=self.retain,
@@ -127,33 +127,15 @@ class Options:
         )
 
 
-def by_digest(request: pb.DifferentiateRequest, graph: graph_pb2.Graph, digest: str) -> pb.DifferentiateRequest:
-    """The request on a graph that the server has seen: the values that the graph carries go beside it."""
-    short = copy.deepcopy(request)
-    short.digest = digest
-    carried = {one.name for one in request.values}
-    short.values.extend(
-        tensor_pb2.NamedTensor(name=leaf.name, value=leaf.value)
-        for leaf in graph.leaves
-        if leaf.HasField("value") and leaf.name not in carried
-    )
-    return short
-
-
-def whole(request: pb.DifferentiateRequest, graph: graph_pb2.Graph) -> pb.DifferentiateRequest:
-    """The request with its graph."""
-    request.graph.CopyFrom(graph)
-    return request
-
-
 class Conversation:
     """One run: what is said, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
-    session."""
+    session. ``over``: nothing more will be said; ``asked``: a hook that runs here was called."""
 
-    def __init__(self, request: pb.DifferentiateRequest | pb.EvaluateRequest, hooks: Sequence[Hook] = ()) -> None:
+    def __init__(self, request: Request, hooks: Sequence[Hook] = ()) -> None:
         self.request = copy.deepcopy(request)
         self.decoder = EventDecoder()
         self.over = False
+        self.asked = False
         self._hooks: dict[int, CallableHook] = {}
         self._place = pb.RunFault()
         for one in hooks:
@@ -181,10 +163,14 @@ class Conversation:
         return pb.StreamingDifferentiateRequest(request=self.request)
 
     def opening(self) -> Iterator[pb.SessionRequest]:
-        """The frames that begin the run: large tensors in chunks, then the request (ids take the tensors' places)."""
-        request = self.request
-        request.request_id = uuid.uuid4().hex
-        yield from ahead(tensors(request))
+        """The frames that begin the run, which has a ``request_id`` now: in a large request tensors go ahead in chunks (ids
+        take their places)."""
+        self.request.request_id = uuid.uuid4().hex
+        return self._opening(self.request)
+
+    def _opening(self, request: Request) -> Iterator[pb.SessionRequest]:
+        if request.ByteSize() > INLINE_BYTES:
+            yield from ahead(tensors(request))
         if isinstance(request, pb.DifferentiateRequest):
             yield pb.SessionRequest(differentiate=request)
         else:
@@ -193,20 +179,27 @@ class Conversation:
     def hear(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
         """Events, and frames to answer with. Raises the request's fault, and what a hook that runs here raises."""
         if response.WhichOneof("frame") == "fault":
-            self.over = True
+            self.over = bool(response.request_id)  # one without is of what was said, not of the run
             raise from_fault(response.fault, self._place)
-        event, replies = response.event, list[pb.SessionRequest]()
-        if event.HasField("fault"):
-            self._place = event.fault
-        if event.HasField("hook"):
-            result = self._hooks[event.hook.hook_id](self.decoder.tensor(event.hook.gradient))
-            reply = pb.HookReply(hook_id=event.hook.hook_id)
-            if result is not None:
-                reply.gradient.CopyFrom(encode_tensor(result))
-                replies += ahead([reply.gradient])
-            replies.append(pb.SessionRequest(hook=reply))
-        self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
-        return list(self.decoder.decode(event)), replies
+        events, replies = list[Event](), list[pb.SessionRequest]()
+        for event in (response.event, *response.more):
+            if event.HasField("fault"):
+                self._place = event.fault
+            if event.HasField("hook"):
+                replies += self._answer(event.hook)
+            self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
+            events += self.decoder.decode(event)
+        return events, replies
+
+    def _answer(self, asked: pb.HookRequest) -> Iterator[pb.SessionRequest]:
+        """Call a hook that runs here; what it says."""
+        self.asked = True
+        result = self._hooks[asked.hook_id](self.decoder.tensor(asked.gradient))
+        reply = pb.HookReply(hook_id=asked.hook_id)
+        if result is not None:
+            reply.gradient.CopyFrom(encode_tensor(result))
+            yield from ahead([reply.gradient])
+        yield pb.SessionRequest(hook=reply)
 
 
 def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
@@ -228,7 +221,18 @@ def evaluated(response: pb.EvaluateResponse) -> Result:
     result = Result()
     result.digest = response.digest
     result.values = {one.name: decode_tensor(one.value) for one in response.values}
+    result.summary = decode_summary(pb.RunSummary(nodes_computed=response.nodes_computed))
     return result
+
+
+def differentiated(response: pb.DifferentiateResponse) -> Iterator[Event]:
+    """The events of a response."""
+    decoder = EventDecoder()
+    yield from decoder.decode(pb.Event(accepted=response.accepted))
+    yield from decoder.decode(pb.Event(values=pb.ValueBatch(values=response.values)))
+    yield from decoder.decode(pb.Event(gradients=pb.GradientBatch(gradients=response.gradients)))
+    yield from decoder.decode(pb.Event(verdicts=pb.VerdictBatch(verdicts=response.verdicts)))
+    yield decode_summary(response.summary)
 
 
 def inferred(response: pb.InferResponse) -> Inference:

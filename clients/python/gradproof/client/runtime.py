@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import copy
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
-from gradproof.client.requests import Derived, Watch
+from gradproof.client.keeping import Keeper, Lost, Source, has_all, release
+from gradproof.client.requests import Derived, Request, Watch
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_GRAPHS = 256
 MAX_INFERRED = 100_000
+AT_ONCE_BYTES = 1 << 20
+"""An answer up to this size comes in one message, which is quicker; a larger one as it is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,11 @@ class Spec:
 
 
 class Runtime:
-    """One client, and what was learned through it: ops, inferred shapes, digests of graphs."""
+    """One client, and what was learned through it: ops, inferred shapes, digests of graphs, and what is kept there.
+
+    ``graphs_sent``: how often the structure of a graph had to travel; ``nodes_computed``: how many nodes the server has
+    computed forward, as it says.
+    """
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -51,7 +60,12 @@ class Runtime:
         self._inferred: OrderedDict[Any, tuple[Spec, ...]] = OrderedDict()
         self._digests: OrderedDict[Any, str] = OrderedDict()
         self._derived: OrderedDict[Any, Derived] = OrderedDict()
-        self.graphs_sent = 0
+        self.keeper = Keeper(client)
+        self.graphs_sent = self.nodes_computed = 0
+
+    def close(self) -> None:
+        """Free what is kept; the client stays open."""
+        self.keeper.close()
 
     def ops(self) -> dict[str, OpInfo]:
         """All ops of the server, by name; asked for once."""
@@ -99,31 +113,57 @@ class Runtime:
             raise InvalidRequest(f"{info.name}: {text}", answer.faults[0].reason, faults=answer.faults)
         return tuple(Spec(answer.values[name][1], answer.values[name][0]) for name in node.outputs)
 
-    def evaluate(self, graph: Subgraph, fetch: Sequence[str]) -> dict[str, Any]:
-        """Forward values by name."""
-
-        def send(request: pb.EvaluateRequest) -> dict[str, Any]:
-            result = self.client.send_evaluate(request)
-            self._learn(graph, result.digest)
-            return result.values
-
-        values: dict[str, Any] = self._known_or_whole(graph, pb.EvaluateRequest(fetch=fetch), send)
-        return values
+    def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:
+        """Forward values by name; ``keep``: for later. Raises `Lost` if the graph borrows what is not kept any more."""
+        request = pb.EvaluateRequest(fetch=fetch)
+        return self._sent(graph, request, self.client.send_evaluate, keep).values
 
     def differentiate(
-        self, graph: Subgraph, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), watch: Watch | None = None
+        self,
+        graph: Subgraph,
+        request: pb.DifferentiateRequest,
+        hooks: Sequence[Hook] = (),
+        watch: Watch | None = None,
+        *,
+        keep: bool = False,
     ) -> Result:
-        """Run a request on ``graph``; its structure travels only if the server has not seen it. ``hooks``: those
-        of the server, and those that run here; ``watch`` is called
-        with each event as it comes."""
+        """Run a request on ``graph``; its structure travels only if the server has not seen it, and its values only if they
+        are not kept. ``hooks``: those of the server, and those that run here; ``watch`` is called with each event as it
+        comes; ``keep``: the forward half, for later."""
+        small = not hooks and graph.nbytes([*request.gradients, *request.retain, *request.fetch]) <= AT_ONCE_BYTES
+        at_once = small and request.verify.level == pb.VERIFY_LEVEL_OFF
 
         def send(whole: pb.DifferentiateRequest) -> Result:
-            result = self.client.send(whole, hooks=hooks, watch=watch)
-            self._learn(graph, result.digest)
-            return result
+            return self.client.send(whole, hooks=hooks, watch=watch, at_once=at_once)
 
-        result: Result = self._known_or_whole(graph, request, send)
-        return result
+        return self._sent(graph, request, send, keep, hooks, watch)
+
+    def _sent(
+        self,
+        graph: Subgraph,
+        request: Request,
+        send: Callable[[Any], Result],
+        keep: bool,
+        hooks: Sequence[Hook] = (),
+        watch: Watch | None = None,
+    ) -> Result:
+        """The result of a request: on the session if something is kept or to be kept, and otherwise, or if the session does
+        not last, on its own."""
+        for _ in range(2):
+            sources = self.keeper.sources(graph)
+            session = self.keeper.session() if keep or sources else None
+            if session is None:
+                break
+            known = {name for source in sources for name in source.names}
+            rest = keep and not known.issuperset(graph.results().values())
+            say = partial(self.keeper.send, session, graph, hooks=hooks, watch=watch, keep=rest)
+            try:
+                return self._known_or_whole(graph, request, say, sources)
+            except Lost:
+                release(source.run for source in sources)
+                if graph.borrows:
+                    raise
+        return self._known_or_whole(graph, request, send)
 
     def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
         """The graph of the vector-Jacobian product; asked for once for each structure."""
@@ -135,25 +175,36 @@ class Runtime:
                 self._derived.popitem(last=False)
         return found
 
-    def _known_or_whole(self, graph: Subgraph, request: Any, send: Any) -> Any:
-        request.values.extend(graph.values())
+    def _known_or_whole(
+        self, graph: Subgraph, request: Request, send: Callable[[Any], Result], sources: Sequence[Source] = ()
+    ) -> Result:
+        """The result of the shortest request that the server understands."""
+        short = copy.deepcopy(request)
+        if len(sources) == 1 and has_all(sources[0], graph):
+            short.kept = sources[0].run.name
+            return self._learned(graph, send(short))
+        short.reuse.extend(source.message() for source in sources)
+        short.values.extend(graph.values({name for source in sources for name in source.names}))
         digest = self._digests.get(graph.structure)
         if digest is not None:
-            request.digest = digest
+            short.digest = digest
             try:
-                return send(request)
+                return self._learned(graph, send(short))
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        request.graph.CopyFrom(graph.message())
+        short.graph.CopyFrom(graph.message())
         self.graphs_sent += 1
-        return send(request)
+        return self._learned(graph, send(short))
 
-    def _learn(self, graph: Subgraph, digest: str) -> None:
-        self._digests[graph.structure] = digest
+    def _learned(self, graph: Subgraph, result: Result) -> Result:
+        if result.summary is not None:
+            self.nodes_computed += result.summary.nodes_computed
+        self._digests[graph.structure] = result.digest
         self._digests.move_to_end(graph.structure)
         if len(self._digests) > MAX_GRAPHS:
             self._digests.popitem(last=False)
+        return result
 
 
 _lock = RLock()
@@ -177,6 +228,8 @@ def use(client: Client | str | None) -> Client | None:
     global _runtime
     with _lock:
         before = _runtime.client if _runtime is not None else None
+        if _runtime is not None:
+            _runtime.close()
         wanted = Client(client) if isinstance(client, str) else client
         _runtime = Runtime(wanted) if wanted is not None else None
         return before

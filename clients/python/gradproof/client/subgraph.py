@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gradproof.client.errors import RunError
+from gradproof.client.keeping import Lost
 from gradproof.client.record import Node, is_tensor
 from gradproof.client.tensor import Tensor
 from gradproof.v1 import graph_pb2, tensor_pb2
@@ -17,6 +18,7 @@ from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 if TYPE_CHECKING:
     from gradproof.client.around import Around
+    from gradproof.client.keeping import Keeper, KeptRun
 
 Key: TypeAlias = Any
 
@@ -34,6 +36,8 @@ class Subgraph:
             was computed from something that does is a constant (whose value must be known).
         cut: tensors that are taken as leaves that require grad.
         open: a leaf that has no value yet: the argument of a function.
+        keeper: what it keeps is not computed: values that have not come here, or would have to go back, are leaves whose
+            values are `borrowed`.
     """
 
     def __init__(
@@ -43,8 +47,12 @@ class Subgraph:
         backward: bool = False,
         cut: Sequence[Tensor] = (),
         open: Tensor | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.roots, self.backward, self._open = list(roots), backward, open
+        self._keeper = keeper
+        self._runs: dict[int, KeptRun | None] = {}
+        self._borrowed: dict[str, Tensor] = {}
         self._cut = {key_of(t) for t in cut}
         self.nodes: list[Node] = []
         self.leaves: dict[str, Tensor] = {}
@@ -110,13 +118,46 @@ class Subgraph:
         """The name of an input of a node."""
         return self._edges[node.number][position]
 
+    def results(self) -> dict[tuple[int, int], str]:
+        """The names of the outputs of nodes, by the node's number and the slot."""
+        return {(n.number, slot): self.name_of(n, slot) for n in self.nodes for slot in range(len(n.specs))}
+
+    def arrays(self) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
+        """The values of leaves, but for those of Python numbers and those that are borrowed."""
+        return self._arrays.items()
+
+    def borrowed(self) -> Iterator[tuple[str, KeptRun, str]]:
+        """Leaves whose values a kept run has, and what it calls them."""
+        for name, x in self._borrowed.items():
+            run = self._run_of(x._node)
+            assert run is not None
+            assert x._node is not None
+            yield name, run, run.results[x._node.number, x._slot]
+
+    @property
+    def borrows(self) -> bool:
+        """Whether there are such leaves."""
+        return bool(self._borrowed)
+
+    @property
+    def size(self) -> int:
+        """How many values there are, but for Python numbers."""
+        return len(self._arrays) + len(self._borrowed) + sum(len(node.specs) for node in self.nodes)
+
+    def nbytes(self, names: Iterable[str]) -> int:
+        """Bytes of some values together, at most: what lies around hooked nodes counts as all that there is."""
+        sizes = {self.name_of(n, k): spec.size * spec.dtype.itemsize for n in self.nodes for k, spec in enumerate(n.specs)}
+        sizes |= {name: array.nbytes for name, array in self._arrays.items()}
+        total = sum(sizes.values())
+        return sum(sizes.get(name, total) for name in names)
+
     def flowing(self) -> list[Node]:
         """Nodes that a gradient flows through."""
         return [node for node in self.nodes if node.requires_grad]
 
-    def values(self) -> Iterable[tensor_pb2.NamedTensor]:
-        """The leaves' values as messages."""
-        known = [*self._arrays.items(), *self._numbers]
+    def values(self, but: Container[str] = ()) -> Iterable[tensor_pb2.NamedTensor]:
+        """The leaves' values as messages; those named in ``but``, and those that are borrowed, are left out."""
+        known = [*((name, array) for name, array in self._arrays.items() if name not in but), *self._numbers]
         return [tensor_pb2.NamedTensor(name=name, value=encode_tensor(value)) for name, value in known]
 
     def function(self) -> graph_pb2.Graph:
@@ -137,6 +178,8 @@ class Subgraph:
         graph = graph_pb2.Graph(outputs=dict.fromkeys(self.outputs))
         for name, array in self._arrays.items():
             graph.leaves.add(name=name, spec=encode_spec(array.shape, array.dtype), requires_grad=self._moves(name))
+        for name, x in self._borrowed.items():
+            graph.leaves.add(name=name, spec=encode_spec(x.shape, x.dtype))
         for name, number in self._numbers:
             leaf = graph.leaves.add(name=name, value=encode_tensor(number))
             leaf.spec.CopyFrom(leaf.value.spec)
@@ -180,19 +223,26 @@ class Subgraph:
         evaluate(self._constants())
 
     def _constants(self) -> list[Tensor]:
-        """What is a constant here but not known yet."""
+        """What is a constant here but neither known yet nor borrowed."""
         edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, node.needs, strict=True)]
         edges += [(root, root.requires_grad) for root in self.roots]
-        return [
-            x for x, needs in edges if is_tensor(x) and x._node is not None and x._value is None and self._is_leaf(x, needs)
-        ]
+        leaves = [x for x, needs in edges if is_tensor(x) and x._node is not None and self._is_leaf(x, needs)]
+        return [x for x in leaves if x._value is None and self._run_of(x._node) is None]
 
     def _is_leaf(self, x: Tensor, needs: bool) -> bool:
         if x._node is None or key_of(x) in self._cut:
             return True
         if not self.backward:
-            return x._value is not None
+            return x._value is not None or self._run_of(x._node) is not None
         return not needs and (x._value is not None or x._tainted)
+
+    def _run_of(self, node: Node | None) -> KeptRun | None:
+        """The kept run to borrow the values of a node from, as it was when the node was first seen."""
+        if node is None or self._keeper is None:
+            return None
+        if node.number not in self._runs:
+            self._runs[node.number] = self._keeper.run_of(node)
+        return self._runs[node.number]
 
     def _name(self) -> None:
         for root in self.roots:
@@ -215,6 +265,10 @@ class Subgraph:
         """A leaf's name; the same tensor with another value, or as a constant, is another leaf."""
         if x is self._open:
             return self._names.setdefault(("open",), "g")
+        if (x._value is None or x.nbytes > SMALL) and self._run_of(x._node) is not None:
+            name = self._names.setdefault(key_of(x), f"x{len(self._names)}")
+            self._borrowed[name] = x
+            return name
         value = array if array is not None else x.value()
         moving = self.backward and (needs or key_of(x) in self._cut)
         key: Key = (
@@ -238,6 +292,7 @@ class Subgraph:
         """All that makes the graph what it is, but for the values of its leaves."""
         return (
             tuple((name, a.shape, a.dtype.name, name in self.leaves) for name, a in self._arrays.items()),
+            tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
             tuple((name, type(x).__name__, repr(x)) for name, x in self._numbers),
             tuple(
                 (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
@@ -266,18 +321,51 @@ def placed(graph: Subgraph) -> Iterator[None]:
 
 
 def evaluate(tensors: Sequence[Tensor]) -> None:
-    """Compute the values of ``tensors``, and with them small ones on the way that somebody holds, in one request."""
+    """Compute the values of ``tensors``, and with them small ones on the way that somebody holds, in one request.
+
+    The server keeps the run if gradients may flow through it, or if there are values on the way that are too large to be
+    brought along: then nothing of it is computed again when it is looked at, or gone back through.
+    """
     from gradproof.client.runtime import current
 
-    wanted = [t for t in tensors if t._value is None]
-    if not wanted:
-        return
-    graph = Subgraph(wanted)
-    fetch = dict(zip(graph.outputs, wanted, strict=True))
-    for name, tensor in graph.inner():
-        if tensor._value is None and tensor.nbytes <= SMALL:
-            fetch[name] = tensor
-    with placed(graph):
-        found = current().evaluate(graph, list(fetch))
-    for name, tensor in fetch.items():
-        tensor._value = found[name]
+    runtime = current()
+    while wanted := [t for t in tensors if t._value is None]:
+        keeper = runtime.keeper
+        graph = Subgraph(wanted, backward=True) if _is_new(wanted, keeper) else Subgraph(wanted, keeper=keeper)
+        fetch = dict(zip(graph.outputs, wanted, strict=True))
+        large = False
+        for name, tensor in graph.inner():
+            if tensor._value is None and tensor.nbytes <= SMALL:
+                fetch[name] = tensor
+            large = large or (tensor._value is None and name not in fetch)
+        keep = large or any(node.requires_grad for node in graph.nodes)
+        try:
+            with placed(graph):
+                found = runtime.evaluate(graph, list(fetch), keep=keep)
+        except Lost:
+            continue
+        for name, tensor in fetch.items():
+            tensor._value = found[name]
+
+
+def _is_new(wanted: Sequence[Tensor], keeper: Keeper) -> bool:
+    """Whether a backward pass from ``wanted`` would send just what is to be computed now: gradients flow to them, and
+    nothing that gradients flow through has been computed before."""
+    pending, seen = list(wanted), set[int]()
+    if not all(t.requires_grad for t in wanted):
+        return False
+    while pending:
+        node = pending.pop()._node
+        if node is None or node.number in seen:
+            continue
+        seen.add(node.number)
+        if keeper.run_of(node) is not None:
+            return False
+        for x, needs in zip(node.inputs, node.needs, strict=True):
+            if not is_tensor(x) or x._node is None:
+                continue
+            if (needs and x._value is not None) or (not needs and x._value is None and x._tainted):
+                return False
+            if x._value is None:
+                pending.append(x)
+    return True

@@ -1,0 +1,192 @@
+"""The session for asyncio: the same surface, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
+from gradproof.client.events import Event, Result
+from gradproof.client.exchange import Asked, Digests, addressees, attempts
+from gradproof.client.graph import Graph, Hook
+from gradproof.client.requests import Conversation, Options, translated
+from gradproof.v1 import autodiff_service_pb2 as pb
+
+
+class AsyncSession:
+    """As `Session`, for asyncio: runs of several tasks on one stream, with hooks that are called in the event loop. Made by
+    `AsyncClient.session`."""
+
+    def __init__(self, call: Any, digests: Digests) -> None:
+        self._call, self._digests = call, digests
+        self._boxes: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
+        self._writing = asyncio.Lock()
+        self._ended: GradproofError | None = None
+        self._open = True
+        self._reader = asyncio.create_task(self._read())
+
+    async def __aenter__(self) -> AsyncSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await (self.close() if error is None else self.cancel())
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is still a stream."""
+        return self._open and self._ended is None
+
+    async def close(self) -> None:
+        """End the stream; the server frees all that it kept. Runs in other tasks end with Unavailable. May be called
+        twice."""
+        if self.alive and not self._boxes:
+            self._open = False
+            await self._call.done_writing()
+            await self._reader
+        await self.cancel()
+
+    async def cancel(self) -> None:
+        """End the stream at once, and do not wait for the server."""
+        self._open = False
+        self._call.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reader
+
+    async def evaluate(
+        self,
+        graph: Graph | None = None,
+        values: Mapping[str, Any] | None = None,
+        *,
+        fetch: Sequence[str] = (),
+        keep: str = "",
+        kept: str = "",
+    ) -> dict[str, NDArray[Any]]:
+        """Forward values by name: those in ``fetch``, or the outputs."""
+        request = pb.EvaluateRequest(fetch=fetch, keep=keep)
+        return (await collected(self._sent(request, (), graph, values, kept))).values
+
+    async def differentiate(
+        self,
+        graph: Graph | None = None,
+        values: Mapping[str, Any] | None = None,
+        *,
+        keep: str = "",
+        kept: str = "",
+        **options: Any,
+    ) -> Result:
+        """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
+        return await collected(self.stream(graph, values, keep=keep, kept=kept, **options))
+
+    async def stream(
+        self,
+        graph: Graph | None = None,
+        values: Mapping[str, Any] | None = None,
+        *,
+        keep: str = "",
+        kept: str = "",
+        **options: Any,
+    ) -> AsyncGenerator[Event, None]:
+        """Events as they come. A run whose events are not read to the end is given up. Options as for `Client.stream`."""
+        wanted = Options(**options)
+        request = wanted.request()
+        request.keep = keep
+        async with aclosing(self._sent(request, wanted.hooks, graph, values, kept)) as events:
+            async for event in events:
+                yield event
+
+    async def release(self, kept: str) -> None:
+        """Free what is kept under this name, if anything is."""
+        await self._say([pb.SessionRequest(release=pb.ReleaseKept(kept=kept))])
+
+    async def converse(self, conversation: Conversation, timeout: float | None = None) -> AsyncGenerator[Event, None]:
+        """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
+        after ``timeout`` seconds."""
+        frames = conversation.opening()
+        request_id = conversation.request.request_id
+        box = self._boxes[request_id] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        try:
+            await self._say(frames)
+            while not conversation.over:
+                answer = await self._hear(box, None if end is None else end - loop.time())
+                events, replies = conversation.hear(answer)
+                if not self._open:
+                    raise Unavailable("the session was closed while the run was under way")
+                await self._say(replies)
+                for event in events:
+                    yield event
+        finally:
+            del self._boxes[request_id]
+            if not conversation.over and self.alive:
+                await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
+
+    async def _sent(
+        self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
+    ) -> AsyncGenerator[Event, None]:
+        digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
+        for attempt in attempts(request, graph, values, kept=kept, digest=digest):
+            try:
+                async with aclosing(self.converse(Conversation(attempt.request, hooks))) as events:
+                    async for event in events:
+                        self._digests.learn(graph, event)
+                        yield event
+                return
+            except GradproofError as error:
+                if attempt.settles(error):
+                    raise
+
+    async def _say(self, frames: Iterable[pb.SessionRequest]) -> None:
+        if not self._open:
+            raise ValueError("the session is closed")
+        async with self._writing:
+            for frame in frames:
+                with translated(), suppress(asyncio.InvalidStateError):  # of a stream that has ended, which reading tells
+                    await self._call.write(frame)
+
+    async def _hear(self, box: asyncio.Queue[pb.SessionResponse | None], timeout: float | None) -> pb.SessionResponse:
+        """The next answer to a request."""
+        if self._ended is not None and box.empty():
+            raise self._ended
+        try:
+            answer = await asyncio.wait_for(box.get(), timeout)
+        except TimeoutError:
+            raise DeadlineExceeded("the run took longer than its timeout") from None
+        if answer is None:
+            assert self._ended is not None
+            raise self._ended
+        return answer
+
+    async def _read(self) -> None:
+        """Hand out the answers, until there are no more."""
+        try:
+            with translated():
+                async for answer in self._call:
+                    for one in addressees(answer, self._boxes):
+                        self._boxes[one].put_nowait(answer)
+            self._ended = Unavailable("the server ended the session")
+        except GradproofError as error:
+            self._ended = error
+        finally:
+            self._ended = self._ended or Unavailable("the session was closed")
+            for box in self._boxes.values():
+                box.put_nowait(None)
+
+
+async def collected(events: AsyncIterator[Event]) -> Result:
+    """All events of a run, by name."""
+    result = Result()
+    try:
+        async for event in events:
+            result.add(event)
+    except VerdictRequired as error:
+        error.result = result
+        raise
+    return result
