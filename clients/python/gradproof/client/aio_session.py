@@ -103,11 +103,13 @@ class AsyncSession:
 
     async def release(self, kept: str) -> None:
         """Free what is kept under this name, if anything is."""
+        self._check_open()
         await self._say([pb.SessionRequest(release=pb.ReleaseKept(kept=kept))])
 
     async def converse(self, conversation: Conversation, timeout: float | None = None) -> AsyncGenerator[Event, None]:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds."""
+        self._check_open()
         frames = conversation.opening()
         request_id = conversation.request.request_id
         box = self._boxes[request_id] = asyncio.Queue()
@@ -143,13 +145,23 @@ class AsyncSession:
                 if attempt.settles(error):
                     raise
 
-    async def _say(self, frames: Iterable[pb.SessionRequest]) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise ValueError("the session is closed")
+
+    async def _say(self, frames: Iterable[pb.SessionRequest]) -> None:
+        """Nothing where the stream has ended, which those who wait for an answer are told."""
         async with self._writing:
             for frame in frames:
-                with translated(), suppress(asyncio.InvalidStateError):  # of a stream that has ended, which reading tells
-                    await self._call.write(frame)
+                if not self.alive:
+                    return
+                try:
+                    with translated(), suppress(asyncio.InvalidStateError):
+                        await self._call.write(frame)
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise  # this task, and not the call, is cancelled
 
     async def _hear(self, box: asyncio.Queue[pb.SessionResponse | None], timeout: float | None) -> pb.SessionResponse:
         """The next answer to a request."""

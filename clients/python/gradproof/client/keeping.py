@@ -138,7 +138,8 @@ class Keeper:
                 _release(session, request.keep)
             if isinstance(error, NotServed) and not session.alive:
                 self._served = False
-            broken = isinstance(error, (NotServed, Unavailable)) and not session.alive and not conversation.asked
+            ended = isinstance(error, (NotServed, Unavailable, ValueError)) and not session.alive
+            broken = ended and not conversation.asked
             if broken or (isinstance(error, NotFound) and error.reason == "KEPT_NOT_FOUND"):
                 raise Lost from error
             raise

@@ -120,11 +120,13 @@ class Session:
 
     def release(self, kept: str) -> None:
         """Free what is kept under this name, if anything is."""
-        self._say(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
+        self._check_open()
+        self._frames.put(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
 
     def converse(self, conversation: Conversation, timeout: float | None = None) -> Iterator[Event]:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds, with which the session ends."""
+        self._check_open()
         frames = conversation.opening()
         request_id = conversation.request.request_id
         self._boxes[request_id] = deque()
@@ -132,7 +134,7 @@ class Session:
             self._deadlines[request_id] = time.monotonic() + timeout
         try:
             for frame in frames:
-                self._say(frame)
+                self._frames.put(frame)
             while not conversation.over:
                 events, replies = conversation.hear(self._hear(request_id))
                 for frame in replies:
@@ -159,10 +161,9 @@ class Session:
                 if attempt.settles(error):
                     raise
 
-    def _say(self, frame: pb.SessionRequest) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise ValueError("the session is closed")
-        self._frames.put(frame)
 
     def _outgoing(self) -> Iterator[pb.SessionRequest]:
         """What is said, as gRPC's thread for it takes it; in between this looks after the deadlines."""
