@@ -120,8 +120,6 @@ class AsyncSession:
             while not conversation.over:
                 answer = await self._hear(box, None if end is None else end - loop.time())
                 events, replies = conversation.hear(answer)
-                if not self._open:
-                    raise Unavailable("the session was closed while the run was under way")
                 await self._say(replies)
                 for event in events:
                     yield event

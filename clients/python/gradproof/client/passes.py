@@ -193,8 +193,6 @@ def _replayed(request: pb.DifferentiateRequest, hooking: Hooking, result: Result
     """The request once more, with hooks that ran here replaced by what they returned."""
     replay = pb.DifferentiateRequest()
     replay.CopyFrom(request)
-    for kind in ("values", "graph", "digest"):
-        replay.ClearField(kind)  # the graph has them
     counts: dict[str, int] = {}
     for message in hooking.messages:
         name = message.value
