@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
 
-from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, MIN_ELEMENTS
+from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, MIN_ALONE, MIN_ELEMENTS
 from gradproof.engine.compiled.buffers import RECYCLED_BYTES, Recycler
 from gradproof.engine.compiled.compiled import Compiled, Variant
 from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.compiled.tiling import tiled
 from gradproof.engine.engine import Engine, Event, GradientEvent, ValueEvent
 from gradproof.engine.errors import ForwardFault, InvalidRequest
 from gradproof.engine.extend import HOLOMORPHIC, Inferred, Op, case
@@ -261,6 +262,17 @@ class TestSimplified:
 def product(x: Any) -> float:
     return float(sum(np.prod(x[k : k + 4]) for k in range(5)))
 
+    def test_a_sum_of_what_is_negated(self) -> None:
+        for x in (np.array([[1.0, -1.0], [2.0, 3.0]]), np.zeros((2, 2)), -np.zeros((2, 2))):
+            lines: list[Line] = [
+                "n = negative(x)",
+                ("s = sum(n)", {"axis": 1}),
+                ("m = mean(n)", {"axis": 0}),
+                "y = add(s, m)",
+            ]
+            found = both({"x": x}, [*lines, "z = square(y)", "l = sum(z)"], "l", fetch=["s", "m"])
+            assert found["x"].shape == (2, 2)
+
 
 class TestBlocks:
     @pytest.mark.parametrize("threads", ["1", "2"])
@@ -271,7 +283,7 @@ class TestBlocks:
         blocks._free.cache_clear()
         blocks._helpers.cache_clear()
         random = np.random.default_rng(0)
-        n = MIN_ELEMENTS + BLOCK_ELEMENTS // 3
+        n = MIN_ALONE + BLOCK_ELEMENTS // 3
         leaves = {"x": random.normal(size=n), "w": random.uniform(0.5, 1.5, n), "c": np.array(0.3)}
         lines: list[Line] = [
             "a = multiply(x, w)",
@@ -296,6 +308,33 @@ class TestBlocks:
         random = np.random.default_rng(0)
         leaves = {"x": random.normal(size=(400, 300)), "r": random.normal(size=(300,)), "c": random.normal(size=(400, 1))}
         both(leaves, ["a = multiply(x, r)", "b = add(a, c)", "d = sin(b)", "s = sum(d)"], "s")
+
+
+class TestTiling:
+    @pytest.mark.parametrize(
+        ("x", "y"),
+        [
+            ((25, 100, 10), (25, 1, 10)),
+            ((1, 100, 10), (25, 1, 10)),
+            ((4000, 6), (6,)),
+            ((97, 61, 4), (97, 1, 4)),
+            ((8, 50, 5, 9), (8, 1, 5, 9)),
+            ((8, 1, 5, 9), (50, 5, 9)),
+        ],
+    )
+    def test_short_lines_have_the_same_bits(self, x: tuple[int, ...], y: tuple[int, ...]) -> None:
+        random = np.random.default_rng(0)
+        leaves = {"x": random.normal(size=x), "y": random.normal(size=y)}
+        lines: list[Line] = ["a = multiply(x, y)", "b = subtract(a, y)", "c = tanh(b)", "d = multiply(c, y)", "s = sum(d)"]
+        both(leaves, lines, "s", fetch=["b"])
+
+    def test_lines_that_are_long_already_stay(self) -> None:
+        assert tiled(np.add, [spec((100, 512)), spec((512,))], spec((100, 512))) is None
+        assert tiled(np.add, [spec((5000, 8)), spec((5000, 8))], spec((5000, 8))) is None
+        assert tiled(np.add, [spec((5000, 8)), spec((5000, 1))], spec((5000, 8))) is None
+        found = tiled(np.add, [spec((5000, 8)), spec((8,))], spec((5000, 8)))
+        assert found is not None
+        assert found.axis == -2
 
 
 class TestStore:

@@ -14,10 +14,10 @@ LARGE = 4096
 
 
 def total(x, *, axis, keepdims, out=None):
-    """The sum of ``x`` over ``axis`` (a sorted tuple), written to ``out`` if that is given."""
+    """The sum of ``x`` over ``axis`` (a sorted tuple), to ``out`` if that is given. Of nothing but -0.0 it is 0.0."""
     split = _split(x, axis)
     if split is None:
-        return np.add.reduce(x, axis, out=out, keepdims=keepdims)
+        return np.add.reduce(x, axis, out=out, keepdims=keepdims, initial=0)
     outer, n, inner = split
     shape = tuple(1 if k in axis else s for k, s in enumerate(x.shape) if keepdims or k not in axis)
     if out is None:

@@ -15,6 +15,7 @@ import numpy as np
 from gradproof.engine.spec import Array
 
 MIN_ELEMENTS: Final = 1 << 16  # below, a block is the whole
+MIN_ALONE: Final = 1 << 18  # the same where there is one thread: then blocks only save memory traffic
 BLOCK_ELEMENTS: Final = 1 << 15
 
 Thunk = Callable[..., Any]
@@ -25,6 +26,11 @@ def threads() -> int:
     machine has."""
     wanted = int(os.environ.get("GRADPROOF_THREADS", "2"))
     return max(1, min(wanted, os.cpu_count() or 1))
+
+
+def is_large(elements: int) -> bool:
+    """Whether arrays of so many elements are worth blocks."""
+    return elements >= (MIN_ELEMENTS if threads() > 1 else MIN_ALONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.compiled.tiling import tiled
 from gradproof.engine.scalars import ufunc_of
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Instruction
@@ -36,7 +37,10 @@ def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
     if ufunc is not None and ufunc.nout == 1 and not one.attributes:
         if ufunc in _KEYWORD:
             return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True)
-        return Kernel(ufunc, overlaps=ufunc.signature is None, rowwise=ufunc.signature is None)
+        if ufunc.signature is not None:
+            return Kernel(ufunc)
+        long = tiled(ufunc, [specs[k] for k in one.inputs], specs[one.outputs[0]])
+        return Kernel(long or ufunc, overlaps=True, rowwise=True)
     if one.op.into is not None:
         into = partial(one.op.into, **one.attributes) if one.attributes else one.op.into
         return Kernel(into, first=True, rowwise=one.op.elementwise)

@@ -34,7 +34,7 @@ Item: TypeAlias = Instruction | Stop
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose", "matrix_transpose", "astype"}
 """Ops that give their input again where shape and dtype stay."""
-SIGNED: Final = {"add", "subtract", "multiply", "divide", "square"}
+SIGNED: Final = {"add", "subtract", "multiply", "divide", "square", "sum", "mean"}
 REWRITTEN: Final = MOVES | SIGNED | {"negative"}
 MAX_FOLDED: Final = 1024  # elements of a constant that is kept
 
@@ -211,6 +211,10 @@ class _Walk:
             return None
         if op.name == "square":
             return self._apply(op, (negated[inputs[0]],), outputs, attributes)
+        if op.name in ("sum", "mean"):  # 0 - s, as a sum that is 0 is never -0
+            (positive,) = self._apply(op, (negated[inputs[0]],), (self._value(spec),), attributes)
+            zero = self._constant(np.zeros((), spec.dtype))
+            return self._apply(self.op_of("subtract"), (zero, positive), outputs, {})
         if op.name in ("multiply", "divide"):
             inner = tuple([negated[k] if k in negated and self.made.specs[k].shape == spec.shape else k for k in inputs])
             flips = sum(k != j for k, j in zip(inputs, inner, strict=True))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gradproof.engine.compiled.blocks import MIN_ELEMENTS, Argument, Group, Hole
+from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large
 from gradproof.engine.compiled.buffers import Layout
 from gradproof.engine.compiled.kernels import Kernel
 from gradproof.engine.spec import Array, Spec
@@ -42,7 +42,7 @@ class Call:
 
     @property
     def is_large(self) -> bool:
-        return self.kernel.rowwise and bool(self.out.spec.shape) and self.out.spec.size >= MIN_ELEMENTS
+        return self.kernel.rowwise and bool(self.out.spec.shape) and is_large(self.out.spec.size)
 
 
 @dataclass(frozen=True, slots=True)
