@@ -1,7 +1,8 @@
 """Tiling: an operand that is stretched over short lines is repeated a few times first, so that the lines are long.
 
-NumPy's inner loop runs along the last axis. For shapes (25, 1000, 10) and (25, 1, 10) that is ten elements at a time, and costs
-four times the arithmetic; with the second repeated fifty times, as (25, 20, 500) and (25, 1, 500), it is five hundred.
+NumPy's inner loop runs along the last axis. For shapes (25, 1000, 10) and (25, 1, 10) that is ten elements at a time, and
+costs several times the arithmetic; with the second repeated fifty times, as (25, 20, 500) and (25, 1, 500), it is five
+hundred.
 """
 
 from __future__ import annotations
