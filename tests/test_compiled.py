@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
+from tests.programs import random_job
 
 from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, MIN_ALONE, MIN_ELEMENTS
 from gradproof.engine.compiled.buffers import RECYCLED_BYTES, Recycler
@@ -24,8 +26,10 @@ from gradproof.engine.errors import ForwardFault, InvalidRequest
 from gradproof.engine.extend import HOLOMORPHIC, Inferred, Op, case
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import ClientHook, Hook, HookCall
+from gradproof.engine.job import Job
 from gradproof.engine.spec import spec
 
+DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "60"))
 CASES = [(op.name, number) for op in REGISTRY.ops.values() if op.rule for number in range(len(op.proof_cases()))]
 
 
@@ -50,19 +54,30 @@ def leaves_of(op: Op, number: int, dtype: Any = np.float64) -> tuple[dict[str, A
 
 
 def both(leaves: dict[str, Any], lines: Sequence[Line], outputs: str, raises: bool = False, **rest: Any) -> dict[str, Any]:
-    """The gradients of a run in which both executors are compared, and those of each alone, are the same. ``raises``: the
+    """The gradients of `same` for a graph."""
+    events = same(lambda mine: mine.job(leaves, lines, outputs, **dict(rest)), raises)
+    return {event.name: event.gradient for event in events if isinstance(event, GradientEvent)}
+
+
+def same(job_of: Callable[[Bench], Job], raises: bool = False) -> list[Event]:
+    """The events of a run in which both executors are compared, and those of each alone, are the same. ``raises``: the
     compiled plan may give up, and the interpreter take over."""
     found = []
     for plans in (Plans.ALWAYS, Plans.NEVER):
         mine = bench(plans)
-        job = mine.job(leaves, lines, outputs, **rest)
+        job = job_of(mine)
         for evidence in (True, False):
             found.append(list(mine.engine.gradients(mine.engine.prepare(job, evidence=evidence))))
         made = [entry.compiled for entry in mine.engine.compilations._entries.values()]
         assert raises or not any(one is None or one.failures for one in made)
     first = [bits(event) for event in found[0]]
     assert all([bits(event) for event in events] == first for events in found[1:])
-    return {event.name: event.gradient for event in found[0] if isinstance(event, GradientEvent)}
+    return found[0]
+
+
+@pytest.mark.parametrize("seed", range(DRAWS))
+def test_programs_at_random_have_the_same_bits_compiled(seed: int) -> None:
+    same(partial(random_job, seed=seed), raises=True)
 
 
 def bits(event: Event) -> tuple[str, bytes]:

@@ -111,7 +111,7 @@ def _same_bits(one: Array, other: Array) -> bool:
 
 
 def owned(value: Any) -> Array:
-    """A read-only array that nothing in the run will write to."""
-    array: Array = np.array(value)
+    """A dense read-only array that nothing in the run will write to."""
+    array: Array = np.array(value, order="C")
     array.flags.writeable = False
     return array

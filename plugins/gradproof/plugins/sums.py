@@ -45,6 +45,7 @@ def mean(x, *, axis, keepdims, out=None):
     """NumPy's, by the same loops, and without its warning about the mean of nothing, which is nan."""
     n = math.prod(x.shape[k] for k in axis)
     if n and x.dtype.char not in "fd":
-        return np.mean(x, axis, None, out, keepdims)
+        result = np.mean(x, axis, keepdims=keepdims)  # given an output it rounds float16 once more
+        return result if out is None else np.copyto(out, result)
     sums = total(x, axis=axis, keepdims=keepdims, out=out)
     return np.divide(sums, np.asarray(n, x.dtype), out=out)

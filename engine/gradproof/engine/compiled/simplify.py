@@ -2,6 +2,9 @@
 
 One walk in order: an instruction that was seen before is not repeated, what is constant is computed now, an operand that
 is stretched (`broadcast_to`) is used before it is, and a factor of 1 is no factor. A walk back drops what nobody reads.
+
+The order in which an array is summed depends on its layout. So a value takes another's place only where both are dense, or
+where each element is used by itself; otherwise a dense copy does.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.op import Op
+from gradproof.engine.op import Inferred, Op
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
@@ -37,6 +40,7 @@ MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose"
 SIGNED: Final = {"add", "subtract", "multiply", "divide", "square", "sum", "mean"}
 REWRITTEN: Final = MOVES | SIGNED | {"negative"}
 MAX_FOLDED: Final = 1024  # elements of a constant that is kept
+DENSE: Final = Op("dense", lambda x: np.array(x, order="C"), into=np.copyto, infer=lambda x: Inferred((x,)))
 
 
 @dataclass
@@ -105,14 +109,16 @@ class _Walk:
         self._source: dict[int, int] = {}
         self._negated: dict[int, int] = {}
         self._number_of: dict[Any, int] = {}
+        self._dense: set[int] = set()
+        self._loose: set[int] = set()  # stretched here, but dense in the interpreter
         for number, array in list(made.constants.items()):
             self._alias[number] = self._constant(array, number)
 
     def stop(self, item: Stop) -> None:
         number = self._now(item.number)
         self.made.items.append(replace(item, number=number))
-        if item.final is not None and not item.hooked:
-            self._alias[item.final] = number
+        if item.final is not None and not item.hooked:  # what leaves is dense, and the interpreter goes on with it
+            self._alias[item.final] = number if self._is_dense(number) else self._copy(number, item.final)
 
     def visit(self, one: Instruction) -> None:
         alias = self._alias
@@ -140,7 +146,7 @@ class _Walk:
 
     def _apply(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...]:
         """The numbers of what ``op`` gives, under ``outputs`` where it has to be computed."""
-        specs, constants = self.made.specs, self.made.constants
+        specs = self.made.specs
         if len(outputs) == 1:
             if op.name in REWRITTEN:
                 same = self._same(op, inputs, outputs[0])
@@ -155,9 +161,18 @@ class _Walk:
                     return stretched
                 if ufunc_of(op, [specs[k] for k in inputs]) is not None or op.forward is np.where:
                     inputs = self._unstretched(inputs)
+        if not op.elementwise and not self._loose.isdisjoint(inputs):
+            inputs = tuple([self._copy(k) if k in self._loose else k for k in inputs])
+        return self._emit(op, inputs, outputs, attributes)
+
+    def _emit(
+        self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any, loose: bool = False
+    ) -> tuple[int, ...]:
+        """The numbers of what an instruction gives that was met before, or is constant; otherwise it is made now."""
+        specs, constants = self.made.specs, self.made.constants
         commutes = op.name in COMMUTATIVE and specs[inputs[0]].dtype.kind != "c"  # complex products are fused
         ordered = tuple(sorted(inputs)) if commutes else inputs
-        key = (op.name, ordered, repr(attributes) if attributes else "", specs[outputs[0]].shape)
+        key = (op.name, ordered, repr(attributes) if attributes else "", specs[outputs[0]].shape, loose)
         found = self._seen.get(key)
         if found is not None:
             return found
@@ -173,7 +188,23 @@ class _Walk:
             self._source[outputs[0]] = self._source.get(inputs[0], inputs[0])
         elif op.name == "negative":
             self._negated[outputs[0]] = inputs[0]
+        if loose:
+            self._loose.update(outputs)
+        elif not op.view:
+            self._dense.update(outputs)
         return outputs
+
+    def _is_dense(self, number: int) -> bool:
+        """Whether the interpreter has a dense array for a value, whatever there is here."""
+        return self.made.specs[number].size < 2 or number in self._dense or number in self._loose
+
+    def _copy(self, number: int, output: int | None = None) -> int:
+        """A dense copy; an op that is elementwise goes on using what was stretched."""
+        made = self._value(self.made.specs[number]) if output is None else output
+        (copy,) = self._emit(DENSE, (number,), (made,), {})
+        if number in self._source:
+            self._source[copy] = self._source[number]
+        return copy
 
     def _fold(self, one: Instruction) -> int | None:
         try:
@@ -193,16 +224,19 @@ class _Walk:
         fits = specs[first].shape == spec.shape and specs[first].dtype == spec.dtype
         if op.name in MOVES:
             still = op.name not in ("transpose", "matrix_transpose") or len(spec.shape) < 2
-            return first if fits and still else None
+            return first if fits and still and (op.view or self._is_dense(first)) else None
+        same: int | None = None
         if op.name == "multiply":
             second = inputs[1]
             if fits and self._is(second, 1):
-                return first
-            fits = specs[second].shape == spec.shape and specs[second].dtype == spec.dtype
-            return second if fits and self._is(first, 1) else None
-        if op.name == "divide":
-            return first if fits and self._is(inputs[1], 1) else None
-        return self._negated.get(first) if op.name == "negative" else None
+                same = first
+            elif specs[second].shape == spec.shape and specs[second].dtype == spec.dtype and self._is(first, 1):
+                same = second
+        elif op.name == "divide":
+            same = first if fits and self._is(inputs[1], 1) else None
+        elif op.name == "negative":
+            same = self._negated.get(first)
+        return same if same is not None and self._is_dense(same) else None
 
     def _signed(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...] | None:
         """Signs moved outwards, and into sums: (-a) b = -(a b) and a + (-b) = a - b, to the last bit."""
@@ -212,6 +246,8 @@ class _Walk:
         if op.name == "square":
             return self._apply(op, (negated[inputs[0]],), outputs, attributes)
         if op.name in ("sum", "mean"):  # 0 - s, as a sum that is 0 is never -0
+            if not self._is_dense(negated[inputs[0]]):
+                return None
             (positive,) = self._apply(op, (negated[inputs[0]],), (self._value(spec),), attributes)
             zero = self._constant(np.zeros((), spec.dtype))
             return self._apply(self.op_of("subtract"), (zero, positive), outputs, {})
@@ -252,7 +288,7 @@ class _Walk:
         fitted = tuple([self._stretch(k, shape) for k in sources])
         made = self._value(Spec(shape, spec.dtype))
         (small,) = self._apply(op, fitted, (made,), attributes)
-        return self._apply(self.op_of("broadcast_to"), (small,), (output,), {"shape": spec.shape})
+        return self._emit(self.op_of("broadcast_to"), (small,), (output,), {"shape": spec.shape}, loose=True)
 
     def _stretch(self, number: int, shape: tuple[int, ...]) -> int:
         spec = self.made.specs[number]
