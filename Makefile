@@ -14,9 +14,9 @@ demo: $(BIN)/ready
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# A thousand draws for each op, and every planted fault: half an hour.
+# A thousand draws for each op, a thousand programs, and every planted fault: half an hour.
 check: $(BIN)/ready
-	GRADPROOF_DRAWS=1000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py
+	GRADPROOF_DRAWS=1000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py tests/test_compiled.py
 
 bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.speed
