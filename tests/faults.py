@@ -97,6 +97,11 @@ ARITHMETIC = [
     rule("sign dropped", "abs", lambda g, y, x: g),
     rule("1 at 0", "abs", lambda g, y, x: ops.where(x < 0, -g, g), ([0.0, 1.0],), "LB"),
     rule("passes through", "sign", lambda g, y, x: g),
+    rule("passes through", "floor", lambda g, y, x: g),
+    rule("passes through", "round", lambda g, y, x: g),
+    rule("quotient not rounded", "remainder", lambda g, y, a, b: (g, -g * a / b), TWO),
+    rule("next quotient", "remainder", lambda g, y, a, b: (g, -g * ops.ceil(a / b)), TWO),
+    forward("towards zero", "floor_divide", lambda a, b: np.trunc(a / b), TWO),
 ]  # fmt: skip
 
 EXPONENTIALS = [
@@ -371,6 +376,16 @@ INDEXING = [
     rule(
         "updates denied", "scatter_add",
         lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, NO_GRADIENT), ([0.7, 0.2], [1, 1], [1.0, 2.0]),
+    ),
+    rule(
+        "along the wrong axis", "take_along_axis",
+        lambda g, y, x, k, *, axis: (ops.add_along_axis(zeros_like(x), k, g, axis=0), NO_GRADIENT),
+        ([[0.7, -1.3], [0.2, 1.6]], [[1, 0], [1, 1]]),
+    ),
+    rule(
+        "updates get what was there", "add_along_axis",
+        lambda g, y, x, k, u, *, axis: (g, NO_GRADIENT, ops.take_along_axis(x, k, axis=axis)),
+        ([0.7, -1.3, 0.2], [2, 0, 2], [1.0, 2.0, 3.0]),
     ),
     rule(
         "parts swapped", "concat",

@@ -158,6 +158,18 @@ SITUATIONS: Mapping[str, Any] = {
         ("equal", [(5, 5), (5,), (5, 5)], {}),
         ("last axis", [(4, 6), (5,), (4, 5)], {"axis": 1}),
     ],
+    "take_along_axis": lambda: [
+        ("different", [(4, 6), (4, 5)], {}),
+        ("equal", [(5, 5), (5, 5)], {"axis": 0}),
+        ("size 1", [(4, 1), (4, 1)], {"axis": 1}),
+        ("batched", [(2, 4, 6), (2, 3, 6)], {"axis": 1}),
+        ("broadcast", [(4, 6), (1, 5)], {}),
+    ],
+    "add_along_axis": lambda: [
+        ("different", [(4, 6), (4, 5), (4, 5)], {}),
+        ("equal", [(5, 5), (5, 5), (5, 5)], {"axis": 0}),
+        ("batched", [(2, 4, 6), (2, 3, 6), (2, 3, 6)], {"axis": 1}),
+    ],
 }  # fmt: skip
 
 

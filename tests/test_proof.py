@@ -28,6 +28,7 @@ from gradproof.plugins import BUILTIN
 DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.differentiable]
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in DIFFERENTIABLE for case in op.proof_cases()]
 BRANCHED = {"abs", "sign", "relu", "maximum", "minimum", "clip", "max", "min", "pow", "atan2"}
+BRANCHED |= {"floor", "ceil", "trunc", "round", "floor_divide", "remainder"}
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)

@@ -218,6 +218,15 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
     assert verdict.summary is Summary.WRONG
 
 
+def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
+    """The quotient is 2**127, or one less from the other side; doubled, both are beyond float32."""
+    at = np.array([4.0], np.float32), np.array([2.0**-125], np.float32)
+    assert numbers(judge(registry, "remainder", *at, seed=[2.0])["x1"]).word is Value.TIE
+    for wrong in (lambda g, y, a, b: (g, g * a / b), lambda g, y, a, b: (g, g / (b - b) * 0)):
+        planted = with_rules(remainder=wrong)
+        assert numbers(judge(planted, "planted.remainder", *at, seed=[2.0])["x1"]).word is Value.OFF
+
+
 def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> None:
     """Three equal elements share evenly; a side of the kink gives all to one, and the middle one must have its turn."""
     assert numbers(judge(registry, "max", np.array([3.0, 3.0, 3.0, 1.0]))["x0"]).word is Value.TIE

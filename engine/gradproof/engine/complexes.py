@@ -164,6 +164,9 @@ class Complexes:
             return same
         return self.f.both(same, self.f.equal(a.im, b.im)) if same is not False else False
 
+    def floor(self, z: Any) -> Pair:
+        return Pair(self.f.floor(self._ordered(z)))
+
     def both(self, a: Any, b: Any) -> Any:
         return self.f.both(a, b)
 

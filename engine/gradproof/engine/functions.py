@@ -9,10 +9,11 @@ has three forms, and a definition read with one of them gives
   derivatives: no derivative formula is written in this file.
 
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
-``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, and ``as_number``. In balls a
-comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side. For complex
-numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign`` (z / |z|) and ``compose`` (of two parts): these
-readings are of real numbers, and `complexes.Complexes` is made of any of them.
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
+In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
+one that straddles a step no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
+(z / |z|) and ``compose`` (of two parts): these readings are of real numbers, and `complexes.Complexes` is made of any of
+them.
 
 What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """
@@ -143,6 +144,13 @@ FUNCTIONS: tuple[Function, ...] = (
 TABLE = {row.name: row for row in FUNCTIONS}
 
 
+class floor(sympy.floor):  # type: ignore[misc]
+    """SymPy's, with its derivative between the steps."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
+
+
 class OnReals:
     """What the functions of complex numbers are on the real line: part of every reading of real numbers."""
 
@@ -198,6 +206,9 @@ class Symbolic(OnReals):
     def equal(self, a: Any, b: Any) -> Any:
         return sympy.Eq(a, b)
 
+    def floor(self, x: Any) -> Any:
+        return floor(x)
+
     def both(self, a: Any, b: Any) -> Any:
         return sympy.And(a, b)
 
@@ -248,6 +259,10 @@ class Balls(OnReals):
     def total(self, terms: Iterable[Any]) -> Any:
         return sum(terms, arb(0))
 
+    def ball(self, x: Any) -> arb:
+        """What encloses the value of ``x``, whatever this reading computes with."""
+        return arb(x)
+
     def compare(self, a: Any, b: Any) -> int:
         """-1, 0 or 1 as ``a`` is below, exactly equal to, or above ``b``."""
         difference = arb(a) - arb(b)
@@ -268,6 +283,13 @@ class Balls(OnReals):
 
     def equal(self, a: Any, b: Any) -> bool:
         return self.compare(a, b) == 0
+
+    def floor(self, x: Any) -> Any:
+        """The largest integer up to ``x``, which is no variable: it stays where ``x`` moves, but for a step."""
+        whole = self.ball(x).floor()
+        if not whole.is_exact():
+            raise Undecided("a ball straddles a step")
+        return whole - 1 if self.compare(x, whole) < 0 else whole
 
     def both(self, a: bool, b: bool) -> bool:
         return a and b

@@ -1,14 +1,9 @@
-"""Slices, padding, gathering and scattering."""
-
-import math
+"""Slices and padding."""
 
 import numpy as np
 
 from gradproof.engine.extend import (
     HOLOMORPHIC,
-    INTEGER,
-    NO_GRADIENT,
-    REAL,
     InferenceError,
     Inferred,
     Op,
@@ -16,9 +11,8 @@ from gradproof.engine.extend import (
     case,
     hookimpl,
     ops,
-    zeros_like,
 )
-from gradproof.plugins.axes import axis_of, whole, wholes
+from gradproof.plugins.axes import whole, wholes
 
 GRADPROOF_API = 1
 
@@ -146,61 +140,6 @@ def pad_shrink(specs, attributes):
     return case((2,) * specs[0].ndim, widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
 
 
-# gathering and scattering
-
-
-def take_infer(x, indices, *, axis=0):
-    if indices.dtype.kind not in "iu":
-        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
-    axis = axis_of(axis, x.ndim)
-    return Inferred((Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),), {"axis": axis})
-
-
-def take_rule(g, y, x, indices, *, axis):
-    return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
-
-
-def take_define(f, i, x, indices, *, axis):
-    middle = i[axis : axis + indices.ndim]
-    return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
-
-
-def scatter_infer(x, indices, updates, *, axis=0):
-    taken = take_infer(x, indices, axis=axis)
-    if updates.shape != taken.outputs[0].shape:
-        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
-    dtype = np.result_type(x.dtype, updates.dtype)
-    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
-    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
-
-
-def scatter_forward(x, indices, updates, *, axis):
-    out = np.empty(x.shape, x.dtype)
-    scatter_into(out, x, indices, updates, axis=axis)
-    return out
-
-
-def scatter_into(out, x, indices, updates, *, axis):
-    """One by one in the order of the updates, in flat arrays: NumPy is ten times as fast there."""
-    np.copyto(out, x)
-    before, behind = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    size = x.shape[axis]
-    if indices.size and not (-size <= indices.min() and indices.max() < size):
-        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
-    rows = np.arange(before)[:, None, None] * size + np.where(indices < 0, indices + size, indices).reshape(1, -1, 1)
-    flat = out.reshape(-1)
-    np.add.at(flat, (rows * behind + np.arange(behind)).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
-    if not np.may_share_memory(flat, out):
-        np.copyto(out, flat.reshape(out.shape))
-
-
-def scatter_define(f, i, x, indices, updates, *, axis):
-    size = x.shape[axis]
-    hits = [j for j in np.ndindex(indices.shape) if int(indices[j]) % size == i[axis]]
-    return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
-
-
-INDICES = np.array([2, 0, 2])
 CUT = {"start": (1, 2), "stop": (3, None), "step": (1, -2)}
 
 INDEXING = (
@@ -247,35 +186,6 @@ INDEXING = (
         into=pad_into,
         place=pad_place,
         doc="zeros put around x",
-    ),
-    Op(
-        "take",
-        lambda x, indices, *, axis: np.take(x, indices, axis),
-        take_rule,
-        take_define,
-        take_infer,
-        (
-            case((3,), INDICES),
-            case((2, 3), INDICES, axis=1),
-            case((3, 2), np.array([[0, 1], [1, 1]])),
-            case((3,), np.array(-1)),
-        ),
-        domains=(REAL, INTEGER),
-        grad_fn="IndexSelectBackward0",
-        complex=HOLOMORPHIC,
-        doc="elements at indices along an axis",
-    ),
-    Op(
-        "scatter_add",
-        scatter_forward,
-        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)),
-        scatter_define,
-        scatter_infer,
-        (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
-        domains=(REAL, INTEGER, REAL),
-        complex=HOLOMORPHIC,
-        into=scatter_into,
-        doc="x with updates added at indices along an axis",
     ),
 )
 

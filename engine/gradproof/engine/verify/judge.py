@@ -72,11 +72,9 @@ def _explained(x: float, truth: arb, moved: arb, factor: int, dtype: DType) -> b
 
 def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> tuple[Value, float, str]:
     """Word, ulps and reason for a float where the sides differ: between them, and what the op's convention says."""
-    if not math.isfinite(x):
-        return Value.OFF, float("inf"), "outside the hull of the one-sided derivatives"
-    mine = exact(x)
     low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
-    outside = 0.0 if low <= mine <= high else min(distance(x, side, dtype) for side in truths)
+    between = math.isfinite(x) and low <= exact(x) <= high
+    outside = 0.0 if between else min(distance(x, side, dtype) for side in truths)
     if outside > near:
         return Value.OFF, outside, "outside the hull of the one-sided derivatives"
     if kink is None:

@@ -27,10 +27,15 @@ class Open(Exception):
 
 
 def differences(expression: Any) -> Iterator[Any]:
-    """What is compared with 0 in ``expression``: where one of these is 0 a definition may have no derivative."""
-    for relation in getattr(expression, "atoms", lambda _: ())(Relational):
+    """What is compared with 0 in ``expression``, and what is 0 at its steps: where one of these is 0 a definition may
+    have no derivative."""
+    atoms = getattr(expression, "atoms", lambda *_: ())
+    for relation in atoms(Relational):
         if not relation.has(sympy.Piecewise):
             yield sympy.expand(relation.lhs - relation.rhs)
+    for step in atoms(sympy.floor):
+        if not step.has(sympy.Piecewise):
+            yield step.args[0] - step
 
 
 def close(residual: Any, ties: set[str]) -> str:
@@ -41,15 +46,15 @@ def close(residual: Any, ties: set[str]) -> str:
         regions += 1
         if regions > MAX_REGIONS:
             raise Open(f"more than {MAX_REGIONS} regions")
-        ties.update(f"{difference} = 0" for difference, _ in assumed)
+        ties.update(f"{difference} = 0" for difference, _ in assumed if not difference.has(sympy.floor))
         tactic = zero_tactic(smooth)
         if tactic is None:
             point: dict[Any, Any] | None = {}
             with suppress(Unknown):
-                point = point_with(assumed)
+                point = point_with(assumed) if all(sign for _, sign in assumed) else {}
             if point is None:
                 continue
-            where = " and ".join(f"{difference} {'>' if sign > 0 else '<'} 0" for difference, sign in assumed)
+            where = " and ".join(f"{difference} {'<=>'[sign + 1]} 0" for difference, sign in assumed)
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
             raise Open(text, region=bool(assumed), point=point)
         tactics.append(tactic)
@@ -61,7 +66,8 @@ Assumed: TypeAlias = list[tuple[Any, int]]
 
 def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]:
     """Every assignment of signs to the comparisons in ``expression``, with what the expression is there. Innermost
-    comparisons are resolved first; differences that are equal up to sign are one."""
+    comparisons are resolved first; differences that are equal up to sign are one. One with steps may be 0 on more than a
+    thin set: there 0 is a sign too."""
     pending = [(expression, assumed)]
     while pending:
         current, signs = pending.pop()
@@ -72,13 +78,13 @@ def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]
         first = min(relations, key=sympy.default_sort_key)
         difference = sympy.expand(first.lhs - first.rhs)
         if zero_tactic(difference) is not None:  # both sides are one: this is no branch, and every point is a tie
-            tied = sympy.true if isinstance(first, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false
-            pending.append((current.xreplace({first: tied}), signs))
+            pending.append((current.xreplace({first: _tied(first)}), signs))
             continue
         if not _differs_somewhere(difference):
             raise Open(f"cannot tell whether {short(difference)} is 0 everywhere", region=True)
-        for sign in (1, -1):
-            resolved = current.xreplace({r: _truth(r, difference, sign) for r in relations if _matches(r, difference)})
+        for sign in (1, -1, 0) if difference.has(sympy.floor) else (1, -1):
+            alike = [r for r in relations if _matches(r, difference)]
+            resolved = current.xreplace({r: _truth(r, difference, sign) if sign else _tied(r) for r in alike})
             pending.append((resolved, [*signs, (difference, sign)]))
 
 
@@ -97,6 +103,11 @@ def _differs_somewhere(difference: Any) -> bool:
 def _matches(relation: Any, difference: Any) -> bool:
     mine = sympy.expand(relation.lhs - relation.rhs)
     return bool(mine == difference or mine == -difference or sympy.expand(mine + difference) == 0)
+
+
+def _tied(relation: Any) -> Any:
+    """The truth of a comparison of two that are equal."""
+    return sympy.true if isinstance(relation, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false
 
 
 def _truth(relation: Any, difference: Any, sign: int) -> Any:

@@ -17,6 +17,9 @@ class Series(Balls):
     def reading(self, row: Function) -> Callable[..., Any]:
         return partial(_apply, row)
 
+    def ball(self, x: Any) -> arb:
+        return arb(head(x))
+
     def compare(self, a: Any, b: Any) -> int:
         return super().compare(head(a), head(b))
 

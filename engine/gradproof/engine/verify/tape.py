@@ -95,6 +95,9 @@ class Tape(Balls):
     def variable(self, ball: arb) -> Var:
         return Var(self, ball)
 
+    def ball(self, x: Any) -> arb:
+        return arb(ball_of(x))
+
     def compare(self, a: Any, b: Any) -> int:
         before = self.tied
         sign = super().compare(ball_of(a), ball_of(b))

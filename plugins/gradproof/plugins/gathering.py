@@ -1,0 +1,212 @@
+"""Gathering and scattering: elements at places that another array tells."""
+
+import math
+
+import numpy as np
+
+from gradproof.engine.extend import (
+    HOLOMORPHIC,
+    INTEGER,
+    NO_GRADIENT,
+    REAL,
+    InferenceError,
+    Inferred,
+    Op,
+    Spec,
+    case,
+    hookimpl,
+    ops,
+    zeros_like,
+)
+from gradproof.plugins.axes import at, axis_of
+
+GRADPROOF_API = 1
+
+# whole slices, at places along an axis
+
+
+def take_infer(x, indices, *, axis=0):
+    if indices.dtype.kind not in "iu":
+        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+    axis = axis_of(axis, x.ndim)
+    return Inferred((Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),), {"axis": axis})
+
+
+def take_rule(g, y, x, indices, *, axis):
+    return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
+
+
+def take_define(f, i, x, indices, *, axis):
+    middle = i[axis : axis + indices.ndim]
+    return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
+
+
+def scatter_infer(x, indices, updates, *, axis=0):
+    taken = take_infer(x, indices, axis=axis)
+    if updates.shape != taken.outputs[0].shape:
+        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
+    dtype = np.result_type(x.dtype, updates.dtype)
+    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
+    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
+
+
+def scatter_forward(x, indices, updates, *, axis):
+    out = np.empty(x.shape, x.dtype)
+    scatter_into(out, x, indices, updates, axis=axis)
+    return out
+
+
+def scatter_into(out, x, indices, updates, *, axis):
+    """One by one in the order of the updates, in flat arrays: NumPy is ten times as fast there."""
+    np.copyto(out, x)
+    before, behind = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+    size = x.shape[axis]
+    _within(indices, size, axis)
+    rows = np.arange(before)[:, None, None] * size + np.where(indices < 0, indices + size, indices).reshape(1, -1, 1)
+    flat = out.reshape(-1)
+    np.add.at(flat, (rows * behind + np.arange(behind)).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
+    if not np.may_share_memory(flat, out):
+        np.copyto(out, flat.reshape(out.shape))
+
+
+def _within(indices, size, axis):
+    if indices.size and not (-size <= indices.min() and indices.max() < size):
+        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
+
+
+def scatter_define(f, i, x, indices, updates, *, axis):
+    size = x.shape[axis]
+    hits = [j for j in np.ndindex(indices.shape) if int(indices[j]) % size == i[axis]]
+    return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
+
+
+# single elements, at places along an axis: one array of places for each line
+
+
+def along_infer(x, indices, *, axis=-1):
+    """All axes but ``axis`` are broadcast."""
+    if indices.dtype.kind not in "iu":
+        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+    if x.ndim != indices.ndim:
+        raise InferenceError(f"indices have rank {indices.ndim}, and {x} has rank {x.ndim}: they must be equal")
+    axis = axis_of(axis, x.ndim)
+    try:
+        lines = np.broadcast_shapes(at(x.shape, axis, 1), at(indices.shape, axis, 1))
+    except ValueError:
+        text = f"indices of shape {indices.shape} do not broadcast with {x.shape} beside axis {axis}"
+        raise InferenceError(text) from None
+    whole, taken = at(lines, axis, x.shape[axis]), at(lines, axis, indices.shape[axis])
+    return Inferred((Spec(taken, x.dtype),), {"axis": axis}, (Spec(whole, x.dtype), Spec(taken, indices.dtype)))
+
+
+def along_rule(g, y, x, indices, *, axis):
+    return ops.add_along_axis(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
+
+
+def along_define(f, i, x, indices, *, axis):
+    return x[at(i, axis, int(indices[i]))]
+
+
+def add_along_infer(x, indices, updates, *, axis=-1):
+    taken = along_infer(x, indices, axis=axis)
+    if taken.inputs[0].shape != x.shape or taken.outputs[0].shape != updates.shape:
+        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
+    dtype = np.result_type(x.dtype, updates.dtype)
+    inputs = (Spec(x.shape, dtype), taken.inputs[1], Spec(updates.shape, dtype))
+    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
+
+
+def add_along_forward(x, indices, updates, *, axis):
+    out = np.empty(x.shape, x.dtype)
+    add_along_into(out, x, indices, updates, axis=axis)
+    return out
+
+
+def add_along_into(out, x, indices, updates, *, axis):
+    """One by one in the order of the updates, in flat arrays."""
+    np.copyto(out, x)
+    size = x.shape[axis]
+    _within(indices, size, axis)
+    places = list(np.ix_(*map(range, indices.shape)))
+    places[axis] = np.where(indices < 0, indices + size, indices)
+    flat = out.reshape(-1)
+    np.add.at(flat, np.ravel_multi_index(tuple(places), x.shape).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
+    if not np.may_share_memory(flat, out):
+        np.copyto(out, flat.reshape(out.shape))
+
+
+def add_along_define(f, i, x, indices, updates, *, axis):
+    size = x.shape[axis]
+    line = [at(i, axis, k) for k in range(updates.shape[axis])]
+    return f.total([x[i], *(updates[j] for j in line if int(indices[j]) % size == i[axis])])
+
+
+INDICES = np.array([2, 0, 2])
+GRID = np.array([[1, 0, 1], [0, 0, -1]])
+
+GATHERING = (
+    Op(
+        "take",
+        lambda x, indices, *, axis: np.take(x, indices, axis),
+        take_rule,
+        take_define,
+        take_infer,
+        (
+            case((3,), INDICES),
+            case((2, 3), INDICES, axis=1),
+            case((3, 2), np.array([[0, 1], [1, 1]])),
+            case((3,), np.array(-1)),
+        ),
+        domains=(REAL, INTEGER),
+        grad_fn="IndexSelectBackward0",
+        complex=HOLOMORPHIC,
+        doc="elements at indices along an axis",
+    ),
+    Op(
+        "scatter_add",
+        scatter_forward,
+        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)),
+        scatter_define,
+        scatter_infer,
+        (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
+        domains=(REAL, INTEGER, REAL),
+        complex=HOLOMORPHIC,
+        into=scatter_into,
+        doc="x with updates added at indices along an axis",
+    ),
+    Op(
+        "take_along_axis",
+        lambda x, indices, *, axis: np.take_along_axis(x, indices, axis),
+        along_rule,
+        along_define,
+        along_infer,
+        (
+            case((3,), INDICES),
+            case((2, 2), GRID),
+            case((2, 3), GRID[:1], axis=0),
+            case((1, 2), GRID),
+        ),
+        domains=(REAL, INTEGER),
+        grad_fn="GatherBackward0",
+        complex=HOLOMORPHIC,
+        doc="elements at indices along an axis, of each line its own",
+    ),
+    Op(
+        "add_along_axis",
+        add_along_forward,
+        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take_along_axis(g, indices, axis=axis)),
+        add_along_define,
+        add_along_infer,
+        (case((3,), INDICES, (3,)), case((2, 2), GRID, (2, 3)), case((2, 3), GRID[:1], (1, 3), axis=0)),
+        domains=(REAL, INTEGER, REAL),
+        complex=HOLOMORPHIC,
+        into=add_along_into,
+        doc="x with updates added at indices along an axis, on each line its own",
+    ),
+)
+
+
+@hookimpl
+def register_ops(register):
+    for op in GATHERING:
+        register(op)

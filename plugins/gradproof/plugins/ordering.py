@@ -1,0 +1,112 @@
+"""Orders: where the largest is, and how the elements of a line are sorted. Places are integers, and have no gradient; the
+elements at them (`take_along_axis`) do."""
+
+import numpy as np
+
+from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl
+from gradproof.plugins.axes import axis_of, truth
+
+GRADPROOF_API = 1
+
+
+def place_infer(x, *, axis=None, keepdims=False):
+    """``axis`` None: a place in the whole array, in C order."""
+    keepdims = truth("keepdims", keepdims)
+    _ordered(x)
+    axes = range(x.ndim) if axis is None else (axis_of(axis, x.ndim),)
+    if any(x.shape[k] == 0 for k in axes):
+        raise InferenceError(f"an axis of {x} that is reduced has size 0: there is no largest of nothing")
+    shape = tuple(1 if k in axes else s for k, s in enumerate(x.shape) if keepdims or k not in axes)
+    return Inferred((Spec(shape, np.dtype(np.int64)),), {"axis": None if axis is None else axes[0], "keepdims": keepdims})
+
+
+def sort_infer(x, *, axis=-1, descending=False):
+    _ordered(x)
+    attributes = {"axis": axis_of(axis, x.ndim), "descending": truth("descending", descending)}
+    return Inferred((Spec(x.shape, np.dtype(np.int64)),), attributes)
+
+
+def _ordered(x):
+    if x.dtype.kind == "c":
+        raise InferenceError(f"numbers of dtype {x.dtype.name} have no order")
+
+
+def line(i, x, axis, keepdims):
+    """The elements among which the result at ``i`` tells a place."""
+    if axis is None:
+        return list(x.flat)
+    before, behind = i[:axis], i[axis + 1 :] if keepdims else i[axis:]
+    return [x[(*before, k, *behind)] for k in range(x.shape[axis])]
+
+
+def place_define(better):
+    """The first element to which none is ``better(f, that, one)``."""
+
+    def define(f, i, x, *, axis, keepdims):
+        first, *rest = line(i, x, axis, keepdims)
+        best, place = first, f.number(0)
+        for k, one in enumerate(rest, 1):
+            beaten = better(f, one, best)
+            best, place = f.where(beaten, one, best), f.where(beaten, f.number(k), place)
+        return place
+
+    return define
+
+
+def argsort_forward(x, *, axis, descending):
+    """Stable both ways: the largest last of a line read backwards, read backwards, is the largest first."""
+    if not descending:
+        return np.argsort(x, axis, kind="stable")
+    return x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+
+
+def argsort_define(f, i, x, *, axis, descending):
+    """The place with so many elements before it as ``i`` says: smaller ones, and equal ones that come first."""
+    terms = line(i, x, axis, True)
+
+    def rank(k):
+        ahead = [f.less(terms[k], t) if descending else f.less(t, terms[k]) for t in terms]
+        equal = [f.equal(t, terms[k]) for t in terms[:k]]
+        return f.total(f.where(one, f.number(1), f.number(0)) for one in [*ahead, *equal])
+
+    return f.total(f.where(f.equal(rank(k), f.number(i[axis])), f.number(k), f.number(0)) for k in range(len(terms)))
+
+
+PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
+SORTED = (case((3,)), case((2, 3), axis=0), case((2, 3), descending=True), case((1, 1)))
+
+ORDERING = (
+    Op(
+        "argmax",
+        lambda x, *, axis, keepdims: np.argmax(x, axis, keepdims=keepdims),
+        None,
+        place_define(lambda f, one, best: f.less(best, one)),
+        place_infer,
+        PLACED,
+        doc="the place of the largest, of several the first",
+    ),
+    Op(
+        "argmin",
+        lambda x, *, axis, keepdims: np.argmin(x, axis, keepdims=keepdims),
+        None,
+        place_define(lambda f, one, best: f.less(one, best)),
+        place_infer,
+        PLACED,
+        doc="the place of the smallest, of several the first",
+    ),
+    Op(
+        "argsort",
+        argsort_forward,
+        None,
+        argsort_define,
+        sort_infer,
+        SORTED,
+        doc="the places of the elements of each line in order; equal ones stay in theirs",
+    ),
+)
+
+
+@hookimpl
+def register_ops(register):
+    for op in ORDERING:
+        register(op)
