@@ -16,7 +16,7 @@ from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
 from tests.programs import random_job
 
-from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, MIN_ALONE, MIN_ELEMENTS
+from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, CHEAP, DEAR, MIN_ALONE, MIN_ELEMENTS, pays
 from gradproof.engine.compiled.buffers import RECYCLED_BYTES, Recycler
 from gradproof.engine.compiled.compiled import Compiled, Variant
 from gradproof.engine.compiled.store import Compilations, Plans
@@ -311,6 +311,24 @@ class TestBlocks:
         both(leaves, lines, "s", retain=["b"], fetch=["e"])
         blocks._free.cache_clear()
         blocks._helpers.cache_clear()
+
+    @pytest.mark.parametrize(
+        ("threads", "costs", "elements", "worth"),
+        [
+            ("2", [CHEAP] * 8, MIN_ELEMENTS, False),
+            ("2", [CHEAP] * 8, MIN_ALONE, True),
+            ("2", [CHEAP, DEAR, CHEAP], 2 * MIN_ELEMENTS, True),
+            ("2", [DEAR] + [CHEAP] * 8, 2 * MIN_ELEMENTS, False),
+            ("2", [CHEAP], MIN_ALONE, False),
+            ("1", [DEAR] * 8, 2 * MIN_ELEMENTS, False),
+            ("1", [DEAR] * 8, MIN_ALONE, True),
+        ],
+    )
+    def test_short_calls_stay_on_one_thread(
+        self, threads: str, costs: list[float], elements: int, worth: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GRADPROOF_THREADS", threads)
+        assert pays(costs, elements) is worth
 
     def test_what_is_read_across_rows_is_finished_first(self) -> None:
         """A flipped array is read from the other end, which another block writes."""

@@ -15,8 +15,10 @@ import numpy as np
 from gradproof.engine.spec import Array
 
 MIN_ELEMENTS: Final = 1 << 16  # below, a block is the whole
-MIN_ALONE: Final = 1 << 18  # the same where there is one thread: then blocks only save memory traffic
+MIN_ALONE: Final = 1 << 18  # from here on blocks save memory traffic, whatever is computed
+MIN_WORK: Final = 1_000_000  # nanoseconds: less is done before another thread has woken up
 BLOCK_ELEMENTS: Final = 1 << 15
+CHEAP, DEAR = 0.5, 8.0  # nanoseconds an element, of arithmetic and of functions
 
 Thunk = Callable[..., Any]
 
@@ -29,8 +31,15 @@ def threads() -> int:
 
 
 def is_large(elements: int) -> bool:
-    """Whether arrays of so many elements are worth blocks."""
+    """Whether arrays of so many elements may be worth blocks."""
     return elements >= (MIN_ELEMENTS if threads() > 1 else MIN_ALONE)
+
+
+def pays(costs: Sequence[float], elements: int) -> bool:
+    """Whether calls of these costs an element are worth blocks. Two threads take turns between calls, so that short ones
+    of few elements are done sooner by one."""
+    long = elements >= MIN_ALONE or (threads() > 1 and sum(costs) >= 4 * CHEAP * len(costs))
+    return long and sum(costs) * elements >= MIN_WORK
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.compiled.blocks import CHEAP, DEAR
 from gradproof.engine.compiled.tiling import tiled
-from gradproof.engine.scalars import ufunc_of
+from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Instruction
 
@@ -18,12 +19,14 @@ from gradproof.engine.trace import Instruction
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may lie where an input
-    lies, element on element. ``rowwise``: each row of the result depends on that row of the inputs only."""
+    lies, element on element. ``rowwise``: each row of the result depends on that row of the inputs only. ``cost``: about
+    how many nanoseconds an element takes."""
 
     call: Callable[..., Any]
     first: bool = False
     overlaps: bool = False
     rowwise: bool = False
+    cost: float = DEAR
 
     def arguments(self, inputs: Sequence[Any], out: Any) -> tuple[Any, ...]:
         return (out, *inputs) if self.first else (*inputs, out)
@@ -34,16 +37,17 @@ def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
     if len(one.outputs) != 1:
         return None
     ufunc = ufunc_of(one.op, [specs[k] for k in one.inputs])
+    cost = CHEAP if is_exact(one.op) else DEAR
     if ufunc is not None and ufunc.nout == 1 and not one.attributes:
         if ufunc in _KEYWORD:
-            return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True)
+            return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True, cost=cost)
         if ufunc.signature is not None:
             return Kernel(ufunc)
         long = tiled(ufunc, [specs[k] for k in one.inputs], specs[one.outputs[0]])
-        return Kernel(long or ufunc, overlaps=True, rowwise=True)
+        return Kernel(long or ufunc, overlaps=True, rowwise=True, cost=cost)
     if one.op.into is not None:
         into = partial(one.op.into, **one.attributes) if one.attributes else one.op.into
-        return Kernel(into, first=True, rowwise=one.op.elementwise)
+        return Kernel(into, first=True, rowwise=one.op.elementwise, cost=cost)
     return None
 
 

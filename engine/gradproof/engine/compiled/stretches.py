@@ -6,11 +6,11 @@ is a line of source each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large
+from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large, pays
 from gradproof.engine.compiled.buffers import Layout
 from gradproof.engine.compiled.kernels import Kernel
 from gradproof.engine.spec import Array, Spec
@@ -122,28 +122,31 @@ class Stretches:
                 self.recipes.append(Bound(tuple(bound)))
                 bound.clear()
 
-        position = 0
-        while position < len(pending):
-            one = pending[position]
-            if one.is_large:
+        for group, in_blocks in self._groups(pending):
+            if in_blocks:
                 close()
-                group = self._group(pending[position:])
                 names = tuple(dict.fromkeys(x.name for call in group for x in (*call.inputs, call.out) if x.name))
                 lines.append(f"P[{len(self.recipes)}]({', '.join(names)})")
                 self.recipes.append(Grouped(tuple(group), names))
-                position += len(group)
                 continue
-            if one.is_bound:
-                bound.append(one)
-            else:
+            for one in group:
+                if one.is_bound:
+                    bound.append(one)
+                    continue
                 close()
-                inputs = [self._text(x, "R") for x in one.inputs]
-                lines.append(
-                    f"{self._named(one.kernel.call)}({', '.join(one.kernel.arguments(inputs, self._text(one.out, 'W')))})"
-                )
-            position += 1
+                arguments = one.kernel.arguments([self._text(x, "R") for x in one.inputs], self._text(one.out, "W"))
+                lines.append(f"{self._named(one.kernel.call)}({', '.join(arguments)})")
         close()
         return lines
+
+    def _groups(self, calls: Sequence[Call]) -> Iterator[tuple[list[Call], bool]]:
+        """The calls in order; and whether those that can go through block by block together are worth it."""
+        position = 0
+        while position < len(calls):
+            one = calls[position]
+            group = self._group(calls[position:]) if one.is_large else [one]
+            yield group, one.is_large and pays([call.kernel.cost for call in group], one.out.spec.size)
+            position += len(group)
 
     def _text(self, one: Operand, memory: str) -> str:
         if one.constant is not None:
