@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradproof.client as gp
-from gradproof.client import functions
+from gradproof.client import functions, runtime
 from gradproof.client.errors import GradproofError
 
 pytestmark = pytest.mark.usefixtures("tensors")
@@ -261,6 +261,37 @@ class TestFunctionsOfFunctions:
         pulled = gp.func.grad(lambda t: gp.func.vjp(lambda u: u**3, t)[1](one)[0])
         pushed = gp.func.grad(lambda t: gp.func.jvp(lambda u: u**3, (t,), (one,))[1])
         assert (pulled(gp.tensor(2.0)).item(), pushed(gp.tensor(2.0)).item()) == (12.0, 12.0)
+
+
+class TestNumbers:
+    def test_they_are_no_part_of_the_structure(self) -> None:
+        """A learning rate that changes with every step."""
+        x = gp.tensor([1.0, 2.0], dtype=gp.float64, requires_grad=True)
+        expected, sent = np.array([1.0, 2.0]), []
+        for rate in (0.5, 0.25, 0.125, 0.0625):
+            (x**2).sum().backward()
+            assert x.grad is not None
+            with gp.no_grad():
+                x -= rate * x.grad
+            x.grad = None
+            expected -= rate * 2 * expected
+            assert x.tolist() == expected.tolist()
+            sent.append(runtime.current().graphs_sent)
+        assert sent[-1] == sent[0]
+
+    @pytest.mark.parametrize("looked_at", [False, True])
+    def test_each_graph_has_its_own(self, looked_at: bool) -> None:
+        for power in (2, 3, 4):
+            x = gp.tensor(2.0, dtype=gp.float64, requires_grad=True)
+            (slope,) = gp.autograd.grad(x**power, x, create_graph=True)
+            (curve,) = gp.autograd.grad(slope, x)
+            y = x**power
+            assert not looked_at or y.item() == 2.0**power
+            y.backward()
+            assert x.grad is not None
+            assert x.verdict is not None
+            found = (x.grad.item(), slope.item(), curve.item(), x.verdict.summary)
+            assert found == (power * 2.0 ** (power - 1),) * 2 + (power * (power - 1) * 2.0 ** (power - 2), "verified")
 
 
 def test_modes_are_decorators_without_parentheses() -> None:

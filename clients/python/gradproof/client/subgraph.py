@@ -91,6 +91,10 @@ class Subgraph:
         key = key_of(tensor)
         return found or ([self._names[key]] if tensor._node is not None and key in self._names else [])
 
+    def numbers(self) -> tuple[str, ...]:
+        """The Python numbers, of which the structure has only the types."""
+        return tuple(repr(x) for _, x in self._numbers)
+
     def environment(self) -> dict[str, Any]:
         """Every value by its name: tensors, and Python numbers."""
         found: dict[str, Any] = dict(self._numbers)
@@ -298,7 +302,7 @@ class Subgraph:
         return (
             tuple((name, a.shape, a.dtype.name, name in self.leaves) for name, a in self._arrays.items()),
             tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
-            tuple((name, type(x).__name__, repr(x)) for name, x in self._numbers),
+            tuple((name, type(x).__name__) for name, x in self._numbers),
             tuple(
                 (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
                 for node in self.nodes
