@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving import Served
 
 import gradproof.client as gp
 from gradproof.client import functions, runtime
-from gradproof.client.errors import GradproofError
+from gradproof.client.client import Client
+from gradproof.client.errors import GradproofError, Unavailable
 
 pytestmark = pytest.mark.usefixtures("tensors")
 
@@ -143,6 +145,10 @@ class TestMethods:
             (lambda x: x.narrow(0, 1, 2), RuntimeError, r"start \(1\) \+ length \(2\) exceeds dimension size \(2\)"),
             (lambda x: x.gather(1, gp.tensor([[3]])), RuntimeError, "index 3 is out of bounds for dimension 1 with size 3"),
             (lambda x: x.norm(p=3), RuntimeError, "order 3 is not there"),
+            (lambda x: x.transpose(0, 2), IndexError, r"expected to be in range of \[-2, 1\], but got 2"),
+            (lambda x: x.expand(3), RuntimeError, r"the number of sizes provided \(1\) must be greater or equal"),
+            (lambda x: x.split(0), RuntimeError, "split expects split_size to be positive, but got split_size=0"),
+            (lambda x: f"{x:.2f}", TypeError, "unsupported format string passed to Tensor.__format__"),
             (float, ValueError, "only one element tensors can be converted to Python scalars"),
             (lambda x: bool(gp.zeros(0)), RuntimeError, "Tensor with no values is ambiguous"),
             (lambda x: list(x.sum()), TypeError, "iteration over a 0-d tensor"),
@@ -310,3 +316,10 @@ def test_a_formula_of_what_was_looked_at() -> None:
     product.item()
     assert str(product.explain()) == before
     assert "x0*x1" in before
+
+
+def test_a_client_that_was_closed_says_so(tensors: Served) -> None:
+    client = Client(tensors.client.target)
+    client.close()
+    with pytest.raises(Unavailable, match="the client is closed"):
+        client.info()

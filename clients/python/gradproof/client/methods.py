@@ -196,6 +196,11 @@ class Methods:
     def expand(self, shape: Any, *rest: int) -> Tensor:
         """Broadcast; -1 keeps a size."""
         wanted = _ints(shape, rest)
+        if len(wanted) < self.ndim:
+            raise RuntimeError(
+                f"the number of sizes provided ({len(wanted)}) must be greater or equal to the number of dimensions in the "
+                f"tensor ({self.ndim})"
+            )
         own = (1,) * (len(wanted) - self.ndim) + self.shape
         return _apply("broadcast_to", self, shape=tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True)))
 
@@ -217,7 +222,9 @@ class Methods:
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two axes exchanged."""
         axes = list(range(self.ndim))
-        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        first, second = self._axis(dim0), self._axis(dim1)
+        if axes:
+            axes[first], axes[second] = second, first
         return _apply("transpose", self, axes=tuple(axes))
 
     def t(self) -> Tensor:

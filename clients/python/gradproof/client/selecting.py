@@ -69,7 +69,9 @@ class Selecting:
         """Parts along an axis: of this size (the last may be smaller), or of these."""
         from gradproof.client.record import apply_multiple
 
-        whole = self.shape[dim]
+        whole = self.shape[self._axis(dim)]
+        if isinstance(sizes, int) and sizes < 1:
+            raise RuntimeError(f"split expects split_size to be positive, but got split_size={sizes}")
         parts = list(sizes) if isinstance(sizes, (tuple, list)) else [sizes] * (whole // sizes)
         if sum(parts) < whole and not isinstance(sizes, (tuple, list)):
             parts.append(whole - sum(parts))

@@ -249,7 +249,9 @@ class Tensor(Arithmetic, Methods, Selecting):
         return f"<table>{cells}</table>"
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if form and not self.shape else format(repr(self), form)
+        if form and self.shape:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return format(self.item(), form) if form else repr(self)
 
     __hash__ = object.__hash__
 
