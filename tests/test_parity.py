@@ -91,6 +91,27 @@ for y in (x * 3, 3 * x, x + c, 3 - x, x - 3, x / 3, x**2, 2**x, x**w, lib.where(
           x.clamp(0, 1), lib.stack([x, w]), lib.maximum(x, c), x.softmax(0), x @ w):
     y.grad_fn.register_hook(lambda gi, go: print([g is None for g in gi])); y.sum().backward()
     print([n and n.name()[-14:] for n, _ in y.grad_fn.next_functions])""",
+    "functions": """
+x = T([0.5, -1.5, 2.0], requires_grad=True); w = T([[1.0, 2.0], [3.0, 5.0]], requires_grad=True)
+y = lib.exp(x) + lib.relu(x) * lib.tanh(x) - lib.pow(x, 2) + lib.add(x, x, alpha=3)
+lib.sum(y * lib.softmax(x, dim=0)).backward()
+(lib.norm(w, dim=0) + lib.std(w, 0, unbiased=False) + lib.inverse(w).diagonal()).sum().backward(); show(x.grad, w.grad)""",
+    "picking": """
+x = T([[0.5, -1.5, 2.0], [1.0, 0.0, 3.0]], requires_grad=True)
+(x.gather(1, T([[0, 0], [2, 1]])).sum() * x.index_select(1, T([2, 0])).prod()
+ + x.repeat(2, 1).narrow(0, 1, 2).square().sum() + x.masked_select(x > 0.7).sum() + x.masked_fill(x > 0, 2.0).prod()
+ + x.chunk(2, dim=1)[1].sum()).backward(); show(x.grad)
+show(x.all(), x.any(1), x.flatten(0, 1), x.squeeze(0), x.where(x > 0, 0.0), x.isfinite(), x.take(T([0, 4])))""",
+    "texts": """
+for v in ([True, False], [True], [1 + 2j], [float("nan"), 1.0], [-1.0, float("-inf"), 20.0], [[]], [1.5, float("inf")]):
+    print(T(v))""",
+    "leaves in place": """
+x = lib.arange(6.0); x[0] = 9; x[1:3] = T([7.0, 8.0]); x[x < 5] = 0; x[[4, 5]] += 1; x **= 2; x.neg_().clamp_(min=-50)
+show(x, T([1, 2]).clamp(min=2), T([True, False]) ^ True)""",
+    "functions of functions": """
+f, x, one = lib.func, T([1.0, 2.0]), T(1.0)
+show(*f.jacrev(lambda x: (x**2, x * 3))(x), f.jacrev(f.jacrev(lambda x: (x**3).sum()))(x))
+show(f.grad(lambda t: f.vjp(lambda u: u**3, t)[1](one)[0])(T(2.0)))""",
     "higher": """
 x = T(2.0, requires_grad=True)
 g, = grad(x**3, x, create_graph=True); h, = grad(g, x, create_graph=True); show(g, h, grad(h, x)[0])""",
@@ -112,6 +133,7 @@ show(x.grad, x.grad.dtype.itemsize)""",
     "hook size": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.sum()); x.sum().backward()",
     "hook type": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: g.double()); x.sum().backward()",
     "hook result": "x = T([1.0, 2.0], requires_grad=True); x.register_hook(lambda g: 3); x.sum().backward()",
+    "hook array": "x = T([1.0], requires_grad=True); x.register_hook(lambda g: g.numpy()); x.sum().backward()",
     "node hook result": "y = T([1.0], requires_grad=True) * 2; y.grad_fn.register_prehook(lambda go: go[0]); y.backward()",
     "node hook count": "y = T(1.0, requires_grad=True) * 2; y.grad_fn.register_hook(lambda gi, go: gi * 2); y.backward()",
     "node hook none": "y = T(1.0, requires_grad=True) * 2; y.grad_fn.register_hook(lambda gi, go: go * 2); y.backward()",

@@ -246,10 +246,16 @@ class TestText:
             (lambda: gp.tensor([1.0], requires_grad=True), "tensor([1.], requires_grad=True)"),
             (lambda: gp.tensor(2.0, requires_grad=True) * 2, "tensor(4., grad_fn=<MulBackward0>)"),
             (lambda: gp.tensor([[1.0], [2.0]]), "tensor([[1.],\n        [2.]])"),
-            (lambda: gp.zeros(0, 3), "tensor([], size=[0, 3])"),
+            (lambda: gp.zeros(0, 3), "tensor([], size=(0, 3))"),
             (lambda: gp.tensor([float("nan"), float("inf")]), "tensor([nan, inf])"),
             (lambda: gp.tensor(1e-10), "tensor(1.0000e-10)"),
-            (lambda: gp.tensor([True]), "tensor([ True])"),
+            (lambda: gp.tensor([True]), "tensor([True])"),
+            (lambda: gp.tensor([True, False]), "tensor([ True, False])"),
+            (lambda: gp.tensor([float("nan"), 1.0]), "tensor([nan, 1.])"),
+            (lambda: gp.tensor([-1.0, float("-inf"), 20.0]), "tensor([-1., -inf, 20.])"),
+            (lambda: gp.tensor([1.0, 2.5, float("nan")]), "tensor([1.0000, 2.5000,    nan])"),
+            (lambda: gp.tensor(1 + 2j), "tensor(1.+2.j)"),
+            (lambda: gp.tensor(1j, dtype=gp.complex128), "tensor(0.+1.j, dtype=complex128)"),
         ],
     )
     def test_it_is_like_pytorchs(self, make: Any, text: str) -> None:

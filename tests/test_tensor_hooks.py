@@ -136,7 +136,7 @@ class TestFaults:
                 "hook '<lambda>' has changed the type of value (was torch.FloatTensor got torch.DoubleTensor)",
             ),
             (lambda g: 3, TypeError, "expected Variable, but hook returned 'int'"),
-            (lambda g: g.numpy(), TypeError, "expected Variable, but hook returned 'ndarray'"),
+            (lambda g: g.numpy(), TypeError, "expected Variable, but hook returned 'numpy.ndarray'"),
             (lambda g: gp.tensor(g.tolist()[:1]), RuntimeError, "hook '<lambda>' has changed the size of value"),
         ],
     )

@@ -8,7 +8,9 @@
 (tensor(6.), 'verified')
 """
 
-from gradproof.client import autograd, func, ops
+from typing import Any
+
+from gradproof.client import autograd, func, functions, ops
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -23,6 +25,8 @@ from gradproof.client.constructors import (
     LongTensor,
     arange,
     as_tensor,
+    empty,
+    empty_like,
     eye,
     from_dlpack,
     from_numpy,
@@ -33,13 +37,17 @@ from gradproof.client.constructors import (
     ones,
     ones_like,
     rand,
+    rand_like,
     randint,
     randn,
+    randn_like,
+    randperm,
     tensor,
     zeros,
     zeros_like,
 )
 from gradproof.client.dtypes import (
+    BY_PYTHON_NAMES,
     bfloat16,
     bool_,
     complex64,
@@ -148,6 +156,8 @@ __all__ = [
     "connect",
     "connect_async",
     "double",
+    "empty",
+    "empty_like",
     "enable_grad",
     "eye",
     "float16",
@@ -176,8 +186,11 @@ __all__ = [
     "ones_like",
     "ops",
     "rand",
+    "rand_like",
     "randint",
     "randn",
+    "randn_like",
+    "randperm",
     "set_default_dtype",
     "set_grad_enabled",
     "stack",
@@ -188,3 +201,12 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Methods as functions (``exp(x)`` is ``x.exp()``), and the dtypes that have names of Python's."""
+    return BY_PYTHON_NAMES[name] if name in BY_PYTHON_NAMES else functions.of_method(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *functions.NAMES, *BY_PYTHON_NAMES})

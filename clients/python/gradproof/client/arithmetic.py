@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,6 +27,24 @@ def _complex(x: Any, inputs: tuple[Any, ...]) -> Any:
     return x
 
 
+def _operator(op: str, a: Any, b: Any) -> Tensor:
+    """As `_apply`, but what is no number and no array is left to Python, which asks the other operand, or refuses."""
+    return _apply(op, a, b) if _is_operand(a) and _is_operand(b) else cast("Tensor", NotImplemented)
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, (bool, int, float, complex, list, tuple)) or hasattr(x, "__array__")
+
+
+def _of_truth(op: str, *operands: Any) -> Tensor:
+    """The ops of truth values. There are none of bits: for integers these operators would mean another thing."""
+    if not all(map(_is_operand, operands)):
+        return cast("Tensor", NotImplemented)
+    if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
+        raise TypeError("&, |, ^ and ~ are for bool tensors; there are no ops of bits")
+    return _apply(op, *operands)
+
+
 def _settle(tensor: Any, array: np.ndarray[Any, Any]) -> None:
     """Make a leaf of ``tensor``, with this value."""
     tensor._value, tensor._node, tensor._alias, tensor._tainted = array, None, None, False
@@ -49,67 +67,76 @@ class Arithmetic:
         return _apply("abs", self)
 
     def __add__(self, other: Any) -> Tensor:
-        return _apply("add", self, other)
+        return _operator("add", self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return _apply("add", other, self)
+        return _operator("add", other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return _apply("subtract", self, other)
+        return _operator("subtract", self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return _apply("subtract", other, self)
+        return _operator("subtract", other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return _apply("multiply", self, other)
+        return _operator("multiply", self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return _apply("multiply", other, self)
+        return _operator("multiply", other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return _apply("divide", self, other)
+        return _operator("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return _apply("divide", other, self)
+        return _operator("divide", other, self)
 
     def __pow__(self, other: Any) -> Tensor:
-        return _apply("pow", self, other)
+        return _operator("pow", self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return _apply("pow", other, self)
+        return _operator("pow", other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return _apply("matmul", self, other)
+        return _operator("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return _apply("matmul", other, self)
+        return _operator("matmul", other, self)
 
     def __eq__(self, other: object) -> Any:
-        return _apply("equal", self, other)
+        return _operator("equal", self, other)
 
     def __ne__(self, other: object) -> Any:
-        return _apply("not_equal", self, other)
+        return _operator("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Tensor:
-        return _apply("less", self, other)
+        return _operator("less", self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return _apply("less_equal", self, other)
+        return _operator("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return _apply("greater", self, other)
+        return _operator("greater", self, other)
 
     def __ge__(self, other: Any) -> Tensor:
-        return _apply("greater_equal", self, other)
+        return _operator("greater_equal", self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return _apply("logical_and", self, other)
+        return _of_truth("logical_and", self, other)
+
+    __rand__ = __and__
 
     def __or__(self, other: Any) -> Tensor:
-        return _apply("logical_or", self, other)
+        return _of_truth("logical_or", self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Tensor:
+        return _of_truth("not_equal", self, other)
+
+    __rxor__ = __xor__
 
     def __invert__(self) -> Tensor:
-        return _apply("logical_not", self)
+        return _of_truth("logical_not", self)
 
     __hash__ = object.__hash__
 
@@ -120,7 +147,7 @@ class Arithmetic:
         from gradproof.client.tensor import Tensor, in_place_refused
 
         assert isinstance(self, Tensor)
-        in_place_refused(self)
+        in_place_refused(self, result)
         value = result.value() if isinstance(result, Tensor) else np.asarray(result)
         if value.shape != self.shape:
             raise RuntimeError(
@@ -137,9 +164,12 @@ class Arithmetic:
     def copy_(self, other: Any) -> Any:
         """Take the value of ``other``, broadcast to this shape."""
         from gradproof.client.constructors import as_tensor
+        from gradproof.client.tensor import Tensor, in_place_refused
 
+        assert isinstance(self, Tensor)
+        in_place_refused(self, other)
         value = as_tensor(other).value()
-        return self._become(np.broadcast_to(value, self.shape).astype(self.dtype))  # type: ignore[attr-defined]
+        return self._become(np.broadcast_to(value, self.shape).astype(self.dtype))
 
     def zero_(self) -> Any:
         """Become zeros."""
@@ -165,7 +195,19 @@ class Arithmetic:
         """Become ``self / other``."""
         return self._become(self._still() / other)
 
-    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    def pow_(self, other: Any) -> Any:
+        """Become ``self ** other``."""
+        return self._become(self._still() ** other)
+
+    def neg_(self) -> Any:
+        """Become ``-self``."""
+        return self._become(-self._still())
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Any:
+        """Become what is within bounds."""
+        return self._become(self._still().clamp(min, max))
+
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
 
     def _still(self) -> Tensor:
         from gradproof.client.tensor import Tensor, in_place_refused

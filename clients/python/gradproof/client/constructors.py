@@ -72,7 +72,10 @@ def _leaf(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad)
 
 
-def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape(shape: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """``f(2, 3)``, ``f((2, 3))`` and ``f(size=(2, 3))`` are the same."""
+    if size is not None:
+        return tuple(size)
     return tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
 
 
@@ -80,14 +83,18 @@ def _float(dtype: Any) -> np.dtype[Any]:
     return dtypes.get_default_dtype() if dtype is None else np.dtype(dtype)
 
 
-def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the default dtype."""
-    return _leaf(np.zeros(_shape(shape), _float(dtype)), requires_grad)
+    return _leaf(np.zeros(_shape(shape, size), _float(dtype)), requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the default dtype."""
-    return _leaf(np.ones(_shape(shape), _float(dtype)), requires_grad)
+    return _leaf(np.ones(_shape(shape, size), _float(dtype)), requires_grad)
+
+
+empty = zeros
+"""There is no memory without a value."""
 
 
 def full(shape: Sequence[int], fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -100,7 +107,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, req
     if end is None:
         start, end = 0, start
     array = np.arange(start, end, step)
-    return _leaf(array.astype(_array(array.tolist(), dtype).dtype if array.size or dtype is None else dtype), requires_grad)
+    usual = dtypes.get_default_dtype() if array.dtype.kind == "f" else array.dtype
+    return _leaf(array.astype(usual if dtype is None else dtype), requires_grad)
 
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -122,24 +130,44 @@ def manual_seed(seed: int) -> None:
     _random = np.random.default_rng(seed)
 
 
-def rand(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, uniform in [0, 1)."""
-    return _leaf(np.asarray(_random.random(_shape(shape))).astype(_float(dtype)), requires_grad)
+    return _leaf(np.asarray(_random.random(_shape(shape, size))).astype(_float(dtype)), requires_grad)
 
 
-def randn(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, size: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1."""
-    return _leaf(np.asarray(_random.standard_normal(_shape(shape))).astype(_float(dtype)), requires_grad)
+    return _leaf(np.asarray(_random.standard_normal(_shape(shape, size))).astype(_float(dtype)), requires_grad)
 
 
-def randint(low: int, high: int, shape: Sequence[int], *, dtype: Any = None) -> Tensor:
-    """Random integers from ``low`` to before ``high``."""
-    return _leaf(_random.integers(low, high, tuple(shape)).astype(dtype or np.int64), False)
+def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """Random integers from ``low`` to before ``high``: ``randint(0, 6, (2,))``, or ``randint(6, (2,))``."""
+    if size is None or high is None:
+        low, high, size = 0, low, high if size is None else size
+    return _leaf(_random.integers(low, high, tuple(size)).astype(dtype or np.int64), False)
+
+
+def randperm(n: int) -> Tensor:
+    """The integers below ``n``, in random order."""
+    return _leaf(_random.permutation(n).astype(np.int64), False)
+
+
+def rand_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """As `rand`, of the shape and dtype of ``x``."""
+    return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+
+
+def randn_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """As `randn`, of the shape and dtype of ``x``."""
+    return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape and dtype of ``x``."""
     return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+
+
+empty_like = zeros_like
 
 
 def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -1,6 +1,6 @@
 """What a client raises, and how it is made from what the server said.
 
-GradproofError
+GradproofError           a RuntimeError, as PyTorch's are
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
 ├── NotFound             no such op, graph digest or kept run
 ├── ResourceExhausted    a limit of the server was passed
@@ -38,7 +38,7 @@ class FieldFault:
         return f"{self.path}: {self.message}"
 
 
-class GradproofError(Exception):
+class GradproofError(RuntimeError):
     """The root. ``reason`` is the server's stable word, ``metadata`` what it added (op, node, plugin, limit)."""
 
     def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:

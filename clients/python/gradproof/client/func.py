@@ -28,15 +28,16 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
     outputs = func(*primals)
 
     def pull(cotangent: Any) -> tuple[Tensor, ...]:
-        found = functional.vjp(func, primals, cotangent)[1]
-        return tuple(found)
+        found = functional.vjp(func, primals, cotangent, create_graph=True)[1]
+        return tuple(_shut(one, (*primals, cotangent)) for one in found)
 
     return outputs, pull
 
 
 def jvp(func: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Any, Any]:
     """``func(*primals)``, and how it moves when the primals move by ``tangents``."""
-    outputs, moved = functional.jvp(func, tuple(primals), tuple(tangents))
+    found = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
+    outputs, moved = (_shut_all(one, (*primals, *tangents)) for one in found)
     return outputs, moved
 
 
@@ -45,8 +46,9 @@ def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Call
 
     def jacobian(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums
-        found = functional.jacobian(_of(func, arguments, chosen), tuple(arguments[k] for k in chosen), create_graph=True)
-        return found[0] if isinstance(argnums, int) else found
+        primals = tuple(arguments[k] for k in chosen)
+        inputs = primals[0] if isinstance(argnums, int) else primals
+        return functional.jacobian(_of(func, arguments, chosen), inputs, create_graph=any(x.requires_grad for x in primals))
 
     return jacobian
 
@@ -75,6 +77,10 @@ def _scalar(func: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return checked
+
+
+def _shut_all(found: Any, primals: tuple[Tensor, ...]) -> Any:
+    return tuple(_shut(one, primals) for one in found) if isinstance(found, tuple) else _shut(found, primals)
 
 
 def _shut(gradient: Tensor, primals: tuple[Tensor, ...]) -> Tensor:

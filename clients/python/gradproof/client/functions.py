@@ -1,10 +1,11 @@
-"""Functions of several tensors, by the names that PyTorch's users know. All ops are in `gradproof.client.ops`."""
+"""Functions of tensors, by the names that PyTorch's users know. All ops are in `gradproof.client.ops`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from gradproof.client.methods import BINARY, REDUCED, UNARY
 from gradproof.client.record import apply
 from gradproof.client.tensor import Tensor
 
@@ -33,3 +34,33 @@ def maximum(a: Any, b: Any) -> Tensor:
 def minimum(a: Any, b: Any) -> Tensor:
     """The smaller of two, element by element; a tie shares the gradient evenly."""
     return apply("minimum", a, b)
+
+
+NAMES = frozenset(
+    {
+        *UNARY, *BINARY, *REDUCED, "add", "all", "any", "broadcast_to", "chunk", "clamp", "clip", "clone", "conj",
+        "cumprod", "cumsum", "det", "diagonal", "flatten", "flip", "gather", "imag", "index_select", "inverse",
+        "is_complex", "is_floating_point", "isfinite", "isinf", "isnan", "log_softmax", "logical_xor",
+        "masked_select", "max", "min", "narrow", "neg", "norm", "numel", "outer", "permute", "real", "reshape",
+        "select", "softmax", "split", "squeeze", "std", "sub", "t", "take", "trace", "transpose", "tril", "triu",
+        "unbind", "unsqueeze", "var",
+    }
+)  # fmt: skip
+"""Methods that are functions too: ``exp(x)`` is ``x.exp()``."""
+
+
+def of_method(name: str) -> Callable[..., Any]:
+    """The function that is the method ``name`` of its first argument. Raises AttributeError if there is none."""
+    if name not in NAMES:
+        raise AttributeError(f"module 'gradproof.client' has no attribute {name!r}")
+    found = getattr(Tensor, name)
+
+    def function(x: Tensor, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): the first argument must be a Tensor, not {type(x).__name__}")
+        method = getattr(x, name)
+        return method(*arguments, **options) if callable(method) else method
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"As `Tensor.{name}`: {found.__doc__ or ''}"
+    return function

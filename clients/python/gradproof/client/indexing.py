@@ -16,10 +16,22 @@ def index(x: Tensor, key: Any) -> Tensor:
     """``x[key]``: integers, slices, ``...``, None, lists, integer and boolean arrays and tensors (which are looked at)."""
     whole = key if isinstance(key, tuple) else (key,)
     parts = [_plain(part) for part in whole]
-    if all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts):
+    if all(part is None or part is Ellipsis or type(part) is int or isinstance(part, slice) for part in parts):
         return _basic(x, parts)
     places = np.arange(x.numel(), dtype=np.int64).reshape(x.shape)[tuple(parts)]
     return apply("take", x.reshape(-1), np.asarray(places), axis=0)
+
+
+def assign(x: Tensor, key: Any, value: Any) -> None:
+    """``x[key] = value``: the leaf gets a new value."""
+    from gradproof.client.tensor import in_place_refused
+
+    in_place_refused(x, value)
+    array = np.array(x.value())
+    parts = tuple(_plain(part) for part in (key if isinstance(key, tuple) else (key,)))
+    given = value.detach().value() if hasattr(value, "requires_grad") else value
+    array[parts] = given
+    x._become(array)
 
 
 def _plain(part: Any) -> Any:
@@ -29,8 +41,8 @@ def _plain(part: Any) -> Any:
         return int(array) if array.ndim == 0 and array.dtype.kind in "iu" else array
     if isinstance(part, np.integer):
         return int(part)
-    if isinstance(part, (list, np.ndarray)) and not isinstance(part, (bool, np.bool_)):
-        return np.asarray(part)
+    if isinstance(part, (list, np.ndarray)):
+        return np.asarray(part) if len(part) or isinstance(part, np.ndarray) else np.zeros(0, np.int64)
     return part
 
 

@@ -20,11 +20,11 @@ UNARY = (
     "relu", "gelu", "erf", "erfc", "logical_not",
 )  # fmt: skip
 BINARY = {
-    "add": "add", "sub": "subtract", "subtract": "subtract", "mul": "multiply", "multiply": "multiply", "div": "divide",
+    "subtract": "subtract", "mul": "multiply", "multiply": "multiply", "div": "divide",
     "divide": "divide", "pow": "pow", "maximum": "maximum", "minimum": "minimum", "hypot": "hypot", "atan2": "atan2",
     "logaddexp": "logaddexp", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
     "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "matmul": "matmul", "mm": "matmul",
-    "mv": "matmul", "dot": "matmul",
+    "mv": "matmul", "dot": "matmul", "bmm": "matmul",
 }  # fmt: skip
 REDUCED = ("sum", "mean", "prod", "amax", "amin", "logsumexp")
 
@@ -57,30 +57,91 @@ class Methods:
         """Within bounds, of which one may be None. At a bound the gradient is 1, as in PyTorch 2.13."""
         if min is None and max is None:
             raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-        low = -np.inf if min is None else min
-        return _apply("clip", self, low, np.inf if max is None else max)
+        whole = self.dtype.kind in "iu"
+        lowest, highest = (np.iinfo(self.dtype).min, np.iinfo(self.dtype).max) if whole else (-np.inf, np.inf)
+        return _apply("clip", self, lowest if min is None else min, highest if max is None else max)
 
     clip = clamp
 
-    def var(self, dim: Any = None, *, correction: int = 1, keepdim: bool = False, axis: Any = None) -> Tensor:
-        """The variance, divided by n - ``correction``."""
-        return _apply("var", self, axis=axis if dim is None else dim, correction=correction, keepdims=keepdim)
+    def clamp_min(self, min: Any) -> Tensor:
+        return self.clamp(min=min)
 
-    def std(self, dim: Any = None, *, correction: int = 1, keepdim: bool = False, axis: Any = None) -> Tensor:
+    def clamp_max(self, max: Any) -> Tensor:
+        return self.clamp(max=max)
+
+    def add(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """``self + alpha * other``."""
+        return _apply("add", self, other if alpha == 1 else alpha * other)
+
+    def sub(self, other: Any, *, alpha: Any = 1) -> Tensor:
+        """``self - alpha * other``."""
+        return _apply("subtract", self, other if alpha == 1 else alpha * other)
+
+    def logical_xor(self, other: Any) -> Tensor:
+        return _apply("not_equal", _apply("logical_not", self), _apply("logical_not", other))
+
+    def isnan(self) -> Tensor:
+        return _apply("not_equal", self, self)
+
+    def isinf(self) -> Tensor:
+        return _apply("equal", self.abs(), np.inf)
+
+    def isfinite(self) -> Tensor:
+        return _apply("less", self.abs(), np.inf)
+
+    def all(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Whether all elements, over all axes or ``dim``, are true (not 0)."""
+        return _apply("equal", _apply("logical_not", self).sum(dim, keepdim), 0)
+
+    def any(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Whether an element, over all axes or ``dim``, is true (not 0)."""
+        return _apply("not_equal", _apply("not_equal", self, 0).sum(dim, keepdim), 0)
+
+    def var(
+        self,
+        dim: Any = None,
+        unbiased: bool = True,
+        *,
+        correction: int | None = None,
+        keepdim: bool = False,
+        axis: Any = None,
+    ) -> Tensor:
+        """The variance, divided by n - ``correction``, which is 1 unless it is given or ``unbiased`` is False."""
+        less = int(unbiased) if correction is None else correction
+        return _apply("var", self, axis=axis if dim is None else dim, correction=less, keepdims=keepdim)
+
+    def std(
+        self,
+        dim: Any = None,
+        unbiased: bool = True,
+        *,
+        correction: int | None = None,
+        keepdim: bool = False,
+        axis: Any = None,
+    ) -> Tensor:
         """The root of the variance."""
-        return _apply("sqrt", self.var(dim, correction=correction, keepdim=keepdim, axis=axis))
+        return _apply("sqrt", self.var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis))
 
     def max(self, dim: Any = None, keepdim: bool = False) -> Tensor:
-        """The largest element, over all axes or ``dim``; ties share the gradient evenly."""
+        """The largest element, over all axes or ``dim``; ties share the gradient evenly. Beside a tensor: `maximum`."""
+        if hasattr(dim, "requires_grad"):
+            return _apply("maximum", self, dim)
         return _apply("max", self, axis=dim, keepdims=keepdim)
 
     def min(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The smallest element; as `max`."""
+        if hasattr(dim, "requires_grad"):
+            return _apply("minimum", self, dim)
         return _apply("min", self, axis=dim, keepdims=keepdim)
 
-    def norm(self) -> Tensor:
-        """The Euclidean norm of all elements."""
-        return _apply("sqrt", _apply("sum", _apply("square", self)))
+    def norm(self, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """The norm of order ``p`` (2, 1 or infinity) of all elements, or over ``dim``."""
+        if p in (1, np.inf):
+            return _apply("sum" if p == 1 else "max", self.abs(), axis=dim, keepdims=keepdim)
+        if p not in (2, "fro"):
+            raise RuntimeError(f"norm() of order {p} is not there; 1, 2 and inf are")
+        squares = _apply("square", self.abs() if self.is_complex() else self)
+        return _apply("sqrt", _apply("sum", squares, axis=dim, keepdims=keepdim))
 
     def softmax(self, dim: int = -1) -> Tensor:
         return _apply("softmax", self, axis=dim)
@@ -98,21 +159,48 @@ class Methods:
 
     def reshape(self, shape: Any, *rest: int) -> Tensor:
         """The same elements in another shape; one size may be -1."""
-        wanted = _ints(shape, rest)
+        given = wanted = _ints(shape, rest)
+        if wanted.count(-1) > 1:
+            raise RuntimeError("only one dimension can be inferred")
         if -1 in wanted:
             known = int(np.prod([n for n in wanted if n != -1], dtype=int))
             size = self.numel() // known if known else 0
             wanted = tuple(size if n == -1 else n for n in wanted)
+        if int(np.prod(wanted, dtype=int)) != self.numel():
+            raise RuntimeError(f"shape '{list(given)}' is invalid for input of size {self.numel()}")
         return _apply("reshape", self, shape=wanted)
 
     view = reshape
 
-    def flatten(self) -> Tensor:
-        return self.reshape(-1)
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """The axes from ``start_dim`` to ``end_dim`` as one."""
+        first, last = self._axis(start_dim), self._axis(end_dim)
+        if first > last:
+            raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+        size = int(np.prod(self.shape[first : last + 1], dtype=int))
+        return _apply("reshape", self, shape=(*self.shape[:first], size, *self.shape[last + 1 :]))
+
+    def view_as(self, other: Tensor) -> Tensor:
+        return self.reshape(other.shape)
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        return self.expand(other.shape)
+
+    def _axis(self, dim: int) -> int:
+        """An axis, counted from the front. A 0-d tensor is taken to have one."""
+        rank = max(1, self.ndim)
+        if not -rank <= dim < rank:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+        return dim + rank if dim < 0 else dim
 
     def expand(self, shape: Any, *rest: int) -> Tensor:
         """Broadcast; -1 keeps a size."""
         wanted = _ints(shape, rest)
+        if len(wanted) < self.ndim:
+            raise RuntimeError(
+                f"the number of sizes provided ({len(wanted)}) must be greater or equal to the number of dimensions in the "
+                f"tensor ({self.ndim})"
+            )
         own = (1,) * (len(wanted) - self.ndim) + self.shape
         return _apply("broadcast_to", self, shape=tuple(n if w == -1 else w for w, n in zip(wanted, own, strict=True)))
 
@@ -122,7 +210,11 @@ class Methods:
         return _apply("expand_dims", self, axis=dim)
 
     def squeeze(self, dim: Any = None) -> Tensor:
-        return _apply("squeeze", self, axis=dim)
+        """Without the axes of size 1, or without those of ``dim`` whose size is 1."""
+        if dim is None or not self.shape:
+            return _apply("squeeze", self, axis=None)
+        axes = {self._axis(one) for one in (dim if isinstance(dim, (tuple, list)) else (dim,))}
+        return _apply("squeeze", self, axis=tuple(sorted(axis for axis in axes if self.shape[axis] == 1)))
 
     def permute(self, dims: Any, *rest: int) -> Tensor:
         return _apply("transpose", self, axes=_ints(dims, rest))
@@ -130,7 +222,9 @@ class Methods:
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two axes exchanged."""
         axes = list(range(self.ndim))
-        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        first, second = self._axis(dim0), self._axis(dim1)
+        if axes:
+            axes[first], axes[second] = second, first
         return _apply("transpose", self, axes=tuple(axes))
 
     def t(self) -> Tensor:
@@ -152,26 +246,33 @@ class Methods:
     def flip(self, dims: Any, *rest: int) -> Tensor:
         return _apply("flip", self, axis=_ints(dims, rest))
 
+    @property
+    def real(self) -> Any:
+        """The real part; a tensor that is not complex is that itself."""
+        return _apply("real", self) if self.is_complex() else self
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part of a complex tensor."""
+        if not self.is_complex():
+            raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+        return _apply("imag", self)
+
+    def conj(self) -> Any:
+        """The complex conjugate; a tensor that is not complex is that itself."""
+        return _apply("conj", self) if self.is_complex() else self
+
+    def det(self) -> Tensor:
+        return _apply("det", self)
+
+    def inverse(self) -> Tensor:
+        return _apply("inv", self)
+
     def tril(self, diagonal: int = 0) -> Tensor:
         return _apply("tril", self, k=diagonal)
 
     def triu(self, diagonal: int = 0) -> Tensor:
         return _apply("triu", self, k=diagonal)
-
-    def split(self, sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-        """Parts along an axis: of this size (the last may be smaller), or of these."""
-        from gradproof.client.record import apply_multiple
-
-        whole = self.shape[dim]
-        parts = list(sizes) if isinstance(sizes, (tuple, list)) else [sizes] * (whole // sizes)
-        if sum(parts) < whole and not isinstance(sizes, (tuple, list)):
-            parts.append(whole - sum(parts))
-        return tuple(apply_multiple("split", self, sections=tuple(parts), axis=dim))
-
-    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
-        """The parts along an axis, without it."""
-        size = self.shape[dim]
-        return tuple(part.squeeze(dim) for part in self.split((1,) * size, dim))
 
     def sum_to_size(self, shape: Any, *rest: int) -> Tensor:
         """The reverse of broadcasting: summed down to ``shape``."""
@@ -193,14 +294,21 @@ class Methods:
 
         return index(self, key)
 
+    def __setitem__(self: Any, key: Any, value: Any) -> None:
+        from gradproof.client.indexing import assign
+
+        assign(self, key, value)
+
     # dtypes
 
     def to(self: Any, dtype: Any) -> Any:
-        """Another dtype; the tensor itself if it has it."""
-        wanted = np.dtype(dtype)
+        """Another dtype (that of a tensor, if it is one); the tensor itself if it has it, or if ``dtype`` is "cpu"."""
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self
+        wanted = np.dtype(getattr(dtype, "dtype", dtype))
         return self if wanted == self.dtype else _apply("astype", self, dtype=wanted.name)
 
-    type = to
+    type = type_as = to
 
     def half(self) -> Any:
         return self.to(dtypes.float16)
@@ -213,6 +321,9 @@ class Methods:
 
     def double(self) -> Any:
         return self.to(dtypes.float64)
+
+    def short(self) -> Any:
+        return self.to(dtypes.int16)
 
     def int(self) -> Any:
         return self.to(dtypes.int32)
@@ -248,7 +359,7 @@ def _unary(op: str) -> Any:
     def method(self: Any) -> Tensor:
         return _apply(op, self)
 
-    method.__name__, method.__doc__ = op, f"``{op}``, element by element."
+    method.__qualname__, method.__name__, method.__doc__ = f"Tensor.{op}", op, f"``{op}``, element by element."
     return method
 
 
@@ -256,17 +367,24 @@ def _binary(name: str, op: str) -> Any:
     def method(self: Any, other: Any) -> Tensor:
         return _apply(op, self, other)
 
-    method.__name__, method.__doc__ = name, f"``{op}`` with ``other``."
+    method.__qualname__, method.__name__, method.__doc__ = f"Tensor.{name}", name, f"``{op}`` with ``other``."
     return method
 
 
 def _reduced(name: str) -> Any:
     op = {"amax": "max", "amin": "min"}.get(name, name)
 
-    def method(self: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Tensor:
-        return _apply(op, self, axis=axis if dim is None else dim, keepdims=bool(keepdim or keepdims))
+    def method(
+        self: Any, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False, dtype: Any = None
+    ) -> Tensor:
+        x = self if dtype is None else self.to(dtype)
+        return _apply(op, x, axis=axis if dim is None else dim, keepdims=bool(keepdim or keepdims))
 
-    method.__name__, method.__doc__ = name, f"``{op}`` over all axes, or over ``dim``."
+    method.__qualname__, method.__name__, method.__doc__ = (
+        f"Tensor.{name}",
+        name,
+        f"``{op}`` over all axes, or over ``dim``.",
+    )
     return method
 
 

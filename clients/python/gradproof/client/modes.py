@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from types import TracebackType
+from typing import Any
 
 _grad: ContextVar[bool] = ContextVar("gradproof_grad_mode", default=True)
 _anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
@@ -34,18 +36,26 @@ class _Mode(ContextDecorator):
         self._variable.reset(self._tokens.pop())
 
 
-class no_grad(_Mode):
+class _GradMode(_Mode):
+    """A mode that is a decorator without parentheses too."""
+
+    recording = True
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        super().__init__(_grad, self.recording)
+
+
+class no_grad(_GradMode):
     """What is computed inside is not recorded: its results are leaves that do not require grad."""
 
-    def __init__(self) -> None:
-        super().__init__(_grad, False)
+    recording = False
 
 
-class enable_grad(_Mode):
+class enable_grad(_GradMode):
     """What is computed inside is recorded, within `no_grad` too."""
-
-    def __init__(self) -> None:
-        super().__init__(_grad, True)
 
 
 class set_grad_enabled(_Mode):

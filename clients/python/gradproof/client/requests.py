@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, from_fault, from_rpc
+from gradproof.client.errors import FieldFault, Unavailable, from_fault, from_rpc
 from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict, decode_summary
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -265,6 +265,10 @@ def translated() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise from_rpc(error) from error
+    except ValueError as error:
+        if "closed channel" not in str(error):
+            raise
+        raise Unavailable("the client is closed") from error
 
 
 def message_of(graph: Graph) -> graph_pb2.Graph:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gradproof.client import dtypes
 from gradproof.client.runtime import Spec
 from gradproof.client.tensor import Tensor
@@ -15,7 +17,8 @@ def checked(result: Any, given: Tensor | Spec, label: str) -> Tensor | None:
     if result is None:
         return None
     if not isinstance(result, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+        name = "numpy.ndarray" if isinstance(result, np.ndarray) else type(result).__name__
+        raise TypeError(f"expected Variable, but hook returned '{name}'")
     if result.dtype != given.dtype:
         was, got = (f"torch.{dtypes.type_name(x.dtype)}Tensor" for x in (given, result))
         raise RuntimeError(f"hook '{label}' has changed the type of value (was {was} got {got})")

@@ -167,7 +167,7 @@ class Runtime:
 
     def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
         """The graph of the vector-Jacobian product; asked for once for each structure."""
-        key = (graph.structure, tuple(by))
+        key = (graph.structure, graph.numbers(), tuple(by))
         found = self._derived.get(key)
         if found is None:
             found = self._derived[key] = self.client.derive(graph.message(), "vjp", by)

@@ -91,6 +91,10 @@ class Subgraph:
         key = key_of(tensor)
         return found or ([self._names[key]] if tensor._node is not None and key in self._names else [])
 
+    def numbers(self) -> tuple[str, ...]:
+        """The Python numbers, of which the structure has only the types."""
+        return tuple(repr(x) for _, x in self._numbers)
+
     def environment(self) -> dict[str, Any]:
         """Every value by its name: tensors, and Python numbers."""
         found: dict[str, Any] = dict(self._numbers)
@@ -210,7 +214,7 @@ class Subgraph:
     def _collect(self) -> None:
         """The nodes behind the roots, without recursion."""
         found: dict[int, Node] = {}
-        pending = [root._node for root in self.roots if not self._is_leaf(root, root.requires_grad)]
+        pending = [root._node for root in self.roots if not self._is_end(root)]
         while pending:
             node = pending.pop()
             if node is None or node.number in found:
@@ -225,9 +229,13 @@ class Subgraph:
     def _constants(self) -> list[Tensor]:
         """What is a constant here but neither known yet nor borrowed."""
         edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, node.needs, strict=True)]
-        edges += [(root, root.requires_grad) for root in self.roots]
+        edges += [(root, root.requires_grad or self.backward) for root in self.roots]
         leaves = [x for x, needs in edges if is_tensor(x) and x._node is not None and self._is_leaf(x, needs)]
         return [x for x in leaves if x._value is None and self._run_of(x._node) is None]
+
+    def _is_end(self, root: Tensor) -> bool:
+        """Whether a root is a leaf. With a backward half it is none because its value is known: it has a formula."""
+        return self._is_leaf(root, root.requires_grad or self.backward)
 
     def _is_leaf(self, x: Tensor, needs: bool) -> bool:
         if x._node is None or key_of(x) in self._cut:
@@ -246,8 +254,9 @@ class Subgraph:
 
     def _name(self) -> None:
         for root in self.roots:
-            if self._is_leaf(root, root.requires_grad):
-                self._leaf(root, root.requires_grad, None)
+            if self._is_end(root):
+                name = self._leaf(root, root.requires_grad, None)
+                self._names.setdefault(key_of(root), name)
         for node in self.nodes:
             edges = []
             for x, needs, array in zip(node.inputs, node.needs, node.arrays, strict=True):
@@ -293,7 +302,7 @@ class Subgraph:
         return (
             tuple((name, a.shape, a.dtype.name, name in self.leaves) for name, a in self._arrays.items()),
             tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
-            tuple((name, type(x).__name__, repr(x)) for name, x in self._numbers),
+            tuple((name, type(x).__name__) for name, x in self._numbers),
             tuple(
                 (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
                 for node in self.nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from gradproof.client.arithmetic import Arithmetic
 from gradproof.client.handles import Handle, Hooks
 from gradproof.client.methods import Methods
 from gradproof.client.runtime import Spec
+from gradproof.client.selecting import Selecting
 from gradproof.client.text import show
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ W1 = (
 )
 
 
-class Tensor(Arithmetic, Methods):
+class Tensor(Arithmetic, Methods, Selecting):
     """An n-dimensional array. Make one with `tensor` and its relatives."""
 
     __slots__ = (
@@ -46,6 +48,8 @@ class Tensor(Arithmetic, Methods):
     )  # fmt: skip
 
     def __init__(self, value: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
+        if not isinstance(value, np.ndarray):
+            raise TypeError("tensors are made by tensor(data), zeros(shape) and their relatives, not by Tensor()")
         value.flags.writeable = False
         self._set(Spec(value.shape, value.dtype), value, None, 0, requires_grad, False)
 
@@ -87,9 +91,21 @@ class Tensor(Arithmetic, Methods):
         """Bytes of the value."""
         return self._spec.size * self.dtype.itemsize
 
-    def size(self, axis: int | None = None) -> Any:
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
-        return self.shape if axis is None else self.shape[axis]
+        return self.shape if dim is None else self.shape[self._axis(dim)]
+
+    def is_floating_point(self) -> bool:
+        """Whether its numbers are real and floating point."""
+        return dtypes.is_floating_point(self.dtype)
+
+    def is_complex(self) -> bool:
+        """Whether its numbers are complex."""
+        return self.dtype.kind == "c"
 
     def numel(self) -> int:
         """The number of elements."""
@@ -187,6 +203,8 @@ class Tensor(Arithmetic, Methods):
                 "Consider using tensor.detach() first.",
                 stacklevel=3,
             )
+        if self.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
 
     def __float__(self) -> float:
@@ -205,10 +223,13 @@ class Tensor(Arithmetic, Methods):
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+            many = "more than one value" if self.numel() else "no values"
+            raise RuntimeError(f"Boolean value of Tensor with {many} is ambiguous")
         return bool(self.item())
 
     def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d tensor")
         return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
@@ -228,7 +249,9 @@ class Tensor(Arithmetic, Methods):
         return f"<table>{cells}</table>"
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if form and not self.shape else format(repr(self), form)
+        if form and self.shape:
+            raise TypeError("unsupported format string passed to Tensor.__format__")
+        return format(self.item(), form) if form else repr(self)
 
     __hash__ = object.__hash__
 
@@ -238,6 +261,19 @@ class Tensor(Arithmetic, Methods):
         alias._set(self._spec, self._value, None, 0, False, False)
         alias._alias = self if self._value is None else None
         return alias
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+            )
+        made = memo[id(self)] = Tensor(self.value(), self._requires_grad)
+        made._grad = copy.deepcopy(self._grad, memo)
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A pickle has the value and ``requires_grad``, but no history: what comes back is a leaf."""
+        return Tensor, (self.value(), self._requires_grad)
 
     # its gradient
 
@@ -332,9 +368,14 @@ def _check_grad(tensor: Tensor, gradient: Any) -> None:
         )
 
 
-def in_place_refused(tensor: Tensor) -> None:
-    """Raises RuntimeError if changing ``tensor`` would change what is recorded."""
+def in_place_refused(tensor: Tensor, new: Any = None) -> None:
+    """Raises RuntimeError if changing ``tensor`` would change what is recorded, or if a gradient would flow to ``new``."""
     if tensor.requires_grad and tensor.is_leaf and modes.is_grad_enabled():
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     if tensor.grad_fn is not None:
         raise RuntimeError("in-place operations are for leaves; write y = y + 1 instead of y += 1")
+    if isinstance(new, Tensor) and new.requires_grad and modes.is_grad_enabled():
+        raise RuntimeError(
+            "an in-place operation would lose the gradient of what comes in; write y = y + x instead of y += x (and "
+            "where() instead of y[mask] = x), or use no_grad()"
+        )

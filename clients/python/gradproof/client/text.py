@@ -21,8 +21,9 @@ def show(tensor: Tensor) -> str:
     array = tensor.value()
     parts = [_elements(array, "tensor(")]
     if array.size == 0 and array.shape != (0,):
-        parts.append(f"size={list(array.shape)}")
-    usual = array.dtype in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+        parts.append(f"size={array.shape}")
+    default = dtypes.get_default_dtype()
+    usual = array.dtype in (default, dtypes.complex_of(default), dtypes.int64, dtypes.bool_)
     if not usual or (array.size == 0 and array.dtype != dtypes.get_default_dtype()):
         parts.append(f"dtype={array.dtype.name}")
     if tensor.grad_fn is not None:
@@ -46,7 +47,11 @@ def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: 
         return _number(array.item())
     form: Any = {"complex_kind": _complex} if array.dtype.kind == "c" else None
     kind = array.dtype.kind
-    whole = kind == "f" and bool(np.isfinite(array).all()) and bool((array == np.trunc(array)).all())
+    if kind == "b":
+        width = 4 if array.all() else 5
+        form = {"bool": lambda v: str(bool(v)).rjust(width)}
+    finite = array[np.isfinite(array)] if kind == "f" else array
+    whole = kind == "f" and bool((finite == np.trunc(finite)).all()) and (finite.size > 0 or not array.size)
     with np.printoptions(precision=4, suppress=_plain(array), floatmode="fixed", nanstr="nan", infstr="inf"):
         if whole and _plain(array):
             return np.array2string(array, separator=", ", prefix=prefix, formatter={"float_kind": _whole(array)})
@@ -54,9 +59,14 @@ def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: 
 
 
 def _whole(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable[[Any], str]:
-    """Numbers without decimals, all as wide as the widest."""
-    width = max((len(f"{v:.0f}.") for v in (array.min(), array.max())), default=0) if array.size else 0
-    return lambda v: f"{v:.0f}.".rjust(width)
+    """Numbers without decimals, as wide as the widest that is finite."""
+
+    def text(v: Any) -> str:
+        return f"{v:.0f}." if np.isfinite(v) else f"{v:.0f}"
+
+    finite = array[np.isfinite(array)]
+    width = max(len(text(v)) for v in (finite.min(), finite.max())) if finite.size else 0
+    return lambda v: text(v).rjust(width)
 
 
 def _plain(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
