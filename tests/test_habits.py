@@ -101,6 +101,68 @@ class TestMethods:
         assert x.grad is not None
         assert x.grad.tolist() == [[22.0, 20.0, 20.0], [20.0, 21.0, 21.0]]
 
+    def test_order(self) -> None:
+        x = gp.tensor(A)
+        assert (x.argmax().item(), x.argmin().item(), x.argmax(1).tolist()) == (2, 1, [2, 0])
+        assert x.argmin(0, keepdim=True).tolist() == [[0, 0, 1]]
+        largest, smallest = x.max(1), x.min(dim=0, keepdim=True)
+        assert (largest.values.tolist(), largest.indices.tolist()) == ([2.0, 0.7], [2, 0])
+        assert (smallest[0].tolist(), smallest[1].tolist()) == ([[0.3, -1.2, -0.5]], [[0, 0, 1]])
+        values, indices = x.sort(descending=True)
+        assert (values.tolist(), indices.tolist()) == (np.sort(A)[:, ::-1].tolist(), [[2, 0, 1], [0, 1, 2]])
+        assert x.sort(0).values.tolist() == np.sort(A, 0).tolist()
+        assert (x.topk(2).indices.tolist(), x.topk(1, 0, largest=False).values.tolist()) == (
+            [[2, 0], [0, 1]], [[0.3, -1.2, -0.5]],
+        )  # fmt: skip
+        assert gp.argsort(x, 1).tolist() == [[1, 0, 2], [2, 1, 0]]
+
+    def test_one_number_is_in_order(self) -> None:
+        x = gp.tensor(5.0, requires_grad=True)
+        for found in (x.max(0), x.min(-1, keepdim=True), x.sort(), x.topk(1)):
+            assert (found.values.item(), found.indices.item(), found.values.shape, found.indices.shape) == (5.0, 0, (), ())
+        x.sort().values.backward()
+        assert x.grad is not None
+        assert x.grad.item() == 1.0
+
+    def test_a_gradient_flows_to_what_was_found(self) -> None:
+        """Of equal elements to the first, where an index says which; to all alike, where none does."""
+        x = gp.tensor([[1.0, 3.0, 3.0], [2.0, 0.0, 2.0]], requires_grad=True)
+        (x.max(1).values * gp.tensor([1.0, 10.0])).sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [[0.0, 1.0, 0.0], [10.0, 0.0, 0.0]]
+        assert x.verdict is not None
+        assert x.verdict.summary == "verified"
+        x.grad = None
+        x.amax(1).sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5]]
+        x.grad = None
+        (x.sort(1).values * gp.tensor([1.0, 2.0, 3.0])).sum().backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]]
+
+    def test_the_loss_and_accuracy_of_a_classifier(self) -> None:
+        logits, classes = gp.tensor(A, requires_grad=True), gp.tensor([2, 1])
+        loss = -logits.log_softmax(1).gather(1, classes.unsqueeze(1)).mean()
+        loss.backward()
+        p = np.exp(A) / np.exp(A).sum(1, keepdims=True)
+        assert logits.grad is not None
+        np.testing.assert_allclose(logits.grad.numpy(), (p - np.eye(3)[[2, 1]]) / 2, rtol=1e-14)
+        assert loss.item() == pytest.approx(-np.log(p[[0, 1], [2, 1]]).mean())
+        assert (logits.argmax(1) == classes).double().mean().item() == 0.5
+
+    def test_whole_numbers(self) -> None:
+        x = gp.tensor([-2.5, 0.5, 3.0])
+        assert [x.floor().tolist(), x.ceil().tolist(), x.trunc().tolist(), x.round().tolist()] == [
+            [-3.0, 0.0, 3.0], [-2.0, 1.0, 3.0], [-2.0, 0.0, 3.0], [-2.0, 0.0, 3.0],
+        ]  # fmt: skip
+        assert [(x // 2).tolist(), (x % 2).tolist(), (7 // x).tolist(), (7 % x).tolist(), gp.frac(x).tolist()] == [
+            [-2.0, 0.0, 1.0], [1.5, 0.5, 1.0], [-3.0, 14.0, 2.0], [-0.5, 0.0, 1.0], [-0.5, 0.5, 0.0],
+        ]  # fmt: skip
+        assert x.div(2, rounding_mode="trunc").tolist() == [-1.0, 0.0, 1.0]
+        assert x.div(2, rounding_mode="floor").tolist() == (x // 2).tolist()
+        assert [(gp.tensor([7, -7]) // 2).tolist(), (gp.tensor([7, -7]) % 3).tolist()] == [[3, -4], [1, 2]]
+
     def test_truth(self) -> None:
         x = gp.tensor([[1.0, float("nan")], [float("inf"), 0.0]])
         assert x.isnan().tolist() == [[False, True], [False, False]]
@@ -143,7 +205,18 @@ class TestMethods:
             (lambda x: x.size(2), IndexError, r"expected to be in range of \[-2, 1\], but got 2"),
             (lambda x: x.imag, RuntimeError, "imag is not implemented for tensors with non-complex dtypes"),
             (lambda x: x.narrow(0, 1, 2), RuntimeError, r"start \(1\) \+ length \(2\) exceeds dimension size \(2\)"),
-            (lambda x: x.gather(1, gp.tensor([[3]])), RuntimeError, "index 3 is out of bounds for dimension 1 with size 3"),
+            (
+                lambda x: x.gather(1, gp.tensor([[3]])).value(),
+                RuntimeError,
+                "index 3 is out of bounds for axis 1 with size 3",
+            ),
+            (lambda x: x.gather(1, gp.tensor([0])), RuntimeError, "Index tensor must have the same number of dimensions"),
+            (lambda x: x.gather(1, gp.zeros(3, 1).long()), RuntimeError, "Size does not match at dimension 1"),
+            (lambda x: x.topk(4), RuntimeError, "selected index k out of range"),
+            (lambda x: x.argmax(2), IndexError, r"expected to be in range of \[-2, 1\], but got 2"),
+            (lambda x: x.div(2, rounding_mode="up"), RuntimeError, "one of None, 'trunc', or 'floor' but found 'up'"),
+            (lambda x: (x.long() // 0).value(), RuntimeError, "an integer is divided by 0"),
+            (lambda x: (x.long() % 0).value(), RuntimeError, "an integer is divided by 0"),
             (lambda x: x.norm(p=3), RuntimeError, "order 3 is not there"),
             (lambda x: x.transpose(0, 2), IndexError, r"expected to be in range of \[-2, 1\], but got 2"),
             (lambda x: x.expand(3), RuntimeError, r"the number of sizes provided \(1\) must be greater or equal"),

@@ -30,6 +30,17 @@ def remainder_rule(g, y, a, b):
     return g, -ops.where(finite, g * quotient, g / b * (a - y))
 
 
+def of_integers_too(function):
+    """``function``, but that integers divided by 0 are an error: NumPy gives 0, with a warning."""
+
+    def forward(a, b):
+        if b.dtype.kind in "iu" and not b.all():
+            raise ZeroDivisionError("an integer is divided by 0")
+        return function(a, b)
+
+    return forward
+
+
 STEPS = "0 at the steps"
 
 ROUNDING = (
@@ -39,7 +50,7 @@ ROUNDING = (
     Op("round", np.rint, flat, round_define, ties=STEPS, doc="the nearest integer, the even one of two"),
     Op(
         "floor_divide",
-        np.floor_divide,
+        of_integers_too(np.floor_divide),
         lambda g, y, a, b: (zeros_like(a), zeros_like(b)),
         lambda f, a, b: f.floor(a / b),
         domains=(REAL, NONZERO),
@@ -48,7 +59,7 @@ ROUNDING = (
     ),
     Op(
         "remainder",
-        np.remainder,
+        of_integers_too(np.remainder),
         remainder_rule,
         lambda f, a, b: a - b * f.floor(a / b),
         ties="1 and -a / b where that is an integer",

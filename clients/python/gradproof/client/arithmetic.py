@@ -51,7 +51,7 @@ def _settle(tensor: Any, array: np.ndarray[Any, Any]) -> None:
 
 
 class Arithmetic:
-    """``+ - * / ** @``, comparisons, and their forms in place (for leaves, under `no_grad`)."""
+    """``+ - * / // % ** @``, comparisons, and their forms in place (for leaves, under `no_grad`)."""
 
     __slots__ = ()
     __array_ufunc__ = None
@@ -89,6 +89,18 @@ class Arithmetic:
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return _operator("divide", other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _operator("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _operator("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return _operator("remainder", self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _operator("remainder", other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         return _operator("pow", self, other)

@@ -38,12 +38,12 @@ def minimum(a: Any, b: Any) -> Tensor:
 
 NAMES = frozenset(
     {
-        *UNARY, *BINARY, *REDUCED, "add", "all", "any", "broadcast_to", "chunk", "clamp", "clip", "clone", "conj",
-        "cumprod", "cumsum", "det", "diagonal", "flatten", "flip", "gather", "imag", "index_select", "inverse",
-        "is_complex", "is_floating_point", "isfinite", "isinf", "isnan", "log_softmax", "logical_xor",
-        "masked_select", "max", "min", "narrow", "neg", "norm", "numel", "outer", "permute", "real", "reshape",
-        "select", "softmax", "split", "squeeze", "std", "sub", "t", "take", "trace", "transpose", "tril", "triu",
-        "unbind", "unsqueeze", "var",
+        *UNARY, *BINARY, *REDUCED, "add", "all", "any", "argmax", "argmin", "argsort", "broadcast_to", "chunk", "clamp",
+        "clip", "clone", "conj", "cumprod", "cumsum", "det", "diagonal", "div", "divide", "flatten", "flip", "frac",
+        "gather", "imag", "index_select", "inverse", "is_complex", "is_floating_point", "isfinite", "isinf", "isnan",
+        "log_softmax", "logical_xor", "masked_select", "max", "min", "narrow", "neg", "norm", "numel", "outer",
+        "permute", "real", "reshape", "select", "softmax", "sort", "split", "squeeze", "std", "sub", "t", "take",
+        "topk", "trace", "transpose", "tril", "triu", "unbind", "unsqueeze", "var",
     }
 )  # fmt: skip
 """Methods that are functions too: ``exp(x)`` is ``x.exp()``."""

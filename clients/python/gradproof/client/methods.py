@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 UNARY = (
     "abs", "square", "reciprocal", "sqrt", "rsqrt", "sign", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin",
     "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "sigmoid", "softplus", "silu",
-    "relu", "gelu", "erf", "erfc", "logical_not",
+    "relu", "gelu", "erf", "erfc", "logical_not", "floor", "ceil", "trunc", "round",
 )  # fmt: skip
 BINARY = {
-    "subtract": "subtract", "mul": "multiply", "multiply": "multiply", "div": "divide",
-    "divide": "divide", "pow": "pow", "maximum": "maximum", "minimum": "minimum", "hypot": "hypot", "atan2": "atan2",
-    "logaddexp": "logaddexp", "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
-    "ge": "greater_equal", "logical_and": "logical_and", "logical_or": "logical_or", "matmul": "matmul", "mm": "matmul",
-    "mv": "matmul", "dot": "matmul", "bmm": "matmul",
+    "subtract": "subtract", "mul": "multiply", "multiply": "multiply", "pow": "pow", "maximum": "maximum", "minimum":
+    "minimum", "hypot": "hypot", "atan2": "atan2", "logaddexp": "logaddexp", "eq": "equal", "ne": "not_equal", "lt":
+    "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "logical_and": "logical_and", "logical_or":
+    "logical_or", "matmul": "matmul", "mm": "matmul", "mv": "matmul", "dot": "matmul", "bmm": "matmul", "floor_divide":
+    "floor_divide", "remainder": "remainder",
 }  # fmt: skip
 REDUCED = ("sum", "mean", "prod", "amax", "amin", "logsumexp")
 
@@ -77,6 +77,23 @@ class Methods:
         """``self - alpha * other``."""
         return _apply("subtract", self, other if alpha == 1 else alpha * other)
 
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """``self / other``; ``rounding_mode`` "floor" or "trunc": the quotient rounded."""
+        if rounding_mode == "floor":
+            return _apply("floor_divide", self, other)
+        if rounding_mode not in (None, "trunc"):
+            raise RuntimeError(
+                f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+            )
+        quotient = _apply("divide", self, other)
+        return quotient if rounding_mode is None else quotient.trunc()
+
+    divide = div
+
+    def frac(self) -> Tensor:
+        """What is behind the point."""
+        return _apply("subtract", self, _apply("trunc", self))
+
     def logical_xor(self, other: Any) -> Tensor:
         return _apply("not_equal", _apply("logical_not", self), _apply("logical_not", other))
 
@@ -121,18 +138,6 @@ class Methods:
     ) -> Tensor:
         """The root of the variance."""
         return _apply("sqrt", self.var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis))
-
-    def max(self, dim: Any = None, keepdim: bool = False) -> Tensor:
-        """The largest element, over all axes or ``dim``; ties share the gradient evenly. Beside a tensor: `maximum`."""
-        if hasattr(dim, "requires_grad"):
-            return _apply("maximum", self, dim)
-        return _apply("max", self, axis=dim, keepdims=keepdim)
-
-    def min(self, dim: Any = None, keepdim: bool = False) -> Tensor:
-        """The smallest element; as `max`."""
-        if hasattr(dim, "requires_grad"):
-            return _apply("minimum", self, dim)
-        return _apply("min", self, axis=dim, keepdims=keepdim)
 
     def norm(self, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
         """The norm of order ``p`` (2, 1 or infinity) of all elements, or over ``dim``."""

@@ -12,7 +12,7 @@ SAVE_NOTHING = frozenset(
     {
         "add", "subtract", "negative", "sum", "mean", "reshape", "broadcast_to", "expand_dims", "squeeze", "transpose",
         "matrix_transpose", "flip", "astype", "concat", "stack", "split", "slice", "unslice", "pad", "cumsum", "sign",
-        "tril", "triu",
+        "tril", "triu", "floor", "ceil", "trunc", "round", "floor_divide",
     }
 )  # fmt: skip
 """Their rules use shapes only, so that their graph can be run again."""

@@ -42,17 +42,20 @@ class Selecting:
         """The parts at ``index`` along an axis."""
         return _apply("take", self, index, axis=self._axis(dim))
 
-    def gather(self: Any, dim: int, index: Tensor) -> Any:
+    def gather(self: Any, dim: int, index: Tensor) -> Tensor:
         """At each place of ``index`` the element there, but ``index`` along ``dim``."""
-        axis, at = self._axis(dim), index.detach().numpy()
-        if at.ndim != self.ndim:
+        axis = self._axis(dim)
+        if index.ndim != self.ndim:
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-        wrong = at[(at < 0) | (at >= self.shape[axis])]
-        if wrong.size:
-            raise RuntimeError(f"index {wrong[0]} is out of bounds for dimension {axis} with size {self.shape[axis]}")
-        places = list(np.indices(at.shape))
-        places[axis] = at
-        return self[tuple(places)]
+        if not self.ndim:
+            return _apply("take", self.reshape(1), index, axis=0)
+        part = tuple(slice(None) if k == axis else slice(n) for k, n in enumerate(index.shape))
+        if any(n > own for k, (n, own) in enumerate(zip(index.shape, self.shape, strict=True)) if k != axis):
+            raise RuntimeError(
+                f"Size does not match at dimension {axis} expected index {list(index.shape)} to be no larger than self "
+                f"{list(self.shape)} apart from dimension {axis}"
+            )
+        return _apply("take_along_axis", self if index.shape == self.shape else self[part], index, axis=axis)
 
     def narrow(self: Any, dim: int, start: int, length: int) -> Any:
         """``length`` parts along an axis, from ``start`` on."""

@@ -14,6 +14,7 @@ from gradproof.client import dtypes, modes
 from gradproof.client.arithmetic import Arithmetic
 from gradproof.client.handles import Handle, Hooks
 from gradproof.client.methods import Methods
+from gradproof.client.ordering import Ordering
 from gradproof.client.runtime import Spec
 from gradproof.client.selecting import Selecting
 from gradproof.client.text import show
@@ -39,7 +40,7 @@ W1 = (
 )
 
 
-class Tensor(Arithmetic, Methods, Selecting):
+class Tensor(Arithmetic, Methods, Ordering, Selecting):
     """An n-dimensional array. Make one with `tensor` and its relatives."""
 
     __slots__ = (
