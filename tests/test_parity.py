@@ -105,7 +105,7 @@ show(x.all(), x.any(1), x.flatten(0, 1), x.squeeze(0), x.where(x > 0, 0.0), x.is
     "order": """
 x = T([[0.5, 2.0, 2.0], [1.0, 0.0, -3.0]], requires_grad=True); i = T([3.0, 1.0, 2.0])
 ((x.max(1)[0] * T([1.0, 2.0])).sum() + (x.sort(0).values * i).sum() + x.topk(2).values.prod() + x.min()).backward()
-show(x.grad, x.argmax(), x.argmin(1), x.max(0, keepdim=True).indices, i.argsort(descending=True), i.topk(2, largest=False)[1])
+show(x.grad, x.argmax(), x.argmin(1), x.max(0, keepdim=True)[1], i.argsort(descending=True), i.topk(2, largest=False)[1])
 show(T(5.0).max(0)[0], T(5.0).sort()[1], lib.sort(i)[1], T([[1.0, 2.0]]).log_softmax(1).gather(1, T([[1]])))""",
     "whole numbers": """
 x = T([-2.5, 0.5, 3.0, 7.25], requires_grad=True); y = T([2.0, -2.0, 1.5, 0.75], requires_grad=True)

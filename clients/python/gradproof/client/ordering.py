@@ -48,15 +48,15 @@ class Ordering:
         found: Found = self._at(self._place(f"arg{op}", dim, True), dim)
         return found if keepdim or not self.ndim else Found(*(one.squeeze(dim) for one in found))
 
-    def argmax(self: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def argmax(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Where the largest element is, of several the first: counted through the whole tensor, or along ``dim``."""
         return self._place("argmax", dim, keepdim)
 
-    def argmin(self: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def argmin(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Where the smallest element is; as `argmax`."""
         return self._place("argmin", dim, keepdim)
 
-    def _place(self: Any, op: str, dim: Any, keepdim: bool) -> Any:
+    def _place(self, op: str, dim: Any, keepdim: bool) -> Tensor:
         axis = None if dim is None else self._axis(dim)
         return _apply(op, self, axis=axis if self.ndim else None, keepdims=keepdim)
 
