@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gradproof.client.record import Node
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.record import Node
+from gradproof.client.tensors.tensor import Tensor
 
 
 class Living:

@@ -11,9 +11,9 @@ import pytest
 from tests.living import Living
 
 import gradproof.client as gp
-from gradproof.client import runtime
 from gradproof.client.autograd import functional, grad
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording import runtime
+from gradproof.client.tensors.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("tensors")
 

@@ -11,9 +11,10 @@ import pytest
 from tests.serving import Served
 
 import gradproof.client as gp
-from gradproof.client import functions, runtime
 from gradproof.client.client import Client
 from gradproof.client.errors import GradproofError, Unavailable
+from gradproof.client.recording import runtime
+from gradproof.client.tensors import functions
 
 pytestmark = pytest.mark.usefixtures("tensors")
 

@@ -15,11 +15,11 @@ from tests.living import Living
 from tests.serving import Served, serving
 
 import gradproof.client as gp
-from gradproof.client import record, runtime
 from gradproof.client.autograd import grad
 from gradproof.client.errors import DeadlineExceeded, Unavailable
-from gradproof.client.subgraph import SMALL
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording import record, runtime
+from gradproof.client.recording.subgraph import SMALL
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.server.limits import Limits
 from gradproof.server.services import AutodiffServicer
 

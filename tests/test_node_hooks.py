@@ -11,10 +11,10 @@ import pytest
 from tests.serving import Served
 
 import gradproof.client as gp
-from gradproof.client import runtime
 from gradproof.client.autograd import grad
-from gradproof.client.record import Node, apply
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording import runtime
+from gradproof.client.recording.record import Node, apply
+from gradproof.client.tensors.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("tensors")
 

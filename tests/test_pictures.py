@@ -18,8 +18,9 @@ from tests.serving import Served, serving
 from typer.testing import CliRunner, Result
 
 import gradproof.client as gp
-from gradproof.client import GraphBuilder, boxes, layers
-from gradproof.client.pictures import Box, Picture, draw, draw_graph
+from gradproof.client import GraphBuilder
+from gradproof.client.drawing import boxes, layers
+from gradproof.client.drawing.pictures import Box, Picture, draw, draw_graph
 from gradproof.server.cli import app
 from gradproof.v1 import graph_pb2
 

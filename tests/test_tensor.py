@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.serving import Served
 
 import gradproof.client as gp
-from gradproof.client import runtime
 from gradproof.client.errors import InvalidRequest, RunError
+from gradproof.client.recording import runtime
+from gradproof.client.recording.record import apply
 
 pytestmark = pytest.mark.usefixtures("tensors")
 
@@ -312,7 +313,7 @@ class TestErrors:
         with pytest.raises(InvalidRequest, match="matmul"):
             gp.ones(2, 3) @ gp.ones(2, 3)
         with pytest.raises(AttributeError, match="the server has no op 'sine'"):
-            gp.record.apply("sine", gp.ones(1))
+            apply("sine", gp.ones(1))
 
     def test_a_node_that_fails_says_where_it_was_recorded(self) -> None:
         bad = gp.ops.inv(gp.zeros(2, 2))

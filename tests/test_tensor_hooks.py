@@ -11,7 +11,7 @@ from tests.serving import Served
 
 import gradproof.client as gp
 from gradproof.client.autograd import register_multi_grad_hook
-from gradproof.client.tensor import Tensor
+from gradproof.client.tensors.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("tensors")
 

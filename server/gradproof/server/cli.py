@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
-from gradproof.client.pictures import FORMATS, Picture, draw_graph, flowing
+from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
 from gradproof.server import report
 from gradproof.server.access import Access
 from gradproof.server.embedded import READY

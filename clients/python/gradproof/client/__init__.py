@@ -10,12 +10,46 @@
 
 from typing import Any
 
-from gradproof.client import autograd, func, functions, ops
+from gradproof.client import autograd, func, ops
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
-from gradproof.client.constructors import (
+from gradproof.client.errors import (
+    DeadlineExceeded,
+    FieldFault,
+    GradproofError,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    NotServed,
+    ResourceExhausted,
+    RunError,
+    Unauthenticated,
+    Unavailable,
+    VerdictRequired,
+)
+from gradproof.client.events import (
+    Accepted,
+    Event,
+    Fault,
+    Gradient,
+    GraphVerdict,
+    HookTrace,
+    OpInfo,
+    Result,
+    RuleVerdict,
+    Summary,
+    Value,
+    Verdict,
+)
+from gradproof.client.explanation import Explanation
+from gradproof.client.graph import GraphBuilder, Ref, hook
+from gradproof.client.recording.runtime import use
+from gradproof.client.requests import Derived, Inference, ProofStep
+from gradproof.client.session import Session
+from gradproof.client.tensors import functions
+from gradproof.client.tensors.constructors import (
     BFloat16Tensor,
     BoolTensor,
     DoubleTensor,
@@ -46,7 +80,7 @@ from gradproof.client.constructors import (
     zeros,
     zeros_like,
 )
-from gradproof.client.dtypes import (
+from gradproof.client.tensors.dtypes import (
     BY_PYTHON_NAMES,
     bfloat16,
     bool_,
@@ -66,41 +100,8 @@ from gradproof.client.dtypes import (
     set_default_dtype,
     uint8,
 )
-from gradproof.client.errors import (
-    DeadlineExceeded,
-    FieldFault,
-    GradproofError,
-    InternalError,
-    InvalidRequest,
-    NotFound,
-    NotServed,
-    ResourceExhausted,
-    RunError,
-    Unauthenticated,
-    Unavailable,
-    VerdictRequired,
-)
-from gradproof.client.events import (
-    Accepted,
-    Event,
-    Fault,
-    Gradient,
-    GraphVerdict,
-    HookTrace,
-    OpInfo,
-    Result,
-    RuleVerdict,
-    Summary,
-    Value,
-    Verdict,
-)
-from gradproof.client.explanation import Explanation
-from gradproof.client.functions import cat, maximum, minimum, stack, where
-from gradproof.client.graph import GraphBuilder, Ref, hook
-from gradproof.client.requests import Derived, Inference, ProofStep
-from gradproof.client.runtime import use
-from gradproof.client.session import Session
-from gradproof.client.tensor import Tensor
+from gradproof.client.tensors.functions import cat, maximum, minimum, stack, where
+from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
     "Accepted",

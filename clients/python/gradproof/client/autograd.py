@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client import functional
-from gradproof.client.accumulation import after, before
-from gradproof.client.derived import backward_recorded
-from gradproof.client.modes import (
+from gradproof.client.backward import functional
+from gradproof.client.backward.accumulation import after, before
+from gradproof.client.backward.derived import backward_recorded
+from gradproof.client.backward.multi import register_multi_grad_hook
+from gradproof.client.backward.passes import run
+from gradproof.client.recording.modes import (
     detect_anomaly,
     enable_grad,
     is_anomaly_enabled,
@@ -20,9 +22,7 @@ from gradproof.client.modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from gradproof.client.multi import register_multi_grad_hook
-from gradproof.client.passes import run
-from gradproof.client.tensor import Tensor
+from gradproof.client.tensors.tensor import Tensor
 
 W2 = (
     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
@@ -147,7 +147,7 @@ def _batched(
     roots: Sequence[Tensor], wanted: Sequence[Tensor], seeds: Any, retain: Any, create: bool, unused: Any, zeros: bool
 ) -> tuple[Any, ...]:
     """One pass for each cotangent along the leading axis."""
-    from gradproof.client.record import apply
+    from gradproof.client.recording.record import apply
 
     given = [seeds] if isinstance(seeds, Tensor) else list(seeds)
     rows = []

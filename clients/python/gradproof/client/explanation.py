@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gradproof.v1 import autodiff_service_pb2 as pb
-
-if TYPE_CHECKING:
-    from gradproof.client.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -69,17 +65,3 @@ def explanation(response: pb.ExplainResponse) -> Explanation:
         return Formula(one.kind, one.of, one.by, one.text, one.latex)
 
     return Explanation(tuple(map(decoded, response.formulas)), tuple(map(decoded, response.subexpressions)))
-
-
-def explain(tensor: Tensor) -> Explanation:
-    """The formulas of a tensor; its leaves are called x0, x1 and so on, inner values v0, v1."""
-    from gradproof.client.runtime import current
-    from gradproof.client.subgraph import Subgraph
-
-    graph = Subgraph([tensor], backward=True)
-    message = graph.message()
-    values = {one.name: one.value for one in graph.values()}
-    for leaf in message.leaves:
-        if not leaf.requires_grad and leaf.name in values:
-            leaf.value.CopyFrom(values[leaf.name])
-    return current().client.explain(message, graph.name(tensor))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradproof.client import functional
-from gradproof.client.tensor import Tensor
+from gradproof.client.backward import functional
+from gradproof.client.tensors.tensor import Tensor
 
 
 def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

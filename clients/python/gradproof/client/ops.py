@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradproof.client.record import apply, apply_multiple
-from gradproof.client.runtime import current
+from gradproof.client.recording.record import apply, apply_multiple
+from gradproof.client.recording.runtime import current
 
 
 class Namespace:

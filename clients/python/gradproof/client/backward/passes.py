@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client import modes
+from gradproof.client.backward.hooking import Hooking, constant_hook
 from gradproof.client.events import Gradient, HookTrace, Result, Verdict
 from gradproof.client.graph import CallableHook
-from gradproof.client.hooking import Hooking, constant_hook
-from gradproof.client.record import Node, is_tensor
-from gradproof.client.runtime import Runtime, current
-from gradproof.client.subgraph import SMALL, Subgraph, placed
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording import modes
+from gradproof.client.recording.record import Node, is_tensor
+from gradproof.client.recording.runtime import Runtime, current
+from gradproof.client.recording.subgraph import SMALL, Subgraph, placed
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import encode_tensor
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gradproof.client.errors import RunError
-from gradproof.client.keeping import Lost
-from gradproof.client.record import Node, is_tensor
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.keeping import Lost
+from gradproof.client.recording.record import Node, is_tensor
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 if TYPE_CHECKING:
-    from gradproof.client.around import Around
-    from gradproof.client.keeping import Keeper, KeptRun
+    from gradproof.client.backward.around import Around
+    from gradproof.client.recording.keeping import Keeper, KeptRun
 
 Key: TypeAlias = Any
 
@@ -335,7 +335,7 @@ def evaluate(tensors: Sequence[Tensor]) -> None:
     The server keeps the run if gradients may flow through it, or if there are values on the way that are too large to be
     brought along: then nothing of it is computed again when it is looked at, or gone back through.
     """
-    from gradproof.client.runtime import current
+    from gradproof.client.recording.runtime import current
 
     runtime = current()
     while wanted := [t for t in tensors if t._value is None]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gradproof.client.handles import NodeHooks, label_of
-from gradproof.client.results import checked_all
-from gradproof.client.tensor import Tensor
+from gradproof.client.backward.handles import NodeHooks, label_of
+from gradproof.client.backward.results import checked_all
+from gradproof.client.tensors.tensor import Tensor
 
 
 def hooks_of(leaf: Tensor) -> NodeHooks | None:

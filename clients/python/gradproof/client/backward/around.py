@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.handles import label_of
-from gradproof.client.names import edges_of
-from gradproof.client.packing import Pack
-from gradproof.client.record import Node, is_tensor
-from gradproof.client.results import checked_all
-from gradproof.client.runtime import Spec
-from gradproof.client.tensor import Tensor
+from gradproof.client.backward.handles import label_of
+from gradproof.client.backward.results import checked_all
+from gradproof.client.recording.names import edges_of
+from gradproof.client.recording.packing import Pack
+from gradproof.client.recording.record import Node, is_tensor
+from gradproof.client.recording.runtime import Spec
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2
 
 if TYPE_CHECKING:
-    from gradproof.client.subgraph import Subgraph
+    from gradproof.client.recording.subgraph import Subgraph
 
 Gradients = tuple[Tensor | None, ...]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client import dtypes
+from gradproof.client.tensors import dtypes
 
 if TYPE_CHECKING:
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.tensor import Tensor
 
 BRIEF = 6
 """Elements that a line has room for."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.tensor import Tensor
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.record import apply
+    from gradproof.client.recording.record import apply
 
     return apply(op, *inputs, **attributes)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gradproof.client import dtypes
+from gradproof.client.tensors import dtypes
 
 if TYPE_CHECKING:
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.tensor import Tensor
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.record import apply
+    from gradproof.client.recording.record import apply
 
     return apply(op, *(_complex(x, inputs) for x in inputs), **attributes)
 
@@ -156,7 +156,7 @@ class Arithmetic:
 
     def _become(self, result: Any) -> Any:
         """Take the value of ``result``, which must be of the same shape and fit the dtype."""
-        from gradproof.client.tensor import Tensor, in_place_refused
+        from gradproof.client.tensors.tensor import Tensor, in_place_refused
 
         assert isinstance(self, Tensor)
         in_place_refused(self, result)
@@ -175,8 +175,8 @@ class Arithmetic:
 
     def copy_(self, other: Any) -> Any:
         """Take the value of ``other``, broadcast to this shape."""
-        from gradproof.client.constructors import as_tensor
-        from gradproof.client.tensor import Tensor, in_place_refused
+        from gradproof.client.tensors.constructors import as_tensor
+        from gradproof.client.tensors.tensor import Tensor, in_place_refused
 
         assert isinstance(self, Tensor)
         in_place_refused(self, other)
@@ -222,7 +222,7 @@ class Arithmetic:
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
 
     def _still(self) -> Tensor:
-        from gradproof.client.tensor import Tensor, in_place_refused
+        from gradproof.client.tensors.tensor import Tensor, in_place_refused
 
         assert isinstance(self, Tensor)
         in_place_refused(self)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from gradproof.client.boxes import FORMATS, Box, Drawing, Kind, Picture
+from gradproof.client.drawing.boxes import FORMATS, Box, Drawing, Kind, Picture
 from gradproof.client.events import Array, Gradient, OpInfo, Result, Verdict
-from gradproof.client.record import Node, is_tensor
+from gradproof.client.recording.record import Node, is_tensor
 from gradproof.v1 import graph_pb2
 from gradproof.wire import decode_spec, decode_tensor
 
 if TYPE_CHECKING:
-    from gradproof.client.passes import Evidence
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.backward.passes import Evidence
+    from gradproof.client.tensors.tensor import Tensor
 
 __all__ = ["FORMATS", "Box", "Picture", "draw", "draw_graph", "flowing"]
 

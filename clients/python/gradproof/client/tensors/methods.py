@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client import dtypes
+from gradproof.client.tensors import dtypes
 
 if TYPE_CHECKING:
+    from gradproof.client.drawing.pictures import Picture
     from gradproof.client.explanation import Explanation
-    from gradproof.client.pictures import Picture
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.tensor import Tensor
 
 UNARY = (
     "abs", "square", "reciprocal", "sqrt", "rsqrt", "sign", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin",
@@ -30,7 +30,7 @@ REDUCED = ("sum", "mean", "prod", "amax", "amin", "logsumexp")
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.record import apply
+    from gradproof.client.recording.record import apply
 
     return apply(op, *inputs, **attributes)
 
@@ -295,12 +295,12 @@ class Methods:
         return _apply("reshape", self, shape=self.shape)
 
     def __getitem__(self: Any, key: Any) -> Tensor:
-        from gradproof.client.indexing import index
+        from gradproof.client.tensors.indexing import index
 
         return index(self, key)
 
     def __setitem__(self: Any, key: Any, value: Any) -> None:
-        from gradproof.client.indexing import assign
+        from gradproof.client.tensors.indexing import assign
 
         assign(self, key, value)
 
@@ -348,14 +348,22 @@ class Methods:
     # what only Gradproof has
 
     def explain(self: Any) -> Explanation:
-        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients."""
-        from gradproof.client.explanation import explain
+        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients. Its leaves are
+        called x0, x1 and so on, inner values v0, v1."""
+        from gradproof.client.recording.runtime import current
+        from gradproof.client.recording.subgraph import Subgraph
 
-        return explain(self)
+        graph = Subgraph([self], backward=True)
+        message = graph.message()
+        values = {one.name: one.value for one in graph.values()}
+        for leaf in message.leaves:
+            if not leaf.requires_grad and leaf.name in values:
+                leaf.value.CopyFrom(values[leaf.name])
+        return current().client.explain(message, graph.name(self))
 
     def graph(self: Any, **names: Tensor) -> Picture:
         """The computation behind this tensor, to look at; ``names`` are written on the boxes of these tensors."""
-        from gradproof.client.pictures import draw
+        from gradproof.client.drawing.pictures import draw
 
         return draw(self, **names)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradproof.client.methods import BINARY, REDUCED, UNARY
-from gradproof.client.record import apply
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.record import apply
+from gradproof.client.tensors.methods import BINARY, REDUCED, UNARY
+from gradproof.client.tensors.tensor import Tensor
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
-from gradproof.client import dtypes, modes
-from gradproof.client.handles import Hookable, NodeHooks
-from gradproof.client.names import edges_of, name_of, saves
-from gradproof.client.runtime import Spec, current
+from gradproof.client.backward.handles import Hookable, NodeHooks
+from gradproof.client.recording import modes
+from gradproof.client.recording.names import edges_of, name_of, saves
+from gradproof.client.recording.runtime import Spec, current
+from gradproof.client.tensors import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.events import OpInfo
-    from gradproof.client.keeping import KeptRun
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.recording.keeping import KeptRun
+    from gradproof.client.tensors.tensor import Tensor
 
 Input: TypeAlias = "Tensor | bool | int | float | complex"
 
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parents[1])
 _numbers = itertools.count()
 
 
@@ -78,7 +79,7 @@ class Node(Hookable):
 
     def held(self, slot: int) -> Tensor:
         """The tensor of output ``slot``; a new one if nobody holds it."""
-        from gradproof.client.tensor import Tensor
+        from gradproof.client.tensors.tensor import Tensor
 
         found = self.output(slot)
         if found is None:
@@ -163,8 +164,8 @@ def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
 
 
 def _input(x: Any) -> Input:
-    from gradproof.client.constructors import as_tensor
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.constructors import as_tensor
+    from gradproof.client.tensors.tensor import Tensor
 
     if isinstance(x, Tensor) or (type(x) in (bool, int, float, complex)):
         return x  # type: ignore[no-any-return]

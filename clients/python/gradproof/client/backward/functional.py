@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.client.constructors import as_tensor, zeros
-from gradproof.client.derived import backward_recorded, tangent
-from gradproof.client.modes import enable_grad
-from gradproof.client.record import apply
-from gradproof.client.tensor import M11, Tensor
+from gradproof.client.backward.derived import backward_recorded, tangent
+from gradproof.client.recording.modes import enable_grad
+from gradproof.client.recording.record import apply
+from gradproof.client.tensors.constructors import as_tensor, zeros
+from gradproof.client.tensors.tensor import M11, Tensor
 
 M48 = "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
 M48_INPUT = (

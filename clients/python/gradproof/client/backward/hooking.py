@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.around import Around, arrived, positions_of
+from gradproof.client.backward.around import Around, arrived, positions_of
+from gradproof.client.backward.handles import Hooks, label_of
+from gradproof.client.backward.multi import Part
+from gradproof.client.backward.results import checked
 from gradproof.client.events import Gradient
 from gradproof.client.graph import CallableHook
 from gradproof.client.graph import hook as wire_hook
-from gradproof.client.handles import Hooks, label_of
-from gradproof.client.modes import no_grad
-from gradproof.client.multi import Part
-from gradproof.client.record import Node, is_tensor
-from gradproof.client.results import checked
-from gradproof.client.runtime import Spec
-from gradproof.client.subgraph import Subgraph
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.modes import no_grad
+from gradproof.client.recording.record import Node, is_tensor
+from gradproof.client.recording.runtime import Spec
+from gradproof.client.recording.subgraph import Subgraph
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2
 
 

@@ -11,7 +11,7 @@ from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from gradproof.client.boxes import Box
+    from gradproof.client.drawing.boxes import Box
 
 SIZE, LINE, CHARACTER = 12.0, 16.0, 6.9
 """Of text, in pixels: the size, from line to line, and what one character takes."""

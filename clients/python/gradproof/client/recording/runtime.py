@@ -17,14 +17,14 @@ from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
-from gradproof.client.keeping import Keeper, Lost, Source, has_all, release
+from gradproof.client.recording.keeping import Keeper, Lost, Source, has_all, release
 from gradproof.client.requests import Derived, Request, Watch
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 if TYPE_CHECKING:
-    from gradproof.client.subgraph import Subgraph
+    from gradproof.client.recording.subgraph import Subgraph
 
 MAX_GRAPHS = 256
 MAX_INFERRED = 100_000

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client import dtypes
-from gradproof.client.tensor import M9, Tensor
+from gradproof.client.tensors import dtypes
+from gradproof.client.tensors.tensor import M9, Tensor
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradproof.client.record import Node
+    from gradproof.client.recording.record import Node
 
 SAVE_NOTHING = frozenset(
     {

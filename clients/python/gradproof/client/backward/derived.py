@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.around import positions_of
-from gradproof.client.handles import label_of
-from gradproof.client.hooking import Named
-from gradproof.client.modes import enable_grad
-from gradproof.client.names import edges_of
-from gradproof.client.passes import visited_nodes
-from gradproof.client.record import Node, is_tensor
-from gradproof.client.results import checked, checked_all
-from gradproof.client.runtime import current
-from gradproof.client.subgraph import Subgraph
-from gradproof.client.tensor import Tensor
+from gradproof.client.backward.around import positions_of
+from gradproof.client.backward.handles import label_of
+from gradproof.client.backward.hooking import Named
+from gradproof.client.backward.passes import visited_nodes
+from gradproof.client.backward.results import checked, checked_all
+from gradproof.client.recording.modes import enable_grad
+from gradproof.client.recording.names import edges_of
+from gradproof.client.recording.record import Node, is_tensor
+from gradproof.client.recording.runtime import current
+from gradproof.client.recording.subgraph import Subgraph
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2
 from gradproof.wire import decode_attributes, decode_tensor
 
@@ -179,7 +179,7 @@ def _join(graph: graph_pb2.Graph, environment: dict[str, Any]) -> None:
 def tangent(outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor | None]:
     """How ``outputs`` move when ``inputs`` move by ``tangents``: the derivative of a backward pass in its cotangents, which
     it is linear in."""
-    from gradproof.client.constructors import zeros_like
+    from gradproof.client.tensors.constructors import zeros_like
 
     dummies = [zeros_like(y, requires_grad=True) for y in outputs]
     pulled = backward_recorded(outputs, dummies, inputs)

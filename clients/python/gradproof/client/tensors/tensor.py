@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client import dtypes, modes
-from gradproof.client.arithmetic import Arithmetic
-from gradproof.client.handles import Handle, Hooks
-from gradproof.client.methods import Methods
-from gradproof.client.ordering import Ordering
-from gradproof.client.runtime import Spec
-from gradproof.client.selecting import Selecting
-from gradproof.client.text import show
+from gradproof.client.backward.handles import Handle, Hooks
+from gradproof.client.recording import modes
+from gradproof.client.recording.runtime import Spec
+from gradproof.client.tensors import dtypes
+from gradproof.client.tensors.arithmetic import Arithmetic
+from gradproof.client.tensors.methods import Methods
+from gradproof.client.tensors.ordering import Ordering
+from gradproof.client.tensors.selecting import Selecting
+from gradproof.client.tensors.text import show
 
 if TYPE_CHECKING:
+    from gradproof.client.backward.passes import Evidence
     from gradproof.client.events import HookTrace, Verdict
-    from gradproof.client.passes import Evidence
-    from gradproof.client.record import Node
+    from gradproof.client.recording.record import Node
 
 M9 = "Only Tensors of floating point and complex dtype can require gradients"
 M10 = "only Tensors of floating point and complex dtype can require gradients"
@@ -161,7 +162,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
 
     def value(self) -> np.ndarray[Any, Any]:
         """The value as a read-only array; computed now if it was not."""
-        from gradproof.client.subgraph import evaluate
+        from gradproof.client.recording.subgraph import evaluate
 
         if self._value is None:
             if self._alias is not None:
@@ -321,7 +322,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
         takes the gradient's place. A string names a hook of the server, with its attributes:
         ``register_hook("clip", max_norm=1.0)``."""
-        from gradproof.client.hooking import Named
+        from gradproof.client.backward.hooking import Named
 
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.record import apply
-from gradproof.client.runtime import Spec
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.record import apply
+from gradproof.client.recording.runtime import Spec
+from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes
 

@@ -22,8 +22,8 @@ from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from gradproof.client.record import Node
-    from gradproof.client.subgraph import Subgraph
+    from gradproof.client.recording.record import Node
+    from gradproof.client.recording.subgraph import Subgraph
 
 
 class Lost(Exception):

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.record import apply
+from gradproof.client.recording.record import apply
 
 if TYPE_CHECKING:
-    from gradproof.client.tensor import Tensor
+    from gradproof.client.tensors.tensor import Tensor
 
 
 def index(x: Tensor, key: Any) -> Tensor:
@@ -24,7 +24,7 @@ def index(x: Tensor, key: Any) -> Tensor:
 
 def assign(x: Tensor, key: Any, value: Any) -> None:
     """``x[key] = value``: the leaf gets a new value."""
-    from gradproof.client.tensor import in_place_refused
+    from gradproof.client.tensors.tensor import in_place_refused
 
     in_place_refused(x, value)
     array = np.array(x.value())

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from gradproof.client import layers
+from gradproof.client.drawing import layers
 from gradproof.client.events import Array, Gradient, Verdict
-from gradproof.client.text import brief
+from gradproof.client.tensors.text import brief
 
 Kind: TypeAlias = Literal["leaf", "inner", "constant", "op"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client import dtypes
-from gradproof.client.runtime import Spec
-from gradproof.client.tensor import Tensor
+from gradproof.client.recording.runtime import Spec
+from gradproof.client.tensors import dtypes
+from gradproof.client.tensors.tensor import Tensor
 
 
 def checked(result: Any, given: Tensor | Spec, label: str) -> Tensor | None:

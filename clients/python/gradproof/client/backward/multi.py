@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradproof.client.handles import Handle, Hooks
-from gradproof.client.tensor import Tensor
+from gradproof.client.backward.handles import Handle, Hooks
+from gradproof.client.tensors.tensor import Tensor
 
 
 class _Multi(Hooks):

@@ -1,0 +1,1 @@
+"""The record behind tensors: nodes, grad mode, the graph that is sent, the server that runs it."""

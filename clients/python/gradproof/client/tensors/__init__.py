@@ -1,0 +1,1 @@
+"""Tensors: what they are, how they are made and written with."""
