@@ -296,6 +296,21 @@ def test_fractions_of_polynomials() -> None:
         assert not rational_zero(other)
 
 
+def test_an_exponential_is_the_product_of_those_of_its_terms() -> None:
+    x, y = sympy.symbols("x y", real=True)
+    e = sympy.exp
+    for zero in (
+        e(x - y) * e(y) - e(x),
+        1 / (1 + e(-x)) + 1 / (1 + e(x)) - 1,
+        e(3 * x - 2 * y) - e(x) ** 3 / e(y) ** 2,
+        e(-(x**2) / 2) * e(x**2 / 2) - 1,
+        e(2 * (x + y)) - e(x) ** 2 * e(2 * y),
+    ):
+        assert rational_zero(zero)
+    for other in (e(x) - e(y), e(2 * x) - 2 * e(x), e(x + y) - e(x) - e(y), e(x * y) - e(x) * e(y), e(x) - e(-x)):
+        assert not rational_zero(other)
+
+
 def test_fractions_do_not_divide_by_zero() -> None:
     x = sympy.Symbol("x")
     hidden = (x + 1) ** 2 - x**2 - 2 * x - 1

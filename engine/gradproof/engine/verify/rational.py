@@ -1,13 +1,16 @@
 """A zero test for rational functions, on python-flint's polynomials: what SymPy's ``cancel`` does, without its trees.
 
-Whatever is not a sum, a product or a small integer power (a root, an exponential) stands as a generator of its own. A
-numerator that is zero with independent generators is zero for all their values, so a yes is a proof; a no says nothing.
+An exponential is the product of those of its exponent's terms. Whatever else is not a sum, a product or a small integer
+power (a root, a sine) stands as a generator of its own. A numerator that is zero with independent generators is zero for
+all their values, so a yes is a proof; a no says nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import sympy
 from flint import fmpq, fmpq_mpoly_ctx
 
 MAX_POWER = 64
@@ -42,7 +45,8 @@ class _Fractions:
         elif _is_power(e):
             self._collect(e.base, seen)
         else:
-            self.generators[e] = len(self.generators)
+            for factor, _ in _factors(e):
+                self.generators.setdefault(factor, len(self.generators))
 
     def fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
         """Numerator, and the power of each base in the denominator."""
@@ -54,8 +58,6 @@ class _Fractions:
     def _fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
         if e.is_Rational:
             return self.context.constant(fmpq(int(e.p), int(e.q))), {}
-        if e in self.generators:
-            return self.symbols[self.generators[e]], {}
         if e.is_Add:
             return self._sum([self.fraction(part) for part in e.args])
         if e.is_Mul:
@@ -65,8 +67,16 @@ class _Fractions:
                 for base, power in below.items():
                     powers[base] = powers.get(base, 0) + power
             return numerator, powers
-        numerator, powers = self.fraction(e.base)
-        exponent = int(e.exp)
+        if _is_power(e):
+            return self._to_power(self.fraction(e.base), int(e.exp))
+        numerator, powers = self.context.constant(1), {}
+        for factor, exponent in _factors(e):
+            one, below = self._to_power((self.symbols[self.generators[factor]], {}), exponent)
+            numerator, powers = _product(numerator, one), powers | below
+        return numerator, powers
+
+    def _to_power(self, fraction: tuple[Any, dict[int, int]], exponent: int) -> tuple[Any, dict[int, int]]:
+        numerator, powers = fraction
         if exponent > 0:
             return self._power(numerator, exponent), {base: power * exponent for base, power in powers.items()}
         base, leading = self._base(numerator)
@@ -105,6 +115,17 @@ class _Fractions:
 
 def _is_power(e: Any) -> bool:
     return bool(e.is_Pow and e.exp.is_Integer and abs(int(e.exp)) <= MAX_POWER)
+
+
+def _factors(e: Any) -> Iterator[tuple[Any, int]]:
+    """The generators of which ``e`` is a product, each once, with their powers: the exponential of a sum in its terms."""
+    if not isinstance(e, sympy.exp):
+        yield e, 1
+        return
+    for term, coefficient in sympy.expand(e.args[0]).as_coefficients_dict().items():
+        whole = coefficient.is_Integer and abs(coefficient) <= MAX_POWER
+        size = 1 if whole else abs(coefficient)
+        yield ("exp", size * term), int(coefficient / size)
 
 
 def _product(a: Any, b: Any) -> Any:
