@@ -1,6 +1,8 @@
 """Orders: where the largest is, and how the elements of a line are sorted. Places are integers, and have no gradient; the
 elements at them (`take_along_axis`) do."""
 
+from functools import cmp_to_key
+
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl
@@ -61,15 +63,14 @@ def argsort_forward(x, *, axis, descending):
 
 
 def argsort_define(f, i, x, *, axis, descending):
-    """The place with so many elements before it as ``i`` says: smaller ones, and equal ones that come first."""
+    """By comparisons, which have to be decided: there is no formula."""
     terms = line(i, x, axis, True)
 
-    def rank(k):
-        ahead = [f.less(terms[k], t) if descending else f.less(t, terms[k]) for t in terms]
-        equal = [f.equal(t, terms[k]) for t in terms[:k]]
-        return f.total(f.where(one, f.number(1), f.number(0)) for one in [*ahead, *equal])
+    def compare(j, k):
+        first, second = (terms[k], terms[j]) if descending else (terms[j], terms[k])
+        return -1 if f.less(first, second) else int(f.less(second, first))
 
-    return f.total(f.where(f.equal(rank(k), f.number(i[axis])), f.number(k), f.number(0)) for k in range(len(terms)))
+    return f.number(sorted(range(len(terms)), key=cmp_to_key(compare))[i[axis]])
 
 
 PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
