@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
@@ -186,6 +191,20 @@ def test_the_digest_depends_on_members_of_modules(monkeypatch: pytest.MonkeyPatc
     before = digest_with(member)
     monkeypatch.setattr(slow_plugin, "mortal", slow_plugin.broken)
     assert digest_with(member) != before
+
+
+def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
+    """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
+    code = "from gradproof.engine.verify import worker\nworker.limit(0.1)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
+    assert done.returncode == -signal.SIGXCPU
+
+
+def test_every_task_has_a_limit_of_its_own(pool: ProofPool) -> None:
+    assert proved(pool, "log").word is Rule.PROVED
+    soft, _ = pool._pool.schedule(resource.getrlimit, args=(resource.RLIMIT_CPU,)).result(60)
+    used = pool._pool.schedule(time.process_time).result(60)
+    assert used < soft < used + 4 * pool.seconds + 2
 
 
 def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, slow: Registry) -> None:
