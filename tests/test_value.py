@@ -77,7 +77,7 @@ def verdicts_of(registry: Registry, job: Job, proofs: type[Here] = Here, **optio
 
 
 def judge(
-    registry: Registry, op: str, *arrays: Any, seed: Any = None, proofs: type[Here] = Here, **attributes: Any
+    registry: Registry, op: str, *arrays: Any, seed: Any = None, proofs: Any = Here, **attributes: Any
 ) -> dict[str, GradientVerdict]:
     graph, values = graph_of(op, *arrays, **attributes)
     engine = Engine(registry)
