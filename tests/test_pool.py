@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import slow_plugin
+from tests.test_conduct import registry_of
 
-from gradproof.engine.op import Case, case
+from gradproof.engine.op import Case, Op, case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.cache import ProofCache
 from gradproof.engine.verify.classes import ProofKey, digest_of
@@ -141,6 +149,62 @@ def test_the_digest_depends_on_helpers_of_a_definition(monkeypatch: pytest.Monke
     assert digest_of(slow, one) == before
     monkeypatch.setattr(reductions, "at", lambda index, axis, k: (k,))
     assert digest_of(slow, one) != before
+
+
+SCALE: Any = 2.0
+
+
+def scaled(f: Any, x: Any) -> Any:
+    return x * SCALE
+
+
+def member(f: Any, x: Any) -> Any:
+    return slow_plugin.mortal(f, x)
+
+
+def closed(k: Any) -> Callable[..., Any]:
+    return lambda f, x: x * k
+
+
+def given_first(k: Any, f: Any, x: Any) -> Any:
+    return x * k
+
+
+def digest_with(define: Callable[..., Any]) -> str:
+    op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, define)
+    return digest_of(registry_of(op), ProofKey("planted.op", case(())))
+
+
+@pytest.mark.parametrize("other", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
+def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, other: Any) -> None:
+    """Numbers in globals, closures and partial functions. A proof with 2 says nothing of the same text with 3."""
+    before = digest_with(scaled)
+    assert digest_with(scaled) == before
+    monkeypatch.setattr("tests.test_pool.SCALE", other)
+    assert digest_with(scaled) != before
+    assert digest_with(closed(2.0)) == digest_with(closed(2.0)) != digest_with(closed(other))
+    ways = [digest_with(partial(given_first, k)) for k in (2.0, 2.0, other)]
+    assert ways[0] == ways[1] != ways[2]
+
+
+def test_the_digest_depends_on_members_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest_with(member)
+    monkeypatch.setattr(slow_plugin, "mortal", slow_plugin.broken)
+    assert digest_with(member) != before
+
+
+def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
+    """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
+    code = "from gradproof.engine.verify import worker\nworker.limit(0.1)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
+    assert done.returncode == -signal.SIGXCPU
+
+
+def test_every_task_has_a_limit_of_its_own(pool: ProofPool) -> None:
+    assert proved(pool, "log").word is Rule.PROVED
+    soft, _ = pool._pool.schedule(resource.getrlimit, args=(resource.RLIMIT_CPU,)).result(60)
+    used = pool._pool.schedule(time.process_time).result(60)
+    assert used < soft < used + 4 * pool.seconds + 2
 
 
 def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, slow: Registry) -> None:

@@ -185,6 +185,24 @@ def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -
         assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
 
 
+def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
+    """Its screen needs the definition in SymPy, where it hangs. The run gets its verdict, and so do others like it."""
+    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+        large = np.linspace(0.0, 1.0, 3000)
+        graph = graph_pb2.Graph(leaves=[leaf("v", large)], nodes=[node("slow.hang", "v", "h"), node("sum", "h", "s")])
+        graph.outputs.append("s")
+        request = changed(graph)
+        request.verify.budget_ms = 200
+        [verdict] = served.autodiff.Differentiate(request, timeout=60).verdicts
+        assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
+        assert verdict.uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING
+        graph.nodes[0].op = "tanh"
+        other = changed(graph)
+        other.verify.budget_ms = 60_000
+        [verdict] = served.autodiff.Differentiate(other, timeout=120).verdicts
+        assert verdict.uses[0].value.word == verdict_pb2.VALUE_WORD_SCREENED
+
+
 def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path) -> None:
     """Eight threads check. Sixteen clients leave while their proof hangs; another request would wait behind them."""
     with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:

@@ -76,12 +76,14 @@ def verdicts_of(registry: Registry, job: Job, proofs: type[Here] = Here, **optio
     return {one.name: one for one in verifier.check(finish(Engine(registry), job), **options)}
 
 
-def judge(registry: Registry, op: str, *arrays: Any, seed: Any = None, **attributes: Any) -> dict[str, GradientVerdict]:
+def judge(
+    registry: Registry, op: str, *arrays: Any, seed: Any = None, proofs: Any = Here, **attributes: Any
+) -> dict[str, GradientVerdict]:
     graph, values = graph_of(op, *arrays, **attributes)
     engine = Engine(registry)
     shape = engine.infer(graph).specs()["y"]
     cotangent = np.ones(shape.shape, shape.dtype) if seed is None else np.asarray(seed, shape.dtype)
-    return verdicts_of(registry, Job(graph, values, [("y", cotangent)]))
+    return verdicts_of(registry, Job(graph, values, [("y", cotangent)]), proofs)
 
 
 def with_rules(**rules: Callable[..., Any]) -> Registry:

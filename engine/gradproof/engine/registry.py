@@ -25,11 +25,12 @@ ENTRY_POINT_GROUP = "gradproof"
 @dataclass
 class Plugin:
     """A registered plugin and what it brought. ``source`` is the import path (``module`` or ``module:attribute``) by
-    which another process can load it again, or empty."""
+    which another process can load it again, or empty; ``builtin``: it is one of Gradproof's own."""
 
     name: str
     version: str
     source: str
+    builtin: bool = False
     ops: list[Op] = field(default_factory=list)
     hooks: list[NamedHook] = field(default_factory=list)
 
@@ -133,7 +134,7 @@ def _register(
         raise PluginRefused(name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}")
     if any(one.name == name for one in registry.plugins):
         raise PluginRefused(name, "register", "", "a plugin of this name is already registered")
-    one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin))
+    one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin), builtin=strict)
     hook = "register"
     try:
         manager.register(plugin, name)

@@ -123,15 +123,20 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
     return Program(program.specs, program.inputs, literals, kept[::-1], outputs)
 
 
-def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
-    """For each input of an op with ``outputs`` outputs, whether the op is linear (affine) in it if ``rule`` is right: the
-    derivative along it is made of the cotangents and the other inputs only."""
+def made_of(rule: Program) -> tuple[frozenset[int], ...]:
+    """For each output of ``rule`` the positions of the inputs that it is computed from."""
     behind: dict[int, frozenset[int]] = {number: frozenset([k]) for k, number in enumerate(rule.inputs)}
     for one in rule.instructions:
         sources = frozenset().union(*(behind.get(k, frozenset()) for k in one.inputs))
         behind.update(dict.fromkeys(one.outputs, sources))
+    return tuple(frozenset() if number is None else behind.get(number, frozenset()) for number in rule.outputs)
+
+
+def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
+    """For each input of an op with ``outputs`` outputs, whether the op is linear (affine) in it if ``rule`` is right: the
+    derivative along it is made of the cotangents and the other inputs only."""
     saved = frozenset(range(outputs, 2 * outputs))
     return tuple(
-        number is not None and behind.get(number, frozenset()).isdisjoint(saved | {2 * outputs + k})
-        for k, number in enumerate(rule.outputs)
+        number is not None and sources.isdisjoint(saved | {2 * outputs + k})
+        for k, (number, sources) in enumerate(zip(rule.outputs, made_of(rule), strict=True))
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, partial
 from importlib.metadata import version
-from types import CodeType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -137,32 +139,59 @@ def digest_of(registry: Registry, key: ProofKey) -> str:
     parts = {
         "case": key.text,
         "rule": rule.text(),
-        "definitions": {name: sorted(_reach(one.definitions)) for name, one in sorted(ops.items())},
-        "chart": [op.chart.formula, *sorted(_reach([op.chart.point]))] if op.chart else [],
-        "numbers": sorted(_reach([op.forward, op.backward])),
+        "definitions": {name: sorted(reach(one.definitions)) for name, one in sorted(ops.items())},
+        "chart": [op.chart.formula, *sorted(reach([op.chart.point]))] if op.chart else [],
+        "numbers": sorted(reach([op.forward, op.backward])),
         "kink": str(op.kink),
         "domains": [op.domain(k).name for k in range(len(op.inputs))],
         "checker": CHECKER_VERSION,
         "trusted": [_source(module) for module in trusted],
-        "versions": [version("sympy"), version("python-flint"), version("numpy")],
+        "versions": [version(name) for name in VERSIONED],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _reach(definitions: Sequence[Any]) -> set[str]:
-    """Sources of the definitions and of every function they call by a global name, wherever it is defined."""
+VERSIONED = ("sympy", "python-flint", "numpy", "scipy")
+NOT_READ = {*sys.stdlib_module_names, *VERSIONED, "flint", "ml_dtypes"}
+
+
+def reach(functions: Sequence[Any]) -> set[str]:
+    """All that ``functions`` are made of: their sources, those of every function they call by a global name, of this module
+    or of another, wherever it is defined; and the numbers and texts that they find outside of themselves."""
     found: set[str] = set()
-    seen: set[int] = set()
-    pending = list(definitions)
+    seen: dict[int, Any] = {}
+    pending = list(functions)
     while pending:
-        function = pending.pop()
-        if id(function) in seen or not hasattr(function, "__code__"):
+        thing = pending.pop()
+        if id(thing) in seen:
             continue
-        seen.add(id(function))
-        found.add(_source(function))
-        names = [name for code in _codes(function.__code__) for name in code.co_names]
-        pending.extend(function.__globals__[name] for name in names if name in function.__globals__)
+        seen[id(thing)] = thing  # kept, so that its id stays its own
+        if isinstance(thing, partial):
+            pending += [thing.func, *thing.args, *thing.keywords.items()]
+        elif isinstance(thing, (tuple, list)):
+            pending += thing
+        elif isinstance(thing, dict):
+            pending += thing.items()
+        elif isinstance(thing, np.ndarray) and thing.dtype != object:
+            found.add(f"{thing.dtype} {thing.shape} {hashlib.sha256(thing.tobytes()).hexdigest()}")
+        elif isinstance(thing, (int, float, complex, str, bytes, Fraction, np.generic)):
+            found.add(repr(thing))
+        elif isinstance(thing, FunctionType):
+            found.add(_source(thing))
+            pending += _outside(thing)
     return found
+
+
+def _outside(function: FunctionType) -> list[Any]:
+    """What a function uses that it does not define: globals, members of modules, cells of its closure, defaults."""
+    names = {name for code in _codes(function.__code__) for name in code.co_names}
+    found = [function.__globals__[name] for name in sorted(names & function.__globals__.keys())]
+    for thing in found:  # grows: a member of a module may be a module
+        if isinstance(thing, ModuleType) and thing.__name__.partition(".")[0] not in NOT_READ:
+            members = [getattr(thing, name) for name in sorted(names) if hasattr(thing, name)]
+            found += [member for member in members if not any(member is one for one in found)]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != EMPTY]
+    return [*found, *cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
 
 
 def _codes(code: CodeType) -> list[CodeType]:
@@ -170,6 +199,7 @@ def _codes(code: CodeType) -> list[CodeType]:
     return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in _codes(one))]
 
 
+EMPTY = CellType()
 _sources: dict[int, tuple[Any, str]] = {}
 
 

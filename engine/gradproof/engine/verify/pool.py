@@ -105,7 +105,7 @@ class ProofPool:
                 )
                 return
             started = time.perf_counter()
-            future = self._pool.schedule(worker.prove_key, args=(key,), timeout=self.seconds)
+            future = self._pool.schedule(worker.prove_key, args=(key, self.seconds), timeout=self.seconds)
             self._asked[key] = future
         future.add_done_callback(lambda done: self._finish(key, done, started))
 
@@ -121,7 +121,7 @@ class ProofPool:
 
     def explain(self, graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
         """The formulas of a value, from a process that can be killed. Raises NoFormula, also where they take too long."""
-        future = self._pool.schedule(worker.explain_value, args=(graph, name, dict(values)), timeout=seconds)
+        future = self._pool.schedule(worker.explain_value, args=(graph, name, dict(values), seconds), timeout=seconds)
         try:
             found: Explained = future.result(seconds + WAIT_SECONDS)
         except TimeoutError:

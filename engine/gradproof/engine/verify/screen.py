@@ -37,24 +37,26 @@ PROJECTIONS = 2
 Kernel = Callable[..., Sequence[Any]]
 
 
-def screen(one: Application, linear: Sequence[bool]) -> Checked:
-    """The verdicts on a node that is too large to enclose. ``linear``: for each input, whether the op is linear in it."""
+def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True) -> Checked:
+    """The verdicts on a node that is too large to enclose. ``linear``: for each input, whether the op is linear in it;
+    ``symbolic``: whether SymPy may read the definition in this process."""
     if one.size > MAX_SCREENED:
         reason = f"{one.size} elements; {MAX_SCREENED} are screened at most"
         return Checked(ValueVerdict(Value.UNCHECKED, total=one.size, reason=reason), unjudged(one, Value.UNCHECKED, reason))
     if one.op.elementwise:
-        return _elementwise(one)
+        return _elementwise(one, symbolic)
     return _projected(one, linear)
 
 
 # elementwise ops
 
 
-def _elementwise(one: Application) -> Checked:
+def _elementwise(one: Application, symbolic: bool) -> Checked:
     arrays = [*one.results, *(c for c in one.contributions if c is not None)]
     total = one.results[0].size
     turned = any(is_complex(spec) for spec in (*one.specs, *one.outputs))
-    kernel = None if turned else kernel_of(one.op, one.attributes, [x.dtype.kind == "b" for x in one.inputs])
+    masks = [x.dtype.kind == "b" for x in one.inputs]
+    kernel = kernel_of(one.op, one.attributes, masks) if symbolic and not turned else None
     if kernel is None:
         doubted, worst, compared = [np.arange(0)] * len(arrays), [0.0] * len(arrays), 0
     else:
@@ -83,7 +85,7 @@ def _screened(
         return whole
     reason = f"{open_} elements in doubt were not enclosed" if open_ else part.reason
     if not compared:
-        return replace(whole, reason="a sample; the definition has no floating point form")
+        return replace(whole, reason="a sample; the definition has no floating point form, or none that is known yet")
     return replace(whole, word=Value.SCREENED, max_ulps=max(part.max_ulps, ulps), reason=reason)
 
 

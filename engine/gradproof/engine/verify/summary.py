@@ -16,6 +16,7 @@ from gradproof.engine.verify.verdict import (
     Summary,
     UseVerdict,
     Value,
+    ValueVerdict,
 )
 
 ORDER = (Summary.WRONG, Summary.UNCHECKED, Summary.PLAUSIBLE, Summary.VERIFIED)
@@ -39,11 +40,7 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
     if value.word is Value.OFF:
         return Summary.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"
     if use.forward.word is Value.OFF:
-        made = use.forward
-        where = f", element {made.element}" if made.element else ""
-        return Summary.WRONG, (
-            f"node {use.node} ({use.op}){where}: the node computed {made.got}, its definition gives {made.expected}"
-        )
+        return Summary.WRONG, miscomputed(use.node, use.op, use.forward)
     if rule.word is Rule.REFUTED:
         return Summary.WRONG, f"{place}: {rule.op} is refuted: {refutation(rule)}"
     if value.word in (Value.UNCHECKED, Value.NONFINITE):
@@ -60,6 +57,12 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
     # CONDITIONED stays verified: the true value is known, and no float computation from these inputs does better.
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def miscomputed(node: int, op: str, made: ValueVerdict) -> str:
+    """The sentence for a node whose forward value is not what its definition gives."""
+    where = f", element {made.element}" if made.element else ""
+    return f"node {node} ({op}){where}: the node computed {made.got}, its definition gives {made.expected}"
 
 
 def refutation(rule: RuleVerdict) -> str:

@@ -123,6 +123,7 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     worst = ValueVerdict(Value.ENCLOSED)
     for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
         if result.dtype.kind in "biu":
+            worst = max(worst, _same(result, truth), key=lambda v: v.word is Value.OFF)
             continue
         found = judge(result, [truth], None)
         if found.word is Value.OFF:
@@ -133,6 +134,16 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     return ValueVerdict(
         worst.word, worst.max_ulps, size, size, worst.element, worst.got, worst.expected, worst.reason, bits
     )
+
+
+def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
+    """The word for conditions and integers, which do not round."""
+    for index, true in zip(np.ndindex(result.shape), truth, strict=True):
+        if true != int(result[index]):
+            got, expected = repr(result[index].item()), repr(result.dtype.type(float(true)).item())
+            reason = "conditions and integers do not round"
+            return ValueVerdict(Value.OFF, math.inf, element=str(list(index)), got=got, expected=expected, reason=reason)
+    return ValueVerdict(Value.ENCLOSED)
 
 
 def _true_outputs(one: Application, reading: Reading) -> tuple[list[list[arb]], int]:

@@ -17,13 +17,14 @@ import numpy as np
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
-from gradproof.engine.rules import linear_inputs, trace_rule
+from gradproof.engine.rules import linear_inputs, made_of, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.classes import ProofKey, key_of
+from gradproof.engine.verify.ground import Ground
 from gradproof.engine.verify.screen import screen
-from gradproof.engine.verify.summary import Known, compose, contradicted, seen_through_hooks, summarize
+from gradproof.engine.verify.summary import Known, compose, contradicted, miscomputed, seen_through_hooks, summarize
 from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import (
     Accumulation,
@@ -33,6 +34,7 @@ from gradproof.engine.verify.verdict import (
     GraphVerdict,
     Rule,
     RuleVerdict,
+    Summary,
     UseVerdict,
     Value,
     ValueVerdict,
@@ -56,11 +58,13 @@ class Proofs(Protocol):
 
 
 class KnownRule(NamedTuple):
-    """The traced rule of an instruction, the key of its proof, and for each input whether the op is linear in it."""
+    """The traced rule of an instruction, the key of its proof, for each input whether the op is linear in it, and what its
+    gradient is made of: positions among cotangents, results and inputs."""
 
     program: Program
     key: ProofKey | None
     linear: tuple[bool, ...]
+    made_of: tuple[frozenset[int], ...]
 
 
 @dataclass
@@ -103,7 +107,7 @@ class Verifier:
             outputs = [program.specs[k] for k in one.outputs]
             rule = trace_rule(self.registry.ops, one.op, inputs, outputs, one.attributes)
             key = key_of(self.registry, one.op, inputs, rule, one.attributes)
-            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)))
+            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), made_of(rule))
             if len(self._rules) > 20_000:
                 self._rules.clear()
             self._rules[cache_key] = found
@@ -126,6 +130,7 @@ class _Check:
         self.keys = {position: verifier.rule(run, position).key for position in self.uses_by}
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
         self.numbers: dict[int, Checked] = {}
+        self.ground = Ground(run, lambda position: self._numbers(position).forward)
         self.denied = list(self._denied())
 
     def verdicts(self) -> Iterator[GradientVerdict]:
@@ -142,13 +147,30 @@ class _Check:
             total = self._sum(number, expected[name] if name else None)
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
             summary, reason, hooked = compose(
-                *summarize(uses, total), [(self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known]
+                *self._grounded(number, *summarize(uses, total)),
+                [(self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known],
             )
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in self.run.hooked else [])]))
             known[number] = (summary, reason, passed_on)
             if name in wanted:
                 graph = seen_through_hooks(graphs[name], hooked)
                 yield GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, hooked, graph)
+
+    def _grounded(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
+        """The summary, after a look at the values that the rules of its uses read."""
+        if not self.values or summary is Summary.WRONG:
+            return summary, reason
+        numbers: set[int] = set()
+        for use in self.uses_of[number]:
+            one = self._instruction(use)
+            saved = (*one.outputs, *one.inputs)
+            made = self.verifier.rule(self.run, use.instruction).made_of[use.position]
+            numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
+        position = self.ground.fault(numbers)
+        if position is None:
+            return summary, reason
+        op = self.plan.program.instructions[position].op.name
+        return Summary.WRONG, miscomputed(self.plan.lowered.node_of[position], op, self._numbers(position).forward)
 
     def _graphs(self) -> dict[str, GraphVerdict]:
         """The check of the whole graph, which may take half of the time for numbers."""
@@ -242,24 +264,25 @@ class _Check:
         """The verdicts on the numbers of one instruction."""
         found = self.numbers.get(position)
         if found is None:
-            started = time.monotonic()
+            started, wait = time.monotonic(), self.wait
             found = self.numbers[position] = self._check_numbers(position)
-            self.budget -= time.monotonic() - started
+            self.budget -= time.monotonic() - started - (wait - self.wait)  # who waited for a proof did not work
         return found
 
     def _check_numbers(self, position: int) -> Checked:
-        uses, values = self.uses_by[position], self.run.values
-        one = self._instruction(uses[0])
+        uses, values = self.uses_by.get(position, []), self.run.values
+        one = self.plan.program.instructions[position]
         claimed: list[Any] = [None] * len(one.inputs)
         for use in uses:
             claimed[use.position] = np.asarray(values[use.number])
+        outputs = [self.plan.program.specs[k] for k in one.outputs]
         application = Application(
             one.op,
             one.attributes,
             [np.asarray(values[k]) for k in one.inputs],
-            [self.plan.program.specs[k] for k in one.outputs],
+            outputs,
             [np.asarray(values[k]) for k in one.outputs],
-            [np.asarray(values[k]) for k in uses[0].cotangents],
+            [np.asarray(values[k]) for k in uses[0].cotangents] if uses else [np.zeros(s.shape, s.dtype) for s in outputs],
             claimed,
         )
         if not self.values or self.budget <= 0 or self.gone():
@@ -267,5 +290,16 @@ class _Check:
             forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
             return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
         if application.size > MAX_ELEMENTS:
-            return screen(application, self.verifier.rule(self.run, position).linear)
+            linear = self.verifier.rule(self.run, position).linear if uses else ()
+            return screen(application, linear, symbolic=self._symbolic(position))
         return check_values(application)
+
+    def _symbolic(self, position: int) -> bool:
+        """Whether SymPy may read the definition of an instruction's op in this process, where nobody can stop it: that of a
+        stranger only once it has been read to the end where somebody can, for a proof."""
+        one = self.plan.program.instructions[position]
+        plugin = self.verifier.registry.plugin_of(one.op.name)
+        if plugin.builtin or not plugin.source:
+            return True
+        key = self.keys.get(position)
+        return key is not None and self._proof(one, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)

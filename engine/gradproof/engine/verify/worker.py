@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import resource
 import signal
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import RuleVerdict
+
+FAR = 4.0  # more than there are threads in a process that proves
 
 _registry: Registry | None = None
 
@@ -39,14 +42,24 @@ def start(sources: Sequence[str], extra_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (mapped + extra_bytes, mapped + extra_bytes))
 
 
-def prove_key(key: ProofKey) -> RuleVerdict:
-    """Prove one rule in one shape class."""
+def limit(seconds: float) -> None:
+    """End this process by itself once it has worked far longer than who started it would let it: that one may be gone, and
+    then nobody else stops it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + FAR * seconds), hard))
+
+
+def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
+    """Prove one rule in one shape class, for which there are ``seconds``."""
+    limit(seconds)
     assert _registry is not None
     return prove(_registry, _registry.op(key.op), key.case)
 
 
-def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:
-    """The formulas of one value. Raises NoFormula."""
+def explain_value(graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
+    """The formulas of one value, for which there are ``seconds``. Raises NoFormula."""
+    limit(seconds)
     assert _registry is not None
     return explain(graph, _registry, name, values)
 
