@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.conftest import REGISTRY, Bench
 from tests.planting import registry_with
+from tests.test_value import verdicts_of
 
+from gradproof.engine.engine import Engine
 from gradproof.engine.errors import ForwardFault, InvalidRequest
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.verify.proof import prove
@@ -170,6 +173,23 @@ def test_a_sorted_line_has_the_gradient_of_its_elements(bench: Bench) -> None:
     x, seed = np.array([0.3, -1.0, 2.0, 0.3]), np.array([1.0, 2.0, 3.0, 4.0])
     lines = ["order = argsort(x)", "y = take_along_axis(x, order)"]
     np.testing.assert_array_equal(bench.gradients({"x": x}, lines, "y", seeds={"y": seed})["x"], [2, 1, 4, 3])
+
+
+def test_places_are_checked_and_a_long_sort_is_left(bench: Bench) -> None:
+    """A gradient rests on where it goes to."""
+
+    def reversed_places(x: Any, *, axis: int, descending: bool) -> Any:
+        return REGISTRY.op("argsort").forward(x, axis=axis, descending=not descending)
+
+    registry = registry_with(replace(REGISTRY.op("argsort"), name="planted.op", forward=reversed_places))
+    lines = ["order = {}(x)", "y = take_along_axis(x, order)", "z = square(y)", "s = sum(z)"]
+    for op, n, summary in (("argsort", 20, "verified"), ("planted.op", 20, "wrong"), ("planted.op", 1000, "verified")):
+        x = np.random.default_rng(0).random(n)
+        job = Bench(Engine(registry)).job({"x": x}, [line.format(op) for line in lines], "s")
+        verdict = verdicts_of(registry, job)["x"]
+        assert verdict.summary.value == summary
+        if summary == "wrong":
+            assert verdict.reason.startswith("node 0 (planted.op), element [0]: the node computed")
 
 
 def test_steps_are_where_a_definition_has_no_derivative() -> None:

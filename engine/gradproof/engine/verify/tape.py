@@ -74,8 +74,22 @@ def ball_of(x: Any) -> Any:
     return x.ball if isinstance(x, Var) else x
 
 
-class Tape(Balls):
-    """The reading that records. ``limit`` bounds the number of operations (TooLarge is raised beyond).
+class Bounded(Balls):
+    """The reading of values. ``limit`` bounds the number of comparisons (TooLarge is raised beyond)."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit, self._compared = limit, 0
+
+    def compare(self, a: Any, b: Any) -> int:
+        self._compared += 1
+        if self._compared > self.limit:
+            raise TooLarge
+        return super().compare(a, b)
+
+
+class Tape(Bounded):
+    """The reading that records. ``limit`` bounds the number of operations too.
 
     A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
     along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
@@ -83,8 +97,8 @@ class Tape(Balls):
     """
 
     def __init__(self, limit: int = 200_000, leaning: Mapping[int, float] | None = None) -> None:
-        super().__init__()
-        self.limit, self.leaning = limit, leaning
+        super().__init__(limit)
+        self.leaning = leaning
         self.recorded: list[Var] = []
         self.ties: list[set[int]] = []
         self._leans: list[float] = []

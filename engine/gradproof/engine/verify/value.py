@@ -18,13 +18,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Balls, Undecided
+from gradproof.engine.functions import Undecided
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, parts, spec_of
 from gradproof.engine.verify.judge import judge
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_parts
-from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
+from gradproof.engine.verify.tape import Bounded, Tape, TooLarge, ball_of
 from gradproof.engine.verify.ulps import exact, finite, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -32,6 +32,7 @@ GOOD_BITS = 80
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
+MAX_COMPARISONS = 300_000
 MAX_SIDES = 64
 NEIGHBOURS = 8
 NOTHING = arb(2) ** -1100
@@ -158,7 +159,7 @@ def _true_outputs(one: Application, reading: Reading) -> tuple[list[list[arb]], 
 
 
 def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
-    f = Balls()
+    f = Bounded(MAX_COMPARISONS)
     inputs = [
         concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)
         for x in one.inputs
@@ -171,6 +172,8 @@ def _outputs(one: Application, reading: Reading) -> list[list[arb]]:
 
 
 def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerdict | None, ...]:
+    if all(claimed is None for claimed in one.contributions):
+        return (None,) * len(one.contributions)
     arrays = [*one.cotangents, *one.results, *(x for x in one.inputs if x.dtype.kind not in "biu")]
     if not all(map(finite, arrays)):
         raise NotFinite("an input, the result or a cotangent is not finite")
