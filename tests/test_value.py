@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from flint import arb
+from tests.test_conduct import registry_of
 
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.errors import NoRule
@@ -188,6 +191,32 @@ def test_cancellation_that_the_inputs_explain_is_conditioned(registry: Registry)
     verdict = judge(registry, "matmul", rows, np.ones((1, 1)), seed=g)["x1"]
     assert numbers(verdict).word in (Value.ENCLOSED, Value.CONDITIONED)
     assert verdict.summary is Summary.VERIFIED
+
+
+def hyperbola(x: float) -> Fraction:
+    """sqrt(x² + 1) - x, to far more digits than a float has."""
+    scale = 10**60
+    exact = Fraction(x)
+    return Fraction(math.isqrt((exact * exact + 1).numerator * scale**2 // (exact * exact + 1).denominator), scale) - exact
+
+
+@pytest.mark.parametrize("x", [1e5, 1e8])
+def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> None:
+    """The true value moves by as many digits as x does. Balls, where x is used twice, do not see that."""
+    small = Op(
+        "planted.hyperbola",
+        lambda x: np.sqrt(x * x + 1) - x,
+        lambda g, y, x: -g * y / ops.sqrt(x * x + 1),
+        lambda f, x: f.sqrt(x * x + 1) - x,
+    )
+    verdict = judge(registry_of(small), small.name, np.array([x]))["x0"]
+    made = verdict.uses[0].forward
+    assert made.word is Value.OFF
+    assert made.got == repr(math.sqrt(x * x + 1) - x)
+    assert float(made.expected) == pytest.approx(float(hyperbola(x)), rel=1e-14)
+    assert verdict.summary is Summary.WRONG
+    with_digits = replace(small, forward=lambda x: 1 / (np.sqrt(x * x + 1) + x))
+    assert judge(registry_of(with_digits), small.name, np.array([x]))["x0"].summary is Summary.VERIFIED
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from flint import arb
@@ -38,6 +38,7 @@ NEIGHBOURS = 8
 NOTHING = arb(2) ** -1100
 
 Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
+Moved = TypeVar("Moved")
 Enclose: TypeAlias = Callable[[Reading], list[list[arb]]]
 
 
@@ -130,6 +131,15 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
         if found.word is Value.OFF:
             moved = moved or _moved(partial(_outputs, one), lambda reading: _true_outputs(one, reading)[0], truths)
             found = judge(result, [truth], moved[k] if moved else None)
+            if moved and found.word is Value.CONDITIONED and finite(result):
+                found = _confirmed(
+                    found,
+                    lambda beside: judge(result, [truth], beside),  # noqa: B023 - called at once
+                    lambda reading: _true_outputs(one, reading)[0][k],  # noqa: B023
+                    (truth, moved[k]),
+                    one.size,
+                    result.dtype.kind == "c",
+                )
         worst = max(worst, found, key=lambda v: (v.word is Value.OFF, v.word is Value.CONDITIONED, v.max_ulps))
     size = sum(y.size for y in one.results)
     return ValueVerdict(
@@ -199,6 +209,15 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
             )
             scale = max(float(np.max(np.abs(g), initial=0)) for g in one.cotangents)
             found = judge(claimed, mine, moved[k] if moved else None, kink, scale)
+            if moved and found.word is Value.CONDITIONED and finite(claimed):
+                found = _confirmed(
+                    found,
+                    lambda beside: judge(claimed, mine, beside, kink, scale),  # noqa: B023 - called at once
+                    lambda reading: true_contributions(one, reading).balls[k],  # noqa: B023
+                    (truth.balls[k], moved[k]),
+                    one.size,
+                    claimed.dtype.kind == "c",
+                )
         verdicts.append(
             ValueVerdict(
                 found.word, found.max_ulps, claimed.size, claimed.size, found.element, found.got, found.expected,
@@ -332,7 +351,38 @@ def _moved(wide: Enclose, narrow: Enclose, truths: list[list[arb]]) -> list[list
     ]
 
 
-def _beside(narrow: Enclose, seed: int) -> Iterator[list[list[arb]]]:
+def _confirmed(
+    found: ValueVerdict,
+    judged: Callable[[Sequence[arb]], ValueVerdict],
+    narrow: Callable[[Reading], list[arb]],
+    known: tuple[Sequence[arb], Sequence[arb]],
+    count: int,
+    turned: bool,
+) -> ValueVerdict:
+    """``found`` was CONDITIONED by how far the truth may move. Balls overrate that where an input is used twice, and what
+    loses its digits by cancellation would pass; so the truth must be seen to move. One point moves it less than all of
+    them together may, by the root of their number. ``turned``: these are parts of complex numbers, whose arithmetic rounds
+    either by what the larger moves."""
+    truths, radii = known
+    seen = [arb(0)] * len(truths)
+    share = 1 + math.sqrt(count)
+    for seed in range(NEIGHBOURS):
+        for there in _beside(narrow, seed):
+            seen = [
+                max(a, abs(b - truth), key=lambda x: float(x.mid()))
+                for a, b, truth in zip(seen, there, truths, strict=True)
+            ]
+            if turned:
+                seen = [max(seen[j], seen[j ^ 1], key=lambda x: float(x.mid())) for j in range(len(seen))]
+            found = judged(
+                [min(radius, share * a, key=lambda x: float(x.mid())) for radius, a in zip(radii, seen, strict=True)]
+            )
+            if found.word is not Value.OFF:
+                return found
+    return found
+
+
+def _beside(narrow: Callable[[Reading], Moved], seed: int) -> Iterator[Moved]:
     """The truth where each input is one unit up or down, at random, on one side or on the other; where it exists."""
     for side in (1, -1):
         random = Random(seed)
