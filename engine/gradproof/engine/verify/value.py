@@ -276,16 +276,16 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
             continue
         cells = balls_of(x, reading, normwise=one.op.normwise)
         if claimed is not None:
-            for index in np.ndindex(cells.shape):
-                cells[index] = tape.variable(cells.item(index))
+            flat = cells.reshape(-1)  # a view: what was made just now is contiguous
+            flat[:] = [tape.variable(ball) for ball in flat]
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
     outputs = read_parts(one.op, tape, inputs, one.specs, one.attributes, one.outputs)
-    flat = [y for array in outputs for y in array.flat]
+    results = [y for array in outputs for y in array.flat]
     together = one.op.normwise or not one.op.elementwise  # a rule that adds cotangents is accurate for the largest
     seeds = [g for array in one.cotangents for g in balls_of(array, reading, normwise=together).flat]
     variables = [v for cells in moving if cells for v in cells]
-    balls = iter(tape.gradient(flat, seeds, variables))
+    balls = iter(tape.gradient(results, seeds, variables))
     values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
     return [[next(balls) for _ in cells] if cells else [] for cells in moving], values
 

@@ -127,7 +127,8 @@ class _Check:
         for use in self.plan.backward.contributions:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
-        self.keys = {position: verifier.rule(run, position).key for position in self.uses_by}
+        self.rules = {position: verifier.rule(run, position) for position in self.uses_by}
+        self.keys = {position: rule.key for position, rule in self.rules.items()}
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
         self.numbers: dict[int, Checked] = {}
         self.ground = Ground(run, lambda position: self._numbers(position).forward)
@@ -164,7 +165,7 @@ class _Check:
         for use in self.uses_of[number]:
             one = self._instruction(use)
             saved = (*one.outputs, *one.inputs)
-            made = self.verifier.rule(self.run, use.instruction).made_of[use.position]
+            made = self.rules[use.instruction].made_of[use.position]
             numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
         position = self.ground.fault(numbers)
         if position is None:
@@ -290,7 +291,7 @@ class _Check:
             forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
             return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
         if application.size > MAX_ELEMENTS:
-            linear = self.verifier.rule(self.run, position).linear if uses else ()
+            linear = self.rules[position].linear if uses else ()
             return screen(application, linear, symbolic=self._symbolic(position))
         return check_values(application)
 
