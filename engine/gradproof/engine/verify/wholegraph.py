@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from random import Random
 from typing import Any, TypeAlias
 
@@ -97,7 +98,11 @@ class _Readable:
             self.uses[use.instruction].append(use)
         numbers = self.plan.lowered.values
         self.hooked = {numbers[name] for name in run.hooked}
-        self.unreadable: dict[int, str] = {}
+        self.unreadable = {
+            k: f"the result of {self.program.instructions[k].op.name} is not finite"
+            for k in self.positions
+            if not all(finite(np.asarray(self.values[out])) for out in self.program.instructions[k].outputs)
+        }
 
     def _positions(self) -> list[int]:
         """Instructions that an output with a seed depends on, through differentiable values."""
@@ -242,7 +247,6 @@ class _Reader:
             if graph.values[number] is not None:
                 self._enter(number, self._still(number), seeds)
         for position in graph.positions:
-            self._tick()
             one = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
             if outputs is None:
@@ -289,7 +293,7 @@ class _Reader:
             self._weigh(np.asarray(self.graph.values[seeds[number]]), cells)
         dtype = self.graph.program.specs[number].dtype
         if is_differentiable(dtype):
-            tiny = 8 * smallest_normal(dtype)
+            tiny = _tiny(dtype)
             for x in cells.flat:
                 if isinstance(x, arb_series):
                     self.slack += abs(x[1]) * tiny
@@ -304,9 +308,6 @@ class _Reader:
         graph, one = self.graph, self.graph.program.instructions[position]
         specs = graph.program.specs
         outs = [specs[out] for out in one.outputs]
-        if not all(finite(np.asarray(graph.values[out])) for out in one.outputs):
-            graph.unreadable[position] = f"the result of {one.op.name} is not finite"
-            return None
         inputs = [self._use(number) for number in one.inputs]
         self.f.tied = False
         try:
@@ -350,6 +351,12 @@ class _Reader:
         for use in self.graph.uses[position]:
             cells = self.cells[self.graph.program.instructions[position].inputs[use.position]]
             self._weigh(np.asarray(self.graph.values[use.number]), cells)
+
+
+@cache
+def _tiny(dtype: DType) -> arb:
+    """What underflow may add to a product of numbers of ``dtype`` on its way."""
+    return arb(8 * smallest_normal(dtype))
 
 
 def _finite(x: Any) -> bool:
