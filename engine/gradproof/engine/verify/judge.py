@@ -27,8 +27,7 @@ def judge(
     complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest
     cotangent, by which a derivative with few digits may have been multiplied."""
     turned, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
-    near, factor, floor = close_enough(dtype), explained(dtype), smallest_normal(dtype)
-    least = arb(spacing(0.0, dtype))
+    near = close_enough(dtype)
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
     floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or turned else (got.item(),)
@@ -40,6 +39,7 @@ def judge(
             word, ulps, reason = _at_kink(x, truths, near, kink, dtype)
         elif ulps > near:
             word, reason = Value.OFF, "no rounding of the inputs explains the distance"
+            factor, floor, least = explained(dtype), smallest_normal(dtype), arb(spacing(0.0, dtype))
             # Below the smallest normal number a float has few digits, and so has what it was computed from.
             tiny = bool(math.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
             tiny = tiny or bool(math.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)

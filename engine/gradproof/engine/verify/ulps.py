@@ -69,6 +69,8 @@ def spacing(x: float, dtype: DType) -> float:
     dtype = part_dtype(dtype)
     if abs(x) > largest(dtype) / 2:  # the next number may not be one any more
         return 2 * spacing(largest(dtype) / 4, dtype)
+    if dtype == np.float64:
+        return math.ulp(x)
     if dtype.kind == "f" and dtype.itemsize <= 8:
         return float(np.spacing(dtype.type(abs(x))))
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
