@@ -4,6 +4,7 @@ and what the checks say of right and wrong ones."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from mpmath import mp  # type: ignore[import-untyped]
 from tests.conftest import REGISTRY, Bench, Line
+from tests.planting import registry_with
 from tests.serving import serving
 from tests.test_value import Never, finish, graph_of, verdicts_of
 
@@ -518,3 +520,18 @@ def test_the_gradient_of_a_complex_leaf_through_the_server(tmp_path: Path) -> No
     assert result.verdicts["z"].summary == "verified", result.verdicts["z"].reason
     assert result.verdicts["z"].graph.word == "CONSISTENT"
     assert result.verdicts["w"].summary == "verified", result.verdicts["w"].reason
+
+
+def test_one_element_on_a_cut_takes_nothing_from_the_others(registry: Registry) -> None:
+    """1 + z² of the last one has few digits, which its rounding explains; the first one lies on the cut of atan."""
+    z = np.array([1e-30 + 1e20j, -0.90 + 0.26j, -1e-4 - 1j], np.complex64)
+    graph, values = graph_of("atan", z)
+    (verdict,) = verdicts_of(registry, Job(graph, values, [("y", np.ones(3, np.complex64))]))["x0"].uses
+    assert verdict.value.word is Value.CONDITIONED
+    assert (verdict.value.checked, verdict.value.total) == (3, 3)
+    doubled = replace(REGISTRY.op("atan"), name="planted.op", rule=lambda g, y, x: 2 * g / (1 + x * x))
+    planted = registry_with(doubled)
+    graph, values = graph_of("planted.op", z)
+    (verdict,) = verdicts_of(planted, Job(graph, values, [("y", np.ones(3, np.complex64))]))["x0"].uses
+    assert verdict.value.word is Value.OFF
+    assert verdict.value.element in ("[0]", "[1]", "[2]")

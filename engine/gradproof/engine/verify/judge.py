@@ -13,7 +13,7 @@ from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-_RANK = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
+RANK = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
 
 
 def judge(
@@ -45,7 +45,7 @@ def judge(
             tiny = tiny or bool(math.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)
             if tiny or (moved and _explained(x, truths[0], moved[j], factor, dtype)):
                 word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
-        if (_RANK[word], ulps) > (_RANK[worst.word], worst.max_ulps) or place < 0:
+        if (RANK[word], ulps) > (RANK[worst.word], worst.max_ulps) or place < 0:
             place = j
             worst = ValueVerdict(word, ulps, reason=reason)
     if worst.word is not Value.OFF:

@@ -9,11 +9,10 @@ rounding: if that explains the distance it is CONDITIONED, else it is OFF, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from random import Random
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -21,25 +20,20 @@ from flint import arb
 from gradproof.engine.functions import Undecided
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.precision import precision
-from gradproof.engine.spec import Array, Spec, parts, spec_of
-from gradproof.engine.verify.judge import judge
+from gradproof.engine.spec import Array, Spec, spec_of
+from gradproof.engine.verify.balls import NotFinite, Reading, all_narrow, as_is, balls_of
+from gradproof.engine.verify.conditioning import confirmed, moved_by
+from gradproof.engine.verify.judge import RANK, judge
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_parts
 from gradproof.engine.verify.tape import Bounded, Tape, TooLarge, ball_of
-from gradproof.engine.verify.ulps import exact, finite, spacing
+from gradproof.engine.verify.ulps import finite
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-GOOD_BITS = 80
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_OPERATIONS = 60_000
 MAX_COMPARISONS = 300_000
 MAX_SIDES = 64
-NEIGHBOURS = 8
-NOTHING = arb(2) ** -1100
-
-Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
-Moved = TypeVar("Moved")
-Enclose: TypeAlias = Callable[[Reading], list[list[arb]]]
 
 
 @dataclass(frozen=True)
@@ -71,10 +65,6 @@ class Checked:
 
     forward: ValueVerdict
     contributions: tuple[ValueVerdict | None, ...]
-
-
-class NotFinite(Exception):
-    """No enclosure became narrow enough: the number does not exist here, or is out of reach."""
 
 
 def check_values(one: Application) -> Checked:
@@ -119,7 +109,7 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
     `_guarded` knows."""
     if not all(finite(x) for x in one.inputs if x.dtype.kind not in "biu"):
         raise NotFinite("an input is not finite")
-    known = next(((truth.outputs, truth.bits) for truth in seen if _all_narrow(truth.outputs)), None)
+    known = next(((truth.outputs, truth.bits) for truth in seen if all_narrow(truth.outputs)), None)
     truths, bits = known or _true_outputs(one, as_is)
     moved: list[list[arb]] | None = None
     worst = ValueVerdict(Value.ENCLOSED)
@@ -129,10 +119,10 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
             continue
         found = judge(result, [truth], None)
         if found.word is Value.OFF:
-            moved = moved or _moved(partial(_outputs, one), lambda reading: _true_outputs(one, reading)[0], truths)
+            moved = moved or moved_by(partial(_outputs, one), lambda reading: _true_outputs(one, reading)[0], truths)
             found = judge(result, [truth], moved[k] if moved else None)
             if moved and found.word is Value.CONDITIONED and finite(result):
-                found = _confirmed(
+                found = confirmed(
                     found,
                     lambda beside: judge(result, [truth], beside),  # noqa: B023 - called at once
                     lambda reading: _true_outputs(one, reading)[0][k],  # noqa: B023
@@ -161,7 +151,7 @@ def _true_outputs(one: Application, reading: Reading) -> tuple[list[list[arb]], 
     for bits in PRECISIONS:
         with precision(bits):
             found = _outputs(one, reading)
-            if _all_narrow(found):
+            if all_narrow(found):
                 return found, bits
             if any(ball.is_nan() for balls in found for ball in balls):
                 raise NotFinite("the result is not defined at an element")
@@ -202,15 +192,17 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
         kink = one.op.kink_of(k)
         found = judge(claimed, mine, None, kink)
         if found.word is Value.OFF:
-            moved = moved or _moved(
+            moved = moved or moved_by(
                 lambda reading: _contributions(one, Tape(MAX_OPERATIONS), reading)[0],
                 lambda reading: true_contributions(one, reading).balls,
                 truth.balls,
             )
+            if moved is None and one.op.elementwise and one.size > 1:
+                return _singly(one)
             scale = max(float(np.max(np.abs(g), initial=0)) for g in one.cotangents)
             found = judge(claimed, mine, moved[k] if moved else None, kink, scale)
             if moved and found.word is Value.CONDITIONED and finite(claimed):
-                found = _confirmed(
+                found = confirmed(
                     found,
                     lambda beside: judge(claimed, mine, beside, kink, scale),  # noqa: B023 - called at once
                     lambda reading: true_contributions(one, reading).balls[k],  # noqa: B023
@@ -225,6 +217,27 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
             )
         )  # fmt: skip
     return tuple(verdicts)
+
+
+def _singly(one: Application) -> tuple[ValueVerdict | None, ...]:
+    """The worst of what is said of each element by itself: next to a branch that one of them reaches, others have their
+    rounding explained."""
+    worst: list[ValueVerdict | None] = [None] * len(one.contributions)
+    for index in np.ndindex(one.results[0].shape):
+        alone = replace(
+            one,
+            inputs=[np.asarray(x[index]) for x in one.inputs],
+            outputs=[replace(spec, shape=()) for spec in one.outputs],
+            results=[np.asarray(y[index]) for y in one.results],
+            cotangents=[np.asarray(g[index]) for g in one.cotangents],
+            contributions=[None if c is None else np.asarray(c[index]) for c in one.contributions],
+        )
+        for k, found in enumerate(_check_contributions(alone, [])):
+            known = worst[k]
+            if found and (known is None or (RANK[found.word], found.max_ulps) > (RANK[known.word], known.max_ulps)):
+                worst[k] = replace(found, element=str(list(map(int, index))) if found.word is Value.OFF else "")
+    size = one.results[0].size
+    return tuple(found and replace(found, checked=size, total=size) for found in worst)
 
 
 def _leanings(ties: Sequence[frozenset[int]]) -> list[dict[int, float]]:
@@ -258,7 +271,7 @@ def true_contributions(one: Application, reading: Reading, leaning: dict[int, fl
         with precision(bits):
             tape = Tape(MAX_OPERATIONS, leaning)
             found, outputs = _contributions(one, tape, reading)
-            if _all_narrow(found):
+            if all_narrow(found):
                 return Truth(found, outputs, bits, tuple(map(frozenset, tape.ties)))
             if any(ball.is_nan() for balls in found for ball in balls):
                 break
@@ -288,121 +301,3 @@ def _contributions(one: Application, tape: Tape, reading: Reading) -> tuple[list
     balls = iter(tape.gradient(results, seeds, variables))
     values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
     return [[next(balls) for _ in cells] if cells else [] for cells in moving], values
-
-
-# floats as balls
-
-
-def as_is(x: Any, step: float) -> arb:
-    """The exact float."""
-    return exact(x)
-
-
-def widened(x: Any, step: float) -> arb:
-    """The float with one unit in its last place to both sides."""
-    return arb(exact(x), arb(step)) if step else exact(x)
-
-
-def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
-    """The floats of an array (parts of a complex one), as ``reading`` takes them. One unit in the last place is that of the
-    element (of its larger part), and none for 0, which is mostly meant as such; ``normwise``: that of the largest element,
-    for all; ``zero``: the smallest number for 0, which has two signs."""
-    floats = parts(array)
-    cells = np.empty(floats.shape, object)
-    if reading is as_is:
-        for index in np.ndindex(floats.shape) if floats.shape else ((),):
-            cells[index] = exact(floats[index])
-        return cells
-    sizes = np.abs(floats)
-    if array.dtype.kind == "c":
-        sizes = np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), sizes.shape)
-    if normwise:
-        steps: Any = np.full(floats.shape, spacing(float(np.max(sizes, initial=0)), array.dtype))
-    else:
-        least = spacing(0.0, array.dtype) if zero else 0.0
-        steps = np.array([spacing(float(x), array.dtype) if x else least for x in sizes.flat]).reshape(floats.shape)
-    for index in np.ndindex(floats.shape):
-        cells[index] = reading(floats[index], float(steps[index]))
-    return cells
-
-
-def _moved(wide: Enclose, narrow: Enclose, truths: list[list[arb]]) -> list[list[arb]] | None:
-    """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
-    widened inputs. None where these reach a branch.
-
-    Balls reach a pole early (that of a determinant contains 0 long before a matrix in it is singular): there it is seen at
-    single points one unit away, and where none of those has a value either, any distance is explained.
-    """
-    try:
-        with precision(256):
-            found = wide(widened)
-            if all(ball.is_finite() for balls in found for ball in balls):
-                return [[arb(ball.rad()) for ball in balls] for balls in found]
-    except Undecided:
-        return None
-    except (ZeroDivisionError, ValueError):
-        pass
-    beside = [there for seed in range(NEIGHBOURS) for there in _beside(narrow, seed)]
-    if not beside:
-        return [[arb("inf") for _ in balls] for balls in truths]
-    return [
-        [max((abs(there[k][j] - truth) for there in beside), key=lambda b: float(b.mid())) for j, truth in enumerate(balls)]
-        for k, balls in enumerate(truths)
-    ]
-
-
-def _confirmed(
-    found: ValueVerdict,
-    judged: Callable[[Sequence[arb]], ValueVerdict],
-    narrow: Callable[[Reading], list[arb]],
-    known: tuple[Sequence[arb], Sequence[arb]],
-    count: int,
-    turned: bool,
-) -> ValueVerdict:
-    """``found`` was CONDITIONED by how far the truth may move. Balls overrate that where an input is used twice, and what
-    loses its digits by cancellation would pass; so the truth must be seen to move. One point moves it less than all of
-    them together may, by the root of their number. ``turned``: these are parts of complex numbers, whose arithmetic rounds
-    either by what the larger moves."""
-    truths, radii = known
-    seen = [arb(0)] * len(truths)
-    share = 1 + math.sqrt(count)
-    for seed in range(NEIGHBOURS):
-        for there in _beside(narrow, seed):
-            seen = [
-                max(a, abs(b - truth), key=lambda x: float(x.mid()))
-                for a, b, truth in zip(seen, there, truths, strict=True)
-            ]
-            if turned:
-                seen = [max(seen[j], seen[j ^ 1], key=lambda x: float(x.mid())) for j in range(len(seen))]
-            found = judged(
-                [min(radius, share * a, key=lambda x: float(x.mid())) for radius, a in zip(radii, seen, strict=True)]
-            )
-            if found.word is not Value.OFF:
-                return found
-    return found
-
-
-def _beside(narrow: Callable[[Reading], Moved], seed: int) -> Iterator[Moved]:
-    """The truth where each input is one unit up or down, at random, on one side or on the other; where it exists."""
-    for side in (1, -1):
-        random = Random(seed)
-
-        def shifted(x: Any, step: float) -> arb:
-            return exact(x) + side * random.choice((-1, 1)) * arb(step)  # noqa: B023
-
-        try:
-            yield narrow(shifted)
-            return
-        except (NotFinite, Undecided, ZeroDivisionError, ValueError):
-            continue
-
-
-def _all_narrow(found: Sequence[Sequence[arb]]) -> bool:
-    return all(_narrow(ball) for balls in found for ball in balls)
-
-
-def _narrow(ball: arb) -> bool:
-    """Whether a ball says enough: to 80 bits, or, where the truth may be 0, to far below the smallest float."""
-    if ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS):
-        return True
-    return bool(ball.is_finite() and ball.contains(0) and ball.rad() < NOTHING)
