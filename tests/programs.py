@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from tests import conftest
-from tests.conftest import REGISTRY, Line
+from tests.conftest import REGISTRY, Bench, Line
 
 from gradproof.engine.extend import InferenceError
 from gradproof.engine.hooks import Hook
@@ -118,7 +117,7 @@ class _Draw:
             self.node("take", [x, indices], {"axis": 0})
 
 
-def random_job(bench: conftest.Bench, seed: int) -> Job:
+def random_job(bench: Bench, seed: int) -> Job:
     """The program of a seed, asked for gradients of its leaves, some inner ones, and some values."""
     draw = _Draw(seed)
     n, m = draw.sides

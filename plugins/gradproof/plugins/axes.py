@@ -2,6 +2,8 @@
 
 from operator import index
 
+import numpy as np
+
 from gradproof.engine.extend import InferenceError
 
 
@@ -46,3 +48,18 @@ def axes_of(axis, ndim):
 def at(index, axis, k):
     """``index`` with position ``axis`` replaced by ``k``."""
     return (*index[:axis], k, *index[axis + 1 :])
+
+
+def line(i, x, axis):
+    """The elements of ``x`` on the line through ``i`` along ``axis``."""
+    return [x[at(i, axis, k)] for k in range(x.shape[axis])]
+
+
+def members(i, x, axis, keepdims):
+    """The elements of ``x`` that are reduced into element ``i``."""
+    rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))
+    fixed = [0 if a in axis else next(rest) for a in range(x.ndim)]
+    for inner in np.ndindex(*(x.shape[a] for a in axis)):
+        for a, k in zip(axis, inner, strict=True):
+            fixed[a] = k
+        yield x[tuple(fixed)]

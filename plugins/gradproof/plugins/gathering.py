@@ -22,12 +22,53 @@ from gradproof.plugins.axes import at, axis_of
 
 GRADPROOF_API = 1
 
+
+def integers(indices):
+    if indices.dtype.kind not in "iu":
+        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+
+
+def updated(taken, x, indices, updates):
+    """What the sum of ``x`` and ``updates`` is, where these have the shape of what is ``taken`` from ``x``."""
+    if (taken.inputs or (x,))[0].shape != x.shape or taken.outputs[0].shape != updates.shape:
+        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
+    dtype = np.result_type(x.dtype, updates.dtype)
+    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
+    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
+
+
+def from_front(indices, size, axis):
+    """Places that are counted from the front. Raises IndexError where one is outside."""
+    if indices.size and not (-size <= indices.min() and indices.max() < size):
+        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
+    return np.where(indices < 0, indices + size, indices)
+
+
+def add_at(out, x, places, updates):
+    """``x`` with ``updates`` added one by one, in their order, at flat places: NumPy is ten times as fast there."""
+    np.copyto(out, x)
+    flat = out.reshape(-1)
+    np.add.at(flat, places.reshape(-1), np.ascontiguousarray(updates).reshape(-1))
+    if not np.may_share_memory(flat, out):
+        np.copyto(out, flat.reshape(out.shape))
+
+
+def made_by(into):
+    """The forward that is ``into`` new memory, of the first input's shape and dtype."""
+
+    def forward(x, *others, axis):
+        out = np.empty(x.shape, x.dtype)
+        into(out, x, *others, axis=axis)
+        return out
+
+    return forward
+
+
 # whole slices, at places along an axis
 
 
 def take_infer(x, indices, *, axis=0):
-    if indices.dtype.kind not in "iu":
-        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+    integers(indices)
     axis = axis_of(axis, x.ndim)
     return Inferred((Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),), {"axis": axis})
 
@@ -42,36 +83,13 @@ def take_define(f, i, x, indices, *, axis):
 
 
 def scatter_infer(x, indices, updates, *, axis=0):
-    taken = take_infer(x, indices, axis=axis)
-    if updates.shape != taken.outputs[0].shape:
-        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
-    dtype = np.result_type(x.dtype, updates.dtype)
-    inputs = (Spec(x.shape, dtype), indices, Spec(updates.shape, dtype))
-    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
-
-
-def scatter_forward(x, indices, updates, *, axis):
-    out = np.empty(x.shape, x.dtype)
-    scatter_into(out, x, indices, updates, axis=axis)
-    return out
+    return updated(take_infer(x, indices, axis=axis), x, indices, updates)
 
 
 def scatter_into(out, x, indices, updates, *, axis):
-    """One by one in the order of the updates, in flat arrays: NumPy is ten times as fast there."""
-    np.copyto(out, x)
-    before, behind = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
-    size = x.shape[axis]
-    _within(indices, size, axis)
-    rows = np.arange(before)[:, None, None] * size + np.where(indices < 0, indices + size, indices).reshape(1, -1, 1)
-    flat = out.reshape(-1)
-    np.add.at(flat, (rows * behind + np.arange(behind)).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
-    if not np.may_share_memory(flat, out):
-        np.copyto(out, flat.reshape(out.shape))
-
-
-def _within(indices, size, axis):
-    if indices.size and not (-size <= indices.min() and indices.max() < size):
-        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
+    before, size, behind = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    rows = np.arange(before)[:, None, None] * size + from_front(indices, size, axis).reshape(1, -1, 1)
+    add_at(out, x, rows * behind + np.arange(behind), updates)
 
 
 def scatter_define(f, i, x, indices, updates, *, axis):
@@ -85,8 +103,7 @@ def scatter_define(f, i, x, indices, updates, *, axis):
 
 def along_infer(x, indices, *, axis=-1):
     """All axes but ``axis`` are broadcast."""
-    if indices.dtype.kind not in "iu":
-        raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
+    integers(indices)
     if x.ndim != indices.ndim:
         raise InferenceError(f"indices have rank {indices.ndim}, and {x} has rank {x.ndim}: they must be equal")
     axis = axis_of(axis, x.ndim)
@@ -109,30 +126,13 @@ def along_define(f, i, x, indices, *, axis):
 
 def add_along_infer(x, indices, updates, *, axis=-1):
     taken = along_infer(x, indices, axis=axis)
-    if taken.inputs[0].shape != x.shape or taken.outputs[0].shape != updates.shape:
-        raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
-    dtype = np.result_type(x.dtype, updates.dtype)
-    inputs = (Spec(x.shape, dtype), taken.inputs[1], Spec(updates.shape, dtype))
-    return Inferred((Spec(x.shape, dtype),), taken.attributes, inputs)
-
-
-def add_along_forward(x, indices, updates, *, axis):
-    out = np.empty(x.shape, x.dtype)
-    add_along_into(out, x, indices, updates, axis=axis)
-    return out
+    return updated(taken, x, taken.inputs[1], updates)
 
 
 def add_along_into(out, x, indices, updates, *, axis):
-    """One by one in the order of the updates, in flat arrays."""
-    np.copyto(out, x)
-    size = x.shape[axis]
-    _within(indices, size, axis)
     places = list(np.ix_(*map(range, indices.shape)))
-    places[axis] = np.where(indices < 0, indices + size, indices)
-    flat = out.reshape(-1)
-    np.add.at(flat, np.ravel_multi_index(tuple(places), x.shape).reshape(-1), np.ascontiguousarray(updates).reshape(-1))
-    if not np.may_share_memory(flat, out):
-        np.copyto(out, flat.reshape(out.shape))
+    places[axis] = from_front(indices, x.shape[axis], axis)
+    add_at(out, x, np.ravel_multi_index(tuple(places), x.shape), updates)
 
 
 def add_along_define(f, i, x, indices, updates, *, axis):
@@ -164,7 +164,7 @@ GATHERING = (
     ),
     Op(
         "scatter_add",
-        scatter_forward,
+        made_by(scatter_into),
         lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)),
         scatter_define,
         scatter_infer,
@@ -193,7 +193,7 @@ GATHERING = (
     ),
     Op(
         "add_along_axis",
-        add_along_forward,
+        made_by(add_along_into),
         lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take_along_axis(g, indices, axis=axis)),
         add_along_define,
         add_along_infer,

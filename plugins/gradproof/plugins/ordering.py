@@ -6,7 +6,7 @@ from functools import cmp_to_key
 import numpy as np
 
 from gradproof.engine.extend import InferenceError, Inferred, Op, Spec, case, hookimpl
-from gradproof.plugins.axes import axis_of, truth
+from gradproof.plugins.axes import axis_of, line, members, truth
 
 GRADPROOF_API = 1
 
@@ -33,19 +33,11 @@ def _ordered(x):
         raise InferenceError(f"numbers of dtype {x.dtype.name} have no order")
 
 
-def line(i, x, axis, keepdims):
-    """The elements among which the result at ``i`` tells a place."""
-    if axis is None:
-        return list(x.flat)
-    before, behind = i[:axis], i[axis + 1 :] if keepdims else i[axis:]
-    return [x[(*before, k, *behind)] for k in range(x.shape[axis])]
-
-
 def place_define(better):
     """The first element to which none is ``better(f, that, one)``."""
 
     def define(f, i, x, *, axis, keepdims):
-        first, *rest = line(i, x, axis, keepdims)
+        first, *rest = members(i, x, range(x.ndim) if axis is None else (axis,), keepdims)
         best, place = first, f.number(0)
         for k, one in enumerate(rest, 1):
             beaten = better(f, one, best)
@@ -64,7 +56,7 @@ def argsort_forward(x, *, axis, descending):
 
 def argsort_define(f, i, x, *, axis, descending):
     """By comparisons, which have to be decided: there is no formula."""
-    terms = line(i, x, axis, True)
+    terms = line(i, x, axis)
 
     def compare(j, k):
         first, second = (terms[k], terms[j]) if descending else (terms[j], terms[k])
@@ -76,24 +68,23 @@ def argsort_define(f, i, x, *, axis, descending):
 PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True), case((2, 2)), case(()))
 SORTED = (case((3,)), case((2, 3), axis=0), case((2, 3), descending=True), case((1, 1)))
 
+
+def place_op(name, forward, better, doc):
+    return Op(
+        name,
+        lambda x, *, axis, keepdims: forward(x, axis, keepdims=keepdims),
+        None,
+        place_define(better),
+        place_infer,
+        PLACED,
+        doc=doc,
+    )
+
+
 ORDERING = (
-    Op(
-        "argmax",
-        lambda x, *, axis, keepdims: np.argmax(x, axis, keepdims=keepdims),
-        None,
-        place_define(lambda f, one, best: f.less(best, one)),
-        place_infer,
-        PLACED,
-        doc="the place of the largest, of several the first",
-    ),
-    Op(
-        "argmin",
-        lambda x, *, axis, keepdims: np.argmin(x, axis, keepdims=keepdims),
-        None,
-        place_define(lambda f, one, best: f.less(one, best)),
-        place_infer,
-        PLACED,
-        doc="the place of the smallest, of several the first",
+    place_op("argmax", np.argmax, lambda f, one, best: f.less(best, one), "the place of the largest, of several the first"),
+    place_op(
+        "argmin", np.argmin, lambda f, one, best: f.less(one, best), "the place of the smallest, of several the first"
     ),
     Op(
         "argsort",

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
-from gradproof.plugins.axes import at, axes_of, axis_of, truth, whole
+from gradproof.plugins.axes import at, axes_of, axis_of, line, members, truth, whole
 from gradproof.plugins.sums import mean, total
 
 GRADPROOF_API = 1
@@ -59,16 +59,6 @@ def kept(g, axis, keepdims):
 def count(x, axis):
     """How many elements go into one element of the result."""
     return math.prod(x.shape[k] for k in axis)
-
-
-def members(i, x, axis, keepdims):
-    """The elements of ``x`` that are reduced into element ``i``."""
-    rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))
-    fixed = [0 if a in axis else next(rest) for a in range(x.ndim)]
-    for inner in np.ndindex(*(x.shape[a] for a in axis)):
-        for a, k in zip(axis, inner, strict=True):
-            fixed[a] = k
-        yield x[tuple(fixed)]
 
 
 def axes_shrink(specs, attributes):
@@ -232,11 +222,6 @@ def var_define(f, i, x, *, axis, correction, keepdims):
     terms = list(members(i, x, axis, keepdims))
     centre = f.total(terms) / len(terms)
     return f.total((term - centre) * (term - centre) for term in terms) / (len(terms) - correction)
-
-
-def line(i, x, axis):
-    """The elements of ``x`` on the line through ``i`` along ``axis``."""
-    return [x[at(i, axis, k)] for k in range(x.shape[axis])]
 
 
 def softmax_define(f, i, x, *, axis):
