@@ -232,7 +232,8 @@ LESS: Any = ({"z": 1 + 2j, "w": 2 + 1j}, ["c = less(z, w)", "y = where(c, z, w)"
 def test_an_order_of_complex_numbers_has_no_gradient_and_no_definition(bench: Bench) -> None:
     assert bench.gradients(*LESS)["z"] == 1 + 0j
     for verdict in verdicts_of(REGISTRY, bench.job(*LESS)).values():
-        assert verdict.summary is Summary.VERIFIED, verdict.reason
+        assert verdict.summary is Summary.PLAUSIBLE, verdict.reason
+        assert "node 0 (less): a rule reads its value, which is UNCHECKED" in verdict.reason
 
 
 def test_an_op_declared_holomorphic_must_be_so(bench: Bench) -> None:
@@ -527,7 +528,7 @@ def test_one_element_on_a_cut_takes_nothing_from_the_others(registry: Registry) 
     z = np.array([1e-30 + 1e20j, -0.90 + 0.26j, -1e-4 - 1j], np.complex64)
     graph, values = graph_of("atan", z)
     (verdict,) = verdicts_of(registry, Job(graph, values, [("y", np.ones(3, np.complex64))]))["x0"].uses
-    assert verdict.value.word is Value.CONDITIONED
+    assert verdict.value.word in (Value.ENCLOSED, Value.ILL_CONDITIONED)
     assert (verdict.value.checked, verdict.value.total) == (3, 3)
     doubled = replace(REGISTRY.op("atan"), name="planted.op", rule=lambda g, y, x: 2 * g / (1 + x * x))
     planted = registry_with(doubled)

@@ -189,8 +189,9 @@ def test_cancellation_that_the_inputs_explain_is_conditioned(registry: Registry)
     g = np.array([[1.0], [-1.0 + 1e-15], [1e-20]])
     rows = np.full((3, 1), 0.1)
     verdict = judge(registry, "matmul", rows, np.ones((1, 1)), seed=g)["x1"]
-    assert numbers(verdict).word in (Value.ENCLOSED, Value.CONDITIONED)
-    assert verdict.summary is Summary.VERIFIED
+    assert numbers(verdict).word is Value.ILL_CONDITIONED
+    assert "about 1 digit is right" in numbers(verdict).reason
+    assert verdict.summary is Summary.PLAUSIBLE
 
 
 def hyperbola(x: float) -> Fraction:
@@ -252,7 +253,7 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
 def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
     """The quotient is 2**127, or one less from the other side; doubled, both are beyond float32."""
     at = np.array([4.0], np.float32), np.array([2.0**-125], np.float32)
-    assert numbers(judge(registry, "remainder", *at, seed=[2.0])["x1"]).word is Value.TIE
+    assert numbers(judge(registry, "remainder", *at, seed=[2.0])["x1"]).word is Value.OVERFLOWED
     for wrong in (lambda g, y, a, b: (g, g * a / b), lambda g, y, a, b: (g, g / (b - b) * 0)):
         planted = with_rules(remainder=wrong)
         assert numbers(judge(planted, "planted.remainder", *at, seed=[2.0])["x1"]).word is Value.OFF
@@ -320,9 +321,10 @@ def test_a_derivative_that_is_zero_by_cancellation_is_known_to_be_zero(registry:
     words = set()
     for seed in range(8):
         verdict = judge(registry, "softmax", np.random.default_rng(seed).normal(size=5), axis=0)["x0"]
-        words.add(numbers(verdict).word)
-        assert verdict.summary is Summary.VERIFIED, verdict
-    assert words == {Value.ENCLOSED, Value.CONDITIONED}
+        word = numbers(verdict).word
+        words.add(word)
+        assert verdict.summary is (Summary.VERIFIED if word is Value.ENCLOSED else Summary.PLAUSIBLE), verdict
+    assert words == {Value.ENCLOSED, Value.ILL_CONDITIONED}
 
 
 def test_a_choice_is_proved_for_both_of_its_sides() -> None:

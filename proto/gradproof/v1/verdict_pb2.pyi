@@ -76,7 +76,7 @@ class _ValueWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueWord.V
     VALUE_WORD_SCREENED: _ValueWord.ValueType  # 2
     """Every element was compared in floating point; the worst and a sample were enclosed."""
     VALUE_WORD_CONDITIONED: _ValueWord.ValueType  # 3
-    """Off by more, but by no more than the rounding of its inputs explains."""
+    """Off by more, but by no more than the rounding of its inputs explains; at least half of its digits are right."""
     VALUE_WORD_OFF: _ValueWord.ValueType  # 4
     """Wrong: element, float and true value are given."""
     VALUE_WORD_NONFINITE: _ValueWord.ValueType  # 5
@@ -85,6 +85,10 @@ class _ValueWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueWord.V
     """At a kink: within the hull of the one-sided derivatives, and what the op's convention says."""
     VALUE_WORD_UNCHECKED: _ValueWord.ValueType  # 7
     """Not checked; the reason is given."""
+    VALUE_WORD_ILL_CONDITIONED: _ValueWord.ValueType  # 8
+    """Rounding explains the distance, and less than half of the digits are right."""
+    VALUE_WORD_OVERFLOWED: _ValueWord.ValueType  # 9
+    """The true value, or a number on the way to it, is beyond the largest of the dtype."""
 
 class ValueWord(_ValueWord, metaclass=_ValueWordEnumTypeWrapper):
     """What is known of the numbers that a rule gave in this run."""
@@ -96,7 +100,7 @@ VALUE_WORD_ENCLOSED: ValueWord.ValueType  # 1
 VALUE_WORD_SCREENED: ValueWord.ValueType  # 2
 """Every element was compared in floating point; the worst and a sample were enclosed."""
 VALUE_WORD_CONDITIONED: ValueWord.ValueType  # 3
-"""Off by more, but by no more than the rounding of its inputs explains."""
+"""Off by more, but by no more than the rounding of its inputs explains; at least half of its digits are right."""
 VALUE_WORD_OFF: ValueWord.ValueType  # 4
 """Wrong: element, float and true value are given."""
 VALUE_WORD_NONFINITE: ValueWord.ValueType  # 5
@@ -105,6 +109,10 @@ VALUE_WORD_TIE: ValueWord.ValueType  # 6
 """At a kink: within the hull of the one-sided derivatives, and what the op's convention says."""
 VALUE_WORD_UNCHECKED: ValueWord.ValueType  # 7
 """Not checked; the reason is given."""
+VALUE_WORD_ILL_CONDITIONED: ValueWord.ValueType  # 8
+"""Rounding explains the distance, and less than half of the digits are right."""
+VALUE_WORD_OVERFLOWED: ValueWord.ValueType  # 9
+"""The true value, or a number on the way to it, is beyond the largest of the dtype."""
 Global___ValueWord: _TypeAlias = ValueWord  # noqa: Y015
 
 class _AccumulationWord:
@@ -121,6 +129,8 @@ class _AccumulationWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Accu
     """It is not."""
     ACCUMULATION_WORD_UNCHECKED: _AccumulationWord.ValueType  # 3
     """Not checked."""
+    ACCUMULATION_WORD_ILL_CONDITIONED: _AccumulationWord.ValueType  # 4
+    """To within the rounding of the additions, which leaves less than half of the digits."""
 
 class AccumulationWord(_AccumulationWord, metaclass=_AccumulationWordEnumTypeWrapper):
     """Whether a gradient is the sum over all uses of its value."""
@@ -133,6 +143,8 @@ ACCUMULATION_WORD_OFF: AccumulationWord.ValueType  # 2
 """It is not."""
 ACCUMULATION_WORD_UNCHECKED: AccumulationWord.ValueType  # 3
 """Not checked."""
+ACCUMULATION_WORD_ILL_CONDITIONED: AccumulationWord.ValueType  # 4
+"""To within the rounding of the additions, which leaves less than half of the digits."""
 Global___AccumulationWord: _TypeAlias = AccumulationWord  # noqa: Y015
 
 class _GraphWord:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.engine import Run
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, part_dtype
+from gradproof.engine.verify.ulps import NEAREST, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict
 
 
@@ -27,7 +29,8 @@ def expected_uses(run: Run) -> Counter[str]:
 
 def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
     """``raw`` against the sum of ``parts``, of which there must be ``uses``. One part must be the same bits; the sum of
-    k parts may be off by the rounding of k - 1 additions, (k - 1) u sum |part|."""
+    k parts may be off by the rounding of k - 1 additions, (k - 1) u sum |part|; where that leaves less than half of the
+    digits, the word says so."""
     if len(parts) != uses:
         return AccumulationVerdict(
             Accumulation.OFF, uses, f"the graph uses the value {uses} times, {len(parts)} contributions were summed"
@@ -39,17 +42,31 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         )
     wide_type: Any = np.clongdouble if raw.dtype.kind == "c" else np.longdouble
     wide: list[Array] = [np.asarray(part, wide_type) for part in parts]
-    total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
-    limit = float(np.finfo(raw.dtype).max) if raw.dtype.kind in "fc" else 3e38
-    if not np.all(np.abs(total) < limit):
-        return AccumulationVerdict(Accumulation.UNCHECKED, uses, "the sum is not finite in its dtype")
-    unit = float(np.finfo(raw.dtype).eps) / 2 if raw.dtype.kind in "fc" else 2.0**-8
-    tiny = float(np.finfo(raw.dtype).smallest_subnormal) if raw.dtype.kind in "fc" else 0.0
-    bad = ~(np.abs(np.asarray(raw, wide_type) - total) <= len(parts) * unit * scale + tiny)
+    whole = np.asarray(raw, wide_type)
+    dtype = part_dtype(raw.dtype)
+    with np.errstate(all="ignore"):
+        total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
+        known = np.abs(total) < largest(dtype)  # of the others, and of what rests on a nan, nothing is said
+        allowed = len(parts) * unit(dtype) * scale + spacing(0.0, dtype)
+        away = np.abs(whole - total)
+        bad = known & ~(away <= allowed)
+        poor = known & (away > np.abs(total) * 2.0 ** -needed_bits(dtype)) & (away > NEAREST * spacing(0.0, dtype))
     if np.any(bad):
         place = [int(k) for k in np.argwhere(bad)[0]]
-        got, want = np.asarray(raw)[tuple(place)], np.asarray(total)[tuple(place)]
-        return AccumulationVerdict(Accumulation.OFF, uses, f"element {place}: the sum is {want}, the gradient {got}")
+        return AccumulationVerdict(
+            Accumulation.OFF, uses, f"element {place}: the sum is {total[tuple(place)]}, the gradient {whole[tuple(place)]}"
+        )
+    if not np.all(known):
+        place = [int(k) for k in np.argwhere(~known)[0]]
+        return AccumulationVerdict(Accumulation.UNCHECKED, uses, f"element {place}: the sum is not finite in its dtype")
+    if np.any(poor):
+        place = [int(k) for k in np.argwhere(poor)[0]]
+        lost = float(away[tuple(place)] / max(np.abs(total[tuple(place)]), np.longdouble(1e-4000)))
+        digits = max(0, int(-math.log10(lost))) if lost > 0 else 0
+        text = (
+            f"element {place}: contributions cancel, the sum is {total[tuple(place)]}, the gradient {whole[tuple(place)]}"
+        )
+        return AccumulationVerdict(Accumulation.ILL_CONDITIONED, uses, f"{text}: about {digits} digits are right")
     return AccumulationVerdict(Accumulation.EXACT, uses)
 
 

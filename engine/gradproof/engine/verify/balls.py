@@ -13,6 +13,7 @@ from gradproof.engine.verify.ulps import exact, spacing
 
 GOOD_BITS = 80
 NOTHING = arb(2) ** -1100
+SAME = arb(2) ** -60
 
 Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
 
@@ -59,7 +60,15 @@ def all_narrow(found: Sequence[Sequence[arb]]) -> bool:
 
 
 def narrow(ball: arb) -> bool:
-    """Whether a ball says enough: to 80 bits, or, where the truth may be 0, to far below the smallest float."""
+    """Whether a ball says enough: to 80 bits, or, where the truth is near 0, to far below the smallest float."""
     if ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS):
         return True
-    return bool(ball.is_finite() and ball.contains(0) and ball.rad() < NOTHING)
+    return bool(ball.is_finite() and abs(ball).upper() < NOTHING)
+
+
+def agree(a: arb, b: arb) -> bool:
+    """Whether two enclosures are of the same number, to 60 bits, or both far below the smallest float."""
+    if not (a.is_finite() and b.is_finite()):
+        return False
+    apart = abs(a - b)
+    return bool(apart <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))

@@ -1,92 +1,90 @@
-"""Conditioning: how far the truth may move when the inputs are rounded."""
+"""Conditioning: how far the truth may move when the inputs are rounded, element by element."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from flint import arb
 
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
-from gradproof.engine.verify.balls import NotFinite, Reading, widened
+from gradproof.engine.verify.balls import Reading, widened
 from gradproof.engine.verify.ulps import exact
-from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 NEIGHBOURS = 8
 
-Moved = TypeVar("Moved")
-Enclose: TypeAlias = Callable[[Reading], list[list[arb]]]
+Rows: TypeAlias = list[list[arb]]
+Enclose: TypeAlias = Callable[[Reading], Rows]
 
 
-def moved_by(wide: Enclose, narrow: Enclose, truths: list[list[arb]]) -> list[list[arb]] | None:
+def moved_by(wide: Enclose, narrow: Enclose, truths: Rows) -> Rows:
     """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
-    widened inputs. None where these reach a branch.
+    widened inputs. Where these reach a branch or a pole, the distance to single points one unit away, of those that have a
+    value; 0 where none has.
 
-    Balls reach a pole early (that of a determinant contains 0 long before a matrix in it is singular): there it is seen at
-    single points one unit away, and where none of those has a value either, any distance is explained.
+    Balls reach a pole early: that of a determinant contains 0 long before a matrix in it is singular.
     """
     try:
         with precision(256):
             found = wide(widened)
-            if all(ball.is_finite() for balls in found for ball in balls):
-                return [[arb(ball.rad()) for ball in balls] for balls in found]
-    except Undecided:
-        return None
-    except (ZeroDivisionError, ValueError):
-        pass
-    beside = [there for seed in range(NEIGHBOURS) for there in _beside(narrow, seed)]
-    if not beside:
-        return [[arb("inf") for _ in balls] for balls in truths]
+    except (Undecided, ZeroDivisionError, ValueError):
+        return farthest(narrow, truths)
+    if all(ball.is_finite() for row in found for ball in row):
+        return [[arb(ball.rad()) for ball in row] for row in found]
     return [
-        [max((abs(there[k][j] - truth) for there in beside), key=lambda b: float(b.mid())) for j, truth in enumerate(balls)]
-        for k, balls in enumerate(truths)
+        [arb(ball.rad()) if ball.is_finite() else apart for ball, apart in zip(*rows, strict=True)]
+        for rows in zip(found, farthest(narrow, truths), strict=True)
     ]
 
 
-def confirmed(
-    found: ValueVerdict,
-    judged: Callable[[Sequence[arb]], ValueVerdict],
-    narrow: Callable[[Reading], list[arb]],
-    known: tuple[Sequence[arb], Sequence[arb]],
-    count: int,
-    turned: bool,
-) -> ValueVerdict:
-    """``found`` was CONDITIONED by how far the truth may move. Balls overrate that where an input is used twice, and what
-    loses its digits by cancellation would pass; so the truth must be seen to move. One point moves it less than all of
-    them together may, by the root of their number. ``turned``: these are parts of complex numbers, whose arithmetic rounds
-    either by what the larger moves."""
-    truths, radii = known
-    seen = [arb(0)] * len(truths)
+def confirmed(moved: Rows, narrow: Enclose, truths: Rows, count: int, complex_: bool) -> Rows:
+    """``moved``, no larger than the truth is seen to move. Balls overrate that where an input is used twice, and a rule
+    that loses its digits by cancellation would pass. One point moves it less than all together may, by the root of their
+    number. ``complex_``: these are parts of complex numbers, whose arithmetic rounds either by what the larger moves."""
     share = 1 + math.sqrt(count)
-    for seed in range(NEIGHBOURS):
-        for there in _beside(narrow, seed):
-            seen = [
-                max(a, abs(b - truth), key=lambda x: float(x.mid()))
-                for a, b, truth in zip(seen, there, truths, strict=True)
-            ]
-            if turned:
-                seen = [max(seen[j], seen[j ^ 1], key=lambda x: float(x.mid())) for j in range(len(seen))]
-            found = judged(
-                [min(radius, share * a, key=lambda x: float(x.mid())) for radius, a in zip(radii, seen, strict=True)]
-            )
-            if found.word is not Value.OFF:
-                return found
-    return found
+    result = []
+    for radii, seen in zip(moved, farthest(narrow, truths), strict=True):
+        if complex_:
+            seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
+        result.append([min(radius, share * one, key=_size) for radius, one in zip(radii, seen, strict=True)])
+    return result
 
 
-def _beside(narrow: Callable[[Reading], Moved], seed: int) -> Iterator[Moved]:
-    """The truth where each input is one unit up or down, at random, on one side or on the other; where it exists."""
-    for side in (1, -1):
-        random = Random(seed)
+def farthest(narrow: Enclose, truths: Rows) -> Rows:
+    """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
+    seen = [[arb(0)] * len(row) for row in truths]
+    for beside in _beside(narrow):
+        for row, there, known in zip(seen, beside, truths, strict=True):
+            for j, (ball, truth) in enumerate(zip(there, known, strict=True)):
+                apart = abs(ball - truth)
+                if apart.is_finite():
+                    row[j] = _larger(row[j], apart)
+    return seen
 
-        def shifted(x: Any, step: float) -> arb:
-            return exact(x) + side * random.choice((-1, 1)) * arb(step)  # noqa: B023
 
+def _beside(narrow: Enclose) -> Iterator[Rows]:
+    """The truth where each input is one unit nearer to 0, or farther from it, or up or down at random."""
+
+    def toward(sign: int) -> Reading:
+        return lambda x, step: exact(x) + (-sign if x > 0 else sign) * arb(step)
+
+    def random(seed: int) -> Reading:
+        signs = Random(seed)
+        return lambda x, step: exact(x) + signs.choice((-1, 1)) * arb(step)
+
+    for reading in (toward(1), toward(-1), *map(random, range(NEIGHBOURS))):
         try:
-            yield narrow(shifted)
-            return
-        except (NotFinite, Undecided, ZeroDivisionError, ValueError):
+            yield narrow(reading)
+        except (Undecided, ZeroDivisionError, ValueError):
             continue
+
+
+def _size(ball: Any) -> float:
+    return float(ball.mid()) if ball.is_finite() else math.inf
+
+
+def _larger(a: arb, b: arb) -> arb:
+    return max(a, b, key=_size)

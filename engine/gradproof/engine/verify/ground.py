@@ -1,5 +1,5 @@
-"""What a gradient rests on: the values that rules read. A wrong one makes a right rule give a wrong number, also where no
-gradient flows through the node that computed it: a mask, a factor that is held constant."""
+"""Ground: the values that rules read. A wrong one makes a right rule give a wrong number, also where no gradient flows
+through the node that computed it: a mask, a factor that is held constant. One that nobody checked caps what can be said."""
 
 from __future__ import annotations
 
@@ -8,35 +8,48 @@ from collections.abc import Callable, Iterable
 from gradproof.engine.engine import Run
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
+Weak = tuple[int, int]
+"""How weak a node is (0: wrong, 1: not vouched for), and the position of its instruction."""
+
 
 class Ground:
-    """The first node behind a value that did not compute its definition. ``forward`` judges one instruction."""
+    """The weakest node behind a value, by whether it computed its definition. ``forward`` judges one instruction."""
 
     def __init__(self, run: Run, forward: Callable[[int], ValueVerdict]) -> None:
         self.forward = forward
         self.instructions = run.plan.program.instructions[: len(run.plan.forward)]
         self.made_by = {out: k for k, one in enumerate(self.instructions) for out in one.outputs}
-        self.faults: dict[int, int | None] = {}
+        self.known: dict[int, Weak | None] = {}
 
-    def fault(self, numbers: Iterable[int]) -> int | None:
-        """The position of the first instruction that is off, of all that the values ``numbers`` were computed by."""
+    def weakest(self, numbers: Iterable[int]) -> Weak | None:
+        """The first wrong instruction of all that the values ``numbers`` were computed by; or the first that nobody vouches
+        for; or None."""
         made = {self.made_by[number] for number in numbers if number in self.made_by}
         for position in sorted(self._behind(made)):
-            before = [self.faults[self.made_by[k]] for k in self.instructions[position].inputs if k in self.made_by]
-            found = [k for k in before if k is not None]
-            if not found and self.forward(position).word is Value.OFF:
-                found = [position]
-            self.faults[position] = min(found, default=None)
-        return min((k for position in made if (k := self.faults[position]) is not None), default=None)
+            before = [self.known[self.made_by[k]] for k in self.instructions[position].inputs if k in self.made_by]
+            found = [weak for weak in before if weak is not None]
+            if not any(weak[0] == 0 for weak in found):
+                verdict = self.forward(position)
+                if not vouched(verdict):
+                    found.append((int(verdict.word is not Value.OFF), position))
+            self.known[position] = min(found, default=None)
+        return min((weak for position in made if (weak := self.known[position]) is not None), default=None)
 
     def _behind(self, made: Iterable[int]) -> set[int]:
         """The instructions behind these that are not judged yet."""
         found: set[int] = set()
-        pending = [position for position in made if position not in self.faults]
+        pending = [position for position in made if position not in self.known]
         while pending:
             position = pending.pop()
             if position not in found:
                 found.add(position)
                 above = (self.made_by[k] for k in self.instructions[position].inputs if k in self.made_by)
-                pending.extend(k for k in above if k not in self.faults)
+                pending.extend(k for k in above if k not in self.known)
         return found
+
+
+def vouched(verdict: ValueVerdict) -> bool:
+    """Whether every element of a value is known to be what its definition gives, to its digits."""
+    if verdict.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED):
+        return verdict.checked >= verdict.total
+    return verdict.word is Value.SCREENED and verdict.checked > 0 and verdict.screened >= verdict.total

@@ -1,4 +1,4 @@
-"""Judging floats: enclosed, at a kink, explained by rounding, or off."""
+"""Judging floats, each by itself: enclosed, at a kink, explained by rounding, overflowed, not finite, or off."""
 
 from __future__ import annotations
 
@@ -10,10 +10,41 @@ from flint import arb
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, DType, part_dtype, parts
-from gradproof.engine.verify.ulps import close_enough, distance, exact, explained, largest, smallest_normal, spacing, unit
+from gradproof.engine.verify.ulps import (
+    close_enough,
+    distance,
+    exact,
+    explained,
+    largest,
+    needed_bits,
+    right_bits,
+    spacing,
+    unit,
+)
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-RANK = {Value.ENCLOSED: 0, Value.TIE: 1, Value.CONDITIONED: 2, Value.OFF: 3}
+RANK = {
+    word: rank
+    for rank, word in enumerate(
+        (
+            Value.ENCLOSED,
+            Value.SCREENED,
+            Value.TIE,
+            Value.CONDITIONED,
+            Value.ILL_CONDITIONED,
+            Value.OVERFLOWED,
+            Value.NONFINITE,
+            Value.UNCHECKED,
+            Value.OFF,
+        )
+    )
+}
+"""From the best to the worst: the word of many elements is that of the worst."""
+
+
+def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
+    """The one that says less for the numbers."""
+    return max(a, b, key=lambda one: (RANK[one.word], one.max_ulps))
 
 
 def judge(
@@ -21,68 +52,121 @@ def judge(
     sides: Sequence[Sequence[arb]],
     moved: Sequence[arb] | None,
     kink: Kink | None = None,
-    scale: float = 0.0,
+    reach: Sequence[float] = (),
+    *,
+    elementwise: bool = False,
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
-    complex numbers one for each part. ``moved``: how far the rounding of the inputs moves the truth. ``scale``: the largest
-    cotangent, by which a derivative with few digits may have been multiplied."""
-    turned, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
-    near = close_enough(dtype)
+    complex numbers one for each part.
+
+    Args:
+        moved: how far the rounding of the inputs moves the truth of each element.
+        reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
+        elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+    """
+    complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(Value.ENCLOSED)
     place = -1
-    floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or turned else (got.item(),)
+    floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or complex_ else (float(got),)
     for j, x in enumerate(floats):
         truths = [side[j] for side in sides]
-        word, reason = Value.ENCLOSED, ""
-        ulps = distance(x, truths[0], dtype, sides[0][j ^ 1] if turned else None)
+        beside = sides[0][j ^ 1] if complex_ else None
         if len(truths) > 1 and any(not truths[0].overlaps(side) for side in truths[1:]):
-            word, ulps, reason = _at_kink(x, truths, near, kink, dtype)
-        elif ulps > near:
-            word, reason = Value.OFF, "no rounding of the inputs explains the distance"
-            factor, floor, least = explained(dtype), smallest_normal(dtype), arb(spacing(0.0, dtype))
-            # Below the smallest normal number a float has few digits, and so has what it was computed from.
-            tiny = bool(math.isfinite(x) and abs(x) < floor and abs(truths[0]) < floor)
-            tiny = tiny or bool(math.isfinite(x) and abs(exact(x) - truths[0]) <= factor * arb(scale) * least)
-            if tiny or (moved and _explained(x, truths[0], moved[j], factor, dtype)):
-                word, reason = Value.CONDITIONED, "the rounding of the inputs explains the distance"
-        if (RANK[word], ulps) > (RANK[worst.word], worst.max_ulps) or place < 0:
-            place = j
-            worst = ValueVerdict(word, ulps, reason=reason)
-    if worst.word is not Value.OFF:
+            found = _at_kink(x, truths, close_enough(dtype), kink, dtype)
+        else:
+            found = _word(x, truths[0], dtype, beside)
+            if found.word is Value.OFF and moved is not None:
+                found = _explained(found, x, truths[0], moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise)
+        if place < 0 or worse(worst, found) is found:
+            place, worst = (j, found) if place < 0 or found != worst else (place, worst)
+    if worst.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED) or place < 0:
         return worst
-    cells = [place & ~1, place | 1] if turned else [place]
+    cells = [place & ~1, place | 1] if complex_ else [place]
     index = [int(i) for i in np.unravel_index(place // len(cells), got.shape)]
     return ValueVerdict(
-        Value.OFF,
+        worst.word,
         worst.max_ulps,
         element=str(index) if index else "",
-        got=repr(np.asarray(got).flat[place // len(cells)].item() if turned else float(np.asarray(got).flat[place])),
+        got=repr(np.asarray(got).flat[place // len(cells)].item() if complex_ else float(np.asarray(got).flat[place])),
         expected=" + i ".join(_expected([side[j] for side in sides], kink) for j in cells),
         reason=worst.reason,
     )
 
 
-def _explained(x: float, truth: arb, moved: arb, factor: int, dtype: DType) -> bool:
-    """Whether rounding moves the truth as far as the float is from it; or, of a float that is not finite, whether what was
-    added up to a finite truth overflows by itself."""
-    if math.isfinite(x):
-        return bool(abs(exact(x) - truth) <= factor * moved)
-    return bool(moved >= arb(unit(dtype)) * largest(dtype) / 4)
+def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdict:
+    """The word for one float, rounding aside."""
+    if not truth.is_finite() and not truth.is_nan() and x == float(truth):
+        return ValueVerdict(Value.ENCLOSED)
+    if not truth.is_finite():
+        return ValueVerdict(Value.NONFINITE, reason="it has no finite value here, or rests on a number that is not finite")
+    limit = largest(dtype)
+    beyond = not math.isfinite(x) and max(_size(truth), _size(beside)) >= limit
+    if beyond and (beside is not None or (math.isinf(x) and (x > 0) == (float(truth.mid()) > 0))):
+        return ValueVerdict(Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}")
+    ulps = distance(x, truth, dtype, beside)
+    if ulps > close_enough(dtype):
+        return ValueVerdict(Value.OFF, ulps, reason="no rounding of the inputs explains the distance")
+    bits = right_bits(x, truth, dtype, beside)
+    if bits < needed_bits(dtype):
+        return ValueVerdict(Value.ILL_CONDITIONED, ulps, reason=f"{_digits(bits)}: it is among the smallest {dtype.name}")
+    return ValueVerdict(Value.ENCLOSED, ulps)
 
 
-def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> tuple[Value, float, str]:
-    """Word, ulps and reason for a float where the sides differ: between them, and what the op's convention says."""
+def _explained(
+    off: ValueVerdict,
+    x: float,
+    truth: arb,
+    moved: arb,
+    reach: float,
+    dtype: DType,
+    beside: arb | None,
+    elementwise: bool,
+) -> ValueVerdict:
+    """``off``, or a milder word if rounding moves the truth as far as the float is from it. Of a float that is not finite:
+    if the terms that were added up overflow by themselves."""
+    factor = explained(dtype)
+    if not math.isfinite(x):
+        if elementwise or not moved >= arb(unit(dtype)) * largest(dtype) / 4:
+            return off
+        return ValueVerdict(Value.OVERFLOWED, off.max_ulps, reason="numbers on the way are beyond the largest of the dtype")
+    # Below the smallest normal number a float has few digits, and so has what was made of it.
+    beneath = bool(abs(exact(x) - truth) <= factor * arb(max(1.0, reach)) * arb(spacing(0.0, dtype)))
+    if not beneath and not abs(exact(x) - truth) <= factor * moved:
+        return off
+    bits = right_bits(x, truth, dtype, beside)
+    text = "underflow on the way explains the distance" if beneath else "the rounding of the inputs explains the distance"
+    if bits < needed_bits(dtype):
+        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}")
+    if elementwise:
+        text = f"{text}, but another formula would keep the digits that are lost: {_digits(bits)}"
+        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=text)
+    return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}")
+
+
+def _digits(bits: float) -> str:
+    count = max(0, int(bits * math.log10(2)))
+    return f"about {count} digit{'s' * (count != 1)} {'are' if count != 1 else 'is'} right"
+
+
+def _size(ball: arb | None) -> float:
+    return abs(float(ball.mid())) if ball is not None else 0.0
+
+
+def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> ValueVerdict:
+    """The word for a float where the sides differ: between them, and what the op's convention says."""
+    if math.isinf(x) and all(_size(side) >= largest(dtype) and (side > 0) == (x > 0) for side in truths):
+        return ValueVerdict(Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides")
     low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
     between = math.isfinite(x) and low <= exact(x) <= high
     outside = 0.0 if between else min(distance(x, side, dtype) for side in truths)
     if outside > near:
-        return Value.OFF, outside, "outside the hull of the one-sided derivatives"
+        return ValueVerdict(Value.OFF, outside, reason="outside the hull of the one-sided derivatives")
     if kink is None:
-        return Value.TIE, outside, "at a kink, within the hull of the one-sided derivatives"
+        return ValueVerdict(Value.TIE, outside, reason="at a kink, within the hull of the one-sided derivatives")
     away = distance(x, _chosen(kink, truths), dtype)
     if away > near:
-        return Value.OFF, away, f"at a kink, and not the op's convention, {kink.value}"
-    return Value.TIE, away, f"the convention at a kink, per node: {kink.value}"
+        return ValueVerdict(Value.OFF, away, reason=f"at a kink, and not the op's convention, {kink.value}")
+    return ValueVerdict(Value.TIE, away, reason=f"the convention at a kink, per node: {kink.value}")
 
 
 def _chosen(kink: Kink, truths: list[arb]) -> arb:

@@ -11,6 +11,7 @@ projections instead, as Freivalds checks a product: <contribution, v> = <g, f(v)
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,9 +23,11 @@ import sympy
 
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Op
-from gradproof.engine.spec import Array, Spec, is_complex, parts
+from gradproof.engine.spec import Array, is_complex, parts
+from gradproof.engine.verify.spots import spot_contribution, spot_forward
+from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough, finite, unit
-from gradproof.engine.verify.value import Application, Checked, check_values, unjudged
+from gradproof.engine.verify.value import Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 BLOCK = 1 << 15
@@ -33,19 +36,21 @@ WORST = 16
 MAX_DOUBTED = 512
 MAX_SCREENED = 10_000_000
 PROJECTIONS = 2
+SPOT_SECONDS = 1.0
 
 Kernel = Callable[..., Sequence[Any]]
 
 
-def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True) -> Checked:
+def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True, seconds: float = 2.0) -> Checked:
     """The verdicts on a node that is too large to enclose. ``linear``: for each input, whether the op is linear in it;
-    ``symbolic``: whether SymPy may read the definition in this process."""
+    ``symbolic``: whether SymPy may read the definition in this process; ``seconds``: for elements that are enclosed one by
+    one, about."""
     if one.size > MAX_SCREENED:
         reason = f"{one.size} elements; {MAX_SCREENED} are screened at most"
         return Checked(ValueVerdict(Value.UNCHECKED, total=one.size, reason=reason), unjudged(one, Value.UNCHECKED, reason))
     if one.op.elementwise:
         return _elementwise(one, symbolic)
-    return _projected(one, linear)
+    return _projected(one, linear, seconds)
 
 
 # elementwise ops
@@ -63,7 +68,7 @@ def _elementwise(one: Application, symbolic: bool) -> Checked:
         doubted, worst = _doubt(one, arrays, kernel)
         compared = total
     picked = _pick(one, doubted)
-    found = check_values(_part(one, picked))
+    found = check_values(one.part(picked))
     parts = iter([found.forward, *(v for v in found.contributions if v is not None)])
     verdicts = [
         _screened(next(parts), picked, len(set(doubt.tolist()) - set(picked.tolist())), ulps, compared, total, array.shape)
@@ -107,12 +112,14 @@ def _doubt(one: Application, arrays: Sequence[Array], kernel: Kernel) -> tuple[l
             wide = [x[block] if x.dtype.kind in "biu" else x[block].astype(np.float64) for x in inputs]
             value, *partials = kernel(*wide)
             cotangent = g[block].astype(np.float64)
+            noise = _noise(kernel, wide, [value, *partials])
             for k, array in enumerate(flat):
+                row = 0 if k == 0 else 1 + slots[k - 1]
                 truth = value if k == 0 else partials[slots[k - 1]] * cotangent
                 got = array[block].astype(np.float64)
                 ulps = np.abs(got - truth) / (np.abs(truth) * scale[k])
                 ulps[got == truth] = 0.0
-                far = ~(ulps <= near[k])
+                far = ~(ulps <= near[k]) | (noise[row] > near[k] * scale[k])
                 if far.any():
                     doubted[k].append(start + np.flatnonzero(far))
                     ulps[far] = 0.0
@@ -120,6 +127,18 @@ def _doubt(one: Application, arrays: Sequence[Array], kernel: Kernel) -> tuple[l
                 worst[k] = max(worst[k], float(ulps[top]))
                 doubted[k].append(np.array([start + top])) if ulps[top] == worst[k] else None
     return [np.unique(np.concatenate(d)) if d else np.arange(0) for d in doubted], worst
+
+
+def _noise(kernel: Kernel, inputs: Sequence[Array], known: Sequence[Any]) -> list[Array]:
+    """For the value and each partial derivative how far, relatively, it is from its neighbours at the next floats: where
+    a formula cancels, that is the error of the formula. The screen shares it with a rule that has the same formula."""
+    noise = [np.zeros(np.shape(one)) for one in known]
+    for direction in (math.inf, -math.inf, 0.0):
+        beside = [x if x.dtype.kind in "biu" else np.nextafter(x, direction) for x in inputs]
+        for k, (one, other) in enumerate(zip(known, kernel(*beside), strict=True)):
+            apart = np.abs(other - one) / np.abs(one)
+            noise[k] = np.fmax(noise[k], np.where(np.equal(other, one), 0.0, apart))
+    return noise
 
 
 def _pick(one: Application, doubted: Sequence[Array]) -> Array:
@@ -134,24 +153,6 @@ def _pick(one: Application, doubted: Sequence[Array]) -> Array:
             flat = np.abs(np.asarray(array).reshape(-1))
             picked |= {int(np.argmin(flat)), int(np.argmax(flat))}
     return np.array(sorted(picked))
-
-
-def _part(one: Application, index: Array) -> Application:
-    """The application of an elementwise op to some of its elements."""
-
-    def pick(array: Array) -> Array:
-        elements: Array = np.asarray(array).reshape(-1)[index]
-        return elements
-
-    return Application(
-        one.op,
-        one.attributes,
-        [pick(x) for x in one.inputs],
-        [Spec((len(index),), spec.dtype) for spec in one.outputs],
-        [pick(y) for y in one.results],
-        [pick(g) for g in one.cotangents],
-        [None if c is None else pick(c) for c in one.contributions],
-    )
 
 
 _kernels: OrderedDict[Any, tuple[Op, Kernel | None]] = OrderedDict()
@@ -174,7 +175,7 @@ def kernel_of(op: Op, attributes: Attributes, masks: Sequence[bool]) -> Kernel |
 def _compile(op: Op, attributes: Attributes, masks: Sequence[bool]) -> Kernel | None:
     symbols = [sympy.Symbol(f"x{k}", **({} if mask else {"real": True})) for k, mask in enumerate(masks)]
     try:
-        value = sympy.sympify(op.definitions[0](SYMBOLIC, *symbols, **attributes))
+        value = sympy.sympify(SYMBOLIC.as_number(op.definitions[0](SYMBOLIC, *symbols, **attributes)))
         partials = [sympy.Integer(0) if mask else sympy.diff(value, x) for x, mask in zip(symbols, masks, strict=True)]
         if any(e.has(sympy.Derivative, sympy.nan, sympy.zoo) for e in (value, *partials)):
             return None
@@ -192,17 +193,16 @@ def _wide(array: Array) -> Array:
     return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def _projected(one: Application, linear: Sequence[bool]) -> Checked:
-    forward = ValueVerdict(
-        Value.UNCHECKED, total=sum(y.size for y in one.results), reason=f"{one.size} elements are too many"
-    )
+def _projected(one: Application, linear: Sequence[bool], seconds: float) -> Checked:
+    deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
+    forward = spot_forward(one, deadline)
     verdicts: list[ValueVerdict | None] = []
     for k, claimed in enumerate(one.contributions):
         if claimed is None:
             verdicts.append(None)
         elif not linear[k]:
-            reason = f"{one.size} elements are too many to enclose, and {one.op.name} is not linear in this input"
-            verdicts.append(ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=reason))
+            deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
+            verdicts.append(spot_contribution(one, k, claimed, deadline))
         else:
             verdicts.append(_project(one, k, claimed))
     return Checked(forward, tuple(verdicts))

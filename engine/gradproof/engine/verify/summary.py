@@ -28,6 +28,8 @@ def summarize(uses: Sequence[UseVerdict], total: AccumulationVerdict) -> tuple[S
     judged = [_judge(use) for use in uses]
     if total.word is Accumulation.OFF:
         judged.append((Summary.WRONG, f"accumulation: {total.reason}"))
+    elif total.word is Accumulation.ILL_CONDITIONED:
+        judged.append((Summary.PLAUSIBLE, f"accumulation: {total.reason}"))
     elif total.word is Accumulation.UNCHECKED:
         judged.append((Summary.UNCHECKED, f"accumulation: {total.reason}"))
     return min(judged, key=lambda pair: ORDER.index(pair[0]), default=(Summary.VERIFIED, "the seed itself"))
@@ -43,19 +45,18 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.WRONG, miscomputed(use.node, use.op, use.forward)
     if rule.word is Rule.REFUTED:
         return Summary.WRONG, f"{place}: {rule.op} is refuted: {refutation(rule)}"
-    if value.word in (Value.UNCHECKED, Value.NONFINITE):
+    if value.word in (Value.UNCHECKED, Value.NONFINITE, Value.OVERFLOWED):
         known = Summary.PLAUSIBLE if rule.proved else Summary.UNCHECKED
-        return known, f"{place}: value {value.word}: {value.reason}"
+        return known, f"{place}{element}: value {value.word}: {value.reason}"
     if not rule.proved:
         return Summary.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
-    if value.word is Value.TIE:
-        return Summary.PLAUSIBLE, f"{place}: value {value.word}: {value.reason}"
+    if value.word in (Value.TIE, Value.ILL_CONDITIONED):
+        return Summary.PLAUSIBLE, f"{place}{element}: value {value.word}: {value.reason}"
     if value.word is Value.SCREENED and value.checked:
         if value.screened < value.total:
             return Summary.PLAUSIBLE, f"{place}: {value.screened} of {value.total} elements screened"
     elif value.checked < value.total:
         return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
-    # CONDITIONED stays verified: the true value is known, and no float computation from these inputs does better.
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
 
 
@@ -63,6 +64,13 @@ def miscomputed(node: int, op: str, made: ValueVerdict) -> str:
     """The sentence for a node whose forward value is not what its definition gives."""
     where = f", element {made.element}" if made.element else ""
     return f"node {node} ({op}){where}: the node computed {made.got}, its definition gives {made.expected}"
+
+
+def unvouched(node: int, op: str, made: ValueVerdict) -> str:
+    """The sentence for a node whose forward value a rule reads, and nobody vouches for."""
+    where = f", element {made.element}" if made.element else ""
+    seen = f"{made.screened or made.checked} of {made.total} elements checked"
+    return f"node {node} ({op}){where}: a rule reads its value, which is {made.word}: {made.reason or seen}"
 
 
 def refutation(rule: RuleVerdict) -> str:
@@ -76,6 +84,8 @@ def contradicted(summary: Summary, reason: str, graph: GraphVerdict) -> tuple[Su
     """The summary beside the check of the whole graph, which may contradict it and adds nothing else."""
     if graph.word is Graph.INCONSISTENT and summary is not Summary.WRONG:
         return Summary.WRONG, f"the whole graph: {graph.reason}"
+    if graph.word is Graph.ILL_CONDITIONED and summary is Summary.VERIFIED:
+        return Summary.PLAUSIBLE, f"the whole graph: {graph.bits_lost:.0f} bits may be lost to rounding ({graph.reason})"
     return summary, reason
 
 

@@ -177,6 +177,18 @@ class Tape(Bounded):
                 adjoint[parent.position] = part if previous is None else previous + part
         return [arb(0) if adjoint[x.position] is None else arb(adjoint[x.position]) for x in variables]
 
+    def reach(self, outputs: Sequence[Any], sizes: Sequence[float], variables: Sequence[Var]) -> list[float]:
+        """For each variable the largest of the ``sizes`` of those outputs that depend on it."""
+        found = [0.0] * len(self.recorded)
+        for output, size in zip(outputs, sizes, strict=True):
+            if isinstance(output, Var):
+                found[output.position] = max(found[output.position], size)
+        for position in range(len(self.recorded) - 1, -1, -1):
+            mine = found[position]
+            for parent, _ in self.recorded[position].parents if mine else ():
+                found[parent.position] = max(found[parent.position], mine)
+        return [found[x.position] for x in variables]
+
 
 class _Recorded:
     """A table function that records its application."""
@@ -190,5 +202,11 @@ class _Recorded:
         moving = [k for k, x in enumerate(arguments) if isinstance(x, Var)]
         if not moving:
             return value
-        partials = self.function.partials(balls, moving)
-        return Var(self.tape, value, list(zip([arguments[k] for k in moving], partials, strict=True)))
+        return Var(self.tape, value, [(arguments[k], self._partial(balls, k)) for k in moving])
+
+    def _partial(self, balls: Sequence[arb], axis: int) -> arb:
+        """The derivative along one argument; nan at a pole, which does not touch the others."""
+        try:
+            return self.function.partials(balls, [axis])[0]
+        except (ValueError, ZeroDivisionError):
+            return arb("nan")

@@ -17,6 +17,8 @@ CLOSE = 64.0
 CLOSE_HALF = 8.0
 EXPLAINED = 32
 EXPLAINED_HALF = 8
+NEAREST = 4
+"""Units in the last place within which a float is as good as its dtype allows."""
 
 
 def exact(x: Any) -> arb:
@@ -76,17 +78,30 @@ def spacing(x: float, dtype: DType) -> float:
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
 
 
+def needed_bits(dtype: DType) -> float:
+    """How many bits of a number must be right for it to be verified: half of those of its dtype."""
+    return -math.log2(unit(dtype)) / 2
+
+
+def right_bits(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:
+    """How many bits of ``got`` are right: inf within a few units in the last place, which is as good as a float can be
+    made. Of a part of a complex number: of the larger part."""
+    apart = abs(exact(got) - truth)
+    nearest = max(abs(float(truth.mid())), abs(float(beside.mid())) if beside is not None else 0.0)
+    if not math.isfinite(got) or apart <= NEAREST * arb(spacing(min(nearest, largest(dtype)), dtype)):
+        return math.inf if math.isfinite(got) else 0.0
+    scale = max(abs(truth), abs(beside), key=lambda ball: float(ball.mid())) if beside is not None else abs(truth)
+    if not scale > 0:
+        return 0.0
+    return max(0.0, -float((apart / scale).log().mid()) / math.log(2))
+
+
 def distance(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:
     """How far ``got``, a number of ``dtype``, is from ``truth``, in units in its last place at the true value; of a part of
     a complex number, at the larger of this and ``beside``, the other part."""
     limit = largest(dtype)
     nearest = float(truth.mid())
-    if beside is not None and not math.isfinite(got) and max(abs(nearest), abs(float(beside.mid()))) >= limit:
-        return 0.0  # what becomes of the parts of a complex number that overflows is left to arithmetic
-    if not math.isfinite(got):
-        beyond = abs(nearest) >= limit
-        return 0.0 if beyond and math.isinf(got) and (got > 0) == (nearest > 0) else math.inf
-    if abs(nearest) > limit:
+    if not math.isfinite(got) or not math.isfinite(nearest):
         return math.inf
     if beside is not None:
         nearest = max(abs(nearest), min(abs(float(beside.mid())), limit / 2))

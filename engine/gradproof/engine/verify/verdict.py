@@ -23,7 +23,9 @@ class Value(StrEnum):
 
     ENCLOSED = "ENCLOSED"  # within a stated number of ulps of the true derivative
     SCREENED = "SCREENED"  # all elements compared in floating point; the worst and a sample enclosed
-    CONDITIONED = "CONDITIONED"  # further off, but no further than the rounding of its own inputs explains
+    CONDITIONED = "CONDITIONED"  # further off, no further than its inputs' rounding explains; half its digits hold
+    ILL_CONDITIONED = "ILL_CONDITIONED"  # rounding explains the distance, and less than half of the digits are right
+    OVERFLOWED = "OVERFLOWED"  # the true value, or a number on the way to it, is beyond the largest of the dtype
     TIE = "TIE"  # at a kink: in the hull of the one-sided derivatives, and what the op's convention says
     OFF = "OFF"  # wrong: element, float and enclosure are given
     NONFINITE = "NONFINITE"  # an input, cotangent or true derivative is not finite
@@ -34,6 +36,7 @@ class Accumulation(StrEnum):
     """Whether a gradient is the sum over all uses of its value in the submitted graph."""
 
     EXACT = "EXACT"
+    ILL_CONDITIONED = "ILL_CONDITIONED"  # rounded as sums are, and less than half of the digits are right
     OFF = "OFF"
     UNCHECKED = "UNCHECKED"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,13 +18,26 @@ from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import linear_inputs, made_of, trace_rule
-from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.classes import ProofKey, key_of
 from gradproof.engine.verify.ground import Ground
+from gradproof.engine.verify.judge import worse
+from gradproof.engine.verify.live import live_elements
+from gradproof.engine.verify.origin import origin_of, true_derivative
 from gradproof.engine.verify.screen import screen
-from gradproof.engine.verify.summary import Known, compose, contradicted, miscomputed, seen_through_hooks, summarize
+from gradproof.engine.verify.summary import (
+    Known,
+    compose,
+    contradicted,
+    miscomputed,
+    seen_through_hooks,
+    summarize,
+    unvouched,
+)
+from gradproof.engine.verify.tied import tied_values
+from gradproof.engine.verify.ulps import finite
 from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import (
     Accumulation,
@@ -84,8 +97,8 @@ class Verifier:
         budget: float = 5.0,
         gone: Callable[[], bool] = lambda: False,
     ) -> Iterator[GradientVerdict]:
-        """One verdict for each wanted gradient of the run, in the order in which they became final; None gradients have
-        none.
+        """One verdict for each wanted gradient of the run, in the order in which they became final; at last those of None
+        gradients.
 
         Args:
             values: check the numbers too.
@@ -132,7 +145,9 @@ class _Check:
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
         self.numbers: dict[int, Checked] = {}
         self.ground = Ground(run, lambda position: self._numbers(position).forward)
+        self.live = live_elements(run) if values else {}
         self.denied = list(self._denied())
+        self.denied_slots = {(position, slot) for position, slot, _ in self.denied}
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         for key in {key for key in self.keys.values() if key}:
@@ -141,6 +156,7 @@ class _Check:
         graphs = self._graphs()
         expected, wanted = self._expected(), set(self.run.job.wanted())
         self.silent = self._silent_uses()
+        self.tied = tied_values(self.run, self.run.job.wanted()) if self.values else {}
         known: dict[int, Known] = {}
         for number in self.plan.backward.raw:
             uses = [self._use(use) for use in self.uses_of[number]] + self.silent[number]
@@ -155,7 +171,42 @@ class _Check:
             known[number] = (summary, reason, passed_on)
             if name in wanted:
                 graph = seen_through_hooks(graphs[name], hooked)
-                yield GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, hooked, graph)
+                summary, reason = self._tied(name, *contradicted(summary, reason, graph))
+                summary, reason = self._explained(number, name, summary, reason)
+                yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked, graph)
+        for name in self.run.job.wanted():
+            if self.plan.lowered.values[name] not in known:
+                yield self._nothing(name, graphs[name])
+
+    def _nothing(self, name: str, graph: GraphVerdict) -> GradientVerdict:
+        """The verdict on a gradient that is None: that nothing flows to the value is a claim too."""
+        uses = self.silent[self.plan.lowered.values[name]]
+        total = AccumulationVerdict(Accumulation.EXACT, 0)
+        summary, reason = summarize(uses, total)
+        if not uses:
+            reason = "no output depends on it"
+        return GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, (), graph)
+
+    def _tied(self, name: str, summary: Summary, reason: str) -> tuple[Summary, str]:
+        """The summary, at most plausible where a comparison that moves with the value has equal sides."""
+        if summary is Summary.VERIFIED and name in self.tied:
+            return Summary.PLAUSIBLE, self.tied[name]
+        return summary, reason
+
+    def _explained(self, number: int, name: str, summary: Summary, reason: str) -> tuple[Summary, str]:
+        """The reason, with the origin of a gradient that is not finite, and what it should be if that is known."""
+        raw = self.plan.backward.raw[number]
+        if not self.values or self.gone() or finite(np.asarray(self.run.values[raw])):
+            return summary, reason
+        origin = origin_of(self.run, raw)
+        if origin is not None:
+            reason = f"{reason}; {origin}"
+        found = true_derivative(self.run, name, max(0.0, min(self.budget, 1.0))) if not self.run.hooked else None
+        if found is not None:
+            element, truth = found
+            place = f" by element {element}" if element else ""
+            reason = f"{reason}; the derivative{place} is {truth.str(12, radius=False)}"
+        return summary, reason
 
     def _grounded(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
         """The summary, after a look at the values that the rules of its uses read."""
@@ -167,11 +218,16 @@ class _Check:
             saved = (*one.outputs, *one.inputs)
             made = self.rules[use.instruction].made_of[use.position]
             numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
-        position = self.ground.fault(numbers)
-        if position is None:
+        weak = self.ground.weakest(numbers)
+        if weak is None:
             return summary, reason
-        op = self.plan.program.instructions[position].op.name
-        return Summary.WRONG, miscomputed(self.plan.lowered.node_of[position], op, self._numbers(position).forward)
+        severity, position = weak
+        node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
+        if severity == 0:
+            return Summary.WRONG, miscomputed(node, op, self._numbers(position).forward)
+        if summary is Summary.VERIFIED:
+            return Summary.PLAUSIBLE, unvouched(node, op, self._numbers(position).forward)
+        return summary, reason
 
     def _graphs(self) -> dict[str, GraphVerdict]:
         """The check of the whole graph, which may take half of the time for numbers."""
@@ -206,8 +262,8 @@ class _Check:
                         yield position, slot, source.get(one.inputs[slot], one.inputs[slot])
 
     def _silent_uses(self) -> dict[int, list[UseVerdict]]:
-        """Uses of differentiable values that their rules deny. There is no number to check, but the denial is a claim:
-        its proof counts like any other."""
+        """Uses of differentiable values that their rules deny. The denial is a claim: that the contribution is 0, which is
+        checked, and that it is so everywhere, which is proved."""
         silent: dict[int, list[UseVerdict]] = defaultdict(list)
         for position, slot, number in self.denied:
             if not is_differentiable(self.plan.program.specs[number].dtype):
@@ -216,7 +272,8 @@ class _Check:
             key = self.verifier.rule(self.run, position).key
             if key is not None and self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
-            nothing = ValueVerdict(Value.ENCLOSED, reason="NO_GRADIENT")
+            nothing = self._numbers(position).contributions[slot]
+            assert nothing is not None  # it has been judged as 0
             node = self.plan.lowered.node_of[position]
             silent[number].append(
                 UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one, key), nothing)
@@ -270,30 +327,75 @@ class _Check:
             self.budget -= time.monotonic() - started - (wait - self.wait)  # who waited for a proof did not work
         return found
 
-    def _check_numbers(self, position: int) -> Checked:
+    def _application(self, position: int) -> Application:
+        """An instruction with its numbers. A use that its rule denies claims to be 0."""
         uses, values = self.uses_by.get(position, []), self.run.values
         one = self.plan.program.instructions[position]
-        claimed: list[Any] = [None] * len(one.inputs)
+        claimed: list[Array | None] = [None] * len(one.inputs)
         for use in uses:
             claimed[use.position] = np.asarray(values[use.number])
+        inputs = [np.asarray(values[k]) for k in one.inputs]
+        for slot, x in enumerate(inputs):
+            if (position, slot) in self.denied_slots and is_differentiable(x.dtype):
+                claimed[slot] = np.zeros(x.shape, x.dtype)
         outputs = [self.plan.program.specs[k] for k in one.outputs]
-        application = Application(
-            one.op,
-            one.attributes,
-            [np.asarray(values[k]) for k in one.inputs],
-            outputs,
-            [np.asarray(values[k]) for k in one.outputs],
-            [np.asarray(values[k]) for k in uses[0].cotangents] if uses else [np.zeros(s.shape, s.dtype) for s in outputs],
-            claimed,
-        )
+        final = self.plan.backward.final
+        cotangents = [
+            np.asarray(values[final[k]]) if k in final else np.zeros(spec.shape, spec.dtype)
+            for k, spec in zip(one.outputs, outputs, strict=True)
+        ]
+        results = [np.asarray(values[k]) for k in one.outputs]
+        return Application(one.op, one.attributes, inputs, outputs, results, cotangents, claimed)
+
+    def _check_numbers(self, position: int) -> Checked:
+        one = self.plan.program.instructions[position]
+        application = self._application(position)
         if not self.values or self.budget <= 0 or self.gone():
             reason = "the time for checks was over" if self.values else "numbers were not to be checked"
             forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
             return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
+        live = self.live.get(one.outputs[0])
+        if live is not None and one.op.elementwise:
+            return self._check_live(position, application, live)
+        return self._judged(position, application)
+
+    def _judged(self, position: int, application: Application) -> Checked:
         if application.size > MAX_ELEMENTS:
-            linear = self.rules[position].linear if uses else ()
-            return screen(application, linear, symbolic=self._symbolic(position))
+            known = self.rules.get(position)
+            linear = known.linear if known else (False,) * len(application.inputs)
+            return screen(application, linear, symbolic=self._symbolic(position), seconds=self.budget)
         return check_values(application)
+
+    def _check_live(self, position: int, whole: Application, live: Array) -> Checked:
+        """The verdict on the elements that matter; the others must contribute 0."""
+        index = np.flatnonzero(np.broadcast_to(live, whole.results[0].shape))
+        found = self._judged(position, whole.part(index))
+        total, shape = whole.results[0].size, whole.results[0].shape
+        dead = np.ones(total, bool)
+        dead[index] = False
+
+        def placed(one: ValueVerdict) -> ValueVerdict:
+            rest = total - len(index)
+            element = one.element
+            if element:
+                element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
+            screened = one.screened + rest if one.screened else 0
+            return replace(one, element=element, checked=one.checked + rest, total=one.total + rest, screened=screened)
+
+        contributions: list[ValueVerdict | None] = []
+        for claimed, one in zip(whole.contributions, found.contributions, strict=True):
+            if claimed is None or one is None:
+                contributions.append(None)
+                continue
+            one = placed(one)
+            wrong = np.flatnonzero(dead & ~(np.asarray(claimed).reshape(-1) == 0))
+            if wrong.size:
+                place = str([int(k) for k in np.unravel_index(int(wrong[0]), shape)]) if shape else ""
+                reason = "the branch with this element was not taken, so that nothing flows to it"
+                got = repr(np.asarray(claimed).reshape(-1)[wrong[0]].item())
+                one = worse(one, replace(one, word=Value.OFF, element=place, got=got, expected="0", reason=reason))
+            contributions.append(one)
+        return Checked(placed(found.forward), tuple(contributions))
 
     def _symbolic(self, position: int) -> bool:
         """Whether SymPy may read the definition of an instruction's op in this process, where nobody can stop it: that of a

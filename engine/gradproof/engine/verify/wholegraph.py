@@ -308,7 +308,7 @@ class _Reader:
         graph, one = self.graph, self.graph.program.instructions[position]
         specs = graph.program.specs
         outs = [specs[out] for out in one.outputs]
-        inputs = [self._use(number) for number in one.inputs]
+        inputs = [self._use(number, one.op.normwise) for number in one.inputs]
         self.f.tied = False
         try:
             outputs = read_parts(one.op, self.f, inputs, [specs[k] for k in one.inputs], one.attributes, outs, self._tick)
@@ -331,8 +331,8 @@ class _Reader:
         graph.unreadable[position] = reason
         return None
 
-    def _use(self, number: int) -> Array:
-        """One use of a value: as it is, or widened by rounding."""
+    def _use(self, number: int, normwise: bool = False) -> Array:
+        """One use of a value: as it is, or widened by rounding (``normwise``: by that of its largest element)."""
         if number not in self.cells:
             self.cells[number] = self._still(number)
         cells = self.cells[number]
@@ -340,9 +340,10 @@ class _Reader:
         if not self.anchored or not is_differentiable(spec.dtype):
             return cells
         numbers = cells.reshape(-1, 2 if is_complex(spec) else 1)
+        least = max((abs(float(arb(head(x)).mid())) for x in cells.flat), default=0.0) if normwise else 0.0
         result: Array = np.empty(numbers.shape, object)
         for k, one in enumerate(numbers):
-            for j, x in enumerate(_widened(one, spec.dtype)):
+            for j, x in enumerate(_widened(one, spec.dtype, least)):
                 result[k, j] = x
         return result.reshape(cells.shape)
 
@@ -365,9 +366,10 @@ def _finite(x: Any) -> bool:
     return bool(arb(x).is_finite())
 
 
-def _widened(cells: Array, dtype: DType) -> list[Any]:
-    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part."""
-    value = max(abs(float(arb(head(x)).mid())) for x in cells)
+def _widened(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
+    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
+    number of size ``least`` at the least."""
+    value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
     step = arb(spacing(value, dtype)) * explained(dtype)
     slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
     result: list[Any] = []
