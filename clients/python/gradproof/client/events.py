@@ -82,7 +82,8 @@ class RuleVerdict:
 
 @dataclass(frozen=True)
 class ValueVerdict:
-    """What is known of the numbers: ENCLOSED, SCREENED, CONDITIONED, OFF, NONFINITE, TIE or UNCHECKED."""
+    """What is known of the numbers: ENCLOSED, SCREENED, TIE, CONDITIONED, ILL_CONDITIONED,
+    OVERFLOWED, NONFINITE, UNCHECKED or OFF."""
 
     word: str
     max_ulps: float

@@ -25,7 +25,7 @@ from gradproof.engine.verify.classes import ProofKey, key_of
 from gradproof.engine.verify.ground import Ground
 from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.live import live_elements
-from gradproof.engine.verify.origin import origin_of, true_derivative
+from gradproof.engine.verify.nonfinite import origin_of, true_derivative
 from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.summary import (
     Known,
