@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ import numpy as np
 
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.graph import Rule as Written
+from gradproof.engine.op import Attributes, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import linear_inputs, made_of, trace_rule
 from gradproof.engine.spec import Spec, is_differentiable
@@ -23,6 +26,7 @@ from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.classes import ProofKey, key_of
 from gradproof.engine.verify.ground import Ground
+from gradproof.engine.verify.origin import Origin
 from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.summary import Known, compose, contradicted, miscomputed, seen_through_hooks, summarize
 from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
@@ -96,17 +100,28 @@ class Verifier:
         """
         return _Check(self, run, values, budget, wait, gone).verdicts()
 
+    def key_of(self, rule: Written) -> ProofKey | None:
+        """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
+        op = self.registry.op(rule.op)
+        try:
+            found = op.inference(rule.inputs, rule.attributes)
+            return self._known(op, found.inputs or rule.inputs, found.outputs, found.attributes).key
+        except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
+            return None
+
     def rule(self, run: Run, position: int) -> KnownRule:
         """What is known of the rule of an instruction; remembered."""
         program = run.plan.program
         one = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        cache_key = (one.op.name, inputs, repr(one.attributes))
+        return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
+
+    def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
+        cache_key = (op.name, inputs, repr(attributes))
         found = self._rules.get(cache_key)
         if found is None:
-            outputs = [program.specs[k] for k in one.outputs]
-            rule = trace_rule(self.registry.ops, one.op, inputs, outputs, one.attributes)
-            key = key_of(self.registry, one.op, inputs, rule, one.attributes)
+            rule = trace_rule(self.registry.ops, op, inputs, outputs, attributes)
+            key = key_of(self.registry, op, inputs, rule, attributes)
             found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), made_of(rule))
             if len(self._rules) > 20_000:
                 self._rules.clear()
@@ -133,9 +148,11 @@ class _Check:
         self.numbers: dict[int, Checked] = {}
         self.ground = Ground(run, lambda position: self._numbers(position).forward)
         self.denied = list(self._denied())
+        self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
-        for key in {key for key in self.keys.values() if key}:
+        written = [self.verifier.key_of(rule) for rule in self.plan.lowered.graph.rules]
+        for key in {key for key in (*self.keys.values(), *written) if key}:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
         graphs = self._graphs()
@@ -148,7 +165,7 @@ class _Check:
             total = self._sum(number, expected[name] if name else None)
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
             summary, reason, hooked = compose(
-                *self._grounded(number, *summarize(uses, total)),
+                *self._derived(number, *self._grounded(number, *summarize(uses, total))),
                 [(self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known],
             )
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in self.run.hooked else [])]))
@@ -161,17 +178,27 @@ class _Check:
         """The summary, after a look at the values that the rules of its uses read."""
         if not self.values or summary is Summary.WRONG:
             return summary, reason
+        position = self.ground.fault(self._read(number))
+        if position is None:
+            return summary, reason
+        op = self.plan.program.instructions[position].op.name
+        return Summary.WRONG, miscomputed(self.plan.lowered.node_of[position], op, self._numbers(position).forward)
+
+    def _read(self, number: int) -> set[int]:
+        """The values that the rules of the uses of a value read."""
         numbers: set[int] = set()
         for use in self.uses_of[number]:
             one = self._instruction(use)
             saved = (*one.outputs, *one.inputs)
             made = self.rules[use.instruction].made_of[use.position]
             numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
-        position = self.ground.fault(numbers)
-        if position is None:
-            return summary, reason
-        op = self.plan.program.instructions[position].op.name
-        return Summary.WRONG, miscomputed(self.plan.lowered.node_of[position], op, self._numbers(position).forward)
+        return numbers
+
+    def _derived(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
+        """The summary, after a look at the rules by which the nodes of a derived graph were written."""
+        through = [use.instruction for use in self.uses_of[number]]
+        through += [position for position, _, denied in self.denied if denied == number]
+        return self.origin.weaken(summary, reason, through, self._read(number))
 
     def _graphs(self) -> dict[str, GraphVerdict]:
         """The check of the whole graph, which may take half of the time for numbers."""
@@ -219,7 +246,7 @@ class _Check:
             nothing = ValueVerdict(Value.ENCLOSED, reason="NO_GRADIENT")
             node = self.plan.lowered.node_of[position]
             silent[number].append(
-                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one, key), nothing)
+                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one.op.name, key), nothing)
             )
         return silent
 
@@ -246,20 +273,20 @@ class _Check:
             one.op.name,
             one.op.input_name(use.position),
             use.position,
-            self._proof(one, self.keys[use.instruction]),
+            self._proof(one.op.name, self.keys[use.instruction]),
             value,
             checked.forward,
         )
 
-    def _proof(self, one: Instruction, key: ProofKey | None) -> RuleVerdict:
+    def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:
-            return RuleVerdict(Rule.UNDECIDED, one.op.name, reason="no small case stands for this shape")
+            return RuleVerdict(Rule.UNDECIDED, op, reason="no small case stands for this shape")
         proofs = self.verifier.proofs
         while proofs.lookup(key) is None and self.wait > 0 and not self.gone():
             started = time.monotonic()
             proofs.wait([key], min(self.wait, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
-        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, one.op.name, str(key.case), reason="not proved yet")
+        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, op, str(key.case), reason="not proved yet")
 
     def _numbers(self, position: int) -> Checked:
         """The verdicts on the numbers of one instruction."""
@@ -303,4 +330,4 @@ class _Check:
         if plugin.builtin or not plugin.source:
             return True
         key = self.keys.get(position)
-        return key is not None and self._proof(one, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)
+        return key is not None and self._proof(one.op.name, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)
