@@ -187,8 +187,15 @@ class Subgraph:
         for name, number in self._numbers:
             leaf = graph.leaves.add(name=name, value=encode_tensor(number))
             leaf.spec.CopyFrom(leaf.value.spec)
+        table: dict[bytes, int] = {}
         for node in self.nodes:
-            graph.nodes.extend(self._written(node))
+            written = self._written(node)
+            if node.rules:
+                rules = [table.setdefault(rule, len(table)) for rule in node.rules]
+                for one in written:
+                    one.rules.extend(rules)
+            graph.nodes.extend(written)
+        graph.rules.extend(map(graph_pb2.Rule.FromString, table))
         return graph
 
     def maker(self, index: int) -> Node | None:
@@ -198,7 +205,7 @@ class Subgraph:
         made = (node for node in self.nodes for _ in self._written(node))
         return next(islice(made, index, None), None)
 
-    def _written(self, node: Node) -> Iterable[graph_pb2.Node]:
+    def _written(self, node: Node) -> Sequence[graph_pb2.Node]:
         message = graph_pb2.Node(
             op=node.op,
             inputs=self._edges[node.number],
@@ -206,7 +213,7 @@ class Subgraph:
             attributes=encode_attributes(node.attributes),
         )
         around = self._around.get(node.number)
-        return (message,) if around is None else around.nodes(message)
+        return (message,) if around is None else tuple(around.nodes(message))
 
     def _moves(self, leaf: str) -> bool:
         return leaf in self.leaves or leaf in self._severed
@@ -304,7 +311,13 @@ class Subgraph:
             tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
             tuple((name, type(x).__name__) for name, x in self._numbers),
             tuple(
-                (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
+                (
+                    node.op,
+                    tuple(self._edges[node.number]),
+                    len(node.specs),
+                    repr(sorted(node.attributes.items())),
+                    node.rules,
+                )
                 for node in self.nodes
             ),
             tuple(self.outputs),
