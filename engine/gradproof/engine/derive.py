@@ -1,8 +1,8 @@
 """Deriving: from a graph to the graph of its derivative, by the lowering and the traced rules of a run.
 
 What comes out is a graph like any other: it can be run, checked, and derived again. It keeps the names of the original;
-cotangents and tangents are leaves of it, exact constants of rules are leaves with values. Its nodes say by which rules they were written, so that a verdict on what is
-computed with them takes in what is known of these rules.
+cotangents and tangents are leaves of it, exact constants of rules are leaves with values. Its nodes say by which rules they
+were written, so that a verdict on what is computed with them takes in what is known of these rules.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def weakened(verdict: Verdict, word: str, reason: str) -> Verdict:
 
 
 def compared(verdict: Verdict, handed: Any, again: Any, *, recorded: bool = False) -> Verdict:
-    """The verdict on the numbers ``again``, as one on those that were handed out. Other bits are at most ``unchecked``; where
-    the pass was recorded, and the one for the checks need not sum in the same order, near ones are ``plausible``."""
+    """The verdict on the numbers ``again``, as one on those that were handed out. Other bits are at most ``unchecked``;
+    where the pass was recorded, and the one for the checks need not sum in the same order, near ones are ``plausible``."""
     if again is not None and handed.shape == again.shape and handed.dtype == again.dtype:
         place = _other(handed, again)
         if place is None:

@@ -22,8 +22,8 @@ KEPT_DIGITS: Final = 64
 
 
 class Part:
-    """What one pass gave: ``evidence`` has it under ``names``, ``numbers`` is the tensor that it became (or ``added``, where
-    hooks of the leaf changed what was added to ``.grad``)."""
+    """What one pass gave: ``evidence`` has it under ``names``, ``numbers`` is the tensor that it became (or ``added``,
+    where hooks of the leaf changed what was added to ``.grad``)."""
 
     def __init__(self, evidence: Evidence, names: Sequence[str], numbers: Tensor, added: Tensor | None = None) -> None:
         self.evidence, self.names = evidence, tuple(names)
