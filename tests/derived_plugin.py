@@ -1,4 +1,4 @@
-"""Ops whose rules are wrong in ways that a derived graph may hide: they write nodes, pass their cotangent on, or deny it."""
+"""Ops whose rules are wrong in ways that a derived graph may hide: they write nodes, pass cotangents on, or deny them."""
 
 from __future__ import annotations
 

@@ -92,9 +92,11 @@ class Standing:
         total = _wide(self._numbers.value())
         sizes = [np.abs(_wide(part.added.value())) for part in self.parts if part is not None]
         largest = np.max(sizes, axis=0)
+        infinite = ~np.isfinite(total) & np.isfinite(largest)
+        cancelled = largest / KEPT_DIGITS > np.abs(total)
         for bad, word, text in (
-            (~np.isfinite(total) & np.isfinite(largest), "unchecked", "is not finite, and all passes are"),
-            (largest > KEPT_DIGITS * np.abs(total), "plausible", "is what passes with other signs leave: digits are lost"),
+            (infinite, "unchecked", "is not finite, and all passes are"),
+            (cancelled, "plausible", "is what passes with other signs leave: digits are lost"),
         ):
             if bad.any():
                 element = "".join(f"[{k}]" for k in np.argwhere(bad)[0])

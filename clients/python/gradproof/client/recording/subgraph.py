@@ -33,7 +33,8 @@ class Subgraph:
     Args:
         roots: what is to be computed.
         backward: gradients will flow: known values that require grad are not cut off, and what does not require grad but
-            was computed from something that does is a constant (whose value must be known).
+            was computed from something that does is a constant (whose value must be known). Known values that were derived
+            are not cut off either: a verdict needs the rules they came from.
         cut: tensors that are taken as leaves that require grad.
         open: a leaf that has no value yet: the argument of a function.
         keeper: what it keeps is not computed: values that have not come here, or would have to go back, are leaves whose
@@ -249,7 +250,8 @@ class Subgraph:
             return True
         if not self.backward:
             return x._value is not None or self._run_of(x._node) is not None
-        return not needs and (x._value is not None or x._tainted)
+        known = x._value is not None and not x._node.derived  # what was derived has rules to show
+        return not needs and (known or x._tainted)
 
     def _run_of(self, node: Node | None) -> KeptRun | None:
         """The kept run to borrow the values of a node from, as it was when the node was first seen."""
