@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -268,6 +269,28 @@ def test_a_client_that_strips_the_table_loses_its_own_honesty_only(served: Serve
     assert (whole.verdicts["x"].summary, bare.verdicts["x"].summary) == ("wrong", "verified")
 
 
+def test_sessions_and_async_clients_send_the_table_too(served: Served) -> None:
+    g = GraphBuilder()
+    g.output(g.apply("derived.quart", g.leaf("x", X, requires_grad=True), name="y"))
+
+    async def derived() -> Any:
+        async with gp.AsyncClient(served.target) as client:
+            found = await client.derive(g, "vjp", ["x"])
+            values = dict.fromkeys(found.leaves.values(), X)
+            seeds = dict.fromkeys(found.graph.outputs, X)
+            asked: dict[str, Any] = {"seeds": seeds, "gradients": ["x"], "budget": 20.0}
+            alone = await client.differentiate(found.graph, values, **asked)
+            async with client.session() as session:
+                return found, alone, await session.differentiate(found.graph, values, **asked)
+
+    found, *results = asyncio.run(derived())
+    with served.client.session() as session:
+        seeds = dict.fromkeys(found.graph.outputs, X)
+        values = dict.fromkeys(found.leaves.values(), X)
+        results.append(session.differentiate(found.graph, values, seeds=seeds, gradients=["x"], budget=20.0))
+    assert [result.verdicts["x"].summary for result in results] == ["wrong"] * 3
+
+
 class TestEveryWayOfAsking:
     @pytest.mark.parametrize(("function", "word"), [(quart, "wrong"), (cubed, "verified")])
     def test_first_gradients(self, function: Any, word: str) -> None:
@@ -351,6 +374,50 @@ class TestEveryWayOfAsking:
         (g,) = gp.autograd.grad(y, [x], create_graph=True)
         y.backward()
         assert g.verdict.summary == "verified"
+
+
+class TestAnotherRun:
+    """The run that is checked gives other numbers than the one that was asked for."""
+
+    LINE = np.linspace(-1, 1, 60)
+
+    @staticmethod
+    def loss(op: str) -> Any:
+        return lambda x: getattr(gp.ops.derived, op)(x).sum()
+
+    WAYS: ClassVar[dict[str, Any]] = {
+        "grad": lambda loss, x: gp.autograd.grad(loss(x), [x])[0],
+        "create_graph": lambda loss, x: gp.autograd.grad(loss(x), [x], create_graph=True)[0],
+        "func": lambda loss, x: gp.func.grad(loss)(x.detach()),
+        "jacobian": functional.jacobian,
+    }
+
+    @pytest.mark.parametrize(("op", "truth"), [("exp", np.exp), ("sinh", np.cosh)])
+    @pytest.mark.parametrize("way", ["backward", "accumulated", *WAYS])
+    def test_it_is_not_vouched_for(self, op: str, truth: Any, way: str) -> None:
+        for _ in range(2):
+            x, expected = leaf(self.LINE), truth(self.LINE)
+            loss = self.loss(op)
+            if way in self.WAYS:
+                g = self.WAYS[way](loss, x)
+                number, verdict = g.value(), g.verdict
+            else:
+                if way == "accumulated":
+                    cubed(x).backward()
+                    expected = expected + 3 * self.LINE**2
+                loss(x).backward()
+                number, verdict = x.grad.numpy(), x.verdict
+            if not np.allclose(number, expected, rtol=1e-12):
+                assert verdict.summary in ("unchecked", "wrong"), verdict.reason
+
+    def test_the_reason_has_both_numbers(self) -> None:
+        x = leaf(self.LINE)
+        self.loss("exp")(x).backward()
+        assert x.verdict.summary == "unchecked"
+        reason = "the run was repeated for the checks and gave other bits (element [32]: "
+        assert x.verdict.reason.startswith(reason)
+        first, then = map(float, x.verdict.reason.removeprefix(reason).rstrip(")").split(", then "))
+        assert first - then == pytest.approx(0.5)
 
 
 class TestSums:
