@@ -193,6 +193,7 @@ class _Origin:
         self.program = lowered.builder.program
         self.table = Rules(lowered.graph.rules)
         self.owed: dict[int, frozenset[int]] = {}
+        self._known: dict[tuple[object, ...], int] = {}
         self._written: dict[int, tuple[int, ...]] = {}
         self._results: dict[int, dict[int, int]] = {}
         for use in backward.contributions:
@@ -206,10 +207,10 @@ class _Origin:
         return self._forward(position) if position < len(forward) else self._written.get(position, ())
 
     def _forward(self, position: int) -> tuple[int, ...]:
-        return tuple(self.table.index(self.lowered.graph.rules[k]) for k in self._node(position).rules)
-
-    def _node(self, position: int) -> Node:
-        return self.lowered.graph.nodes[self.lowered.node_of[position]]
+        """Those of its node."""
+        rules = self.lowered.graph.rules
+        node = self.lowered.graph.nodes[self.lowered.node_of[position]]
+        return tuple(self.table.index(rules[k]) for k in node.rules)
 
     def _visit(self, position: int) -> None:
         one = self.program.instructions[position]
@@ -222,8 +223,11 @@ class _Origin:
             for slot in asked if behind else ():
                 self._owe(one.inputs[slot], behind)
             return
-        specs = tuple(Spec(self.program.specs[k].shape, self.program.specs[k].dtype) for k in one.inputs)
-        own = self.table.index(Rule(one.op.name, specs, one.attributes))
+        key = (one.op.name, *(self.program.specs[k] for k in one.inputs), repr(one.attributes) if one.attributes else "")
+        own = self._known.get(key)
+        if own is None:
+            specs = tuple(Spec(self.program.specs[k].shape, self.program.specs[k].dtype) for k in one.inputs)
+            own = self._known[key] = self.table.index(Rule(one.op.name, specs, one.attributes))
         rules = behind | {own, *self._forward(position)}
         shown = tuple(sorted(rules))
         made = {out for k in span for out in self.program.instructions[k].outputs}
