@@ -130,7 +130,7 @@ class TestRecords:
         assert ("a", "value: 2.", "gradient: 6.") in before
         assert ("y", "value: 6.", "raw gradient: 1.", "hooked gradient: 2.") in before
         assert known["a"]._evidence is not None
-        assert known["a"]._evidence._verdicts is None  # a picture checks nothing
+        assert known["a"]._evidence.known() is None  # a picture checks nothing
         assert known["a"].verdict is not None
         after = texts(draw(known["z"], **known))
         assert ("a", "value: 2.", "gradient: 6.", "verified") in after

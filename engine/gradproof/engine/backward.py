@@ -46,7 +46,11 @@ class Cut:
 
 @dataclass(slots=True)
 class Backward:
-    """The backward half of a program: its cuts in order, and the evidence that accumulation is checked against."""
+    """The backward half of a program: its cuts in order, and the evidence that accumulation is checked against.
+
+    ``needed``: forward values whose gradient is needed; ``written``: for each forward instruction whose rule ran the
+    instructions that this wrote, which may be none.
+    """
 
     cuts: list[Cut] = field(default_factory=list)
     contributions: list[Contribution] = field(default_factory=list)
@@ -54,6 +58,8 @@ class Backward:
     node_of: dict[int, int] = field(default_factory=dict)
     raw: dict[int, int] = field(default_factory=dict)
     final: dict[int, int] = field(default_factory=dict)
+    needed: frozenset[int] = frozenset()
+    written: dict[int, range] = field(default_factory=dict)
 
 
 def needs_gradient(lowered: Lowered, wanted: Sequence[str]) -> set[int]:
@@ -82,7 +88,7 @@ def append_backward(lowered: Lowered, registry: Registry, wanted: Sequence[str],
     builder, program = lowered.builder, lowered.builder.program
     forward = list(program.instructions)
     needed = needs_gradient(lowered, wanted)
-    backward = Backward()
+    backward = Backward(needed=frozenset(needed))
     pending: dict[int, list[int]] = {}
     for name in outputs:
         number = lowered.values[name]
@@ -148,7 +154,8 @@ def _pull(lowered, registry, backward, pending, close, position, one, needed) ->
         if result is not None and mask[slot]:
             pending.setdefault(number, []).append(result)
             backward.contributions.append(Contribution(number, position, slot, cotangents, result))
-    for index in range(start, len(program.instructions)):
+    backward.written[position] = range(start, len(program.instructions))
+    for index in backward.written[position]:
         backward.node_of[index] = node
 
 

@@ -1,7 +1,8 @@
 """Deriving: from a graph to the graph of its derivative, by the lowering and the traced rules of a run.
 
 What comes out is a graph like any other: it can be run, checked, and derived again. It keeps the names of the original;
-cotangents and tangents are leaves of it, exact constants of rules are leaves with values.
+cotangents and tangents are leaves of it, exact constants of rules are leaves with values. Its nodes say by which rules they
+were written, so that a verdict on what is computed with them takes in what is known of these rules.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from enum import Enum
 
 import numpy as np
 
-from gradproof.engine.backward import append_backward
+from gradproof.engine.backward import Backward, append_backward
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
-from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules
 from gradproof.engine.lower import Lowered, did_you_mean, lower
 from gradproof.engine.plan import literal_array
 from gradproof.engine.registry import Registry
@@ -154,24 +155,91 @@ def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
             names[total] = fresh(f"d_{name}")
     alias = {cut.final: cut.raw for cut in backward.cuts}
     forward = len(lowered.node_of)
+    origin = _Origin(lowered, backward)
     nodes = []
     for position, one in enumerate(program.instructions):
         for number in one.outputs:
             if number not in names:
                 names[number] = fresh(f"{'v' if position < forward else 'd'}{number}")
         inputs = tuple(names[alias.get(number, number)] for number in one.inputs)
-        nodes.append(Node(one.op.name, inputs, tuple(names[number] for number in one.outputs), one.attributes))
+        outputs = tuple(names[number] for number in one.outputs)
+        nodes.append(Node(one.op.name, inputs, outputs, one.attributes, origin.of(position)))
     results: dict[str, str | None] = {}
     given, used = {*program.inputs, *backward.seeds.values(), *program.literals}, set[int]()
     for name, total in raw.items():
         results[name] = None if total is None else names[total]
-        if total is not None and (total in given or total in used):
-            # One value may be several results, or a cotangent as it came in: each result is a value of its own.
+        owed = origin.owed.get(lowered.values[name], ())
+        if total is not None and (total in given or total in used or owed):
+            # One value may be several results, or a cotangent as it came in: each result is a value of its own. So is one
+            # that rests on a rule which wrote nothing.
             own = results[name] = fresh(f"d_{name}")
-            nodes.append(Node("reshape", (names[total],), (own,), {"shape": program.specs[total].shape}))
+            shape = {"shape": program.specs[total].shape}
+            nodes.append(Node("reshape", (names[total],), (own,), shape, tuple(sorted(owed))))
         used.add(-1 if total is None else total)
     found = tuple(Found(name, "", value) for name, value in results.items())
-    return _pruned(Graph(tuple(leaves), tuple(nodes), ()), found, values, cotangents, graph)
+    whole = Graph(tuple(leaves), tuple(nodes), (), tuple(origin.table.rules))
+    return _pruned(whole, found, values, cotangents, graph)
+
+
+class _Origin:
+    """The rules that the instructions of a pulled program were written by: indices of ``table``.
+
+    A rule may write no instruction (it passes its cotangent on, or says NO_GRADIENT): then the gradient of what it was
+    asked about owes it, by ``owed``, to the next instruction that is written from there.
+    """
+
+    def __init__(self, lowered: Lowered, backward: Backward) -> None:
+        self.lowered, self.backward = lowered, backward
+        self.program = lowered.builder.program
+        self.table = Rules(lowered.graph.rules)
+        self.owed: dict[int, frozenset[int]] = {}
+        self._known: dict[tuple[object, ...], int] = {}
+        self._written: dict[int, tuple[int, ...]] = {}
+        self._results: dict[int, dict[int, int]] = {}
+        for use in backward.contributions:
+            self._results.setdefault(use.instruction, {})[use.position] = use.number
+        for position in range(len(lowered.node_of) - 1, -1, -1):
+            self._visit(position)
+
+    def of(self, position: int) -> tuple[int, ...]:
+        """Those of one instruction, forward or backward."""
+        forward = self.lowered.node_of
+        return self._forward(position) if position < len(forward) else self._written.get(position, ())
+
+    def _forward(self, position: int) -> tuple[int, ...]:
+        """Those of its node."""
+        rules = self.lowered.graph.rules
+        node = self.lowered.graph.nodes[self.lowered.node_of[position]]
+        return tuple(self.table.index(rules[k]) for k in node.rules)
+
+    def _visit(self, position: int) -> None:
+        one = self.program.instructions[position]
+        asked = [slot for slot, number in enumerate(one.inputs) if number in self.backward.needed]
+        if not asked:
+            return
+        behind = frozenset[int]().union(*(self.owed.get(out, ()) for out in one.outputs))
+        span = self.backward.written.get(position)
+        if span is None:  # nothing came here, which may be what a rule behind it says
+            for slot in asked if behind else ():
+                self._owe(one.inputs[slot], behind)
+            return
+        key = (one.op.name, *(self.program.specs[k] for k in one.inputs), repr(one.attributes) if one.attributes else "")
+        own = self._known.get(key)
+        if own is None:
+            specs = tuple(Spec(self.program.specs[k].shape, self.program.specs[k].dtype) for k in one.inputs)
+            own = self._known[key] = self.table.index(Rule(one.op.name, specs, one.attributes))
+        rules = behind | {own, *self._forward(position)}
+        shown = tuple(sorted(rules))
+        made = {out for k in span for out in self.program.instructions[k].outputs}
+        self._written.update(dict.fromkeys(span, shown))
+        results = self._results.get(position, {})
+        for slot in asked:
+            if results.get(slot) not in made:
+                self._owe(one.inputs[slot], rules)
+
+    def _owe(self, number: int, rules: frozenset[int]) -> None:
+        before = self.owed.get(number)
+        self.owed[number] = rules if before is None or before <= rules else before | rules
 
 
 def _pruned(
@@ -189,10 +257,12 @@ def _pruned(
         if not needed.isdisjoint(node.outputs):
             needed.update(node.inputs)
             nodes.append(node)
+    table = Rules()
+    nodes = list(table.moved(nodes[::-1], graph.rules))
     kept = tuple(leaf for leaf in graph.leaves if leaf.name in needed or leaf in original.leaves)
     names = {leaf.name for leaf in kept}
     return Derived(
-        Graph(kept, tuple(nodes[::-1]), outputs or original.outputs),
+        Graph(kept, tuple(nodes), outputs or original.outputs, tuple(table.rules)),
         found,
         tuple((name, array) for name, array in values if name in names),
         {of: leaf for of, leaf in leaves.items() if leaf in names},
@@ -242,7 +312,8 @@ def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
 def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -> Derived:
     """For each output and each of ``by`` the Jacobian: one backward half for each element, behind one forward half."""
     specs = lower(graph, registry).specs()
-    nodes, leaves, values = list(graph.nodes), list(graph.leaves), []
+    table = Rules(graph.rules)
+    nodes, leaves, values = list(table.moved(graph.nodes, graph.rules)), list(graph.leaves), []
     known = {leaf.name for leaf in leaves} | {name for node in nodes for name in node.outputs}
     found: list[Found] = []
     for output in graph.outputs:
@@ -264,10 +335,10 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -
                 if leaf.name not in known:
                     leaves.append(Leaf(renamed(leaf.name), leaf.spec))
                     values.append((renamed(leaf.name), constants[leaf.name]))
-            for node in pulled.graph.nodes:
+            for node in table.moved(pulled.graph.nodes, pulled.graph.rules):
                 if not known.issuperset(node.outputs):
                     inputs, outputs = tuple(map(renamed, node.inputs)), tuple(map(renamed, node.outputs))
-                    nodes.append(Node(node.op, inputs, outputs, node.attributes))
+                    nodes.append(replace(node, inputs=inputs, outputs=outputs))
             for one in pulled.found:
                 if one.value is not None:
                     columns[one.by].append(renamed(one.value))
@@ -280,4 +351,4 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -
             nodes.append(Node("stack", tuple(rows), (f"{whole}_rows",), {"axis": 0}))
             nodes.append(Node("reshape", (f"{whole}_rows",), (whole,), {"shape": shape}))
             found.append(Found(name, output, whole))
-    return _pruned(Graph(tuple(leaves), tuple(nodes), ()), tuple(found), values, {}, graph)
+    return _pruned(Graph(tuple(leaves), tuple(nodes), (), tuple(table.rules)), tuple(found), values, {}, graph)

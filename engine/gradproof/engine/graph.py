@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradproof.engine.spec import Spec
@@ -20,22 +20,65 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """The backward rule of ``op`` for inputs of these specs."""
+
+    op: str
+    inputs: tuple[Spec, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All of it: two rules are equal if their texts are."""
+        return f"{self.op!r} {[str(spec) for spec in self.inputs]} {sorted(self.attributes.items())!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One application of an op to named values; ``outputs`` names its results."""
+    """One application of an op to named values; ``outputs`` names its results, ``rules`` are the indices in `Graph.rules`
+    of those that it was derived by."""
 
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[int, ...] = ()
+
+
+class Rules:
+    """A table of rules in the making, each once."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        self.rules: list[Rule] = []
+        self._index: dict[str, int] = {}
+        for rule in rules:
+            self.index(rule)
+
+    def index(self, rule: Rule) -> int:
+        """Its index; it is added if it is new."""
+        found = self._index.setdefault(rule.text, len(self.rules))
+        if found == len(self.rules):
+            self.rules.append(rule)
+        return found
+
+    def moved(self, nodes: Iterable[Node], rules: Sequence[Rule]) -> Iterator[Node]:
+        """Nodes of a graph whose table is ``rules``, with the indices of this one."""
+        known: dict[int, int] = {}
+        for node in nodes:
+            for k in node.rules:
+                if k not in known:
+                    known[k] = self.index(rules[k])
+            yield replace(node, rules=tuple(dict.fromkeys(known[k] for k in node.rules))) if node.rules else node
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Leaves, nodes (in any order) and the names of the outputs. Holds no values."""
+    """Leaves, nodes (in any order), the names of the outputs, and the rules that nodes were derived by. Holds no values."""
 
     leaves: tuple[Leaf, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def digest(self) -> str:
@@ -50,6 +93,10 @@ class Graph:
             weak = " weak" * leaf.spec.weak
             sha.update(f"{leaf.name!r} {leaf.spec}{weak} {leaf.requires_grad}\n".encode())
         for node in self.nodes:
-            sha.update(f"{node.op!r} {node.inputs!r} {node.outputs!r} {sorted(node.attributes.items())!r}\n".encode())
+            derived = f" by {node.rules!r}" if node.rules else ""
+            text = f"{node.op!r} {node.inputs!r} {node.outputs!r} {sorted(node.attributes.items())!r}{derived}\n"
+            sha.update(text.encode())
+        for rule in self.rules:
+            sha.update(f"rule {rule.text}\n".encode())
         sha.update(repr(self.outputs).encode())
         return sha.hexdigest()

@@ -54,9 +54,42 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
                 "REQUIRES_GRAD_DTYPE",
             )
         lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
+    _check_rules(lowered, registry)
     for position in _topological_order(lowered):
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
+
+
+def _check_rules(lowered: Lowered, registry: Registry) -> None:
+    """The table of rules that nodes say they were derived by: its ops exist, their inputs fit, every index is one of it."""
+    graph = lowered.graph
+    for k, rule in enumerate(graph.rules):
+        path = f"graph.rules[{k}]"
+        op = registry.ops.get(rule.op)
+        if op is None:
+            near = did_you_mean(rule.op, registry.ops if len(lowered.faults) < MAX_HINTS else ())
+            lowered.fault(f"{path}.op", f"there is no op {rule.op!r}{near}", "OP_UNKNOWN")
+            continue
+        wrong = [(j, bad) for j, spec in enumerate(rule.inputs) if (bad := shape_fault(spec.shape))]
+        for j, bad in wrong:
+            lowered.fault(f"{path}.inputs[{j}].shape", bad, "SHAPE_INVALID")
+        arity = op.arity_fault(len(rule.inputs))
+        if arity:
+            lowered.fault(f"{path}.inputs", f"{rule.op} {arity}", "ARITY")
+        elif not op.differentiable:
+            lowered.fault(f"{path}.op", f"op {rule.op!r} has no backward rule", "RULE_MISSING")
+        elif not wrong:
+            try:
+                op.inference(rule.inputs, rule.attributes)
+            except InferenceError as error:
+                shown = ", ".join(map(str, rule.inputs))
+                lowered.fault(path, f"{rule.op}({shown}): {error}", "INFERENCE")
+    count = len(graph.rules)
+    for position, node in enumerate(graph.nodes):
+        for j, index in enumerate(node.rules):
+            if not 0 <= index < count:
+                text = f"there is no rule {index}: the graph has {count}"
+                lowered.fault(f"graph.nodes[{position}].rules[{j}]", text, "RULE_UNKNOWN")
 
 
 def _check_names(lowered: Lowered) -> None:

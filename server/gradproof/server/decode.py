@@ -10,7 +10,7 @@ import numpy as np
 
 from gradproof.engine.engine import Forward
 from gradproof.engine.errors import Fault, InvalidRequest
-from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.graph import Graph, Leaf, Node, Rule
 from gradproof.engine.graph_hook import GraphHook
 from gradproof.engine.hooks import ClientHook, Hook
 from gradproof.engine.job import Job
@@ -54,7 +54,7 @@ class Decoder:
 
     def graph(self, message: graph_pb2.Graph, path: str = "graph") -> tuple[Graph, list[tuple[str, Array, str]]]:
         """The graph, and the values that its leaves carry, each with its path."""
-        self.limits.check("graph_nodes", len(message.nodes))
+        self.limits.check("graph_nodes", max(len(message.nodes), len(message.rules)))
         leaves, carried = [], []
         for k, leaf in enumerate(message.leaves):
             place = f"{path}.leaves[{k}]"
@@ -78,8 +78,20 @@ class Decoder:
             for j, name in enumerate(node.outputs):
                 self._name(f"{place}.outputs[{j}]", name)
             attributes = self.attributes(place, node.attributes) if node.attributes else {}
-            nodes.append(Node(node.op, tuple(node.inputs), tuple(node.outputs), attributes))
-        return Graph(tuple(leaves), tuple(nodes), tuple(message.outputs)), carried
+            nodes.append(Node(node.op, tuple(node.inputs), tuple(node.outputs), attributes, tuple(node.rules)))
+        rules = [self._rule(rule, f"{path}.rules[{k}]") for k, rule in enumerate(message.rules)]
+        return Graph(tuple(leaves), tuple(nodes), tuple(message.outputs), tuple(rules)), carried
+
+    def _rule(self, message: graph_pb2.Rule, path: str) -> Rule:
+        inputs = []
+        for j, one in enumerate(message.inputs):
+            try:
+                inputs.append(Spec(*decode_spec(one)))
+            except WireError as error:
+                place = f"{path}.inputs[{j}]{error.path.removeprefix('spec')}"
+                self.faults.append(Fault(place, error.message, error.reason))
+                inputs.append(Spec((), np.dtype(np.float64)))
+        return Rule(message.op, tuple(inputs), self.attributes(path, message.attributes))
 
     def _name(self, path: str, name: str) -> None:
         if len(name.encode()) > self.limits.name_bytes:

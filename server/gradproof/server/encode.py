@@ -83,7 +83,10 @@ def graph(one: Graph, values: Mapping[str, Array]) -> graph_pb2.Graph:
             entry.value.weak = leaf.spec.weak
     for node in one.nodes:
         attributes = encode_attributes(node.attributes)
-        message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes)
+        message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes, rules=node.rules)
+    for rule in one.rules:
+        inputs = [encode_spec(spec.shape, spec.dtype) for spec in rule.inputs]
+        message.rules.add(op=rule.op, inputs=inputs, attributes=encode_attributes(rule.attributes))
     return message
 
 

@@ -13,6 +13,7 @@ from gradproof.client.backward.accumulation import after, before
 from gradproof.client.backward.derived import backward_recorded
 from gradproof.client.backward.multi import register_multi_grad_hook
 from gradproof.client.backward.passes import run
+from gradproof.client.backward.standing import Part, Standing, grown, rows
 from gradproof.client.recording.modes import (
     detect_anomaly,
     enable_grad,
@@ -68,8 +69,10 @@ def backward(
             left = {t: before(t, gradient) for t, gradient in gradients.items() if t._requires_grad}
         added = {t: gradient for t, gradient in left.items() if gradient is not None}
         totals = [gradient if t._grad is None else t._grad + gradient for t, gradient in added.items()]
-        for tensor, total in zip(added, totals, strict=True):
+        parts = [grown(t, _part(gradients[t], gradient)) for t, gradient in added.items()]
+        for tensor, total, own in zip(added, totals, parts, strict=True):
             tensor._grad = total
+            tensor._evidence = Standing(total, own)
     else:
         evidence, reached = run(roots, [_array(s) for s in seeds], wanted=inputs, retain_graph=bool(retain_graph))
         arrays = {id(t): evidence.total(t) for t in reached}
@@ -78,9 +81,10 @@ def backward(
             left = {t: before(t, Tensor(array)) for t in reached if (array := arrays[id(t)]) is not None}
         added = {t: gradient for t, gradient in left.items() if gradient is not None}
         sums = [_accumulated(t, gradient.value()) for t, gradient in added.items()]
-        for tensor, array in zip(added, sums, strict=True):
-            _keep(tensor, array)
-            tensor._evidence = evidence
+        passes = [Part(evidence, evidence.names_of(t), _seen(arrays[id(t)]), gradient) for t, gradient in added.items()]
+        parts = [grown(t, part) for t, part in zip(added, passes, strict=True)]
+        for tensor, array, own in zip(added, sums, parts, strict=True):
+            _keep(tensor, array, own)
     for tensor, gradient in added.items():
         for _, hook in tensor._posthooks:
             if hook(tensor) is not None:
@@ -127,11 +131,11 @@ def grad(
         for tensor in reached:
             array = evidence.total(tensor)
             if tensor._retains and array is not None:
-                _keep(tensor, _accumulated(tensor, array))
-                tensor._evidence = evidence
+                part = Part(evidence, evidence.names_of(tensor), _seen(array))
+                _keep(tensor, _accumulated(tensor, array), grown(tensor, part))
         for tensor, gradient in zip(wanted, found, strict=True):
             if gradient is not None:
-                gradient._evidence = evidence.about(tensor, gradient)
+                gradient._evidence = Standing(gradient, [Part(evidence, evidence.names_of(tensor), gradient)])
     for k, (tensor, gradient) in enumerate(zip(wanted, found, strict=True)):
         if gradient is None and materialize_grads:
             found[k] = Tensor(np.zeros(tensor.shape, tensor.dtype))
@@ -150,12 +154,13 @@ def _batched(
     from gradproof.client.recording.record import apply
 
     given = [seeds] if isinstance(seeds, Tensor) else list(seeds)
-    rows = []
+    found = []
     count = len(given[0])
     for k in range(count):
         keep = retain if k == count - 1 else True
-        rows.append(grad(roots, wanted, [g[k] for g in given], keep, create, unused, False, zeros))
-    return tuple(None if column[0] is None else apply("stack", *column, axis=0) for column in zip(*rows, strict=True))
+        found.append(grad(roots, wanted, [g[k] for g in given], keep, create, unused, False, zeros))
+    columns = zip(*found, strict=True)
+    return tuple(None if column[0] is None else rows(apply("stack", *column, axis=0), column) for column in columns)
 
 
 def _seeds(roots: Sequence[Tensor], gradients: Any) -> list[Tensor]:
@@ -212,13 +217,25 @@ def _accumulated(tensor: Tensor, array: Any) -> np.ndarray[Any, Any]:
     return np.asarray(before.value() + array).astype(tensor.dtype)
 
 
-def _keep(tensor: Tensor, array: np.ndarray[Any, Any]) -> None:
-    """Into ``.grad``: the same object as before, where there is one, so that who holds it sees the sum."""
+def _seen(array: Any) -> Tensor:
+    return Tensor(np.asarray(array))
+
+
+def _part(pulled: Tensor, added: Tensor) -> Part | None:
+    """What a recorded pass gave, and what hooks made of it before it was added."""
+    part = pulled._evidence.last if pulled._evidence is not None else None
+    return Part(part.evidence, part.names, pulled, added) if part is not None else None
+
+
+def _keep(tensor: Tensor, array: np.ndarray[Any, Any], parts: Sequence[Part | None]) -> None:
+    """Into ``.grad``, with what it is made of: the same object as before, where there is one, so that who holds it sees the
+    sum."""
     if tensor._grad is None:
         tensor._grad = Tensor(array)
     else:
         array.flags.writeable = False
         tensor._grad._value, tensor._grad._node, tensor._grad._alias = array, None, None
+    tensor._evidence = Standing(tensor._grad, parts)
 
 
 __all__ = [

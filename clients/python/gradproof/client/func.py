@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradproof.client.backward import functional
+from gradproof.client.backward.standing import shut
 from gradproof.client.tensors.tensor import Tensor
 
 
@@ -85,4 +86,4 @@ def _shut_all(found: Any, primals: tuple[Tensor, ...]) -> Any:
 
 def _shut(gradient: Tensor, primals: tuple[Tensor, ...]) -> Tensor:
     """A gradient is recorded only if a primal was."""
-    return gradient if any(x.requires_grad for x in primals) else gradient.detach()
+    return gradient if any(x.requires_grad for x in primals) else shut(gradient)

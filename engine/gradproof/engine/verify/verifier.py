@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ import numpy as np
 
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.graph import Rule as Written
+from gradproof.engine.op import Attributes, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import linear_inputs, made_of, trace_rule
 from gradproof.engine.spec import Array, Spec, is_differentiable
@@ -26,6 +29,7 @@ from gradproof.engine.verify.ground import Ground
 from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.live import live_elements
 from gradproof.engine.verify.nonfinite import origin_of, true_derivative
+from gradproof.engine.verify.origin import Origin
 from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.summary import (
     Known,
@@ -109,17 +113,28 @@ class Verifier:
         """
         return _Check(self, run, values, budget, wait, gone).verdicts()
 
+    def key_of(self, rule: Written) -> ProofKey | None:
+        """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
+        op = self.registry.op(rule.op)
+        try:
+            found = op.inference(rule.inputs, rule.attributes)
+            return self._known(op, found.inputs or rule.inputs, found.outputs, found.attributes).key
+        except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
+            return None
+
     def rule(self, run: Run, position: int) -> KnownRule:
         """What is known of the rule of an instruction; remembered."""
         program = run.plan.program
         one = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        cache_key = (one.op.name, inputs, repr(one.attributes))
+        return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
+
+    def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
+        cache_key = (op.name, inputs, repr(attributes))
         found = self._rules.get(cache_key)
         if found is None:
-            outputs = [program.specs[k] for k in one.outputs]
-            rule = trace_rule(self.registry.ops, one.op, inputs, outputs, one.attributes)
-            key = key_of(self.registry, one.op, inputs, rule, one.attributes)
+            rule = trace_rule(self.registry.ops, op, inputs, outputs, attributes)
+            key = key_of(self.registry, op, inputs, rule, attributes)
             found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), made_of(rule))
             if len(self._rules) > 20_000:
                 self._rules.clear()
@@ -148,9 +163,11 @@ class _Check:
         self.live = live_elements(run) if values else {}
         self.denied = list(self._denied())
         self.denied_slots = {(position, slot) for position, slot, _ in self.denied}
+        self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
-        for key in {key for key in self.keys.values() if key}:
+        written = [self.verifier.key_of(rule) for rule in self.plan.lowered.graph.rules]
+        for key in {key for key in (*self.keys.values(), *written) if key}:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
         graphs = self._graphs()
@@ -164,7 +181,7 @@ class _Check:
             total = self._sum(number, expected[name] if name else None)
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
             summary, reason, hooked = compose(
-                *self._grounded(number, *summarize(uses, total)),
+                *self._derived(number, *self._grounded(number, *summarize(uses, total))),
                 [(self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known],
             )
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in self.run.hooked else [])]))
@@ -180,9 +197,10 @@ class _Check:
 
     def _nothing(self, name: str, graph: GraphVerdict) -> GradientVerdict:
         """The verdict on a gradient that is None: that nothing flows to the value is a claim too."""
-        uses = self.silent[self.plan.lowered.values[name]]
+        number = self.plan.lowered.values[name]
+        uses = self.silent[number]
         total = AccumulationVerdict(Accumulation.EXACT, 0)
-        summary, reason = summarize(uses, total)
+        summary, reason = self._derived(number, *summarize(uses, total))
         if not uses:
             reason = "no output depends on it"
         return GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, (), graph)
@@ -212,13 +230,7 @@ class _Check:
         """The summary, after a look at the values that the rules of its uses read."""
         if not self.values or summary is Summary.WRONG:
             return summary, reason
-        numbers: set[int] = set()
-        for use in self.uses_of[number]:
-            one = self._instruction(use)
-            saved = (*one.outputs, *one.inputs)
-            made = self.rules[use.instruction].made_of[use.position]
-            numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
-        weak = self.ground.weakest(numbers)
+        weak = self.ground.weakest(self._read(number))
         if weak is None:
             return summary, reason
         severity, position = weak
@@ -228,6 +240,22 @@ class _Check:
         if summary is Summary.VERIFIED:
             return Summary.PLAUSIBLE, unvouched(node, op, self._numbers(position).forward)
         return summary, reason
+
+    def _read(self, number: int) -> set[int]:
+        """The values that the rules of the uses of a value read."""
+        numbers: set[int] = set()
+        for use in self.uses_of[number]:
+            one = self._instruction(use)
+            saved = (*one.outputs, *one.inputs)
+            made = self.rules[use.instruction].made_of[use.position]
+            numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
+        return numbers
+
+    def _derived(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
+        """The summary, after a look at the rules by which the nodes of a derived graph were written."""
+        through = [use.instruction for use in self.uses_of[number]]
+        through += [position for position, _, denied in self.denied if denied == number]
+        return self.origin.weaken(summary, reason, through, self._read(number))
 
     def _graphs(self) -> dict[str, GraphVerdict]:
         """The check of the whole graph, which may take half of the time for numbers."""
@@ -276,7 +304,7 @@ class _Check:
             assert nothing is not None  # it has been judged as 0
             node = self.plan.lowered.node_of[position]
             silent[number].append(
-                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one, key), nothing)
+                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one.op.name, key), nothing)
             )
         return silent
 
@@ -303,20 +331,20 @@ class _Check:
             one.op.name,
             one.op.input_name(use.position),
             use.position,
-            self._proof(one, self.keys[use.instruction]),
+            self._proof(one.op.name, self.keys[use.instruction]),
             value,
             checked.forward,
         )
 
-    def _proof(self, one: Instruction, key: ProofKey | None) -> RuleVerdict:
+    def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:
-            return RuleVerdict(Rule.UNDECIDED, one.op.name, reason="no small case stands for this shape")
+            return RuleVerdict(Rule.UNDECIDED, op, reason="no small case stands for this shape")
         proofs = self.verifier.proofs
         while proofs.lookup(key) is None and self.wait > 0 and not self.gone():
             started = time.monotonic()
             proofs.wait([key], min(self.wait, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
-        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, one.op.name, str(key.case), reason="not proved yet")
+        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, op, str(key.case), reason="not proved yet")
 
     def _numbers(self, position: int) -> Checked:
         """The verdicts on the numbers of one instruction."""
@@ -405,4 +433,4 @@ class _Check:
         if plugin.builtin or not plugin.source:
             return True
         key = self.keys.get(position)
-        return key is not None and self._proof(one, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)
+        return key is not None and self._proof(one.op.name, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)

@@ -10,17 +10,20 @@ import numpy as np
 
 from gradproof.client.backward.around import positions_of
 from gradproof.client.backward.handles import label_of
-from gradproof.client.backward.hooking import Named
-from gradproof.client.backward.passes import visited_nodes
+from gradproof.client.backward.hooking import Named, constant_hook
+from gradproof.client.backward.passes import Evidence, together, visited_nodes
 from gradproof.client.backward.results import checked, checked_all
+from gradproof.client.backward.standing import Part, Standing
+from gradproof.client.events import Result
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.names import edges_of
 from gradproof.client.recording.record import Node, is_tensor
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.tensors.tensor import Tensor
+from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
-from gradproof.wire import decode_attributes, decode_tensor
+from gradproof.wire import decode_attributes, decode_tensor, encode_tensor
 
 
 def backward_recorded(
@@ -73,7 +76,40 @@ def backward_recorded(
                 if id(x) not in stop_ids and x._node is not None:
                     go_on([(x, part)], stops)
         found = {t: sums[id(t)] for t in [*stops, *aims] if id(t) in sums and (t._retains or any(t is a for a in aims))}
-        return {t: g if id(t) in stop_ids else _hooked(t, g) for t, g in found.items()}
+        gradients = {t: g if id(t) in stop_ids else _hooked(t, g) for t, g in found.items()}
+        changed = {t: gradients.get(t, sums.get(id(t))) for t in [*stops, *aims] if t._hooks}
+        return _known(graph, list(zip(roots, seeds, strict=True)), gradients, changed)
+
+
+def _known(
+    graph: Subgraph,
+    starts: Sequence[tuple[Tensor, Tensor]],
+    gradients: Mapping[Tensor, Tensor],
+    changed: Mapping[Tensor, Tensor | None],
+) -> dict[Tensor, Tensor]:
+    """The gradients, with the evidence of a pass through the graph itself, unrecorded: with the same cotangents, and hooks
+    of tensors that return again what they did (``changed``)."""
+    names = {id(t): graph.names_of(t) for t in gradients}
+    seeds = [(root, seed.detach()) for root, seed in starts]
+    hooks = [(graph.names_of(t), result.detach()) for t, result in changed.items() if result is not None]
+
+    def complete(request: pb.DifferentiateRequest) -> None:
+        totals = together([root for root, _ in seeds], [seed.value().astype(root.dtype) for root, seed in seeds])
+        for root, seed in totals:
+            request.seeds.add(output=graph.name(root), cotangent=encode_tensor(seed.astype(root.dtype)))
+        request.hooks.extend(constant_hook(own[0], "hook", result.value()) for own, result in hooks if len(own) == 1)
+
+    request = pb.DifferentiateRequest(gradients=dict.fromkeys(name for own in names.values() for name in own))
+    evidence = Evidence(current(), graph, request, Result(), names, True, complete)
+    given = {id(seed) for _, seed in starts}
+    found = {}
+    for t, gradient in gradients.items():
+        # A cotangent that arrives as it was given is a tensor of its own: what is known is of the gradient.
+        own = gradient.clone() if id(gradient) in given or gradient._evidence is not None else gradient
+        if names[id(t)]:
+            own._evidence = Standing(own, [Part(evidence, names[id(t)], own)])
+        found[t] = own
+    return found
 
 
 def _hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
@@ -109,7 +145,7 @@ def _pulled(node: Node, given: Sequence[Tensor | None], positions: Sequence[int]
         Tensor(np.broadcast_to(np.zeros((), x.dtype), x.shape), k in positions) if is_tensor(x) else x
         for k, x in enumerate(node.inputs)
     ]
-    copy = Node(node.op, stand_ins, node.attributes, node.specs, node.info)
+    copy = Node(node.op, stand_ins, node.attributes, node.specs, node.info, node.rules)
     outputs = copy.outputs()
     graph = Subgraph(outputs, backward=True)
     derived = current().derive(graph, [graph.edge(copy, k) for k in positions])
@@ -164,6 +200,7 @@ def _join(graph: graph_pb2.Graph, environment: dict[str, Any]) -> None:
         if leaf.name not in environment and leaf.HasField("value"):
             array = decode_tensor(leaf.value)
             environment[leaf.name] = array.item() if leaf.value.weak else Tensor(array.copy())
+    rules = [rule.SerializeToString(deterministic=True) for rule in graph.rules]
     for message in graph.nodes:
         if all(name in environment for name in message.outputs):
             continue
@@ -172,7 +209,8 @@ def _join(graph: graph_pb2.Graph, environment: dict[str, Any]) -> None:
         info = runtime.op(message.op)
         if not any(map(is_tensor, inputs)):
             inputs = [Tensor(np.asarray(x)) for x in inputs]
-        node = Node(message.op, inputs, attributes, runtime.infer(info, inputs, attributes), info)
+        own = tuple(rules[k] for k in message.rules)
+        node = Node(message.op, inputs, attributes, runtime.infer(info, inputs, attributes), info, own)
         environment.update(zip(message.outputs, node.outputs(), strict=True))
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.client.backward.derived import backward_recorded, tangent
+from gradproof.client.backward.standing import rows as with_rows
+from gradproof.client.backward.standing import shut
 from gradproof.client.recording.modes import enable_grad
 from gradproof.client.recording.record import apply
 from gradproof.client.tensors.constructors import as_tensor, zeros
@@ -167,13 +169,15 @@ def _jacobian(output: Tensor, primals: Sequence[Tensor]) -> list[Tensor]:
         rows.append(_pull([output], [Tensor(seed)], primals))
     with enable_grad():
         return [
-            apply("stack", *column, axis=0).reshape(output.shape + x.shape) if rows else zeros(0, *x.shape)
+            with_rows(apply("stack", *column, axis=0).reshape(output.shape + x.shape), column)
+            if rows
+            else zeros(0, *x.shape)
             for x, column in zip(primals, zip(*rows, strict=True), strict=True)
         ]
 
 
 def _leave(tensor: Tensor, create_graph: bool) -> Tensor:
-    return tensor if create_graph else tensor.detach()
+    return tensor if create_graph else shut(tensor)
 
 
 def _results(several: bool, tensors: Sequence[Tensor], create_graph: bool) -> Tensors:

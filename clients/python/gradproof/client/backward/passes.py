@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from gradproof.client.backward.agreement import ORDER, compared
 from gradproof.client.backward.hooking import Hooking, constant_hook
 from gradproof.client.events import Gradient, HookTrace, Result, Verdict
 from gradproof.client.graph import CallableHook
@@ -29,59 +30,84 @@ M8 = (
 
 @dataclass
 class Evidence:
-    """What is known of the gradients of one pass: raw, hooked, and, when it is asked for, the verdicts."""
+    """What is known of the gradients of one pass: raw, hooked, and, when it is asked for, the verdicts.
+
+    ``recorded``: the pass was recorded, and has no result of its own. ``complete`` adds to the request what was not known
+    when it was made.
+    """
 
     runtime: Runtime
     graph: Subgraph
     request: pb.DifferentiateRequest
     result: Result
     names: dict[int, list[str]] = field(default_factory=dict)
-    _verdicts: Mapping[str, Verdict] | None = None
+    recorded: bool = False
+    complete: Callable[[pb.DifferentiateRequest], None] | None = None
+    _again: Result | None = None
 
-    def of(self, tensor: Tensor) -> list[Gradient]:
-        """The gradients under all names that the tensor has in the graph, those that arrived."""
-        found = [self.result.gradients.get(name) for name in self.names.get(id(tensor), ())]
-        return [one for one in found if one is not None and one.gradient is not None]
+    def of(self, names: Sequence[str]) -> list[Gradient]:
+        """The gradients under these names, those that arrived."""
+        return _arrived(self.result, names)
+
+    def names_of(self, tensor: Tensor) -> list[str]:
+        """All names that a tensor has in the graph."""
+        return self.names.get(id(tensor), [])
 
     def total(self, tensor: Tensor) -> np.ndarray[Any, Any] | None:
         """The gradient after hooks, or None where none arrived."""
-        return _sum([one.gradient for one in self.of(tensor)])
+        return _sum([one.gradient for one in self.of(self.names_of(tensor))])
 
-    def raw(self, tensor: Tensor) -> Tensor | None:
-        total = _sum([one.raw for one in self.of(tensor)])
+    def raw(self, names: Sequence[str]) -> Tensor | None:
+        total = _sum([one.raw for one in self.of(names)])
         return None if total is None else Tensor(total)
 
-    def traces(self, tensor: Tensor) -> tuple[HookTrace, ...]:
-        return tuple(trace for one in self.of(tensor) for trace in one.hooks)
+    def traces(self, names: Sequence[str]) -> tuple[HookTrace, ...]:
+        return tuple(trace for one in self.of(names) for trace in one.hooks)
 
-    def verdict(self, tensor: Tensor) -> Verdict | None:
-        """The verdict on the gradient; the pass is run again with all checks when it is first asked for, to the same
-        bits, and hooks that ran here return again what they did."""
-        if self._verdicts is None:
+    def verdict(self, names: Sequence[str], handed: np.ndarray[Any, Any]) -> Verdict | None:
+        """The verdict on the gradient under these names, ``handed`` out as it was; the pass is run again with all checks
+        when it is first asked for, and hooks that ran here return again what they did."""
+        if self._again is None:
             request = pb.DifferentiateRequest()
             request.CopyFrom(self.request)
+            if self.complete is not None:
+                self.complete(request)
             request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS))
-            self._verdicts = self.runtime.differentiate(self.graph, request).verdicts
-        return self.known(tensor)
+            again = self.runtime.differentiate(self.graph, request)
+            for name, verdict in again.verdicts.items():
+                before, after = self.result.gradients.get(name), again.gradients.get(name)
+                if before is not None and before.gradient is not None:
+                    seen = after.gradient if after is not None else None
+                    again.verdicts[name] = compared(verdict, before.gradient, seen)
+            self._again = again
+        return self.known(names, handed)
 
-    def known(self, tensor: Tensor) -> Verdict | None:
+    def known(self, names: Sequence[str], handed: np.ndarray[Any, Any]) -> Verdict | None:
         """The verdict, if it has been found out already. Where nodes that used the tensor have hooks there is another one,
         on their rules: the weaker of the two."""
-        verdicts = self._verdicts or {}
-        own = self.names.get(id(tensor), [])
-        names = [*(near for name in own for near in self.graph.behind.get(name, ())), *own]
-        found = [verdicts[name] for name in names if name in verdicts]
-        best = [one for one in found if one.name in own and one.summary == _ORDER[-1]]
-        return min([*best, *found], key=lambda one: _ORDER.index(one.summary), default=None)
+        if self._again is None:
+            return None
+        verdicts = self._again.verdicts
+        every = [*(near for name in names for near in self.graph.behind.get(name, ())), *names]
+        found = [verdicts[name] for name in every if name in verdicts]
+        best = [one for one in found if one.name in names and one.summary == ORDER[-1]]
+        weakest = min([*best, *found], key=lambda one: ORDER.index(one.summary), default=None)
+        if weakest is None:
+            return None
+        again = _sum([one.gradient for one in _arrived(self._again, names)])
+        return compared(weakest, handed, again, recorded=self.recorded)
 
-    def about(self, tensor: Tensor, gradient: Tensor) -> Evidence:
-        """The same evidence, for ``gradient`` of ``tensor`` that was returned."""
-        self.names[id(gradient)] = self.names.get(id(tensor), [])
-        return self
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Those that have been found out already, by name."""
+        return self._again.verdicts if self._again is not None else {}
+
+
+def _arrived(result: Result, names: Sequence[str]) -> list[Gradient]:
+    found = [result.gradients.get(name) for name in names]
+    return [one for one in found if one is not None and one.gradient is not None]
 
 
 BUDGET_MS = 30_000
-_ORDER = ("wrong", "unchecked", "plausible", "verified")
 
 
 def run(
@@ -96,7 +122,7 @@ def run(
 
     Raises RuntimeError if the graph was freed, whatever a hook raises, and `GradproofError`.
     """
-    totals = _together(roots, seeds)
+    totals = together(roots, seeds)
     graph = Subgraph([root for root, _ in totals], backward=True)
     names: dict[int, list[str]] = {}
     tensors: dict[int, Tensor] = {}
@@ -154,7 +180,7 @@ def run(
     return Evidence(runtime, graph, replay, result, names), list({id(t): t for t in order}.values())
 
 
-def _together(roots: Sequence[Tensor], seeds: Sequence[np.ndarray[Any, Any]]) -> list[tuple[Tensor, np.ndarray[Any, Any]]]:
+def together(roots: Sequence[Tensor], seeds: Sequence[np.ndarray[Any, Any]]) -> list[tuple[Tensor, np.ndarray[Any, Any]]]:
     """Each root once, with the sum of its seeds."""
     totals: dict[int, tuple[Tensor, np.ndarray[Any, Any]]] = {}
     for root, seed in zip(roots, seeds, strict=True):

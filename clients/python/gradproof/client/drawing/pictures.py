@@ -81,19 +81,20 @@ class _Record:
 
     def _known(self, tensor: Tensor | None, key: Any) -> tuple[Gradient | None, Verdict | None]:
         """The gradient and the verdict of the tensor's last pass, or of another one if that has none."""
-        own = tensor._evidence if tensor is not None else None
-        for one in sorted(self._passes, key=lambda one: one.evidence is not own):
+        standing = tensor._standing() if tensor is not None else None
+        own = [id(one) for one in standing.evidence()[:1]] if standing is not None else []
+        for one in sorted(self._passes, key=lambda one: id(one.evidence) not in own):
             name = one.name(key)
             if name is not None and name in one.evidence.result.gradients:
-                verdicts = one.evidence._verdicts or {}
-                return one.evidence.result.gradients[name], verdicts.get(name)
+                return one.evidence.result.gradients[name], one.evidence.verdicts().get(name)
         return None, None
 
     def _evidence(self) -> list[Evidence]:
         """Of passes that the root was part of."""
         tensors = [x for node in self._nodes for x in node.inputs if is_tensor(x)]
         tensors += [x for node in self._nodes for slot in range(len(node.specs)) if (x := node.output(slot)) is not None]
-        found = {id(x._evidence): x._evidence for x in [self._root, *tensors] if x._evidence is not None}
+        standings = [x._standing() for x in [self._root, *tensors]]
+        found = {id(one): one for standing in standings if standing is not None for one in standing.evidence()}
         return [one for one in found.values() if self._root._node is None or self._covers(one)]
 
     def _covers(self, evidence: Evidence) -> bool:

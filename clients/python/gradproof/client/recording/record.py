@@ -40,21 +40,33 @@ class Node(Hookable):
         needs: for each input whether a gradient flows to it.
         place: file and line of the caller that recorded it.
         hooks: those registered on it, or None.
+        rules: those that it was derived by, as messages.
+        derived: whether it, or a node behind it, was.
         kept: the run at the server that has its values, if there is one.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "freed", "info", "inputs", "kept", "needs", "number", "op",
-        "place", "specs",
+        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "needs", "number",
+        "op", "place", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
-        self, op: str, inputs: Sequence[Input], attributes: Mapping[str, Any], specs: Sequence[Spec], info: OpInfo
+        self,
+        op: str,
+        inputs: Sequence[Input],
+        attributes: Mapping[str, Any],
+        specs: Sequence[Spec],
+        info: OpInfo,
+        rules: tuple[bytes, ...] = (),
     ) -> None:
         self.op, self.inputs, self.attributes, self.specs, self.info = op, tuple(inputs), attributes, tuple(specs), info
         recording = modes.is_grad_enabled() and info.differentiable
         self.needs = tuple(recording and is_tensor(x) and x.requires_grad for x in self.inputs)
         self.arrays = tuple(x._value if is_tensor(x) and x._node is None else None for x in self.inputs)
+        self.rules = rules
+        self.derived: bool = bool(rules) or any(
+            is_tensor(x) and x._node is not None and x._node.derived for x in self.inputs
+        )
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False

@@ -33,7 +33,8 @@ class Subgraph:
     Args:
         roots: what is to be computed.
         backward: gradients will flow: known values that require grad are not cut off, and what does not require grad but
-            was computed from something that does is a constant (whose value must be known).
+            was computed from something that does is a constant (whose value must be known). Known values that were derived
+            are not cut off either: a verdict needs the rules they came from.
         cut: tensors that are taken as leaves that require grad.
         open: a leaf that has no value yet: the argument of a function.
         keeper: what it keeps is not computed: values that have not come here, or would have to go back, are leaves whose
@@ -187,8 +188,15 @@ class Subgraph:
         for name, number in self._numbers:
             leaf = graph.leaves.add(name=name, value=encode_tensor(number))
             leaf.spec.CopyFrom(leaf.value.spec)
+        table: dict[bytes, int] = {}
         for node in self.nodes:
-            graph.nodes.extend(self._written(node))
+            written = self._written(node)
+            if node.rules:
+                rules = [table.setdefault(rule, len(table)) for rule in node.rules]
+                for one in written:
+                    one.rules.extend(rules)
+            graph.nodes.extend(written)
+        graph.rules.extend(map(graph_pb2.Rule.FromString, table))
         return graph
 
     def maker(self, index: int) -> Node | None:
@@ -198,7 +206,7 @@ class Subgraph:
         made = (node for node in self.nodes for _ in self._written(node))
         return next(islice(made, index, None), None)
 
-    def _written(self, node: Node) -> Iterable[graph_pb2.Node]:
+    def _written(self, node: Node) -> Sequence[graph_pb2.Node]:
         message = graph_pb2.Node(
             op=node.op,
             inputs=self._edges[node.number],
@@ -206,7 +214,7 @@ class Subgraph:
             attributes=encode_attributes(node.attributes),
         )
         around = self._around.get(node.number)
-        return (message,) if around is None else around.nodes(message)
+        return (message,) if around is None else tuple(around.nodes(message))
 
     def _moves(self, leaf: str) -> bool:
         return leaf in self.leaves or leaf in self._severed
@@ -242,7 +250,8 @@ class Subgraph:
             return True
         if not self.backward:
             return x._value is not None or self._run_of(x._node) is not None
-        return not needs and (x._value is not None or x._tainted)
+        known = x._value is not None and not x._node.derived  # what was derived has rules to show
+        return not needs and (known or x._tainted)
 
     def _run_of(self, node: Node | None) -> KeptRun | None:
         """The kept run to borrow the values of a node from, as it was when the node was first seen."""
@@ -304,7 +313,13 @@ class Subgraph:
             tuple((name, x.shape, x.dtype.name) for name, x in self._borrowed.items()),
             tuple((name, type(x).__name__) for name, x in self._numbers),
             tuple(
-                (node.op, tuple(self._edges[node.number]), len(node.specs), repr(sorted(node.attributes.items())))
+                (
+                    node.op,
+                    tuple(self._edges[node.number]),
+                    len(node.specs),
+                    repr(sorted(node.attributes.items())),
+                    node.rules,
+                )
                 for node in self.nodes
             ),
             tuple(self.outputs),

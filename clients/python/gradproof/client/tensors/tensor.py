@@ -21,7 +21,7 @@ from gradproof.client.tensors.selecting import Selecting
 from gradproof.client.tensors.text import show
 
 if TYPE_CHECKING:
-    from gradproof.client.backward.passes import Evidence
+    from gradproof.client.backward.standing import Part, Standing
     from gradproof.client.events import HookTrace, Verdict
     from gradproof.client.recording.record import Node
 
@@ -65,7 +65,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         self._spec, self._value, self._node, self._slot = spec, value, node, slot
         self._requires_grad, self._tainted = requires_grad, tainted
         self._grad: Tensor | None = None
-        self._evidence: Evidence | None = None
+        self._evidence: Standing | None = None
         self._alias: Any = None
         self._accumulate: Any = None
         self._retains = False
@@ -242,7 +242,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         rows = [("", show(self))]
         if self._grad is not None:
             rows.append(("grad", show(self._grad)))
-        if self._evidence is not None and (known := self._evidence.known(self)) is not None:
+        if (standing := self._standing()) is not None and (known := standing.known()) is not None:
             rows.append(("verdict", known.summary))
         cells = "".join(
             f"<tr><td>{html.escape(name)}</td><td style='text-align:left'><pre>{html.escape(text)}</pre></td></tr>"
@@ -291,6 +291,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         if gradient is not None:
             _check_grad(self, gradient)
         self._grad = gradient
+        self._evidence = None
 
     @property
     def retains_grad(self) -> bool:
@@ -305,18 +306,32 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
 
     @property
     def raw_grad(self) -> Tensor | None:
-        """The gradient of the last pass before its hooks; None if none reached it."""
-        return self._evidence.raw(self) if self._evidence else None
+        """The gradient of the last pass before its hooks; None if none reached it, and once ``.grad`` was assigned or
+        changed in place."""
+        part = self._last_part()
+        return part.evidence.raw(part.names) if part else None
 
     @property
     def hook_trace(self) -> tuple[HookTrace, ...]:
         """What each hook did in the last pass."""
-        return self._evidence.traces(self) if self._evidence else ()
+        part = self._last_part()
+        return part.evidence.traces(part.names) if part else ()
 
     @property
     def verdict(self) -> Verdict | None:
-        """What is known of the gradient of the last pass; found out when it is first asked for."""
-        return self._evidence.verdict(self) if self._evidence else None
+        """What is known of ``.grad``, all passes that were added up, or of this tensor, where it is a gradient itself;
+        found out when it is first asked for. None once the numbers were assigned or changed in place."""
+        standing = self._standing()
+        return standing.verdict() if standing else None
+
+    def _standing(self) -> Standing | None:
+        """Where the numbers of ``.grad``, or of a gradient, came from, as long as they are those."""
+        found = self._evidence
+        return found if found is not None and (found.holds(self._grad) or found.holds(self)) else None
+
+    def _last_part(self) -> Part | None:
+        standing = self._standing()
+        return standing.last if standing else None
 
     def register_hook(self, hook: Callable[[Tensor], Any] | str, **attributes: Any) -> Handle:
         """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
