@@ -5,38 +5,62 @@ from scipy import special
 
 from gradproof.engine.extend import Exact, Kink, Op, hookimpl, ops
 from gradproof.plugins.dtypes import narrow
+from gradproof.plugins.ranges import magnitude, mirrored, over_square
 
 GRADPROOF_API = 1
 
 TWO_OVER_SQRT_PI = Exact(lambda f: 2 / f.sqrt(f.pi))
+ROOT_PI_INVERSE = Exact(lambda f: 1 / f.sqrt(f.pi))
 SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
 NORMAL_PEAK = Exact(lambda f: 1 / f.sqrt(2 * f.pi))
 
 
+def softplus_rule(g, y, x):
+    """1 / (1 + e⁻ˣ), of whose left tail the root is taken: g may be as large as it is small."""
+    a = magnitude(x)
+    root = ops.exp(-a / 2)
+    return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
+
+
+def silu_rule(g, y, x):
+    """s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ), likewise."""
+    a = magnitude(x)
+    s, root = ops.sigmoid(a), ops.exp(-a / 2)
+    return mirrored(g, x, g * root * (root * s * (1 - a * s)))
+
+
 def gelu_rule(g, y, x):
-    """Φ(x) + x φ(x), with Φ from erfc, which keeps its digits in the left tail."""
-    return g * (ops.erfc(-x * SQRT_HALF) / 2 + x * ops.exp(-x * x / 2) * NORMAL_PEAK)
+    """Φ(x) + x φ(x), likewise, with Φ from erfcx, which keeps its digits in the tail."""
+    a = magnitude(x)
+    root = ops.exp(-(a * a) / 4)
+    return mirrored(g, x, g * root * (root * (ops.erfcx(a * SQRT_HALF) / 2 - a * NORMAL_PEAK)))
+
+
+def erf_rule(g, y, x):
+    """2/√π e^(-x²), in two factors: g may be as large as it is small."""
+    root = ops.exp(-(x * x) / 2)
+    return g * root * (root * TWO_OVER_SQRT_PI)
 
 
 ACTIVATIONS = (
     Op(
         "sigmoid",
         narrow(special.expit),
-        lambda g, y, x: g * y * ops.sigmoid(-x),
+        lambda g, y, x: over_square(g, ops.cosh(x / 2)) / 4,
         lambda f, x: 1 / (1 + f.exp(-x)),
         doc="1 / (1 + e⁻ˣ)",
     ),
     Op(
         "softplus",
         narrow(lambda x: np.logaddexp(x, 0)),
-        lambda g, y, x: g * ops.sigmoid(x),
+        softplus_rule,
         lambda f, x: f.log(1 + f.exp(x)),
         doc="ln(1 + eˣ)",
     ),
     Op(
         "silu",
         narrow(lambda x: x * special.expit(x)),
-        lambda g, y, x: g * ops.sigmoid(x) * (1 + x * ops.sigmoid(-x)),
+        silu_rule,
         lambda f, x: x / (1 + f.exp(-x)),
         doc="x sigmoid(x)",
     ),
@@ -59,16 +83,23 @@ ACTIVATIONS = (
     Op(
         "erf",
         narrow(special.erf),
-        lambda g, y, x: g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
+        erf_rule,
         lambda f, x: f.erf(x),
         doc="error function",
     ),
     Op(
         "erfc",
         narrow(special.erfc),
-        lambda g, y, x: -g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
+        lambda g, y, x: -erf_rule(g, y, x),
         lambda f, x: f.erfc(x),
         doc="1 - erf x",
+    ),
+    Op(
+        "erfcx",
+        narrow(special.erfcx),
+        lambda g, y, x: 2 * g * (x * y - ROOT_PI_INVERSE),
+        lambda f, x: f.exp(x * x) * f.erfc(x),
+        doc="exp(x²) erfc x, the tail of erfc without its decay",
     ),
 )
 
