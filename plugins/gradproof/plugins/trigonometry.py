@@ -1,5 +1,7 @@
 """Trigonometric and hyperbolic functions and their inverses."""
 
+from fractions import Fraction
+
 import numpy as np
 
 from gradproof.engine.extend import ABOVE_ONE, HOLOMORPHIC, REAL, UNIT, Op, hookimpl, ops
@@ -26,20 +28,28 @@ def atan2_rule(g, y, a, b):
     return tuple(ops.ratio(g, ops.where(finite, x, x / 4), r, r) for x in (b, -a))
 
 
+def made_small(x):
+    """A size, (1 + x²) over its square, and whether x² is within the range: where it is not, take the former."""
+    size = 2**520 if x.dtype.itemsize == 16 else 2**65
+    square = x * x
+    return size, ops.square(x / size) + Fraction(1, size**2), ops.equal(square - square, 0)
+
+
 def asinh_rule(g, y, x):
     """1 / √(1 + x²), which hypot does not let overflow; there is none for complex numbers, which are made small first."""
     if x.dtype.kind != "c":
         return g / ops.hypot(x, 1)
-    size = 1 + ops.abs(x)
-    return g / size / ops.sqrt(ops.square(1 / size) + ops.square(x / size))
+    size, small, finite = made_small(x)
+    near = 1 + ops.where(finite, x, 0) * x
+    return ops.where(finite, g / ops.sqrt(near), g / size / ops.sqrt(small))
 
 
 def atan_rule(g, y, x):
     """1 / (1 + x²), likewise."""
     if x.dtype.kind != "c":
         return over_square(g, ops.hypot(x, 1))
-    size = 1 + ops.abs(x)
-    return g / size / size / (ops.square(1 / size) + ops.square(x / size))
+    size, small, finite = made_small(x)
+    return ops.where(finite, g / (1 + ops.where(finite, x, 0) * x), g / size / size / small)
 
 
 def asin_rule(g, y, x):
