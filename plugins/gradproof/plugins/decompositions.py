@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import POSITIVE, REAL, Chart, InferenceError, Inferred, Op, Spec, case, hookimpl, ops, zeros_like
+from gradproof.engine.extend import (
+    POSITIVE,
+    REAL,
+    Chart,
+    InferenceError,
+    Inferred,
+    Op,
+    Spec,
+    case,
+    hookimpl,
+    ops,
+    zeros_like,
+)
 
 GRADPROOF_API = 1
 

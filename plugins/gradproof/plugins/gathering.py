@@ -89,7 +89,12 @@ def taken_shrink(specs, attributes):
     size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 6)
     small = smaller(indices.shape, 4)
     places = np.arange(math.prod(small), dtype=indices.dtype) % max(size, 1)
-    return case(at(rest, axis, size), places.reshape(small), *[(*rest[:axis], *small, *rest[axis + 1 :])] * len(updates), **attributes)
+    return case(
+        at(rest, axis, size),
+        places.reshape(small),
+        *[(*rest[:axis], *small, *rest[axis + 1 :])] * len(updates),
+        **attributes,
+    )
 
 
 def along_shrink(specs, attributes):

@@ -3,7 +3,7 @@
 import numpy as np
 from ml_dtypes import finfo
 
-from gradproof.engine.extend import NONZERO, REAL, HOLOMORPHIC, Op, hookimpl, ops
+from gradproof.engine.extend import HOLOMORPHIC, NONZERO, REAL, Op, hookimpl, ops
 
 GRADPROOF_API = 1
 
@@ -19,9 +19,7 @@ def ratio(a, b, c, d):
     return whole
 
 
-ratio.numbers = (
-    "(({0} / {2}) * ({1} / {3}) if 1e-300 < abs({0} / {2}) < 1e300 and 1e-300 < abs({1} / {3}) < 1e300 else sqrt(-1.0))"
-)  # where Python raises, forward decides
+ratio.numbers = "(({0} / {2}) * ({1} / {3}) if 1e-300 < abs({0} / {2}) < 1e300 and 1e-300 < abs({1} / {3}) < 1e300 else sqrt(-1.0))"  # where Python raises, forward decides
 
 
 def _safe(x):
@@ -40,8 +38,6 @@ def _apart(a, b, c, d):
         return a * b / (c * d)
     (a, i), (b, j), (c, k), (d, m) = map(np.frexp, (a, b, c, d))
     return np.ldexp(a * b / (c * d), i + j - k - m)
-
-
 
 
 def over_square(g, c):
@@ -66,7 +62,12 @@ RANGES = (
     Op(
         "ratio",
         ratio,
-        lambda g, y, a, b, c, d: (ops.ratio(g, b, c, d), ops.ratio(g, a, c, d), -ops.ratio(g, y, c, 1), -ops.ratio(g, y, d, 1)),
+        lambda g, y, a, b, c, d: (
+            ops.ratio(g, b, c, d),
+            ops.ratio(g, a, c, d),
+            -ops.ratio(g, y, c, 1),
+            -ops.ratio(g, y, d, 1),
+        ),
         lambda f, a, b, c, d: a * b / (c * d),
         domains=(REAL, REAL, NONZERO, NONZERO),
         complex=HOLOMORPHIC,

@@ -28,11 +28,11 @@ def atan2_rule(g, y, a, b):
     return tuple(ops.ratio(g, ops.where(finite, x, x / 4), r, r) for x in (b, -a))
 
 
-def made_small(x):
-    """A size, (1 + x²) over its square, and whether x² is within the range: where it is not, take the former."""
+def made_small(x, sign=1):
+    """A size, (1 ± x²) over its square, and whether x² is within the range: where it is not, take the former."""
     size = 2**520 if x.dtype.itemsize == 16 else 2**65
     square = x * x
-    return size, ops.square(x / size) + Fraction(1, size**2), ops.equal(square - square, 0)
+    return size, sign * ops.square(x / size) + Fraction(1, size**2), ops.equal(square - square, 0)
 
 
 def asinh_rule(g, y, x):
@@ -53,10 +53,12 @@ def atan_rule(g, y, x):
 
 
 def asin_rule(g, y, x):
-    """1 / √(1 - x²), its factors apart: near ±1 they keep the digits, and of complex numbers the product may overflow."""
+    """1 / √(1 - x²), in factors, which keep their digits near ±1; complex numbers likewise."""
     if x.dtype.kind != "c":
         return g / ops.sqrt((1 - x) * (1 + x))
-    return g / ops.sqrt(1 - x) / ops.sqrt(1 + x)
+    size, small, finite = made_small(x, -1)
+    near = ops.where(finite, x, 0)
+    return ops.where(finite, g / ops.sqrt((1 - near) * (1 + near)), g / size / ops.sqrt(small))
 
 
 def atanh_rule(g, y, x):
