@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 
-from gradproof.engine.errors import RuleFault
 from gradproof.engine.op import Case
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import ops
@@ -36,14 +35,14 @@ def normal(x: Any) -> Any:
     return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
 
 
-def scaled(x: Any) -> Any:
-    """exp(x²) erfc x; far out its continued fraction, since erfc itself is slow there."""
+def scaled_slope(x: Any) -> Any:
+    """That of exp(x²) erfc x; far out by a continued fraction, since erfc itself is slow there."""
     if x < 100:
-        return mp.exp(x * x) * mp.erfc(x) if x > -1e5 else mp.inf
+        return 2 * x * mp.exp(x * x) * mp.erfc(x) - 2 / mp.sqrt(mp.pi) if x > -1e5 else -mp.inf
     t = mp.mpf(0)
     for k in range(60, 0, -1):
         t = mp.mpf(k) / 2 / (x + t)
-    return 1 / (x + t) / mp.sqrt(mp.pi)
+    return -2 * t / (x + t) / mp.sqrt(mp.pi)
 
 
 def share(x: Any) -> Any:
@@ -84,7 +83,7 @@ SLOPES: dict[str, Slopes] = {
     "divide": lambda a, b: (1 / b, -a / b**2),
     "hypot": lambda a, b: (a / mp.hypot(a, b), b / mp.hypot(a, b)),
     "atan2": lambda a, b: (b / (a * a + b * b), -a / (a * a + b * b)),
-    "erfcx": lambda x: (2 * x * scaled(x) - 2 / mp.sqrt(mp.pi),),
+    "erfcx": lambda x: (scaled_slope(x),),
     "logaddexp": lambda a, b: (share(a - b), share(b - a)),
     "pow": lambda a, b: (b * a ** (b - 1), a**b * mp.log(a)),
 }
@@ -303,7 +302,10 @@ def test_shares_of_logsumexp_are_those_of_softmax(bench: Bench, dtype: str, axis
         parts = np.exp(np.maximum(exact - exact.max(axes, keepdims=True), -1e300))
         [found] = bench.apply("logsumexp", [x], {"axis": axis, "keepdims": keepdims})
     np.testing.assert_allclose(
-        found.astype(float), parts / parts.sum(axes, keepdims=True), rtol=few(dtype), atol=float(info.smallest_subnormal)
+        found.astype(float),
+        parts / parts.sum(axes, keepdims=True),
+        rtol=few(dtype) * (1 + min(size, 700) / 8),
+        atol=float(info.smallest_subnormal),
     )
 
 
@@ -512,13 +514,8 @@ def test_an_order_of_axes_is_told_from_its_inverse(back: Any) -> None:
     def rule(g: Any, y: Any, x: Any, *, axes: Any) -> Any:
         return ops.transpose(g, axes=back(axes, x.shape))
 
-    words = []
-    for one in shipped.proof_cases():
-        try:
-            words.append(prove(REGISTRY, replace(shipped, rule=rule), one).word)
-        except RuleFault:
-            return  # a wrong shape is refused when it is registered
-    assert Rule.REFUTED in words
+    words = {prove(REGISTRY, replace(shipped, rule=rule), one).word for one in shipped.proof_cases()}
+    assert words & {Rule.REFUTED, Rule.NO_SPEC}  # the latter where a shape is wrong, which is refused when it is registered
 
 
 def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 The interpreter and the compiled plan both use these, so that they give the same bits. Where Python raises (a logarithm of
 0, an overflow in exp) NumPy decides, with inf or nan. IEEE 754 defines the operations of `EXACT` to the last bit; the
-others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two. A forward that is no ufunc may
-bring its own expression, as its attribute ``numbers``.
+others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two. A forward that is no
+ufunc may bring an expression of its own, as its attribute ``numbers``.
 """
 
 from __future__ import annotations

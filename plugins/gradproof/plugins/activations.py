@@ -10,7 +10,6 @@ from gradproof.plugins.ranges import magnitude, mirrored, over_square
 GRADPROOF_API = 1
 
 TWO_OVER_SQRT_PI = Exact(lambda f: 2 / f.sqrt(f.pi))
-ROOT_PI_INVERSE = Exact(lambda f: 1 / f.sqrt(f.pi))
 SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
 NORMAL_PEAK = Exact(lambda f: 1 / f.sqrt(2 * f.pi))
 
@@ -40,6 +39,30 @@ def erf_rule(g, y, x):
     """2/√π e^(-x²), in two factors: g may be as large as it is small."""
     root = ops.exp(-(x * x) / 2)
     return g * root * (root * TWO_OVER_SQRT_PI)
+
+
+def erfcx(x, *, order):
+    """By the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁ up to x = 1; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, which
+    are found from far above the order."""
+    wide = np.asarray(x, np.float64)
+    first = special.erfcx(wide)
+    low, high = np.full_like(wide, 2 / np.sqrt(np.pi)), first
+    for k in range(1, order + 1):
+        low, high = high, (low - 2 * wide * high) / (2 * k)
+    if order:
+        far, quotient = np.maximum(wide, 1), np.zeros_like(wide)
+        for k in range(order + 250, 0, -1):
+            quotient = 1 / (2 * far + 2 * (k + 1) * quotient)
+            first = first * quotient if k <= order else first
+        high = np.where(wide > 1, first, high)
+    return high.astype(x.dtype if x.dtype.kind in "fV" else np.float64)
+
+
+def erfcx_define(f, x, *, order=0):
+    low, high = 2 / f.sqrt(f.pi), f.exp(x * x) * f.erfc(x)
+    for k in range(1, order + 1):
+        low, high = high, (low - 2 * x * high) / (2 * k)
+    return high
 
 
 ACTIVATIONS = (
@@ -96,10 +119,10 @@ ACTIVATIONS = (
     ),
     Op(
         "erfcx",
-        narrow(special.erfcx),
-        lambda g, y, x: 2 * g * (x * y - ROOT_PI_INVERSE),
-        lambda f, x: f.exp(x * x) * f.erfc(x),
-        doc="exp(x²) erfc x, the tail of erfc without its decay",
+        erfcx,
+        lambda g, y, x, *, order: -2 * (order + 1) * (g * ops.erfcx(x, order=order + 1)),
+        erfcx_define,
+        doc="exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times",
     ),
 )
 

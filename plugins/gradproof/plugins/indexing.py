@@ -44,8 +44,8 @@ def slice_forward(x, *, start, stop, step):
 
 
 def slice_shrink(specs, attributes):
-    """Per axis: whole, cut at both ends, a stride, backwards, or backwards with a stride. Where these are too many whole axes
-    become 1, and of several cut ones the last keep what is cut off at one end only."""
+    """Per axis: whole, cut at both ends, a stride, backwards, or backwards with a stride. Where there is no room for all,
+    whole axes become 1, and then cut ones are cut at one end only."""
     axes: list[tuple[int, int, int | None, int]] = []
     for size, a, b, s in zip(specs[0].shape, attributes["start"], attributes["stop"], attributes["step"], strict=True):
         if s == 1:

@@ -19,7 +19,9 @@ def ratio(a, b, c, d):
     return whole
 
 
-ratio.numbers = "(({0} / {2}) * ({1} / {3}) if 1e-300 < abs({0} / {2}) < 1e300 and 1e-300 < abs({1} / {3}) < 1e300 else sqrt(-1.0))"  # where Python raises, forward decides
+WITHIN = "1e-300 < abs({0} / {2}) < 1e300 and 1e-300 < abs({1} / {3}) < 1e300"
+NUMBERS = f"(({{0}} / {{2}}) * ({{1}} / {{3}}) if {WITHIN} else sqrt(-1.0))"  # where Python raises, forward decides
+setattr(ratio, "numbers", NUMBERS)  # noqa: B010 - single numbers are Python's
 
 
 def _safe(x):
