@@ -123,7 +123,7 @@ SITUATIONS: Mapping[str, Any] = {
     "softmax": lambda: [one for one in along() if one[0] in ("different", "equal", "size 1", "batched, first axis")],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
-    **dict.fromkeys(("inv", "det", "cholesky"), squares),
+    **dict.fromkeys(("inv", "det", "cofactors", "cholesky"), squares),
     "solve": lambda: [(kind, [a, (*a[:-1], 2)], {}) for kind, [a], _ in squares()],
     "reshape": reshapes,
     "broadcast_to": broadcasts,

@@ -2,7 +2,8 @@
 
 The interpreter and the compiled plan both use these, so that they give the same bits. Where Python raises (a logarithm of
 0, an overflow in exp) NumPy decides, with inf or nan. IEEE 754 defines the operations of `EXACT` to the last bit; the
-others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two.
+others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two. A forward that is no
+ufunc may bring an expression of its own, as its attribute ``numbers``.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _form(op: Op, inputs: str, output: str) -> str | None:
     if op.forward is np.where:
         return EXACT[np.where] if "?" not in inputs[1:] else None
     function = op.forward if isinstance(op.forward, np.ufunc) else getattr(op.forward, "ufunc", None)
-    form = EXACT.get(function) or LIBRARY.get(function)
+    form = EXACT.get(function) or LIBRARY.get(function) or getattr(op.forward, "numbers", None)
     return None if "?" in inputs and function not in _LOGIC else form
 
 

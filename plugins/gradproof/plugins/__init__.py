@@ -13,6 +13,7 @@ from gradproof.plugins import (
     joining,
     linear,
     ordering,
+    ranges,
     reductions,
     rounding,
     shapes,
@@ -20,6 +21,7 @@ from gradproof.plugins import (
 )
 
 BUILTIN = (
+    ranges,
     arithmetic,
     comparisons,
     exponentials,

@@ -5,6 +5,7 @@ from scipy import special
 
 from gradproof.engine.extend import Exact, Kink, Op, hookimpl, ops
 from gradproof.plugins.dtypes import narrow
+from gradproof.plugins.ranges import magnitude, mirrored, over_square
 
 GRADPROOF_API = 1
 
@@ -13,30 +14,76 @@ SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
 NORMAL_PEAK = Exact(lambda f: 1 / f.sqrt(2 * f.pi))
 
 
+def softplus_rule(g, y, x):
+    """1 / (1 + e⁻ˣ), of whose left tail the root is taken: g may be as large as it is small."""
+    a = magnitude(x)
+    root = ops.exp(-a / 2)
+    return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
+
+
+def silu_rule(g, y, x):
+    """s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ), likewise."""
+    a = magnitude(x)
+    s, root = ops.sigmoid(a), ops.exp(-a / 2)
+    return mirrored(g, x, g * root * (root * s * (1 - a * s)))
+
+
 def gelu_rule(g, y, x):
-    """Φ(x) + x φ(x), with Φ from erfc, which keeps its digits in the left tail."""
-    return g * (ops.erfc(-x * SQRT_HALF) / 2 + x * ops.exp(-x * x / 2) * NORMAL_PEAK)
+    """Φ(x) + x φ(x), likewise, with Φ from erfcx, which keeps its digits in the tail."""
+    a = magnitude(x)
+    root = ops.exp(-(a * a) / 4)
+    return mirrored(g, x, g * root * (root * (ops.erfcx(a * SQRT_HALF) / 2 - a * NORMAL_PEAK)))
+
+
+def erf_rule(g, y, x):
+    """2/√π e^(-x²), in two factors: g may be as large as it is small."""
+    root = ops.exp(-(x * x) / 2)
+    return g * root * (root * TWO_OVER_SQRT_PI)
+
+
+def erfcx(x, *, order):
+    """By the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁ up to x = 1; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, which
+    are found from far above the order."""
+    wide = np.asarray(x, np.float64)
+    first = special.erfcx(wide)
+    low, high = np.full_like(wide, 2 / np.sqrt(np.pi)), first
+    for k in range(1, order + 1):
+        low, high = high, (low - 2 * wide * high) / (2 * k)
+    if order:
+        far, quotient = np.maximum(wide, 1), np.zeros_like(wide)
+        for k in range(order + 250, 0, -1):
+            quotient = 1 / (2 * far + 2 * (k + 1) * quotient)
+            first = first * quotient if k <= order else first
+        high = np.where(wide > 1, first, high)
+    return high.astype(x.dtype if x.dtype.kind in "fV" else np.float64)
+
+
+def erfcx_define(f, x, *, order=0):
+    low, high = 2 / f.sqrt(f.pi), f.exp(x * x) * f.erfc(x)
+    for k in range(1, order + 1):
+        low, high = high, (low - 2 * x * high) / (2 * k)
+    return high
 
 
 ACTIVATIONS = (
     Op(
         "sigmoid",
         narrow(special.expit),
-        lambda g, y, x: g * y * ops.sigmoid(-x),
+        lambda g, y, x: over_square(g, ops.cosh(x / 2)) / 4,
         lambda f, x: 1 / (1 + f.exp(-x)),
         doc="1 / (1 + e⁻ˣ)",
     ),
     Op(
         "softplus",
         narrow(lambda x: np.logaddexp(x, 0)),
-        lambda g, y, x: g * ops.sigmoid(x),
+        softplus_rule,
         lambda f, x: f.log(1 + f.exp(x)),
         doc="ln(1 + eˣ)",
     ),
     Op(
         "silu",
         narrow(lambda x: x * special.expit(x)),
-        lambda g, y, x: g * ops.sigmoid(x) * (1 + x * ops.sigmoid(-x)),
+        silu_rule,
         lambda f, x: x / (1 + f.exp(-x)),
         doc="x sigmoid(x)",
     ),
@@ -59,16 +106,23 @@ ACTIVATIONS = (
     Op(
         "erf",
         narrow(special.erf),
-        lambda g, y, x: g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
+        erf_rule,
         lambda f, x: f.erf(x),
         doc="error function",
     ),
     Op(
         "erfc",
         narrow(special.erfc),
-        lambda g, y, x: -g * TWO_OVER_SQRT_PI * ops.exp(-x * x),
+        lambda g, y, x: -erf_rule(g, y, x),
         lambda f, x: f.erfc(x),
         doc="1 - erf x",
+    ),
+    Op(
+        "erfcx",
+        erfcx,
+        lambda g, y, x, *, order: -2 * (order + 1) * (g * ops.erfcx(x, order=order + 1)),
+        erfcx_define,
+        doc="exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times",
     ),
 )
 

@@ -8,22 +8,30 @@ GRADPROOF_API = 1
 
 
 def pow_rule(g, y, x, exponent):
-    """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0."""
+    """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0. Nothing times the
+    infinite slope of a root at 0 is nothing."""
     if x.dtype.kind == "c":
         slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
         flat = ops.equal(x, 0)
         return g * slope, g * ops.where(flat, 0, y * ops.log(ops.where(flat, 1, x)))
-    # p x^p / x keeps the digits that p - 1 loses for a small p; elsewhere it would under- or overflow first.
-    small = ops.logical_and(ops.logical_and(exponent < 1, exponent > -1), ops.not_equal(x, 0))
-    slope = ops.where(small, exponent * y / ops.where(small, x, 1), exponent * ops.pow(x, exponent - 1))
-    slope = ops.where(ops.equal(exponent, 0), 0, slope)
-    flat = ops.logical_and(ops.equal(x, 0), exponent >= 0)
-    return g * slope, ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
+    # Below 1 p x^p / x keeps the digits that p - 1 loses, and the range; from 1 on x^p would leave it before x^(p-1).
+    origin = ops.equal(x, 0)
+    root = ops.logical_and(exponent < 1, ops.not_equal(x, 0))
+    gentle = exponent > -1
+    steep = ops.ratio(g, ops.where(gentle, exponent * y, y), ops.where(root, x, 1), 1) * ops.where(gentle, 1, exponent)
+    share = ops.where(root, steep, g * ops.pow(x, exponent - 1) * exponent)
+    none = ops.logical_or(ops.equal(exponent, 0), ops.logical_and(origin, ops.equal(g, 0)))
+    flat = ops.logical_and(origin, exponent >= 0)
+    return ops.where(none, 0, share), ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
 def divide_rule(g, y, a, b):
-    share = g / b
-    return share, -share * y
+    return g / b, -ops.ratio(g, a, b, b)
+
+
+def reciprocal_rule(g, y, x):
+    """-1 / x²; of complex numbers -y², since a quotient by infinity is nan."""
+    return -g * y * y if x.dtype.kind == "c" else -ops.ratio(g, 1, x, x)
 
 
 def reciprocal(x):
@@ -76,7 +84,7 @@ ARITHMETIC = (
     Op(
         "square",
         np.square,
-        lambda g, y, x: 2 * g * x,
+        lambda g, y, x: g * x * 2,
         lambda f, x: x * x,
         grad_fn="PowBackward0",
         complex=HOLOMORPHIC,
@@ -85,7 +93,7 @@ ARITHMETIC = (
     Op(
         "reciprocal",
         reciprocal,
-        lambda g, y, x: -g * y * y,
+        reciprocal_rule,
         lambda f, x: 1 / x,
         domains=NONZERO,
         complex=HOLOMORPHIC,
@@ -103,7 +111,7 @@ ARITHMETIC = (
     Op(
         "rsqrt",
         lambda x: 1 / np.sqrt(x),
-        lambda g, y, x: -g * y / (2 * x),
+        lambda g, y, x: -g / x * (y / 2),
         lambda f, x: 1 / f.sqrt(x),
         domains=POSITIVE,
         complex=HOLOMORPHIC,
@@ -123,7 +131,7 @@ ARITHMETIC = (
     Op(
         "hypot",
         np.hypot,
-        lambda g, y, a, b: (g * (a / y), g * (b / y)),
+        lambda g, y, a, b: (ops.ratio(g, a, y, 1), ops.ratio(g, b, y, 1)),
         lambda f, a, b: f.sqrt(a * a + b * b),
         doc="√(a² + b²)",
     ),

@@ -1,5 +1,6 @@
 """Axes and indices: what the families that work along axes share."""
 
+import math
 from operator import index
 
 import numpy as np
@@ -63,3 +64,20 @@ def members(i, x, axis, keepdims):
         for a, k in zip(axis, inner, strict=True):
             fixed[a] = k
         yield x[tuple(fixed)]
+
+
+ROOM = 64
+
+
+def smaller(shape, room=ROOM, first=()):
+    """A shape of at most ``room`` elements with the same sizes 0 and 1, and 2, 3, 4 for the others: equal ones equal and
+    different ones different as far as there is room. Where there is none for twos, axes become 1, those ``first`` last."""
+    sizes = sorted({size for size in shape if size > 1})
+    count = len(sizes)
+    for choice in (range(2, 5), (2, *[3] * count), (*[2] * (count - 1), 3), [2] * count):
+        small = {0: 0, 1: 1, **dict(zip(sizes, choice, strict=False))}
+        if len(choice) >= count and math.prod(small[size] for size in shape if size) <= room:
+            return tuple(small[size] for size in shape)
+    wide = sorted((k for k, size in enumerate(shape) if size > 1), key=lambda k: (k not in first, k))
+    kept = wide[: room.bit_length() - 1]
+    return tuple(2 if k in kept else min(size, 1) for k, size in enumerate(shape))

@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import POSITIVE, REAL, Chart, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.engine.extend import (
+    POSITIVE,
+    REAL,
+    Chart,
+    InferenceError,
+    Inferred,
+    Op,
+    Spec,
+    case,
+    hookimpl,
+    ops,
+    zeros_like,
+)
 
 GRADPROOF_API = 1
 
@@ -83,12 +95,16 @@ def det_define(f, i, a):
     return determinant(f, a[i])
 
 
+def cofactors_define(f, i, a):
+    """The determinant without its row and column, with a sign."""
+    *batch, row, column = i
+    return determinant(f, np.delete(np.delete(a[tuple(batch)], row, 0), column, 1)) * (-1) ** (row + column)
+
+
 def inv_define(f, i, a):
     """Cramer: the cofactor of the transposed place, over the determinant."""
     *batch, row, column = i
-    matrix = a[tuple(batch)]
-    minor = determinant(f, np.delete(np.delete(matrix, column, 0), row, 1))
-    return minor * (-1) ** (row + column) / determinant(f, matrix)
+    return cofactors_define(f, (*batch, column, row), a) / determinant(f, a[tuple(batch)])
 
 
 def cholesky_define(f, i, a):
@@ -117,6 +133,39 @@ def cholesky_chart(f, free, a):
     return (x,), (y,)
 
 
+# forwards that NumPy does not have
+
+
+def cofactors(a):
+    """Of up to three rows as they are written; of more from the singular values, whose products but one are there for
+    singular matrices too. Rows and columns are brought to one size first, and sizes are kept apart as powers of two."""
+    n = a.shape[-1]
+    if n < 2:
+        return np.ones_like(a)
+    if n == 2:
+        return np.flip(a, (-2, -1)) * np.array([[1, -1], [-1, 1]], a.dtype)
+    with np.errstate(all="ignore"):
+        if n == 3:
+            turned = [[np.roll(a, (-p, -q), (-2, -1)) for q in (1, 2)] for p in (1, 2)]
+            return turned[0][0] * turned[1][1] - turned[0][1] * turned[1][0]
+        even, powers = a.astype(np.float64), np.zeros(a.shape, np.int64)
+        for axis in (-1, -2):
+            size = np.frexp(np.max(np.abs(even), axis, keepdims=True))[1]
+            even = np.ldexp(even, -size)
+            powers += np.sum(size, -3 - axis, keepdims=True) - size
+        if not np.isfinite(even).all():
+            return np.full_like(a, np.nan)
+        left, singular, right = np.linalg.svd(even)
+        turns = np.sign(np.linalg.det(left) * np.linalg.det(right))[..., None]
+        part, power = np.ones_like(singular), np.zeros(singular.shape, np.int64)
+        for k in range(n):  # the product of all but one, its powers of two apart
+            part, more = np.frexp(part * np.where(np.arange(n) == k, 1, singular[..., k : k + 1]))
+            power = np.where(part == 0, -(2**30), power + more)
+        top = np.max(power, -1, keepdims=True)
+        even = left * np.ldexp(part * turns, power - top)[..., None, :] @ right
+        return np.ldexp(even, powers + top[..., None]).astype(a.dtype)
+
+
 # rules
 
 
@@ -132,6 +181,30 @@ def solve_rule(g, y, a, b):
     column = ops.solve(transposed(a), ops.expand_dims(g, axis=-1))
     gb = ops.sum(ops.squeeze(column, axis=-1), axis=tuple(range(a.ndim - 2)))
     return -(column @ ops.expand_dims(y, axis=-2)), gb
+
+
+def cofactors_rule(g, y, a):
+    """Those of 2 x 2 are linear, those of 3 x 3 of second degree: no inverse is needed. Beyond, for an invertible a, from
+    d(det(a) a⁻ᵀ) = a⁻ᵀ (<g, y> - gᵀ y)."""
+    n = a.shape[-1]
+    if n == 2:
+        return ops.cofactors(g)
+    if n == 3:
+        a, g = turned(a), turned(g)
+        return g[2, 2] * a[1, 1] + g[1, 1] * a[2, 2] - g[2, 1] * a[1, 2] - g[1, 2] * a[2, 1]
+    if n < 2:
+        return zeros_like(a)
+    back = transposed(ops.inv(a))
+    return back * ops.sum(g * y, axis=(-2, -1), keepdims=True) - back @ transposed(g) @ y
+
+
+def turned(a):
+    """A stack of matrices with rows and columns turned by 1 or 2, by these numbers."""
+    n, axis = a.shape[-1], a.ndim - 1
+    wide = ops.concat(a, a, axis=axis)
+    wide = ops.concat(wide, wide, axis=axis - 1)
+    start, places = (0,) * (a.ndim - 2), ((p, q) for p in (1, 2) for q in (1, 2))
+    return {(p, q): ops.slice(wide, start=(*start, p, q), stop=(*a.shape[:-2], p + n, q + n)) for p, q in places}
 
 
 def cholesky_rule(g, y, a):
@@ -155,6 +228,13 @@ def square_shrink(specs, attributes):
     [a] = specs
     n = min(a.shape[-1], 2 if a.ndim > 2 else 3)
     return case((*batch_of(a), n, n))
+
+
+def cofactors_shrink(specs, attributes):
+    """As for one matrix; the rule for 4 rows is that for all more of them, and has a class of its own."""
+    [a] = specs
+    n = min(a.shape[-1], 4)
+    return case((*batch_of(a), n, n) if n < 3 else (*(1,) * (a.ndim - 2), n, n))
 
 
 def solve_shrink(specs, attributes):
@@ -212,15 +292,25 @@ DECOMPOSITIONS = (
     Op(
         "det",
         np.linalg.det,
-        lambda g, y, a: ops.expand_dims(g * y, axis=(-2, -1)) * transposed(ops.inv(a)),
+        lambda g, y, a: ops.expand_dims(g, axis=(-2, -1)) * ops.cofactors(a),
         det_define,
         det_infer,
         SQUARES,
-        domains=INVERTIBLE,
         shrink=square_shrink,
         grad_fn="LinalgDetBackward0",
         normwise=True,
-        doc="the determinant; for its gradient the matrix must be invertible",
+        doc="the determinant",
+    ),
+    Op(
+        "cofactors",
+        cofactors,
+        cofactors_rule,
+        cofactors_define,
+        square_infer,
+        SQUARES,
+        shrink=cofactors_shrink,
+        normwise=True,
+        doc="the matrix of cofactors: the gradient of the determinant, of singular matrices too",
     ),
     Op(
         "cholesky",

@@ -26,7 +26,7 @@ EXPONENTIALS = (
     Op(
         "exp2",
         np.exp2,
-        lambda g, y, x: g * y * LN2,
+        lambda g, y, x: g * (y * LN2),
         lambda f, x: f.exp(x * f.log(f.number(2))),
         complex=HOLOMORPHIC,
         doc="2ˣ",
@@ -45,7 +45,7 @@ EXPONENTIALS = (
     Op(
         "log10",
         np.log10,
-        lambda g, y, x: g / x / LN10,
+        lambda g, y, x: ops.ratio(g, 1, x, LN10),
         lambda f, x: f.log(x) / f.log(f.number(10)),
         domains=POSITIVE,
         complex=HOLOMORPHIC,

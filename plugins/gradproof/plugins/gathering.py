@@ -18,7 +18,7 @@ from gradproof.engine.extend import (
     ops,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of
+from gradproof.plugins.axes import at, axis_of, smaller
 
 GRADPROOF_API = 1
 
@@ -80,6 +80,31 @@ def take_rule(g, y, x, indices, *, axis):
 def take_define(f, i, x, indices, *, axis):
     middle = i[axis : axis + indices.ndim]
     return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
+
+
+def taken_shrink(specs, attributes):
+    """The axis of 3 at most, places all over it, and of the other axes what there is room for."""
+    x, indices, *updates = specs
+    axis = attributes["axis"]
+    size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 6)
+    small = smaller(indices.shape, 4)
+    places = np.arange(math.prod(small), dtype=indices.dtype) % max(size, 1)
+    return case(
+        at(rest, axis, size),
+        places.reshape(small),
+        *[(*rest[:axis], *small, *rest[axis + 1 :])] * len(updates),
+        **attributes,
+    )
+
+
+def along_shrink(specs, attributes):
+    """Likewise, with places of its own for each line."""
+    x, indices, *updates = specs
+    axis = attributes["axis"]
+    size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 4)
+    small = at(rest, axis, min(indices.shape[axis], 4 if indices.shape[axis] > x.shape[axis] else 2))
+    places = np.arange(math.prod(small), dtype=indices.dtype) % max(size, 1)
+    return case(at(rest, axis, size), places.reshape(small), *[small] * len(updates), **attributes)
 
 
 def scatter_infer(x, indices, updates, *, axis=0):
@@ -157,6 +182,7 @@ GATHERING = (
             case((3, 2), np.array([[0, 1], [1, 1]])),
             case((3,), np.array(-1)),
         ),
+        shrink=taken_shrink,
         domains=(REAL, INTEGER),
         grad_fn="IndexSelectBackward0",
         complex=HOLOMORPHIC,
@@ -169,6 +195,7 @@ GATHERING = (
         scatter_define,
         scatter_infer,
         (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
+        shrink=taken_shrink,
         domains=(REAL, INTEGER, REAL),
         complex=HOLOMORPHIC,
         into=scatter_into,
@@ -186,6 +213,7 @@ GATHERING = (
             case((2, 3), GRID[:1], axis=0),
             case((1, 2), GRID),
         ),
+        shrink=along_shrink,
         domains=(REAL, INTEGER),
         grad_fn="GatherBackward0",
         complex=HOLOMORPHIC,
@@ -198,6 +226,7 @@ GATHERING = (
         add_along_define,
         add_along_infer,
         (case((3,), INDICES, (3,)), case((2, 2), GRID, (2, 3)), case((2, 3), GRID[:1], (1, 3), axis=0)),
+        shrink=along_shrink,
         domains=(REAL, INTEGER, REAL),
         complex=HOLOMORPHIC,
         into=add_along_into,

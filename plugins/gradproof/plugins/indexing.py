@@ -1,5 +1,7 @@
 """Slices and padding."""
 
+import math
+
 import numpy as np
 
 from gradproof.engine.extend import (
@@ -12,7 +14,7 @@ from gradproof.engine.extend import (
     hookimpl,
     ops,
 )
-from gradproof.plugins.axes import whole, wholes
+from gradproof.plugins.axes import ROOM, smaller, whole, wholes
 
 GRADPROOF_API = 1
 
@@ -42,13 +44,18 @@ def slice_forward(x, *, start, stop, step):
 
 
 def slice_shrink(specs, attributes):
-    """Per axis: whole, cut at both ends, a stride, backwards, or backwards with a stride."""
+    """Per axis: whole, cut at both ends, a stride, backwards, or backwards with a stride. Where there is no room for all,
+    whole axes become 1, and then cut ones are cut at one end only."""
     axes: list[tuple[int, int, int | None, int]] = []
     for size, a, b, s in zip(specs[0].shape, attributes["start"], attributes["stop"], attributes["step"], strict=True):
         if s == 1:
             axes.append((2, 0, 2, 1) if (a, b) == (0, size) else (3, 1, 2, 1))
         else:
             axes.append((3, 0, 3, 2) if s > 1 else (3, 2, None, -1 if s == -1 else -2))
+    for small in ((1, 0, 1, 1), (2, 1, 2, 1)):
+        for k, axis in enumerate(axes):
+            if math.prod(one[0] for one in axes) > ROOM and axis[0] == small[0] + 1 and axis[3] == 1:
+                axes[k] = small
     sizes, start, stop, step = zip(*axes, strict=True) if axes else ((), (), (), ())
     return case(sizes, start=start, stop=stop, step=step)
 
@@ -87,8 +94,17 @@ def unslice_define(f, i, x, *, shape, start, step):
 
 
 def unslice_shrink(specs, attributes):
-    steps = tuple(1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2 for s in attributes["step"])
-    return case((2,) * specs[0].ndim, shape=(4,) * len(steps), start=tuple(1 if s > 0 else 3 for s in steps), step=steps)
+    """Per axis: whole, or apart by a step. Where there is no room for all the first become 1."""
+    [x] = specs
+    axes = []
+    for n, size, s in zip(x.shape, attributes["shape"], attributes["step"], strict=True):
+        step = 1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2
+        axes.append((2, 2, 0, 1) if n == size and s == 1 else (2, 4, 1 if s > 0 else 3, step))
+    for k, (_, size, start, step) in enumerate(axes):
+        if math.prod(one[1] for one in axes) > 4 * ROOM:
+            axes[k] = (1, 1, 0, 1) if size == 2 else (1, 2, start % 2, step)
+    sizes, shape, start, steps = zip(*axes, strict=True) if axes else ((), (), (), ())
+    return case(sizes, shape=shape, start=start, step=steps)
 
 
 def unslice_rule(g, y, x, *, shape, start, step):
@@ -137,7 +153,7 @@ def pad_define(f, i, x, *, widths):
 
 
 def pad_shrink(specs, attributes):
-    return case((2,) * specs[0].ndim, widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
+    return case(smaller((2,) * specs[0].ndim), widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
 
 
 CUT = {"start": (1, 2), "stop": (3, None), "step": (1, -2)}

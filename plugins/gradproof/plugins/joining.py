@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
-from gradproof.plugins.axes import at, axis_of, whole, wholes
+from gradproof.plugins.axes import ROOM, at, axis_of, smaller, whole, wholes
 
 GRADPROOF_API = 1
 
@@ -15,6 +15,21 @@ def concat_infer(*arrays, axis=0):
     dtype = np.result_type(*(a.dtype for a in arrays))
     out = Spec(at(arrays[0].shape, axis, sum(a.shape[axis] for a in arrays)), dtype)
     return Inferred((out,), {"axis": axis}, tuple(Spec(a.shape, dtype) for a in arrays))
+
+
+def concat_shrink(specs, attributes):
+    """Along the axis all lengths are 2 or 3, or 1 where they are many."""
+    axis, room = attributes["axis"], max(ROOM // len(specs), 1)
+    lengths = tuple(x.shape[axis] for x in specs)
+    small = smaller(tuple(sorted(set(lengths))), ROOM if room > 3 else 1)
+    length = dict(zip(sorted(set(lengths)), small, strict=True))
+    longest = max(small)
+    rest = smaller(at(specs[0].shape, axis, 1), max(room // max(longest, 1), 1))
+    return case(*(at(rest, axis, length[size]) for size in lengths), axis=axis)
+
+
+def stack_shrink(specs, attributes):
+    return case(*[smaller(specs[0].shape, max(ROOM // len(specs), 1))] * len(specs), **attributes)
 
 
 def concat_rule(g, y, *arrays, axis):
@@ -65,8 +80,8 @@ def split_infer(x, *, sections, axis=0):
 
 def split_shrink(specs, attributes):
     sections, axis = tuple(min(size, 2) for size in attributes["sections"]), attributes["axis"]
-    shape = tuple(min(size, 2) for size in specs[0].shape)
-    return case(at(shape, axis, sum(sections)), sections=sections, axis=axis)
+    rest = smaller(at(specs[0].shape, axis, 1), max(ROOM // max(sum(sections), 1), 1))
+    return case(at(rest, axis, sum(sections)), sections=sections, axis=axis)
 
 
 def split_forward(x, *, sections, axis):
@@ -86,6 +101,7 @@ JOINING = (
         concat_define,
         concat_infer,
         (case((2,), (3,)), case((2, 1), (2, 2), axis=1), case((2, 2), (2, 2), (2, 2))),
+        shrink=concat_shrink,
         grad_fn="CatBackward0",
         complex=HOLOMORPHIC,
         into=lambda out, *arrays, axis: np.concatenate(arrays, axis, out),
@@ -98,6 +114,7 @@ JOINING = (
         lambda f, i, *arrays, axis: arrays[i[axis]][(*i[:axis], *i[axis + 1 :])],
         stack_infer,
         (case((), ()), case((2, 3), (2, 3), axis=1), case((2,), (2,), (2,), axis=-1)),
+        shrink=stack_shrink,
         complex=HOLOMORPHIC,
         into=lambda out, *arrays, axis: np.stack(arrays, axis, out),
         doc="arrays joined along a new axis",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
-from gradproof.plugins.axes import whole
+from gradproof.plugins.axes import smaller, whole
 from gradproof.plugins.dtypes import narrow
 
 GRADPROOF_API = 1
@@ -47,6 +47,20 @@ def matmul_define(f, i, a, b):
     return f.total(a[(*row, k)] * b[(*start, k, *column)] for k in range(a.shape[-1]))
 
 
+def matmul_shrink(specs, attributes):
+    """Of the leading axes at most one is left, of 2."""
+    sizes = tuple(size for x in specs for size in x.shape[-2:])
+    small = dict(zip(sorted(set(sizes)), smaller(tuple(sorted(set(sizes))), 24), strict=True))
+    return case(*((*smaller(x.shape[:-2], 2), *(small[size] for size in x.shape[-2:])) for x in specs))
+
+
+def triangle_shrink(specs, attributes):
+    """A diagonal outside of the matrix stays outside, one inside becomes one of the first."""
+    [x], k = specs, attributes["k"]
+    small = smaller(x.shape, first=(x.ndim - 2, x.ndim - 1))
+    return case(small, k=max(-1, min(1, k)) if -x.shape[-2] < k < x.shape[-1] else 4 if k > 0 else -4)
+
+
 def triangle_infer(x, *, k=0):
     if x.ndim < 2:
         raise InferenceError(f"needs rank 2 or more, got {x}")
@@ -75,6 +89,7 @@ LINEAR = (
         matmul_define,
         matmul_infer,
         MATRICES,
+        shrink=matmul_shrink,
         grad_fn="MmBackward0",
         complex=HOLOMORPHIC,
         doc="matrix product",
@@ -86,6 +101,7 @@ LINEAR = (
         lambda f, i, x, *, k: x[i] if i[-1] - i[-2] <= k else f.number(0),
         triangle_infer,
         SQUARES,
+        shrink=triangle_shrink,
         complex=HOLOMORPHIC,
         doc="the lower triangle",
     ),
@@ -96,6 +112,7 @@ LINEAR = (
         lambda f, i, x, *, k: x[i] if i[-1] - i[-2] >= k else f.number(0),
         triangle_infer,
         SQUARES,
+        shrink=triangle_shrink,
         complex=HOLOMORPHIC,
         doc="the upper triangle",
     ),

@@ -7,6 +7,7 @@ import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, line, members, truth, whole
+from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.sums import mean, total
 
 GRADPROOF_API = 1
@@ -69,6 +70,10 @@ def axes_shrink(specs, attributes):
     others = [a for a in range(x.ndim) if a not in axis and x.shape[a] > 1][:1]
     apart = len(reduced) == 1 and all(x.shape[a] != x.shape[reduced[0]] for a in others)
     small = {**dict.fromkeys(others, 2), **dict.fromkeys(reduced, 3 if apart else 2)}
+    correction = attributes.get("correction", 0)
+    if reduced and 2 * len(reduced) <= correction < count(x, axis):  # more elements than that, in the first axis
+        small[reduced[0]] = correction // math.prod(small[a] for a in reduced[1:]) + 1
+        small |= dict.fromkeys(others, 2 if correction < 16 else 1)
     return case(tuple(small.get(a, min(size, 1)) for a, size in enumerate(x.shape)), **attributes)
 
 
@@ -87,33 +92,50 @@ def sum_rule(g, y, x, *, axis, keepdims):
     return ops.broadcast_to(kept(g, axis, keepdims), shape=x.shape)
 
 
+@in_float32
 def mean_rule(g, y, x, *, axis, keepdims):
     return ops.broadcast_to(kept(g, axis, keepdims) * Fraction(1, max(count(x, axis), 1)), shape=x.shape)
 
 
+@in_float32
 def extremum_rule(g, y, x, *, axis, keepdims):
     """To the largest (smallest) elements, in equal shares."""
     hit = ops.astype(ops.equal(x, kept(y, axis, keepdims)), dtype=x.dtype.name)
     return hit * kept(g, axis, keepdims) / ops.sum(hit, axis=axis, keepdims=True)
 
 
+@in_float32
 def var_rule(g, y, x, *, axis, correction, keepdims):
+    """Centred twice: far from 0 the mean has been rounded, and what is left has a mean of its own."""
     centred = x - ops.mean(x, axis=axis, keepdims=True)
-    return 2 * kept(g, axis, keepdims) * centred / (count(x, axis) - correction)
+    centred = centred - ops.mean(centred, axis=axis, keepdims=True)
+    half = Fraction(count(x, axis) - correction, 2)
+    share = kept(g, axis, keepdims)
+    return share / half * centred if half >= 1 else share * centred / half
 
 
+@in_float32
+def logsumexp_rule(g, y, x, *, axis, keepdims):
+    """The shares of softmax: where y has no digits behind the point, they are right to a factor, and add up to 1."""
+    parts = ops.exp(x - kept(y, axis, keepdims))
+    return kept(g, axis, keepdims) * (parts / ops.sum(parts, axis=axis, keepdims=True))
+
+
+@in_float32
 def softmax_rule(g, y, x, *, axis):
     """y (g - <g, y>), twice: where one y is nearly 1 the first has no digits left, and as Σ y = 1 the second finds them."""
     away = g - ops.sum(g * y, axis=axis, keepdims=True)
     return y * (away - ops.sum(away * y, axis=axis, keepdims=True))
 
 
+@in_float32
 def log_softmax_rule(g, y, x, *, axis):
     """g - eʸ Σ g, twice, for the same reason: the gradients of a line add up to 0."""
     away = g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
     return away - ops.exp(y) * ops.sum(away, axis=axis, keepdims=True)
 
 
+@in_float32
 def prod_rule(g, y, x, *, axis, keepdims):
     """g times the product of all *other* elements: y / x would give nan where an element is 0. The reduced axes are
     brought together at the end, and the products before and after each element come from cumprod."""
@@ -135,10 +157,12 @@ def before(x):
     return ops.cumprod(ops.concat(full_like(first, 1), rest, axis=last), axis=last)
 
 
+@in_float32
 def cumsum_rule(g, y, x, *, axis):
     return ops.flip(ops.cumsum(ops.flip(g, axis=axis), axis=axis), axis=axis)
 
 
+@in_float32
 def cumprod_rule(g, y, x, *, axis):
     """dy_k/dx_i is (product before i) (product of i+1..k), for k >= i: exact at zeros too, for n² work on the axis."""
     last = x.ndim - 1
@@ -156,15 +180,24 @@ def cumprod_rule(g, y, x, *, axis):
 # forwards that NumPy does not have
 
 
+@rounded_once
 def var(x, *, axis, correction, keepdims):
-    """NumPy's, without its warning where correction leaves nothing to divide by: nan or inf."""
-    n = count(x, axis)
-    if n > correction:
-        return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)
-    centred = x - mean(x, axis=axis, keepdims=True)
-    return np.sum(centred * centred, axis=axis, keepdims=keepdims) / np.asarray(0, x.dtype)
+    """Centred twice (see `var_rule`), and made small first where the squares do not fit. Where correction leaves nothing to
+    divide by it is nan or inf."""
+    with np.errstate(all="ignore"):
+        centred = x - mean(x, axis=axis, keepdims=True)
+        centred = centred - mean(centred, axis=axis, keepdims=True)
+        n = np.asarray(max(count(x, axis) - correction, 0), x.dtype)
+        found = np.asarray(np.sum(np.square(centred), axis=axis, keepdims=keepdims) / n)
+        if not (np.isfinite(found) & (found > 1e3 * np.finfo(x.dtype).tiny)).all() and n:
+            power = np.frexp(np.max(np.abs(centred), axis=axis, keepdims=True, initial=0))[1]
+            small = np.sum(np.square(np.ldexp(centred, -power)), axis=axis, keepdims=True) / n
+            again = np.ldexp(small, 2 * power)
+            found = again if keepdims else np.squeeze(again, axis)
+        return found
 
 
+@rounded_once
 def logsumexp(x, *, axis, keepdims):
     """max + ln(how often it comes) + ln(1 + the rest): a sum near 1 keeps its digits, as in `log_softmax`."""
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
@@ -179,11 +212,13 @@ def logsumexp(x, *, axis, keepdims):
     return total if keepdims else np.squeeze(total, axis)
 
 
+@rounded_once
 def softmax(x, *, axis):
     parts = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     return parts / np.sum(parts, axis=axis, keepdims=True)
 
 
+@rounded_once
 def log_softmax(x, *, axis):
     """x - max - ln(1 + the rest): the largest element keeps its digits where it is nearly certain."""
     if not x.shape[axis]:
@@ -192,6 +227,14 @@ def log_softmax(x, *, axis):
     rest = np.exp(shifted)
     np.put_along_axis(rest, np.expand_dims(np.argmax(x, axis=axis), axis), 0, axis)
     return shifted - np.log1p(np.sum(rest, axis=axis, keepdims=True))
+
+
+def running_sum(x, *, axis, out=None):
+    return np.add.accumulate(x, axis, None, out)
+
+
+def running_product(x, *, axis, out=None):
+    return np.multiply.accumulate(x, axis, None, out)
 
 
 # definitions
@@ -249,31 +292,31 @@ ALONG = (case((3,)), case((2, 3), axis=0), case((2, 2), axis=1), case((2, 1), ax
 REDUCTIONS = (
     Op(
         "sum",
-        total,
+        rounded_once(total),
         sum_rule,
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)),
         reduce_infer(np.sum),
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis, keepdims: total(x, axis=axis, keepdims=keepdims, out=out),
+        into=rounded_once_into(total),
         doc="the sum over axes",
     ),
     Op(
         "mean",
-        mean,
+        rounded_once(mean),
         mean_rule,
         lambda f, i, x, *, axis, keepdims: f.total(members(i, x, axis, keepdims)) / count(x, axis),
         reduce_infer(np.mean),
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis, keepdims: mean(x, axis=axis, keepdims=keepdims, out=out),
+        into=rounded_once_into(mean),
         doc="the mean over axes",
     ),
     Op(
         "prod",
-        lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
+        rounded_once(lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims)),
         prod_rule,
         lambda f, i, x, *, axis, keepdims: product(members(i, x, axis, keepdims)),
         reduce_infer(np.prod),
@@ -329,7 +372,7 @@ REDUCTIONS = (
     Op(
         "logsumexp",
         logsumexp,
-        lambda g, y, x, *, axis, keepdims: kept(g, axis, keepdims) * ops.exp(x - kept(y, axis, keepdims)),
+        logsumexp_rule,
         lambda f, i, x, *, axis, keepdims: f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims))),
         reduce_infer(np.mean),
         REDUCED,
@@ -358,26 +401,26 @@ REDUCTIONS = (
     ),
     Op(
         "cumsum",
-        lambda x, *, axis: np.cumsum(x, axis=axis),
+        rounded_once(running_sum),
         cumsum_rule,
         lambda f, i, x, *, axis: f.total(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis: np.add.accumulate(x, axis, None, out),
+        into=rounded_once_into(running_sum),
         doc="running sums along an axis",
     ),
     Op(
         "cumprod",
-        lambda x, *, axis: np.cumprod(x, axis=axis),
+        rounded_once(running_product),
         cumprod_rule,
         lambda f, i, x, *, axis: product(line(i, x, axis)[: i[axis] + 1]),
         scan_infer,
         ALONG,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
-        into=lambda out, x, *, axis: np.multiply.accumulate(x, axis, None, out),
+        into=rounded_once_into(running_product),
         doc="running products along an axis",
     ),
 )

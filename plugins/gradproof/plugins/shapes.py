@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
-from gradproof.plugins.axes import axes_of, axis_of, wholes
+from gradproof.plugins.axes import axes_of, axis_of, smaller, wholes
 
 GRADPROOF_API = 1
 
@@ -35,6 +35,15 @@ def broadcast_infer(x, *, shape):
     return Inferred((Spec(shape, x.dtype),), {"shape": shape})
 
 
+def broadcast_shrink(specs, attributes):
+    [x], shape = specs, attributes["shape"]
+    extra = len(shape) - x.ndim
+    repeated = [k for k, size in enumerate(shape) if k < extra or x.shape[k - extra] != size]
+    read = [k for k in range(extra, len(shape)) if k not in repeated]
+    small = smaller(shape, first=(*repeated[:3], *read[:3]))
+    return case(tuple(1 if x.shape[k - extra] == 1 else small[k] for k in range(extra, len(shape))), shape=small)
+
+
 def broadcast_rule(g, y, x, *, shape):
     """The sum over every axis along which one element was read many times."""
     extra = len(shape) - x.ndim
@@ -61,6 +70,20 @@ def squeeze_infer(x, *, axis=None):
     if any(x.shape[k] != 1 for k in axes):
         raise InferenceError(f"cannot squeeze axis {axes} of {x}: its size is not 1")
     return Inferred((Spec(tuple(s for k, s in enumerate(x.shape) if k not in axes), x.dtype),), {"axis": axes})
+
+
+def keeping(first):
+    """A ``shrink`` by `smaller`, of the axes that ``first(spec, **attributes)`` gives first."""
+
+    def shrink(specs, attributes):
+        [x] = specs
+        return case(smaller(x.shape, first=first(x, **attributes)), **attributes)
+
+    return shrink
+
+
+def last_two(x, **attributes):
+    return (x.ndim - 2, x.ndim - 1)
 
 
 def transpose_infer(x, *, axes=None):
@@ -109,6 +132,13 @@ def astype_define(f, i, x, *, dtype):
     return number
 
 
+def astype_shrink(specs, attributes):
+    [x] = specs
+    small = smaller(x.shape)
+    counted = (np.arange(math.prod(small)) % 2).astype(x.dtype).reshape(small)
+    return case(counted if x.dtype.kind in "biu" else small, **attributes)
+
+
 def astype_infer(x, *, dtype):
     try:
         target = np.dtype(dtype) if isinstance(dtype, str) else None
@@ -148,6 +178,7 @@ SHAPES = (
             case((1, 3), shape=(2, 2, 3)),
             case((2, 3), shape=(2, 3)),
         ),
+        shrink=broadcast_shrink,
         grad_fn="ExpandBackward0",
         complex=HOLOMORPHIC,
         view=True,
@@ -160,6 +191,7 @@ SHAPES = (
         lambda f, i, x, *, axis: x[tuple(k for a, k in enumerate(i) if a not in axis)],
         expand_infer,
         (case((2, 3), axis=1), case((), axis=0), case((2,), axis=(0, 2))),
+        shrink=keeping(lambda x, axis: ()),
         grad_fn="UnsqueezeBackward0",
         complex=HOLOMORPHIC,
         view=True,
@@ -172,6 +204,7 @@ SHAPES = (
         lambda f, i, x, *, axis: x[tuple(0 if a in axis else i[a - sum(b < a for b in axis)] for a in range(x.ndim))],
         squeeze_infer,
         (case((2, 1, 3), axis=1), case((1,), axis=0), case((1, 2, 1))),
+        shrink=keeping(lambda x, axis: ()),
         complex=HOLOMORPHIC,
         view=True,
         doc="axes of size 1 taken out",
@@ -182,7 +215,16 @@ SHAPES = (
         lambda g, y, x, *, axes: ops.transpose(g, axes=tuple(axes.index(k) for k in range(x.ndim))),
         lambda f, i, x, *, axes: x[tuple(i[axes.index(k)] for k in range(x.ndim))],
         transpose_infer,
-        (case((2, 3)), case((2, 2)), case((2, 3, 1), axes=(1, 2, 0)), case(())),
+        (
+            case((2, 3)),
+            case((2, 2)),
+            case((2, 3, 4), axes=(1, 2, 0)),
+            case((2, 2, 2), axes=(1, 2, 0)),
+            case((2, 2, 2), axes=(2, 0, 1)),
+            case((2, 1, 2, 2), axes=(3, 0, 1, 2)),
+            case(()),
+        ),
+        shrink=keeping(lambda x, axes: [k for k, a in enumerate(axes) if k != a]),
         grad_fn="PermuteBackward0",
         complex=HOLOMORPHIC,
         view=True,
@@ -195,6 +237,7 @@ SHAPES = (
         lambda f, i, x: x[(*i[:-2], i[-1], i[-2])],
         matrix_transpose_infer,
         (case((2, 3)), case((2, 2)), case((2, 1, 3))),
+        shrink=keeping(last_two),
         grad_fn="TransposeBackward0",
         complex=HOLOMORPHIC,
         view=True,
@@ -207,6 +250,7 @@ SHAPES = (
         flip_define,
         flip_infer,
         (case((2, 3)), case((3, 2), axis=0), case((2, 2), axis=1)),
+        shrink=keeping(lambda x, axis: axis),
         complex=HOLOMORPHIC,
         view=True,
         doc="the order reversed along axes",
@@ -218,6 +262,7 @@ SHAPES = (
         astype_define,
         astype_infer,
         (case((2,), dtype="float64"), case((), dtype="float32")),
+        shrink=astype_shrink,
         grad_fn="ToCopyBackward0",
         complex=DIRECT,
         into=astype_into,

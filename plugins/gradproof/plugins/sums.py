@@ -42,10 +42,12 @@ def _split(x, axis):
 
 
 def mean(x, *, axis, keepdims, out=None):
-    """NumPy's, by the same loops, and without its warning about the mean of nothing, which is nan."""
-    n = math.prod(x.shape[k] for k in axis)
-    if n and x.dtype.char not in "fd":
-        result = np.mean(x, axis, keepdims=keepdims)  # given an output it rounds float16 once more
-        return result if out is None else np.copyto(out, result)
-    sums = total(x, axis=axis, keepdims=keepdims, out=out)
-    return np.divide(sums, np.asarray(n, x.dtype), out=out)
+    """NumPy's, by the same loops, and without its warning about the mean of nothing, which is nan. Where the sum is beyond
+    the range and the mean is not, each element is divided."""
+    n = np.asarray(math.prod(x.shape[k] for k in axis), x.dtype)
+    found = np.asarray(np.divide(total(x, axis=axis, keepdims=keepdims, out=out), n, out=out))
+    if n and not np.isfinite(found).all():
+        with np.errstate(all="ignore"):
+            again = total(x / n, axis=axis, keepdims=keepdims)
+        np.copyto(found, again, where=~np.isfinite(found))
+    return found
