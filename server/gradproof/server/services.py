@@ -15,7 +15,7 @@ import grpc
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -190,7 +190,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
-            keys = [ProofKey(op.name, case) for case in op.proof_cases()] if op.differentiable else []
+            keys = keys_of(self.registry, op)
             budget = (request.budget_ms or 30_000) / 1000
             deadline = time.monotonic() + budget
             proofs = self.handler.proofs
