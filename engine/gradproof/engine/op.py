@@ -10,7 +10,7 @@ ops). The rest are facts for the checks: domains, cases, stress inputs, tie conv
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -278,10 +278,35 @@ class Op:
         return f"{self.inputs[0]}[{position}]" if self.variadic else self.inputs[position]
 
     def proof_cases(self) -> tuple[Case, ...]:
-        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own."""
-        if self.cases or not self.elementwise:
-            return self.cases
-        return (self.uniform(()), self.uniform((1, 2)))
+        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own. A numeric
+        attribute that has one value in all of them gets two more, near it: what is proved at a default may forget the
+        attribute."""
+        declared = self.declared_cases()
+        return (*declared[:1], *self._neighbours(declared), *declared[1:])
+
+    def declared_cases(self) -> tuple[Case, ...]:
+        """The proof cases without the neighbours of attributes: those for which the rule must trace."""
+        return self.cases if self.cases or not self.elementwise else (self.uniform(()), self.uniform((1, 2)))
+
+    def _neighbours(self, declared: tuple[Case, ...]) -> Iterator[Case]:
+        """The first case with other numbers for the attributes that never vary: further from 0, or nearer, each by a factor of
+        its own, and in the same order. A whole number is one more, where nothing but elements are concerned."""
+        wholes = [{**self.attributes, **one.attributes} for one in declared]
+        fixed = {
+            name: value
+            for name, value in (wholes[0] if wholes else {}).items()
+            if type(value) in (float, Fraction, int)
+            and np.isfinite(float(value))
+            and all(repr(one[name]) == repr(value) for one in wholes)
+        }
+        floats = sorted((name for name in fixed if type(fixed[name]) is not int), key=lambda name: abs(fixed[name]))
+        counts = [name for name in fixed if type(fixed[name]) is int and self.elementwise and not self.cases]
+        for more in (1, 2) if floats or counts else ():
+            near = {name: _near(fixed[name], k, more) for k, name in enumerate(floats)}
+            near |= {name: fixed[name] + more for name in counts}
+            other = replace(declared[0], attributes={**declared[0].attributes, **near})
+            if self._takes(other):
+                yield other
 
     def complex_cases(self) -> tuple[Case, ...]:
         """The proof cases in complex numbers, of those that the op takes."""
@@ -365,6 +390,12 @@ class Op:
             shown = ", ".join(dtype.name for dtype in dtypes)
             raise InferenceError(f"does not take dtype {shown} ({type(error).__name__}: {error})") from error
         return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
+
+
+def _near(value: Any, k: int, more: int) -> Any:
+    """A number beside ``value``, on the same side of 0: more than half of it, or up to twice; the larger for larger k."""
+    share = Fraction(k + 3, k + 4) if more == 1 else Fraction(2 * k + 3, k + 2)
+    return type(value)(Fraction(value) * share) if value else type(value)(share / 2)
 
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:

@@ -15,7 +15,7 @@ import grpc
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import ProofKey, keys_of
+from gradproof.engine.verify.classes import keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -178,9 +178,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         async with answering(context):
             op = self.registry.op(request.name)
             response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
-            for case in op.proof_cases() if op.differentiable else ():
-                entry = response.cases.add(shape_class=str(case), rule=self.registry.rule_of(op, case).text())
-                known = self.handler.proofs.lookup(ProofKey(op.name, case))
+            for key in keys_of(self.registry, op):
+                entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
+                known = self.handler.proofs.lookup(key)
                 if known is not None:
                     entry.verdict.CopyFrom(encode.rule_verdict(known))
             return response
@@ -222,7 +222,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             tie_convention=op.ties,
         )
         if op.differentiable:
-            found = [self.handler.proofs.lookup(ProofKey(op.name, case)) for case in op.proof_cases()]
+            found = [self.handler.proofs.lookup(key) for key in keys_of(self.registry, op)]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
             info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))
