@@ -47,6 +47,12 @@ def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     one.close()
 
 
+def name_of(registry: Registry, key: ProofKey) -> str:
+    digest = digest_of(registry, key)
+    assert digest is not None
+    return digest
+
+
 def key(op: str) -> ProofKey:
     return ProofKey(op, case(()))
 
@@ -66,7 +72,7 @@ def test_a_proof_comes_back_and_is_kept(pool: ProofPool, slow: Registry) -> None
     assert verdict.seconds > 0
     assert not verdict.cached
     assert pool.cache is not None
-    again = pool.cache.get(digest_of(slow, key("tanh")))
+    again = pool.cache.get(name_of(slow, key("tanh")))
     assert again is not None
     assert again.cached
     assert again.tactic == verdict.tactic
@@ -172,7 +178,7 @@ def given_first(k: Any, f: Any, x: Any) -> Any:
 
 def digest_with(define: Callable[..., Any]) -> str:
     op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, define)
-    return digest_of(registry_of(op), ProofKey("planted.op", case(())))
+    return name_of(registry_of(op), ProofKey("planted.op", case(())))
 
 
 @pytest.mark.parametrize("other", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
@@ -212,7 +218,7 @@ def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, s
     assert verdict.word is Rule.UNDECIDED
     assert "the proof process ended" in verdict.reason
     assert pool.cache is not None
-    assert pool.cache.get(digest_of(slow, key("slow.mortal"))) is None  # who knows why it died
+    assert pool.cache.get(name_of(slow, key("slow.mortal"))) is None  # who knows why it died
     assert proved(pool, "cosh").word is Rule.PROVED
 
 
@@ -221,7 +227,7 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
 ) -> None:
     assert proved(pool, "slow.hang").budget == 3.0
     assert pool.cache is not None
-    kept = pool.cache.get(digest_of(slow, key("slow.hang")))
+    kept = pool.cache.get(name_of(slow, key("slow.hang")))
     assert kept is not None
     assert (kept.word, kept.budget) == (Rule.UNDECIDED, 3.0)
     less = ProofPool(slow, pool.cache.directory, seconds=2.0)
@@ -239,7 +245,7 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
 def test_obligations_come_back_from_the_cache(pool: ProofPool, slow: Registry) -> None:
     verdict = proved(pool, "tanh")
     assert pool.cache is not None
-    kept = pool.cache.get(digest_of(slow, key("tanh")))
+    kept = pool.cache.get(name_of(slow, key("tanh")))
     assert kept is not None
     assert kept.obligations == verdict.obligations != ()
 

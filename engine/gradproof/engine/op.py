@@ -289,8 +289,8 @@ class Op:
         return self.cases if self.cases or not self.elementwise else (self.uniform(()), self.uniform((1, 2)))
 
     def _neighbours(self, declared: tuple[Case, ...]) -> Iterator[Case]:
-        """The first case with other numbers for the attributes that never vary: further from 0, or nearer, each by a factor of
-        its own, and in the same order. A whole number is one more, where nothing but elements are concerned."""
+        """The first case with other numbers for the attributes that never vary: nearer to 0, and further, each by a power
+        of two of its own, which loses no digits, and in the same order. A whole number is one more, of an op on elements."""
         wholes = [{**self.attributes, **one.attributes} for one in declared]
         fixed = {
             name: value
@@ -302,10 +302,10 @@ class Op:
         floats = sorted((name for name in fixed if type(fixed[name]) is not int), key=lambda name: abs(fixed[name]))
         counts = [name for name in fixed if type(fixed[name]) is int and self.elementwise and not self.cases]
         for more in (1, 2) if floats or counts else ():
-            near = {name: _near(fixed[name], k, more) for k, name in enumerate(floats)}
-            near |= {name: fixed[name] + more for name in counts}
-            other = replace(declared[0], attributes={**declared[0].attributes, **near})
-            if self._takes(other):
+            near = _near([fixed[name] for name in floats], more)
+            others = dict(zip(floats, near, strict=True)) | {name: fixed[name] + more for name in counts}
+            other = replace(declared[0], attributes={**declared[0].attributes, **others})
+            if others != fixed and self._takes(other):
                 yield other
 
     def complex_cases(self) -> tuple[Case, ...]:
@@ -392,10 +392,15 @@ class Op:
         return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
 
 
-def _near(value: Any, k: int, more: int) -> Any:
-    """A number beside ``value``, on the same side of 0: more than half of it, or up to twice; the larger for larger k."""
-    share = Fraction(k + 3, k + 4) if more == 1 else Fraction(2 * k + 3, k + 2)
-    return type(value)(Fraction(value) * share) if value else type(value)(share / 2)
+def _near(values: list[Any], more: int) -> list[Any]:
+    """Numbers beside those given, which are in order of size: nearer to 0, or (``more`` 2) further, unless that would lead
+    from a share to more than the whole."""
+    if more == 2 and any(0.5 <= abs(value) < 1 for value in values):
+        return values
+    scales = [2.0 ** (k + 1) if more == 2 else 0.5 ** (len(values) - k) for k in range(len(values))]
+    scaled = [value * type(value)(scale) for value, scale in zip(values, scales, strict=True)]
+    least = min((abs(value) for value in scaled if value), default=1)
+    return [value or type(value)(least / 2) for value in scaled]
 
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:

@@ -15,7 +15,7 @@ import grpc
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import keys_of
+from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -152,6 +152,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.registry = handler.engine.registry
+        self._keys: dict[str, list[ProofKey]] = {}
 
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         async with answering(context):
@@ -222,7 +223,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             tie_convention=op.ties,
         )
         if op.differentiable:
-            found = [self.handler.proofs.lookup(key) for key in keys_of(self.registry, op)]
+            if op.name not in self._keys:
+                self._keys[op.name] = keys_of(self.registry, op)
+            found = [self.handler.proofs.lookup(key) for key in self._keys[op.name]]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
             info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import lcm
 from random import Random
 from typing import Any
 
@@ -82,8 +83,8 @@ def _factors(difference: Any) -> list[tuple[Any, int]]:
 
 @lru_cache(maxsize=4096)
 def is_thin(difference: Any) -> bool:
-    """Whether ``difference`` is shown to be 0 on a thin set only, which leaves the rest dense: it is not 0 somewhere, and is
-    algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain."""
+    """Whether ``difference`` is shown to be 0 on a thin set only, which leaves the rest dense: it is not 0 somewhere, and
+    is algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain."""
     if difference.has(sympy.floor, sympy.Piecewise, *STEPS):
         return False
     return _differs_somewhere(difference) and (_analytic(difference) or _norm_differs(difference))
@@ -125,7 +126,7 @@ def _norm_differs(difference: Any) -> bool:
             break
         outer = next((p for p in roots if not any(p != q and q.has(p) for q in roots)), roots[0])
         alike = [p for p in roots if p.base == outer.base]
-        degree = int(sympy.ilcm(*(p.exp.q for p in alike)))
+        degree = lcm(*(int(p.exp.q) for p in alike))
         root = sympy.Dummy("root")
         replaced = sympy.together(e.xreplace({p: root ** int(p.exp * degree) for p in alike}))
         try:

@@ -30,7 +30,7 @@ NO_CASE = "no small case, for which the rule is the same program, stands for thi
 
 @dataclass(frozen=True)
 class ProofKey:
-    """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not looked at yet).
+    """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet).
     Two keys are equal if their texts are; other processes get only this."""
 
     op: str
@@ -63,9 +63,9 @@ class ProofKey:
 def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
     """The class of a live node whose rule was traced to ``rule``: None if no small case stands for it.
 
-    Each case is traced, and stands for the live node only if it is the same program there but for sizes: in float64, or else
-    in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for one
-    element, which proves all shapes. A rule that steers by size is proved for the live shape itself, if that is small.
+    Each case is traced, and stands for the live node only if it is the same program there but for sizes: in float64, or
+    else in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for
+    one element, which proves all shapes. A rule that steers by size is proved for the live shape itself, if that is small.
     """
     dtypes = {spec.dtype for spec in specs if is_differentiable(spec.dtype)}
     if len({dtype.kind == "c" for dtype in dtypes}) > 1:
@@ -139,8 +139,8 @@ def _explained(
 
 def shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     """The generic representative: same rank, 0 and 1 kept, other sizes replaced by 2 and 3 so that equal ones stay equal
-    (from the third distinct size on, all are 3); all by 2 where those are too many elements, and by 1 but for as many axes as
-    fit where these are. Attributes that name a shape are mapped too. Integer inputs count up."""
+    (from the third distinct size on, all are 3); all by 2 where those are too many elements, and by 1 but for as many sizes
+    as fit where these are. Attributes that name a shape are mapped too. Integer inputs count up."""
     sizes = sorted({size for shape in _shapes(specs, attributes) for size in shape if size > 1})
     total = sum(spec.ndim for spec in specs)
     many = total > 6
@@ -181,8 +181,8 @@ def _case(specs: Sequence[Spec], attributes: Attributes, size_of: Callable[[int]
 
 
 def digest_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name under which a proof is kept: a hash of all it depends on, the op and those in its rule with all they reach, the
-    traced program, and the checker itself, so that any change proves anew. None for what cannot be read: that is not kept."""
+    """The name under which a proof is kept: a hash of all it depends on: the op and those in its rule with all they reach,
+    the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {one.name: one for one in _reached(registry, rule)} | {op.name: op}

@@ -55,6 +55,11 @@ def fingerprint(things: Sequence[Any]) -> str:
     return hashlib.sha256("\n".join(_Reader().lines(things)).encode()).hexdigest()
 
 
+def written(function: Any) -> str:
+    """A hash of the byte code of a function, without what it finds outside of itself; of another callable its class."""
+    return _code(function.__code__) if isinstance(function, FunctionType) else type(function).__qualname__
+
+
 class _Reader:
     """Writes things as lines, each with the numbers of those it is made of; in an order that depends on them only."""
 
@@ -196,9 +201,10 @@ def _named(thing: Any) -> str:
     if isinstance(thing, ModuleType):
         return f"module {thing.__name__}" if _known(thing.__name__) else ""
     if isinstance(thing, np.ufunc):
+        name = str(getattr(thing, "__name__", ""))
         for home in ("numpy", "scipy.special"):
-            if getattr(sys.modules.get(home), thing.__name__, None) is thing:
-                return f"{home}.{thing.__name__}"
+            if getattr(sys.modules.get(home), name, None) is thing:
+                return f"{home}.{name}"
         return ""
     if not isinstance(thing, type) and not callable(thing):
         return ""
@@ -225,7 +231,7 @@ def _is_open(kind: type) -> bool:
 
 
 def _written(kind: type) -> bool:
-    """Whether a class was written in Python. Libraries name some of theirs as if they were: those have no function in them."""
+    """Whether a class was written in Python. Libraries name some of theirs as if they were: those hold no functions."""
     if not kind.__flags__ & HEAP:
         return kind is SimpleNamespace
     module = sys.modules.get(kind.__module__)

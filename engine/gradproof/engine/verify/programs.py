@@ -1,8 +1,8 @@
 """Programs compared: what a rule traced to, as text that another process can compare, and without its sizes.
 
-A rule is traced for the specs it runs on, and may steer by them. A proof is one of a small case; it is one of the live program
-if that does the same: the same ops, wired alike, with the same numbers and attributes. What follows from sizes (the shape to
-broadcast to, one over a count) is told from what does not by tracing again at other sizes.
+A rule is traced for the specs it runs on, and may steer by them. A proof is one of a small case; it is one of the live
+program if that does the same: the same ops, wired alike, with the same numbers and attributes. What follows from sizes (the
+shape to broadcast to, one over a count) is told from what does not by tracing again at other sizes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 from gradproof.engine.functions import Balls
 from gradproof.engine.precision import precision
 from gradproof.engine.trace import Exact, Literal, Program
-from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
+from gradproof.engine.verify.fingerprint import written
 
-EXACT_BITS = 128
+EXACT_BITS = 256
 SIZED = frozenset({"shape", "start", "stop", "step", "widths", "sections"})
 """Attributes that hold sizes: compared by how many they are."""
 PROBES = 2  # traces at other sizes that are to agree, at the least
@@ -33,24 +33,20 @@ def program_digest(program: Program) -> str:
     """A hash of a program: ops, wiring, specs, attributes, and literals by what they are."""
     lines = [f"{program.inputs} {program.outputs}", *map(str, program.specs)]
     lines += [f"%{number} is {literal_text(value)}" for number, value in sorted(program.literals.items())]
-    lines += [
-        f"{one.outputs} = {one.op.name}({one.inputs}, {_attributes(one.attributes)})" for one in program.instructions
-    ]
+    lines += [f"{one.outputs} = {one.op.name}({one.inputs}, {_attributes(one.attributes)})" for one in program.instructions]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def literal_text(value: Literal) -> str:
-    """A literal by its value: an exact one by the functions it is written with, and a ball around it."""
+    """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over shows
+    in the value: it may be the trace itself, which is of one shape."""
     if not isinstance(value, Exact):
         exact = Fraction(value) if np.isfinite(float(value)) else None
         return str(value) if exact is None else f"{exact}"
-    try:
-        made = fingerprint([value.define])
-    except Unreadable as error:
-        made = str(error)
+    made = written(value.define)
     try:
         with precision(EXACT_BITS):
-            ball = Balls().ball(value.define(Balls())).str(45)
+            ball = Balls().ball(value.define(Balls())).str(75)
     except Exception as error:  # a stranger's code
         ball = f"{type(error).__name__}: {error}"
     return f"exact {ball} {made}"
@@ -121,8 +117,8 @@ def alike(live: Program, small: Program) -> bool:
 
 
 def alike_by_size(programs: Sequence[Program]) -> bool:
-    """Whether programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or they or
-    their inverses affine in a product of sizes (a count, one over a count less one)."""
+    """Whether programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or they
+    or their inverses affine in a product of sizes (a count, one over a count less one)."""
     skeletons = [skeleton(one) for one in programs]
     if any(one.lines != skeletons[0].lines for one in skeletons):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias
 
@@ -55,9 +56,11 @@ def close(residual: Any, ties: set[str]) -> str:
         if tactic is None:
             point: dict[Any, Any] | None = {}
             with suppress(Unknown):
-                point = point_with(assumed) if all(sign for _, sign in assumed) else {}
+                point = point_with([(difference, sign) for difference, sign in assumed if sign])
             if point is None:
                 continue
+            if not all(sign for _, sign in assumed):
+                point = {}  # one beside the tie, not on it
             where = " and ".join(f"{difference} {'<=>'[sign + 1]} 0" for difference, sign in assumed)
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
             raise Open(text, region=bool(assumed), point=point)
@@ -93,7 +96,7 @@ def _truth(relation: Any, known: dict[Any, int]) -> Any:
     """The truth of a comparison where factors have ``known`` signs; None where they do not tell."""
     difference = sympy.expand(relation.lhs - relation.rhs)
     constant, factors = factored(difference)
-    if any(known.get(f) == 0 for f, _ in factors) or zero_tactic(difference) is not None:
+    if any(known.get(f) == 0 for f, _ in factors) or _vanishes(difference):
         return _tied(relation)  # both sides are equal, here or everywhere
     if not all(f in known for f, _ in factors):
         return None
@@ -103,6 +106,11 @@ def _truth(relation: Any, known: dict[Any, int]) -> Any:
     if isinstance(relation, (sympy.Lt, sympy.Le)):
         return sympy.true if sign < 0 else sympy.false
     return sympy.false if isinstance(relation, sympy.Eq) else sympy.true
+
+
+@lru_cache(maxsize=4096)
+def _vanishes(difference: Any) -> bool:
+    return zero_tactic(difference) is not None
 
 
 def _tied(relation: Any) -> Any:
