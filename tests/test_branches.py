@@ -72,7 +72,7 @@ RIGHT: dict[str, Op] = {
         lambda f, a, b: greater(f, a, b),
     ),
     "|a| < |b| and a² < b²": op_of(
-        lambda a, b: np.where(abs(a) < abs(b), a, b).astype(a.dtype),
+        lambda a, b: np.asarray(np.where(abs(a) < abs(b), a, b), a.dtype),
         lambda g, y, a, b: (ops.where(a * a < b * b, g, 0), ops.where(a * a < b * b, 0, g)),
         lambda f, a, b: f.where(f.less(f.modulus(a), f.modulus(b)), a, b),
     ),

@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import sympy
 
+from gradproof.engine.neighbours import neighbours
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
 
 Attributes: TypeAlias = Mapping[str, Any]
@@ -289,23 +290,10 @@ class Op:
         return self.cases if self.cases or not self.elementwise else (self.uniform(()), self.uniform((1, 2)))
 
     def _neighbours(self, declared: tuple[Case, ...]) -> Iterator[Case]:
-        """The first case with other numbers for the attributes that never vary: nearer to 0, and further, each by a power
-        of two of its own, which loses no digits, and in the same order. A whole number is one more, of an op on elements."""
         wholes = [{**self.attributes, **one.attributes} for one in declared]
-        fixed = {
-            name: value
-            for name, value in (wholes[0] if wholes else {}).items()
-            if type(value) in (float, Fraction, int)
-            and np.isfinite(float(value))
-            and all(repr(one[name]) == repr(value) for one in wholes)
-        }
-        floats = sorted((name for name in fixed if type(fixed[name]) is not int), key=lambda name: abs(fixed[name]))
-        counts = [name for name in fixed if type(fixed[name]) is int and self.elementwise and not self.cases]
-        for more in (1, 2) if floats or counts else ():
-            near = _near([fixed[name] for name in floats], more)
-            others = dict(zip(floats, near, strict=True)) | {name: fixed[name] + more for name in counts}
+        for others in neighbours(wholes, whole_numbers=self.elementwise and not self.cases):
             other = replace(declared[0], attributes={**declared[0].attributes, **others})
-            if others != fixed and self._takes(other):
+            if self._takes(other):
                 yield other
 
     def complex_cases(self) -> tuple[Case, ...]:
@@ -390,17 +378,6 @@ class Op:
             shown = ", ".join(dtype.name for dtype in dtypes)
             raise InferenceError(f"does not take dtype {shown} ({type(error).__name__}: {error})") from error
         return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
-
-
-def _near(values: list[Any], more: int) -> list[Any]:
-    """Numbers beside those given, which are in order of size: nearer to 0, or (``more`` 2) further, unless that would lead
-    from a share to more than the whole."""
-    if more == 2 and any(0.5 <= abs(value) < 1 for value in values):
-        return values
-    scales = [2.0 ** (k + 1) if more == 2 else 0.5 ** (len(values) - k) for k in range(len(values))]
-    scaled = [value * type(value)(scale) for value, scale in zip(values, scales, strict=True)]
-    least = min((abs(value) for value in scaled if value), default=1)
-    return [value or type(value)(least / 2) for value in scaled]
 
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:

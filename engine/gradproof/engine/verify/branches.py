@@ -11,6 +11,7 @@ import sympy
 
 POINTS = 3
 MAX_SIZE = 400  # operations in a difference that is still factored
+MAX_RADICAND = 60  # and in the radicand of a root
 MAX_ROOTS = 4  # that are eliminated one after the other
 TINY = sympy.Rational(1, 10**20)
 ENTIRE = (
@@ -38,8 +39,11 @@ def _pieces(e: Any) -> Any:
     return e.rewrite(sympy.Piecewise)
 
 
+@lru_cache(maxsize=4096)
 def _rooted(power: Any) -> Any:
     """A root with the squares in its radicand taken out: √(f² u) = |f| √u for real f."""
+    if sympy.count_ops(power.base) > MAX_RADICAND:
+        return power
     try:
         content, factors = sympy.factor_list(power.base)
     except sympy.PolynomialError:

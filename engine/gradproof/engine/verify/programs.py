@@ -38,8 +38,8 @@ def program_digest(program: Program) -> str:
 
 
 def literal_text(value: Literal) -> str:
-    """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over shows
-    in the value: it may be the trace itself, which is of one shape."""
+    """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over
+    shows in the value: it may be the trace itself, which is of one shape."""
     if not isinstance(value, Exact):
         exact = Fraction(value) if np.isfinite(float(value)) else None
         return str(value) if exact is None else f"{exact}"
