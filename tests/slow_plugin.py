@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +38,16 @@ def mortal(f: Any, x: Any) -> Any:
     return x
 
 
+LOCK = threading.Lock()
+
+
+def locked(f: Any, x: Any) -> Any:
+    with LOCK:
+        return x
+
+
 @hookimpl
 def register_ops(register: Callable[[Op], None]) -> None:
-    for name, define in (("hang", hang), ("greedy", greedy), ("broken", broken), ("mortal", mortal)):
+    for name, define in (("hang", hang), ("greedy", greedy), ("broken", broken), ("mortal", mortal), ("locked", locked)):
         register(Op(f"slow.{name}", lambda x: +x, lambda g, y, x: g, define))
     register(Op("slow.wrong", lambda x: x * x, lambda g, y, x: g * x, lambda f, x: x * x))

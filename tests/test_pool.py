@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import multiprocessing
 import resource
@@ -11,19 +13,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from enum import Enum
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import sympy
+from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import slow_plugin
 from tests.test_conduct import registry_of
 
-from gradproof.engine.op import Case, Op, case
+from gradproof.engine.extend import Exact
+from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.cache import ProofCache
 from gradproof.engine.verify.classes import ProofKey, digest_of
@@ -47,6 +55,12 @@ def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     one.close()
 
 
+def name_of(registry: Registry, key: ProofKey) -> str:
+    digest = digest_of(registry, key)
+    assert digest is not None
+    return digest
+
+
 def key(op: str) -> ProofKey:
     return ProofKey(op, case(()))
 
@@ -66,7 +80,7 @@ def test_a_proof_comes_back_and_is_kept(pool: ProofPool, slow: Registry) -> None
     assert verdict.seconds > 0
     assert not verdict.cached
     assert pool.cache is not None
-    again = pool.cache.get(digest_of(slow, key("tanh")))
+    again = pool.cache.get(name_of(slow, key("tanh")))
     assert again is not None
     assert again.cached
     assert again.tactic == verdict.tactic
@@ -172,7 +186,7 @@ def given_first(k: Any, f: Any, x: Any) -> Any:
 
 def digest_with(define: Callable[..., Any]) -> str:
     op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, define)
-    return digest_of(registry_of(op), ProofKey("planted.op", case(())))
+    return name_of(registry_of(op), ProofKey("planted.op", case(())))
 
 
 @pytest.mark.parametrize("other", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
@@ -191,6 +205,131 @@ def test_the_digest_depends_on_members_of_modules(monkeypatch: pytest.MonkeyPatc
     before = digest_with(member)
     monkeypatch.setattr(slow_plugin, "mortal", slow_plugin.broken)
     assert digest_with(member) != before
+
+
+class Holder:
+    """A number that an object, or its class, holds."""
+
+    scale: Any = 2
+
+    def __init__(self, k: Any) -> None:
+        self.k = k
+
+    def __call__(self, f: Any, x: Any) -> Any:
+        return x * self.k * self.scale
+
+    def method(self, f: Any, x: Any) -> Any:
+        return x * self.k
+
+
+class Slotted:
+    __slots__ = ("k",)
+
+    def __init__(self, k: Any) -> None:
+        self.k = k
+
+
+class Colour(Enum):
+    RED = 2
+    BLUE = 3
+
+
+def holding(thing: Any) -> Callable[..., Any]:
+    return lambda f, x: x * len(str(thing))
+
+
+WAYS: dict[str, Callable[[Any], Callable[..., Any]]] = {
+    "a callable object": Holder,
+    "a bound method": lambda k: Holder(k).method,
+    "an object's state": lambda k: holding(Holder(k)),
+    "a slot": lambda k: holding(Slotted(k)),
+    "a class": lambda k: holding(type("Made", (), {"k": k, "__module__": __name__})),
+    "an exact number": lambda k: holding(Exact(lambda f: f.number(k))),
+    "a set": lambda k: holding({k, 7}),
+    "a frozen set": lambda k: holding(frozenset([(k, 7)])),
+    "a mapping": lambda k: holding({"k": [k]}),
+    "a namespace": lambda k: holding(SimpleNamespace(k=k)),
+    "an array of objects": lambda k: holding(np.array([k, None], object)),
+    "an object in an object": lambda k: holding(Holder(Holder(k))),
+    "a wrapped function": lambda k: holding(functools.lru_cache(closed(k))),
+    "an attribute of a function": lambda k: holding(marked(k)),
+    "SymPy": lambda k: holding(sympy.Integer(k) * sympy.pi),
+}  # fmt: skip
+
+
+def marked(k: Any) -> Any:
+    def function() -> None: ...
+
+    function.k = k  # type: ignore[attr-defined]
+    return function
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_the_digest_depends_on_what_things_hold(way: Callable[[Any], Callable[..., Any]]) -> None:
+    assert digest_with(way(2)) == digest_with(way(2)) != digest_with(way(3))
+
+
+def test_the_digest_depends_on_members_and_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert digest_with(holding(Colour.RED)) == digest_with(holding(Colour.RED)) != digest_with(holding(Colour.BLUE))
+    assert digest_with(holding(np.dtype("f4"))) != digest_with(holding(np.dtype("f8")))
+    assert digest_with(holding(np.sin)) != digest_with(holding(np.cos))
+    before = digest_with(Holder(2))
+    monkeypatch.setattr(Holder, "scale", 3)
+    assert digest_with(Holder(2)) != before
+
+
+def test_the_digest_depends_on_everything_of_an_op(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A domain by what is in it, not by its name; kinks, the forward, how it is written to memory."""
+    here = Domain("here", {"real": True}, lambda t: t, lambda random: Fraction(random.randint(1, 9)))
+    op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, lambda f, x: 2 * x, domains=here)
+    others = [
+        replace(op, domains=replace(here, assumptions={"positive": True})),
+        replace(op, domains=replace(here, chart=lambda t: t + 7)),
+        replace(op, domains=replace(here, sample=lambda random: Fraction(1, 9))),
+        replace(op, kink=Kink.MEAN),
+        replace(op, normwise=True),
+        replace(op, stress=(1.0,)),
+        replace(op, complex=HOLOMORPHIC),
+        replace(op, into=lambda out, x: np.multiply(x, 2, out)),
+        replace(op, forward=lambda x: x + x),
+        replace(op, define=lambda f, x: x + x),
+        replace(op, rule=lambda g, y, x: Exact(lambda f: f.number(2)) * g),
+        replace(op, rule=lambda g, y, x: Exact(lambda f: f.number(3)) * g),
+    ]
+    digests = [name_of(registry_of(one), ProofKey("planted.op", case(()))) for one in (op, *others)]
+    assert len(set(digests)) == len(digests)
+
+
+UNREADABLE: dict[str, Callable[[], Any]] = {
+    "a generator": lambda: (k for k in range(3)),
+    "a file": lambda: sys.__stdout__,
+    "a lock": threading.Lock,
+    "a counter": lambda: itertools.count(2),
+    "a ball": lambda: arb(2),
+    "a ufunc from a function": lambda: np.frompyfunc(abs, 1, 1),
+    "an iterator": lambda: iter([1, 2]),
+    "one of them in an object": lambda: Holder(threading.Lock()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_kept_nowhere(make: Callable[[], Any]) -> None:
+    op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, holding(make()))
+    assert digest_of(registry_of(op), ProofKey("planted.op", case(()))) is None
+
+
+def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
+    assert pool.cache is not None
+    before = len(list(pool.cache.directory.iterdir()))
+    first = proved(pool, "slow.locked")
+    assert first.word is Rule.PROVED
+    assert pool.lookup(key("slow.locked")) is first
+    assert len(list(pool.cache.directory.iterdir())) == before
+    second = ProofPool(pool.registry, pool.cache.directory)
+    try:
+        assert second.lookup(key("slow.locked")) is None
+    finally:
+        second.close()
 
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
@@ -212,7 +351,7 @@ def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, s
     assert verdict.word is Rule.UNDECIDED
     assert "the proof process ended" in verdict.reason
     assert pool.cache is not None
-    assert pool.cache.get(digest_of(slow, key("slow.mortal"))) is None  # who knows why it died
+    assert pool.cache.get(name_of(slow, key("slow.mortal"))) is None  # who knows why it died
     assert proved(pool, "cosh").word is Rule.PROVED
 
 
@@ -221,7 +360,7 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
 ) -> None:
     assert proved(pool, "slow.hang").budget == 3.0
     assert pool.cache is not None
-    kept = pool.cache.get(digest_of(slow, key("slow.hang")))
+    kept = pool.cache.get(name_of(slow, key("slow.hang")))
     assert kept is not None
     assert (kept.word, kept.budget) == (Rule.UNDECIDED, 3.0)
     less = ProofPool(slow, pool.cache.directory, seconds=2.0)
@@ -239,7 +378,7 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
 def test_obligations_come_back_from_the_cache(pool: ProofPool, slow: Registry) -> None:
     verdict = proved(pool, "tanh")
     assert pool.cache is not None
-    kept = pool.cache.get(digest_of(slow, key("tanh")))
+    kept = pool.cache.get(name_of(slow, key("tanh")))
     assert kept is not None
     assert kept.obligations == verdict.obligations != ()
 
@@ -271,7 +410,7 @@ def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.Monk
         one.request(key("sin"))
         one.wait([key("sin")], 0.0)
         assert one.lookup(key("sin")) is None
-        assert list(one._asked) == [key("slow.hang")]
+        assert list(map(str, one._asked)) == [str(key("slow.hang"))]
     finally:
         one.close()
 

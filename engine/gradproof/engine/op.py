@@ -10,7 +10,7 @@ ops). The rest are facts for the checks: domains, cases, stress inputs, tie conv
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import sympy
 
+from gradproof.engine.neighbours import neighbours
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
 
 Attributes: TypeAlias = Mapping[str, Any]
@@ -278,10 +279,22 @@ class Op:
         return f"{self.inputs[0]}[{position}]" if self.variadic else self.inputs[position]
 
     def proof_cases(self) -> tuple[Case, ...]:
-        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own."""
-        if self.cases or not self.elementwise:
-            return self.cases
-        return (self.uniform(()), self.uniform((1, 2)))
+        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own. A numeric
+        attribute that has one value in all of them gets two more, near it: what is proved at a default may forget the
+        attribute."""
+        declared = self.declared_cases()
+        return (*declared[:1], *self._neighbours(declared), *declared[1:])
+
+    def declared_cases(self) -> tuple[Case, ...]:
+        """The proof cases without the neighbours of attributes: those for which the rule must trace."""
+        return self.cases if self.cases or not self.elementwise else (self.uniform(()), self.uniform((1, 2)))
+
+    def _neighbours(self, declared: tuple[Case, ...]) -> Iterator[Case]:
+        wholes = [{**self.attributes, **one.attributes} for one in declared]
+        for others in neighbours(wholes, whole_numbers=self.elementwise and not self.cases):
+            other = replace(declared[0], attributes={**declared[0].attributes, **others})
+            if self._takes(other):
+                yield other
 
     def complex_cases(self) -> tuple[Case, ...]:
         """The proof cases in complex numbers, of those that the op takes."""

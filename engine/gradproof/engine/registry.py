@@ -203,10 +203,10 @@ def _trace_all(registry: Registry, strict: set[str]) -> None:
 
 def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
     for op in plugin.ops:
-        if op.differentiable and not op.proof_cases():
+        if op.differentiable and not op.declared_cases():
             why = "has a rule, and no case to trace and prove it for"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
-        for case in op.proof_cases() if op.differentiable else ():
+        for case in op.declared_cases() if op.differentiable else ():
             try:
                 registry.rule_of(op, case)
             except (RuleFault, InferenceError) as error:

@@ -59,22 +59,6 @@ class Program:
             one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal) for one in self.instructions
         )
 
-    def skeleton(self) -> tuple[Any, ...]:
-        """The program without shapes and dtypes: what it does to each element, for comparing an elementwise rule at two
-        shapes. Broadcasts of literals count as the literal."""
-        alias: dict[int, Any] = {number: ("input", k) for k, number in enumerate(self.inputs)}
-        alias |= {number: ("literal", id(v) if isinstance(v, Exact) else v) for number, v in self.literals.items()}
-        lines: list[Any] = []
-        for one in self.instructions:
-            inputs = tuple(alias[k] for k in one.inputs)
-            if one.op.name == "broadcast_to" and inputs[0][0] == "literal":
-                alias[one.outputs[0]] = inputs[0]
-                continue
-            alias |= {number: ("line", len(lines), k) for k, number in enumerate(one.outputs)}
-            named = one.attributes if one.op.name != "astype" else {}
-            lines.append((one.op.name, inputs, repr(named)))
-        return (*lines, tuple(None if k is None else alias[k] for k in self.outputs))
-
     def text(self) -> str:
         """One line an instruction, as people read it: ``%4 = multiply(%0, %3)``."""
         lines = []

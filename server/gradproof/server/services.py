@@ -15,7 +15,7 @@ import grpc
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -152,6 +152,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.registry = handler.engine.registry
+        self._keys: dict[str, list[ProofKey]] = {}
 
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         async with answering(context):
@@ -178,9 +179,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         async with answering(context):
             op = self.registry.op(request.name)
             response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
-            for case in op.proof_cases() if op.differentiable else ():
-                entry = response.cases.add(shape_class=str(case), rule=self.registry.rule_of(op, case).text())
-                known = self.handler.proofs.lookup(ProofKey(op.name, case))
+            for key in keys_of(self.registry, op):
+                entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
+                known = self.handler.proofs.lookup(key)
                 if known is not None:
                     entry.verdict.CopyFrom(encode.rule_verdict(known))
             return response
@@ -190,7 +191,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
-            keys = [ProofKey(op.name, case) for case in op.proof_cases()] if op.differentiable else []
+            keys = keys_of(self.registry, op)
             budget = (request.budget_ms or 30_000) / 1000
             deadline = time.monotonic() + budget
             proofs = self.handler.proofs
@@ -222,7 +223,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             tie_convention=op.ties,
         )
         if op.differentiable:
-            found = [self.handler.proofs.lookup(ProofKey(op.name, case)) for case in op.proof_cases()]
+            if op.name not in self._keys:
+                self._keys[op.name] = keys_of(self.registry, op)
+            found = [self.handler.proofs.lookup(key) for key in self._keys[op.name]]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
             info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))

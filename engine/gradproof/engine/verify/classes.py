@@ -3,54 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property, partial
-from importlib.metadata import version
-from types import CellType, CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from gradproof.engine import complexes, functions
-from gradproof.engine.op import INTEGER, Attributes, Case, Op
+from gradproof.engine.errors import NoRule, RuleFault
+from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Spec, is_complex, is_differentiable
+from gradproof.engine.rules import trace_rule
+from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify import (
-    charts,
-    conduct,
-    feasible,
-    judge,
-    ladder,
-    points,
-    proof,
-    rational,
-    reading,
-    regions,
-    tape,
-    ulps,
-    value,
-)
+from gradproof.engine.verify.checker import checker_digest
+from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
+from gradproof.engine.verify.programs import PROBES, alike, alike_by_size, program_digest
 
-MAX_PROOF_ELEMENTS = 64
-CHECKER_VERSION = 1
+MAX_PROOF_ELEMENTS = 96
+MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
+REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
+COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
+NO_CASE = "no small case, for which the rule is the same program, stands for this shape"
 
 
 @dataclass(frozen=True)
 class ProofKey:
-    """The name of a proof: an op and a case. Two keys are equal if their texts are; other processes get only this."""
+    """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet).
+    Two keys are equal if their texts are; other processes get only this."""
 
     op: str
     case: Case
+    program: str = ""
 
     @cached_property
     def text(self) -> str:
-        return f"{self.op} {self.case.text}"
+        return f"{self.op} {self.case.text} {self.program}"
 
     def __str__(self) -> str:
         return f"{self.op} {self.case}"
@@ -61,158 +50,157 @@ class ProofKey:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ProofKey) and self.text == other.text
 
+    def traced(self, registry: Registry) -> ProofKey:
+        """The same key with the program that the rule is in this process."""
+        if self.program:
+            return self
+        try:
+            return replace(self, program=program_digest(registry.rule_of(registry.op(self.op), self.case)))
+        except (RuleFault, NoRule, InferenceError):  # the proof will say so
+            return self
+
 
 def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
     """The class of a live node whose rule was traced to ``rule``: None if no small case stands for it.
 
-    An elementwise op whose rule is elementwise too is proved for one element, which proves all shapes; that its rule is
-    the same for the representative is checked instruction by instruction.
+    Each case is traced, and stands for the live node only if it is the same program there but for sizes: in float64, or
+    else in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for
+    one element, which proves all shapes. A rule that steers by size is proved for the live shape itself, if that is small.
     """
-    kinds = {is_complex(spec) for spec in specs if is_differentiable(spec.dtype)}
-    if len(kinds) > 1:
+    dtypes = {spec.dtype for spec in specs if is_differentiable(spec.dtype)}
+    if len({dtype.kind == "c" for dtype in dtypes}) > 1:
         return None
-    dtype = np.complex128 if True in kinds else np.float64
-    if op.elementwise and not attributes and not op.cases:
-        masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
-        representative = op.proof_cases()[-1 if masked else 0].over(
-            dtype
-        )  # the last has a mask that is both true and false
-        if rule.elementwise and rule.skeleton() == registry.rule_of(op, representative).skeleton():
-            return ProofKey(op.name, representative)
-    try:
-        case = (op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)).over(dtype)
-        op.inference(case.specs(), case.attributes)
-        registry.rule_of(op, case)
-    except Exception:  # a stranger's shrink, or attributes that the generic one does not understand
-        return None
-    if sum(spec.size for spec in case.specs()) > MAX_PROOF_ELEMENTS:
-        return None
-    return ProofKey(op.name, case)
+    own = COMPLEXES[0] if any(map(is_complex, specs)) else REALS[0]
+    live = dtypes.pop() if len(dtypes) == 1 else own
+    whole = rule.elementwise and op.elementwise and not op.cases
+    for make in (*([_uniform] if whole else []), _small, _itself):
+        for dtype in dict.fromkeys((own, live)):
+            try:
+                case = make(op, specs, attributes).over(dtype)
+                if sum(spec.size for spec in case.specs()) > (MAX_OWN_ELEMENTS if make is _itself else MAX_PROOF_ELEMENTS):
+                    break
+                op.inference(case.specs(), case.attributes)
+                small = registry.rule_of(op, case)
+            except Exception:  # a stranger's shrink, or attributes that the generic one does not understand
+                break
+            if alike(rule, small) or (make is _small and _explained(registry, op, specs, rule, attributes, small, dtype)):
+                return ProofKey(op.name, case, program_digest(small))
+    return None
+
+
+def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
+    """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program."""
+    keys = []
+    for case in op.proof_cases() if op.differentiable else ():
+        try:
+            rule = registry.rule_of(op, case)
+        except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
+            continue
+        keys.append(ProofKey(op.name, case, program_digest(rule)))
+        for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
+            try:
+                other = registry.rule_of(op, case, dtype)
+            except (InferenceError, RuleFault, NoRule):  # not for this dtype; a fault is found by the proof of the case
+                continue
+            if not alike(rule, other):
+                keys.append(ProofKey(op.name, case.over(dtype), program_digest(other)))
+    return keys
+
+
+def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """One element; of an op with a mask two, one of them masked."""
+    masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
+    return replace(op.uniform((1, 2) if masked else ()), attributes=dict(attributes))
+
+
+def _small(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
+    return op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)
+
+
+def _itself(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
+    return _case(specs, attributes, lambda size: size)
+
+
+def _explained(
+    registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes, small: Program, dtype: DType
+) -> bool:
+    """Whether what differs follows from the sizes, as seen at a few more of them."""
+    programs = [rule, small]
+    for more in range(1, 2 * PROBES + 1):
+        try:
+            case = _case(specs, attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            programs.append(registry.rule_of(op, case.over(dtype)))
+        except Exception:  # not every attribute fits other sizes
+            continue
+        if len(programs) == 2 + PROBES:
+            break
+    return alike_by_size(programs)
 
 
 def shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
     """The generic representative: same rank, 0 and 1 kept, other sizes replaced by 2 and 3 so that equal ones stay equal
-    (from the third distinct size on, all are 3). Attributes that name a shape are mapped too. Integer inputs count up."""
-    shape = attributes.get("shape", ())
-    shape = shape if isinstance(shape, tuple) else ()
-    sizes = sorted({size for spec in specs for size in spec.shape if size > 1} | {s for s in shape if s > 1})
+    (from the third distinct size on, all are 3); all by 2 where those are too many elements, and by 1 but for as many sizes
+    as fit where these are. Attributes that name a shape are mapped too. Integer inputs count up."""
+    sizes = sorted({size for shape in _shapes(specs, attributes) for size in shape if size > 1})
     total = sum(spec.ndim for spec in specs)
-    small = {size: (2 if k == 0 or total > 6 else 3) for k, size in enumerate(sizes)} | {0: 0, 1: 1}
-    bound = min((small[size] for spec in specs if is_differentiable(spec.dtype) for size in spec.shape), default=1)
+    many = total > 6
+    for small in _mappings(sizes, many):
+        if sum(prod(small[size] for size in spec.shape) for spec in specs) <= MAX_PROOF_ELEMENTS:
+            break
+    return _case(specs, attributes, small.__getitem__)
+
+
+def _mappings(sizes: Sequence[int], many: bool) -> Iterator[dict[int, int]]:
+    """Ways to make sizes small, the most telling first."""
+    if not many:
+        yield {size: 2 if k == 0 else 3 for k, size in enumerate(sizes)} | {0: 0, 1: 1}
+    yield dict.fromkeys(sizes, 2) | {0: 0, 1: 1}
+    for kept in range(len(sizes) - 1, 0, -1):
+        yield {size: 2 if k < kept else 1 for k, size in enumerate(sizes)} | {0: 0, 1: 1}
+
+
+def _shapes(specs: Sequence[Spec], attributes: Attributes) -> list[tuple[int, ...]]:
+    shape = attributes.get("shape", ())
+    return [*(spec.shape for spec in specs), shape if isinstance(shape, tuple) else ()]
+
+
+def _case(specs: Sequence[Spec], attributes: Attributes, size_of: Callable[[int], int]) -> Case:
+    """A case of the same ranks, with other sizes."""
+    bound = min((size_of(size) for spec in specs if is_differentiable(spec.dtype) for size in spec.shape), default=1)
     inputs: list[Any] = []
     for spec in specs:
-        mapped = tuple(small[size] for size in spec.shape)
+        mapped = tuple(map(size_of, spec.shape))
         if is_differentiable(spec.dtype):
             inputs.append(mapped)
         else:
-            count = int(np.prod(mapped, dtype=int))
-            inputs.append((np.arange(count) % max(bound, 1)).astype(spec.dtype).reshape(mapped))
-    mapped_attributes = dict(attributes)
-    if shape:
-        mapped_attributes["shape"] = tuple(small[size] for size in shape)
-    return Case(tuple(inputs), mapped_attributes)
+            inputs.append((np.arange(prod(mapped)) % max(bound, 1)).astype(spec.dtype).reshape(mapped))
+    shape = attributes.get("shape", ())
+    if isinstance(shape, tuple) and shape:
+        return Case(tuple(inputs), {**attributes, "shape": tuple(map(size_of, shape))})
+    return Case(tuple(inputs), dict(attributes))
 
 
-def digest_of(registry: Registry, key: ProofKey) -> str:
-    """The name under which a proof is kept: a hash of all it depends on. Rule and definitions enter as what they are
-    made of (the traced program, and the source of every definition it reaches), so any change proves anew."""
+def digest_of(registry: Registry, key: ProofKey) -> str | None:
+    """The name under which a proof is kept: a hash of all it depends on: the op and those in its rule with all they reach,
+    the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
-    ops = {op.name: op, **{one.op.name: one.op for one in rule.instructions}}
-    trusted = (
-        functions,
-        complexes,
-        charts,
-        conduct,
-        feasible,
-        judge,
-        ladder,
-        points,
-        proof,
-        rational,
-        reading,
-        regions,
-        tape,
-        ulps,
-        value,
-    )
-    parts = {
-        "case": key.text,
-        "rule": rule.text(),
-        "definitions": {name: sorted(reach(one.definitions)) for name, one in sorted(ops.items())},
-        "chart": [op.chart.formula, *sorted(reach([op.chart.point]))] if op.chart else [],
-        "numbers": sorted(reach([op.forward, op.backward])),
-        "kink": str(op.kink),
-        "domains": [op.domain(k).name for k in range(len(op.inputs))],
-        "checker": CHECKER_VERSION,
-        "trusted": [_source(module) for module in trusted],
-        "versions": [version(name) for name in VERSIONED],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    ops = {one.name: one for one in _reached(registry, rule)} | {op.name: op}
+    try:
+        made = fingerprint([op, *(ops[name] for name in sorted(ops))])
+    except Unreadable:
+        return None
+    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), made, checker_digest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-VERSIONED = ("sympy", "python-flint", "numpy", "scipy")
-NOT_READ = {*sys.stdlib_module_names, *VERSIONED, "flint", "ml_dtypes"}
-
-
-def reach(functions: Sequence[Any]) -> set[str]:
-    """All that ``functions`` are made of: their sources, those of every function they call by a global name, of this module
-    or of another, wherever it is defined; and the numbers and texts that they find outside of themselves."""
-    found: set[str] = set()
-    seen: dict[int, Any] = {}
-    pending = list(functions)
-    while pending:
-        thing = pending.pop()
-        if id(thing) in seen:
-            continue
-        seen[id(thing)] = thing  # kept, so that its id stays its own
-        if isinstance(thing, partial):
-            pending += [thing.func, *thing.args, *thing.keywords.items()]
-        elif isinstance(thing, (tuple, list)):
-            pending += thing
-        elif isinstance(thing, dict):
-            pending += thing.items()
-        elif isinstance(thing, np.ndarray) and thing.dtype != object:
-            found.add(f"{thing.dtype} {thing.shape} {hashlib.sha256(thing.tobytes()).hexdigest()}")
-        elif isinstance(thing, (int, float, complex, str, bytes, Fraction, np.generic)):
-            found.add(repr(thing))
-        elif isinstance(thing, FunctionType):
-            found.add(_source(thing))
-            pending += _outside(thing)
-    return found
-
-
-def _outside(function: FunctionType) -> list[Any]:
-    """What a function uses that it does not define: globals, members of modules, cells of its closure, defaults."""
-    names = {name for code in _codes(function.__code__) for name in code.co_names}
-    found = [function.__globals__[name] for name in sorted(names & function.__globals__.keys())]
-    for thing in found:  # grows: a member of a module may be a module
-        if isinstance(thing, ModuleType) and thing.__name__.partition(".")[0] not in NOT_READ:
-            members = [getattr(thing, name) for name in sorted(names) if hasattr(thing, name)]
-            found += [member for member in members if not any(member is one for one in found)]
-    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != EMPTY]
-    return [*found, *cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
-
-
-def _codes(code: CodeType) -> list[CodeType]:
-    """A code object and those nested in it (generator expressions, lambdas)."""
-    return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in _codes(one))]
-
-
-EMPTY = CellType()
-_sources: dict[int, tuple[Any, str]] = {}
-
-
-def _source(thing: Any) -> str:
-    """Source text of a function with its module's (helpers count too), or its byte code where there is no source."""
-    module = inspect.getmodule(thing) or thing
-    known = _sources.get(id(module))
-    if known is None:
+def _reached(registry: Registry, rule: Program) -> Iterator[Op]:
+    """The ops in a rule, and those in their rules: its second derivative is looked at too."""
+    for one in rule.instructions:
+        yield one.op
         try:
-            text = inspect.getsource(module)
-        except (OSError, TypeError):
-            text = repr(getattr(getattr(thing, "__code__", None), "co_code", thing))
-        known = _sources[id(module)] = (module, hashlib.sha256(text.encode()).hexdigest())
-    name = getattr(thing, "__qualname__", "")
-    line = getattr(getattr(thing, "__code__", None), "co_firstlineno", 0)
-    return f"{name} {line} {known[1]}"
+            inputs, outputs = ([rule.specs[k] for k in numbers] for numbers in (one.inputs, one.outputs))
+            inner = trace_rule(registry.ops, one.op, inputs, outputs, one.attributes)
+        except (RuleFault, NoRule):
+            continue
+        yield from (two.op for two in inner.instructions)

@@ -233,7 +233,9 @@ class Conduct:
         """The numbers of a backward that cannot be read, at points in floats."""
         count = 0
         for seed in range(3):
-            checked = self._checked(self._floats(DTYPES[0], self._random(f"backward {seed}")), self.found, DTYPES[0])
+            checked = self._checked(
+                self._floats(self.case.dtype, self._random(f"backward {seed}")), self.found, self.case.dtype
+            )
             for k, one in enumerate(checked.contributions if checked else ()):
                 if one is not None and one.word is Value.OFF:
                     raise Misconduct(
@@ -248,7 +250,7 @@ class Conduct:
     def _kinks(self) -> str:
         count = 0
         for point in () if self.turned else self._tied_points():
-            checked = self._checked(point, self.found, DTYPES[0])
+            checked = self._checked(point, self.found, self.case.dtype)
             if checked is None:
                 continue
             for k, one in enumerate(checked.contributions):

@@ -1,13 +1,17 @@
-"""Whether any point has given signs: affine inequalities in rationals, by eliminating one variable after the other."""
+"""Whether any point has given signs: affine inequalities in rationals, by eliminating one variable after the other; and
+polynomials of one variable each, by looking between their roots."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations, pairwise
 from typing import Any, TypeAlias
 
 import sympy
 
 MAX_ROWS = 10_000
+DIGITS = 60
+CLOSE = sympy.Rational(1, 10**40)
 
 Signs: TypeAlias = Sequence[tuple[Any, int]]  # a difference and its sign, 1 or -1
 Row: TypeAlias = tuple[Any, ...]  # coefficients and a constant: their combination is above 0
@@ -19,7 +23,92 @@ class Unknown(Exception):
 
 def point_with(signs: Signs) -> dict[Any, Any] | None:
     """A rational point at which every difference has its sign (and positive symbols are positive), or None if there is
-    none: decided exactly (Fourier and Motzkin). Raises Unknown."""
+    none: decided exactly. Raises Unknown."""
+    affine = [(difference, sign) for difference, sign in signs if _is_affine(difference)]
+    found = _eliminated(affine)
+    if found is None or len(affine) == len(signs):
+        return found
+    lines: dict[Any, list[tuple[Any, int]]] = {}
+    together = False
+    for difference, sign in signs:
+        free = difference.free_symbols
+        together = together or len(free) != 1
+        for symbol in free if len(free) == 1 else ():
+            lines.setdefault(symbol, []).append((difference, sign))
+    point = {}
+    for symbol, along in lines.items():
+        value = _on_line(symbol, along)
+        if value is None:
+            return None
+        point[symbol] = value
+    if together:
+        raise Unknown
+    return point
+
+
+def _is_affine(difference: Any) -> bool:
+    free = difference.free_symbols
+    try:
+        polynomial = sympy.Poly(difference, *free) if free else None
+    except sympy.PolynomialError:
+        return False
+    return polynomial is None or (polynomial.total_degree() <= 1 and all(c.is_Rational for c in polynomial.coeffs()))
+
+
+def _on_line(symbol: Any, signs: Signs) -> Any:
+    """The same for polynomials of one variable: a value, or None."""
+    places = [sympy.Integer(0)] if symbol.is_positive else []
+    for difference, _ in signs:
+        places += _roots(difference, symbol)
+    near: list[Any] = []
+    for place in sorted((sympy.N(place, DIGITS) for place in places), key=float):
+        if near and abs(place - near[-1]) < CLOSE:
+            continue  # one root, as two formulas of it; nothing fits between
+        near.append(place)
+    between = [_short(a, b) for a, b in pairwise(near)]
+    ends = [sympy.floor(near[0]) - 1, sympy.floor(near[-1]) + 2] if near else [sympy.Integer(1)]
+    for value in (*ends, *between):
+        if symbol.is_positive and value <= 0:
+            continue
+        found = [sympy.N(difference.xreplace({symbol: value}), DIGITS) for difference, _ in signs]
+        if all(one * sign > 0 for one, (_, sign) in zip(found, signs, strict=True)):
+            return value
+    if any(abs(sympy.N(a - b, DIGITS)) < CLOSE and not _same(a, b) for a, b in combinations(places, 2)):
+        raise Unknown
+    return None
+
+
+def _short(low: Any, high: Any) -> Any:
+    """A rational number between two: one that is short to read, if there is room."""
+    middle = sympy.Rational(str((low + high) / 2))
+    rounded = middle.limit_denominator(64)
+    return rounded if low < rounded < high else middle
+
+
+def _roots(difference: Any, symbol: Any) -> list[Any]:
+    """All real roots of a polynomial; of an affine one with any numbers for coefficients its root."""
+    try:
+        polynomial = sympy.Poly(difference, symbol)
+    except sympy.PolynomialError:
+        raise Unknown from None
+    if all(c.is_Rational for c in polynomial.coeffs()):
+        return [root for root, _ in polynomial.real_roots(multiple=False)]
+    if polynomial.degree() == 1 and all(c.is_number and c.is_real for c in polynomial.coeffs()):
+        return [-polynomial.coeff_monomial(1) / polynomial.coeff_monomial(symbol)]
+    raise Unknown
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a == b:
+        return True
+    try:
+        return bool(sympy.minimal_polynomial(a - b, polys=False).is_Symbol)
+    except (NotImplementedError, sympy.polys.polyerrors.NotAlgebraic):
+        return False
+
+
+def _eliminated(signs: Signs) -> dict[Any, Any] | None:
+    """A point for affine differences, or None (Fourier and Motzkin)."""
     free = sorted({s for difference, _ in signs for s in difference.free_symbols}, key=sympy.default_sort_key)
     rows = [_row(difference, sign, free) for difference, sign in signs]
     rows += [tuple(sympy.Integer(s == t) for t in (*free, 1)) for s in free if s.is_positive]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from random import Random
 
@@ -9,16 +11,19 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.functions import Balls
-from gradproof.engine.op import REAL, Case, Inferred, Op
+from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.charts import drawn_inputs
 from gradproof.engine.verify.reading import integer_inputs, parts_shape
 from gradproof.engine.verify.tape import Tape, ball_of
 
 
-def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Array], list[str]]:
+def drawn(
+    op: Op, case: Case, found: Inferred, random: Random, scales: Sequence[Fraction] = ()
+) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
-    anywhere: what a proof says of a domain on the real line is to hold beyond it."""
+    anywhere: what a proof says of a domain on the real line is to hold beyond it. With ``scales`` each real number is one
+    times one of these, where its domain goes on so far."""
     if op.chart is not None:
         inputs, shown = drawn_inputs(op, op.chart, case, found, random)
         return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
@@ -36,11 +41,22 @@ def drawn(op: Op, case: Case, found: Inferred, random: Random) -> tuple[list[Arr
                 points[index] = balls.number(real), balls.number(imag)
                 shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
             else:
-                value = op.domain(k).sample(random)
+                value = _scaled(op.domain(k), random, scales) if scales else op.domain(k).sample(random)
                 points[index] = balls.number(value)
                 shown.append(f"{place} = {value}")
         inputs.append(points)
     return inputs, shown
+
+
+def _scaled(domain: Domain, random: Random, scales: Sequence[Fraction]) -> Fraction:
+    """A number of the domain that is far away, or near to its end: where its assumptions say how far it goes."""
+    scale = random.choice(scales)
+    if domain in (REAL, NONZERO):
+        return domain.sample(random) * scale
+    if domain.assumptions.get("positive"):
+        with suppress(Exception):  # a stranger's chart
+            return Fraction(domain.chart(abs(REAL.sample(random)) * scale))
+    return domain.sample(random)
 
 
 def variables_of(tape: Tape, balls: Array) -> Array:

@@ -18,6 +18,7 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import worker
 from gradproof.engine.verify.cache import ProofCache
+from gradproof.engine.verify.checker import checker_digest
 from gradproof.engine.verify.classes import ProofKey, digest_of
 from gradproof.engine.verify.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
@@ -43,6 +44,8 @@ class ProofPool:
     ) -> None:
         self.registry, self.seconds = registry, seconds
         self.cache = ProofCache(directory) if directory else None
+        if self.cache:
+            checker_digest()  # now, rather than while someone waits
         self._known: dict[ProofKey, RuleVerdict] = {}
         self._asked: dict[ProofKey, Future[Any]] = {}
         self._looked: set[ProofKey] = set()
@@ -77,10 +80,12 @@ class ProofPool:
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
         """What is known, in memory or on disk. Does not wait for a proof."""
+        key = key.traced(self.registry)
         known = self._known.get(key)
         if known is None and self.cache and key not in self._looked:
             self._looked.add(key)
-            known = self.cache.get(digest_of(self.registry, key))
+            digest = digest_of(self.registry, key)
+            known = self.cache.get(digest) if digest else None
             if known is not None and known.word is Rule.UNDECIDED and known.budget < self.seconds:
                 known = None  # it was stopped, and there is more time now
             if known is not None:
@@ -90,6 +95,7 @@ class ProofPool:
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
         for the next one who asks."""
+        key = key.traced(self.registry)
         with self._stored:
             if key in self._asked or (not again and key in self._known):
                 return
@@ -111,7 +117,7 @@ class ProofPool:
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
-        wanted = set(keys)
+        wanted = {key.traced(self.registry) for key in keys}
 
         def over() -> bool:
             return self._closed or (wanted <= self._known.keys() and wanted.isdisjoint(self._asked))
@@ -144,7 +150,9 @@ class ProofPool:
         except Exception as error:  # a definition is a stranger's code
             verdict, keep = _undecided(key, f"{type(error).__name__}: {error}", seconds), False
         if self.cache and keep and (verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED) or verdict.budget):
-            self.cache.put(digest_of(self.registry, key), verdict)
+            digest = digest_of(self.registry, key)
+            if digest is not None:
+                self.cache.put(digest, verdict)
         with self._stored:
             self._known[key] = verdict
             self._asked.pop(key, None)

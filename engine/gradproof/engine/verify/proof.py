@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -30,6 +32,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Program
+from gradproof.engine.verify.branches import exact
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
 from gradproof.engine.verify.points import cotangent, drawn, variables_of
@@ -40,8 +43,11 @@ from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 POINTS = 3
 COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
+BEYOND = ((Fraction(10),), (Fraction(1000),), (Fraction(1, 1000),), (Fraction(1, 1000), Fraction(10), Fraction(1000)))
+"""Scales of further points: a branch may lie beyond those that are drawn first."""
 REFUTE_BITS = 256
 FAR = sympy.Rational(1, 10**20)
+ROUNDED = sympy.Rational(1, 10**12)
 
 
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
@@ -128,13 +134,20 @@ def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[st
         if witness:
             return witness, agreed
         agreed += finite
+    for scales in BEYOND if case.dtype.kind != "c" and op.chart is None else ():
+        with suppress(Undecided, TooLarge, ZeroDivisionError, ValueError), precision(REFUTE_BITS):
+            witness, _ = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {scales}"), scales)
+            if witness:
+                return witness, agreed
     return None, agreed
 
 
-def _refute_at(op: Op, case: Case, found: Inferred, rule: Program, random: Random) -> tuple[dict[str, str] | None, bool]:
+def _refute_at(
+    op: Op, case: Case, found: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
+) -> tuple[dict[str, str] | None, bool]:
     known = integer_inputs(case, found)
     tape = Tape()
-    plain, shown = drawn(op, case, found, random)
+    plain, shown = drawn(op, case, found, random, scales)
     inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
     wanted = found.inputs or case.specs()
     outputs = read_parts(op, tape, inputs, wanted, found.attributes, found.outputs)
@@ -224,8 +237,10 @@ def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: An
     random = Random(f"{op.name} {k} {index}")
     free = sorted(_free(sympy.sympify(claimed)) | _free(truth), key=sympy.default_sort_key)
     point = {s: sympy.Rational(random.randint(1, 63), 16) for s in free} | error.point
-    got, expected = (sympy.N(sympy.sympify(e).xreplace(point), 40) for e in (claimed, truth))
-    if got.is_Number and expected.is_Number and got.is_finite and expected.is_finite and abs(got - expected) > FAR:
+    rounded = any(sympy.sympify(e).has(sympy.Float) for e in (claimed, truth))  # by SymPy, in a definition with floats
+    got, expected = (sympy.N(exact(e).xreplace(point), 40) for e in (claimed, truth))
+    finite = got.is_Number and expected.is_Number and got.is_finite and expected.is_finite
+    if finite and abs(got - expected) > (ROUNDED * max(1, abs(expected)) if rounded else FAR):
         shown = "; ".join(f"{s} = {value}" for s, value in point.items())
         raise Misconduct(
             "differs at an exact point of a region that is cut out by branches",

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.complexes import Complexes, Pair, pair
+from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Case, Inferred, Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
@@ -33,6 +35,8 @@ def read_op(
     raise."""
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")
+    if attributes and (f is SYMBOLIC or getattr(f, "f", None) is SYMBOLIC):
+        attributes = {name: _rational(value) for name, value in attributes.items()}
     results = []
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
@@ -48,6 +52,13 @@ def read_op(
                 raise NoDefinition(f"op {op.name!r}: {error}") from error
         results.append(result)
     return results
+
+
+def _rational(value: Any) -> Any:
+    """An attribute for SymPy, in whose hands a float would be rounded: the fraction that it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_rational, value))
+    return Fraction(value) if type(value) is float and np.isfinite(value) else value
 
 
 def read_parts(

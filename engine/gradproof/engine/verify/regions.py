@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from random import Random
+from functools import lru_cache
+from math import prod
 from typing import Any, TypeAlias
 
 import sympy
 from sympy.core.relational import Relational
 
+from gradproof.engine.verify.branches import explicit, factored, is_thin
 from gradproof.engine.verify.feasible import Unknown, point_with
 from gradproof.engine.verify.ladder import short, zero_tactic
 
-POINTS = 3
 MAX_REGIONS = 128
 
 
@@ -29,10 +30,10 @@ class Open(Exception):
 def differences(expression: Any) -> Iterator[Any]:
     """What is compared with 0 in ``expression``, and what is 0 at its steps: where one of these is 0 a definition may
     have no derivative."""
-    atoms = getattr(expression, "atoms", lambda *_: ())
+    atoms = explicit(expression).atoms if hasattr(expression, "atoms") else lambda *_: ()
     for relation in atoms(Relational):
         if not relation.has(sympy.Piecewise):
-            yield sympy.expand(relation.lhs - relation.rhs)
+            yield from (f for f, _ in factored(sympy.expand(relation.lhs - relation.rhs))[1])
     for step in atoms(sympy.floor):
         if not step.has(sympy.Piecewise):
             yield step.args[0] - step
@@ -40,20 +41,26 @@ def differences(expression: Any) -> Iterator[Any]:
 
 def close(residual: Any, ties: set[str]) -> str:
     """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out. Raises Open."""
+    if not residual.has(Relational):
+        tactic = zero_tactic(residual)
+        if tactic is not None:
+            return tactic
     tactics: list[str] = []
     regions = 0
     for assumed, smooth in _regions(residual, []):
         regions += 1
         if regions > MAX_REGIONS:
             raise Open(f"more than {MAX_REGIONS} regions")
-        ties.update(f"{difference} = 0" for difference, _ in assumed if not difference.has(sympy.floor))
+        ties.update(f"{difference} = 0" for difference, sign in assumed if sign and is_thin(difference))
         tactic = zero_tactic(smooth)
         if tactic is None:
             point: dict[Any, Any] | None = {}
             with suppress(Unknown):
-                point = point_with(assumed) if all(sign for _, sign in assumed) else {}
+                point = point_with([(difference, sign) for difference, sign in assumed if sign])
             if point is None:
                 continue
+            if not all(sign for _, sign in assumed):
+                point = {}  # one beside the tie, not on it
             where = " and ".join(f"{difference} {'<=>'[sign + 1]} 0" for difference, sign in assumed)
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
             raise Open(text, region=bool(assumed), point=point)
@@ -65,57 +72,47 @@ Assumed: TypeAlias = list[tuple[Any, int]]
 
 
 def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]:
-    """Every assignment of signs to the comparisons in ``expression``, with what the expression is there. Innermost
-    comparisons are resolved first; differences that are equal up to sign are one. One with steps may be 0 on more than a
-    thin set: there 0 is a sign too."""
-    pending = [(expression, assumed)]
+    """Every assignment of signs to the factors of what is compared in ``expression``, with what the expression is there.
+    Innermost comparisons are resolved first. Where a factor is not shown to be 0 on a thin set only, 0 is a sign too."""
+    pending = [(explicit(expression), assumed)]
     while pending:
         current, signs = pending.pop()
         relations = [r for r in getattr(current, "atoms", lambda _: ())(Relational) if not r.has(sympy.Piecewise)]
         if not relations:
             yield signs, current
             continue
-        first = min(relations, key=sympy.default_sort_key)
-        difference = sympy.expand(first.lhs - first.rhs)
-        if zero_tactic(difference) is not None:  # both sides are one: this is no branch, and every point is a tie
-            pending.append((current.xreplace({first: _tied(first)}), signs))
+        known = dict(signs)
+        settled = {r: truth for r in relations if (truth := _truth(r, known)) is not None}
+        if settled:
+            pending.append((explicit(current.xreplace(settled)), signs))
             continue
-        if not _differs_somewhere(difference):
-            raise Open(f"cannot tell whether {short(difference)} is 0 everywhere", region=True)
-        for sign in (1, -1, 0) if difference.has(sympy.floor) else (1, -1):
-            alike = [r for r in relations if _matches(r, difference)]
-            resolved = current.xreplace({r: _truth(r, difference, sign) if sign else _tied(r) for r in alike})
-            pending.append((resolved, [*signs, (difference, sign)]))
+        first = min(relations, key=sympy.default_sort_key)
+        factor = next(f for f, _ in factored(sympy.expand(first.lhs - first.rhs))[1] if f not in known)
+        for sign in (1, -1) if is_thin(factor) else (1, -1, 0):
+            pending.append((current, [*signs, (factor, sign)]))
 
 
-def _differs_somewhere(difference: Any) -> bool:
-    """Whether ``difference`` is clearly not 0 at some point, so that it is 0 on a thin set only."""
-    free = sorted(difference.free_symbols, key=sympy.default_sort_key)
-    for seed in range(POINTS):
-        random = Random(seed)
-        point = {s: sympy.Rational(random.randint(1, 200), 97) for s in free}
-        value = sympy.N(difference.xreplace(point), 40)
-        if value.is_number and value.is_finite and abs(value) > sympy.Rational(1, 10**20):
-            return True
-    return False
-
-
-def _matches(relation: Any, difference: Any) -> bool:
-    mine = sympy.expand(relation.lhs - relation.rhs)
-    return bool(mine == difference or mine == -difference or sympy.expand(mine + difference) == 0)
-
-
-def _tied(relation: Any) -> Any:
-    """The truth of a comparison of two that are equal."""
-    return sympy.true if isinstance(relation, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false
-
-
-def _truth(relation: Any, difference: Any, sign: int) -> Any:
-    """The truth of a comparison off the tie, where ``difference`` has this sign."""
-    if sympy.expand(relation.lhs - relation.rhs) != difference:
-        sign = -sign
+def _truth(relation: Any, known: dict[Any, int]) -> Any:
+    """The truth of a comparison where factors have ``known`` signs; None where they do not tell."""
+    difference = sympy.expand(relation.lhs - relation.rhs)
+    constant, factors = factored(difference)
+    if any(known.get(f) == 0 for f, _ in factors) or _vanishes(difference):
+        return _tied(relation)  # both sides are equal, here or everywhere
+    if not all(f in known for f, _ in factors):
+        return None
+    sign = constant * prod(known[f] ** power for f, power in factors)
     if isinstance(relation, (sympy.Gt, sympy.Ge)):
         return sympy.true if sign > 0 else sympy.false
     if isinstance(relation, (sympy.Lt, sympy.Le)):
         return sympy.true if sign < 0 else sympy.false
     return sympy.false if isinstance(relation, sympy.Eq) else sympy.true
+
+
+@lru_cache(maxsize=4096)
+def _vanishes(difference: Any) -> bool:
+    return zero_tactic(difference) is not None
+
+
+def _tied(relation: Any) -> Any:
+    """The truth of a comparison of two that are equal."""
+    return sympy.true if isinstance(relation, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false

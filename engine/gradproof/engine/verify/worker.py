@@ -15,8 +15,9 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.proof import prove
-from gradproof.engine.verify.verdict import RuleVerdict
+from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
+ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
 
 _registry: Registry | None = None
@@ -51,9 +52,12 @@ def limit(seconds: float) -> None:
 
 
 def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
-    """Prove one rule in one shape class, for which there are ``seconds``."""
+    """Prove one rule in one shape class, for which there are ``seconds``: the rule that was asked about, and no other that
+    this process happens to make of it."""
     limit(seconds)
     assert _registry is not None
+    if key.program and ProofKey(key.op, key.case).traced(_registry).program != key.program:
+        return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=ANOTHER)
     return prove(_registry, _registry.op(key.op), key.case)
 
 
