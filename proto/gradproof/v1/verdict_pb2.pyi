@@ -518,6 +518,7 @@ class GradientVerdict(_message.Message):
     ACCUMULATION_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
     HOOKED_BY_FIELD_NUMBER: _builtins.int
+    NONFINITE_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The name of the value."""
     summary: Global___SummaryWord.ValueType
@@ -540,6 +541,10 @@ class GradientVerdict(_message.Message):
     def hooked_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Hooked values that it came through: it is the gradient of a backward pass that these hooks modified."""
 
+    @_builtins.property
+    def nonfinite(self) -> Global___NonfiniteOrigin:
+        """The origin of what is not finite in the gradient, if it is not and the origin is known."""
+
     def __init__(
         self,
         *,
@@ -550,11 +555,50 @@ class GradientVerdict(_message.Message):
         accumulation: Global___AccumulationVerdict | None = ...,
         graph: Global___GraphVerdict | None = ...,
         hooked_by: _abc.Iterable[_builtins.str] | None = ...,
+        nonfinite: Global___NonfiniteOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accumulation", b"accumulation", "graph", b"graph"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accumulation", b"accumulation", "graph", b"graph", "nonfinite", b"nonfinite"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation", b"accumulation", "graph", b"graph", "hooked_by", b"hooked_by", "reason", b"reason", "summary", b"summary", "uses", b"uses", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accumulation", b"accumulation", "graph", b"graph", "hooked_by", b"hooked_by", "nonfinite", b"nonfinite", "reason", b"reason", "summary", b"summary", "uses", b"uses", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GradientVerdict: _TypeAlias = GradientVerdict  # noqa: Y015
+
+@_typing.final
+class NonfiniteOrigin(_message.Message):
+    """The node that first made a number which is not finite out of finite ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    OP_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    ELEMENT_FIELD_NUMBER: _builtins.int
+    GOT_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
+    """Index of the node in graph.nodes."""
+    op: _builtins.str
+    """Its op."""
+    rule: _builtins.bool
+    """Whether its backward rule made it, rather than the forward pass."""
+    element: _builtins.str
+    """The index of the first such element, as a list: "[0, 2]"; empty for 0-d."""
+    got: _builtins.str
+    """What was made: "nan", "inf" or "-inf"."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.int = ...,
+        op: _builtins.str = ...,
+        rule: _builtins.bool = ...,
+        element: _builtins.str = ...,
+        got: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["element", b"element", "got", b"got", "node", b"node", "op", b"op", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NonfiniteOrigin: _TypeAlias = NonfiniteOrigin  # noqa: Y015

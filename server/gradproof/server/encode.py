@@ -170,6 +170,7 @@ def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
             seconds=graph.seconds,
         ),
         hooked_by=one.hooked_by,
+        nonfinite=None if one.nonfinite is None else verdict_pb2.NonfiniteOrigin(**asdict(one.nonfinite)),
     )
 
 

@@ -133,8 +133,20 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The node that first made a number which is not finite out of finite ones; ``rule``: its backward rule did."""
+
+    node: int
+    op: str
+    rule: bool
+    element: str
+    got: str
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """What is known of a gradient. ``summary``: verified, plausible, unchecked or wrong; ``reason`` decides it."""
+    """What is known of a gradient. ``summary``: verified, plausible, unchecked or wrong; ``reason`` decides it.
+    ``nonfinite``: where what is not finite in the gradient was made."""
 
     name: str
     summary: str
@@ -143,6 +155,7 @@ class Verdict:
     accumulation: AccumulationVerdict
     graph: GraphVerdict
     hooked_by: tuple[str, ...]
+    nonfinite: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +320,9 @@ def decode_verdict(one: verdict_pb2.GradientVerdict) -> Verdict:
         ),
         _graph(one.graph),
         tuple(one.hooked_by),
+        Origin(*(getattr(one.nonfinite, name) for name in ("node", "op", "rule", "element", "got")))
+        if one.HasField("nonfinite")
+        else None,
     )
 
 

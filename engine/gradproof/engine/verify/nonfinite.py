@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,26 +14,10 @@ from gradproof.engine.spec import is_complex, is_differentiable, parts
 from gradproof.engine.verify.reading import concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import Series, head, tangent
 from gradproof.engine.verify.ulps import exact, finite
+from gradproof.engine.verify.verdict import Origin
 
 MAX_ELEMENTS = 20_000
 BITS = 256
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The first node that made a number which is not finite out of finite ones: its index, its op (``rule``: it was the
-    node's backward rule), the element, and what it made."""
-
-    node: int
-    op: str
-    rule: bool
-    element: str
-    got: str
-
-    def __str__(self) -> str:
-        half = "backward" if self.rule else "forward"
-        where = f", element {self.element}" if self.element else ""
-        return f"{self.got} was first made by node {self.node} ({self.op}), {half}{where}"
 
 
 def origin_of(run: Run, number: int) -> Origin | None:

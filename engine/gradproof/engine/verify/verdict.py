@@ -155,9 +155,27 @@ class UseVerdict:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The first node that made a number which is not finite out of finite ones: its index, its op (``rule``: it was the
+    node's backward rule), the element, and what it made."""
+
+    node: int
+    op: str
+    rule: bool
+    element: str
+    got: str
+
+    def __str__(self) -> str:
+        half = "backward" if self.rule else "forward"
+        where = f", element {self.element}" if self.element else ""
+        return f"{self.got} was first made by node {self.node} ({self.op}), {half}{where}"
+
+
+@dataclass(frozen=True)
 class GradientVerdict:
     """What is known of the gradient of value ``name``. ``upstream_of`` names hooked values that it came through: it
-    is then the gradient of a backward pass that these hooks modified."""
+    is then the gradient of a backward pass that these hooks modified. ``nonfinite``: where what is not finite in it was
+    made."""
 
     name: str
     summary: Summary
@@ -166,6 +184,7 @@ class GradientVerdict:
     accumulation: AccumulationVerdict = AccumulationVerdict(Accumulation.UNCHECKED)
     hooked_by: tuple[str, ...] = ()
     graph: GraphVerdict = GraphVerdict(Graph.SKIPPED)
+    nonfinite: Origin | None = None
 
 
 WEAKEST_FIRST = (Rule.REFUTED, Rule.NO_SPEC, Rule.PENDING, Rule.UNDECIDED, Rule.AGREED, Rule.PROVED_AE, Rule.PROVED)

@@ -189,8 +189,8 @@ class _Check:
             if name in wanted:
                 graph = seen_through_hooks(graphs[name], hooked)
                 summary, reason = self._tied(name, *contradicted(summary, reason, graph))
-                summary, reason = self._explained(number, name, summary, reason)
-                yield GradientVerdict(name, summary, reason, tuple(uses), total, hooked, graph)
+                verdict = GradientVerdict(name, summary, reason, tuple(uses), total, hooked, graph)
+                yield self._explained(number, verdict)
         for name in self.run.job.wanted():
             if self.plan.lowered.values[name] not in known:
                 yield self._nothing(name, graphs[name])
@@ -211,20 +211,20 @@ class _Check:
             return Summary.PLAUSIBLE, self.tied[name]
         return summary, reason
 
-    def _explained(self, number: int, name: str, summary: Summary, reason: str) -> tuple[Summary, str]:
-        """The reason, with the origin of a gradient that is not finite, and what it should be if that is known."""
+    def _explained(self, number: int, verdict: GradientVerdict) -> GradientVerdict:
+        """The verdict with the origin of a gradient that is not finite, and what it should be if that is known."""
         raw = self.plan.backward.raw[number]
         if not self.values or self.gone() or finite(np.asarray(self.run.values[raw])):
-            return summary, reason
-        origin = origin_of(self.run, raw)
+            return verdict
+        reason, origin = verdict.reason, origin_of(self.run, raw)
         if origin is not None:
             reason = f"{reason}; {origin}"
-        found = true_derivative(self.run, name, max(0.0, min(self.budget, 1.0))) if not self.run.hooked else None
+        found = true_derivative(self.run, verdict.name, max(0.0, min(self.budget, 1.0))) if not self.run.hooked else None
         if found is not None:
             element, truth = found
             place = f" by element {element}" if element else ""
             reason = f"{reason}; the derivative{place} is {truth.str(12, radius=False)}"
-        return summary, reason
+        return replace(verdict, reason=reason, nonfinite=origin)
 
     def _grounded(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
         """The summary, after a look at the values that the rules of its uses read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,14 @@ class Evidence:
                 before, after = self.result.gradients.get(name), again.gradients.get(name)
                 if before is not None and before.gradient is not None:
                     seen = after.gradient if after is not None else None
-                    again.verdicts[name] = compared(verdict, before.gradient, seen)
+                    again.verdicts[name] = compared(self._placed(verdict), before.gradient, seen)
             self._again = again
         return self.known(names, handed)
+
+    def _placed(self, verdict: Verdict) -> Verdict:
+        """The verdict, with the line that recorded the node that made what is not finite in the gradient."""
+        maker = self.graph.maker(verdict.nonfinite.node) if verdict.nonfinite is not None else None
+        return verdict if maker is None else replace(verdict, reason=f"{verdict.reason}; recorded at {maker.place}")
 
     def known(self, names: Sequence[str], handed: np.ndarray[Any, Any]) -> Verdict | None:
         """The verdict, if it has been found out already. Where nodes that used the tensor have hooks there is another one,

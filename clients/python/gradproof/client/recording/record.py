@@ -38,6 +38,8 @@ class Node(Hookable):
     Attributes:
         inputs: the tensors and Python numbers it was applied to.
         needs: for each input whether a gradient flows to it.
+        moves: for each input of a condition, or of what is made of conditions, whether it moves with something that
+            requires grad. No gradient flows there, but a verdict must know where the condition flips.
         place: file and line of the caller that recorded it.
         hooks: those registered on it, or None.
         rules: those that it was derived by, as messages.
@@ -46,8 +48,8 @@ class Node(Hookable):
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "needs", "number",
-        "op", "place", "rules", "specs",
+        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "moves", "needs",
+        "number", "op", "place", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,7 @@ class Node(Hookable):
         self.op, self.inputs, self.attributes, self.specs, self.info = op, tuple(inputs), attributes, tuple(specs), info
         recording = modes.is_grad_enabled() and info.differentiable
         self.needs = tuple(recording and is_tensor(x) and x.requires_grad for x in self.inputs)
+        self.moves = self._moves()
         self.arrays = tuple(x._value if is_tensor(x) and x._node is None else None for x in self.inputs)
         self.rules = rules
         self.derived: bool = bool(rules) or any(
@@ -73,6 +76,20 @@ class Node(Hookable):
         self.hooks = None
         self.kept: KeptRun | None = None
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
+
+    def _moves(self) -> tuple[bool, ...]:
+        steps = not any(dtypes.is_differentiable(spec.dtype) for spec in self.specs)
+        plain = steps or not any(is_tensor(x) and x.requires_grad for x in self.inputs)
+        if not plain or not modes.is_grad_enabled():
+            return (False,) * len(self.inputs)
+        return tuple(
+            is_tensor(x) and (x.requires_grad or (x._node is not None and any(x._node.moves))) for x in self.inputs
+        )
+
+    @property
+    def condition(self) -> bool:
+        """Whether it is a condition, or made of conditions, that moves with something that requires grad."""
+        return any(self.moves)
 
     @property
     def requires_grad(self) -> bool:

@@ -32,7 +32,8 @@ class Subgraph:
 
     Args:
         roots: what is to be computed.
-        backward: gradients will flow: known values that require grad are not cut off, and what does not require grad but
+        backward: gradients will flow: known values that require grad are not cut off, nor are conditions that move with
+            them; and what does not require grad but
             was computed from something that does is a constant (whose value must be known). Known values that were derived
             are not cut off either: a verdict needs the rules they came from.
         cut: tensors that are taken as leaves that require grad.
@@ -228,7 +229,7 @@ class Subgraph:
             if node is None or node.number in found:
                 continue
             found[node.number] = node
-            for x, needs in zip(node.inputs, node.needs, strict=True):
+            for x, needs in zip(node.inputs, self._flows(node), strict=True):
                 if is_tensor(x) and not self._is_leaf(x, needs):
                     pending.append(x._node)
         self.nodes = [found[number] for number in sorted(found)]
@@ -236,7 +237,7 @@ class Subgraph:
 
     def _constants(self) -> list[Tensor]:
         """What is a constant here but neither known yet nor borrowed."""
-        edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, node.needs, strict=True)]
+        edges = [(x, needs) for node in self.nodes for x, needs in zip(node.inputs, self._flows(node), strict=True)]
         edges += [(root, root.requires_grad or self.backward) for root in self.roots]
         leaves = [x for x, needs in edges if is_tensor(x) and x._node is not None and self._is_leaf(x, needs)]
         return [x for x in leaves if x._value is None and self._run_of(x._node) is None]
@@ -244,6 +245,14 @@ class Subgraph:
     def _is_end(self, root: Tensor) -> bool:
         """Whether a root is a leaf. With a backward half it is none because its value is known: it has a formula."""
         return self._is_leaf(root, root.requires_grad or self.backward)
+
+    def _flows(self, node: Node) -> Sequence[bool]:
+        """For each input of a node whether it is more than a constant here: a gradient flows to it, or it moves with what
+        requires grad through conditions."""
+        return [
+            needs or (self.backward and is_tensor(x) and (x._node.condition if x._node is not None else moves))
+            for x, needs, moves in zip(node.inputs, node.needs, node.moves, strict=True)
+        ]
 
     def _is_leaf(self, x: Tensor, needs: bool) -> bool:
         if x._node is None or key_of(x) in self._cut:
@@ -268,7 +277,7 @@ class Subgraph:
                 self._names.setdefault(key_of(root), name)
         for node in self.nodes:
             edges = []
-            for x, needs, array in zip(node.inputs, node.needs, node.arrays, strict=True):
+            for x, needs, array in zip(node.inputs, self._flows(node), node.arrays, strict=True):
                 if not is_tensor(x):
                     edges.append(self._number(x))
                 elif self._is_leaf(x, needs):
@@ -385,9 +394,10 @@ def _is_new(wanted: Sequence[Tensor], keeper: Keeper) -> bool:
         seen.add(node.number)
         if keeper.run_of(node) is not None:
             return False
-        for x, needs in zip(node.inputs, node.needs, strict=True):
+        for x, needs, moves in zip(node.inputs, node.needs, node.moves, strict=True):
             if not is_tensor(x) or x._node is None:
                 continue
+            needs = needs or moves or x._node.condition
             if (needs and x._value is not None) or (not needs and x._value is None and x._tainted):
                 return False
             if x._value is None:
