@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
-from gradproof.engine.registry import Registry
-from gradproof.engine.rules import prune, trace_rule
+from gradproof.engine.registry import Registry, traced_rule
+from gradproof.engine.rules import prune
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Builder, Instruction, Program, Tracer, zeros_like
-
-MAX_TRACED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +164,7 @@ def _rule(registry: Registry, program: Program, one: Instruction, mask: tuple[bo
     key = (one.op.name, inputs, outputs, repr(one.attributes), mask)
     rule = traced.get(key)
     if rule is None:
-        plugin = registry.plugin_of(one.op.name).name
-        rule = prune(trace_rule(registry.ops, one.op, inputs, outputs, one.attributes, plugin), mask)
-        if len(traced) >= MAX_TRACED:
-            traced.clear()
-        traced[key] = rule
+        rule = traced[key] = prune(traced_rule(registry, one.op, inputs, outputs, one.attributes), mask)
     return rule
 
 

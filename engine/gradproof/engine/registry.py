@@ -14,12 +14,14 @@ import pluggy
 from gradproof.engine import hookspecs
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.named_hook import NamedHook
-from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.op import Attributes, Case, InferenceError, Op
 from gradproof.engine.opaque import opened
 from gradproof.engine.rules import trace_rule
+from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
 ENTRY_POINT_GROUP = "gradproof"
+MAX_TRACED = 20_000
 
 
 @dataclass
@@ -66,6 +68,20 @@ class Registry:
         found = op.inference(case.specs(dtype), case.attributes)
         inputs = found.inputs or case.specs(dtype)
         return trace_rule(self.ops, op, inputs, found.outputs, found.attributes, self.plugin_of(op.name).name)
+
+
+def traced_rule(
+    registry: Registry, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes
+) -> Program:
+    """The rule of ``op`` for these specs, traced once and remembered with the registry: what runs is what is checked."""
+    key = (op.name, tuple(inputs), tuple(outputs), repr(attributes))
+    rule = registry.traced.get(key)
+    if rule is None:
+        rule = trace_rule(registry.ops, op, inputs, outputs, attributes, registry.plugin_of(op.name).name)
+        if len(registry.traced) >= MAX_TRACED:
+            registry.traced.clear()
+        registry.traced[key] = rule
+    return rule
 
 
 def build_registry(

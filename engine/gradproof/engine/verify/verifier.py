@@ -19,14 +19,14 @@ from gradproof.engine.engine import Run
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule as Written
 from gradproof.engine.op import Attributes, InferenceError, Op
-from gradproof.engine.registry import Registry
-from gradproof.engine.rules import linear_inputs, made_of, trace_rule
-from gradproof.engine.spec import Array, Spec, is_differentiable
+from gradproof.engine.registry import Registry, traced_rule
+from gradproof.engine.rules import linear_inputs, made_of
+from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
-from gradproof.engine.verify.classes import ProofKey, key_of
+from gradproof.engine.verify.applications import application_of, check_live
+from gradproof.engine.verify.classes import NO_CASE, ProofKey, key_of
 from gradproof.engine.verify.ground import Ground
-from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.live import live_elements
 from gradproof.engine.verify.nonfinite import origin_of, true_derivative
 from gradproof.engine.verify.origin import Origin
@@ -133,7 +133,8 @@ class Verifier:
         cache_key = (op.name, inputs, repr(attributes))
         found = self._rules.get(cache_key)
         if found is None:
-            rule = trace_rule(self.registry.ops, op, inputs, outputs, attributes)
+            strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
+            rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
             key = key_of(self.registry, op, inputs, rule, attributes)
             found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), made_of(rule))
             if len(self._rules) > 20_000:
@@ -174,6 +175,7 @@ class _Check:
         expected, wanted = self._expected(), set(self.run.job.wanted())
         self.silent = self._silent_uses()
         self.tied = tied_values(self.run, self.run.job.wanted()) if self.values else {}
+        self.lost = self._lost()
         known: dict[int, Known] = {}
         for number in self.plan.backward.raw:
             uses = [self._use(use) for use in self.uses_of[number]] + self.silent[number]
@@ -182,7 +184,10 @@ class _Check:
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
             summary, reason, hooked = compose(
                 *self._derived(number, *self._grounded(number, *summarize(uses, total))),
-                [(self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known],
+                [
+                    *((self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known),
+                    *(("", self.lost[k]) for k in (number,) if k in self.lost),
+                ],
             )
             passed_on = tuple(dict.fromkeys([*hooked, *([name] if name in self.run.hooked else [])]))
             known[number] = (summary, reason, passed_on)
@@ -201,7 +206,9 @@ class _Check:
         uses = self.silent[number]
         total = AccumulationVerdict(Accumulation.EXACT, 0)
         summary, reason = self._derived(number, *summarize(uses, total))
-        if not uses:
+        if number in self.lost:
+            summary, reason, _ = compose(summary, reason, [("", self.lost[number])])
+        elif not uses:
             reason = "no output depends on it"
         return GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, (), graph)
 
@@ -308,6 +315,21 @@ class _Check:
             )
         return silent
 
+    def _lost(self) -> dict[int, Known]:
+        """Of values without a gradient, which their uses deny, the weakest of what is known of that: it is said of all
+        that they were computed from."""
+        lost: dict[int, Known] = {}
+        for position in range(len(self.plan.forward) - 1, -1, -1):
+            one = self.plan.program.instructions[position]
+            missing = [out for out in one.outputs if out not in self.plan.backward.final]
+            nothing = AccumulationVerdict(Accumulation.EXACT)
+            found: list[Known] = [(*summarize(self.silent[out], nothing), ()) for out in missing if self.silent[out]]
+            found += [lost[out] for out in missing if out in lost]
+            for number in one.inputs if found else ():
+                before = lost.get(number, (Summary.VERIFIED, "", ()))
+                lost[number] = compose(before[0], before[1], [("", known) for known in found])
+        return {number: known for number, known in lost.items() if known[0] is not Summary.VERIFIED}
+
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
         values = self.run.values
         parts = [values[use.number] for use in self.uses_of[number]]
@@ -338,7 +360,7 @@ class _Check:
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:
-            return RuleVerdict(Rule.UNDECIDED, op, reason="no small case stands for this shape")
+            return RuleVerdict(Rule.UNDECIDED, op, reason=NO_CASE)
         proofs = self.verifier.proofs
         while proofs.lookup(key) is None and self.wait > 0 and not self.gone():
             started = time.monotonic()
@@ -355,36 +377,16 @@ class _Check:
             self.budget -= time.monotonic() - started - (wait - self.wait)  # who waited for a proof did not work
         return found
 
-    def _application(self, position: int) -> Application:
-        """An instruction with its numbers. A use that its rule denies claims to be 0."""
-        uses, values = self.uses_by.get(position, []), self.run.values
-        one = self.plan.program.instructions[position]
-        claimed: list[Array | None] = [None] * len(one.inputs)
-        for use in uses:
-            claimed[use.position] = np.asarray(values[use.number])
-        inputs = [np.asarray(values[k]) for k in one.inputs]
-        for slot, x in enumerate(inputs):
-            if (position, slot) in self.denied_slots and is_differentiable(x.dtype):
-                claimed[slot] = np.zeros(x.shape, x.dtype)
-        outputs = [self.plan.program.specs[k] for k in one.outputs]
-        final = self.plan.backward.final
-        cotangents = [
-            np.asarray(values[final[k]]) if k in final else np.zeros(spec.shape, spec.dtype)
-            for k, spec in zip(one.outputs, outputs, strict=True)
-        ]
-        results = [np.asarray(values[k]) for k in one.outputs]
-        return Application(one.op, one.attributes, inputs, outputs, results, cotangents, claimed)
-
     def _check_numbers(self, position: int) -> Checked:
         one = self.plan.program.instructions[position]
-        application = self._application(position)
+        application = application_of(self.run, position, self.uses_by.get(position, []), self.denied_slots)
         if not self.values or self.budget <= 0 or self.gone():
             reason = "the time for checks was over" if self.values else "numbers were not to be checked"
             forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
             return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
         live = self.live.get(one.outputs[0])
         if live is not None and one.op.elementwise:
-            return self._check_live(position, application, live)
+            return check_live(application, live, lambda part: self._judged(position, part))
         return self._judged(position, application)
 
     def _judged(self, position: int, application: Application) -> Checked:
@@ -393,37 +395,6 @@ class _Check:
             linear = known.linear if known else (False,) * len(application.inputs)
             return screen(application, linear, symbolic=self._symbolic(position), seconds=self.budget)
         return check_values(application)
-
-    def _check_live(self, position: int, whole: Application, live: Array) -> Checked:
-        """The verdict on the elements that matter; the others must contribute 0."""
-        index = np.flatnonzero(np.broadcast_to(live, whole.results[0].shape))
-        found = self._judged(position, whole.part(index))
-        total, shape = whole.results[0].size, whole.results[0].shape
-        dead = np.ones(total, bool)
-        dead[index] = False
-
-        def placed(one: ValueVerdict) -> ValueVerdict:
-            rest = total - len(index)
-            element = one.element
-            if element:
-                element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
-            screened = one.screened + rest if one.screened else 0
-            return replace(one, element=element, checked=one.checked + rest, total=one.total + rest, screened=screened)
-
-        contributions: list[ValueVerdict | None] = []
-        for claimed, one in zip(whole.contributions, found.contributions, strict=True):
-            if claimed is None or one is None:
-                contributions.append(None)
-                continue
-            one = placed(one)
-            wrong = np.flatnonzero(dead & ~(np.asarray(claimed).reshape(-1) == 0))
-            if wrong.size:
-                place = str([int(k) for k in np.unravel_index(int(wrong[0]), shape)]) if shape else ""
-                reason = "the branch with this element was not taken, so that nothing flows to it"
-                got = repr(np.asarray(claimed).reshape(-1)[wrong[0]].item())
-                one = worse(one, replace(one, word=Value.OFF, element=place, got=got, expected="0", reason=reason))
-            contributions.append(one)
-        return Checked(placed(found.forward), tuple(contributions))
 
     def _symbolic(self, position: int) -> bool:
         """Whether SymPy may read the definition of an instruction's op in this process, where nobody can stop it: that of a
