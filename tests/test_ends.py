@@ -138,7 +138,7 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
     rows = points(op, dtype)
     info = ml_dtypes.finfo(dtype)
     with np.errstate(all="ignore"):
-        values = np.abs(REGISTRY.op(op).forward(*rows[:, 1:].T).astype(np.float64))
+        values = np.abs(REGISTRY.op(op).forward(*rows[:, 1:].T, **REGISTRY.op(op).complete({})).astype(np.float64))
         has_value = (values >= float(info.smallest_normal)) & (values <= float(info.max)) | (op not in BY_VALUE)
         found = bench.apply(op, list(rows[:, 1:].T), seeds=[rows[:, 0]])
     off = []
@@ -153,6 +153,8 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
             for k, slope in enumerate(slopes[key]):
                 truth = mp.mpf(row[0]) * slope
                 top = float(info.max) / (16 if (op, k) in EDGES else 1)
+                if op == "erfcx" and not float(info.smallest_normal) < abs(slope) < float(info.max):
+                    continue  # the slope is a value of the op, of the next order
                 if abs(truth) > top or ((op, k) in EDGES and ends(row, info)) or not has_value[j]:
                     continue
                 got = float(found[k][j])
@@ -304,7 +306,7 @@ def test_shares_of_logsumexp_are_those_of_softmax(bench: Bench, dtype: str, axis
     np.testing.assert_allclose(
         found.astype(float),
         parts / parts.sum(axes, keepdims=True),
-        rtol=few(dtype) * (1 + min(size, 700) / 8),
+        rtol=few(dtype) * (1 + min(size, 700) / 4),
         atol=float(info.smallest_subnormal),
     )
 
