@@ -109,6 +109,10 @@ EDGES = {("pow", 1), ("atan2", 0), ("atan2", 1)}
 """Not at the very ends: g y log x is multiplied from the left, and a radius that is denormal has few digits."""
 
 
+def anywhere(*_: float) -> bool:
+    return True
+
+
 def magnitudes(dtype: Any, count: int) -> list[float]:
     """Numbers of ``dtype`` of all sizes, from the smallest to the largest there are, and of middle size."""
     info = finfo(dtype)
@@ -125,7 +129,7 @@ def points(op: str, dtype: Any) -> Array:
     some = magnitudes(dtype, 7 if inputs > 1 else 16)
     signed = sorted({*some, *(-x for x in some)})
     few = [0.0, *(some if inputs > 1 else signed)]
-    inside = DOMAINS.get(op, lambda *_: True)
+    inside: Callable[..., bool] = DOMAINS.get(op, anywhere)
     cotangents = [*magnitudes(dtype, 7)[::2], 1.0]
     grid = np.stack(np.meshgrid(*[few] * inputs), -1).reshape(-1, inputs)
     rows = [(g, *xs) for g in cotangents for xs in grid if inside(*xs)]
