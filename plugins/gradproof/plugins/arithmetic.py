@@ -17,12 +17,12 @@ def pow_rule(g, y, x, exponent):
     # Below 1 p x^p / x keeps the digits that p - 1 loses, and the range; from 1 on x^p would leave it before x^(p-1).
     origin = ops.equal(x, 0)
     root = ops.logical_and(exponent < 1, ops.not_equal(x, 0))
-    gentle = exponent > -1
-    steep = ops.ratio(g, ops.where(gentle, exponent * y, y), ops.where(root, x, 1), 1) * ops.where(gentle, 1, exponent)
-    share = ops.where(root, steep, g * ops.pow(x, exponent - 1) * exponent)
+    gentle = ops.logical_and(root, exponent > -1)
+    steep = ops.ratio(g, ops.where(gentle, exponent * y, y), ops.where(root, x, 1), 1)
     none = ops.logical_or(ops.equal(exponent, 0), ops.logical_and(origin, ops.equal(g, 0)))
+    share = ops.where(none, 0, ops.where(root, steep, g * ops.pow(x, exponent - 1)))
     flat = ops.logical_and(origin, exponent >= 0)
-    return ops.where(none, 0, share), ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
+    return share * ops.where(gentle, 1, exponent), ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
 def divide_rule(g, y, a, b):

@@ -96,15 +96,15 @@ def unslice_define(f, i, x, *, shape, start, step):
 def unslice_shrink(specs, attributes):
     """Per axis: whole, or apart by a step. Where there is no room for all the first become 1."""
     [x] = specs
-    axes = []
+    axes: list[tuple[int, int, int, int]] = []
     for n, size, s in zip(x.shape, attributes["shape"], attributes["step"], strict=True):
         step = 1 if s == 1 else 2 if s > 1 else -1 if s == -1 else -2
         axes.append((2, 2, 0, 1) if n == size and s == 1 else (2, 4, 1 if s > 0 else 3, step))
-    for k, (_, size, start, step) in enumerate(axes):
+    for k, axis in enumerate(axes):
         if math.prod(one[1] for one in axes) > 4 * ROOM:
-            axes[k] = (1, 1, 0, 1) if size == 2 else (1, 2, start % 2, step)
-    sizes, shape, start, steps = zip(*axes, strict=True) if axes else ((), (), (), ())
-    return case(sizes, shape=shape, start=start, step=steps)
+            axes[k] = (1, 1, 0, 1) if axis[1] == 2 else (1, 2, axis[2] % 2, axis[3])
+    sizes, wide, first, steps = zip(*axes, strict=True) if axes else ((), (), (), ())
+    return case(sizes, shape=wide, start=first, step=steps)
 
 
 def unslice_rule(g, y, x, *, shape, start, step):

@@ -10,6 +10,8 @@ GRADPROOF_API = 1
 
 def ratio(a, b, c, d):
     """a b / (c d) as (a / c) (b / d); where one of these leaves the range, with the exponents apart."""
+    if a.dtype == object:  # whatever arithmetic tests bring
+        return a * b / (c * d)
     with np.errstate(all="ignore"):
         left, right = np.asarray(a / c), np.asarray(b / d)
         whole = np.asarray(left * right)

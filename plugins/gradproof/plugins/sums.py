@@ -46,7 +46,7 @@ def mean(x, *, axis, keepdims, out=None):
     the range and the mean is not, each element is divided."""
     n = np.asarray(math.prod(x.shape[k] for k in axis), x.dtype)
     found = np.asarray(np.divide(total(x, axis=axis, keepdims=keepdims, out=out), n, out=out))
-    if n and not np.isfinite(found).all():
+    if n and x.dtype != object and not np.isfinite(found).all():
         with np.errstate(all="ignore"):
             again = total(x / n, axis=axis, keepdims=keepdims)
         np.copyto(found, again, where=~np.isfinite(found))

@@ -23,7 +23,7 @@ def tan_rule(g, y, x):
 def atan2_rule(g, y, a, b):
     """b / r² and -a / r²; where r is beyond the largest float, from half of it."""
     r = ops.hypot(a, b)
-    finite = ops.equal(r - r, 0)
+    finite = ops.not_equal(ops.reciprocal(r), 0)
     r = ops.where(ops.equal(r, 0), 1, ops.where(finite, r, ops.hypot(a / 2, b / 2)))
     return tuple(ops.ratio(g, ops.where(finite, x, x / 4), r, r) for x in (b, -a))
 
@@ -32,7 +32,7 @@ def made_small(x, sign=1):
     """A size, (1 ± x²) over its square, and whether x² is within the range: where it is not, take the former."""
     size = 2**520 if x.dtype.itemsize == 16 else 2**65
     square = x * x
-    return size, sign * ops.square(x / size) + Fraction(1, size**2), ops.equal(square - square, 0)
+    return size, sign * ops.square(x / size) + Fraction(1, size**2), ops.not_equal(ops.reciprocal(square), 0)
 
 
 def asinh_rule(g, y, x):
