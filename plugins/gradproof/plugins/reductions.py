@@ -71,8 +71,10 @@ def axes_shrink(specs, attributes):
     apart = len(reduced) == 1 and all(x.shape[a] != x.shape[reduced[0]] for a in others)
     small = {**dict.fromkeys(others, 2), **dict.fromkeys(reduced, 3 if apart else 2)}
     correction = attributes.get("correction", 0)
-    if reduced and 2 * len(reduced) <= correction < count(x, axis):  # more elements than that, in the first axis
-        small[reduced[0]] = correction // math.prod(small[a] for a in reduced[1:]) + 1
+    left = min(count(x, axis) - correction, 2)  # the rule of a variance tells one degree of freedom from more
+    if reduced and correction and left > 0 and math.prod(small[a] for a in reduced) - correction < left:
+        small |= dict.fromkeys(reduced[1:], 2 if left == 2 else 1)
+        small[reduced[0]] = -(-(correction + left) // math.prod(small[a] for a in reduced[1:]))
         small |= dict.fromkeys(others, 2 if correction < 16 else 1)
     return case(tuple(small.get(a, min(size, 1)) for a, size in enumerate(x.shape)), **attributes)
 

@@ -23,7 +23,7 @@ from gradproof.engine.trace import Exact, Literal, Program
 from gradproof.engine.verify.fingerprint import written
 
 EXACT_BITS = 256
-SIZED = frozenset({"shape", "start", "stop", "step", "widths", "sections"})
+SIZED = frozenset({"k", "shape", "start", "stop", "step", "widths", "sections"})
 """Attributes that hold sizes: compared by how many they are."""
 PROBES = 2  # traces at other sizes that are to agree, at the least
 MAX_RANK = 6  # beyond, the products of all subsets of axes are too many

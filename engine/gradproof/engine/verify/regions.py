@@ -40,7 +40,10 @@ def differences(expression: Any) -> Iterator[Any]:
 
 
 def close(residual: Any, ties: set[str]) -> str:
-    """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out. Raises Open."""
+    """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out: those of the
+    definition are in ``ties`` already; where the rule alone has a branch, it may be shown to be right on it too. Raises
+    Open."""
+    defined, inside = set(ties), dict[Any, bool]()
     if not residual.has(Relational):
         tactic = zero_tactic(residual)
         if tactic is not None:
@@ -51,7 +54,11 @@ def close(residual: Any, ties: set[str]) -> str:
         regions += 1
         if regions > MAX_REGIONS:
             raise Open(f"more than {MAX_REGIONS} regions")
-        ties.update(f"{difference} = 0" for difference, sign in assumed if sign and is_thin(difference))
+        for difference, sign in assumed:
+            if sign and is_thin(difference) and f"{difference} = 0" not in ties:
+                if difference not in inside:
+                    inside[difference] = f"{difference} = 0" not in defined and _zero_on(residual, difference)
+                ties.update(() if inside[difference] else [f"{difference} = 0"])
         tactic = zero_tactic(smooth)
         if tactic is None:
             point: dict[Any, Any] | None = {}
@@ -66,6 +73,19 @@ def close(residual: Any, ties: set[str]) -> str:
             raise Open(text, region=bool(assumed), point=point)
         tactics.append(tactic)
     return " ".join(dict.fromkeys(tactics))
+
+
+def _zero_on(residual: Any, difference: Any) -> bool:
+    """Whether ``residual`` is shown to be zero where ``difference`` is, which must be linear in its only symbol."""
+    if len(difference.free_symbols) != 1:
+        return False
+    [symbol] = difference.free_symbols
+    slope = sympy.diff(difference, symbol)
+    if not slope.is_Rational or slope == 0:
+        return False
+    there = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
+    there = sympy.expand(there) if there.has(symbol) else there
+    return not there.has(Relational) and zero_tactic(there) is not None
 
 
 Assumed: TypeAlias = list[tuple[Any, int]]

@@ -34,6 +34,7 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
 MAX_SIDES = 64
+GROWN = 128.0  # by how much an input may have multiplied what underflowed
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def check_values(one: Application) -> Checked:
     seen: list[Truth] = []
     found = _guarded(lambda: _check_contributions(one, seen), lambda reason: unjudged(one, Value.UNCHECKED, reason))
     if one.op.elementwise and one.size > 1 and any(v is not None and v.word is Value.UNCHECKED for v in found):
-        found = _singly(one)
+        found = _guarded(lambda: _singly(one), lambda reason: unjudged(one, Value.UNCHECKED, reason))
     forward = _guarded(
         lambda: check_forward(one, seen), lambda reason: ValueVerdict(Value.UNCHECKED, total=total, reason=reason)
     )
@@ -95,10 +96,11 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
             moved = moved or moved_by(
                 lambda reading: true_outputs(one, reading)[0], lambda r: true_outputs(one, r)[0], truths
             )
-            found = judge(result, [truth], moved[k])
+            grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
+            found = judge(result, [truth], moved[k], reach=grown)
             if found.word is not Value.OFF:
                 sure = confirmed(moved, lambda r: true_outputs(one, r)[0], truths, one.size, result.dtype.kind == "c")
-                found = judge(result, [truth], sure[k])
+                found = judge(result, [truth], sure[k], reach=grown)
         worst = worse(worst, found)
     size = sum(y.size for y in one.results)
     return replace(worst, checked=size, total=size, bits=bits)
@@ -153,10 +155,16 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
     return tuple(verdicts)
 
 
+def _largest(x: Array) -> float:
+    """The largest magnitude of finite numbers in ``x``."""
+    sizes = np.abs(np.asarray(parts(x), np.float64)) if x.dtype.kind not in "biu" else np.zeros(1)
+    return float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+
+
 def _reach(cotangents: Sequence[float], x: Array) -> list[float]:
     """The largest numbers that elements of a contribution may have been multiplied with: a cotangent, and the input."""
     sizes = np.abs(np.asarray(parts(x), np.float64)).ravel().tolist()
-    return [g * max(1.0, size) for g, size in zip(cotangents, sizes, strict=True)]
+    return [g * min(max(1.0, size), GROWN) for g, size in zip(cotangents, sizes, strict=True)]
 
 
 def _wide(one: Application, reading: Any) -> list[list[arb]]:
