@@ -28,6 +28,16 @@ def silu_rule(g, y, x):
     return mirrored(g, x, g * root * (root * s * (1 - a * s)))
 
 
+def gelu(x):
+    """x Φ(x); the tail from erfcx, since SciPy's Φ is 0 where a float is still denormal. The square of a number with few
+    digits is exact, and what is left of x² is small (W. J. Cody, Rational Chebyshev approximations for erf, 1969)."""
+    few = np.rint(x * 16) / 16
+    square = np.exp(-few * few / 2) * np.exp((few - x) * (few + x) / 2)
+    return np.where(
+        x < -5, x / 2 * square * special.erfcx(-np.minimum(x, 0) * np.sqrt(x.dtype.type(0.5))), x * special.ndtr(x)
+    )
+
+
 def gelu_rule(g, y, x):
     """Φ(x) + x φ(x), likewise, with Φ from erfcx, which keeps its digits in the tail."""
     a = magnitude(x)
@@ -98,7 +108,7 @@ ACTIVATIONS = (
     ),
     Op(
         "gelu",
-        narrow(lambda x: x * special.ndtr(x)),
+        narrow(gelu),
         gelu_rule,
         lambda f, x: x * (1 + f.erf(x / f.sqrt(f.number(2)))) / 2,
         doc="x Φ(x), exact",
