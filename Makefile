@@ -14,9 +14,10 @@ demo: $(BIN)/ready
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# A thousand draws for each op, a thousand programs, and every planted fault: half an hour.
+# A thousand draws for each op, a thousand programs, every planted fault, 20 000 points against mpmath: half an hour.
 check: $(BIN)/ready
-	GRADPROOF_DRAWS=1000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py tests/test_compiled.py
+	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
+	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py
 
 bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.speed

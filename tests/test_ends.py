@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import ml_dtypes
-import mpmath  # type: ignore[import-untyped]
+import mpmath
 import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench

@@ -31,11 +31,10 @@ def silu_rule(g, y, x):
 def gelu(x):
     """x Φ(x); the tail from erfcx, since SciPy's Φ is 0 where a float is still denormal. The square of a number with few
     digits is exact, and what is left of x² is small (W. J. Cody, Rational Chebyshev approximations for erf, 1969)."""
-    few = np.rint(x * 16) / 16
-    square = np.exp(-few * few / 2) * np.exp((few - x) * (few + x) / 2)
-    return np.where(
-        x < -5, x / 2 * square * special.erfcx(-np.minimum(x, 0) * np.sqrt(x.dtype.type(0.5))), x * special.ndtr(x)
-    )
+    t = np.clip(x, -50, 0)
+    few = np.rint(t * 16) / 16
+    square = np.exp(-few * few / 2) * np.exp((few - t) * (few + t) / 2)
+    return np.where(x < -5, t / 2 * square * special.erfcx(-t * np.sqrt(x.dtype.type(0.5))), x * special.ndtr(x))
 
 
 def gelu_rule(g, y, x):

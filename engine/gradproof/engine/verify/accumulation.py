@@ -13,6 +13,8 @@ from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.ulps import NEAREST, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict
 
+MAX_EXACT = 10_000
+
 
 def expected_uses(run: Run) -> Counter[str]:
     """How many contributions each named value should have: one for each time a node reads it whose own output has a
@@ -48,6 +50,7 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         total, scale = sum(wide[1:], wide[0]), sum((abs(part) for part in wide[1:]), abs(wide[0]))
         known = np.abs(total) < largest(dtype)  # of the others, and of what rests on a nan, nothing is said
         allowed = len(parts) * unit(dtype) * scale + spacing(0.0, dtype)
+        total = _exactly(wide, total, known & (np.abs(total) < scale / 1024))
         away = np.abs(whole - total)
         bad = known & ~(away <= allowed)
         poor = known & (away > np.abs(total) * 2.0 ** -needed_bits(dtype)) & (away > NEAREST * spacing(0.0, dtype))
@@ -68,6 +71,20 @@ def check_sum(parts: list[Array], raw: Array, uses: int) -> AccumulationVerdict:
         )
         return AccumulationVerdict(Accumulation.ILL_CONDITIONED, uses, f"{text}: about {digits} digits are right")
     return AccumulationVerdict(Accumulation.EXACT, uses)
+
+
+def _exactly(parts: list[Array], total: Array, places: Array) -> Array:
+    """``total`` with the exact sums at ``places``, where the parts cancel so far that any sum in floats is rounding."""
+    if not np.any(places):
+        return total
+    found = np.array(total)
+    for index in map(tuple, np.argwhere(places)[:MAX_EXACT]):
+        cells = [part[index] for part in parts]
+        if found.dtype.kind == "c":
+            found[index] = math.fsum(float(x.real) for x in cells) + 1j * math.fsum(float(x.imag) for x in cells)
+        else:
+            found[index] = math.fsum(map(float, cells))
+    return found
 
 
 def seeded(run: Run, name: str, seed: Array) -> bool:
