@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
 from tests.serving import serving

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from flint import arb
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 from tests.test_complex import numbers
 
 from gradproof.engine.complexes import FORMULAS, Complexes, Pair

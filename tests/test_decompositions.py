@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import sympy
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.test_value import judge, numbers, with_rules
 

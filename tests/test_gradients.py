@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 
 from gradproof.engine.functions import OnReals
