@@ -235,6 +235,14 @@ def test_a_tie_through_masks_of_masks() -> None:
     assert tied.summary is Summary.PLAUSIBLE
 
 
+@pytest.mark.parametrize("op", ["floor", "ceil", "trunc", "sign"])
+def test_a_jump_is_a_tie_though_both_sides_are_flat(op: str) -> None:
+    at = 0.0 if op == "sign" else 2.0
+    lines = [f"c = {op}(x)", "y = multiply(c, x)", "s = sum(y)"]
+    assert told({"x": np.array([at, 1.5])}, lines)["x"].summary is Summary.PLAUSIBLE
+    assert told({"x": np.array([at + 0.25, 1.5])}, lines)["x"].summary is Summary.VERIFIED
+
+
 # denied uses, and None
 
 

@@ -126,9 +126,10 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
         return (None,) * len(one.contributions)
     truth = true_contributions(one)
     seen.append(truth)
-    sides = [truth.balls]
+    sides, jumps = [truth.balls], False
     if truth.ties:
-        sides = [true_contributions(one, leaning=leaning).balls for leaning in _leanings(truth.ties)]
+        leant = [true_contributions(one, leaning=leaning) for leaning in _leanings(truth.ties)]
+        sides, jumps = [side.balls for side in leant], _jumps([side.outputs for side in leant])
     moved: list[list[arb]] | None = None
     sure: list[list[arb]] | None = None
     verdicts: list[ValueVerdict | None] = []
@@ -151,8 +152,18 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
                     moved, lambda r: true_contributions(one, r).balls, truth.balls, one.size, claimed.dtype.kind == "c"
                 )
                 found = judged(sure)
+        if jumps and found.word in (Value.ENCLOSED, Value.CONDITIONED):
+            found = replace(found, word=Value.TIE, reason="at a jump: the result itself is another on either side")
         verdicts.append(replace(found, checked=claimed.size, total=claimed.size, bits=truth.bits))
     return tuple(verdicts)
+
+
+def _jumps(sides: Sequence[list[list[arb]]]) -> bool:
+    """Whether the results of a node differ between the sides of a kink: there is no derivative, whatever the slopes are."""
+    first, *others = sides
+    return any(
+        not a.overlaps(b) for side in others for rows in zip(first, side, strict=True) for a, b in zip(*rows, strict=True)
+    )
 
 
 def _largest(x: Array) -> float:
