@@ -8,8 +8,8 @@ GRADPROOF_API = 1
 
 
 def pow_rule(g, y, x, exponent):
-    """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0. Nothing times a
-    slope that is infinite, or too large, is nothing."""
+    """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0. Nothing times the
+    infinite slope of a root at 0 is nothing."""
     if x.dtype.kind == "c":
         slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
         flat = ops.equal(x, 0)
@@ -19,12 +19,10 @@ def pow_rule(g, y, x, exponent):
     root = ops.logical_and(exponent < 1, ops.not_equal(x, 0))
     gentle = ops.logical_and(root, exponent > -1)
     steep = ops.ratio(g, ops.where(gentle, exponent * y, y), ops.where(root, x, 1), 1)
-    nothing = ops.equal(g, 0)
-    none = ops.logical_or(ops.equal(exponent, 0), nothing)
+    none = ops.logical_or(ops.equal(exponent, 0), ops.logical_and(origin, ops.equal(g, 0)))
     share = ops.where(none, 0, ops.where(root, steep, g * ops.pow(x, exponent - 1)))
     flat = ops.logical_and(origin, exponent >= 0)
-    void = ops.logical_or(flat, nothing)
-    return share * ops.where(gentle, 1, exponent), ops.where(void, 0, g * y * ops.log(ops.where(flat, 1, x)))
+    return share * ops.where(gentle, 1, exponent), ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
 def divide_rule(g, y, a, b):
