@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradproof.engine.errors import Fault
 from gradproof.engine.graph import Graph, Node
-from gradproof.engine.op import InferenceError
+from gradproof.engine.op import InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable, shape_fault
 from gradproof.engine.trace import Builder, Tracer
@@ -60,15 +60,22 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
     return lowered
 
 
+def _op_of(lowered: Lowered, registry: Registry, path: str, name: str) -> Op | None:
+    """The op called ``name``; None, and a fault at ``path``, if there is none."""
+    op = registry.ops.get(name)
+    if op is None:
+        near = did_you_mean(name, registry.ops if len(lowered.faults) < MAX_HINTS else ())
+        lowered.fault(f"{path}.op", f"there is no op {name!r}{near}", "OP_UNKNOWN")
+    return op
+
+
 def _check_rules(lowered: Lowered, registry: Registry) -> None:
     """The table of rules that nodes say they were derived by: its ops exist, their inputs fit, every index is one of it."""
     graph = lowered.graph
     for k, rule in enumerate(graph.rules):
         path = f"graph.rules[{k}]"
-        op = registry.ops.get(rule.op)
+        op = _op_of(lowered, registry, path, rule.op)
         if op is None:
-            near = did_you_mean(rule.op, registry.ops if len(lowered.faults) < MAX_HINTS else ())
-            lowered.fault(f"{path}.op", f"there is no op {rule.op!r}{near}", "OP_UNKNOWN")
             continue
         wrong = [(j, bad) for j, spec in enumerate(rule.inputs) if (bad := shape_fault(spec.shape))]
         for j, bad in wrong:
@@ -169,10 +176,8 @@ def _topological_order(lowered: Lowered) -> list[int]:
 
 def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node) -> None:
     path = f"graph.nodes[{position}]"
-    op = registry.ops.get(node.op)
+    op = _op_of(lowered, registry, path, node.op)
     if op is None:
-        near = did_you_mean(node.op, registry.ops if len(lowered.faults) < MAX_HINTS else ())
-        lowered.fault(f"{path}.op", f"there is no op {node.op!r}{near}", "OP_UNKNOWN")
         return
     bad = op.arity_fault(len(node.inputs))
     if bad:

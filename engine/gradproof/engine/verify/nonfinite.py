@@ -11,6 +11,7 @@ from flint import arb, arb_series
 from gradproof.engine.engine import Run
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import is_complex, is_differentiable, parts
+from gradproof.engine.verify.balls import balls_of
 from gradproof.engine.verify.reading import concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import Series, head, tangent
 from gradproof.engine.verify.ulps import exact, finite
@@ -82,7 +83,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
     def of(k: int) -> Any:
         if k not in cells:
             array = np.asarray(run.values[k])
-            cells[k] = _exact(parts(array)) if is_differentiable(array.dtype) else concrete(array)
+            cells[k] = balls_of(array) if is_differentiable(array.dtype) else concrete(array)
             enter(k)
         return cells[k]
 
@@ -107,13 +108,6 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         for g, x in zip(parts(np.asarray(run.values[seed])).flat, of(plan.lowered.values[name]).flat, strict=True):
             total += exact(g) * tangent(x)
     return total
-
-
-def _exact(array: Any) -> Any:
-    cells = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        cells[index] = exact(array[index])
-    return cells
 
 
 def _filled(shape: tuple[int, ...]) -> Any:

@@ -19,9 +19,8 @@ from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.balls import balls_of
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_parts
 from gradproof.engine.verify.tape import Tape, TooLarge
-
-MAX_ELEMENTS = 2048
-MAX_OPERATIONS = 60_000
+from gradproof.engine.verify.truth import MAX_OPERATIONS
+from gradproof.engine.verify.value import MAX_ELEMENTS
 
 
 def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
