@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 import io
 import itertools
+import math
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Builder, Exact, Program
 
 ALIGNED = 16  # bytes
+SMALL = 1024  # bytes: these are copied once more, and sooner
 
 
 # plans
@@ -109,6 +111,7 @@ class Layout:
 
 
 def layout_of(values: Sequence[Any], specs: Sequence[Spec]) -> Layout:
+    """The layout of the values of a run."""
     missing = tuple(k for k, value in enumerate(values) if value is None)
     stretched = {
         k: tuple(1 if stride == 0 else size for size, stride in zip(value.shape, value.strides, strict=True))
@@ -129,38 +132,33 @@ def _places(
     for k, spec in enumerate(specs):
         if k in absent:
             continue
-        shape = stretched.get(k, spec.shape)
-        count = spec.dtype.itemsize
-        for size in shape:
-            count *= size
+        shape = stretched.get(k, spec.shape) if stretched else spec.shape
+        count = math.prod(shape) * spec.dtype.itemsize
         yield k, shape, start, count
         start += -(-count // ALIGNED) * ALIGNED
 
 
 def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, buffer: Any) -> None:
     """Copy the values to a buffer of ``layout.size`` bytes."""
-    view = memoryview(buffer)
-    for k, shape, start, count in _places(specs, layout.missing, layout.stretched):
-        value = values[k]
-        if count > ALIGNED * 64:
-            flat = value[tuple(slice(0, size) for size in shape)] if k in layout.stretched else value
-            np.copyto(np.ndarray(shape, specs[k].dtype, view, start), flat)
-            continue
-        array = np.asarray(value, specs[k].dtype)
-        if k in layout.stretched:
-            array = array[tuple(slice(0, size) for size in shape)]
-        view[start : start + count] = array.tobytes()
+    with memoryview(buffer) as view:
+        for k, shape, start, count in _places(specs, layout.missing, layout.stretched):
+            array = values[k]
+            if type(array) is not np.ndarray:
+                array = np.asarray(array, specs[k].dtype)
+            if k in layout.stretched:
+                array = array[tuple(slice(0, size) for size in shape)]
+            if count <= SMALL:
+                view[start : start + count] = array.tobytes()
+            else:
+                np.copyto(np.ndarray(shape, specs[k].dtype, view, start), array)
 
 
 def read_values(specs: Sequence[Spec], layout: Layout, buffer: Any) -> list[Any]:
-    """The values in a buffer, as read-only views of it."""
+    """The values in a buffer that cannot be written to, as views of it."""
     values: list[Any] = [None] * len(specs)
     for k, shape, start, _ in _places(specs, layout.missing, layout.stretched):
         array: Array = np.ndarray(shape, specs[k].dtype, buffer, start)
-        if k in layout.stretched:
-            array = np.broadcast_to(array, specs[k].shape)
-        array.flags.writeable = False
-        values[k] = array
+        values[k] = np.broadcast_to(array, specs[k].shape) if k in layout.stretched else array
     return values
 
 

@@ -18,7 +18,7 @@ from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of,
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import Examine, Failed
+from gradproof.engine.verify.worker import Batch, Examine, Failed
 from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
@@ -44,7 +44,6 @@ class Remote:
         self.deadline = time.monotonic() + seconds
         self.answers: dict[int, Any] = {}
         self._index = {question: k for k, question in enumerate(questions)}
-        self._here = Examination(run, brief, seconds)  # for what is read without a definition
         self._stalled: list[tuple[str, int]] = []
         self._write()
         everything = range(len(questions))
@@ -89,7 +88,8 @@ class Remote:
     def numbers(self, position: int) -> Checked:
         found = self._answer(Question(Kind.NUMBERS, position))
         if isinstance(found, Failed):
-            return unexamined(self._here.application(position), found.text)
+            here = Examination(self.run, self.brief, 0.0)  # of numbers, not of definitions
+            return unexamined(here.application(position), found.text)
         assert isinstance(found, Checked)
         return found
 
@@ -196,12 +196,11 @@ class _Lane:
         except Ended as error:
             self._lost(str(error))
             return
-        if isinstance(batch, list):
-            self.findings.answers.update(batch)
-            return
         if isinstance(batch, Failed):  # before the first question
-            self.findings.answers.update((k, batch) for k in self.findings.open(self.indices))
-        self._give_back()
+            batch = Batch([(k, batch) for k in self.findings.open(self.indices)], True)
+        self.findings.answers.update(batch.answers)
+        if batch.last:
+            self._give_back()
 
     def watch(self) -> None:
         """Give up a question that takes too long."""

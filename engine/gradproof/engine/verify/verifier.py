@@ -169,7 +169,7 @@ class _Check:
             yield verdict
         for name in self.run.job.wanted():
             if name not in given:
-                yield GradientVerdict(name, Summary.UNCHECKED, late(self.budget))
+                yield too_late(name, self.budget)
 
     @property
     def over(self) -> bool:
@@ -431,3 +431,8 @@ class _Check:
             return self.findings.numbers(position)
         uses, denied = self.uses_by.get(position, []), {(one, slot) for one, slot, _ in self.denied}
         return unexamined(application_of(self.run, position, uses, denied), NOT_ASKED)
+
+
+def too_late(name: str, budget: float) -> GradientVerdict:
+    """The verdict on a gradient that there was no time for."""
+    return GradientVerdict(name, Summary.UNCHECKED, late(budget))

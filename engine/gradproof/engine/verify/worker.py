@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradproof.engine.graph import Graph
 from gradproof.engine.plan import Plan
@@ -87,6 +87,13 @@ class Failed:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+class Batch(NamedTuple):
+    """Answers to questions, by their index; ``last``: there are no more."""
+
+    answers: list[tuple[int, Any]]
+    last: bool
 
 
 class Desk:
@@ -163,7 +170,7 @@ class Explain:
 
 @dataclass(frozen=True)
 class Examine:
-    """Answers questions about a run, in batches of (index, answer), at last None. ``plan`` goes by a number; its bytes come
+    """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come
     with it the first time. Values come in ``buffer``, or as shared memory behind this message."""
 
     number: int
@@ -188,7 +195,6 @@ class Examine:
         examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
         for batch in _batches(self._answers(examination, desk.note)):
             desk.answer(batch)
-        desk.answer(None)
 
     def _plan(self, desk: Desk, registry: Registry) -> Plan:
         if self.plan is not None:
@@ -217,16 +223,15 @@ def keep(plans: OrderedDict[int, Any], number: int) -> None:
         plans.popitem(last=False)
 
 
-def _batches(items: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+def _batches(items: Iterator[tuple[int, Any]]) -> Iterator[Batch]:
     """What comes within two milliseconds, each time."""
-    batch, started = [], time.monotonic()
+    answers, started = [], time.monotonic()
     for item in items:
-        batch.append(item)
+        answers.append(item)
         if time.monotonic() - started > FLUSH_SECONDS:
-            yield batch
-            batch, started = [], time.monotonic()
-    if batch:
-        yield batch
+            yield Batch(answers, False)
+            answers, started = [], time.monotonic()
+    yield Batch(answers, True)
 
 
 def prove_key(key: ProofKey) -> RuleVerdict:
