@@ -10,6 +10,7 @@ import mmap
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -66,6 +67,11 @@ class Remote:
             write_values(self.run.values, specs, self.layout, buffer)
             self.buffer = bytes(buffer)
 
+    @cached_property
+    def _here(self) -> Examination:
+        """The same run in this process, for what is said of it without a definition."""
+        return Examination(self.run, self.brief, 0.0)
+
     @property
     def left(self) -> float:
         """Seconds until the time is over."""
@@ -88,8 +94,7 @@ class Remote:
     def numbers(self, position: int) -> Checked:
         found = self._answer(Question(Kind.NUMBERS, position))
         if isinstance(found, Failed):
-            here = Examination(self.run, self.brief, 0.0)  # of numbers, not of definitions
-            return unexamined(here.application(position), found.text)
+            return unexamined(self._here.application(position), found.text)
         assert isinstance(found, Checked)
         return found
 

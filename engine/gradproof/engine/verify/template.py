@@ -30,7 +30,7 @@ def main(number: int) -> None:
         signal.signal(one, signal.SIG_IGN)  # meant for the server, which lets running calls finish
     owner = socket.socket(fileno=number)
     loaded = threading.Event()
-    watch = threading.Thread(target=_end_with, args=(owner, loaded))
+    watch = threading.Thread(target=_end_with, args=(owner, loaded), daemon=True)
     watch.start()
     hello = Connection(os.dup(number))
     worker.load_registry(**hello.recv())
