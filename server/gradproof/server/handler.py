@@ -31,7 +31,7 @@ from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
-from gradproof.server.status import VerdictRequired
+from gradproof.server.status import VerdictRequired, unforeseen
 from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -245,6 +245,9 @@ class Handler:
                 yield batch
         except TimeoutError:
             yield [too_late(name, budget) for name in missing]
+        except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
+            reason = f"the check failed; {unforeseen(error).message}"
+            yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
         finally:
             over.set()  # the client may have gone: nobody waits for verdicts on its behalf
 

@@ -39,10 +39,12 @@ class Kind(StrEnum):
 
 
 class Question(NamedTuple):
-    """One step of an examination; ``of``: the position of an instruction, or the name of a value."""
+    """One step of an examination; ``of``: the position of an instruction, or the name of a value. ``symbols``: whether
+    SymPy may read a definition for it."""
 
     kind: Kind
     of: int | str = ""
+    symbols: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Examination:
                 return self.graphs()
             case Question(Kind.TIED):
                 return self.tied()
-            case Question(Kind.NUMBERS, int(position)):
-                return self.numbers(position)
+            case Question(Kind.NUMBERS, int(position), symbols):
+                return self.numbers(position, symbols=symbols)
             case Question(Kind.DERIVATIVE, str(name)):
                 return self.derivative(name)
         raise ValueError(f"{question} is no question")
@@ -119,13 +121,13 @@ class Examination:
         found = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
         return None if found is None else (found[0], str(found[1].str(12, radius=False)))
 
-    def numbers(self, position: int) -> Checked:
+    def numbers(self, position: int, *, symbols: bool = True) -> Checked:
         found = self._known.get(position)
         if found is None:
-            found = self._known[position] = self._numbers(position)
+            found = self._known[position] = self._numbers(position, symbols)
         return found
 
-    def _numbers(self, position: int) -> Checked:
+    def _numbers(self, position: int, symbols: bool) -> Checked:
         whole = self.application(position)
         if self.left <= 0:
             return unexamined(whole, late(self.seconds))
@@ -134,16 +136,16 @@ class Examination:
         one = self.run.plan.program.instructions[position]
         live = self._live.get(one.outputs[0])
         if live is not None and one.op.elementwise:
-            return check_live(whole, live, lambda part: self._judged(position, part))
-        return self._judged(position, whole)
+            return check_live(whole, live, lambda part: self._judged(position, part, symbols))
+        return self._judged(position, whole, symbols)
 
     def application(self, position: int) -> Application:
         return application_of(self.run, position, self.uses_by.get(position, []), self.brief.denied)
 
-    def _judged(self, position: int, one: Application) -> Checked:
+    def _judged(self, position: int, one: Application, symbols: bool) -> Checked:
         if one.size > MAX_ELEMENTS:
             linear = self.brief.linear.get(position, (False,) * len(one.inputs))
-            return screen(one, linear, symbolic=True, seconds=self.left)
+            return screen(one, linear, symbolic=symbols, seconds=self.left)
         return check_values(one)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from gradproof.engine.engine import Run
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
-from gradproof.engine.verify.value import Checked
+from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.worker import Batch, Examine, Failed
 from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
@@ -40,7 +40,7 @@ class Remote:
         seconds: float,
         gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.workers, self.run, self.brief, self.questions = workers, run, brief, questions
+        self.workers, self.run, self.brief, self.questions = workers, run, brief, list(questions)
         self.seconds, self.gone = seconds, gone
         self.deadline = time.monotonic() + seconds
         self.answers: dict[int, Any] = {}
@@ -146,10 +146,22 @@ class Remote:
         return Examine(plan.number, data, request_of(self.run), self.layout, self.buffer, self.brief, questions, self.left)
 
     def give_up(self, index: int, reason: str) -> None:
-        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either."""
+        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either. Numbers that
+        may have been lost to SymPy are asked for once more without it."""
+        one = self.questions[index]
+        if one.kind is Kind.NUMBERS and one.symbols and self._screened(one):
+            self.questions[index] = one._replace(symbols=False)
+            return
         self.answers[index] = Failed("", reason)
-        if self.questions[index].kind is Kind.NUMBERS:
+        if one.kind is Kind.NUMBERS:
             self._stalled.append(self._size(index))
+
+    def _screened(self, one: Question) -> bool:
+        """Whether SymPy reads a definition for the answer: that of an elementwise op, for many elements."""
+        assert isinstance(one.of, int)
+        program = self.run.plan.program
+        instruction = program.instructions[one.of]
+        return instruction.op.elementwise and program.specs[instruction.outputs[0]].size > MAX_ELEMENTS
 
     def open(self, indices: Sequence[int]) -> list[int]:
         """The questions that are still to be asked."""

@@ -33,25 +33,33 @@ class ProofPool:
     Args:
         registry: its plugins are loaded again in each process, by import path.
         directory: where proofs are kept; None keeps none.
-        workers: how many proofs at a time.
+        workers: the processes; left out, they are its own. They are closed with it.
+        at_once: how many proofs at a time.
         seconds: after this a proof is killed, and UNDECIDED.
     """
 
     def __init__(
-        self, registry: Registry, directory: Path | None = None, *, workers: int = 1, seconds: float = PROOF_SECONDS
+        self,
+        registry: Registry,
+        directory: Path | None = None,
+        *,
+        workers: Workers | None = None,
+        at_once: int = 1,
+        seconds: float = PROOF_SECONDS,
     ) -> None:
         self.registry, self.seconds = registry, seconds
         self.cache = ProofCache(directory) if directory else None
         if self.cache:
             checker_digest()  # now, rather than while someone waits
-        self.workers = Workers([plugin.source for plugin in registry.plugins if plugin.source])
+        self.workers = workers or Workers()
+        self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self._known: dict[ProofKey, RuleVerdict] = {}
         self._asked: dict[ProofKey, Future[Any]] = {}
         self._looked: set[ProofKey] = set()
         self._stored = Condition()
         self._closed = False
-        self._threads = ThreadPoolExecutor(workers + MAX_LONG, "proof")
-        self._prompt = Semaphore(workers)
+        self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
+        self._prompt = Semaphore(at_once)
 
     def start(self, timeout: float = 60.0) -> None:
         """Bring a process up now, rather than with the first proof."""

@@ -7,6 +7,7 @@ work, and one more. Nothing is left of them when this process ends, however that
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -60,7 +61,7 @@ class Worker:
         self.tasks += 1
         os.pwrite(self.notes, NOTHING.to_bytes(NOTE_BYTES, "little", signed=True), 0)
         try:
-            self.connection.send(task)
+            self.connection.send_bytes(pickle.dumps(task, pickle.HIGHEST_PROTOCOL))
             if handle is not None:
                 send_handle(self.connection, handle, self.pid)
         except (BrokenPipeError, ConnectionError, OSError) as error:
@@ -128,10 +129,10 @@ class Worker:
 
 
 class Workers:
-    """Workers for the plugins at the import paths ``sources``; ``most`` at a time, each with ``extra_bytes`` of memory of
-    its own. Safe to use from several threads."""
+    """Workers for the plugins at the import paths ``sources`` (which may be set until the first is taken); ``most`` at a
+    time, each with ``extra_bytes`` of memory of its own. Safe to use from several threads."""
 
-    def __init__(self, sources: Sequence[str], *, most: int = MAX_WORKERS, extra_bytes: int = EXTRA_BYTES) -> None:
+    def __init__(self, sources: Sequence[str] = (), *, most: int = MAX_WORKERS, extra_bytes: int = EXTRA_BYTES) -> None:
         self.sources, self.most, self.extra_bytes = list(sources), most, extra_bytes
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -139,8 +140,12 @@ class Workers:
         self._fault = ""
         self._changed = Condition()
         self._closed = False
-        self._template = _Template(self.sources, extra_bytes)
+        self._template = _Template(self)
         self._background = ThreadPoolExecutor(1, "fork")
+
+    def prepare(self) -> None:
+        """Begin to bring up the template, which loads what needs no plugin. Does not wait."""
+        self._background.submit(self._template.spawn)
 
     def start(self, timeout: float = START_SECONDS) -> None:
         """Bring up the template and a first worker now. Raises NoWorker."""
@@ -178,7 +183,9 @@ class Workers:
                 self._have_spare()
                 left = until - time.monotonic()
                 if left <= 0 or gone():
-                    raise NoWorker(f"all {self.most} processes for checks are at work; try again, or with more time")
+                    full = len(self._busy) >= self.most
+                    why = f"all {self.most} processes for checks are at work" if full else "no process was ready in time"
+                    raise NoWorker(f"{why}; try again, or with more time")
                 self._changed.wait(min(left, TICK))
 
     def _have_spare(self) -> None:
@@ -229,26 +236,29 @@ class Workers:
 class _Template:
     """The process that workers are forked from; started with the first, and again if it ends."""
 
-    def __init__(self, sources: Sequence[str], extra_bytes: int) -> None:
-        self.hello = {"sources": list(sources), "path": list(sys.path), "extra_bytes": extra_bytes}
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._connection: Connection | None = None
-        self._closed = False
+        self._loaded = self._closed = False
+
+    def spawn(self) -> None:
+        """Start the process, if there is none. Raises NoWorker or OSError."""
+        with self._lock:
+            self._spawn()
 
     def fork(self) -> Worker:
         """A new worker. Raises NoWorker or OSError."""
         with self._lock:
-            if self._socket is None:
-                self._start()
-            assert self._socket is not None
-            assert self._connection is not None
+            own, connection = self._spawn()
             mine, other = socket.socketpair()
             notes = _scratch(NOTE_BYTES)
             try:
-                socket.send_fds(self._socket, [template.FORK + bytes(template.PID_BYTES)], [other.fileno(), notes])
-                pid = int.from_bytes(self._hear(), "little")
+                self._load(connection)
+                socket.send_fds(own, [template.FORK + bytes(template.PID_BYTES)], [other.fileno(), notes])
+                pid = int.from_bytes(self._hear(connection), "little")
             except (EOFError, OSError, NoWorker):
                 mine.close()
                 os.close(notes)
@@ -266,24 +276,31 @@ class _Template:
         except OSError:  # the template is gone, and its workers with it
             pass
 
-    def _start(self) -> None:
+    def _spawn(self) -> tuple[socket.socket, Connection]:
         if self._closed:
             raise NoWorker("the server is stopping")
-        mine, other = socket.socketpair()
-        self._process = subprocess.Popen(
-            template.started(other.fileno()), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[other.fileno()]
-        )
-        other.close()
-        self._socket, self._connection = mine, Connection(os.dup(mine.fileno()))
-        self._connection.send(self.hello)
-        self._hear()
+        if self._socket is None or self._connection is None:
+            mine, other = socket.socketpair()
+            with other:
+                self._process = subprocess.Popen(
+                    template.started(other.fileno()), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[other.fileno()]
+                )
+            self._socket, self._connection = mine, Connection(os.dup(mine.fileno()))
+        return self._socket, self._connection
 
-    def _hear(self) -> bytes:
-        assert self._connection is not None
-        if not self._connection.poll(START_SECONDS):
+    def _load(self, connection: Connection) -> None:
+        """Have it load the plugins."""
+        if not self._loaded:
+            sources, extra_bytes = self._workers.sources, self._workers.extra_bytes
+            connection.send({"sources": sources, "path": list(sys.path), "extra_bytes": extra_bytes})
+            self._hear(connection)
+            self._loaded = True
+
+    def _hear(self, connection: Connection) -> bytes:
+        if not connection.poll(START_SECONDS):
             raise NoWorker(f"the process that workers are forked from did not answer within {START_SECONDS:g} s")
         try:
-            return self._connection.recv_bytes()
+            return connection.recv_bytes()
         except EOFError:
             raise NoWorker("the process that workers are forked from ended; its standard error says why") from None
 
@@ -294,6 +311,7 @@ class _Template:
         if self._connection is not None:
             self._connection.close()
         self._process = self._socket = self._connection = None
+        self._loaded = False
         if process is not None:
             process.kill()
             process.wait()
