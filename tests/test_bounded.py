@@ -60,8 +60,7 @@ def test_a_deadline_that_ends_in_the_checks_loses_nothing(running: Served, op: s
     request = pb.DifferentiateRequest(graph=graph(op).to_proto())
     response = running.autodiff.Differentiate(request, timeout=1.0)
     right({one.value: decode_tensor(one.gradient) for one in response.gradients})
-    assert len(response.verdicts) == 2
-    assert response.summary.unchecked + response.summary.plausible >= 1
+    assert {one.value for one in response.verdicts} == {"x", "y"}
 
     stream = running.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=1.0)
     events = [one.event for one in stream]
@@ -104,8 +103,8 @@ def test_nobody_waits_for_the_checks_of_others(running: Served) -> None:
     assert statistics.median(taken) < 20 * idle + 0.1
 
 
-def test_a_short_soak(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: Seen = soak(24, say=lambda text: None)
+def test_a_short_soak() -> None:
+    seen: Seen = soak(16, say=lambda text: None)
     assert not seen.left
     assert not any("wrong" in text for text in seen.faults), seen.faults
-    assert sum(seen.words.values()) > 24
+    assert sum(seen.words.values()) > 16

@@ -25,6 +25,7 @@ from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Work
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
+SHARE_OF_FIRST = 0.4  # the same for one that can be asked again in another way
 GRACE = 0.03  # seconds that a worker has to say that its time was over
 
 
@@ -149,19 +150,23 @@ class Remote:
         """Answer a question by why there is no answer; one that is like it, and as large, is not asked either. Numbers that
         may have been lost to SymPy are asked for once more without it."""
         one = self.questions[index]
-        if one.kind is Kind.NUMBERS and one.symbols and self._screened(one):
+        if self.twice(index):
             self.questions[index] = one._replace(symbols=False)
             return
         self.answers[index] = Failed("", reason)
         if one.kind is Kind.NUMBERS:
             self._stalled.append(self._size(index))
 
-    def _screened(self, one: Question) -> bool:
-        """Whether SymPy reads a definition for the answer: that of an elementwise op, for many elements."""
-        assert isinstance(one.of, int)
+    def twice(self, index: int) -> bool:
+        """Whether a question can be asked once more, without SymPy, which reads the definition of an elementwise op for the
+        numbers of many elements."""
+        kind, of, symbols = self.questions[index]
+        if kind is not Kind.NUMBERS or not symbols:
+            return False
+        assert isinstance(of, int)
         program = self.run.plan.program
-        instruction = program.instructions[one.of]
-        return instruction.op.elementwise and program.specs[instruction.outputs[0]].size > MAX_ELEMENTS
+        one = program.instructions[of]
+        return one.op.elementwise and program.specs[one.outputs[0]].size > MAX_ELEMENTS
 
     def open(self, indices: Sequence[int]) -> list[int]:
         """The questions that are still to be asked."""
@@ -225,14 +230,19 @@ class _Lane:
         findings, now, at = self.findings, time.monotonic(), self.worker.at
         self.worker.poll(0)
         if at != self.at:
-            last = at == self.indices[-1]
-            self.at, self.since, self.allowed = at, now, (1.0 if last else SHARE) * findings.left
+            self.at, self.since, self.allowed = at, now, self._share(at) * findings.left
         if now > findings.deadline + GRACE:
             self._lost(late(findings.seconds))
         elif now - self.since > self.allowed:
             self._lost(
                 f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; give more (budget)"
             )
+
+    def _share(self, at: int) -> float:
+        """How much of the time that is left one question may take."""
+        if at != NOTHING and self.findings.twice(at):
+            return SHARE_OF_FIRST
+        return 1.0 if at == self.indices[-1] else SHARE
 
     def _lost(self, reason: str) -> None:
         """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it."""

@@ -10,7 +10,6 @@ import mmap
 import os
 import pickle
 import resource
-import signal
 import sys
 import time
 from collections import OrderedDict
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from gradproof.engine.graph import Graph
 from gradproof.engine.plan import Plan
@@ -61,7 +62,7 @@ def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int)
 
 def work(connection: Connection, notes: int) -> None:
     """Do what comes through a connection, one task after the other, until its other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    np.seterr(all="ignore")  # numbers that are not finite have words of their own
     desk = Desk(connection, notes)
     while True:
         try:
