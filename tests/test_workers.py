@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,14 +192,31 @@ def test_a_graph_reading_that_hangs_leaves_the_numbers_their_words(
 
 
 def test_a_large_array_is_screened_where_it_can_be_stopped(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """SymPy compiles the definition for the screen; a definition that hangs there hangs in a process that is killed."""
+    """SymPy compiles the definition for the screen. A definition that hangs there hangs in a process that is killed, and a
+    sample is enclosed without SymPy."""
     x = np.linspace(0.1, 1.0, 5000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = stuck.hang_symbols(x)", "z = sum(y)"], "z"))
     started = time.monotonic()
-    found = check(registry, workers, run, 1.0)
-    assert time.monotonic() - started < 1.7
-    assert found["x"].uses[0].value.word is Value.UNCHECKED
-    assert "budget" in found["x"].uses[0].value.reason
+    found = check(registry, workers, run, 3.0)
+    assert time.monotonic() - started < 4.0
+    value = found["x"].uses[0].value
+    assert (value.word, value.total, value.screened) == (Value.ENCLOSED, 5000, 0)
+    assert value.reason.startswith("a sample;")
+    assert found["x"].summary is Summary.PLAUSIBLE
+
+
+def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
+    check(registry, workers, stuck(bench, "stuck.start_numbers"), 1.5)
+
+    def started() -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and stuck_plugin.MARK.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    assert ended(started())
 
 
 def test_an_op_that_hung_is_not_asked_again_in_the_same_run(bench: Bench, registry: Registry, workers: Workers) -> None:

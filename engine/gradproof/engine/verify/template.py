@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -63,11 +64,12 @@ def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
             return
         if order[:1] == FORK:
             connection, notes = fds
+            parent = os.getpid()
             pid = os.fork()
             if pid == 0:
                 owner.close()
                 hello.close()
-                _become_worker(connection, notes)
+                _become_worker(connection, notes, parent)
             os.close(connection)
             os.close(notes)
             children.add(pid)
@@ -79,12 +81,16 @@ def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
                 children.discard(pid)
 
 
-def _become_worker(connection: int, notes: int) -> None:
-    """Work until the owner is gone. Never returns."""
+def _become_worker(connection: int, notes: int, parent: int) -> None:
+    """Work until the owner is gone, in a session of its own, with which whatever a definition starts is killed. Never
+    returns."""
     status = 1
     try:
+        os.setsid()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it was gone before
+                return
         worker.work(Connection(connection), notes)
         status = 0
     finally:
@@ -92,11 +98,11 @@ def _become_worker(connection: int, notes: int) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):  # the latter where it has no session yet
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
         os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError):
-        pass
 
 
 def _reap(children: set[int]) -> None:
