@@ -22,6 +22,7 @@ from gradproof.engine.verify import worker
 
 FORK, KILL = b"f", b"k"
 PID_BYTES = 8
+REAP_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
 
 
@@ -58,8 +59,9 @@ def _end_with(owner: socket.socket, loaded: threading.Event) -> None:
 
 def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
     while True:
+        while not select.select([owner], [], [], REAP_SECONDS if children else None)[0]:
+            _reap(children)
         order, fds, _, _ = socket.recv_fds(owner, 1 + PID_BYTES, 2)
-        _reap(children)
         if not order:
             return
         if order[:1] == FORK:
@@ -76,17 +78,16 @@ def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
             hello.send_bytes(pid.to_bytes(PID_BYTES, "little"))
         elif order[:1] == KILL:
             pid = int.from_bytes(order[1:], "little")
-            if pid in children:
+            if pid in children:  # else the number may be another's by now
                 _kill(pid)
-                children.discard(pid)
 
 
 def _become_worker(connection: int, notes: int, parent: int) -> None:
-    """Work until the owner is gone, in a session of its own, with which whatever a definition starts is killed. Never
+    """Work until the owner is gone, in a process group of its own, with which whatever a definition starts is killed. Never
     returns."""
     status = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:  # it was gone before
@@ -98,22 +99,21 @@ def _become_worker(connection: int, notes: int, parent: int) -> None:
 
 
 def _kill(pid: int) -> None:
-    for kill in (os.killpg, os.kill):  # the latter where it has no session yet
+    """Kill a worker with all that it started. Does not wait for its end."""
+    for kill in (os.killpg, os.kill):  # the latter where it has no group yet
         with suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
 
 
 def _reap(children: set[int]) -> None:
-    """Take note of workers that have ended by themselves."""
+    """Forget the workers that have ended, and end what they left."""
     for pid in list(children):
-        try:
-            done, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            done = pid
-        if done:
-            children.discard(pid)
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            _kill(pid)  # its group: the number is still its own
+            os.waitpid(pid, 0)
+        children.discard(pid)
 
 
 def started(number: int) -> list[str]:

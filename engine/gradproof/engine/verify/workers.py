@@ -6,6 +6,7 @@ work, and one more. Nothing is left of them when this process ends, however that
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import socket
@@ -16,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from threading import Condition, Lock
@@ -26,11 +27,12 @@ from gradproof.engine.verify import template
 from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, keep
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
-MAX_WORKERS = 24
+MAX_WORKERS = 16  # at their tasks, of those that have not been for long
+MAX_LONG = 48  # beside them, at tasks that take long
+LONG = 0.1  # seconds
 MAX_IDLE = 2
 MAX_TASKS = 1000  # SymPy's own caches only grow
 START_SECONDS = 60.0
-PATIENCE = 1.0  # seconds of work after which a worker gives way to others
 LOWEST_PRIORITY = 19
 TICK = 0.05
 NOTHING = -1  # noted before the first step of a task
@@ -48,12 +50,11 @@ class Ended(Exception):
 class Worker:
     """A process at the other end of a connection."""
 
-    def __init__(self, pid: int, connection: Connection, notes: int, kill: Callable[[Worker], None]) -> None:
-        self.pid, self.connection, self.notes = pid, connection, notes
+    def __init__(self, pid: int, connection: Connection, notes: int, workers: Workers) -> None:
+        self.pid, self.connection, self.notes, self._workers = pid, connection, notes, workers
         self.plans: OrderedDict[int, bool] = OrderedDict()
-        self.tasks = 0
+        self.tasks, self.started = 0, math.inf
         self.alive = self.prompt = True
-        self._kill = kill
 
     def send(self, task: Any, handle: int | None = None) -> None:
         """Give it a task, with an open file if there is one. Raises Ended."""
@@ -75,12 +76,11 @@ class Worker:
         return known
 
     def poll(self, seconds: float) -> bool:
-        """Whether there is something to receive within ``seconds``. A worker that is at one task for long gives way to the
-        others."""
-        if self.prompt and time.monotonic() - self.started > PATIENCE:
+        """Whether there is something to receive within ``seconds``. A worker that is at one task for long gives way, where
+        there are more of them than processors."""
+        if self.prompt and self.long and self._workers.crowded:
             self.prompt = False
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self.pid, LOWEST_PRIORITY)
+            self._give_way(LOWEST_PRIORITY)
         try:
             return self.connection.poll(max(0.0, seconds))
         except (BrokenPipeError, ConnectionError, OSError) as error:
@@ -94,28 +94,47 @@ class Worker:
             raise self._ended() from error
 
     def answer(self, task: Any, seconds: float, when_long: Callable[[], None] = lambda: None) -> Any:
-        """The one answer to a task, `Failed` if it raised. ``when_long`` is called if it takes more than `PATIENCE`. Raises
-        Ended; or TimeoutError, and is killed."""
+        """The one answer to a task, `Failed` if it raised. ``when_long`` is called once in a while if it takes
+        long. Raises Ended; or TimeoutError, and is killed."""
         self.send(task)
         until = time.monotonic() + seconds
         while not self.poll(min(TICK, until - time.monotonic())):
             if time.monotonic() >= until:
                 self.kill()
                 raise TimeoutError
-            if not self.prompt:
+            if self.long:
                 when_long()
         return self.receive()
+
+    def _give_way(self, priority: int) -> bool:
+        """Change its priority; whether that is allowed."""
+        try:
+            os.setpriority(os.PRIO_PROCESS, self.pid, priority)
+        except OSError:
+            return False
+        return True
+
+    def fit(self) -> bool:
+        """Whether it can take another task: with its own priority, which some systems do not give back."""
+        if self.alive and not self.prompt:
+            self.prompt = self._give_way(os.getpriority(os.PRIO_PROCESS, 0))
+        return self.alive and self.prompt and self.tasks < MAX_TASKS
 
     @property
     def at(self) -> int:
         """The number that it noted last."""
         return int.from_bytes(os.pread(self.notes, NOTE_BYTES, 0), "little", signed=True)
 
+    @property
+    def long(self) -> bool:
+        """Whether it has been at its task for long."""
+        return time.monotonic() - self.started > LONG
+
     def kill(self) -> None:
         """End it now."""
         if self.alive:
             self.alive = False
-            self._kill(self)
+            self._workers.kill(self)
 
     def close(self) -> None:
         """Let go of it: an idle one ends by itself."""
@@ -130,7 +149,8 @@ class Worker:
 
 class Workers:
     """Workers for the plugins at the import paths ``sources`` (which may be set until the first is taken); ``most`` at a
-    time, each with ``extra_bytes`` of memory of its own. Safe to use from several threads."""
+    time, not counting those that have been at a task for long, each with ``extra_bytes`` of memory of its own. Safe to use
+    from several threads."""
 
     def __init__(self, sources: Sequence[str] = (), *, most: int = MAX_WORKERS, extra_bytes: int = EXTRA_BYTES) -> None:
         self.sources, self.most, self.extra_bytes = list(sources), most, extra_bytes
@@ -183,16 +203,29 @@ class Workers:
                 self._have_spare()
                 left = until - time.monotonic()
                 if left <= 0 or gone():
-                    full = len(self._busy) >= self.most
-                    why = f"all {self.most} processes for checks are at work" if full else "no process was ready in time"
+                    why = "all processes for checks are at work" if self._full else "no process was ready in time"
                     raise NoWorker(f"{why}; try again, or with more time")
                 self._changed.wait(min(left, TICK))
 
     def _have_spare(self) -> None:
         """Have a worker forked unless one is idle, or on its way, or there are enough. The lock is held."""
-        if not self._idle and not self._coming and len(self._busy) < self.most and not self._closed:
+        if not self._idle and not self._coming and not self._full and not self._closed:
             self._coming += 1
             self._background.submit(self._fork)
+
+    @property
+    def _full(self) -> bool:
+        at_work = len(self._busy)
+        return at_work - sum(one.long for one in self._busy) >= self.most or at_work >= self.most + MAX_LONG
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more workers are at work than there are processors."""
+        return len(self._busy) > (os.cpu_count() or 1)
+
+    def kill(self, one: Worker) -> None:
+        """End a worker now."""
+        self._template.kill(one)
 
     def _fork(self) -> None:
         one = None
@@ -213,8 +246,7 @@ class Workers:
         """Have a worker back, with its task done, or killed."""
         with self._changed:
             self._busy.discard(one)
-            fit = one.alive and one.prompt and one.tasks < MAX_TASKS and not self._closed
-            if fit and len(self._idle) < MAX_IDLE:
+            if len(self._idle) < MAX_IDLE and not self._closed and one.fit():
                 self._idle.append(one)
             else:
                 one.close()
@@ -266,7 +298,7 @@ class _Template:
                 raise
             finally:
                 other.close()
-            return Worker(pid, Connection(mine.detach()), notes, self.kill)
+            return Worker(pid, Connection(mine.detach()), notes, self._workers)
 
     def kill(self, worker: Worker) -> None:
         """Kill a worker, by its parent: its number may be another's by now."""
