@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
-from gradproof.engine.errors import RuleFault
-from gradproof.engine.graph import Rule as Written
-from gradproof.engine.op import Attributes, InferenceError, Op
-from gradproof.engine.registry import Registry, traced_rule
-from gradproof.engine.rules import linear_inputs, made_of
-from gradproof.engine.spec import Spec, is_differentiable
-from gradproof.engine.trace import Instruction, Program
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import is_differentiable
+from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.applications import application_of
-from gradproof.engine.verify.classes import NO_CASE, ProofKey, key_of
+from gradproof.engine.verify.classes import NO_CASE, ProofKey
 from gradproof.engine.verify.examination import Brief, Examination, Findings, late, questions_of, unexamined
 from gradproof.engine.verify.findings import Remote
 from gradproof.engine.verify.ground import Ground
+from gradproof.engine.verify.known import KnownRule, KnownRules
 from gradproof.engine.verify.nonfinite import origin_of
 from gradproof.engine.verify.origin import Origin
 from gradproof.engine.verify.summary import (
@@ -73,16 +70,6 @@ class Proofs(Protocol):
         """Wait until all are known, or the time is over."""
 
 
-class KnownRule(NamedTuple):
-    """The traced rule of an instruction, the key of its proof, for each input whether the op is linear in it, and what its
-    gradient is made of: positions among cotangents, results and inputs."""
-
-    program: Program
-    key: ProofKey | None
-    linear: tuple[bool, ...]
-    made_of: tuple[frozenset[int], ...]
-
-
 @dataclass
 class Verifier:
     """Checks runs over the ops of one registry. Safe to use from several threads. Definitions are read by ``workers``;
@@ -91,7 +78,10 @@ class Verifier:
     registry: Registry
     proofs: Proofs
     workers: Workers | None = None
-    _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
+    rules: KnownRules = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.rules = KnownRules(self.registry)
 
     def check(
         self,
@@ -113,35 +103,6 @@ class Verifier:
         """
         return _Check(self, run, values, budget, wait, gone).verdicts()
 
-    def key_of(self, rule: Written) -> ProofKey | None:
-        """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
-        op = self.registry.op(rule.op)
-        try:
-            found = op.inference(rule.inputs, rule.attributes)
-            return self._known(op, found.inputs or rule.inputs, found.outputs, found.attributes).key
-        except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
-            return None
-
-    def rule(self, run: Run, position: int) -> KnownRule:
-        """What is known of the rule of an instruction; remembered."""
-        program = run.plan.program
-        one = program.instructions[position]
-        inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
-
-    def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
-        cache_key = (op.name, inputs, repr(attributes))
-        found = self._rules.get(cache_key)
-        if found is None:
-            strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
-            rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
-            key = key_of(self.registry, op, inputs, rule, attributes)
-            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), made_of(rule))
-            if len(self._rules) > 20_000:
-                self._rules.clear()
-            self._rules[cache_key] = found
-        return found
-
 
 class _Check:
     """The check of one run."""
@@ -159,7 +120,7 @@ class _Check:
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
         self.ground = Ground(run, lambda position: self._numbers(position).forward)
-        self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.key_of(rule)))
+        self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         """The verdicts that there is time for, and for the other gradients that there was none."""
@@ -181,7 +142,7 @@ class _Check:
         for position in self.uses_by:
             if self.over:
                 return
-            self.rules[position] = self.verifier.rule(self.run, position)
+            self.rules[position] = self.verifier.rules.of(self.run, position)
         self.keys = {position: rule.key for position, rule in self.rules.items()}
         self.denied = list(self._denied())
         if self.values:
@@ -219,7 +180,7 @@ class _Check:
         return raw is None or finite(np.asarray(self.run.values[raw]))
 
     def _composed(self) -> Iterator[GradientVerdict]:
-        written = [self.verifier.key_of(rule) for rule in self.plan.lowered.graph.rules]
+        written = [self.verifier.rules.key_of(rule) for rule in self.plan.lowered.graph.rules]
         for key in {key for key in (*self.keys.values(), *written) if key}:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
@@ -345,7 +306,7 @@ class _Check:
             if one.outputs[0] not in self.names:
                 source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
             elif any(out in self.plan.backward.final for out in one.outputs):
-                for slot, result in enumerate(self.verifier.rule(self.run, position).program.outputs):
+                for slot, result in enumerate(self.verifier.rules.of(self.run, position).program.outputs):
                     if result is None:
                         yield position, slot, source.get(one.inputs[slot], one.inputs[slot])
 
@@ -357,7 +318,7 @@ class _Check:
             if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
             one = self.plan.program.instructions[position]
-            key = self.verifier.rule(self.run, position).key
+            key = self.verifier.rules.of(self.run, position).key
             if key is not None and self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
             nothing = self._numbers(position).contributions[slot]
