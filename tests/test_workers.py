@@ -253,6 +253,17 @@ def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Worke
     assert found["v0"].reason
 
 
+def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
+    """Small and large ones; those in which the whole graph is read beside the numbers."""
+    for length in (1, 5, 400):
+        lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(length)]
+        run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, f"v{length}"))
+        check(registry, workers, run, 60.0)
+        before = {one.pid for one in workers._idle}
+        check(registry, workers, run, 60.0)
+        assert {one.pid for one in workers._idle} == before
+
+
 def test_values_that_are_shared_are_let_go(bench: Bench, registry: Registry, workers: Workers) -> None:
     x = np.linspace(0.1, 1.0, 100_000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))

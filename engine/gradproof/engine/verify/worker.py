@@ -194,7 +194,7 @@ class Examine:
         plan = self._plan(desk, _registry)
         values = read_values(plan.program.specs, self.layout, buffer)
         examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
-        for batch in _batches(self._answers(examination, desk.note)):
+        for batch in _batches(self._answers(examination, desk.note), len(self.questions)):
             desk.answer(batch)
 
     def _plan(self, desk: Desk, registry: Registry) -> Plan:
@@ -224,15 +224,14 @@ def keep(plans: OrderedDict[int, Any], number: int) -> None:
         plans.popitem(last=False)
 
 
-def _batches(items: Iterator[tuple[int, Any]]) -> Iterator[Batch]:
-    """What comes within two milliseconds, each time."""
+def _batches(items: Iterator[tuple[int, Any]], count: int) -> Iterator[Batch]:
+    """The ``count`` items, those together that come within two milliseconds."""
     answers, started = [], time.monotonic()
-    for item in items:
+    for done, item in enumerate(items, 1):
         answers.append(item)
-        if time.monotonic() - started > FLUSH_SECONDS:
-            yield Batch(answers, False)
+        if done == count or time.monotonic() - started > FLUSH_SECONDS:
+            yield Batch(answers, done == count)
             answers, started = [], time.monotonic()
-    yield Batch(answers, True)
 
 
 def prove_key(key: ProofKey) -> RuleVerdict:

@@ -30,7 +30,7 @@ EXTRA_BYTES = 1 << 30  # of memory, for each worker
 MAX_WORKERS = 16  # at their tasks, of those that have not been for long
 MAX_LONG = 48  # beside them, at tasks that take long
 LONG = 0.1  # seconds
-MAX_IDLE = 2
+MAX_IDLE = 4
 MAX_TASKS = 1000  # SymPy's own caches only grow
 START_SECONDS = 60.0
 LOWEST_PRIORITY = 19
@@ -246,10 +246,12 @@ class Workers:
         """Have a worker back, with its task done, or killed."""
         with self._changed:
             self._busy.discard(one)
-            if len(self._idle) < MAX_IDLE and not self._closed and one.fit():
+            if one.fit() and not self._closed:
                 self._idle.append(one)
             else:
                 one.close()
+            while len(self._idle) > MAX_IDLE:
+                self._idle.pop(0).close()  # the one that has rested longest
             self._have_spare()
             self._changed.notify_all()
 
