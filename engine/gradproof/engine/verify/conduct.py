@@ -284,9 +284,10 @@ class Conduct:
             names = sorted({s for x in cells for cell in x.flat for s in sympy.sympify(cell).free_symbols}, key=str)
             point = {s: sympy.Rational(random.randint(1, 63) * random.choice((-1, 1)), 16) for s in names}
             rest = difference.xreplace({s: v for s, v in point.items() if s != solved})
-            point[solved] = sympy.solve(rest, solved)[0] if rest.has(solved) else point[solved]
-            if not point[solved].is_Rational:
+            roots = sympy.solve(rest, solved) if rest.has(solved) else [point[solved]]
+            if not roots or not roots[0].is_Rational:
                 continue
+            point[solved] = roots[0]
             yield [_valued(x, point) for x in cells]
 
     # the second derivative
