@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -18,10 +19,12 @@ from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.checker import checker_digest
+from gradproof.engine.verify.drawn import drawn_cases
 from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
 from gradproof.engine.verify.programs import PROBES, alike, alike_by_size, program_digest
 
 MAX_PROOF_ELEMENTS = 96
+MAX_DRAWN = 40
 MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
 REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
 COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
@@ -104,6 +107,17 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
                 continue
             if not alike(rule, other):
                 keys.append(ProofKey(op.name, case.over(dtype), program_digest(other)))
+    return keys
+
+
+def drawn_keys(registry: Registry, op: Op) -> list[ProofKey]:
+    """Cases with drawn attributes, which may refute the rule. Runs forwards, and no definition."""
+    keys = []
+    for case in drawn_cases(op) if op.differentiable and op.declared_cases() else ():
+        if len(keys) >= MAX_DRAWN:
+            break
+        with suppress(InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
+            keys.append(ProofKey(op.name, case, program_digest(registry.rule_of(op, case))))
     return keys
 
 

@@ -68,6 +68,8 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         if turned and op.chart is not None:
             raise Open("a chart is of real numbers")
         conduct = Conduct(registry, op, case, found, rule)
+        if case.drawn and not conduct.means():
+            raise Open("the forward does not compute the definition for these attributes, which were drawn")
         try:
             witness, agreed = _refute(op, case, found, rule)
         except NoDefinition as error:
