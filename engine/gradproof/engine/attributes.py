@@ -154,9 +154,10 @@ def plain_number(value: Any) -> Any:
 def plain(attributes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes that a rule gives to an op, as a client gives them. A fraction stays one only where the default is."""
 
-    def changed(name: str, value: Any) -> Any:
-        if isinstance(value, Fraction) and not isinstance(defaults.get(name), Fraction):
-            return float(value)
-        return plain_number(value)
+    def rounded(value: Any) -> Any:
+        return float(value) if isinstance(value, Fraction) else plain_number(value)
 
-    return {name: _mapped(value, lambda one, name=name: changed(name, one)) for name, value in attributes.items()}
+    return {
+        name: _mapped(value, plain_number if isinstance(defaults.get(name), Fraction) else rounded)
+        for name, value in attributes.items()
+    }

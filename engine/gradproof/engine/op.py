@@ -109,8 +109,8 @@ class Chart:
 @dataclass(frozen=True)
 class Case:
     """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
-    dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such a
-    case refutes a rule, and owes no proof."""
+    dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such
+    a case refutes a rule, and owes no proof."""
 
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)

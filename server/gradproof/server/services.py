@@ -196,8 +196,10 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             budget = (request.budget_ms or 30_000) / 1000
             deadline = time.monotonic() + budget
             for key in keys:
-                if request.refresh or proofs.lookup(key) is None:
-                    proofs.request(key, again=request.refresh)
+                if request.refresh:
+                    proofs.refresh(key)
+                elif proofs.lookup(key) is None:
+                    proofs.request(key)
             for done, key in enumerate(keys, 1):
                 await self._off_loop(partial(proofs.wait, [key], max(0.0, deadline - time.monotonic())))
                 verdict = proofs.lookup(key) or RuleVerdict(
@@ -208,8 +210,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
 
     def _to_verify(self, op: Op, refresh: bool) -> list[ProofKey]:
-        """All that is to be proved of an op: its cases, drawn attributes, and, to prove them again, the classes that were met
-        in runs. A declared case comes last, as each of those has an answer."""
+        """All that is to be proved of an op: its cases, drawn attributes, and, to prove them again, the classes that were
+        met in runs. A declared case comes last, as each of those has an answer."""
         declared = keys_of(self.registry, op)
         others = [*drawn_keys(self.registry, op), *(self.handler.proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)

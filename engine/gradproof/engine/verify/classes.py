@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.errors import NoRule, RuleFault
+from gradproof.engine.errors import NoRule, NotFound, RuleFault
 from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
@@ -112,7 +112,7 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
 
 def drawn_keys(registry: Registry, op: Op) -> list[ProofKey]:
     """Cases with drawn attributes, which may refute the rule. Runs forwards, and no definition."""
-    keys = []
+    keys: list[ProofKey] = []
     for case in drawn_cases(op) if op.differentiable and op.declared_cases() else ():
         if len(keys) >= MAX_DRAWN:
             break
@@ -206,6 +206,15 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
         return None
     parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), made, checker_digest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def name_of(registry: Registry, key: ProofKey) -> str | None:
+    """The name of a proof among those that are kept: its op and its digest. None for one that is kept nowhere."""
+    try:
+        digest = digest_of(registry, key)
+    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take, or not any more
+        return None
+    return None if digest is None else f"{key.op}-{digest}"
 
 
 def _reached(registry: Registry, rule: Program) -> Iterator[Op]:

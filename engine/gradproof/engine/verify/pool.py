@@ -6,7 +6,6 @@ import multiprocessing
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from threading import Condition
 from typing import Any
@@ -17,13 +16,13 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify import worker
-from gradproof.engine.verify.cache import ProofCache
-from gradproof.engine.verify.checker import checker_digest
-from gradproof.engine.verify.classes import ProofKey, digest_of
+from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, NoFormula
+from gradproof.engine.verify.memory import ProofMemory
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 PROOF_SECONDS = 30.0
+PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine
 EXTRA_BYTES = 1 << 30
 MAX_QUEUED = 1000
 WAIT_SECONDS = 5.0  # for a free process, where someone waits for the answer
@@ -36,19 +35,15 @@ class ProofPool:
         registry: its plugins are loaded again in each process, by import path.
         directory: where proofs are kept; None keeps none.
         workers: how many processes.
-        seconds: after this a proof is killed, and UNDECIDED.
+        seconds: of CPU time, after which a proof is stopped, and UNDECIDED.
     """
 
     def __init__(
         self, registry: Registry, directory: Path | None = None, *, workers: int = 1, seconds: float = PROOF_SECONDS
     ) -> None:
         self.registry, self.seconds = registry, seconds
-        self.cache = ProofCache(directory) if directory else None
-        if self.cache:
-            checker_digest()  # now, rather than while someone waits
-        self._known: dict[ProofKey, RuleVerdict] = {}
+        self.memory = ProofMemory(registry, directory, seconds)
         self._asked: dict[ProofKey, Future[Any]] = {}
-        self._looked: set[ProofKey] = set()
         self._stored = Condition()
         self._closed = False
         self._warming: Future[Any] | None = None
@@ -79,39 +74,39 @@ class ProofPool:
             self._warming.cancel()  # a pool that stops leaves it open, and whoever waits for it waiting
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """What is known, in memory or on disk. Does not wait for a proof."""
+        """What is known, in memory or on disk. Does not wait for a proof; one that did not end by itself is tried again."""
         key = key.traced(self.registry)
-        known = self._known.get(key)
-        if known is None and self.cache and key not in self._looked:
-            self._looked.add(key)
-            digest = digest_of(self.registry, key)
-            known = self.cache.get(digest) if digest else None
-            if known is not None and known.word is Rule.UNDECIDED and known.budget < self.seconds:
-                known = None  # it was stopped, and there is more time now
-            if known is not None:
-                self._known[key] = known
+        known = self.memory.lookup(key)
+        if known is not None and not self.memory.is_settled(key):
+            self.request(key, again=True)
         return known
+
+    def keys_of(self, op: str) -> list[ProofKey]:
+        """The classes of an op that are known, in memory or on disk."""
+        return self.memory.keys_of(op)
+
+    def refresh(self, key: ProofKey) -> None:
+        """Forget what is known, and queue a proof."""
+        key = key.traced(self.registry)
+        self.memory.forget(key)
+        self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
         for the next one who asks."""
         key = key.traced(self.registry)
         with self._stored:
-            if key in self._asked or (not again and key in self._known):
+            if key in self._asked or (not again and self.memory.lookup(key) is not None):
                 return
             if self._closed or len(self._asked) >= MAX_QUEUED:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
-                self._known[key] = RuleVerdict(
-                    Rule.UNDECIDED,
-                    key.op,
-                    str(key.case),
-                    reason=f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it",
-                )
+                reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it"
+                self.memory.keep(key, RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
             started = time.perf_counter()
-            future = self._pool.schedule(worker.prove_key, args=(key, self.seconds), timeout=self.seconds)
+            future = self._pool.schedule(worker.prove_key, args=(key, self.seconds), timeout=PATIENCE * self.seconds + 1)
             self._asked[key] = future
         future.add_done_callback(lambda done: self._finish(key, done, started))
 
@@ -120,7 +115,7 @@ class ProofPool:
         wanted = {key.traced(self.registry) for key in keys}
 
         def over() -> bool:
-            return self._closed or (wanted <= self._known.keys() and wanted.isdisjoint(self._asked))
+            return self._closed or (wanted.isdisjoint(self._asked) and all(map(self.memory.lookup, wanted)))
 
         with self._stored:
             self._stored.wait_for(over, seconds)
@@ -139,22 +134,18 @@ class ProofPool:
 
     def _finish(self, key: ProofKey, future: Future[Any], started: float) -> None:
         seconds = time.perf_counter() - started
-        keep = True
+        settled = False
         try:
             verdict: RuleVerdict = future.result()
+            settled = True
         except TimeoutError:
-            verdict = _undecided(key, f"the proof took longer than {self.seconds:g} s and was stopped", seconds)
-            verdict = replace(verdict, budget=self.seconds)
+            verdict = _undecided(key, f"the proof took longer than {seconds:.0f} s and was stopped", seconds)
         except ProcessExpired as error:
-            verdict, keep = _undecided(key, f"the proof process ended: {error}", seconds), False
+            verdict = _undecided(key, f"the proof process ended: {error}", seconds)
         except Exception as error:  # a definition is a stranger's code
-            verdict, keep = _undecided(key, f"{type(error).__name__}: {error}", seconds), False
-        if self.cache and keep and (verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED) or verdict.budget):
-            digest = digest_of(self.registry, key)
-            if digest is not None:
-                self.cache.put(digest, verdict)
+            verdict, settled = _undecided(key, f"{type(error).__name__}: {error}", seconds), True
+        self.memory.keep(key, verdict, settled=settled)
         with self._stored:
-            self._known[key] = verdict
             self._asked.pop(key, None)
             self._stored.notify_all()
 

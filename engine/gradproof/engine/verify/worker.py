@@ -7,12 +7,14 @@ import math
 import resource
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.classes import ProofKey, name_of
+from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
@@ -58,7 +60,15 @@ def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
     assert _registry is not None
     if key.program and ProofKey(key.op, key.case).traced(_registry).program != key.program:
         return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=ANOTHER)
-    return prove(_registry, _registry.op(key.op), key.case)
+    digest = name_of(_registry, key) or ""
+    try:
+        with cpu_seconds(seconds):
+            verdict = prove(_registry, _registry.op(key.op), key.case)
+    except OutOfTime as error:
+        verdict = RuleVerdict(
+            Rule.UNDECIDED, key.op, str(key.case), reason=str(error), seconds=seconds, budget=float(seconds)
+        )
+    return replace(verdict, digest=digest)
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
