@@ -110,12 +110,14 @@ class Chart:
 class Case:
     """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
     dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such
-    a case refutes a rule, and owes no proof."""
+    a case refutes a rule, and owes no proof. ``beside``: the same at other sizes, to be proved too, where the rule holds
+    numbers that follow from sizes."""
 
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)
     dtype: DType = FLOAT64
     drawn: tuple[str, ...] = ()
+    beside: Case | None = None
 
     def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
         """The specs of the inputs, float ones of ``dtype``, or of the case's own."""
@@ -124,7 +126,7 @@ class Case:
 
     def over(self, dtype: Any) -> Case:
         """The same case with inputs of ``dtype``."""
-        return replace(self, dtype=np.dtype(dtype))
+        return replace(self, dtype=np.dtype(dtype), beside=self.beside and self.beside.over(dtype))
 
     @cached_property
     def text(self) -> str:
@@ -133,6 +135,7 @@ class Case:
         return " ".join(
             [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._other()]
             + [f"drawn {name}" for name in self.drawn]
+            + [f"beside {one.text}" for one in (self.beside,) if one]
         )
 
     def __str__(self) -> str:

@@ -148,6 +148,7 @@ def case_text(case: Case) -> Any:
             "attributes": {name: _plain(value) for name, value in case.attributes.items()},
             "dtype": case.dtype.name,
             "drawn": list(case.drawn),
+            "beside": None if case.beside is None else case_text(case.beside),
         }
     except TypeError:
         return None
@@ -156,7 +157,8 @@ def case_text(case: Case) -> Any:
 def case_from(text: Any) -> Case:
     """The case of a `case_text`. Raises ValueError, TypeError or KeyError for another."""
     attributes = {name: _value(value) for name, value in text["attributes"].items()}
-    return Case(tuple(map(_value, text["inputs"])), attributes, np.dtype(text["dtype"]), tuple(text["drawn"]))
+    beside = None if text["beside"] is None else case_from(text["beside"])
+    return Case(tuple(map(_value, text["inputs"])), attributes, np.dtype(text["dtype"]), tuple(text["drawn"]), beside)
 
 
 def _plain(value: Any) -> Any:
