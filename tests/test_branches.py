@@ -113,7 +113,9 @@ RIGHT: dict[str, Op] = {
         lambda f, x: f.where(f.less(f.exp(x * x), f.exp(f.number(4))), x, 0),
     ),
     "exp(x) < -1, which is nowhere": op_of(
-        lambda x: 0 * x, lambda g, y, x: ops.where(ops.exp(x) < 0, g, 0), lambda f, x: f.where(f.less(f.exp(x), -1), x, 0 * x)
+        lambda x: 0 * x,
+        lambda g, y, x: ops.where(ops.exp(x) < 0, g, 0),
+        lambda f, x: f.where(f.less(f.exp(x), -1), x, 0 * x),
     ),
     "a² + b² < 1 and its root": op_of(
         lambda a, b: np.asarray(np.where(a * a + b * b < 1, a, b), a.dtype),

@@ -22,6 +22,8 @@ from gradproof.engine.verify.drawn import drawn_cases
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule
 
+TWO = np.float64(2)
+
 
 def op_of(forward: Any, rule: Any, define: Any, **more: Any) -> Op:
     return Op("planted.op", forward, rule, define, **more)
@@ -128,7 +130,7 @@ WRONG: dict[str, Op] = {
         lambda f, x, *, a=Fraction(1, 2): a * x * x,
     ),
     "a number of NumPy": op_of(
-        lambda x, *, s=np.float64(2): s * x * x, lambda g, y, x, *, s: 4 * g * x, lambda f, x, *, s=np.float64(2): s * x * x
+        lambda x, *, s=TWO: s * x * x, lambda g, y, x, *, s: 4 * g * x, lambda f, x, *, s=TWO: s * x * x
     ),
     "an exponent": power(lambda n: 3),
     "an exponent, at most 5": power(lambda n: min(n, 5)),
@@ -172,8 +174,8 @@ def huber(x: Any, *, d: Any = 0.5) -> Any:
     return np.where(abs(x) < d, x * x / 2, d * (abs(x) - d / 2)).astype(x.dtype)
 
 
-def softshrink(x: Any, *, l: Any = 0.5) -> Any:
-    return np.where(x > l, x - l, np.where(x < -l, x + l, 0)).astype(x.dtype)
+def softshrink(x: Any, *, at: Any = 0.5) -> Any:
+    return np.where(x > at, x - at, np.where(x < -at, x + at, 0)).astype(x.dtype)
 
 
 RIGHT: dict[str, Op] = {
@@ -189,8 +191,8 @@ RIGHT: dict[str, Op] = {
     ),
     "a threshold": op_of(
         softshrink,
-        lambda g, y, x, *, l: ops.where(ops.abs(x) > l, g, 0),
-        lambda f, x, *, l=0.5: f.where(f.less(l, x), x - l, f.where(f.less(x, -l), x + l, 0)),
+        lambda g, y, x, *, at: ops.where(ops.abs(x) > at, g, 0),
+        lambda f, x, *, at=0.5: f.where(f.less(at, x), x - at, f.where(f.less(x, -at), x + at, 0)),
     ),
     "a product of two": op_of(
         lambda x, *, a=0.1, b=0.3: a * b * x * x,
@@ -238,7 +240,9 @@ RIGHT: dict[str, Op] = {
     "a flag": flagged(lambda turned, x: -ops.cos(x) if turned else ops.cos(x)),
     "a text": worded(lambda mode, x: -ops.sin(x) if mode == "cosine" else ops.cos(x)),
     "a text that nobody else may say": op_of(
-        lambda x, *, mode="sine": {"sine": np.sin}[mode](x), lambda g, y, x, *, mode: g * ops.cos(x), lambda f, x, *, mode="sine": f.sin(x)
+        lambda x, *, mode="sine": {"sine": np.sin}[mode](x),
+        lambda g, y, x, *, mode: g * ops.cos(x),
+        lambda f, x, *, mode="sine": f.sin(x),
     ),
     "a tuple": polynomial(lambda c, x: c[0] + 2 * c[1] * x, (0.1, 0.2)),
     "a shift": rolled(lambda k: k),
