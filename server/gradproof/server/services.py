@@ -194,14 +194,15 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             proofs = self.handler.proofs
             keys = await self._off_loop(partial(self._to_verify, op, request.refresh))
             budget = (request.budget_ms or 30_000) / 1000
-            deadline = time.monotonic() + budget
-            for key in keys:
+            started = time.monotonic()
+            for key in sorted(keys, key=lambda key: bool(key.case.drawn)):  # what is owed comes first
                 if request.refresh:
                     proofs.refresh(key)
                 elif proofs.lookup(key) is None:
                     proofs.request(key)
             for done, key in enumerate(keys, 1):
-                await self._off_loop(partial(proofs.wait, [key], max(0.0, deadline - time.monotonic())))
+                end = started + (budget / 2 if key.case.drawn else budget)
+                await self._off_loop(partial(proofs.wait, [key], max(0.0, end - time.monotonic())))
                 verdict = proofs.lookup(key) or RuleVerdict(
                     Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
                 )
