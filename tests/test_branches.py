@@ -12,12 +12,13 @@ import sympy
 from tests.test_conduct import registry_of
 
 from gradproof.engine.extend import Exact, Op, full_like, ops
-from gradproof.engine.op import POSITIVE, REAL, Domain
+from gradproof.engine.op import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.verify.branches import explicit, factored, is_thin
-from gradproof.engine.verify.feasible import Unknown, point_with
+from gradproof.engine.verify.feasible import Unknown, is_nonnegative, point_with
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule
 
+LOG2 = Exact(lambda f: f.log(f.number(2)))
 ROOT2 = Exact(lambda f: f.sqrt(f.number(2)))
 
 
@@ -32,6 +33,10 @@ def op_of(forward: Any, rule: Any, define: Any, domain: Domain = REAL) -> Op:
 
 def greater(f: Any, a: Any, b: Any) -> Any:
     return f.where(f.less(a, b), b, a)
+
+
+def inverse(a: Any, b: Any) -> Any:
+    return ops.logical_and(a * b > 0, ops.abs(a) > 1 / ops.abs(b))
 
 
 def huber(x: Any, *, d: float = 1.0) -> Any:
@@ -80,6 +85,58 @@ RIGHT: dict[str, Op] = {
         lambda x: np.clip(x, -1, 3),
         lambda g, y, x: ops.where((x - 1) * (x - 1) < 4, g, 0),
         lambda f, x: f.where(f.less(x, -1), -1, f.where(f.less(3, x), 3, x)),
+    ),
+    "exp(x) < 2 and x < log 2": op_of(
+        lambda x: np.where(np.exp(x) < 2, x * x, 0).astype(x.dtype),
+        lambda g, y, x: ops.where(x < LOG2, 2 * g * x, 0),
+        lambda f, x: f.where(f.less(f.exp(x), 2), x * x, 0),
+    ),
+    "log(a) + log(b) < 0 and a b < 1": op_of(
+        lambda a, b: np.asarray(np.where(a * b < 1, a, b), a.dtype),
+        lambda g, y, a, b: (ops.where(a * b < 1, g, 0), ops.where(a * b < 1, 0, g)),
+        lambda f, a, b: f.where(f.less(f.log(a) + f.log(b), 0), a, b),
+        POSITIVE,
+    ),
+    "tanh(x) < 1/3 and x < log(2) / 2": op_of(
+        lambda x: np.where(2 * x < np.log(2), x * x, 0).astype(x.dtype),
+        lambda g, y, x: ops.where(2 * x < LOG2, 2 * g * x, 0),
+        lambda f, x: f.where(f.less(f.tanh(x), Fraction(1, 3)), x * x, 0),
+    ),
+    "1 / (1 + exp(-x)) < 1/2 and x < 0": op_of(
+        lambda x: np.where(x < 0, x * x, 0).astype(x.dtype),
+        lambda g, y, x: ops.where(x < 0, 2 * g * x, 0),
+        lambda f, x: f.where(f.less(1 / (1 + f.exp(-x)), Fraction(1, 2)), x * x, 0),
+    ),
+    "exp(x²) < exp(4) and |x| < 2": op_of(
+        lambda x: np.where(x * x < 4, x, 0).astype(x.dtype),
+        lambda g, y, x: ops.where(ops.abs(x) < 2, g, 0),
+        lambda f, x: f.where(f.less(f.exp(x * x), f.exp(f.number(4))), x, 0),
+    ),
+    "exp(x) < -1, which is nowhere": op_of(
+        lambda x: 0 * x,
+        lambda g, y, x: ops.where(ops.exp(x) < 0, g, 0),
+        lambda f, x: f.where(f.less(f.exp(x), -1), x, 0 * x),
+    ),
+    "a² + b² < 1 and its root": op_of(
+        lambda a, b: np.asarray(np.where(a * a + b * b < 1, a, b), a.dtype),
+        lambda g, y, a, b: (ops.where(ops.sqrt(a * a + b * b) < 1, g, 0), ops.where(ops.sqrt(a * a + b * b) < 1, 0, g)),
+        lambda f, a, b: f.where(f.less(a * a + b * b, 1), a, b),
+    ),
+    "a⁵ < b⁵ and a < b": op_of(
+        lambda a, b: np.asarray(np.where(a < b, a, b), a.dtype),
+        lambda g, y, a, b: (ops.where(a < b, g, 0), ops.where(a < b, 0, g)),
+        lambda f, a, b: f.where(f.less(a**5, b**5), a, b),
+    ),
+    "a b > 1 and |a| > 1 / |b|": op_of(
+        lambda a, b: np.asarray(np.where(a * b > 1, a, b), a.dtype),
+        lambda g, y, a, b: (ops.where(inverse(a, b), g, 0), ops.where(inverse(a, b), 0, g)),
+        lambda f, a, b: f.where(f.less(1, a * b), a, b),
+    ),
+    "1 / x < 2, on two sides of 0": op_of(
+        lambda x: np.where(1 / x < 2, x, 0).astype(x.dtype),
+        lambda g, y, x: ops.where(ops.logical_or(x < 0, x > Fraction(1, 2)), g, 0),
+        lambda f, x: f.where(f.less(1 / x, 2), x, 0),
+        NONZERO,
     ),
     "two float attributes": op_of(
         lambda x, *, low=-0.7, high=0.1: np.asarray(np.clip(x, low, high), x.dtype),
@@ -136,6 +193,62 @@ THICK: dict[str, Op] = {
     "exp(x) > 10⁴": square(lambda g, x: ops.exp(x) > 10_000),
     "x² + x > 50": square(lambda g, x: x * x + x > 50),
 }  # fmt: skip
+
+
+def chosen(condition: Callable[[Any, Any, Any], Any], other: Callable[[Any, Any], Any]) -> Op:
+    """a where a condition holds, else b; with a rule that has another condition."""
+    return op_of(
+        lambda a, b: np.asarray(np.where(condition(NUMPY, a, b), a, b), a.dtype),
+        lambda g, y, a, b: (ops.where(other(a, b), g, 0), ops.where(other(a, b), 0, g)),
+        lambda f, a, b: f.where(condition(f, a, b), a, b),
+    )
+
+
+class NUMPY:
+    less = np.less
+    exp = np.exp
+
+
+BESIDE: dict[str, Op] = {
+    "exp(a) < 2 and a < 0.6931": chosen(lambda f, a, b: f.less(f.exp(a), 2), lambda a, b: a < Fraction(6931, 10_000)),
+    "exp(a) < exp(b) and a < 2 b": chosen(lambda f, a, b: f.less(f.exp(a), f.exp(b)), lambda a, b: a < 2 * b),
+    "a² + b² < 1 and < 4": chosen(lambda f, a, b: f.less(a * a + b * b, 1), lambda a, b: a * a + b * b < 4),
+    "a³ < b³ and a < 2 b": chosen(lambda f, a, b: f.less(a * a * a, b * b * b), lambda a, b: a < 2 * b),
+    "a b < 1 and a < 1 / b": chosen(lambda f, a, b: f.less(a * b, 1), lambda a, b: a < 1 / b),
+    "a² - 3 a b + b² < 0 and a b < 0": chosen(lambda f, a, b: f.less(a * a - 3 * a * b + b * b, 0), lambda a, b: a * b < 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", BESIDE.values(), ids=BESIDE.keys())
+def test_a_condition_that_is_another_is_refuted(op: Op) -> None:
+    assert Rule.REFUTED in words(op)
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        ("a**2 + a*b + b**2", True),
+        ("a**2 - 2*a*b + b**2", True),
+        ("a**2 - 3*a*b + b**2", False),
+        ("a**4 + a**3*b + a**2*b**2 + a*b**3 + b**4", True),
+        ("a**4 - 3*a**2*b**2 + b**4", False),
+        ("(a - 1)**2*(a + 2)**2", True),
+        ("a**3", False),
+        ("a**2 - 1", False),
+        ("1 - a**2*b**2", False),
+        ("a**2*b**2 + a**2 + b**4", True),
+        ("-a**2", False),
+        ("(a**2 - b)**2", True),
+        ("a*b", False),
+    ],
+)
+def test_a_polynomial_is_below_0_nowhere(text: str, least: bool) -> None:
+    """The oracle: its values on a grid, where it is not."""
+    e = sympy.sympify(text, locals={name: sympy.Symbol(name, real=True) for name in "ab"})
+    assert is_nonnegative(e) is least
+    values = sympy.lambdify(sorted(e.free_symbols, key=str), e)
+    grid = np.meshgrid(*[np.linspace(-3, 3, 121)] * len(e.free_symbols))
+    assert bool(np.all(values(*grid) >= -1e-9)) is least
 
 
 @pytest.mark.parametrize("op", THICK.values(), ids=THICK.keys())

@@ -336,7 +336,8 @@ def test_every_module_that_a_proof_imports_is_in_the_key() -> None:
     for name in checker_modules():
         path = root.joinpath(*name.split(".")[2:])
         file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
-        for other in imported(ast.parse(file.read_text(encoding="utf-8"))):
+        package = name if file.stem == "__init__" else name.rpartition(".")[0]
+        for other in imported(ast.parse(file.read_text(encoding="utf-8")), package):
             inner = root.joinpath(*other.split(".")[2:])
             if other.startswith("gradproof.engine.") and inner.with_suffix(".py").is_file():
                 assert other in checker_modules(), f"{name} imports {other}"

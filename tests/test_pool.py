@@ -32,6 +32,7 @@ from tests.test_conduct import registry_of
 from gradproof.engine.extend import Exact
 from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
 from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.verify import classes
 from gradproof.engine.verify.cache import ProofCache
 from gradproof.engine.verify.classes import ProofKey, digest_of
 from gradproof.engine.verify.pool import ProofPool
@@ -55,9 +56,9 @@ def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def name_of(registry: Registry, key: ProofKey) -> str:
-    digest = digest_of(registry, key)
-    assert digest is not None
-    return digest
+    name = classes.name_of(registry, key)
+    assert name is not None
+    return name
 
 
 def key(op: str) -> ProofKey:
@@ -78,8 +79,8 @@ def test_a_proof_comes_back_and_is_kept(pool: ProofPool, slow: Registry) -> None
     assert verdict.word is Rule.PROVED
     assert verdict.seconds > 0
     assert not verdict.cached
-    assert pool.cache is not None
-    again = pool.cache.get(name_of(slow, key("tanh")))
+    assert pool.memory.cache is not None
+    again = pool.memory.cache.get(name_of(slow, key("tanh")))
     assert again is not None
     assert again.cached
     assert again.tactic == verdict.tactic
@@ -87,8 +88,8 @@ def test_a_proof_comes_back_and_is_kept(pool: ProofPool, slow: Registry) -> None
 
 def test_a_second_start_takes_proofs_from_the_cache(pool: ProofPool, slow: Registry) -> None:
     first = proved(pool, "sin")
-    assert pool.cache is not None
-    second = ProofPool(slow, pool.cache.directory)
+    assert pool.memory.cache is not None
+    second = ProofPool(slow, pool.memory.cache.directory)
     try:
         verdict = second.lookup(key("sin"))
         assert verdict is not None
@@ -318,13 +319,13 @@ def test_what_cannot_be_read_is_kept_nowhere(make: Callable[[], Any]) -> None:
 
 
 def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
-    assert pool.cache is not None
-    before = len(list(pool.cache.directory.iterdir()))
+    assert pool.memory.cache is not None
+    before = len(list(pool.memory.cache.directory.iterdir()))
     first = proved(pool, "slow.locked")
     assert first.word is Rule.PROVED
     assert pool.lookup(key("slow.locked")) is first
-    assert len(list(pool.cache.directory.iterdir())) == before
-    second = ProofPool(pool.registry, pool.cache.directory)
+    assert len(list(pool.memory.cache.directory.iterdir())) == before
+    second = ProofPool(pool.registry, pool.memory.cache.directory)
     try:
         assert second.lookup(key("slow.locked")) is None
     finally:
@@ -349,8 +350,8 @@ def test_a_process_that_dies_takes_only_its_own_proof_with_it(pool: ProofPool, s
     verdict = proved(pool, "slow.mortal")
     assert verdict.word is Rule.UNDECIDED
     assert "the proof process ended" in verdict.reason
-    assert pool.cache is not None
-    assert pool.cache.get(name_of(slow, key("slow.mortal"))) is None  # who knows why it died
+    assert pool.memory.cache is not None
+    assert pool.memory.cache.get(name_of(slow, key("slow.mortal"))) is None  # who knows why it died
     assert proved(pool, "cosh").word is Rule.PROVED
 
 
@@ -358,12 +359,12 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
     pool: ProofPool, slow: Registry, tmp_path: Path
 ) -> None:
     assert proved(pool, "slow.hang").budget == 3.0
-    assert pool.cache is not None
-    kept = pool.cache.get(name_of(slow, key("slow.hang")))
+    assert pool.memory.cache is not None
+    kept = pool.memory.cache.get(name_of(slow, key("slow.hang")))
     assert kept is not None
     assert (kept.word, kept.budget) == (Rule.UNDECIDED, 3.0)
-    less = ProofPool(slow, pool.cache.directory, seconds=2.0)
-    more = ProofPool(slow, pool.cache.directory, seconds=4.0)
+    less = ProofPool(slow, pool.memory.cache.directory, seconds=2.0)
+    more = ProofPool(slow, pool.memory.cache.directory, seconds=4.0)
     try:
         known = less.lookup(key("slow.hang"))
         assert known is not None
@@ -376,8 +377,8 @@ def test_a_proof_that_was_stopped_is_kept_with_its_budget_and_tried_again_with_m
 
 def test_obligations_come_back_from_the_cache(pool: ProofPool, slow: Registry) -> None:
     verdict = proved(pool, "tanh")
-    assert pool.cache is not None
-    kept = pool.cache.get(name_of(slow, key("tanh")))
+    assert pool.memory.cache is not None
+    kept = pool.memory.cache.get(name_of(slow, key("tanh")))
     assert kept is not None
     assert kept.obligations == verdict.obligations != ()
 

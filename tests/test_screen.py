@@ -84,6 +84,22 @@ def test_masks_and_several_inputs(registry: Registry) -> None:
         assert numbers(judge(registry, "divide", a.astype(dtype), b.astype(dtype))["x0"]).word is Value.SCREENED
 
 
+BOUNDS = [(-1.0, 1.0), (-np.inf, 0.5), (0.25, np.inf), (-np.inf, np.inf), (-0.0, np.inf), (2.0, -2.0), (np.inf, 1.0)]
+
+
+@pytest.mark.parametrize(("low", "high"), BOUNDS)
+def test_a_bound_that_is_infinite_is_an_absent_bound(registry: Registry, low: float, high: float) -> None:
+    x = np.linspace(-3, 3, MANY)
+    verdict = judge(registry, "clip", x, np.full(MANY, low), np.full(MANY, high))["x0"]
+    assert numbers(verdict).word is Value.SCREENED
+    assert verdict.summary is Summary.VERIFIED
+    kernel = kernel_of(registry.op("clip"), {}, [False] * 3)
+    assert kernel is not None
+    assert np.array_equal(kernel(x, np.full(MANY, low), np.full(MANY, high))[0], np.clip(x, low, high))
+    for one in judge(registry, "clip", x[::500], np.full(10, low), np.full(10, high)).values():
+        assert one.summary is Summary.VERIFIED
+
+
 def test_an_op_without_a_floating_point_form_is_sampled() -> None:
     class Plugin:
         GRADPROOF_API = 1

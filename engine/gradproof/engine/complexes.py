@@ -68,7 +68,7 @@ class Pair:
         return pair(other) / self
 
     def __pow__(self, exponent: int) -> Pair:
-        if type(exponent) is not int:
+        if not isinstance(exponent, int):
             raise NotImplementedError("a power of a complex number is written as f.power")
         result = Pair(1)
         for _ in range(abs(exponent)):

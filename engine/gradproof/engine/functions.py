@@ -26,9 +26,11 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import sympy
-from flint import arb, arb_series, fmpq
+from flint import arb, arb_series
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
+
+from gradproof.engine.attributes import in_ball
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
 Number: TypeAlias = int | float | Fraction
@@ -112,7 +114,14 @@ def _lambda(name: str) -> Callable[[Any], Any]:
 
 def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> Function:
     """A row whose ball form, and series form unless given, are the library's method of the same name."""
-    return Function(name, symbolic, _lambda(name), series or _lambda(name))
+    return Function(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
+
+
+def in_arb(x: Any) -> Any:
+    """A Python number as a ball; what is one stays what it is."""
+    if isinstance(x, Fraction):
+        return in_ball(x)
+    return arb(x) if isinstance(x, (int, float)) else x
 
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -138,7 +147,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _same("erfc", sympy.erfc),
     _same("gamma", sympy.gamma),
     _same("lgamma", sympy.loggamma),
-    Function("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: x**y, _power_series),
+    Function("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: in_arb(x) ** in_arb(y), _power_series),
 )
 
 TABLE = {row.name: row for row in FUNCTIONS}
@@ -253,8 +262,7 @@ class Balls(OnReals):
         return arb.pi()
 
     def number(self, value: Number) -> Any:
-        exact = Fraction(value)
-        return arb(fmpq(exact.numerator, exact.denominator))
+        return in_ball(Fraction(value)) if not isinstance(value, arb) else value
 
     def total(self, terms: Iterable[Any]) -> Any:
         return sum(terms, arb(0))
@@ -265,7 +273,7 @@ class Balls(OnReals):
 
     def compare(self, a: Any, b: Any) -> int:
         """-1, 0 or 1 as ``a`` is below, exactly equal to, or above ``b``."""
-        difference = arb(a) - arb(b)
+        difference = arb(in_arb(a)) - arb(in_arb(b))
         if difference < 0:
             return -1
         if difference > 0:

@@ -1,11 +1,14 @@
-"""Other values for the numeric attributes of an op: what is proved at a default only may forget the attribute."""
+"""Other values for the attributes of an op: what is proved at a default only may forget the attribute."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import isfinite
+from types import CodeType
 from typing import Any
+
+MAX_TEXTS = 8
 
 
 def neighbours(cases: Sequence[Mapping[str, Any]], *, whole_numbers: bool) -> Iterator[dict[str, Any]]:
@@ -36,3 +39,62 @@ def _near(values: list[Any], *, further: bool) -> list[Any]:
     scaled = [value * type(value)(scale) for value, scale in zip(values, scales, strict=True)]
     least = min((abs(value) for value in scaled if value), default=1)
     return [value or type(value)(least / 2) for value in scaled]
+
+
+FLOATS = (0.0, 1.0, 0.3, -1.5, 0.001, 100.0)
+INTEGERS = (0, 1, -1, 2, 7, 12)
+INSTEAD_OF_NONE = (2, 0.5)
+
+
+def variations(cases: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One attribute of the first case at a time with values that no case has: numbers of the other sign, 0, 1, small and
+    large ones, in the same order among each other; the other truth; ``texts``, for a text; a tuple with one element or its
+    order changed."""
+    first = cases[0] if cases else {}
+    numbers = [value for value in first.values() if _is_number(value)]
+    for name, value in first.items():
+        seen = {repr(one[name]) for one in cases}
+        for other in _others(value, texts):
+            if repr(other) not in seen and (not _is_number(value) or _keeps_order(numbers, value, other)):
+                seen.add(repr(other))
+                yield {name: other}
+
+
+def texts_of(*functions: Any) -> tuple[str, ...]:
+    """The words that functions are written with: those that a text is compared with are among them."""
+    found: dict[str, None] = {}
+    codes = [code for one in functions if (code := getattr(one, "__code__", None)) is not None]
+    for code in codes:  # grows: functions inside of functions
+        for constant in code.co_consts:
+            parts = constant if isinstance(constant, (tuple, frozenset)) else (constant,)
+            found.update(dict.fromkeys(sorted(one for one in parts if isinstance(one, str) and one.isidentifier())))
+            codes += [one for one in parts if isinstance(one, CodeType)]
+    return tuple(found)[:MAX_TEXTS]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
+
+
+def _keeps_order(numbers: Sequence[Any], value: Any, other: Any) -> bool:
+    """Whether a number may be another, and lie between the same ones as before: a lower bound stays below the upper one."""
+    return all((one < value) == (one < other) and (one > value) == (one > other) for one in numbers if one is not value)
+
+
+def _others(value: Any, texts: Sequence[str]) -> Iterator[Any]:
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        yield from (-value, *INTEGERS)
+    elif isinstance(value, float):
+        yield from (-value, *FLOATS)
+    elif isinstance(value, Fraction):
+        yield from (-value, *(Fraction(str(one)) for one in FLOATS))
+    elif isinstance(value, str):
+        yield from texts
+    elif value is None:
+        yield from INSTEAD_OF_NONE
+    elif isinstance(value, (tuple, list)):
+        yield type(value)(reversed(value))
+        for k, one in enumerate(value):
+            yield from (type(value)([*value[:k], other, *value[k + 1 :]]) for other in _others(one, texts))

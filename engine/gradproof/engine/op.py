@@ -109,11 +109,15 @@ class Chart:
 @dataclass(frozen=True)
 class Case:
     """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
-    dtype of the former."""
+    dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such
+    a case refutes a rule, and owes no proof. ``beside``: the same at other sizes, to be proved too, where the rule holds
+    numbers that follow from sizes."""
 
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)
     dtype: DType = FLOAT64
+    drawn: tuple[str, ...] = ()
+    beside: Case | None = None
 
     def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
         """The specs of the inputs, float ones of ``dtype``, or of the case's own."""
@@ -122,7 +126,7 @@ class Case:
 
     def over(self, dtype: Any) -> Case:
         """The same case with inputs of ``dtype``."""
-        return replace(self, dtype=np.dtype(dtype))
+        return replace(self, dtype=np.dtype(dtype), beside=self.beside and self.beside.over(dtype))
 
     @cached_property
     def text(self) -> str:
@@ -130,6 +134,8 @@ class Case:
         inputs = [f"{x.dtype}{x.shape}{x.tolist()}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
         return " ".join(
             [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._other()]
+            + [f"drawn {name}" for name in self.drawn]
+            + [f"beside {one.text}" for one in (self.beside,) if one]
         )
 
     def __str__(self) -> str:
@@ -293,16 +299,17 @@ class Op:
         wholes = [{**self.attributes, **one.attributes} for one in declared]
         for others in neighbours(wholes, whole_numbers=self.elementwise and not self.cases):
             other = replace(declared[0], attributes={**declared[0].attributes, **others})
-            if self._takes(other):
+            if self.takes(other):
                 yield other
 
     def complex_cases(self) -> tuple[Case, ...]:
         """The proof cases in complex numbers, of those that the op takes."""
         if self.complex is Complex.REFUSED:
             return ()
-        return tuple(one for one in (case.over(np.complex128) for case in self.proof_cases()) if self._takes(one))
+        return tuple(one for one in (case.over(np.complex128) for case in self.proof_cases()) if self.takes(one))
 
-    def _takes(self, one: Case) -> bool:
+    def takes(self, one: Case) -> bool:
+        """Whether inputs and attributes of a case fit this op."""
         try:
             self.inference(one.specs(), one.attributes)
         except InferenceError:
@@ -374,6 +381,8 @@ class Op:
         try:
             with np.errstate(all="ignore"):
                 outs = self.forward(*(np.empty((0,), dtype) for dtype in dtypes), **attributes)
+        except InferenceError:
+            raise
         except Exception as error:
             shown = ", ".join(dtype.name for dtype in dtypes)
             raise InferenceError(f"does not take dtype {shown} ({type(error).__name__}: {error})") from error

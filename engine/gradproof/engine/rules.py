@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gradproof.engine.attributes import in_rule
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.op import DIRECT, HOLOMORPHIC, NO_GRADIENT, REFUSED, Attributes, InferenceError, Op
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
@@ -43,6 +44,7 @@ def trace_rule(
     g = tuple(builder.input(out) for out in outputs)
     y = tuple(builder.input(out) for out in outputs)
     x = tuple(builder.input(one) for one in inputs)
+    attributes = in_rule(attributes)
     try:
         with tracing(builder):
             given = tuple(map(_conj, g)) if conjugated else g

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.attributes import plain, plain_number
 from gradproof.engine.op import Attributes, InferenceError, Inferred, Op
 from gradproof.engine.spec import DType, Spec, spec
 
@@ -94,7 +95,7 @@ class Builder:
 
     def literal(self, value: Literal, dtype: DType) -> Tracer:
         number = self.value(Spec((), dtype))
-        self.program.literals[number] = value
+        self.program.literals[number] = plain_number(value)
         return Tracer(self, number)
 
     def apply(self, name: str, inputs: Sequence[Any], attributes: Attributes) -> Tracer | tuple[Tracer, ...]:
@@ -109,7 +110,7 @@ class Builder:
         if fault:
             raise InferenceError(f"{name} {fault}")
         specs = tuple([self._spec(x) for x in inputs])
-        found = self._inference(op, specs, attributes)
+        found = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
         wanted = found.inputs or specs
         converted = tuple(self._convert(x, want) for x, want in zip(inputs, wanted, strict=True))
         outputs = tuple(self.value(out) for out in found.outputs)

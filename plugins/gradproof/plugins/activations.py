@@ -3,11 +3,13 @@
 import numpy as np
 from scipy import special
 
-from gradproof.engine.extend import Exact, Kink, Op, hookimpl, ops
+from gradproof.engine.extend import Exact, InferenceError, Kink, Op, hookimpl, ops
 from gradproof.plugins.dtypes import narrow
 from gradproof.plugins.ranges import magnitude, mirrored, over_square
 
 GRADPROOF_API = 1
+
+MAX_ORDER = 100  # of repeated integrals of erfc
 
 TWO_OVER_SQRT_PI = Exact(lambda f: 2 / f.sqrt(f.pi))
 SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
@@ -53,6 +55,8 @@ def erf_rule(g, y, x):
 def erfcx(x, *, order):
     """By the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁ up to x = 1; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, which
     are found from far above the order."""
+    if not 0 <= order <= MAX_ORDER:
+        raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER}")
     wide = np.asarray(x, np.float64)
     first = special.erfcx(wide)
     low, high = np.full_like(wide, 2 / np.sqrt(np.pi)), first

@@ -15,7 +15,7 @@ import grpc
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import ProofKey, keys_of
+from gradproof.engine.verify.classes import ProofKey, drawn_keys, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -192,19 +192,32 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
-            keys = keys_of(self.registry, op)
-            budget = (request.budget_ms or 30_000) / 1000
-            deadline = time.monotonic() + budget
             proofs = self.handler.proofs
-            for key in keys:
-                if request.refresh or proofs.lookup(key) is None:
-                    proofs.request(key, again=request.refresh)
+            keys = await self._off_loop(partial(self._to_verify, op, request.refresh))
+            budget = (request.budget_ms or 30_000) / 1000
+            started = time.monotonic()
+            for key in sorted(keys, key=lambda key: bool(key.case.drawn)):  # what is owed comes first
+                if request.refresh:
+                    proofs.refresh(key)
+                elif proofs.lookup(key) is None:
+                    proofs.request(key)
             for done, key in enumerate(keys, 1):
-                await self._off_loop(partial(proofs.wait, [key], max(0.0, deadline - time.monotonic())))
+                end = started + (budget / 2 if key.case.drawn else budget)
+                await self._off_loop(partial(proofs.wait, [key], max(0.0, end - time.monotonic())))
                 verdict = proofs.lookup(key) or RuleVerdict(
                     Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
                 )
+                if key.case.drawn and verdict.word is not Rule.REFUTED and not verdict.proved:
+                    continue  # the op may have no meaning there
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
+
+    def _to_verify(self, op: Op, refresh: bool) -> list[ProofKey]:
+        """All that is to be proved of an op: its cases, drawn attributes, and, to prove them again, the classes that were
+        met in runs. A declared case comes last, as each of those has an answer."""
+        declared = keys_of(self.registry, op)
+        others = [*drawn_keys(self.registry, op), *(self.handler.proofs.keys_of(op.name) if refresh else ())]
+        known = set(declared)
+        return [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
 
     async def _off_loop(self, function: Callable[[], Any]) -> Any:
         return await self.handler._in(self.handler.checks, function)

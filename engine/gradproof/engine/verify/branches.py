@@ -9,6 +9,8 @@ from typing import Any
 
 import sympy
 
+from gradproof.engine.verify.monotone import unwrapped
+
 POINTS = 3
 MAX_SIZE = 400  # operations in a difference that is still factored
 MAX_RADICAND = 60  # and in the radicand of a root
@@ -82,7 +84,11 @@ def _factors(difference: Any) -> list[tuple[Any, int]]:
             parts += [(content, 1), *factors]
     except (sympy.PolynomialError, NotImplementedError):
         return [(difference, 1)]
-    return [(sympy.sympify(f), int(m)) for f, m in parts]
+    found: list[tuple[Any, int]] = []
+    for f, m in parts:
+        inner = unwrapped(sympy.sympify(f)) if getattr(f, "free_symbols", None) else None
+        found += [(sympy.sympify(f), int(m))] if inner is None else [(one, k * int(m)) for one, k in _factors(inner)]
+    return found
 
 
 @lru_cache(maxsize=4096)

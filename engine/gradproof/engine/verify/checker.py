@@ -7,12 +7,18 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import resolve_name
 from pathlib import Path
+from platform import machine
+
+import numpy as np
+from sympy.external.gmpy import GROUND_TYPES
 
 PACKAGE = "gradproof.engine"
 ROOT = f"{PACKAGE}.verify.proof"
-VERSIONED = ("sympy", "python-flint", "numpy", "scipy", "ml_dtypes")
+VERSIONED = ("sympy", "mpmath", "gmpy2", "python-flint", "numpy", "scipy", "ml_dtypes")
+IMPORTING = ("import_module", "__import__")
 
 
 @cache
@@ -23,10 +29,24 @@ def checker_modules() -> frozenset[str]:
 
 @cache
 def checker_digest() -> str:
-    """A hash of their sources, and of the versions of Python and of the libraries beneath."""
+    """A hash of their sources, and of what is beneath."""
     parts = [f"{name} {hashlib.sha256(text.encode()).hexdigest()}" for name, text in sorted(_sources().items())]
-    parts += [sys.version, *(f"{name} {version(name)}" for name in VERSIONED)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *beneath()]).encode()).hexdigest()
+
+
+def beneath() -> Iterator[str]:
+    """What a proof rests on beside the sources of the checker: Python, libraries, and the processor, whose instructions
+    NumPy computes forwards with."""
+    yield sys.version
+    yield f"optimized {sys.flags.optimize}"
+    for name in VERSIONED:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield f"{name} is not here"
+    yield f"SymPy counts with {GROUND_TYPES}"
+    features: dict[str, bool] = getattr(sys.modules.get(f"{np.__name__}._core._multiarray_umath"), "__cpu_features__", {})
+    yield f"{machine()} {sorted(name for name, there in features.items() if there)}"
 
 
 @cache
@@ -38,7 +58,7 @@ def _sources() -> dict[str, str]:
         file = None if name in found else _file(name)
         if file is not None:
             found[name] = file.read_text(encoding="utf-8")
-            pending += imported(ast.parse(found[name]))
+            pending += imported(ast.parse(found[name]), name if file.stem == "__init__" else name.rpartition(".")[0])
     return found
 
 
@@ -51,12 +71,31 @@ def _file(name: str) -> Path | None:
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The names of the modules that a source imports, those inside of functions too; of ``from a import b`` both ``a`` and
-    ``a.b``, which may be one."""
+def imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """The names of the modules that a source of ``package`` imports, in functions, by name and relatively too; of ``from a
+    import b`` both ``a`` and ``a.b``, which may be one, and the packages that all of them are in. Raises ValueError for an
+    import whose name is computed: nobody can follow it."""
     for node in ast.walk(tree):
+        names: list[str] = []
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and _called(node) in IMPORTING:
+            names = [resolve_name(_constant(node), package)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
+
+
+def _called(node: ast.Call) -> str:
+    """The last part of the name of what is called."""
+    return str(getattr(node.func, "attr", "") or getattr(node.func, "id", ""))
+
+
+def _constant(node: ast.Call) -> str:
+    first = node.args[0] if node.args else None
+    if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
+        raise ValueError(f"line {node.lineno}: a module of the checker imports by a name that is computed")
+    return first.value

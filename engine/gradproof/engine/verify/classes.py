@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.errors import NoRule, RuleFault
+from gradproof.engine.errors import NoRule, NotFound, RuleFault
 from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.checker import checker_digest
+from gradproof.engine.verify.drawn import drawn_cases, numbers
 from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
-from gradproof.engine.verify.programs import PROBES, alike, alike_by_size, program_digest
+from gradproof.engine.verify.programs import PROBES, alike, alike_by_size, program_digest, skeleton
 
 MAX_PROOF_ELEMENTS = 96
+MAX_DRAWN = 40
+GROWN = (1, 2, 4, 8, 16, 32)
 MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
 REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
 COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
+Maker: TypeAlias = Callable[[Op, Sequence[Spec], Attributes], Case]
 NO_CASE = "no small case, for which the rule is the same program, stands for this shape"
 
 
@@ -66,6 +71,8 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     Each case is traced, and stands for the live node only if it is the same program there but for sizes: in float64, or
     else in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for
     one element, which proves all shapes. A rule that steers by size is proved for the live shape itself, if that is small.
+    A case must make sense: an attribute may be a size (a count of degrees of freedom, a place on an axis), so that sizes
+    grow until the op takes them, and its forward gives numbers.
     """
     dtypes = {spec.dtype for spec in specs if is_differentiable(spec.dtype)}
     if len({dtype.kind == "c" for dtype in dtypes}) > 1:
@@ -73,18 +80,51 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     own = COMPLEXES[0] if any(map(is_complex, specs)) else REALS[0]
     live = dtypes.pop() if len(dtypes) == 1 else own
     whole = rule.elementwise and op.elementwise and not op.cases
-    for make in (*([_uniform] if whole else []), _small, _itself):
+    grown: list[Maker] = [partial(_grown, more) for more in GROWN]
+    sized = _has_integers(attributes)
+    for make in (*([_uniform] if whole else []), _small, *grown, _itself):
         for dtype in dict.fromkeys((own, live)):
             try:
                 case = make(op, specs, attributes).over(dtype)
                 if sum(spec.size for spec in case.specs()) > (MAX_OWN_ELEMENTS if make is _itself else MAX_PROOF_ELEMENTS):
                     break
                 op.inference(case.specs(), case.attributes)
+                if sized and make is not _uniform and numbers(op, case) is None:
+                    break
                 small = registry.rule_of(op, case)
             except Exception:  # a stranger's shrink, or attributes that the generic one does not understand
                 break
-            if alike(rule, small) or (make is _small and _explained(registry, op, specs, rule, attributes, small, dtype)):
-                return ProofKey(op.name, case, program_digest(small))
+            same, chosen = alike(rule, small), make not in (_uniform, _itself)
+            if same or (chosen and _explained(registry, op, specs, rule, attributes, small, dtype)):
+                numbered = chosen and bool(skeleton(small).literals)
+                if numbered:
+                    case = replace(case, beside=_beside(registry, op, case, sized))
+                if case.beside is not None or make is _small or not numbered:
+                    return ProofKey(op.name, case, program_digest(small))
+    return None
+
+
+def _has_integers(value: Any) -> bool:
+    """Whether there is an integer in an attribute, which may be a size."""
+    if isinstance(value, Mapping):
+        return any(map(_has_integers, value.values()))
+    if isinstance(value, (tuple, list)):
+        return any(map(_has_integers, value))
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
+    """The case at sizes that are a little larger; None if the op takes none. A number that follows from sizes is right at
+    all of them, not only at the one that was chosen."""
+    for more in (1, 2, 3):
+        with suppress(Exception):  # not every attribute fits other sizes
+            specs = case.specs()
+            larger = _case(specs, case.attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            larger = larger.over(case.dtype)
+            op.inference(larger.specs(), larger.attributes)
+            registry.rule_of(op, larger)
+            if not sized or numbers(op, larger) is not None:
+                return larger
     return None
 
 
@@ -107,6 +147,17 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
     return keys
 
 
+def drawn_keys(registry: Registry, op: Op) -> list[ProofKey]:
+    """Cases with drawn attributes, which may refute the rule. Runs forwards, and no definition."""
+    keys: list[ProofKey] = []
+    for case in drawn_cases(op) if op.differentiable and op.declared_cases() else ():
+        if len(keys) >= MAX_DRAWN:
+            break
+        with suppress(InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
+            keys.append(ProofKey(op.name, case, program_digest(registry.rule_of(op, case))))
+    return keys
+
+
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
     """One element; of an op with a mask two, one of them masked."""
     masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
@@ -115,6 +166,12 @@ def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 def _small(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
     return op.shrink(specs, attributes) if op.shrink else shrink(specs, attributes)
+
+
+def _grown(more: int, op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """As the generic `shrink`, with sizes that are larger by ``more``, and no larger than the live ones."""
+    sizes = sorted({size for shape in _shapes(specs, attributes) for size in shape if size > 1})
+    return _case(specs, attributes, lambda size: min(size, 2 + (size != sizes[0]) + more) if size > 1 else size)
 
 
 def _itself(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
@@ -192,6 +249,15 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
         return None
     parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), made, checker_digest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def name_of(registry: Registry, key: ProofKey) -> str | None:
+    """The name of a proof among those that are kept: its op and its digest. None for one that is kept nowhere."""
+    try:
+        digest = digest_of(registry, key)
+    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take, or not any more
+        return None
+    return None if digest is None else f"{key.op}-{digest}"
 
 
 def _reached(registry: Registry, rule: Program) -> Iterator[Op]:

@@ -30,6 +30,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, DType, Spec, is_complex, is_differentiable, spec_of
 from gradproof.engine.trace import Builder, Instruction, Program
+from gradproof.engine.verify.drawn import turns_what_is_compared
 from gradproof.engine.verify.points import cotangent, drawn, in_balls, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
 from gradproof.engine.verify.regions import differences
@@ -64,7 +65,16 @@ class Conduct:
     def observe(self) -> list[str]:
         """What was seen, a line each. Raises Misconduct."""
         steps: tuple[Callable[[], str], ...] = (self._linear, self._forward, self._kinks, self._again)
+        if self.case.drawn:  # a convention is of attributes that have a meaning
+            steps = (self._linear, self._again)
         return [seen for step in steps if (seen := step())]
+
+    def means(self) -> bool:
+        """Whether the op is what its definition says for these attributes, which were drawn."""
+        try:
+            return not turns_what_is_compared(self.op, self.case, self.found) and bool(self._forward())
+        except Misconduct:
+            return False
 
     def glance(self) -> list[str]:
         """The same of an op whose rule has no reading, because something in it has no definition: its numbers at a few
@@ -284,9 +294,10 @@ class Conduct:
             names = sorted({s for x in cells for cell in x.flat for s in sympy.sympify(cell).free_symbols}, key=str)
             point = {s: sympy.Rational(random.randint(1, 63) * random.choice((-1, 1)), 16) for s in names}
             rest = difference.xreplace({s: v for s, v in point.items() if s != solved})
-            point[solved] = sympy.solve(rest, solved)[0] if rest.has(solved) else point[solved]
-            if not point[solved].is_Rational:
+            roots = sympy.solve(rest, solved) if rest.has(solved) else [point[solved]]
+            if not roots or not roots[0].is_Rational:
                 continue
+            point[solved] = roots[0]
             yield [_valued(x, point) for x in cells]
 
     # the second derivative

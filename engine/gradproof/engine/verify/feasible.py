@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, pairwise
+from random import Random
 from typing import Any, TypeAlias
 
 import sympy
 
 MAX_ROWS = 10_000
+DRAWS = 100
+MAX_SIZE = 200  # operations in a polynomial whose sign is looked at
 DIGITS = 60
 CLOSE = sympy.Rational(1, 10**40)
 
@@ -28,6 +31,8 @@ def point_with(signs: Signs) -> dict[Any, Any] | None:
     found = _eliminated(affine)
     if found is None or len(affine) == len(signs):
         return found
+    if any(is_nonnegative(-sign * difference) for difference, sign in signs if not _is_affine(difference)):
+        return None
     lines: dict[Any, list[tuple[Any, int]]] = {}
     together = False
     for difference, sign in signs:
@@ -41,9 +46,14 @@ def point_with(signs: Signs) -> dict[Any, Any] | None:
         if value is None:
             return None
         point[symbol] = value
-    if together:
+    if not together:
+        return point
+    if _eliminated(_relaxed(signs)) is None:
+        return None
+    drawn = _drawn(signs)
+    if drawn is None:
         raise Unknown
-    return point
+    return drawn
 
 
 def _is_affine(difference: Any) -> bool:
@@ -53,6 +63,78 @@ def _is_affine(difference: Any) -> bool:
     except sympy.PolynomialError:
         return False
     return polynomial is None or (polynomial.total_degree() <= 1 and all(c.is_Rational for c in polynomial.coeffs()))
+
+
+def is_nonnegative(e: Any, depth: int = 3) -> bool:
+    """Whether a polynomial with rational coefficients is shown to be nowhere below 0: a sum of squares of its variables, or
+    a parabola in one of them that opens upwards and crosses 0 nowhere."""
+    e = sympy.expand(e)
+    free = sorted(e.free_symbols, key=sympy.default_sort_key)
+    if not free:
+        return bool(e.is_nonnegative)
+    polynomial = _polynomial(e, free)
+    if polynomial is None or sympy.count_ops(e) > MAX_SIZE:
+        return False
+    if all(c >= 0 and all(k % 2 == 0 for k in powers) for powers, c in polynomial.terms()):
+        return True
+    if len(free) == 1:
+        leading = polynomial.LC() > 0 and polynomial.degree() % 2 == 0
+        return bool(leading and all(count % 2 == 0 for _, count in polynomial.real_roots(multiple=False)))
+    if polynomial.is_homogeneous and polynomial.total_degree() % 2 == 0:  # a square times its value where one variable is 1
+        return all(is_nonnegative(e.subs(free[0], value), depth) for value in (0, 1))
+    for symbol in free if depth else ():
+        if polynomial.degree(symbol) == 2:
+            a, b, c = (e.coeff(symbol, k) for k in (2, 1, 0))
+            if all(is_nonnegative(part, depth - 1) for part in (a, c, 4 * a * c - b * b)):
+                return True  # where a is 0, so is b, and c is left
+    return False
+
+
+def _drawn(signs: Signs) -> dict[Any, Any] | None:
+    """A point that a few random ones hit, or None, which says nothing."""
+    free = sorted({s for difference, _ in signs for s in difference.free_symbols}, key=sympy.default_sort_key)
+    random = Random(len(signs))
+    for _ in range(DRAWS):
+        point = {s: sympy.Rational(random.randint(1, 63), random.choice((4, 16, 64))) for s in free}
+        point = {s: value if s.is_positive else value * random.choice((-1, 1)) for s, value in point.items()}
+        found = (sympy.N(difference.xreplace(point), DIGITS) * sign for difference, sign in signs)
+        if all(one.is_extended_real and one > CLOSE for one in found):
+            return point
+    return None
+
+
+def _polynomial(e: Any, free: Sequence[Any]) -> Any:
+    """A polynomial with rational coefficients; None for what is none."""
+    try:
+        found = sympy.Poly(e, *free)
+    except sympy.PolynomialError:
+        return None
+    return found if all(c.is_Rational for c in found.coeffs()) else None
+
+
+def _relaxed(signs: Signs) -> list[tuple[Any, int]]:
+    """The same for products of variables that are variables of their own, of the sign that their factors give them: if
+    these have no point, neither have those."""
+    known = {difference: sign for difference, sign in signs if difference.is_Symbol}
+    relaxed: list[tuple[Any, int]] = []
+    for difference, sign in signs:
+        free = sorted(difference.free_symbols, key=sympy.default_sort_key)
+        polynomial = _polynomial(difference, free)
+        if polynomial is None:
+            continue
+        total = sympy.Integer(0)
+        for powers, c in polynomial.terms():
+            product = sympy.Mul(*(s**k for s, k in zip(free, powers, strict=True)))
+            if sum(powers) < 2:
+                total += c * product
+                continue
+            name = sympy.Symbol(f"product {product}", real=True)
+            total += c * name
+            factors = [(1 if s.is_positive else known.get(s, 0)) ** k for s, k in zip(free, powers, strict=True) if k]
+            if all(factors):
+                relaxed.append((name, sympy.prod(factors)))
+        relaxed.append((total, sign))
+    return relaxed
 
 
 def _on_line(symbol: Any, signs: Signs) -> Any:
@@ -100,6 +182,8 @@ def _roots(difference: Any, symbol: Any) -> list[Any]:
 
 def _same(a: Any, b: Any) -> bool:
     if a == b:
+        return True
+    if sympy.simplify(sympy.expand_log((a - b).rewrite(sympy.log))) == 0:
         return True
     try:
         return bool(sympy.minimal_polynomial(a - b, polys=False).is_Symbol)

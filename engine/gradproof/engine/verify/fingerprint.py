@@ -7,6 +7,7 @@ what cannot be read (a generator, a file, the inside of a library's object) rais
 
 from __future__ import annotations
 
+import dis
 import enum
 import functools
 import hashlib
@@ -17,6 +18,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from importlib.util import resolve_name
+from pathlib import Path
 from random import Random
 from types import (
     BuiltinFunctionType,
@@ -40,6 +43,11 @@ from gradproof.engine.verify.checker import checker_modules
 
 LIBRARIES = frozenset({*sys.stdlib_module_names, "sympy", "flint", "numpy", "scipy", "ml_dtypes"})
 MAX_THINGS = 20_000
+DOORS = frozenset({
+    "eval", "exec", "globals", "locals", "vars", "open", "environ", "getenv", "import_module", "__import__", "read_text",
+    "read_bytes", "modules", "input",
+})  # fmt: skip
+"""Names behind which anything may be: what is read through them shows in no object."""
 HEAP = 1 << 9  # of the flags of a class: made while Python runs
 EMPTY = CellType()
 OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__"})
@@ -149,10 +157,14 @@ class _Reader:
         return ""
 
     def _function(self, function: FunctionType) -> str:
-        names = {name for code in _codes(function.__code__) for name in code.co_names}
+        names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
+        doors = sorted(names & DOORS)
+        if doors:
+            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, and nobody can tell what it finds")
         outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
         members: dict[str, Any] = {}
         loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
+        loaded |= {name: _loaded(name) for name in sorted(_imports(function)) if not _known(name)}
         modules = [(name, one) for name, one in {**loaded, **outside}.items() if isinstance(one, ModuleType)]
         for path, module in modules:  # grows: a member of a module may be a module
             if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
@@ -189,6 +201,32 @@ class _Reader:
             and not name.startswith("_abc_")
         }  # fmt: skip
         return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(held)}"
+
+
+def _words(code: CodeType) -> list[str]:
+    """The strings in a code that may be names, as those that `getattr` is given."""
+    return [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
+
+
+def _imports(function: FunctionType) -> set[str]:
+    """The absolute names of the modules that a function imports when it is called, and of those that may be one."""
+    package = function.__globals__.get("__package__") or ""
+    found = set()
+    for code in _codes(function.__code__):
+        steps = list(dis.get_instructions(code))
+        for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
+            if step.opname == "IMPORT_NAME":
+                name = resolve_name("." * int(level.argval or 0) + step.argval, package)
+                module, members = sys.modules.get(name), names.argval or ()
+                found |= {name, *(f"{name}.{one}" for one in members if not hasattr(module, one))}
+    return found
+
+
+def _loaded(name: str) -> ModuleType:
+    module = sys.modules.get(name)
+    if module is None:
+        raise Unreadable(f"the module {name}, which is imported when a function is called, is not there yet")
+    return module
 
 
 def _root(module: str) -> str:
@@ -291,13 +329,21 @@ _sources: dict[int, tuple[Any, str]] = {}
 
 
 def _source(thing: Any) -> str:
-    """A hash of the source of a thing's module (helpers count too), or nothing where there is none."""
+    """A hash of the source of a thing's module (helpers count too), or of the file of one that is compiled; nothing where
+    there is neither."""
     module = inspect.getmodule(thing)
     known = _sources.get(id(module))
     if known is None:
         try:
-            text = inspect.getsource(module) if module is not None else ""
+            content = inspect.getsource(module).encode() if module is not None else b""
         except (OSError, TypeError):
-            text = ""
-        known = _sources[id(module)] = (module, hashlib.sha256(text.encode()).hexdigest())
+            content = _file_of(module)
+        known = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
     return known[1]
+
+
+def _file_of(module: ModuleType | None) -> bytes:
+    try:
+        return Path(getattr(module, "__file__", None) or "").read_bytes()
+    except OSError:
+        return b""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Condition, Semaphore
 from typing import Any
@@ -13,15 +12,15 @@ from typing import Any
 from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.cache import ProofCache
-from gradproof.engine.verify.checker import checker_digest
-from gradproof.engine.verify.classes import ProofKey, digest_of
+from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, NoFormula
+from gradproof.engine.verify.memory import ProofMemory
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 from gradproof.engine.verify.worker import Explain, Failed, Prove
 from gradproof.engine.verify.workers import Ended, NoWorker, Workers
 
 PROOF_SECONDS = 30.0
+PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine
 MAX_QUEUED = 1000
 MAX_LONG = 8  # proofs that take long, beside those whose turn it is
 WAIT_SECONDS = 5.0  # for a free process, where someone waits for the answer
@@ -35,7 +34,7 @@ class ProofPool:
         directory: where proofs are kept; None keeps none.
         workers: the processes; left out, they are its own. They are closed with it.
         at_once: how many proofs at a time.
-        seconds: after this a proof is killed, and UNDECIDED.
+        seconds: of CPU time, after which a proof is stopped, and UNDECIDED.
     """
 
     def __init__(
@@ -48,14 +47,10 @@ class ProofPool:
         seconds: float = PROOF_SECONDS,
     ) -> None:
         self.registry, self.seconds = registry, seconds
-        self.cache = ProofCache(directory) if directory else None
-        if self.cache:
-            checker_digest()  # now, rather than while someone waits
+        self.memory = ProofMemory(registry, directory, seconds)
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
-        self._known: dict[ProofKey, RuleVerdict] = {}
         self._asked: dict[ProofKey, Future[Any]] = {}
-        self._looked: set[ProofKey] = set()
         self._stored = Condition()
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
@@ -74,36 +69,36 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """What is known, in memory or on disk. Does not wait for a proof."""
+        """What is known, in memory or on disk. Does not wait for a proof; one that did not end by itself is tried again."""
         key = key.traced(self.registry)
-        known = self._known.get(key)
-        if known is None and self.cache and key not in self._looked:
-            self._looked.add(key)
-            digest = digest_of(self.registry, key)
-            known = self.cache.get(digest) if digest else None
-            if known is not None and known.word is Rule.UNDECIDED and known.budget < self.seconds:
-                known = None  # it was stopped, and there is more time now
-            if known is not None:
-                self._known[key] = known
+        known = self.memory.lookup(key)
+        if known is not None and not self.memory.is_settled(key):
+            self.request(key, again=True)
         return known
+
+    def keys_of(self, op: str) -> list[ProofKey]:
+        """The classes of an op that are known, in memory or on disk."""
+        return self.memory.keys_of(op)
+
+    def refresh(self, key: ProofKey) -> None:
+        """Forget what is known, and queue a proof."""
+        key = key.traced(self.registry)
+        self.memory.forget(key)
+        self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
         for the next one who asks."""
         key = key.traced(self.registry)
         with self._stored:
-            if key in self._asked or (not again and key in self._known):
+            if key in self._asked or (not again and self.memory.lookup(key) is not None):
                 return
             if self._closed or len(self._asked) >= MAX_QUEUED:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
-                self._known[key] = RuleVerdict(
-                    Rule.UNDECIDED,
-                    key.op,
-                    str(key.case),
-                    reason=f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it",
-                )
+                reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it"
+                self.memory.keep(key, RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
             self._asked[key] = self._threads.submit(self._prove, key)
 
@@ -112,7 +107,7 @@ class ProofPool:
         wanted = {key.traced(self.registry) for key in keys}
 
         def over() -> bool:
-            return self._closed or (wanted <= self._known.keys() and wanted.isdisjoint(self._asked))
+            return self._closed or (wanted.isdisjoint(self._asked) and all(map(self.memory.lookup, wanted)))
 
         with self._stored:
             self._stored.wait_for(over, seconds)
@@ -135,32 +130,23 @@ class ProofPool:
 
     def _prove(self, key: ProofKey) -> None:
         """Have a worker prove a rule, and remember what comes of it."""
-        started = time.perf_counter()
-        keep = True
+        started, settled, found = time.perf_counter(), False, None
         try:
             with _Turn(self._prompt) as turn, self.workers.worker(self.seconds) as one:
                 started = time.perf_counter()
-                found = one.answer(Prove(key, self.seconds), self.seconds, turn.end)
-            if isinstance(found, Failed):
-                verdict, keep = _undecided(key, str(found), time.perf_counter() - started), False
-            else:
-                verdict = found
+                found = one.answer(Prove(key, self.seconds), PATIENCE * self.seconds + 1, turn.end)
+            settled, reason = True, str(found)
         except TimeoutError:
-            seconds = time.perf_counter() - started
-            verdict = _undecided(key, f"the proof took longer than {self.seconds:g} s and was stopped", seconds)
-            verdict = replace(verdict, budget=self.seconds)
-        except (Ended, NoWorker) as error:
-            reason = str(error) if isinstance(error, NoWorker) else "the proof process ended: too much memory, or a crash"
-            verdict, keep = _undecided(key, reason, time.perf_counter() - started), False
-        self._finish(key, verdict, keep)
-
-    def _finish(self, key: ProofKey, verdict: RuleVerdict, keep: bool) -> None:
-        if self.cache and keep and (verdict.word in (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED) or verdict.budget):
-            digest = digest_of(self.registry, key)
-            if digest is not None:
-                self.cache.put(digest, verdict)
+            reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped"
+        except NoWorker as error:
+            reason = str(error)
+        except Ended:
+            reason = "the proof process ended: it took too much memory, or crashed"
+        if not isinstance(found, RuleVerdict):
+            taken = time.perf_counter() - started
+            found = RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
+        self.memory.keep(key, found, settled=settled)
         with self._stored:
-            self._known[key] = verdict
             self._asked.pop(key, None)
             self._stored.notify_all()
 
@@ -184,7 +170,3 @@ class _Turn:
         if self._mine:
             self._mine = False
             self._turns.release()
-
-
-def _undecided(key: ProofKey, reason: str, seconds: float) -> RuleVerdict:
-    return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=seconds)

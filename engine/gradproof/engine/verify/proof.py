@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -51,8 +52,20 @@ ROUNDED = sympy.Rational(1, 10**12)
 
 
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
-    """The verdict on the rule of ``op`` for one shape class. Never raises for a wrong rule; may run long or use much
-    memory (SymPy), so the pool runs it in a process that can be killed."""
+    """The verdict on the rule of ``op`` for one shape class: on that at the sizes beside it, if it is proved at its own and
+    not at those. Never raises for a wrong rule; may run long or use much memory (SymPy), so the pool runs it in a process
+    that can be killed."""
+    found = _proved(registry, op, case)
+    if case.beside is None or not found.proved:
+        return found
+    other = _proved(registry, op, case.beside)
+    seconds = found.seconds + other.seconds
+    if other.proved:
+        return replace(found, seconds=seconds)
+    return replace(other, case=str(case), seconds=seconds, reason=f"{other.reason}, for {case.beside}")
+
+
+def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     started = time.perf_counter()
     domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs))
 
@@ -68,6 +81,8 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
         if turned and op.chart is not None:
             raise Open("a chart is of real numbers")
         conduct = Conduct(registry, op, case, found, rule)
+        if case.drawn and not conduct.means():
+            raise Open("the forward does not compute the definition for these attributes, which were drawn")
         try:
             witness, agreed = _refute(op, case, found, rule)
         except NoDefinition as error:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from gradproof.engine.attributes import in_balls, in_symbols
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Case, Inferred, Op
@@ -35,8 +35,8 @@ def read_op(
     raise."""
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")
-    if attributes and (f is SYMBOLIC or getattr(f, "f", None) is SYMBOLIC):
-        attributes = {name: _rational(value) for name, value in attributes.items()}
+    if attributes:
+        attributes = (in_symbols if SYMBOLIC in (f, getattr(f, "f", None)) else in_balls)(attributes)
     results = []
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
@@ -52,13 +52,6 @@ def read_op(
                 raise NoDefinition(f"op {op.name!r}: {error}") from error
         results.append(result)
     return results
-
-
-def _rational(value: Any) -> Any:
-    """An attribute for SymPy, in whose hands a float would be rounded: the fraction that it is."""
-    if isinstance(value, tuple):
-        return tuple(map(_rational, value))
-    return Fraction(value) if type(value) is float and np.isfinite(value) else value
 
 
 def read_parts(

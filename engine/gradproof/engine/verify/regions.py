@@ -83,7 +83,10 @@ def _zero_on(residual: Any, difference: Any) -> bool:
     slope = sympy.diff(difference, symbol)
     if not slope.is_Rational or slope == 0:
         return False
-    there = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
+    try:
+        there = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
+    except TypeError:  # a comparison of what is infinite there
+        return False
     there = sympy.expand(there) if there.has(symbol) else there
     return not there.has(Relational) and zero_tactic(there) is not None
 

@@ -176,6 +176,7 @@ def _compile(op: Op, attributes: Attributes, masks: Sequence[bool]) -> Kernel | 
     symbols = [sympy.Symbol(f"x{k}", **({} if mask else {"real": True})) for k, mask in enumerate(masks)]
     try:
         value = sympy.sympify(SYMBOLIC.as_number(op.definitions[0](SYMBOLIC, *symbols, **attributes)))
+        value = value.replace(sympy.ITE, lambda c, a, b: (c & a) | (~c & b))  # which NumPy has no word for
         partials = [sympy.Integer(0) if mask else sympy.diff(value, x) for x, mask in zip(symbols, masks, strict=True)]
         if any(e.has(sympy.Derivative, sympy.nan, sympy.zoo) for e in (value, *partials)):
             return None

@@ -70,7 +70,8 @@ class Summary(StrEnum):
 class RuleVerdict:
     """The proof of one rule in one shape class. ``tie_set`` names where it does not hold (PROVED_AE); ``input``,
     ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: what had to be
-    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took; ``budget``: after which it was stopped."""
+    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took; ``budget``: seconds of CPU time after which
+    it was stopped (0: it was not); ``digest``: the name of all that it depends on, as it was where it was proved."""
 
     word: Rule
     op: str
@@ -88,6 +89,7 @@ class RuleVerdict:
     seconds: float = 0.0
     budget: float = 0.0
     cached: bool = False
+    digest: str = ""
 
     @property
     def proved(self) -> bool:

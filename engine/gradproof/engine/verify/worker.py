@@ -14,7 +14,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, NamedTuple
@@ -25,7 +25,8 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.classes import ProofKey, name_of
+from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
@@ -152,7 +153,7 @@ class Prove:
 
     def run(self, desk: Desk) -> None:
         desk.limit(self.seconds)
-        desk.answer(prove_key(self.key))
+        desk.answer(prove_key(self.key, self.seconds))
 
 
 @dataclass(frozen=True)
@@ -234,12 +235,21 @@ def _batches(items: Iterator[tuple[int, Any]], count: int) -> Iterator[Batch]:
             answers, started = [], time.monotonic()
 
 
-def prove_key(key: ProofKey) -> RuleVerdict:
-    """The verdict on the rule of a key: UNDECIDED where another program is traced here."""
+def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
+    """The verdict on the rule of a key, for which there are ``seconds`` of CPU time: UNDECIDED where another program is
+    traced here."""
     assert _registry is not None
     if key.program and ProofKey(key.op, key.case).traced(_registry).program != key.program:
         return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=ANOTHER)
-    return prove(_registry, _registry.op(key.op), key.case)
+    digest = name_of(_registry, key) or ""
+    try:
+        with cpu_seconds(seconds):
+            verdict = prove(_registry, _registry.op(key.op), key.case)
+    except OutOfTime as error:
+        verdict = RuleVerdict(
+            Rule.UNDECIDED, key.op, str(key.case), reason=str(error), seconds=seconds, budget=float(seconds)
+        )
+    return replace(verdict, digest=digest)
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:

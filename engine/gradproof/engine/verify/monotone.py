@@ -1,0 +1,85 @@
+"""Differences seen through functions that grow: exp(u) < exp(v) where u < v, tanh(u) < 1/2 where u < atanh(1/2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import sympy
+
+
+class Growing(NamedTuple):
+    """A function that grows on all of its domain: its inverse, the open interval of its values, and whether it is defined
+    for positive numbers only."""
+
+    inverse: Callable[[Any], Any]
+    low: Any = -sympy.oo
+    high: Any = sympy.oo
+    positive: bool = False
+
+
+GROWING: dict[Any, Growing] = {
+    sympy.exp: Growing(sympy.log, low=sympy.Integer(0)),
+    sympy.log: Growing(sympy.exp, positive=True),
+    sympy.sinh: Growing(sympy.asinh),
+    sympy.asinh: Growing(sympy.sinh),
+    sympy.tanh: Growing(sympy.atanh, sympy.Integer(-1), sympy.Integer(1)),
+    sympy.atan: Growing(sympy.tan, -sympy.pi / 2, sympy.pi / 2),
+    sympy.erf: Growing(sympy.erfinv, sympy.Integer(-1), sympy.Integer(1)),
+}
+
+
+def unwrapped(difference: Any) -> Any:
+    """An expression of the same sign as ``difference`` wherever that is defined, with one function less around it; None if
+    there is none. A constant 1 or -1 says that the sign is one."""
+    e = sympy.logcombine(sympy.powsimp(difference))
+    terms = sympy.Add.make_args(e)
+    if len(terms) > 2:
+        return None
+    scale, grown = terms[-1].as_independent(*terms[-1].free_symbols, as_Add=False)
+    rest = e - terms[-1]
+    if not grown.free_symbols or rest.free_symbols:
+        scale, grown = terms[0].as_independent(*terms[0].free_symbols, as_Add=False)
+        rest = e - terms[0]
+    if not (scale.is_positive or scale.is_negative):
+        return None
+    sign = 1 if scale.is_positive else -1
+    found = _beside(grown, sympy.expand(-rest / scale))
+    return None if found is None else sign * found
+
+
+def _beside(grown: Any, other: Any) -> Any:
+    """An expression of the sign of ``grown - other``, or None."""
+    if grown.is_Pow and grown.exp.is_Rational and not grown.exp.is_Integer and grown.exp > 0 and grown.base.is_nonnegative:
+        return _beside_root(grown, other)
+    known = GROWING.get(grown.func)
+    if known is None or not grown.args[0].is_extended_real or (known.positive and not grown.args[0].is_positive):
+        return None
+    if other.func is grown.func:
+        fits = other.args[0].is_extended_real and (other.args[0].is_positive or not known.positive)
+        return grown.args[0] - other.args[0] if fits else None
+    if other.free_symbols or not other.is_real:
+        return None
+    if _not_above(other, known.low):
+        return sympy.Integer(1)
+    if _not_above(known.high, other):
+        return sympy.Integer(-1)
+    return grown.args[0] - known.inverse(other) if _above(other, known.low) and _above(known.high, other) else None
+
+
+def _beside_root(root: Any, other: Any) -> Any:
+    if other.is_Pow and other.exp == root.exp and other.base.is_nonnegative:
+        return root.base - other.base
+    if other.free_symbols or not other.is_real:
+        return None
+    if other.is_negative:
+        return sympy.Integer(1)
+    return root.base - other ** (1 / root.exp) if other.is_nonnegative else None
+
+
+def _above(a: Any, b: Any) -> bool:
+    return (a - b).is_extended_positive is True
+
+
+def _not_above(a: Any, b: Any) -> bool:
+    return (a - b).is_extended_nonpositive is True
