@@ -16,7 +16,8 @@ import sympy
 from flint import arb, arb_mat
 
 from gradproof.engine.functions import SYMBOLIC, Balls, Undecided
-from gradproof.engine.op import REAL, Case, Chart, Domain, Inferred, Op, symbols
+from gradproof.engine.implicit import Chart
+from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program

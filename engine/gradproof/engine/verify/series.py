@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.functions import Balls, Function
@@ -19,6 +20,20 @@ class Series(Balls):
 
     def ball(self, x: Any) -> arb:
         return arb(head(x))
+
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        found = solve([_each(lambda x: arb(head(x)), array) for array in inputs])
+        along = [
+            _each(lambda x: arb(tangent(x)), array) if any(isinstance(x, arb_series) for x in array.flat) else None
+            for array in inputs
+        ]
+        if all(one is None for one in along):
+            return found.values
+        cells = np.empty(found.values.shape, object)
+        cells.reshape(-1)[:] = [
+            arb_series([x, d], 2) for x, d in zip(found.values.flat, found.push(along).flat, strict=True)
+        ]
+        return cells
 
     def compare(self, a: Any, b: Any) -> int:
         return super().compare(head(a), head(b))
@@ -38,3 +53,9 @@ def head(x: Any) -> Any:
 def tangent(x: Any) -> Any:
     """The coefficient of t; 0 for a number that does not move."""
     return x[1] if isinstance(x, arb_series) else 0
+
+
+def _each(function: Callable[[Any], Any], array: Any) -> Any:
+    cells = np.empty(array.shape, object)
+    cells.reshape(-1)[:] = [function(x) for x in array.flat]
+    return cells
