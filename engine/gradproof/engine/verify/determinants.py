@@ -18,7 +18,7 @@ from gradproof.engine.functions import Balls
 from gradproof.engine.spec import Array
 
 SMALL = 2.0**-36  # of the largest pivot: from here on a pivot may be 0
-MAX_REST = 6  # rows of S, which is expanded
+MAX_REST = 8  # rows of S, which is expanded
 
 
 class Line:

@@ -78,9 +78,10 @@ def solved(
         try:
             shape = result[index].shape if isinstance(result[index], np.ndarray) else ()
             if f is SYMBOLIC:
-                result[index] = formula(equation, shape, given, attributes)
+                found = formula(equation, shape, given, attributes)
             else:
-                result[index] = f.block(given, solver(equation, shape, attributes))
+                found = f.block(given, solver(equation, shape, attributes))
+            result[index] = found if shape else found[()]
         except (Unsolvable, NotImplementedError) as error:
             raise NoDefinition(f"op {op.name!r}: {error}") from error
     return result
