@@ -21,7 +21,8 @@ from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.formal import places_of, residual_of
+from gradproof.engine.verify.equations import positive_of, residual_of
+from gradproof.engine.verify.formal import places_of
 from gradproof.engine.verify.ladder import short
 from gradproof.engine.verify.reading import integer_inputs, read, read_attributes, read_op, stack
 from gradproof.engine.verify.regions import Open, close, differences
@@ -98,13 +99,12 @@ def _solves(
     attributes = read_attributes(SYMBOLIC, found.attributes)
     for index, given in stack(op, inputs, found.outputs[0]):
         mine = np.asarray(output[index], object)
-        residual = residual_of(equation, mine, given, attributes)
+        residual = residual_of(equation, SYMBOLIC, mine, given, attributes)
         places = places_of(equation, mine.shape)
         for at in np.ndindex(mine.shape):
             place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
             tactics[place] = _closed(sympy.sympify(residual[at] if at in places else mine[at]), place, ties)
-        positive = () if equation.positive is None else equation.positive(SYMBOLIC, mine, *given, **attributes)
-        for k, x in enumerate(np.asarray(positive, object).flat):
+        for k, x in enumerate(positive_of(equation, SYMBOLIC, mine, given, attributes)):
             if not sympy.sympify(x).is_positive:
                 raise Open(f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}")
 

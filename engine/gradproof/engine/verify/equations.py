@@ -11,7 +11,6 @@ From F(y(x); x) = 0 follow dy = -(dF/dy)⁻¹ dF/dx dx, and from a cotangent g t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,10 +92,8 @@ class InNumbers:
         check_count(self.places)
         self.tape = Tape()
         self.y, *self.moving = [_varying(self.tape, x) for x in (y, *inputs)]
-        self.given, self.plain_y, self.inputs = partial(equation.residual, **attributes), y, inputs
-        found = np.asarray(equation.residual(self.tape, self.y, *self.moving, **attributes))
-        if found.shape != y.shape:
-            raise Unsolvable(f"the residual has the shape {found.shape}; that of the unknown is {y.shape}")
+        self.equation, self.attributes, self.plain_y, self.inputs = equation, attributes, y, inputs
+        found = residual_of(equation, self.tape, self.y, self.moving, attributes)
         self.found = found.reshape(self.shape)
         self.residual = _matrix([ball_of(x) for x in self.found.flat], self.shape)
         variables = [self.y.reshape(self.shape)[at] for at in self.places]
@@ -111,7 +108,7 @@ class InNumbers:
             line: Array = np.empty(x.shape, object)
             line.reshape(-1)[:] = x.flat if d is None else [arb_series([a, b], 2) for a, b in zip(x.flat, d.entries(), strict=True)]
             moved.append(line)
-        found = np.asarray(self.given(Series(), self.plain_y, *moved))
+        found = residual_of(self.equation, Series(), self.plain_y, moved, self.attributes)
         return _matrix([arb(tangent(x)) for x in found.flat], self.shape)
 
     def pull(self, weights: arb_mat) -> list[arb_mat]:
@@ -119,6 +116,28 @@ class InNumbers:
         results = [self.found[at] for at in self.places]
         flat = iter(self.tape.gradient(results, shown, [v for x in self.moving for v in x.flat]))
         return [matrix_of(_filled(x.shape, [next(flat) for _ in range(x.size)])) for x in self.moving]
+
+
+def residual_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Array:
+    """The residual read number by number, with reading ``f``. Raises Unsolvable if it has another shape than y."""
+    found = equation.residual(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    cells = found if isinstance(found, np.ndarray) else _filled((), [found])
+    if cells.shape != y.shape:
+        raise Unsolvable(f"the residual has the shape {cells.shape}; that of the unknown is {y.shape}")
+    return cells
+
+
+def positive_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], attributes: Attributes) -> list[Any]:
+    """What is positive at the solution that is meant."""
+    if equation.positive is None:
+        return []
+    found = equation.positive(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    return list(found.flat) if isinstance(found, np.ndarray) else list(found) if isinstance(found, (tuple, list)) else [found]
+
+
+def _given(x: Array) -> Any:
+    """An array as a residual takes it: a number of no axes as itself."""
+    return x if x.ndim else x[()]
 
 
 def linearised(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Linearised:
@@ -210,9 +229,7 @@ def _within(inner: arb, outer: arb) -> bool:
 
 def _meant(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
     """Raises Undecided if what was found is another solution than the one that is meant."""
-    if equation.positive is None:
-        return
-    for x in np.asarray(equation.positive(Balls(), y, *inputs, **attributes), object).flat:
+    for x in positive_of(equation, Balls(), y, inputs, attributes):
         if x <= 0:
             raise Undecided(f"the start leads to another solution of {equation.formula} than the one that is meant")
         if not x > 0:

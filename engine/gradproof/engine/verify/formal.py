@@ -13,7 +13,7 @@ from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.implicit import Equation
 from gradproof.engine.op import Attributes
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.equations import Unsolvable
+from gradproof.engine.verify.equations import Unsolvable, residual_of
 from gradproof.engine.verify.inverses import Cells, cells
 
 MAX_ROWS = 6  # of a system that is solved by Cramer's rule
@@ -23,7 +23,7 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
     """The solution as a formula. Raises Unsolvable if the residual is not linear in it."""
     unknown = unknowns(equation, shape)
     places = places_of(equation, shape)
-    residual = residual_of(equation, unknown, inputs, attributes)
+    residual = residual_of(equation, SYMBOLIC, unknown, inputs, attributes)
     symbols = [unknown[at] for at in places]
     matrix = jacobian(residual, unknown, places)
     if any(x.has(*symbols) for row in matrix for x in row):
@@ -33,14 +33,6 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
     for at, x in zip(places, cramer(matrix, rest), strict=True):
         solution[at] = x
     return solution
-
-
-def residual_of(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Array:
-    """The residual at symbols, or at any expressions. Raises Unsolvable if it has another shape than y."""
-    found = np.asarray(equation.residual(SYMBOLIC, y, *inputs, **attributes), object)
-    if found.shape != y.shape:
-        raise Unsolvable(f"the residual has the shape {found.shape}; that of the unknown is {y.shape}")
-    return found
 
 
 def unknowns(equation: Equation, shape: tuple[int, ...]) -> Array:
@@ -102,7 +94,7 @@ def contributions(
     """For each input the contribution that the equation implies: -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g, at symbols y for any
     solution. ``moving``: the symbols that the inputs are made of. Raises Unsolvable."""
     places = places_of(equation, y.shape)
-    residual = residual_of(equation, y, inputs, attributes)
+    residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
     matrix = jacobian(residual, y, places)
     weights = cramer([list(column) for column in zip(*matrix, strict=True)], [g[at] for at in places])
     found: list[Array | None] = []

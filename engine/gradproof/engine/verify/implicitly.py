@@ -40,7 +40,9 @@ def prove_implicitly(op: Op, equation: Equation, case: Case, found: Inferred, ru
             mine = unknowns(equation, cotangent.shape)
             y[index] = mine if mine.shape else mine[()]
             parts = contributions(equation, mine, given, cotangent, attributes, variables)
-            truths = [None if a is None or b is None else a + b for a, b in zip(truths, parts, strict=True)]
+            for whole, part in zip(truths, parts, strict=True):
+                if whole is not None and part is not None:
+                    whole += part
             formulas |= _formulas(equation, mine, given, attributes)
     except (Unsolvable, NotImplementedError) as error:
         raise Open(str(error)) from None
