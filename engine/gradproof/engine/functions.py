@@ -182,15 +182,17 @@ class OnReals:
         return np.eye(n, dtype=int).astype(object)
 
     def det(self, a: Any) -> Any:
-        """The determinant of an array of scalars by Laplace's expansion, row by row from below; a minor of the lower rows is
-        computed once for each set of columns. Equations that are read in whole matrices cost O(n³) instead."""
+        """The determinant of an array of scalars by Laplace's expansion, row by row from below; a minor of the lower rows
+        is computed once for each set of columns. Equations that are read in whole matrices cost O(n³) instead."""
         if len(a) > MAX_ROWS:
             raise NotImplementedError(f"a determinant of more than {MAX_ROWS} rows is not expanded")
         minors: dict[Any, Any] = {(): self.number(1)}
         for size in range(1, len(a) + 1):
             row = a[-size]
             minors = {
-                columns: self.total(row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns))
+                columns: self.total(
+                    row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns)
+                )
                 for columns in combinations(range(len(a)), size)
             }
         [whole] = minors.values()

@@ -17,11 +17,12 @@ from typing import Any
 class Equation:
     """The equation F(y; x) = 0 that defines the only output y of an op, as its ``define``.
 
-    The residual is of as many numbers as y. Of an op with ``infer`` the last two axes of y and of each input, or fewer where
-    an input has fewer, belong to one equation, and the axes before them are a stack of equations. Of an elementwise op each
-    element is an equation. Written with ``+ - @ .T`` and numbers, and `f.eye`, `f.det` and `f.cofactors`, the residual is
-    read in whole matrices: `a @ x - b`, `x @ a - b`, or of a triangular y `y @ y.T - s`, cost O(n³). All else (products of
-    elements, functions, `a @ x + x @ b`) is read number by number, and solved for up to `equations.MAX_UNKNOWNS` unknowns.
+    The residual is of as many numbers as y. Of an op with ``infer`` the last two axes of y and of each input, or fewer
+    where an input has fewer, belong to one equation, and the axes before them are a stack of equations. Of an elementwise
+    op each element is an equation. Written with ``+ - @ .T`` and numbers, and `f.eye`, `f.det` and `f.cofactors`, the
+    residual is read in whole matrices: `a @ x - b`, `x @ a - b`, or of a triangular y `y @ y.T - s`, cost O(n³). All else
+    (products of elements, functions, `a @ x + x @ b`) is read number by number, and solved for up to
+    `equations.MAX_UNKNOWNS` unknowns.
 
     Args:
         formula: what it is, for people: ``A X = B``.

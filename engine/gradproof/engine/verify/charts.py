@@ -1,8 +1,9 @@
 """The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
 
 The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
-simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and the rule's cotangents make
-``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that determines every cotangent.
+simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and
+the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that
+determines every cotangent.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def _solves(
             tactics[place] = _closed(sympy.sympify(residual[at] if at in places else mine[at]), place, ties)
         for k, x in enumerate(positive_of(equation, SYMBOLIC, mine, given, attributes)):
             if not sympy.sympify(x).is_positive:
-                raise Open(f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}")
+                raise Open(
+                    f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}"
+                )
 
 
 def chart_point(

@@ -68,8 +68,8 @@ def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
 
 
 def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
-    """``narrow`` of readings in which each input is one unit nearer to 0, or farther from it, or up or down at random. Of many
-    numbers fewer neighbours say as much: each is seen beside all the others."""
+    """``narrow`` of readings in which each input is one unit nearer to 0, or farther from it, or up or down at random. Of
+    many numbers fewer neighbours say as much: each is seen beside all the others."""
 
     def toward(sign: int) -> Reading:
         return lambda x, step: exact(x) + (-sign if x > 0 else sign) * arb(step)

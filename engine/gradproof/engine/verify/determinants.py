@@ -101,7 +101,8 @@ def _series(x: Any) -> arb_series:
 
 def _line(cells: Array) -> Line:
     numbers = [_series(x) for x in cells.flat]
-    return Line(*(arb_mat(*cells.shape, [x[k] for x in numbers]) for k in (0, 1)))
+    rows, columns = cells.shape
+    return Line(*(arb_mat(rows, columns, [x[k] for x in numbers]) for k in (0, 1)))
 
 
 def _joined(a: arb_mat, b: arb_mat, c: arb_mat, d: arb_mat) -> list[list[arb]]:

@@ -1,9 +1,9 @@
 """The one solution of an equation, enclosed, and its derivative by the implicit function theorem.
 
-Interval Newton: with Y a box around an approximation y, J all derivatives of the residual in Y, the set y - J⁻¹ F(y; X) holds
-every solution in Y, for every input in X; and if it lies inside of Y there is exactly one (Moore; Neumaier, Interval Methods
-for Systems of Equations, theorem 5.1.7). Where the residual is linear in the unknown, which J says by itself, Y is as large as
-any number.
+Interval Newton: with Y a box around an approximation y, J all derivatives of the residual in Y, the set y - J⁻¹ F(y; X)
+holds every solution in Y, for every input in X; and if it lies inside of Y there is exactly one (Moore; Neumaier, Interval
+Methods for Systems of Equations, theorem 5.1.7). Where the residual is linear in the unknown, which J says by itself, Y is
+as large as any number.
 
 From F(y(x); x) = 0 follow dy = -(dF/dy)⁻¹ dF/dx dx, and from a cotangent g the contributions -(dF/dx)ᵀ λ, (dF/dy)ᵀ λ = g.
 """
@@ -83,8 +83,8 @@ class InMatrices:
 
 
 class InNumbers:
-    """A residual read number by number: any function of the table may be in it. Raises NotInMatrices if the unknowns are too
-    many."""
+    """A residual read number by number: any function of the table may be in it. Raises NotInMatrices if the unknowns are
+    too many."""
 
     def __init__(self, equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
         self.shape = (*y.shape, 1, 1)[:2] if y.ndim < 2 else y.shape
@@ -100,13 +100,17 @@ class InNumbers:
         rows = [self.tape.gradient([self.found[at]], [arb(1)], variables) for at in self.places]
         if self.tape.tied:
             raise Undecided("a comparison in the equation has equal sides")
-        self.inverse: Inverse = Dense(_matrix([x for row in rows for x in row], (len(rows), len(rows))), self.shape, self.places)
+        self.inverse: Inverse = Dense(
+            _matrix([x for row in rows for x in row], (len(rows), len(rows))), self.shape, self.places
+        )
 
     def push(self, along: Sequence[arb_mat | None]) -> arb_mat:
         moved: list[Array] = []
         for x, d in zip(self.inputs, along, strict=True):
             line: Array = np.empty(x.shape, object)
-            line.reshape(-1)[:] = x.flat if d is None else [arb_series([a, b], 2) for a, b in zip(x.flat, d.entries(), strict=True)]
+            line.reshape(-1)[:] = (
+                x.flat if d is None else [arb_series([a, b], 2) for a, b in zip(x.flat, d.entries(), strict=True)]
+            )
             moved.append(line)
         found = residual_of(self.equation, Series(), self.plain_y, moved, self.attributes)
         return _matrix([arb(tangent(x)) for x in found.flat], self.shape)
@@ -132,7 +136,9 @@ def positive_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], a
     if equation.positive is None:
         return []
     found = equation.positive(f, *(_given(x) for x in (y, *inputs)), **attributes)
-    return list(found.flat) if isinstance(found, np.ndarray) else list(found) if isinstance(found, (tuple, list)) else [found]
+    return (
+        list(found.flat) if isinstance(found, np.ndarray) else list(found) if isinstance(found, (tuple, list)) else [found]
+    )
 
 
 def _given(x: Array) -> Any:
@@ -251,7 +257,7 @@ def _approximate(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Ar
         raise _NotEnclosed
     y = _filled(shape, [arb(x) for x in floats.ravel().tolist()])
     if equation.triangular:
-        y = np.where(np.tri(*shape, dtype=bool), y, zero)
+        y = np.where(_below(shape), y, zero)
     before = arb("inf")
     for _ in range(STEPS):
         at = linearised(equation, y, centres, attributes)
@@ -270,8 +276,13 @@ def _approximate(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Ar
 def _boxed(y: Array, radius: arb, triangular: bool) -> Array:
     wide = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
     if triangular:
-        wide = np.where(np.tri(*y.shape, dtype=bool), wide, _filled(y.shape, [arb(0)] * y.size))
+        wide = np.where(_below(y.shape), wide, _filled(y.shape, [arb(0)] * y.size))
     return wide
+
+
+def _below(shape: Sequence[int]) -> Array:
+    """Where a triangular matrix is not 0 by definition."""
+    return np.tri(shape[0], shape[1]) > 0
 
 
 def _varying(tape: Tape, balls: Array) -> Array:

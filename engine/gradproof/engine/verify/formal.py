@@ -1,5 +1,5 @@
-"""Equations in symbols: the derivative of a residual, the formula of a solution where it is linear, and the contributions that
-follow from the equation by the implicit function theorem."""
+"""Equations in symbols: the derivative of a residual, the formula of a solution where it is linear, and the contributions
+that follow from the equation by the implicit function theorem."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def jacobian(residual: Array, unknown: Array, places: Sequence[tuple[int, ...]])
 
 
 def cramer(matrix: Sequence[Sequence[Any]], right: Sequence[Any]) -> list[Any]:
-    """The solution of a linear system as fractions of determinants; what does not depend on each other is solved apart. Raises
-    Unsolvable if a part has more than `MAX_ROWS` rows, or more equations than unknowns."""
+    """The solution of a linear system as fractions of determinants; what does not depend on each other is solved apart.
+    Raises Unsolvable if a part has more than `MAX_ROWS` rows, or more equations than unknowns."""
     solution: list[Any] = [sympy.Integer(0)] * len(right)
     for rows, columns in _parts(matrix):
         if len(rows) != len(columns) or len(rows) > MAX_ROWS:

@@ -25,7 +25,9 @@ from gradproof.engine.verify.reading import read, read_attributes, stack
 from gradproof.engine.verify.regions import Open, close
 
 
-def prove_implicitly(op: Op, equation: Equation, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str]]:
+def prove_implicitly(
+    op: Op, equation: Equation, case: Case, found: Inferred, rule: Program
+) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Open."""
     output = found.outputs[0]
     variables, inputs = named(op, case, found)
@@ -50,16 +52,16 @@ def prove_implicitly(op: Op, equation: Equation, case: Case, found: Inferred, ru
     tactics: dict[str, str] = {}
     ties: set[str] = set()
     wanted = found.inputs or case.specs()
-    for k, (mine, truth) in enumerate(zip(claimed, truths, strict=True)):
+    for k, (pulled, truth) in enumerate(zip(claimed, truths, strict=True)):
         if truth is None:
             continue
-        if mine is None:
+        if pulled is None:
             if is_differentiable(wanted[k].dtype) and any(x != 0 for x in truth.flat):
                 raise Open(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
             continue
         for index in np.ndindex(truth.shape):
             place = f"input {op.input_name(k)}{list(index) if index else ''}"
-            tactics[place] = _closed(sympy.sympify(mine[index]) - truth[index], formulas, place, ties)
+            tactics[place] = _closed(sympy.sympify(pulled[index]) - truth[index], formulas, place, ties)
     return tactics, ties
 
 

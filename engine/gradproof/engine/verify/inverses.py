@@ -17,6 +17,7 @@ from gradproof.engine.verify.matrices import Factor, NotInMatrices, Product, Sca
 
 MAX_UNKNOWNS = 256  # of a map that has no structure: its matrix is written down
 
+ONE = arb(1)
 Cells = Sequence[tuple[int, int]]
 
 
@@ -66,7 +67,7 @@ class Chain:
 
     lefts: tuple[Factor, ...] = ()
     rights: tuple[Factor, ...] = ()
-    number: arb = arb(1)
+    number: arb = ONE
     turned: bool = False
 
     @property
@@ -143,14 +144,17 @@ def _right(a: arb_mat | None, r: arb_mat) -> arb_mat:
 class Halves:
     """P Δ Q + (P Δ Q)ᵀ = R for triangular Δ, where only the lower half of R counts, P is lower and Q upper triangular.
 
-    With Z = Q⁻ᵀ P Δ, which is lower triangular, it says Z + Zᵀ = Q⁻ᵀ R Q⁻¹: Z is the lower half, with half of the diagonal."""
+    With Z = Q⁻ᵀ P Δ, which is lower triangular, it says Z + Zᵀ = Q⁻ᵀ R Q⁻¹: Z is the lower half, with half of the
+    diagonal."""
 
     def __init__(self, chain: Chain) -> None:
         self.left, self.right = _product(chain.lefts), _product(chain.rights)
         self.number = chain.number
         lower = _turned(self.right)
         for one in (self.left, lower):
-            if one is not None and any(not one[r, c].is_zero() for r in range(one.nrows()) for c in range(r + 1, one.ncols())):
+            if one is not None and any(
+                not one[r, c].is_zero() for r in range(one.nrows()) for c in range(r + 1, one.ncols())
+            ):
                 raise NotInMatrices("the factors around the unknown are not triangular")
 
     def solve(self, r: arb_mat) -> arb_mat:

@@ -1,7 +1,7 @@
 """Equations read in whole matrices: a matrix, and the linear maps by which it moves with the unknown and with the inputs.
 
-``A X`` moves with X by Δ ↦ A Δ, and with A by Δ ↦ Δ X: each term of a derivative is a chain of such steps, which is applied,
-or transposed and applied, in a few matrix products. Nothing of the size n² x n² is ever written down.
+``A X`` moves with X by Δ ↦ A Δ, and with A by Δ ↦ Δ X: each term of a derivative is a chain of such steps, which is
+applied, or transposed and applied, in a few matrix products. Nothing of the size n² x n² is ever written down.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """L1: is a backward rule the derivative of its op's definition, for every input?
 
-First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition
-(from the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness.
-Then prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity.
-Branches are split into smooth regions first, each of which must be proved; what is left out is the set where both sides
-of a comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`), one that
-is defined by an equation by differentiating that (`implicitly`).
+First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition (from
+the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness. Then
+prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity. Branches
+are split into smooth regions first, each of which must be proved; what is left out is the set where both sides of a
+comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`), one that is
+defined by an equation by differentiating that (`implicitly`).
 
 Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
 if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
@@ -31,7 +31,7 @@ from gradproof.engine.functions import SYMBOLIC, Undecided
 from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, REAL, Case, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
+from gradproof.engine.spec import Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.branches import exact
 from gradproof.engine.verify.charts import prove_through

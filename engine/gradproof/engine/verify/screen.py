@@ -43,9 +43,9 @@ Kernel = Callable[..., Sequence[Any]]
 
 
 def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True, seconds: float = 2.0) -> Checked:
-    """The verdicts on a node that is too large to enclose element by element. ``linear``: for each input, whether the op is linear in it;
-    ``symbolic``: whether SymPy may read the definition in this process; ``seconds``: for elements that are enclosed one by
-    one, about."""
+    """The verdicts on a node that is too large to enclose element by element. ``linear``: for each input, whether the op is
+    linear in it; ``symbolic``: whether SymPy may read the definition in this process; ``seconds``: for elements that are
+    enclosed one by one, about."""
     if one.op.equation is not None and not one.op.elementwise and one.size <= MAX_SOLVED:
         return check_values(one)
     if one.size > MAX_SCREENED:
