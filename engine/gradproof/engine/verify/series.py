@@ -13,6 +13,7 @@ from gradproof.engine.functions import Balls, Function
 from gradproof.engine.verify.tape import TooLarge
 
 MAX_OPERATIONS = 2_000_000
+MATRIX_SHARE = 10  # operations on numbers of whole matrices take so much less time than those on single ones
 
 
 class Series(Balls):
@@ -50,7 +51,7 @@ class Series(Balls):
         return arb(head(x))
 
     def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
-        self.spend(int(sum(array.size for array in inputs) ** 1.5))
+        self.spend(int(sum(array.size for array in inputs) ** 1.5 / MATRIX_SHARE))
         found = solve([_each(lambda x: arb(head(x)), array) for array in inputs])
         along = [
             _each(lambda x: arb(tangent(x)), array) if any(isinstance(x, arb_series) for x in array.flat) else None
