@@ -11,6 +11,7 @@ From F(y(x); x) = 0 follow dy = -(dF/dy)⁻¹ dF/dx dx, and from a cotangent g t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,10 +24,11 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.inverses import Dense, Inverse, cells, check_count, inverse_of
 from gradproof.engine.verify.matrices import UNKNOWN, Factor, Matrices, Moving, NotInMatrices, Term, cells_of, matrix_of
 from gradproof.engine.verify.series import Series, tangent
-from gradproof.engine.verify.tape import Tape, ball_of
+from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 
 WIDE = arb(2) ** 512
 """As large as any number: the box of the solutions of a linear equation."""
+MAX_SWEPT = 2_000_000  # operations of an equation that is read number by number, once for each of its unknowns
 STEPS = 24
 TRIES = 4
 
@@ -57,7 +59,12 @@ class InMatrices:
         if any(x.ndim > 2 for x in (y, *inputs)):
             raise NotInMatrices("an array of more axes than a matrix")
         given = [Moving(Factor(matrix_of(x)), x.shape, (Term(k),)) for k, x in enumerate((y, *inputs))]
-        found = equation.residual(Matrices(), *given, **attributes)
+        try:
+            found = equation.residual(Matrices(), *given, **attributes)
+        except (ZeroDivisionError, NotInMatrices):
+            raise
+        except Exception as error:  # a function that knows no whole matrices: it may know numbers
+            raise NotInMatrices(f"{type(error).__name__}: {error}") from error
         if not isinstance(found, Moving) or found.shape != y.shape:
             raise NotInMatrices("the residual is no matrix of the shape of the unknown")
         self.residual, self.terms = found.value.now, found.terms
@@ -96,13 +103,16 @@ class InNumbers:
         found = residual_of(equation, self.tape, self.y, self.moving, attributes)
         self.found = found.reshape(self.shape)
         self.residual = _matrix([ball_of(x) for x in self.found.flat], self.shape)
-        variables = [self.y.reshape(self.shape)[at] for at in self.places]
-        rows = [self.tape.gradient([self.found[at]], [arb(1)], variables) for at in self.places]
+        if len(self.places) * len(self.tape.recorded) > MAX_SWEPT:
+            raise TooLarge
         if self.tape.tied:
             raise Undecided("a comparison in the equation has equal sides")
-        self.inverse: Inverse = Dense(
-            _matrix([x for row in rows for x in row], (len(rows), len(rows))), self.shape, self.places
-        )
+        self.inverse: Inverse = Dense(self._written, self.shape, self.places)
+
+    def _written(self) -> arb_mat:
+        variables = [self.y.reshape(self.shape)[at] for at in self.places]
+        rows = [self.tape.gradient([self.found[at]], [arb(1)], variables) for at in self.places]
+        return _matrix([x for row in rows for x in row], (len(rows), len(rows)))
 
     def push(self, along: Sequence[arb_mat | None]) -> arb_mat:
         moved: list[Array] = []
@@ -195,6 +205,30 @@ class _NotEnclosed(Exception):
     """Interval Newton did not come to an end here."""
 
 
+def bound(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[Array]]:
+    """The equation with its integer and boolean inputs in place, which do not move, and the other inputs."""
+    fixed = {k: x for k, x in enumerate(inputs) if x.size and all(isinstance(c, (bool, int)) for c in x.flat)}
+    if not fixed:
+        return equation, list(inputs)
+
+    def among(function: Callable[..., Any] | None, before: int, known: dict[int, Any]) -> Any:
+        def call(*arguments: Any, **attributes: Any) -> Any:
+            rest = iter(arguments[before:])
+            merged = [known[k] if k in known else next(rest) for k in range(len(inputs))]
+            return function(*arguments[:before], *merged, **attributes) if function else None
+
+        return call if function else None
+
+    plain = {k: np.array(x.tolist()) for k, x in fixed.items()}
+    whole = replace(
+        equation,
+        residual=among(equation.residual, 2, fixed),
+        start=among(equation.start, 0, plain),
+        positive=among(equation.positive, 2, fixed),
+    )
+    return whole, [x for k, x in enumerate(inputs) if k not in fixed]
+
+
 def solver(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -> Callable[[Sequence[Array]], Solution]:
     """From the inputs of one equation, in balls, to its solution."""
     return lambda inputs: Solution(equation, shape, inputs, attributes)
@@ -204,20 +238,19 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
     """The only solution that is meant, for every input in these balls."""
     if not all(arb(x).is_finite() for array in inputs for x in array.flat):
         raise _NotEnclosed
-    start, box = _approximate(equation, shape, inputs, attributes), None
+    (start, step), box = _approximate(equation, shape, inputs, attributes), None
     if equation.start is None:
         box = _boxed(start, WIDE, equation.triangular)
+    elif all(arb(x).is_exact() for array in inputs for x in array.flat):
+        box = _around(start, step, equation.triangular)  # the step before was that large, and the next is far smaller
     at = linearised(equation, start, inputs, attributes)
     for _ in range(TRIES):
         if box is None:
             first = cells_of(at.inverse.solve(at.residual), shape)
-            reach = max((abs(x).upper() for x in first.flat), key=float, default=arb(0))
-            size = max((abs(x).upper() for x in start.flat), key=float, default=arb(0))
-            widest = reach * 4 + size * arb(2) ** (8 - ctx.prec)
-            box = _boxed(start, widest, equation.triangular)
+            box = _around(start, _largest(first), equation.triangular)
         inside = linearised(equation, box, inputs, attributes)
-        step = cells_of(inside.inverse.solve(at.residual), shape)
-        found = _filled(shape, [x - d for x, d in zip(start.flat, step.flat, strict=True)])
+        moved = cells_of(inside.inverse.solve(at.residual), shape)
+        found = _filled(shape, [x - d for x, d in zip(start.flat, moved.flat, strict=True)])
         if all(_within(x, y) for x, y in zip(found.flat, box.flat, strict=True)):
             _meant(equation, found, inputs, attributes)
             return found
@@ -242,12 +275,14 @@ def _meant(equation: Equation, y: Array, inputs: Sequence[Array], attributes: At
             raise _NotEnclosed
 
 
-def _approximate(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> Array:
-    """A solution for the centres of the inputs, as exact numbers: from the start in floats by Newton's method. Of a linear
-    equation 0, from where one step is enough."""
+def _approximate(
+    equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes
+) -> tuple[Array, arb]:
+    """A solution for the centres of the inputs, as exact numbers, and the size of the last step to it: from the start in
+    floats by Newton's method. Of a linear equation 0, from where one step is enough."""
     zero = _filled(shape, [arb(0)] * int(np.prod(shape, dtype=int)))
     if equation.start is None:
-        return zero
+        return zero, WIDE
     centres = [_filled(x.shape, [arb(arb(b).mid()) for b in x.flat]) for x in inputs]
     try:
         floats = np.asarray(equation.start(*(_floats(x) for x in centres), **attributes), np.float64)
@@ -263,14 +298,22 @@ def _approximate(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Ar
         at = linearised(equation, y, centres, attributes)
         step = cells_of(at.inverse.solve(at.residual), shape)
         y = _filled(shape, [arb((a - b).mid()) for a, b in zip(y.flat, step.flat, strict=True)])
-        size = max((abs(x).mid() for x in step.flat), key=float, default=arb(0))
-        whole = max((abs(x).mid() for x in y.flat), key=float, default=arb(0))
+        size, whole = _largest(step), _largest(y)
         if not size.is_finite():
             raise _NotEnclosed
         if size <= whole * arb(2) ** (24 - ctx.prec) or (size >= before and before < whole / 2**20):
             break
         before = size
-    return y
+    return y, size
+
+
+def _largest(cells: Array) -> arb:
+    return max((abs(x).upper() for x in cells.flat), key=float, default=arb(0))
+
+
+def _around(y: Array, step: arb, triangular: bool) -> Array:
+    """A box that holds the solution if ``step`` was one of Newton's towards it."""
+    return _boxed(y, step * 4 + _largest(y) * arb(2) ** (8 - ctx.prec), triangular)
 
 
 def _boxed(y: Array, radius: arb, triangular: bool) -> Array:

@@ -16,6 +16,7 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.equations import Unsolvable, residual_of
 from gradproof.engine.verify.inverses import Cells, cells
 
+MAX_UNKNOWNS = 64
 MAX_ROWS = 6  # of a system that is solved by Cramer's rule
 
 
@@ -23,6 +24,8 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
     """The solution as a formula. Raises Unsolvable if the residual is not linear in it."""
     unknown = unknowns(equation, shape)
     places = places_of(equation, shape)
+    if len(places) > MAX_UNKNOWNS:
+        raise Unsolvable(f"{len(places)} unknowns have no short formula")
     residual = residual_of(equation, SYMBOLIC, unknown, inputs, attributes)
     symbols = [unknown[at] for at in places]
     matrix = jacobian(residual, unknown, places)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Protocol
 
 from flint import arb, arb_mat
@@ -39,15 +39,20 @@ def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: boo
         plain = next((one for one in chains if one is not None and not one.turned), None)
         if plain is not None and chains[0].mirrors(chains[1]):
             return Halves(plain)
-    places, columns = cells(shape, triangular), []
+    places = cells(shape, triangular)
     check_count(places)
+    return Dense(lambda: _written(terms, shape, places), shape, places)
+
+
+def _written(terms: Sequence[Term], shape: tuple[int, int], places: Cells) -> arb_mat:
+    """A linear map as a matrix over its unknowns."""
+    columns = []
     for place in places:
         unit = arb_mat(*shape)
         unit[place] = arb(1)
         moved = reduce(lambda x, y: x + y, (term.apply(unit) for term in terms), arb_mat(*shape))
         columns.append([moved[at] for at in places])
-    count = len(places)
-    return Dense(arb_mat(count, count, [x for row in zip(*columns, strict=True) for x in row]), shape, places)
+    return arb_mat(len(places), len(places), [x for row in zip(*columns, strict=True) for x in row])
 
 
 def check_count(places: Cells) -> None:
@@ -183,10 +188,14 @@ def _halved(x: arb_mat) -> arb_mat:
 
 
 class Dense:
-    """Any linear map, as a matrix over its unknowns."""
+    """Any linear map, as a matrix over its unknowns, which is written down when it is asked for."""
 
-    def __init__(self, matrix: arb_mat, shape: tuple[int, int], places: Cells) -> None:
-        self.matrix, self.shape, self.places = matrix, shape, places
+    def __init__(self, write: Callable[[], arb_mat], shape: tuple[int, int], places: Cells) -> None:
+        self.write, self.shape, self.places = write, shape, places
+
+    @cached_property
+    def matrix(self) -> arb_mat:
+        return self.write()
 
     def solve(self, r: arb_mat) -> arb_mat:
         return self._solved(self.matrix, r)

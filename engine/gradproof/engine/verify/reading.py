@@ -18,7 +18,7 @@ from gradproof.engine.implicit import Equation
 from gradproof.engine.op import Attributes, Case, Inferred, Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.equations import Unsolvable, solver
+from gradproof.engine.verify.equations import Unsolvable, bound, solver
 from gradproof.engine.verify.formal import formula
 
 
@@ -37,6 +37,8 @@ def read_op(
     """The outputs of one op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and may
     raise."""
     if op.equation is not None:
+        if len(outputs) != 1:
+            raise NoDefinition(f"op {op.name!r}: an equation defines one output, and this has {len(outputs)}")
         return [solved(op, op.equation, f, inputs, attributes, outputs[0], tick)]
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")
@@ -80,7 +82,8 @@ def solved(
             if f is SYMBOLIC:
                 found = formula(equation, shape, given, attributes)
             else:
-                found = f.block(given, solver(equation, shape, attributes))
+                mine, moving = bound(equation, given)
+                found = f.block(moving, solver(mine, shape, attributes))
             result[index] = found if shape else found[()]
         except (Unsolvable, NotImplementedError) as error:
             raise NoDefinition(f"op {op.name!r}: {error}") from error
