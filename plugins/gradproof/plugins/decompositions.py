@@ -103,8 +103,9 @@ def cholesky_chart(f, free, a):
 
 
 def cofactors(a):
-    """Of up to three rows as they are written; of more from the singular values, whose products but one are there for
-    singular matrices too. Rows and columns are brought to one size first, and sizes are kept apart as powers of two."""
+    """Of up to three rows as they are written; of more from the inverse, or from the singular values, whose products but
+    one are there for singular matrices too. Rows and columns are brought to one size first, and sizes are kept apart as
+    powers of two."""
     n = a.shape[-1]
     if n < 2:
         return np.ones_like(a)
@@ -128,8 +129,14 @@ def cofactors(a):
             part, more = np.frexp(part * np.where(np.arange(n) == k, 1, singular[..., k : k + 1]))
             power = np.where(part == 0, -(2**30), power + more)
         top = np.max(power, -1, keepdims=True)
-        even = left * np.ldexp(part * turns, power - top)[..., None, :] @ right
-        return np.ldexp(even, powers + top[..., None]).astype(a.dtype)
+        found = left * np.ldexp(part * turns, power - top)[..., None, :] @ right
+        # Far from singular matrices the inverse keeps more digits.
+        whole = np.linalg.det(even)
+        inside = (np.abs(whole) > 1e-200) & (np.abs(whole) < 1e200) & (singular[..., -1] > singular[..., 0] / 2**20)
+        inside = inside[..., None, None]
+        inverse = np.linalg.inv(np.where(inside, even, np.eye(n)))
+        found = np.where(inside, whole[..., None, None] * np.swapaxes(inverse, -1, -2), found)
+        return np.ldexp(found, powers + np.where(inside, 0, top[..., None])).astype(a.dtype)
 
 
 # rules
