@@ -430,3 +430,13 @@ def test_a_small_case_stands_for_larger_matrices(op: str, shapes: list[tuple[int
     one, specs = REGISTRY.op(op), [spec(shape) for shape in shapes]
     key = key_of(REGISTRY, one, specs, REGISTRY.rule_of(one, case(*shapes)), {})
     assert str(key) == f"{op} {representative}"
+
+
+@pytest.mark.parametrize(
+    "numbers_", [[1e-150, 1e-160, 1e280], [1e-150, 1e-160, 1e280, 1.0], [1e150, 1e100, 1e-200, 1e40, 1e-60]]
+)
+def test_numbers_far_apart_are_no_false_alarm(numbers_: list[float]) -> None:
+    """A unit in the last place of the largest moves such a determinant beyond the floats."""
+    for op in ("det", "cofactors"):
+        for verdict in judge(REGISTRY, op, np.diag(numbers_)).values():
+            assert verdict.summary is not Summary.WRONG, (op, verdict.reason)

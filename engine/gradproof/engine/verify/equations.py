@@ -26,7 +26,7 @@ from gradproof.engine.verify.matrices import UNKNOWN, Factor, Matrices, Moving, 
 from gradproof.engine.verify.series import Series, tangent
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 
-WIDE = arb(2) ** 512
+WIDE = arb(2) ** (1 << 20)
 """As large as any number: the box of the solutions of a linear equation."""
 MAX_SWEPT = 2_000_000  # operations of an equation that is read number by number, once for each of its unknowns
 STEPS = 24

@@ -18,7 +18,7 @@ from flint import arb
 from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.balls import Reading, all_narrow
-from gradproof.engine.verify.conditioning import confirmed, farthest, moved_by, neighbours
+from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
@@ -73,9 +73,9 @@ class Seen:
         return self.beside
 
     def outputs_around(self, one: Application) -> Iterator[Rows]:
-        """The outputs there: read anew, unless they are known well enough. A zero has two signs for them, and none for
-        contributions; a norm does not ask."""
-        if self.beside is None or not one.op.normwise:
+        """The outputs there: read anew, unless that takes long and they are known well enough. A zero has two signs for
+        them, and none for contributions; a norm does not ask."""
+        if self.beside is None or not one.op.normwise or one.size <= MANY:
             yield from neighbours(lambda reading: true_outputs(one, reading)[0], one.size)
             return
         for reading, truth in self.beside:
