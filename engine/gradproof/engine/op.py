@@ -171,7 +171,7 @@ class Op:
         outputs: how many results an op with ``backward`` has.
         define: what an element of the result is. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
             ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
-            A tuple of such functions where the op has several outputs. Or an `Equation` that the only output solves.
+            A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
