@@ -12,10 +12,12 @@ import scipy.linalg
 import scipy.optimize
 from flint import arb, arb_series
 from tests.conftest import REGISTRY
-from tests.test_value import judge, numbers
+from tests.test_value import finish, graph_of, judge, numbers
 
+from gradproof.engine.engine import Engine
 from gradproof.engine.extend import UNIT, Equation, Inferred, Op, Spec, case, hookimpl, ops
 from gradproof.engine.functions import Balls
+from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.classes import ProofKey, digest_of
@@ -24,8 +26,9 @@ from gradproof.engine.verify.matrices import matrix_of
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.reading import NoDefinition, read_op
 from gradproof.engine.verify.series import Series, tangent
-from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.tape import Tape
 from gradproof.engine.verify.verdict import Graph, Rule, Summary, Value
+from gradproof.engine.verify.wholegraph import check_graph
 from gradproof.plugins import BUILTIN
 
 
@@ -398,9 +401,12 @@ def test_an_equation_that_raises_says_so() -> None:
         read_op(replace(COSINE, define=broken), Balls(), [_cells(arb(0.5))], {}, [Spec((), np.dtype(np.float64))])
 
 
-def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named() -> None:
-    [verdict, *_] = judge(REGISTRY, "matmul", np.ones((10, 30_000)), np.ones((30_000, 1))).values()
-    assert verdict.graph.word is Graph.SKIPPED
-    series = Series(limit=10)
-    with pytest.raises(TooLarge):
-        series.total(range(11))
+def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 300 elements of a softmax is a sum of as many."""
+    graph, values = graph_of("softmax", np.zeros(300), axis=0)
+    run = finish(Engine(REGISTRY), Job(graph, values, [("y", np.ones(300))]))
+    assert check_graph(run, 60.0)["x0"].word is Graph.CONSISTENT
+    monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_OPERATIONS", 20_000)
+    verdict = check_graph(run, 60.0)["x0"]
+    assert verdict.word is Graph.SKIPPED
+    assert verdict.reason == "node 0 (softmax) takes the reading beyond 20000 operations"
