@@ -156,9 +156,9 @@ def constant(f: Any, free: Any, a: Any) -> Any:
 
 
 WRONG: list[tuple[Callable[..., Any], str]] = [
-    (altered(lambda x, y: (x, raised(y, 1))), "output 0[1, 1] of the chart planted against the definition"),
-    (altered(lambda x, y: (x, -y)), "output 0[0, 0] of the chart planted against the definition"),
-    (altered(lambda x, y: (raised(x, y[0, 0]), y)), "output 0[1, 1] of the chart planted against the definition"),
+    (altered(lambda x, y: (x, raised(y, 1))), "output [1, 1] of the chart planted in L Lᵀ"),
+    (altered(lambda x, y: (x, -y)), "number 0 that is positive at the solution of L Lᵀ"),
+    (altered(lambda x, y: (raised(x, y[0, 0]), y)), "output [1, 1] of the chart planted in L Lᵀ"),
     (altered(lambda x, y: (x, y[0])), "the chart gives outputs of shapes [(2,)]; those of the op are [(2, 2)]"),
     (symmetric_only, "the chart has 3 free numbers for 4 elements of the inputs"),
     (tied, "do not move the inputs in all directions"),

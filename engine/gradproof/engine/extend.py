@@ -1,6 +1,7 @@
 """All that a plugin needs, and all that is promised to stay."""
 
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
+from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import (
     ABOVE_MINUS_ONE,
@@ -14,7 +15,6 @@ from gradproof.engine.op import (
     REAL,
     REFUSED,
     UNIT,
-    Chart,
     Complex,
     Domain,
     InferenceError,
@@ -42,6 +42,7 @@ __all__ = [
     "Chart",
     "Complex",
     "Domain",
+    "Equation",
     "Exact",
     "InferenceError",
     "Inferred",

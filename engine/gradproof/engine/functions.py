@@ -12,8 +12,8 @@ Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` 
 ``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
 one that straddles a step no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
-(z / |z|) and ``compose`` (of two parts): these readings are of real numbers, and `complexes.Complexes` is made of any of
-them.
+(z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
+readings are of real numbers, and `complexes.Complexes` is made of any of them.
 
 What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """
@@ -23,8 +23,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 from typing import Any, TypeAlias
 
+import numpy as np
 import sympy
 from flint import arb, arb_series
 from sympy.core.relational import Relational
@@ -34,6 +36,7 @@ from gradproof.engine.attributes import in_ball
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
 Number: TypeAlias = int | float | Fraction
+MAX_ROWS = 8  # of a determinant that is expanded: 2^n steps
 
 
 class Undecided(ArithmeticError):
@@ -164,6 +167,7 @@ class OnReals:
     """What the functions of complex numbers are on the real line: part of every reading of real numbers."""
 
     number: Any
+    total: Any
     where: Any
     less: Any
 
@@ -181,6 +185,34 @@ class OnReals:
 
     def sign(self, x: Any) -> Any:
         return self.where(self.less(x, 0), -1, self.where(self.less(0, x), 1, 0))
+
+    def eye(self, n: int) -> Any:
+        """The unit matrix of n rows, in exact numbers."""
+        return np.eye(n, dtype=int).astype(object)
+
+    def det(self, a: Any) -> Any:
+        """The determinant of an array of scalars by Laplace's expansion, row by row from below; a minor of the lower rows
+        is computed once for each set of columns. Equations that are read in whole matrices cost O(n³) instead."""
+        if len(a) > MAX_ROWS:
+            raise NotImplementedError(f"a determinant of more than {MAX_ROWS} rows is not expanded")
+        minors: dict[Any, Any] = {(): self.number(1)}
+        for size in range(1, len(a) + 1):
+            row = a[-size]
+            minors = {
+                columns: self.total(
+                    row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns)
+                )
+                for columns in combinations(range(len(a)), size)
+            }
+        [whole] = minors.values()
+        return whole
+
+    def cofactors(self, a: Any) -> Any:
+        """The matrix of cofactors: determinants without a row and a column, with a sign."""
+        cells = np.empty(a.shape, object)
+        for row, column in np.ndindex(a.shape):
+            cells[row, column] = self.det(np.delete(np.delete(a, row, 0), column, 1)) * (-1) ** (row + column)
+        return cells
 
     def compose(self, real: Any, imag: Any) -> Any:
         """``real`` + i ``imag``, which is no real number. Raises NotImplementedError."""
@@ -267,6 +299,11 @@ class Balls(OnReals):
     def total(self, terms: Iterable[Any]) -> Any:
         return sum(terms, arb(0))
 
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        """Numbers that are found together: the values of ``solve(balls)``, whose ``push`` and ``pull`` are its derivative
+        (see `equations.Solution`)."""
+        return solve([_balls(array) for array in inputs]).values
+
     def ball(self, x: Any) -> arb:
         """What encloses the value of ``x``, whatever this reading computes with."""
         return arb(x)
@@ -313,6 +350,12 @@ class Balls(OnReals):
 
     def where(self, condition: bool, a: Any, b: Any) -> Any:
         return a if condition else b
+
+
+def _balls(array: Any) -> Any:
+    cells = np.empty(array.shape, object)
+    cells.reshape(-1)[:] = [arb(x) for x in array.flat]
+    return cells
 
 
 SYMBOLIC = Symbolic()

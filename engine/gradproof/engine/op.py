@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import sympy
 
+from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.neighbours import neighbours
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
 
@@ -87,23 +88,6 @@ class Kink(StrEnum):
     MEAN = "the mean of the one-sided derivatives"
     SMALLEST = "the one-sided derivative of smallest magnitude"
     LARGEST = "the one-sided derivative of largest magnitude"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Free numbers from which the inputs and the outputs of an implicit op follow by plain formulas: its proof is made in
-    them. A Cholesky factor has roots in roots; that of L Lᵀ is L.
-
-    Args:
-        formula: what it is, for people: ``A = L Lᵀ + K``.
-        point: ``(f, free, *inputs, **attributes) -> (inputs, outputs)``: tuples of object arrays over the function table
-            ``f`` (see `SYMBOLIC`). ``free(name, domain)`` is a free number, a different one for each name; they must be as
-            many as the elements of the inputs. ``inputs`` are specs, and, where an input is integer or boolean, its
-            concrete array, which is to be returned as it is.
-    """
-
-    formula: str
-    point: Callable[..., tuple[tuple[Any, ...], tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -193,7 +177,7 @@ class Op:
         outputs: how many results an op with ``backward`` has.
         define: what an element of the result is. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
             ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
-            A tuple of such functions where the op has several outputs.
+            A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
@@ -243,9 +227,7 @@ class Op:
     variadic: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        source, skip = (self.infer, 0) if self.infer else (self.definitions[0] if self.define else self.forward, 1)
-        if not self.infer and not self.define:
-            skip = 0
+        source, skip = self._signature()
         positional, named, variadic = _parameters(source, skip)
         object.__setattr__(self, "inputs", positional)
         object.__setattr__(self, "attributes", named)
@@ -255,6 +237,14 @@ class Op:
         if not self.grad_fn:
             title = "".join(part.title() for part in self.name.rpartition(".")[2].split("_"))
             object.__setattr__(self, "grad_fn", f"{title}Backward0")
+
+    def _signature(self) -> tuple[Callable[..., Any], int]:
+        """The function that has the names of inputs and attributes, and how many of its parameters come before them."""
+        if self.infer:
+            return self.infer, 0
+        if self.equation:
+            return self.equation.residual, 2
+        return (self.definitions[0], 1) if self.definitions else (self.forward, 0)
 
     @property
     def elementwise(self) -> bool:
@@ -266,10 +256,15 @@ class Op:
 
     @property
     def definitions(self) -> tuple[Callable[..., Any], ...]:
-        """One definition per output; empty when the op has none."""
-        if self.define is None:
+        """One definition per output; empty when the op has none, or an equation."""
+        if self.define is None or self.equation:
             return ()
         return self.define if isinstance(self.define, tuple) else (self.define,)
+
+    @property
+    def equation(self) -> Equation | None:
+        """The equation that defines the output, where no formula does."""
+        return self.define if isinstance(self.define, Equation) else None
 
     def domain(self, position: int) -> Domain:
         if isinstance(self.domains, Domain):

@@ -1,11 +1,9 @@
 """Linear algebra that solves for something: systems, inverses, determinants, Cholesky factors.
 
-Definitions are the textbooks' (Laplace, Cramer, the recurrence), rules those of matrix calculus; they share nothing.
+Definitions are equations, rules those of matrix calculus; they share nothing.
 """
 
 from dataclasses import replace
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from gradproof.engine.extend import (
     POSITIVE,
     REAL,
     Chart,
+    Equation,
     InferenceError,
     Inferred,
     Op,
@@ -69,54 +68,21 @@ def solve_infer(a, b):
 # definitions
 
 
-def determinant(f, rows):
-    """Laplace's expansion, row by row from below; a minor of the lower rows is computed once for each set of columns."""
-    minors: dict[Any, Any] = {(): f.number(1)}
-    for size in range(1, len(rows) + 1):
-        row = rows[-size]
-        minors = {
-            columns: f.total(row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns))
-            for columns in combinations(range(len(rows)), size)
-        }
-    [whole] = minors.values()
-    return whole
+def symmetric(a):
+    return (a + a.T) / 2
 
 
-def solve_define(f, i, a, b):
-    """Cramer: the determinant with the right side in place of a column, over the determinant."""
-    *batch, row = i[: a.ndim - 1]
-    matrix = a[tuple(batch)]
-    replaced = matrix.copy()
-    replaced[:, row] = b[(*batch, slice(None), *i[a.ndim - 1 :])] if b.ndim > 1 else b
-    return determinant(f, replaced) / determinant(f, matrix)
-
-
-def det_define(f, i, a):
-    return determinant(f, a[i])
-
-
-def cofactors_define(f, i, a):
-    """The determinant without its row and column, with a sign."""
-    *batch, row, column = i
-    return determinant(f, np.delete(np.delete(a[tuple(batch)], row, 0), column, 1)) * (-1) ** (row + column)
-
-
-def inv_define(f, i, a):
-    """Cramer: the cofactor of the transposed place, over the determinant."""
-    *batch, row, column = i
-    return cofactors_define(f, (*batch, column, row), a) / determinant(f, a[tuple(batch)])
-
-
-def cholesky_define(f, i, a):
-    """The recurrence, row by row, on the symmetric part."""
-    *batch, row, column = i
-    matrix = a[tuple(batch)]
-    factor: dict[tuple[int, int], Any] = {}
-    for r in range(row + 1):
-        for c in range(r + 1):
-            rest = (matrix[r, c] + matrix[c, r]) / 2 - f.total(factor[r, k] * factor[c, k] for k in range(c))
-            factor[r, c] = f.sqrt(rest) if r == c else rest / factor[c, c]
-    return factor.get((row, column), f.number(0))
+SOLVES = Equation("a x = b", lambda f, x, a, b: a @ x - b)
+INVERTS = Equation("a x = 1", lambda f, x, a: a @ x - f.eye(len(a)))
+DETERMINES = Equation("x = det a", lambda f, x, a: x - f.det(a))
+COFACTORS = Equation("x = cofactors of a", lambda f, x, a: x - f.cofactors(a))
+FACTORS = Equation(
+    "L Lᵀ = (a + aᵀ) / 2, L triangular with positive diagonal",
+    lambda f, x, a: x @ x.T - symmetric(a),
+    start=lambda a: np.linalg.cholesky(symmetric(a)),
+    positive=lambda f, x, a: np.diagonal(x),
+    triangular=True,
+)
 
 
 def cholesky_chart(f, free, a):
@@ -137,8 +103,9 @@ def cholesky_chart(f, free, a):
 
 
 def cofactors(a):
-    """Of up to three rows as they are written; of more from the singular values, whose products but one are there for
-    singular matrices too. Rows and columns are brought to one size first, and sizes are kept apart as powers of two."""
+    """Of up to three rows as they are written; of more from the inverse, or from the singular values, whose products but
+    one are there for singular matrices too. Rows and columns are brought to one size first, and sizes are kept apart as
+    powers of two."""
     n = a.shape[-1]
     if n < 2:
         return np.ones_like(a)
@@ -162,8 +129,14 @@ def cofactors(a):
             part, more = np.frexp(part * np.where(np.arange(n) == k, 1, singular[..., k : k + 1]))
             power = np.where(part == 0, -(2**30), power + more)
         top = np.max(power, -1, keepdims=True)
-        even = left * np.ldexp(part * turns, power - top)[..., None, :] @ right
-        return np.ldexp(even, powers + top[..., None]).astype(a.dtype)
+        found = left * np.ldexp(part * turns, power - top)[..., None, :] @ right
+        # Far from singular matrices the inverse keeps more digits.
+        whole = np.linalg.det(even)
+        inside = (np.abs(whole) > 1e-200) & (np.abs(whole) < 1e200) & (singular[..., -1] > singular[..., 0] / 2**20)
+        inside = inside[..., None, None]
+        inverse = np.linalg.inv(np.where(inside, even, np.eye(n)))
+        found = np.where(inside, whole[..., None, None] * np.swapaxes(inverse, -1, -2), found)
+        return np.ldexp(found, powers + np.where(inside, 0, top[..., None])).astype(a.dtype)
 
 
 # rules
@@ -267,7 +240,7 @@ DECOMPOSITIONS = (
         "solve",
         np.linalg.solve,
         solve_rule,
-        solve_define,
+        SOLVES,
         solve_infer,
         SYSTEMS,
         domains=(INVERTIBLE, REAL),
@@ -280,7 +253,7 @@ DECOMPOSITIONS = (
         "inv",
         np.linalg.inv,
         lambda g, y, a: -(transposed(y) @ g @ transposed(y)),
-        inv_define,
+        INVERTS,
         square_infer,
         SQUARES,
         domains=INVERTIBLE,
@@ -293,7 +266,7 @@ DECOMPOSITIONS = (
         "det",
         np.linalg.det,
         lambda g, y, a: ops.expand_dims(g, axis=(-2, -1)) * ops.cofactors(a),
-        det_define,
+        DETERMINES,
         det_infer,
         SQUARES,
         shrink=square_shrink,
@@ -305,7 +278,7 @@ DECOMPOSITIONS = (
         "cofactors",
         cofactors,
         cofactors_rule,
-        cofactors_define,
+        COFACTORS,
         square_infer,
         SQUARES,
         shrink=cofactors_shrink,
@@ -316,7 +289,7 @@ DECOMPOSITIONS = (
         "cholesky",
         lambda a: np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2),
         cholesky_rule,
-        cholesky_define,
+        FACTORS,
         square_infer,
         SQUARES,
         domains=DEFINITE,

@@ -1,13 +1,14 @@
 """The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
 
 The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
-simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), and the rule's cotangents make
-``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that determines every cotangent.
+simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and
+the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that
+determines every cotangent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -16,11 +17,15 @@ import sympy
 from flint import arb, arb_mat
 
 from gradproof.engine.functions import SYMBOLIC, Balls, Undecided
-from gradproof.engine.op import REAL, Case, Chart, Domain, Inferred, Op, symbols
+from gradproof.engine.implicit import Chart, Equation
+from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.reading import integer_inputs, read, read_op
+from gradproof.engine.verify.equations import positive_of, residual_of
+from gradproof.engine.verify.formal import places_of
+from gradproof.engine.verify.ladder import short
+from gradproof.engine.verify.reading import integer_inputs, read, read_attributes, read_op, stack
 from gradproof.engine.verify.regions import Open, close, differences
 from gradproof.engine.verify.tape import Tape, TooLarge
 
@@ -43,12 +48,10 @@ def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Progr
     inputs, outputs = chart_point(op, chart, case, found, SYMBOLIC, free)
     tactics: dict[str, str] = {}
     ties: set[str] = set()
-    defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
-    for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
-        ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
-        for index in np.ndindex(mine.shape):
-            place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
-            tactics[place] = _closed(sympy.sympify(mine[index]) - theirs[index], place, ties)
+    if op.equation is None:
+        _defined(op, chart, found, inputs, outputs, tactics, ties)
+    else:
+        _solves(op, op.equation, chart, found, inputs, outputs[0], tactics, ties)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
     known = integer_inputs(case, found)
@@ -63,6 +66,50 @@ def prove_through(op: Op, chart: Chart, case: Case, found: Inferred, rule: Progr
         place = f"along {name} of the chart"
         tactics[place] = _closed(_along(pulled, symbol) - _along(weighted, symbol), place, ties)
     return tactics, ties
+
+
+def _defined(
+    op: Op,
+    chart: Chart,
+    found: Inferred,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    tactics: dict[str, str],
+    ties: set[str],
+) -> None:
+    """Show that the definition at the chart's inputs is its outputs. Raises Open."""
+    defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
+    for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
+        ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
+        for index in np.ndindex(mine.shape):
+            place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
+            tactics[place] = _closed(sympy.sympify(mine[index]) - theirs[index], place, ties)
+
+
+def _solves(
+    op: Op,
+    equation: Equation,
+    chart: Chart,
+    found: Inferred,
+    inputs: Sequence[Array],
+    output: Array,
+    tactics: dict[str, str],
+    ties: set[str],
+) -> None:
+    """Show that the chart's output solves the equation at its inputs, and is the solution that is meant. Raises Open."""
+    attributes = read_attributes(SYMBOLIC, found.attributes)
+    for index, given in stack(op, inputs, found.outputs[0]):
+        mine = np.asarray(output[index], object)
+        residual = residual_of(equation, SYMBOLIC, mine, given, attributes)
+        places = places_of(equation, mine.shape)
+        for at in np.ndindex(mine.shape):
+            place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
+            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else mine[at]), place, ties)
+        for k, x in enumerate(positive_of(equation, SYMBOLIC, mine, given, attributes)):
+            if not sympy.sympify(x).is_positive:
+                raise Open(
+                    f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}"
+                )
 
 
 def chart_point(

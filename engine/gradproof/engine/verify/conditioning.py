@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from flint import arb
 
@@ -15,15 +15,17 @@ from gradproof.engine.verify.balls import Reading, widened
 from gradproof.engine.verify.ulps import exact
 
 NEIGHBOURS = 8
+FEW = 3  # of nodes of more than so many numbers:
+MANY = 2048
 
+T = TypeVar("T")
 Rows: TypeAlias = list[list[arb]]
-Enclose: TypeAlias = Callable[[Reading], Rows]
 
 
-def moved_by(wide: Enclose, narrow: Enclose, truths: Rows) -> Rows:
+def moved_by(wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
     """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
     widened inputs. Where these reach a branch or a pole, the distance to single points one unit away, of those that have a
-    value; 0 where none has.
+    value; 0 where none has. ``beside``: the truth at these points.
 
     Balls reach a pole early: that of a determinant contains 0 long before a matrix in it is singular.
     """
@@ -31,42 +33,43 @@ def moved_by(wide: Enclose, narrow: Enclose, truths: Rows) -> Rows:
         with precision(256):
             found = wide(widened)
     except (Undecided, ZeroDivisionError, ValueError):
-        return farthest(narrow, truths)
+        return farthest(beside, truths)
     if all(ball.is_finite() for row in found for ball in row):
         return [[arb(ball.rad()) for ball in row] for row in found]
     return [
         [arb(ball.rad()) if ball.is_finite() else apart for ball, apart in zip(*rows, strict=True)]
-        for rows in zip(found, farthest(narrow, truths), strict=True)
+        for rows in zip(found, farthest(beside, truths), strict=True)
     ]
 
 
-def confirmed(moved: Rows, narrow: Enclose, truths: Rows, count: int, complex_: bool) -> Rows:
+def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, complex_: bool) -> Rows:
     """``moved``, no larger than the truth is seen to move. Balls overrate that where an input is used twice, and a rule
     that loses its digits by cancellation would pass. One point moves it less than all together may, by the root of their
     number. ``complex_``: these are parts of complex numbers, whose arithmetic rounds either by what the larger moves."""
     share = 1 + math.sqrt(count)
     result = []
-    for radii, seen in zip(moved, farthest(narrow, truths), strict=True):
+    for radii, seen in zip(moved, farthest(beside, truths), strict=True):
         if complex_:
             seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
         result.append([min(radius, share * one, key=_size) for radius, one in zip(radii, seen, strict=True)])
     return result
 
 
-def farthest(narrow: Enclose, truths: Rows) -> Rows:
+def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
     """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
     seen = [[arb(0)] * len(row) for row in truths]
-    for beside in _beside(narrow):
-        for row, there, known in zip(seen, beside, truths, strict=True):
-            for j, (ball, truth) in enumerate(zip(there, known, strict=True)):
+    for there in beside:
+        for row, others, known in zip(seen, there, truths, strict=True):
+            for j, (ball, truth) in enumerate(zip(others, known, strict=True)):
                 apart = abs(ball - truth)
                 if apart.is_finite():
                     row[j] = _larger(row[j], apart)
     return seen
 
 
-def _beside(narrow: Enclose) -> Iterator[Rows]:
-    """The truth where each input is one unit nearer to 0, or farther from it, or up or down at random."""
+def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
+    """``narrow`` of readings in which each input is one unit nearer to 0, or farther from it, or up or down at random. Of
+    many numbers fewer neighbours say as much: each is seen beside all the others."""
 
     def toward(sign: int) -> Reading:
         return lambda x, step: exact(x) + (-sign if x > 0 else sign) * arb(step)
@@ -75,7 +78,8 @@ def _beside(narrow: Enclose) -> Iterator[Rows]:
         signs = Random(seed)
         return lambda x, step: exact(x) + signs.choice((-1, 1)) * arb(step)
 
-    for reading in (toward(1), toward(-1), *map(random, range(NEIGHBOURS))):
+    few = count > MANY
+    for reading in (toward(1), *(() if few else (toward(-1),)), *map(random, range(FEW if few else NEIGHBOURS))):
         try:
             yield narrow(reading)
         except (Undecided, ZeroDivisionError, ValueError):

@@ -259,7 +259,7 @@ class Conduct:
 
     def _kinks(self) -> str:
         count = 0
-        for point in () if self.turned else self._tied_points():
+        for point in () if self.turned or self.op.equation else self._tied_points():
             checked = self._checked(point, self.found, self.case.dtype)
             if checked is None:
                 continue

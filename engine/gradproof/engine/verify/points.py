@@ -1,4 +1,4 @@
-"""Exact points: where a rule is refuted, and an op observed."""
+"""Points: exact ones, where a rule is refuted and an op observed, and those in symbols, where it is proved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.functions import Balls
-from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op
+from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op, symbols
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.charts import drawn_inputs
 from gradproof.engine.verify.reading import integer_inputs, parts_shape
@@ -46,6 +46,22 @@ def drawn(
                 shown.append(f"{place} = {value}")
         inputs.append(points)
     return inputs, shown
+
+
+def named(op: Op, case: Case, found: Inferred) -> tuple[list[Array | None], list[Array]]:
+    """Symbols for the numbers of the inputs (None for an integer or boolean one), and the inputs made of them."""
+    variables: list[Array | None] = []
+    inputs: list[Array] = []
+    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+        if exact is not None:
+            variables.append(None)
+            inputs.append(exact)
+            continue
+        name = f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k]
+        names, charted = symbols(name, parts_shape(spec), REAL if is_complex(spec) else op.domain(k))
+        variables.append(names)
+        inputs.append(charted)
+    return variables, inputs
 
 
 def _scaled(domain: Domain, random: Random, scales: Sequence[Fraction]) -> Fraction:

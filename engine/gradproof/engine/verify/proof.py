@@ -1,10 +1,11 @@
 """L1: is a backward rule the derivative of its op's definition, for every input?
 
-First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition
-(from the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness.
-Then prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity.
-Branches are split into smooth regions first, each of which must be proved; what is left out is the set where both sides
-of a comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`).
+First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition (from
+the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness. Then
+prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity. Branches
+are split into smooth regions first, each of which must be proved; what is left out is the set where both sides of a
+comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`), one that is
+defined by an equation by differentiating that (`implicitly`).
 
 Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
 if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
@@ -31,12 +32,13 @@ from gradproof.engine.functions import SYMBOLIC, Undecided
 from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, REAL, Case, Inferred, Op, symbols
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
+from gradproof.engine.spec import Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.branches import exact
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
-from gradproof.engine.verify.points import cotangent, drawn, variables_of
+from gradproof.engine.verify.implicitly import prove_implicitly
+from gradproof.engine.verify.points import cotangent, drawn, named, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, on_reals, parts_shape, place_of, read, read_parts
 from gradproof.engine.verify.regions import Open, close, differences
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
@@ -91,14 +93,16 @@ def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
             return verdict(Rule.REFUTED, reason="differs at an exact point", **witness)
         seen = conduct.observe()
         try:
-            through = "" if op.chart is None else f" through the chart {op.chart.formula}"
+            through = _through(op)
             if turned and op.complex is HOLOMORPHIC:
                 through = " continued from the real line"
                 tactics, ties = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
-            elif op.chart is None:
-                tactics, ties = _prove(op, case, found, rule)
-            else:
+            elif op.chart is not None:
                 tactics, ties = prove_through(op, op.chart, case, found, rule)
+            elif op.equation is not None:
+                tactics, ties = prove_implicitly(op, op.equation, case, found, rule)
+            else:
+                tactics, ties = _prove(op, case, found, rule)
         except Open as error:
             if not agreed or error.region:
                 raise
@@ -117,6 +121,12 @@ def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     if ties:
         return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown)
     return verdict(Rule.PROVED, tactic=used, obligations=shown)
+
+
+def _through(op: Op) -> str:
+    if op.chart is not None:
+        return f" through the chart {op.chart.formula}"
+    return "" if op.equation is None else f" through the equation {op.equation.formula}"
 
 
 def _domain(op: Op, case: Case, k: int) -> str:
@@ -205,19 +215,7 @@ def _refute_at(
 def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Open."""
     wanted = found.inputs or case.specs()
-    known = integer_inputs(case, found)
-    variables: list[Array | None] = []
-    inputs: list[Array] = []
-    for k, spec in enumerate(wanted):
-        exact = known[k]
-        if exact is not None:
-            variables.append(None)
-            inputs.append(exact)
-        else:
-            name = f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k]
-            names, charted = symbols(name, parts_shape(spec), REAL if is_complex(spec) else op.domain(k))
-            variables.append(names)
-            inputs.append(charted)
+    variables, inputs = named(op, case, found)
     outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
     cotangents = [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(found.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)

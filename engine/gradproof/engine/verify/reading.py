@@ -5,7 +5,7 @@ The cells of a complex tensor are its parts: an array of real scalars with a las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,12 @@ import numpy as np
 from gradproof.engine.attributes import in_balls, in_symbols
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.functions import SYMBOLIC
+from gradproof.engine.implicit import Equation
 from gradproof.engine.op import Attributes, Case, Inferred, Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
+from gradproof.engine.verify.equations import Unsolvable, bound, solver
+from gradproof.engine.verify.formal import formula
 
 
 class NoDefinition(Exception):
@@ -33,10 +36,13 @@ def read_op(
 ) -> list[Array]:
     """The outputs of one op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and may
     raise."""
+    if op.equation is not None:
+        if len(outputs) != 1:
+            raise NoDefinition(f"op {op.name!r}: an equation defines one output, and this has {len(outputs)}")
+        return [solved(op, op.equation, f, inputs, attributes, outputs[0], tick)]
     if not op.definitions:
         raise NoDefinition(f"op {op.name!r} has no definition")
-    if attributes:
-        attributes = (in_symbols if SYMBOLIC in (f, getattr(f, "f", None)) else in_balls)(attributes)
+    attributes = read_attributes(f, attributes)
     results = []
     for define, spec in zip(op.definitions, outputs, strict=False):
         result = np.empty(spec.shape, object)
@@ -52,6 +58,59 @@ def read_op(
                 raise NoDefinition(f"op {op.name!r}: {error}") from error
         results.append(result)
     return results
+
+
+def solved(
+    op: Op,
+    equation: Equation,
+    f: Any,
+    inputs: Sequence[Array],
+    attributes: Attributes,
+    output: Spec,
+    tick: Callable[[], None] | None = None,
+) -> Array:
+    """The output of an op that is defined by an equation. With symbols it has a formula only where it is linear in it."""
+    if isinstance(f, Complexes):
+        raise NoDefinition(f"op {op.name!r}: an equation is one of real numbers")
+    attributes = read_attributes(f, attributes)
+    result = np.empty(output.shape, object)
+    for index, given in stack(op, inputs, output):
+        if tick is not None:
+            tick()
+        try:
+            shape = result[index].shape if isinstance(result[index], np.ndarray) else ()
+            if f is SYMBOLIC:
+                found = formula(equation, shape, given, attributes)
+            else:
+                mine, moving = bound(equation, given)
+                found = f.block(moving, solver(mine, shape, attributes))
+            result[index] = found if shape else found[()]
+        except (Unsolvable, NotImplementedError) as error:
+            raise NoDefinition(f"op {op.name!r}: {error}") from error
+    return result
+
+
+def stack(op: Op, inputs: Sequence[Array], output: Spec) -> Iterator[tuple[tuple[int, ...], list[Array]]]:
+    """The equations of a stack: the index of each, and its inputs."""
+    axes = 0 if op.elementwise else 2
+    inner = [min(x.ndim, axes) for x in inputs]
+    outer = max((x.ndim - own for x, own in zip(inputs, inner, strict=True)), default=0)
+    for index in np.ndindex(output.shape[:outer]):
+        mine = [index[outer - (x.ndim - own) :] for x, own in zip(inputs, inner, strict=True)]
+        yield index, [_part(x, at) for x, at in zip(inputs, mine, strict=True)]
+
+
+def _part(x: Array, index: tuple[int, ...]) -> Array:
+    part: Array = np.empty(x.shape[len(index) :], object)
+    part[()] = x[index]
+    return part
+
+
+def read_attributes(f: Any, attributes: Attributes) -> Attributes:
+    """Attributes as reading ``f`` takes them."""
+    if not attributes:
+        return attributes
+    return (in_symbols if SYMBOLIC in (f, getattr(f, "f", None)) else in_balls)(attributes)
 
 
 def read_parts(

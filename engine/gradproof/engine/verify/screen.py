@@ -35,6 +35,7 @@ SAMPLE = 64
 WORST = 16
 MAX_DOUBTED = 512
 MAX_SCREENED = 10_000_000
+MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
 PROJECTIONS = 2
 SPOT_SECONDS = 1.0
 
@@ -42,9 +43,11 @@ Kernel = Callable[..., Sequence[Any]]
 
 
 def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True, seconds: float = 2.0) -> Checked:
-    """The verdicts on a node that is too large to enclose. ``linear``: for each input, whether the op is linear in it;
-    ``symbolic``: whether SymPy may read the definition in this process; ``seconds``: for elements that are enclosed one by
-    one, about."""
+    """The verdicts on a node that is too large to enclose element by element. ``linear``: for each input, whether the op is
+    linear in it; ``symbolic``: whether SymPy may read the definition in this process; ``seconds``: for elements that are
+    enclosed one by one, about."""
+    if one.op.equation is not None and not one.op.elementwise and one.size <= MAX_SOLVED:
+        return check_values(one)
     if one.size > MAX_SCREENED:
         reason = f"{one.size} elements; {MAX_SCREENED} are screened at most"
         return Checked(ValueVerdict(Value.UNCHECKED, total=one.size, reason=reason), unjudged(one, Value.UNCHECKED, reason))

@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.functions import Balls, Function
+from gradproof.engine.verify.tape import TooLarge
+
+MAX_OPERATIONS = 2_000_000
+MATRIX_SHARE = 10  # operations on numbers of whole matrices take so much less time than those on single ones
 
 
 class Series(Balls):
-    """The reading in power series of length 2 (numbers that do not move stay balls)."""
+    """The reading in power series of length 2 (numbers that do not move stay balls). ``limit`` bounds the number of
+    operations: elements, calls of functions, terms of sums, comparisons, and what equations take. TooLarge is raised
+    beyond."""
+
+    def __init__(self, limit: int = MAX_OPERATIONS) -> None:
+        super().__init__()
+        self.limit, self.spent = limit, 0
+
+    def spend(self, operations: int = 1) -> None:
+        self.spent += operations
+        if self.spent > self.limit:
+            raise TooLarge
 
     def reading(self, row: Function) -> Callable[..., Any]:
-        return partial(_apply, row)
+        return partial(self._apply, row)
+
+    def _apply(self, function: Function, *arguments: Any) -> Any:
+        self.spend()
+        if not any(isinstance(x, arb_series) for x in arguments):
+            return function.ball(*(arb(x) for x in arguments))
+        return function.series(*(x if isinstance(x, arb_series) else arb_series([arb(x)], 2) for x in arguments))
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        return super().total(self._counted(terms))
+
+    def _counted(self, terms: Iterable[Any]) -> Iterator[Any]:
+        for term in terms:
+            self.spend()
+            yield term
 
     def ball(self, x: Any) -> arb:
         return arb(head(x))
 
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        self.spend(int(sum(array.size for array in inputs) ** 1.5 / MATRIX_SHARE))
+        found = solve([_each(lambda x: arb(head(x)), array) for array in inputs])
+        along = [
+            _each(lambda x: arb(tangent(x)), array) if any(isinstance(x, arb_series) for x in array.flat) else None
+            for array in inputs
+        ]
+        if all(one is None for one in along):
+            return found.values
+        cells = np.empty(found.values.shape, object)
+        cells.reshape(-1)[:] = [
+            arb_series([x, d], 2) for x, d in zip(found.values.flat, found.push(along).flat, strict=True)
+        ]
+        return cells
+
     def compare(self, a: Any, b: Any) -> int:
+        self.spend()
         return super().compare(head(a), head(b))
-
-
-def _apply(function: Function, *arguments: Any) -> Any:
-    if not any(isinstance(x, arb_series) for x in arguments):
-        return function.ball(*(arb(x) for x in arguments))
-    return function.series(*(x if isinstance(x, arb_series) else arb_series([arb(x)], 2) for x in arguments))
 
 
 def head(x: Any) -> Any:
@@ -38,3 +78,9 @@ def head(x: Any) -> Any:
 def tangent(x: Any) -> Any:
     """The coefficient of t; 0 for a number that does not move."""
     return x[1] if isinstance(x, arb_series) else 0
+
+
+def _each(function: Callable[[Any], Any], array: Any) -> Any:
+    cells = np.empty(array.shape, object)
+    cells.reshape(-1)[:] = [function(x) for x in array.flat]
+    return cells

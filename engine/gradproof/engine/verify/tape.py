@@ -8,11 +8,13 @@ Nothing here knows what an op's rule claims: that is what makes it a judge of ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Balls, Function
+from gradproof.engine.functions import Balls, Function, Undecided
 
 
 class TooLarge(Exception):
@@ -70,6 +72,25 @@ class Var:
         return self.tape.power(self, exponent)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Variables that were found together: the first one's position and their number, arrays of the numbers they were found
+    from, and the map from a cotangent of all of them to those of the arrays."""
+
+    first: int
+    shape: tuple[int, ...]
+    inputs: Sequence[Any]
+    pull: Callable[[Any], Sequence[Any]]
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def moving(self) -> list[Var]:
+        return [x for array in self.inputs for x in array.flat if isinstance(x, Var)]
+
+
 def ball_of(x: Any) -> Any:
     return x.ball if isinstance(x, Var) else x
 
@@ -102,12 +123,28 @@ class Tape(Bounded):
         self.recorded: list[Var] = []
         self.ties: list[set[int]] = []
         self._leans: list[float] = []
+        self.blocks: dict[int, Block] = {}  # by the position of each of their variables
 
     def reading(self, row: Function) -> Callable[..., Any]:
         return _Recorded(self, row)
 
     def variable(self, ball: arb) -> Var:
         return Var(self, ball)
+
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        plain = []
+        for array in inputs:
+            cells = np.empty(array.shape, object)
+            cells.reshape(-1)[:] = [arb(ball_of(x)) for x in array.flat]
+            plain.append(cells)
+        found = solve(plain)
+        if not any(isinstance(x, Var) for array in inputs for x in array.flat):
+            return found.values
+        made = Block(len(self.recorded), found.values.shape, inputs, found.pull)
+        outputs = np.empty(found.values.shape, object)
+        outputs.reshape(-1)[:] = [self.variable(ball) for ball in found.values.flat]
+        self.blocks.update(dict.fromkeys(range(made.first, made.first + made.count), made))
+        return outputs
 
     def ball(self, x: Any) -> arb:
         return arb(ball_of(x))
@@ -139,7 +176,9 @@ class Tape(Bounded):
             if one.position in seen:
                 continue
             seen.add(one.position)
-            if one.parents:
+            if one.position in self.blocks:
+                pending.extend(self.blocks[one.position].moving)
+            elif one.parents:
                 pending.extend(parent for parent, _ in one.parents)
             else:
                 found.add(one.position)
@@ -150,6 +189,8 @@ class Tape(Bounded):
         if not isinstance(x, Var):
             return 0.0
         for one in self.recorded[len(self._leans) : x.position + 1]:
+            if one.position in self.blocks:
+                raise Undecided("both sides of a comparison that rests on an equation are equal")
             moved = sum(float(arb(partial).mid()) * self._leans[parent.position] for parent, partial in one.parents)
             self._leans.append(moved if one.parents else (self.leaning or {}).get(one.position, 0.0))
         return self._leans[x.position]
@@ -167,15 +208,34 @@ class Tape(Bounded):
             if isinstance(output, Var):
                 previous = adjoint[output.position]
                 adjoint[output.position] = seed if previous is None else previous + seed
+
+        def add(variable: Var, part: Any) -> None:
+            previous = adjoint[variable.position]
+            adjoint[variable.position] = part if previous is None else previous + part
+
         for position in range(len(self.recorded) - 1, -1, -1):
+            block = self.blocks.get(position)
+            if block is not None and block.first == position:
+                self._through(block, adjoint, add)
             mine = adjoint[position]
             if mine is None:
                 continue
             for parent, partial in self.recorded[position].parents:
-                previous = adjoint[parent.position]
-                part = mine * partial
-                adjoint[parent.position] = part if previous is None else previous + part
+                add(parent, mine * partial)
         return [arb(0) if adjoint[x.position] is None else arb(adjoint[x.position]) for x in variables]
+
+    def _through(self, block: Block, adjoint: Sequence[Any], add: Callable[[Var, Any], None]) -> None:
+        """Pull the adjoints of a block's variables back to what they were found from."""
+        mine = adjoint[block.first : block.first + block.count]
+        if all(one is None for one in mine):
+            return
+        cotangent = np.empty(block.count, object)
+        cotangent[:] = [arb(0) if one is None else arb(one) for one in mine]
+        pulled = block.pull(cotangent.reshape(block.shape))
+        for array, parts in zip(block.inputs, pulled, strict=True):
+            for x, part in zip(array.flat, parts.flat, strict=True):
+                if isinstance(x, Var):
+                    add(x, part)
 
     def reach(self, outputs: Sequence[Any], sizes: Sequence[float], variables: Sequence[Var]) -> list[float]:
         """For each variable the largest of the ``sizes`` of those outputs that depend on it."""
@@ -184,6 +244,11 @@ class Tape(Bounded):
             if isinstance(output, Var):
                 found[output.position] = max(found[output.position], size)
         for position in range(len(self.recorded) - 1, -1, -1):
+            block = self.blocks.get(position)
+            if block is not None and block.first == position:
+                most = max(found[position : position + block.count])
+                for parent in block.moving:
+                    found[parent.position] = max(found[parent.position], most)
             mine = found[position]
             for parent, _ in self.recorded[position].parents if mine else ():
                 found[parent.position] = max(found[parent.position], mine)

@@ -28,6 +28,7 @@ from gradproof.engine.verify.tape import Bounded, Tape, ball_of
 from gradproof.engine.verify.ulps import exact
 
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
+ZERO_BITS = 2048
 MAX_OPERATIONS = 60_000
 MAX_COMPARISONS = 300_000
 FAR = 2.0**62
@@ -148,13 +149,17 @@ def _limit(a: arb, b: arb, unbounded: bool) -> arb:
 
 def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[list[Rows], int]:
     found: list[Rows] = []
+    zero = False  # whether all that is left may be 0, which takes many bits to see: the next step is a long one
     for bits in PRECISIONS:
+        if zero and bits < ZERO_BITS:
+            continue
         with precision(bits):
             seen = read(reading)
         found = seen if not found else [_merged(a, b) for a, b in zip(found, seen, strict=True)]
         open_ = [ball for row in found[0] for ball in row if not narrow(ball)]
         if not open_ or (bits >= 512 and all(not ball.is_finite() for ball in open_)):
             break
+        zero = bits >= 256 and all(ball.is_finite() and ball.contains(0) for ball in open_)
     return [[[ball if narrow(ball) else arb("nan") for ball in row] for row in rows] for rows in found], bits
 
 

@@ -8,7 +8,7 @@ and the summary is ``wrong``. Each element is judged by itself, and the worst wo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,15 @@ from flint import arb
 
 from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
-from gradproof.engine.verify.balls import all_narrow
-from gradproof.engine.verify.conditioning import confirmed, moved_by
+from gradproof.engine.verify.balls import Reading, all_narrow
+from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.truth import (
     MAX_OPERATIONS,
     Application,
+    Rows,
     Truth,
     contributions,
     true_contributions,
@@ -48,7 +49,7 @@ class Checked:
 def check_values(one: Application) -> Checked:
     """The verdicts on a node of up to `MAX_ELEMENTS` elements, every one of them enclosed."""
     total = sum(y.size for y in one.results)
-    seen: list[Truth] = []
+    seen = Seen()
     found = _guarded(lambda: _check_contributions(one, seen), lambda reason: unjudged(one, Value.UNCHECKED, reason))
     if one.op.elementwise and one.size > 1 and any(v is not None and v.word is Value.UNCHECKED for v in found):
         found = _guarded(lambda: _singly(one), lambda reason: unjudged(one, Value.UNCHECKED, reason))
@@ -56,6 +57,29 @@ def check_values(one: Application) -> Checked:
         lambda: check_forward(one, seen), lambda reason: ValueVerdict(Value.UNCHECKED, total=total, reason=reason)
     )
     return Checked(forward, found)
+
+
+@dataclass
+class Seen:
+    """What has been read of an application: the truth, and the truth one unit beside it."""
+
+    truth: Truth | None = None
+    beside: list[tuple[Reading, Truth]] | None = None
+
+    def around(self, one: Application) -> list[tuple[Reading, Truth]]:
+        """The contributions, and the outputs that were seen with them, at neighbours of the inputs."""
+        if self.beside is None:
+            self.beside = list(neighbours(lambda r: (r, true_contributions(one, r)), one.size))
+        return self.beside
+
+    def outputs_around(self, one: Application) -> Iterator[Rows]:
+        """The outputs there: read anew, unless that takes long and they are known well enough. A zero has two signs for
+        them, and none for contributions; a norm does not ask."""
+        if self.beside is None or not one.op.normwise or one.size <= MANY:
+            yield from neighbours(lambda reading: true_outputs(one, reading)[0], one.size)
+            return
+        for reading, truth in self.beside:
+            yield truth.outputs if all_narrow(truth.outputs) else true_outputs(one, reading)[0]
 
 
 def unjudged(one: Application, word: Value, reason: str) -> tuple[ValueVerdict | None, ...]:
@@ -80,11 +104,12 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
 # the forward value
 
 
-def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
+def check_forward(one: Application, seen: Seen | None = None) -> ValueVerdict:
     """Whether the node computed what its op is defined to be; ``seen``: what its derivative showed of that. Raises as
     `_guarded` knows."""
-    known = next(((truth.outputs, truth.bits) for truth in seen if all_narrow(truth.outputs)), None)
-    truths, bits = known or true_outputs(one)
+    seen = seen or Seen()
+    known = seen.truth
+    truths, bits = (known.outputs, known.bits) if known and all_narrow(known.outputs) else true_outputs(one)
     moved: list[list[arb]] | None = None
     worst = ValueVerdict(Value.ENCLOSED)
     for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
@@ -93,14 +118,9 @@ def check_forward(one: Application, seen: Sequence[Truth] = ()) -> ValueVerdict:
             continue
         found = judge(result, [truth], None)
         if found.word is Value.OFF:
-            moved = moved or moved_by(
-                lambda reading: true_outputs(one, reading)[0], lambda r: true_outputs(one, r)[0], truths
-            )
+            moved = moved or farthest(seen.outputs_around(one), truths)
             grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
             found = judge(result, [truth], moved[k], reach=grown)
-            if found.word is not Value.OFF:
-                sure = confirmed(moved, lambda r: true_outputs(one, r)[0], truths, one.size, result.dtype.kind == "c")
-                found = judge(result, [truth], sure[k], reach=grown)
         worst = worse(worst, found)
     size = sum(y.size for y in one.results)
     return replace(worst, checked=size, total=size, bits=bits)
@@ -121,11 +141,11 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
 # contributions
 
 
-def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerdict | None, ...]:
+def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | None, ...]:
     if all(claimed is None for claimed in one.contributions):
         return (None,) * len(one.contributions)
     truth = true_contributions(one)
-    seen.append(truth)
+    seen.truth = truth
     sides, jumps = [truth.balls], False
     if truth.ties:
         leant = [true_contributions(one, leaning=leaning) for leaning in _leanings(truth.ties)]
@@ -145,12 +165,11 @@ def _check_contributions(one: Application, seen: list[Truth]) -> tuple[ValueVerd
 
         found = judged(None)
         if found.word is Value.OFF:
-            moved = moved or moved_by(lambda r: _wide(one, r), lambda r: true_contributions(one, r).balls, truth.balls)
+            moved = moved or moved_by(lambda r: _wide(one, r), (there.balls for _, there in seen.around(one)), truth.balls)
             found = judged(moved)
             if found.word is not Value.OFF and "underflow" not in found.reason:
-                sure = sure or confirmed(
-                    moved, lambda r: true_contributions(one, r).balls, truth.balls, one.size, claimed.dtype.kind == "c"
-                )
+                around = (there.balls for _, there in seen.around(one))
+                sure = sure or confirmed(moved, around, truth.balls, one.size, claimed.dtype.kind == "c")
                 found = judged(sure)
         if jumps and found.word in (Value.ENCLOSED, Value.CONDITIONED):
             found = replace(found, word=Value.TIE, reason="at a jump: the result itself is another on either side")
@@ -189,7 +208,7 @@ def _singly(one: Application) -> tuple[ValueVerdict | None, ...]:
     for index in range(one.results[0].size):
         alone = one.part(np.array([index]))
         found = _guarded(
-            lambda: _check_contributions(alone, []),  # noqa: B023 - called at once
+            lambda: _check_contributions(alone, Seen()),  # noqa: B023 - called at once
             lambda reason: unjudged(alone, Value.UNCHECKED, reason),  # noqa: B023
         )
         place = str(list(map(int, np.unravel_index(index, one.results[0].shape))))

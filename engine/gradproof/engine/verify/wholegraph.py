@@ -28,7 +28,8 @@ from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
-from gradproof.engine.verify.series import Series, head, tangent
+from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent
+from gradproof.engine.verify.tape import TooLarge
 from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
@@ -236,7 +237,7 @@ class _Reader:
 
     def __init__(self, graph: _Readable, direction: Direction, *, anchored: bool) -> None:
         self.graph, self.direction, self.anchored = graph, direction, anchored
-        self.f = Series()
+        self.f = Series(MAX_OPERATIONS)
         self.cells: dict[int, Array] = {}
         self.derivative, self.slack = arb(0), arb(0)
 
@@ -265,6 +266,7 @@ class _Reader:
         return _Pass(self.derivative, self.slack, len(graph.unreadable))
 
     def _tick(self) -> None:
+        self.f.spend()
         if time.monotonic() > self.graph.deadline:
             raise _Skipped("the time for checks was over")
 
@@ -320,6 +322,9 @@ class _Reader:
             reason = f"{one.op.name} has no finite derivative"
         except _Skipped:
             raise
+        except TooLarge:
+            node = graph.plan.lowered.node_of[position]
+            raise _Skipped(f"node {node} ({one.op.name}) takes the reading beyond {self.f.limit} operations") from None
         except Undecided:
             reason = f"rounding decides a branch of {one.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
