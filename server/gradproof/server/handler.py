@@ -14,6 +14,8 @@ from threading import Event as Flag
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
@@ -69,8 +71,8 @@ class Handler:
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.engine.registry, self.proofs)
         self.kept = KeptRuns(self.limits)
-        self.runs = ThreadPoolExecutor(4, "run")
-        self.checks = ThreadPoolExecutor(8, "check")  # more than cores: some of them wait for proofs
+        self.runs = ThreadPoolExecutor(4, "run", initializer=_quiet)
+        self.checks = ThreadPoolExecutor(8, "check", initializer=_quiet)  # more than cores: some wait for proofs
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -78,11 +80,11 @@ class Handler:
             session.drain()
 
     def close(self) -> None:
-        """Wait for what is running, and end the threads."""
+        """Start nothing more. The threads end after what they are at, for which nobody waits."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self.runs.shutdown(cancel_futures=True)
-        self.checks.shutdown(cancel_futures=True)
+        self.runs.shutdown(wait=False, cancel_futures=True)
+        self.checks.shutdown(wait=False, cancel_futures=True)
 
     def desk(self) -> Desk:
         """What a new session adds to its runs. To be closed with it."""
@@ -338,6 +340,11 @@ class Evaluated:
     values: list[ValueEvent]
     nodes_computed: int
     kept_bytes: int = 0
+
+
+def _quiet() -> None:
+    """Let the thread compute with infinities and nans in silence: verdicts say what came of it."""
+    np.seterr(all="ignore")
 
 
 def _required(options: pb.VerifyOptions) -> Summary:
