@@ -69,7 +69,9 @@ def serve_command(
     tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM): serve over TLS.")] = None,  # noqa: UP045
     tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,  # noqa: UP045
     token_file: Annotated[Optional[Path], typer.Option(help="Calls must bring the token in this file.")] = None,  # noqa: UP045
-    grace: Annotated[float, typer.Option(min=0.0, help="Seconds for running calls to finish after SIGTERM.")] = GRACE_SECONDS,
+    grace: Annotated[
+        float, typer.Option(min=0.0, help="Seconds for running calls to finish after SIGTERM.")
+    ] = GRACE_SECONDS,
     owner: Annotated[Optional[int], typer.Option(hidden=True, help="End when this process does.")] = None,  # noqa: UP045
 ) -> None:
     """Serve until SIGTERM; running calls may then finish. A second SIGTERM ends it at once."""

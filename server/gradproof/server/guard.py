@@ -107,7 +107,9 @@ class Guard:
             else:
                 left = min(POLL_SECONDS, left if left is not None else POLL_SECONDS)
         ready, _, _ = select.select(watched, [], [], left)
-        if self.owner is not None and (self._owner_end in ready or (self._owner_end is None and os.getppid() != self.owner)):
+        if self.owner is not None and (
+            self._owner_end in ready or (self._owner_end is None and os.getppid() != self.owner)
+        ):
             self.owner = None
             self._stop(ORPHAN_SECONDS)
         if self._signals in ready:

@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
 
-class Health(aio.HealthServicer):  # type: ignore[misc] - the package has no types
+class Health(aio.HealthServicer):  # type: ignore[misc]
     """As its parent. A watch that was told NOT_SERVING, which is said when the server is to stop, is over."""
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:

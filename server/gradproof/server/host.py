@@ -37,7 +37,6 @@ NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean o
 """NumPy's warnings about numbers. Verdicts speak of those; the log of a server is for what an operator can mend."""
 
 
-
 @dataclass(frozen=True)
 class Options:
     """How a server is run.
@@ -141,8 +140,8 @@ class Host:
 
 
 async def serve(options: Options, announce: Callable[[Host], None], *, quick: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; then drain. Announces the server once it answers quickly: when its processes are up and
-    each call has been made once, or, if it is to be ``quick``, when each call that needs no process has."""
+    """Serve until SIGTERM or SIGINT; then drain. Announces the server once it answers quickly: when its processes are up
+    and each call has been made once, or, if it is to be ``quick``, when each call that needs no process has."""
     warnings.filterwarnings("ignore", NUMERIC, RuntimeWarning)  # verdicts say it
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
