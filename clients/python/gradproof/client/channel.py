@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import grpc
 
-from gradproof.client.origin import Origin
+from gradproof.client.origin import Origin, held
 
 IDEMPOTENT = ("Evaluate", "Differentiate", "StreamingDifferentiate", "Infer", "Derive", "Explain", "GetServerInfo")
 
@@ -47,6 +47,7 @@ class Connection:
 
     def answers(self, call: Any) -> Iterator[Any]:
         """The messages of a stream, which is cancelled when it is left. Raises Forked."""
+        held(call)
         try:
             while True:
                 self.origin.check()
@@ -62,14 +63,14 @@ class Connection:
     def channel(self) -> grpc.Channel:
         """A channel; it connects when it is first used."""
         if not self._tls:
-            return grpc.insecure_channel(self.target, self._options)
-        return grpc.secure_channel(self.target, self._credentials(), self._options)
+            return held(grpc.insecure_channel(self.target, self._options))
+        return held(grpc.secure_channel(self.target, self._credentials(), self._options))
 
     def aio_channel(self) -> grpc.aio.Channel:
         """The same for asyncio."""
         if not self._tls:
-            return grpc.aio.insecure_channel(self.target, self._options)
-        return grpc.aio.secure_channel(self.target, self._credentials(), self._options)
+            return held(grpc.aio.insecure_channel(self.target, self._options))
+        return held(grpc.aio.secure_channel(self.target, self._credentials(), self._options))
 
     def _credentials(self) -> grpc.ChannelCredentials:
         trusted = Path(self._tls).read_bytes() if isinstance(self._tls, str) else None

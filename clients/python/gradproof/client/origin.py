@@ -6,11 +6,16 @@ it may abort or hang, even where the parent has closed its own. So a child says 
 
 from __future__ import annotations
 
+import ctypes
 import os
+from typing import TypeVar
+from weakref import WeakSet
 
 from gradproof.client.errors import Forked
 
+T = TypeVar("T")
 _first: int | None = None  # the process in which there was a connection first
+_held: WeakSet[object] = WeakSet()
 
 
 class Origin:
@@ -38,6 +43,20 @@ def claim() -> None:
         _first = os.getpid()
     if _first != os.getpid():
         raise _forked(_first)
+
+
+def held(grpc_object: T) -> T:
+    """A channel or a call, which a fork is not to free: that may wait for a lock whose owner is not there."""
+    _held.add(grpc_object)
+    return grpc_object
+
+
+def _keep_for_ever() -> None:
+    for one in _held:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+os.register_at_fork(after_in_child=_keep_for_ever)
 
 
 def _forked(pid: int) -> Forked:

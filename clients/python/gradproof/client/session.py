@@ -19,7 +19,7 @@ from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailabl
 from gradproof.client.events import Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
-from gradproof.client.origin import Origin
+from gradproof.client.origin import Origin, held
 from gradproof.client.requests import Conversation, Options, Watch, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -42,7 +42,7 @@ class Session:
         self._reading = False  # one of the threads that wait reads the stream, for all of them
         self._ended: GradproofError | None = None
         self._open = True
-        self._answers = call(self._outgoing())
+        self._answers = held(call(self._outgoing()))
 
     def __enter__(self) -> Session:
         return self
