@@ -39,6 +39,7 @@ from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 MAX_GRAPHS = 1024
+RUN_THREADS = 4
 DEFAULT_BUDGET_MS = 5000
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class Handler:
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.engine.registry, self.proofs)
         self.kept = KeptRuns(self.limits)
-        self.runs = ThreadPoolExecutor(4, "run", initializer=_quiet)
+        self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=_quiet)
         self.checks = ThreadPoolExecutor(8, "check", initializer=_quiet)  # more than cores: some wait for proofs
 
     def drain(self) -> None:
