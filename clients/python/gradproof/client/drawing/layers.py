@@ -116,8 +116,8 @@ class Layout:
         return layer
 
     def _bends(self) -> list[list[int]]:
-        """For each edge the items on its way, from where it leaves the edges before it of the same source. An edge over very
-        many layers has a bend below its source and one above its target, and none in between."""
+        """For each edge the items on its way, from where it leaves the edges before it of the same source. An edge over
+        very many layers has a bend below its source and one above its target, and none in between."""
         most = self._span()
         shared: dict[int, list[int]] = {}
         left: dict[int, int] = {}
