@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from gradproof.engine.cancellation import Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
@@ -172,7 +172,7 @@ class Handler:
         desk: Desk | None,
     ) -> tuple[Stepper, str]:
         """A run, and the digest of its graph. Where the forward half is known it goes as far as the first batch."""
-        prepared, digest = self._prepare(cancellation, request, uploads, desk)
+        prepared, digest = self._prepare(request, uploads, desk, cancellation)
         stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
         if not prepared.missing:
             stepper.begin()
@@ -240,7 +240,7 @@ class Handler:
         desk: Desk | None,
     ) -> tuple[Evaluated, Forward | None]:
         """What `evaluate` gives, and the forward half if it is to be kept."""
-        prepared, digest = self._prepare(cancellation, request, uploads, desk)
+        prepared, digest = self._prepare(request, uploads, desk, cancellation)
         missing = prepared.missing
         if request.keep:
             prepared = self.engine.compute(prepared)
@@ -307,10 +307,10 @@ class Handler:
 
     def _prepare(
         self,
-        cancellation: Cancellation,
         request: pb.DifferentiateRequest | pb.EvaluateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
         if isinstance(request, pb.DifferentiateRequest):
