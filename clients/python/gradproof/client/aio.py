@@ -59,6 +59,10 @@ class AsyncClient:
             stop, self._on_close = self._on_close, None
             stop()
 
+    def check_process(self) -> None:
+        """Raises Forked in a fork of the process that made the client."""
+        self._connection.origin.check()
+
     async def __aenter__(self) -> AsyncClient:
         return self
 
