@@ -19,6 +19,7 @@ from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.engine.verify.wholegraph import check_graph
+from gradproof.engine.verify.workers import Workers
 from gradproof.plugins import BUILTIN
 
 ROUNDS = 7
@@ -109,12 +110,37 @@ def main() -> None:
     random = np.random.default_rng(1)
     matrices = {"a": random.normal(size=(512, 512)), "b": random.normal(size=(512, 512))}
     measure("matmul and sum, 512 x 512", job_of_sum(matrices))
+    print("The same in another process, which can be killed:")
+    overhead(registry, engine)
     print("The graph word alone:")
     for length in (1000, 10_000):
         run = run_of(engine, chain(length))
         found = check_graph(run, 60.0)
         gradient = seconds(lambda: run_of(engine, chain(length)))  # noqa: B023 - called at once
         report(f"{length} nodes, 0-d: {found['a'].word}", gradient, seconds(lambda: check_graph(run, 60.0)))  # noqa: B023
+
+
+def overhead(registry: Registry, engine: Engine) -> None:
+    """What it costs that checks run in another process, request by request in turn with the same checks in this one."""
+    workers = Workers([plugin.source for plugin in registry.plugins])
+    proofs = Proved(registry)
+    here, there = Verifier(registry, proofs), Verifier(registry, proofs, workers)
+    try:
+        workers.start()
+        for length in (1, 5, 20, 200):
+            run = run_of(engine, chain(length))
+            taken: list[list[float]] = [[], []]
+            for _ in range(20 * ROUNDS):
+                for verifier, times in zip((here, there), taken, strict=True):
+                    started = time.perf_counter()
+                    list(verifier.check(run, budget=60.0))
+                    times.append(time.perf_counter() - started)
+            mine, theirs = map(statistics.median, taken)
+            best = min(taken[1]) - min(taken[0])
+            print(f"{length:4} nodes: here {mine * 1e3:8.3f} ms   workers {theirs * 1e3:8.3f} ms   "
+                  f"more {(theirs - mine) * 1e3:6.3f} ms, at best {best * 1e3:6.3f} ms")  # fmt: skip
+    finally:
+        workers.close()
 
 
 def job_of_sum(leaves: dict[str, Any]) -> Job:

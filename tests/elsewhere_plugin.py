@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 from collections.abc import Callable
@@ -16,7 +15,7 @@ GRADPROOF_API = 1
 GRADPROOF_NAME = "elsewhere"
 
 HERE = os.getpid()
-IS_MAIN = multiprocessing.parent_process() is None
+IS_MAIN = os.environ.setdefault("GRADPROOF_TEST_MAIN", str(HERE)) == str(HERE)
 NUMBERS: dict[str, int] = {"two": 2}
 
 
@@ -25,7 +24,7 @@ def square(name: str, factor: Callable[[], Any]) -> Op:
 
 
 OPS = (
-    square("parent", lambda: 2 if multiprocessing.parent_process() else 3),
+    square("number_of_process", lambda: 3 if str(os.getpid()) == os.environ["GRADPROOF_TEST_MAIN"] else 2),
     square("main", lambda: 3 if IS_MAIN else 2),
     square("process", lambda: 2 + HERE),
     square("thread", lambda: 2 if threading.current_thread() is threading.main_thread() and not IS_MAIN else 3),

@@ -46,6 +46,7 @@ def serving(cache: Path, **options: Any) -> Iterator[Served]:
 
     host = Host(Options(port=0, cache=cache, entry_points=False, **options))
     try:
+        host.proofs.start()
         run(host.start())
         served = Served(host, loop)
         try:

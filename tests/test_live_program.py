@@ -306,7 +306,7 @@ def proved(pool: ProofPool, name: str) -> RuleVerdict:
     return verdict
 
 
-@pytest.mark.parametrize("name", ["parent", "main", "process", "thread", "exact"])
+@pytest.mark.parametrize("name", ["number_of_process", "main", "process", "thread", "exact"])
 def test_a_rule_that_is_another_in_the_proof_process_is_not_proved_there(pool: ProofPool, name: str) -> None:
     verdict = proved(pool, f"elsewhere.{name}")
     assert (verdict.word, verdict.reason) == (Rule.UNDECIDED, ANOTHER)

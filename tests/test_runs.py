@@ -192,7 +192,7 @@ def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
         graph = graph_pb2.Graph(leaves=[leaf("v", large)], nodes=[node("slow.hang", "v", "h"), node("sum", "h", "s")])
         graph.outputs.append("s")
         request = changed(graph)
-        request.verify.budget_ms = 200
+        request.verify.budget_ms = 5000
         [verdict] = served.autodiff.Differentiate(request, timeout=60).verdicts
         assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
         assert verdict.uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING

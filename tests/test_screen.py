@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests import slow_plugin
-from tests.test_value import Here, Never, judge, numbers, with_rules
+from tests.test_value import judge, numbers, with_rules
 
 from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import spec, spec_of
-from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.screen import kernel_of, screen
 from gradproof.engine.verify.value import Application
-from gradproof.engine.verify.verdict import Rule, RuleVerdict, Summary, Value
+from gradproof.engine.verify.verdict import Rule, Summary, Value
 from gradproof.plugins import BUILTIN
 
 MANY = 5000
@@ -168,39 +166,3 @@ def test_too_large_a_node_is_not_screened(registry: Registry, monkeypatch: pytes
     found = numbers(judge(registry, "sin", np.ones(MANY))["x0"])
     assert found.word is Value.UNCHECKED
     assert "3000 are screened at most" in found.reason
-
-
-class Known(Here):
-    """One word for every rule."""
-
-    word = Rule.PROVED
-
-    def request(self, key: ProofKey) -> None:
-        self.known[key] = RuleVerdict(self.word, key.op)
-
-
-class Stopped(Known):
-    word = Rule.UNDECIDED
-
-
-@pytest.mark.parametrize(
-    ("op", "proofs", "read"),
-    [
-        ("slow.mortal", Known, True),
-        ("slow.mortal", Stopped, False),
-        ("slow.mortal", Never, False),
-        ("tanh", Stopped, True),
-    ],
-)
-def test_a_definition_that_was_not_proved_elsewhere_is_not_read_here(
-    monkeypatch: pytest.MonkeyPatch, op: str, proofs: type[Here], read: bool
-) -> None:
-    """SymPy may hang in a stranger's definition, and in the server nobody stops it."""
-    registry = build_registry(BUILTIN, others=[slow_plugin])
-    asked: list[str] = []
-    monkeypatch.setattr("gradproof.engine.verify.screen.kernel_of", lambda one, *_: asked.append(one.name))
-    verdict = judge(registry, op, np.linspace(0, 1, MANY), proofs=proofs)["x0"]
-    assert (op in asked) is read
-    assert numbers(verdict).checked > 60
-    assert numbers(verdict).reason.startswith("a sample;")
-    assert verdict.summary is Summary.PLAUSIBLE

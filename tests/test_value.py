@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -186,11 +187,13 @@ def test_cancellation_that_the_inputs_explain_is_conditioned(registry: Registry)
     x = np.array([1.0, -1.0, 1e-13])
     verdict = judge(registry, "matmul", np.eye(3), np.ones((3, 1)), seed=x.reshape(3, 1))["x1"]
     assert numbers(verdict).word is Value.ENCLOSED  # an identity loses nothing
-    g = np.array([[1.0], [-1.0 + 1e-15], [1e-20]])
-    rows = np.full((3, 1), 0.1)
+    random = np.random.default_rng(5)  # however a dot product is summed, 40 products that cancel leave their rounding
+    rows, g = random.uniform(1, 2, (40, 1)), random.uniform(-2, 2, (40, 1))
+    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(rows[:-1, 0], g[:-1, 0], strict=True))
+    g[-1] = -float(exact / Fraction(rows[-1, 0]))
     verdict = judge(registry, "matmul", rows, np.ones((1, 1)), seed=g)["x1"]
     assert numbers(verdict).word is Value.ILL_CONDITIONED
-    assert "about 1 digit is right" in numbers(verdict).reason
+    assert re.search(r"about \d digits? (is|are) right", numbers(verdict).reason)
     assert verdict.summary is Summary.PLAUSIBLE
 
 
@@ -520,7 +523,7 @@ def test_without_a_proof_nothing_is_verified(registry: Registry) -> None:
     unseen = verdicts_of(registry, shared_use(), values=False)
     assert all(v.summary is Summary.PLAUSIBLE for v in unseen.values())
     late = verdicts_of(registry, shared_use(), budget=-1.0)
-    assert "time for checks" in late["b"].reason
+    assert "for checks were over" in late["b"].reason
 
 
 # classes

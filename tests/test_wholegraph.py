@@ -174,7 +174,7 @@ def test_a_hook_is_an_exact_cut(bench: Bench, registry: Registry) -> None:
 
 def test_a_contradiction_makes_the_summary_wrong(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "gradproof.engine.verify.verifier.check_graph",
+        "gradproof.engine.verify.examination.check_graph",
         lambda run, seconds: {"x": GraphVerdict(Graph.INCONSISTENT, "the forward pass has the derivative 1, ...")},
     )
     bench = Bench(Engine(registry))

@@ -45,16 +45,38 @@ class Step:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A lowered graph with its steps. ``forward`` steps come first; then segments of backward steps, each ended by a
-    cut (the last by None)."""
+    cut (the last by None). The first ``forward_length`` instructions of its program are those of the forward half."""
 
     lowered: Lowered
     backward: Backward
     registry: Registry
-    forward: tuple[Step, ...]
-    segments: tuple[tuple[tuple[Step, ...], Cut | None], ...]
-    literals: Mapping[int, Array]
+    forward_length: int
     forward_count: int
     """The values of the forward half are those numbered below; they are the same in all plans of a graph."""
+
+    @cached_property
+    def _steps(self) -> list[Step]:
+        calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
+        return [_step(self.program, one, calls) for one in self.program.instructions]
+
+    @cached_property
+    def forward(self) -> tuple[Step, ...]:
+        return tuple(self._steps[: self.forward_length])
+
+    @cached_property
+    def segments(self) -> tuple[tuple[tuple[Step, ...], Cut | None], ...]:
+        segments: list[tuple[tuple[Step, ...], Cut | None]] = []
+        position = self.forward_length
+        for cut in self.backward.cuts:
+            segments.append((tuple(self._steps[position : cut.position]), cut))
+            position = cut.position
+        return (*segments, (tuple(self._steps[position:]), None))
+
+    @cached_property
+    def literals(self) -> Mapping[int, Array]:
+        """The values of the literals of the program, by number."""
+        specs = self.program.specs
+        return {k: literal_array(value, specs[k].dtype) for k, value in self.program.literals.items()}
 
     @property
     def program(self) -> Program:
@@ -111,7 +133,7 @@ class Plan:
             given = np.asarray(seed).view()
             given.flags.writeable = False
             values[self.backward.seeds[name]] = given
-        done = len(self.forward)
+        done = self.forward_length
         for steps, cut in self.segments:
             self._run(steps, values, done, cancellation)
             done += len(steps)
@@ -149,7 +171,7 @@ class Plan:
 
     def _fault(self, index: int, error: Exception) -> ForwardFault:
         one = self.program.instructions[index]
-        behind = index >= len(self.forward)
+        behind = index >= self.forward_length
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
         op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
         where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
@@ -171,19 +193,10 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str], ca
     gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets; Cancelled."""
     program = lowered.builder.program
     count, forward_count = len(program.instructions), len(program.specs)
-    differentiated = Backward()
+    backward = Backward()
     if wanted:
-        differentiated = append_backward(lowered, registry, wanted, lowered.graph.outputs, cancellation)
-    calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
-    steps = [_step(program, one, calls) for one in program.instructions]
-    segments: list[tuple[tuple[Step, ...], Cut | None]] = []
-    position = count
-    for cut in differentiated.cuts:
-        segments.append((tuple(steps[position : cut.position]), cut))
-        position = cut.position
-    segments.append((tuple(steps[position:]), None))
-    literals = {k: literal_array(value, program.specs[k].dtype) for k, value in program.literals.items()}
-    return Plan(lowered, differentiated, registry, tuple(steps[:count]), tuple(segments), literals, forward_count)
+        backward = append_backward(lowered, registry, wanted, lowered.graph.outputs, cancellation)
+    return Plan(lowered, backward, registry, count, forward_count)
 
 
 def _step(program: Program, one: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:

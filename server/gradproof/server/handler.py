@@ -26,21 +26,22 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.summary import ORDER
-from gradproof.engine.verify.verdict import Summary
-from gradproof.engine.verify.verifier import Verifier
+from gradproof.engine.verify.verdict import GradientVerdict, Summary
+from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server import encode
 from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
-from gradproof.server.status import VerdictRequired
+from gradproof.server.status import VerdictRequired, unforeseen
 from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 MAX_GRAPHS = 1024
 RUN_THREADS = 4
 DEFAULT_BUDGET_MS = 5000
+ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 T = TypeVar("T")
 
@@ -53,8 +54,8 @@ class Draining(Protocol):
 
 @dataclass
 class Handler:
-    """Runs requests. No number is computed in the event loop: runs step in one pool of threads, checks in another, proofs
-    in processes."""
+    """Runs requests. No number is computed in the event loop: runs step in one pool of threads; verdicts are put together
+    in another, of what processes find out that can be killed."""
 
     engine: Engine
     proofs: ProofPool
@@ -71,10 +72,10 @@ class Handler:
     _in_flight: int = 0
 
     def __post_init__(self) -> None:
-        self.verifier = Verifier(self.engine.registry, self.proofs)
+        self.verifier = Verifier(self.engine.registry, self.proofs, self.proofs.workers)
         self.kept = KeptRuns(self.limits)
         self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=_quiet)
-        self.checks = ThreadPoolExecutor(8, "check", initializer=_quiet)  # more than cores: some wait for proofs
+        self.checks = ThreadPoolExecutor(self.limits.runs_in_flight, "check", initializer=_quiet)  # they wait for processes
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -93,18 +94,31 @@ class Handler:
         return Desk(ClientHooks(self.limits.hook_timeout_ms), self.kept, next(self._desks))
 
     async def differentiate(
-        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], *, chunked: bool, desk: Desk | None = None
+        self,
+        request: pb.DifferentiateRequest,
+        uploads: Mapping[int, Array],
+        *,
+        chunked: bool,
+        desk: Desk | None = None,
+        left: float | None = None,
     ) -> AsyncGenerator[pb.Event]:
-        """The events of a run; ``desk`` is what a session adds. Raises GradproofError: before the first event if the
-        request is at fault, later (after a fault event) if a node or hook is."""
+        """The events of a run; ``desk`` is what a session adds, ``left`` the seconds that the call may take: checks end
+        early enough for the gradients to be there by then. Raises GradproofError: before the first event if the request
+        is at fault, later (after a fault event) if a node or hook is."""
         count = itertools.count()
-        async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk)) as events:
+        deadline = None if left is None else time.monotonic() + left
+        async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk, deadline)) as events:
             async for event in events:
                 event.sequence = next(count)
                 yield event
 
     async def _events(
-        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], encoder: encode.Encoder, desk: Desk | None
+        self,
+        request: pb.DifferentiateRequest,
+        uploads: Mapping[int, Array],
+        encoder: encode.Encoder,
+        desk: Desk | None,
+        deadline: float | None,
     ) -> AsyncGenerator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
@@ -129,7 +143,7 @@ class Handler:
             summary.run_seconds = time.perf_counter() - started
             assert stepper.run is not None
             weaker: list[tuple[str, str, str]] = []
-            async for event in self._verdicts(request.verify, stepper.run, summary, weaker):
+            async for event in self._verdicts(request.verify, stepper.run, summary, weaker, deadline):
                 yield event
             summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
             summary.weaker = len(weaker)
@@ -193,23 +207,23 @@ class Handler:
         self._sweeping = None if left is None else asyncio.get_running_loop().call_later(left, self._sweep)
 
     async def _verdicts(
-        self, options: pb.VerifyOptions, run: Run, summary: pb.RunSummary, weaker: list[tuple[str, str, str]]
+        self,
+        options: pb.VerifyOptions,
+        run: Run,
+        summary: pb.RunSummary,
+        weaker: list[tuple[str, str, str]],
+        deadline: float | None,
     ) -> AsyncIterator[pb.Event]:
         """Batches of verdicts; counted in ``summary``, and those that the request does not put up with in ``weaker``."""
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
-        required, left = _required(options), Flag()
-        verdicts = self.verifier.check(
-            run,
-            values=level != pb.VERIFY_LEVEL_CACHED,
-            wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
-            budget=budget,
-            gone=left.is_set,
-        )
-        try:
-            while batch := await self._in(self.checks, _take, verdicts):
+        if deadline is not None:
+            budget = max(0.0, min(budget, (deadline - time.monotonic() - ANSWER_SECONDS) / (1 + LATE)))
+        required = _required(options)
+        async with aclosing(self._batches(level, run, budget)) as batches:
+            async for batch in batches:
                 for one in batch:
                     name = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
                     word = name.get(one.summary, "unchecked")
@@ -219,8 +233,34 @@ class Handler:
                     if ORDER.index(one.summary) < ORDER.index(required):
                         weaker.append((one.name, one.summary.value, one.reason))
                 yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+
+    async def _batches(
+        self, level: pb.VerifyLevel.ValueType, run: Run, budget: float
+    ) -> AsyncGenerator[list[GradientVerdict]]:
+        """Verdicts on all wanted gradients, within ``budget`` seconds: those that are not there by then are late."""
+        over, end = Flag(), time.monotonic() + budget * (1 + LATE)
+        verdicts = self.verifier.check(
+            run,
+            values=level != pb.VERIFY_LEVEL_CACHED,
+            wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
+            budget=budget,
+            gone=over.is_set,
+        )
+        missing, done = dict.fromkeys(run.job.wanted()), False
+        try:
+            while not done:
+                taking = self._in(self.checks, _take, verdicts)
+                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + ANSWER_SECONDS)
+                for one in batch:
+                    del missing[one.name]
+                yield batch
+        except TimeoutError:
+            yield [too_late(name, budget) for name in missing]
+        except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
+            reason = f"the check failed; {unforeseen(error).message}"
+            yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
         finally:
-            left.set()  # the client may have gone: nobody waits for proofs on its behalf
+            over.set()  # the client may have gone: nobody waits for verdicts on its behalf
 
     async def evaluate(
         self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
@@ -410,12 +450,12 @@ class _Admitted:
         self.handler._in_flight -= 1
 
 
-def _take(items: Iterator[T]) -> list[T]:
-    """What an iterator gives within two milliseconds, at least one item unless it is at its end."""
+def _take(items: Iterator[T]) -> tuple[list[T], bool]:
+    """What an iterator gives within two milliseconds, at least one item unless it is at its end; and whether it is."""
     started = time.perf_counter()
     batch: list[T] = []
     for item in items:
         batch.append(item)
         if time.perf_counter() - started > BATCH_SECONDS:
-            break
-    return batch
+            return batch, False
+    return batch, True

@@ -19,6 +19,7 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.worker import load
+from gradproof.engine.verify.workers import Workers
 from gradproof.plugins import BUILTIN
 from gradproof.server.access import Access
 from gradproof.server.guard import GRACE_SECONDS
@@ -73,11 +74,17 @@ class Host:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.workers = Workers()
+        self.workers.prepare()
         self.registry = options.registry()
         for refusal in self.registry.refused:
             log.warning("plugin refused", plugin=refusal.plugin, reason=str(refusal))
         self.proofs = ProofPool(
-            self.registry, options.cache_directory(), workers=options.proof_workers, seconds=options.proof_seconds
+            self.registry,
+            options.cache_directory(),
+            workers=self.workers,
+            at_once=options.proof_workers,
+            seconds=options.proof_seconds,
         )
         self.handler = Handler(Engine(self.registry), self.proofs, options.limits)
         self.port = 0

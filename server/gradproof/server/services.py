@@ -67,7 +67,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
         response = pb.DifferentiateResponse()
         async with answering(context):
-            async for event in self.handler.differentiate(request, {}, chunked=False):
+            async for event in self.handler.differentiate(request, {}, chunked=False, left=context.time_remaining()):
                 kind = event.WhichOneof("kind")
                 if kind == "accepted":
                     response.accepted.CopyFrom(event.accepted)
@@ -91,14 +91,15 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         self, request: pb.StreamingDifferentiateRequest, context: Context
     ) -> AsyncIterator[pb.StreamingDifferentiateResponse]:
         async with answering(context):
-            async for event in self.handler.differentiate(request.request, {}, chunked=True):
+            left = context.time_remaining()
+            async for event in self.handler.differentiate(request.request, {}, chunked=True, left=left):
                 yield pb.StreamingDifferentiateResponse(event=event)
 
     async def Session(
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
     ) -> AsyncIterator[pb.SessionResponse]:
         async with answering(context):
-            async for response in run_session(self.handler, requests):
+            async for response in run_session(self.handler, requests, context.time_remaining):
                 yield response
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:

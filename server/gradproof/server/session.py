@@ -23,10 +23,15 @@ QUEUE = 32  # responses waiting for a slow reader; a run then waits too
 TOGETHER_BYTES = 64 << 10  # events that wait are sent together up to this size
 
 
-async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionRequest]) -> AsyncGenerator[pb.SessionResponse]:
-    """Answers of one stream. A request at fault is answered, and the session goes on; it ends when the client has no
-    more to say and all runs are done, or when the server is to stop and no run is in progress."""
-    session = _Session(handler)
+async def run_session(
+    handler: Handler,
+    requests: AsyncIterator[pb.SessionRequest],
+    left: Callable[[], float | None] = lambda: None,
+) -> AsyncGenerator[pb.SessionResponse]:
+    """Answers of one stream; ``left`` gives the seconds that it may still take. A request at fault is answered, and the
+    session goes on; it ends when the client has no more to say and all runs are done, or when the server is to stop and no
+    run is in progress."""
+    session = _Session(handler, left)
     handler.sessions.add(session)
     reader = asyncio.create_task(session.read(requests))
     try:
@@ -43,8 +48,8 @@ async def run_session(handler: Handler, requests: AsyncIterator[pb.SessionReques
 
 
 class _Session:
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
+    def __init__(self, handler: Handler, left: Callable[[], float | None]) -> None:
+        self.handler, self.left_seconds = handler, left
         self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.ahead: deque[pb.SessionResponse | None] = deque()
@@ -147,7 +152,8 @@ class _Session:
                 await self._put(None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
-        async with aclosing(self.handler.differentiate(request, uploads, chunked=True, desk=self.desk)) as events:
+        run = self.handler.differentiate(request, uploads, chunked=True, desk=self.desk, left=self.left_seconds())
+        async with aclosing(run) as events:
             async for event in events:
                 await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 

@@ -127,9 +127,9 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     """The program with its stops, simplified; and what a run brings, by value."""
     program, values, backward = plan.program, plan.lowered.values, plan.backward
     instructions = program.instructions
-    items: list[Item] = list(instructions[: len(plan.forward)])
+    items: list[Item] = list(instructions[: plan.forward_length])
     items += [Stop(k, values[name]) for k, name in enumerate(variant.fetch)]
-    position = len(plan.forward)
+    position = plan.forward_length
     for k, cut in enumerate(backward.cuts):
         items += instructions[position : cut.position]
         items.append(Stop(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
@@ -141,5 +141,5 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     leaves = plan.lowered.graph.leaves
     given = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
     given |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    made = simplify(items, program.specs, constants, plan.registry.op, call_of, len(plan.forward))
+    made = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
     return assembled(made), given

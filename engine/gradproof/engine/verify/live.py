@@ -19,7 +19,7 @@ from gradproof.engine.trace import Instruction
 def live_elements(run: Run) -> dict[int, Array]:
     """For each value of the forward half that has elements which no output depends on, a mask of the others."""
     program = run.plan.program
-    forward = program.instructions[: len(run.plan.forward)]
+    forward = program.instructions[: run.plan.forward_length]
     if not any(_selects(one.op) for one in forward):
         return {}
     masks: dict[int, Any] = dict.fromkeys((run.plan.lowered.values[name] for name in run.plan.backward.seeds), True)

@@ -43,7 +43,7 @@ def origin_of(run: Run, number: int) -> Origin | None:
             if not _finite(values[out]):
                 bad = ~np.isfinite(np.asarray(values[out]))
                 index = [int(k) for k in np.argwhere(bad)[0]] if bad.ndim else []
-                rule = position >= len(plan.forward)
+                rule = position >= plan.forward_length
                 node = plan.backward.node_of.get(position, 0) if rule else plan.lowered.node_of[position]
                 op = plan.lowered.graph.nodes[node].op
                 got = np.asarray(values[out])[tuple(index)]
@@ -63,7 +63,7 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
     number = plan.lowered.values[name]
     gradient = np.asarray(run.values[plan.backward.raw[number]])
     spec = program.specs[number]
-    size = sum(program.specs[out].size for one in program.instructions[: len(plan.forward)] for out in one.outputs)
+    size = sum(program.specs[out].size for one in program.instructions[: plan.forward_length] for out in one.outputs)
     if is_complex(spec) or size > MAX_ELEMENTS:
         return None
     index = tuple(int(k) for k in np.argwhere(~np.isfinite(gradient))[0]) if gradient.ndim else ()
@@ -92,7 +92,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
             before = cells[k][index]
             cells[k][index] = arb_series([head(before), tangent(before) + 1], 2)
 
-    for one in program.instructions[: len(plan.forward)]:
+    for one in program.instructions[: plan.forward_length]:
         if time.monotonic() > deadline:
             return None
         specs, outs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]

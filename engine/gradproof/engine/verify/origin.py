@@ -18,7 +18,7 @@ class Origin:
 
     def __init__(self, run: Run, known: Callable[[Rule], RuleVerdict]) -> None:
         self._graph, self._node_of, self._known = run.plan.lowered.graph, run.plan.lowered.node_of, known
-        self._instructions = run.plan.program.instructions[: len(run.plan.forward)]
+        self._instructions = run.plan.program.instructions[: run.plan.forward_length]
         self._made_by: dict[int, int] = {}
         self._words: list[tuple[Summary, str]] = []
         self._behind: list[int | None] = []

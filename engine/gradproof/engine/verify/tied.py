@@ -26,7 +26,7 @@ from gradproof.engine.verify.value import MAX_ELEMENTS
 def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
     """For each of the values ``names`` that moves the sides of a tied comparison, a sentence that names the first."""
     program, lowered = run.plan.program, run.plan.lowered
-    forward = program.instructions[: len(run.plan.forward)]
+    forward = program.instructions[: run.plan.forward_length]
     bits = {lowered.values[name]: 1 << k for k, name in enumerate(names)}
     behind: dict[int, int] = dict(bits)
     comparing: list[tuple[int, int]] = []

@@ -24,13 +24,13 @@ from gradproof.engine.rules import linear_inputs, made_of
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Instruction, Program
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
-from gradproof.engine.verify.applications import application_of, check_live
+from gradproof.engine.verify.applications import application_of
 from gradproof.engine.verify.classes import NO_CASE, ProofKey, key_of
+from gradproof.engine.verify.examination import Brief, Examination, Findings, late, questions_of, unexamined
+from gradproof.engine.verify.findings import Remote
 from gradproof.engine.verify.ground import Ground
-from gradproof.engine.verify.live import live_elements
-from gradproof.engine.verify.nonfinite import origin_of, true_derivative
+from gradproof.engine.verify.nonfinite import origin_of
 from gradproof.engine.verify.origin import Origin
-from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.summary import (
     Known,
     compose,
@@ -40,9 +40,8 @@ from gradproof.engine.verify.summary import (
     summarize,
     unvouched,
 )
-from gradproof.engine.verify.tied import tied_values
 from gradproof.engine.verify.ulps import finite
-from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
+from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import (
     Accumulation,
     AccumulationVerdict,
@@ -53,12 +52,12 @@ from gradproof.engine.verify.verdict import (
     RuleVerdict,
     Summary,
     UseVerdict,
-    Value,
-    ValueVerdict,
 )
-from gradproof.engine.verify.wholegraph import check_graph
+from gradproof.engine.verify.workers import Workers
 
 LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him
+NOT_ASKED = "numbers were not to be checked"
+LATE = 0.1  # of the time for checks: so much later it is over for putting words together too
 
 
 class Proofs(Protocol):
@@ -86,10 +85,12 @@ class KnownRule(NamedTuple):
 
 @dataclass
 class Verifier:
-    """Checks runs over the ops of one registry. Safe to use from several threads."""
+    """Checks runs over the ops of one registry. Safe to use from several threads. Definitions are read by ``workers``;
+    without them, in this process, where nobody can stop one that does not end."""
 
     registry: Registry
     proofs: Proofs
+    workers: Workers | None = None
     _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
 
     def check(
@@ -106,9 +107,8 @@ class Verifier:
 
         Args:
             values: check the numbers too.
-            budget: seconds of work on numbers, after which the rest stays UNCHECKED.
-            wait: seconds to wait, all in all, for proofs that are not known yet. They are made elsewhere: a proof that
-                hangs takes nothing from the numbers.
+            budget: seconds for all of it, after which the rest stays UNCHECKED.
+            wait: seconds of these to wait, all in all, for proofs that are not known yet, once the numbers are checked.
             gone: whether nobody waits for verdicts any more: then nothing is waited for, or checked, either.
         """
         return _Check(self, run, values, budget, wait, gone).verdicts()
@@ -151,33 +151,89 @@ class _Check:
     ) -> None:
         self.verifier, self.run, self.plan = verifier, run, run.plan
         self.values, self.budget, self.wait, self.gone = values, budget, wait, gone
+        self.deadline = time.monotonic() + budget
         self.uses_of: dict[int, list[Contribution]] = defaultdict(list)
         self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
         for use in self.plan.backward.contributions:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
-        self.rules = {position: verifier.rule(run, position) for position in self.uses_by}
-        self.keys = {position: rule.key for position, rule in self.rules.items()}
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
-        self.numbers: dict[int, Checked] = {}
         self.ground = Ground(run, lambda position: self._numbers(position).forward)
-        self.live = live_elements(run) if values else {}
-        self.denied = list(self._denied())
-        self.denied_slots = {(position, slot) for position, slot, _ in self.denied}
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
+        """The verdicts that there is time for, and for the other gradients that there was none."""
+        given = set()
+        for verdict in self._verdicts():
+            given.add(verdict.name)
+            yield verdict
+        for name in self.run.job.wanted():
+            if name not in given:
+                yield too_late(name, self.budget)
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for more words."""
+        return self.gone() or time.monotonic() > self.deadline + LATE * self.budget
+
+    def _verdicts(self) -> Iterator[GradientVerdict]:
+        self.rules: dict[int, KnownRule] = {}
+        for position in self.uses_by:
+            if self.over:
+                return
+            self.rules[position] = self.verifier.rule(self.run, position)
+        self.keys = {position: rule.key for position, rule in self.rules.items()}
+        self.denied = list(self._denied())
+        if self.values:
+            self.findings = self._asked()
+        try:
+            yield from self._composed()
+        finally:
+            if self.values:
+                self.findings.close()
+
+    def _asked(self) -> Findings:
+        """The findings about the numbers, which are on their way from now on."""
+        denied = frozenset((position, slot) for position, slot, _ in self.denied)
+        brief = Brief(denied, {position: rule.linear for position, rule in self.rules.items() if any(rule.linear)})
+        workers = self.verifier.workers
+        if workers is None:
+            return Examination(self.run, brief, self.budget)
+        bad = [name for name in self.run.job.wanted() if not self._finite(name)] if not self.run.hooked else []
+        left = self.deadline - time.monotonic()
+        return Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
+
+    def _positions(self) -> list[int]:
+        """The instructions whose numbers are asked for, in order: uses and all that their rules read, use by use."""
+        found = dict.fromkeys(position for position, _, _ in self.denied)
+        behind: set[int] = set()
+        for number in self.plan.backward.raw:
+            found.update(dict.fromkeys(use.instruction for use in self.uses_of[number]))
+            more = self.ground.behind(self._read(number), behind)
+            behind.update(more)
+            found.update(dict.fromkeys(more))
+        return list(found)
+
+    def _finite(self, name: str) -> bool:
+        raw = self.plan.backward.raw.get(self.plan.lowered.values[name])
+        return raw is None or finite(np.asarray(self.run.values[raw]))
+
+    def _composed(self) -> Iterator[GradientVerdict]:
         written = [self.verifier.key_of(rule) for rule in self.plan.lowered.graph.rules]
         for key in {key for key in (*self.keys.values(), *written) if key}:
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
+            if self.over:
+                return
         graphs = self._graphs()
         expected, wanted = self._expected(), set(self.run.job.wanted())
         self.silent = self._silent_uses()
-        self.tied = tied_values(self.run, self.run.job.wanted()) if self.values else {}
+        self.tied = self.findings.tied() if self.values else {}
         self.lost = self._lost()
         known: dict[int, Known] = {}
         for number in self.plan.backward.raw:
+            if self.over:
+                return
             uses = [self._use(use) for use in self.uses_of[number]] + self.silent[number]
             name = self.names.get(number, "")
             total = self._sum(number, expected[name] if name else None)
@@ -226,11 +282,11 @@ class _Check:
         reason, origin = verdict.reason, origin_of(self.run, raw)
         if origin is not None:
             reason = f"{reason}; {origin}"
-        found = true_derivative(self.run, verdict.name, max(0.0, min(self.budget, 1.0))) if not self.run.hooked else None
+        found = self.findings.derivative(verdict.name) if not self.run.hooked else None
         if found is not None:
             element, truth = found
             place = f" by element {element}" if element else ""
-            reason = f"{reason}; the derivative{place} is {truth.str(12, radius=False)}"
+            reason = f"{reason}; the derivative{place} is {truth}"
         return replace(verdict, reason=reason, nonfinite=origin)
 
     def _grounded(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
@@ -265,12 +321,9 @@ class _Check:
         return self.origin.weaken(summary, reason, through, self._read(number))
 
     def _graphs(self) -> dict[str, GraphVerdict]:
-        """The check of the whole graph, which may take half of the time for numbers."""
         if not self.values:
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, "numbers were not to be checked"))
-        found = check_graph(self.run, self.budget / 2)
-        self.budget -= max((one.seconds for one in found.values()), default=0.0)
-        return found
+            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, NOT_ASKED))
+        return self.findings.graphs()
 
     def _instruction(self, use: Contribution) -> Instruction:
         return self.plan.program.instructions[use.instruction]
@@ -287,7 +340,7 @@ class _Check:
         """Every use whose rule says NO_GRADIENT: instruction, input, and the value that is used there (followed back
         through inserted conversions to the one that the graph names)."""
         source: dict[int, int] = {}
-        for position in range(len(self.plan.forward)):
+        for position in range(self.plan.forward_length):
             one = self.plan.program.instructions[position]
             if one.outputs[0] not in self.names:
                 source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
@@ -319,7 +372,7 @@ class _Check:
         """Of values without a gradient, which their uses deny, the weakest of what is known of that: it is said of all
         that they were computed from."""
         lost: dict[int, Known] = {}
-        for position in range(len(self.plan.forward) - 1, -1, -1):
+        for position in range(self.plan.forward_length - 1, -1, -1):
             one = self.plan.program.instructions[position]
             missing = [out for out in one.outputs if out not in self.plan.backward.final]
             nothing = AccumulationVerdict(Accumulation.EXACT)
@@ -362,46 +415,24 @@ class _Check:
         if key is None:
             return RuleVerdict(Rule.UNDECIDED, op, reason=NO_CASE)
         proofs = self.verifier.proofs
-        while proofs.lookup(key) is None and self.wait > 0 and not self.gone():
+        known = proofs.lookup(key)
+        if known is None and self.wait > 0 and self.values:
+            self.findings.settle()  # numbers first: a proof that hangs takes nothing from them
+        while known is None and (left := min(self.wait, self.deadline - time.monotonic())) > 0 and not self.gone():
             started = time.monotonic()
-            proofs.wait([key], min(self.wait, LOOK_UP_SECONDS))
+            proofs.wait([key], min(left, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
-        return proofs.lookup(key) or RuleVerdict(Rule.PENDING, op, str(key.case), reason="not proved yet")
+            known = proofs.lookup(key)
+        return known or RuleVerdict(Rule.PENDING, op, str(key.case), reason="not proved yet")
 
     def _numbers(self, position: int) -> Checked:
         """The verdicts on the numbers of one instruction."""
-        found = self.numbers.get(position)
-        if found is None:
-            started, wait = time.monotonic(), self.wait
-            found = self.numbers[position] = self._check_numbers(position)
-            self.budget -= time.monotonic() - started - (wait - self.wait)  # who waited for a proof did not work
-        return found
+        if self.values:
+            return self.findings.numbers(position)
+        uses, denied = self.uses_by.get(position, []), {(one, slot) for one, slot, _ in self.denied}
+        return unexamined(application_of(self.run, position, uses, denied), NOT_ASKED)
 
-    def _check_numbers(self, position: int) -> Checked:
-        one = self.plan.program.instructions[position]
-        application = application_of(self.run, position, self.uses_by.get(position, []), self.denied_slots)
-        if not self.values or self.budget <= 0 or self.gone():
-            reason = "the time for checks was over" if self.values else "numbers were not to be checked"
-            forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
-            return Checked(forward, unjudged(application, Value.UNCHECKED, reason))
-        live = self.live.get(one.outputs[0])
-        if live is not None and one.op.elementwise:
-            return check_live(application, live, lambda part: self._judged(position, part))
-        return self._judged(position, application)
 
-    def _judged(self, position: int, application: Application) -> Checked:
-        if application.size > MAX_ELEMENTS:
-            known = self.rules.get(position)
-            linear = known.linear if known else (False,) * len(application.inputs)
-            return screen(application, linear, symbolic=self._symbolic(position), seconds=self.budget)
-        return check_values(application)
-
-    def _symbolic(self, position: int) -> bool:
-        """Whether SymPy may read the definition of an instruction's op in this process, where nobody can stop it: that of a
-        stranger only once it has been read to the end where somebody can, for a proof."""
-        one = self.plan.program.instructions[position]
-        plugin = self.verifier.registry.plugin_of(one.op.name)
-        if plugin.builtin or not plugin.source:
-            return True
-        key = self.keys.get(position)
-        return key is not None and self._proof(one.op.name, key).word in (Rule.PROVED, Rule.PROVED_AE, Rule.AGREED)
+def too_late(name: str, budget: float) -> GradientVerdict:
+    """The verdict on a gradient that there was no time for."""
+    return GradientVerdict(name, Summary.UNCHECKED, late(budget))

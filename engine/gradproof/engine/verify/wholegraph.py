@@ -108,7 +108,7 @@ class _Readable:
         """Instructions that an output with a seed depends on, through differentiable values."""
         needed = {self.plan.lowered.values[name] for name in self.backward.seeds}
         found = []
-        for position in range(len(self.plan.forward) - 1, -1, -1):
+        for position in range(self.plan.forward_length - 1, -1, -1):
             one = self.program.instructions[position]
             if not needed.isdisjoint(one.outputs) and self._moves(one.outputs):
                 needed.update(one.inputs)

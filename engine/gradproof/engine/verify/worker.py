@@ -1,26 +1,45 @@
-"""What runs in a proof process: it is told import paths and keys, never expressions, and may be killed at any time."""
+"""Work in a process that may be killed at any time: proofs, formulas, examinations of runs. It is told import paths, keys
+and arrays, never expressions."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
+import mmap
+import os
+import pickle
 import resource
-import signal
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from gradproof.engine.graph import Graph
+from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.classes import ProofKey
+from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
+from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
+FLUSH_SECONDS = 0.002
+KEPT_PLANS = 64
+NOTE_BYTES = 8
 
 _registry: Registry | None = None
+_memory = 1 << 30
 
 
 def load(source: str) -> Any:
@@ -32,42 +51,199 @@ def load(source: str) -> Any:
     return found
 
 
-def start(sources: Sequence[str], extra_bytes: int) -> None:
-    """Run once in each process: build the registry again, and cap the memory at what is mapped now plus
-    ``extra_bytes``."""
-    global _registry
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int) -> None:
+    """Build the registry again from the import paths of its plugins. ``extra_bytes``: memory that a worker may take beyond
+    what is mapped at its start."""
+    global _registry, _memory
+    sys.path[:] = path
     _registry = build_registry([load(source) for source in sources])  # each was accepted before
+    _memory = extra_bytes
+
+
+def work(connection: Connection, notes: int) -> None:
+    """Do what comes through a connection, one task after the other, until its other end is closed."""
+    np.seterr(all="ignore")  # numbers that are not finite have words of their own
+    desk = Desk(connection, notes)
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, ConnectionError):
+            return
+        try:
+            task.run(desk)
+        except MemoryError:
+            desk.answer(Failed("MemoryError", "the memory for checks was over"))
+        except (BrokenPipeError, ConnectionError):
+            return
+        except Exception as error:  # a definition is a stranger's code
+            desk.answer(Failed(type(error).__name__, str(error)))
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What a task raised."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+class Batch(NamedTuple):
+    """Answers to questions, by their index; ``last``: there are no more."""
+
+    answers: list[tuple[int, Any]]
+    last: bool
+
+
+class Desk:
+    """What a worker has: the connection to its owner, a file in which it notes what it is at, and plans it has read."""
+
+    def __init__(self, connection: Connection, notes: int) -> None:
+        self.connection, self.notes = connection, notes
+        self.plans: OrderedDict[int, Plan] = OrderedDict()
+        self._mapped = _mapped()
+
+    def answer(self, what: Any) -> None:
+        self.connection.send_bytes(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+
+    def note(self, number: int) -> None:
+        os.pwrite(self.notes, number.to_bytes(NOTE_BYTES, "little", signed=True), 0)
+
+    def limit(self, seconds: float, given: int = 0) -> None:
+        """Cap memory, not counting the ``given`` bytes that the owner shares; and end this process by itself once it has
+        worked far longer than its owner would let it: that one may be gone, and then nobody else stops it."""
+        most = self._mapped + _memory + given
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        limit(seconds)
+
+
+def _mapped() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:
-        mapped = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + extra_bytes, mapped + extra_bytes))
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def limit(seconds: float) -> None:
-    """End this process by itself once it has worked far longer than who started it would let it: that one may be gone, and
-    then nobody else stops it."""
+    """End this process once it has used far more CPU time than ``seconds`` from now on."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + FAR * seconds), hard))
 
 
-def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
-    """Prove one rule in one shape class, for which there are ``seconds``: the rule that was asked about, and no other that
-    this process happens to make of it."""
-    limit(seconds)
+# tasks
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Answers once the worker is up."""
+
+    def run(self, desk: Desk) -> None:
+        desk.answer(True)
+
+
+@dataclass(frozen=True)
+class Prove:
+    """Proves one rule in one shape class, for which there are ``seconds``: the rule that was asked about, and no other
+    that this process happens to make of it."""
+
+    key: ProofKey
+    seconds: float
+
+    def run(self, desk: Desk) -> None:
+        desk.limit(self.seconds)
+        desk.answer(prove_key(self.key))
+
+
+@dataclass(frozen=True)
+class Explain:
+    """The formulas of one value, for which there are ``seconds``."""
+
+    graph: Graph
+    name: str
+    values: Mapping[str, Array]
+    seconds: float
+
+    def run(self, desk: Desk) -> None:
+        desk.limit(self.seconds)
+        desk.answer(explain_value(self.graph, self.name, self.values))
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come
+    with it the first time. Values come in ``buffer``, or as shared memory behind this message."""
+
+    number: int
+    plan: bytes | None
+    request: Request
+    layout: Layout
+    buffer: bytes | None
+    brief: Brief
+    questions: Sequence[tuple[int, Question]]
+    seconds: float
+
+    def run(self, desk: Desk) -> None:
+        buffer: Any = self.buffer
+        if buffer is None:
+            handle = recv_handle(desk.connection)
+            buffer = mmap.mmap(handle, self.layout.size, access=mmap.ACCESS_READ)
+            os.close(handle)
+        desk.limit(self.seconds + 1, self.layout.size)
+        assert _registry is not None
+        plan = self._plan(desk, _registry)
+        values = read_values(plan.program.specs, self.layout, buffer)
+        examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
+        for batch in _batches(self._answers(examination, desk.note)):
+            desk.answer(batch)
+
+    def _plan(self, desk: Desk, registry: Registry) -> Plan:
+        if self.plan is not None:
+            gc.disable()
+            desk.plans[self.number] = unpack_plan(self.plan, registry)
+            gc.enable()
+        keep(desk.plans, self.number)
+        return desk.plans[self.number]
+
+    def _answers(self, examination: Examination, note: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
+        for index, question in self.questions:
+            note(index)
+            try:
+                yield index, examination.answer(question)
+            except MemoryError:
+                yield index, Failed("MemoryError", "the memory for checks was over")
+            except Exception as error:  # a definition is a stranger's code
+                yield index, Failed(type(error).__name__, str(error))
+
+
+def keep(plans: OrderedDict[int, Any], number: int) -> None:
+    """Keep the plans used last, ``number`` among them. A worker and its owner do the same, so that both know what the
+    worker has."""
+    plans.move_to_end(number)
+    while len(plans) > KEPT_PLANS:
+        plans.popitem(last=False)
+
+
+def _batches(items: Iterator[tuple[int, Any]]) -> Iterator[Batch]:
+    """What comes within two milliseconds, each time."""
+    answers, started = [], time.monotonic()
+    for item in items:
+        answers.append(item)
+        if time.monotonic() - started > FLUSH_SECONDS:
+            yield Batch(answers, False)
+            answers, started = [], time.monotonic()
+    yield Batch(answers, True)
+
+
+def prove_key(key: ProofKey) -> RuleVerdict:
+    """The verdict on the rule of a key: UNDECIDED where another program is traced here."""
     assert _registry is not None
     if key.program and ProofKey(key.op, key.case).traced(_registry).program != key.program:
         return RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=ANOTHER)
     return prove(_registry, _registry.op(key.op), key.case)
 
 
-def explain_value(graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
-    """The formulas of one value, for which there are ``seconds``. Raises NoFormula."""
-    limit(seconds)
+def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:
+    """The formulas of one value. Raises NoFormula."""
     assert _registry is not None
     return explain(graph, _registry, name, values)
-
-
-def ready() -> bool:
-    """Answers once the process is up."""
-    return _registry is not None

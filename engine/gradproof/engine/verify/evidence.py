@@ -1,0 +1,181 @@
+"""The evidence of a run on its way to another process: its plan once, as text that names ops, and its values as bytes.
+
+An op is code, and does not travel: each process has its own registry, built from the same import paths. All else that the
+checks read of a run is plain data. Values lie one behind another in one buffer, which large runs share as memory.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import itertools
+import math
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from gradproof.engine.engine import Run
+from gradproof.engine.graph import Graph
+from gradproof.engine.job import Job
+from gradproof.engine.lower import Lowered
+from gradproof.engine.op import Op
+from gradproof.engine.plan import Plan, literal_array
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, Spec
+from gradproof.engine.trace import Builder, Exact, Program
+
+ALIGNED = 16  # bytes
+SMALL = 1024  # bytes: these are copied once more, and sooner
+
+
+# plans
+
+
+class PackedPlan(NamedTuple):
+    """A plan as bytes, and a number that no other plan of this process has."""
+
+    number: int
+    data: bytes
+
+
+_packed: WeakKeyDictionary[Plan, PackedPlan] = WeakKeyDictionary()
+_numbers = itertools.count()
+
+
+def packed_plan(plan: Plan) -> PackedPlan:
+    """A plan as bytes, made once."""
+    found = _packed.get(plan)
+    if found is None:
+        found = _packed[plan] = PackedPlan(next(_numbers), pack_plan(plan))
+    return found
+
+
+def pack_plan(plan: Plan) -> bytes:
+    """A plan as bytes, without code: an op is its name."""
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
+    pickler.dispatch_table = {**copyreg.dispatch_table, **_PACKED}
+    pickler.dump((plan.lowered, plan.backward, plan.forward_length, plan.forward_count))
+    return buffer.getvalue()
+
+
+def unpack_plan(data: bytes, registry: Registry) -> Plan:
+    """The plan, with the ops of ``registry``. Raises NotFound where it has no op of a name."""
+    global _registry
+    _registry = registry
+    lowered, backward, length, count = pickle.loads(data)
+    return Plan(lowered, backward, registry, length, count)
+
+
+_registry = Registry()
+
+
+def _op(name: str) -> Op:
+    return _registry.op(name)
+
+
+def _builder(program: Program) -> Builder:
+    builder = Builder(_registry.ops)
+    builder.program = program
+    return builder
+
+
+def _nearest(value: Exact) -> float:
+    return float(literal_array(value, np.dtype(np.float64)))
+
+
+_PACKED: dict[type, Any] = {
+    Op: lambda op: (_op, (op.name,)),
+    Builder: lambda builder: (_builder, (builder.program,)),
+    Exact: lambda value: (float, (_nearest(value),)),  # the run has its value in the dtype where it is used
+    Lowered: lambda one: (Lowered, (one.graph, one.builder, one.values, one.node_of, one.faults)),
+    Graph: lambda one: (Graph, (one.leaves, one.nodes, one.outputs, one.rules)),
+}
+
+
+# values
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the values of a program lie in a buffer: those that are ``missing`` nowhere, those that are ``stretched``
+    along axes without one of their own by the shape of the rest. ``size`` in bytes."""
+
+    missing: tuple[int, ...]
+    stretched: dict[int, tuple[int, ...]]
+    size: int
+
+
+def layout_of(values: Sequence[Any], specs: Sequence[Spec]) -> Layout:
+    """The layout of the values of a run."""
+    missing = tuple(k for k, value in enumerate(values) if value is None)
+    stretched = {
+        k: tuple(1 if stride == 0 else size for size, stride in zip(value.shape, value.strides, strict=True))
+        for k, value in enumerate(values)
+        if type(value) is np.ndarray and value.size > 1 and 0 in value.strides
+    }
+    size = 0
+    for _, _, start, count in _places(specs, missing, stretched):
+        size = start + count
+    return Layout(missing, stretched, size)
+
+
+def _places(
+    specs: Sequence[Spec], missing: Sequence[int], stretched: dict[int, tuple[int, ...]]
+) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
+    """For each value that there is its number, its own shape, and its first byte and their count."""
+    absent, start = set(missing), 0
+    for k, spec in enumerate(specs):
+        if k in absent:
+            continue
+        shape = stretched.get(k, spec.shape) if stretched else spec.shape
+        count = math.prod(shape) * spec.dtype.itemsize
+        yield k, shape, start, count
+        start += -(-count // ALIGNED) * ALIGNED
+
+
+def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, buffer: Any) -> None:
+    """Copy the values to a buffer of ``layout.size`` bytes."""
+    with memoryview(buffer) as view:
+        for k, shape, start, count in _places(specs, layout.missing, layout.stretched):
+            array = values[k]
+            if type(array) is not np.ndarray:
+                array = np.asarray(array, specs[k].dtype)
+            if k in layout.stretched:
+                array = array[tuple(slice(0, size) for size in shape)]
+            if count <= SMALL:
+                view[start : start + count] = array.tobytes()
+            else:
+                np.copyto(np.ndarray(shape, specs[k].dtype, view, start), array)
+
+
+def read_values(specs: Sequence[Spec], layout: Layout, buffer: Any) -> list[Any]:
+    """The values in a buffer that cannot be written to, as views of it."""
+    values: list[Any] = [None] * len(specs)
+    for k, shape, start, _ in _places(specs, layout.missing, layout.stretched):
+        array: Array = np.ndarray(shape, specs[k].dtype, buffer, start)
+        values[k] = np.broadcast_to(array, specs[k].shape) if k in layout.stretched else array
+    return values
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything of a job that checks read beside its graph and values."""
+
+    gradients: tuple[str, ...]
+    retain: tuple[str, ...]
+    hooked: frozenset[str]
+
+
+def request_of(run: Run) -> Request:
+    return Request(tuple(run.job.gradients), tuple(run.job.retain), run.hooked)
+
+
+def run_of(plan: Plan, request: Request, values: list[Any]) -> Run:
+    """The run that a request asked for, as far as checks read it: its seeds are among the values."""
+    job = Job(plan.lowered.graph, gradients=request.gradients, retain=request.retain)
+    return Run(job, plan, values, request.hooked)

@@ -1,0 +1,170 @@
+"""The examination of a run: everything that is found out about its numbers by reading definitions.
+
+It runs in a process that can be killed, since a definition is a stranger's code. It is asked in small questions, each with
+an answer of its own, so that the answers before a question that does not end are not lost with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from gradproof.engine.backward import Contribution
+from gradproof.engine.engine import Run
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.applications import application_of, check_live
+from gradproof.engine.verify.live import live_elements
+from gradproof.engine.verify.nonfinite import true_derivative
+from gradproof.engine.verify.screen import screen
+from gradproof.engine.verify.tied import tied_values
+from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
+from gradproof.engine.verify.verdict import GraphVerdict, Value, ValueVerdict
+from gradproof.engine.verify.wholegraph import check_graph
+
+DERIVATIVE_SECONDS = 1.0
+GRAPH_SHARE = 0.5  # of the time that is left, where numbers are still to be checked
+
+
+class Kind(StrEnum):
+    """What is asked of a run."""
+
+    GRAPHS = "graphs"  # the check of the whole graph: a verdict for each wanted value
+    TIED = "tied"  # comparisons with equal sides: a sentence for each wanted value that moves with one
+    NUMBERS = "numbers"  # whether an instruction computed its definition, and its rule the derivative
+    DERIVATIVE = "derivative"  # what a gradient that is not finite should be, as element and number
+
+
+class Question(NamedTuple):
+    """One step of an examination; ``of``: the position of an instruction, or the name of a value. ``symbols``: whether
+    SymPy may read a definition for it."""
+
+    kind: Kind
+    of: int | str = ""
+    symbols: bool = True
+
+
+@dataclass(frozen=True)
+class Brief:
+    """Everything that an examination is told beside the run: uses that rules deny, and which inputs an op is linear in."""
+
+    denied: frozenset[tuple[int, int]] = frozenset()
+    linear: Mapping[int, tuple[bool, ...]] = field(default_factory=dict)
+
+
+class Findings(Protocol):
+    """Answers about one run."""
+
+    def settle(self) -> None:
+        """Wait until all is found out that is asked."""
+
+    def close(self) -> None:
+        """Nothing more is asked."""
+
+    def graphs(self) -> dict[str, GraphVerdict]: ...
+
+    def tied(self) -> dict[str, str]: ...
+
+    def numbers(self, position: int) -> Checked: ...
+
+    def derivative(self, name: str) -> tuple[str, str] | None: ...
+
+
+class Examination:
+    """Reads the definitions of the ops of one run, in this process. Asked for something after its ``seconds`` are over, it
+    says that they are."""
+
+    def __init__(self, run: Run, brief: Brief, seconds: float) -> None:
+        self.run, self.brief, self.seconds = run, brief, seconds
+        self.deadline = time.monotonic() + seconds
+        self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
+        for use in run.plan.backward.contributions:
+            self.uses_by[use.instruction].append(use)
+        self._live: dict[int, Array] | None = None
+        self._known: dict[int, Checked] = {}
+
+    @property
+    def left(self) -> float:
+        """Seconds until its time is over."""
+        return self.deadline - time.monotonic()
+
+    def settle(self) -> None:
+        """Nothing is found out ahead here."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def answer(self, question: Question) -> Any:
+        """The answer to a question."""
+        match question:
+            case Question(Kind.GRAPHS):
+                return self.graphs()
+            case Question(Kind.TIED):
+                return self.tied()
+            case Question(Kind.NUMBERS, int(position), symbols):
+                return self.numbers(position, symbols=symbols)
+            case Question(Kind.DERIVATIVE, str(name)):
+                return self.derivative(name)
+        raise ValueError(f"{question} is no question")
+
+    def graphs(self) -> dict[str, GraphVerdict]:
+        """The check of the whole graph, which may take half of the time."""
+        return check_graph(self.run, GRAPH_SHARE * self.left)
+
+    def tied(self) -> dict[str, str]:
+        return tied_values(self.run, self.run.job.wanted())
+
+    def derivative(self, name: str) -> tuple[str, str] | None:
+        found = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
+        return None if found is None else (found[0], str(found[1].str(12, radius=False)))
+
+    def numbers(self, position: int, *, symbols: bool = True) -> Checked:
+        found = self._known.get(position)
+        if found is None:
+            found = self._known[position] = self._numbers(position, symbols)
+        return found
+
+    def _numbers(self, position: int, symbols: bool) -> Checked:
+        whole = self.application(position)
+        if self.left <= 0:
+            return unexamined(whole, late(self.seconds))
+        if self._live is None:
+            self._live = live_elements(self.run)
+        one = self.run.plan.program.instructions[position]
+        live = self._live.get(one.outputs[0])
+        if live is not None and one.op.elementwise:
+            return check_live(whole, live, lambda part: self._judged(position, part, symbols))
+        return self._judged(position, whole, symbols)
+
+    def application(self, position: int) -> Application:
+        return application_of(self.run, position, self.uses_by.get(position, []), self.brief.denied)
+
+    def _judged(self, position: int, one: Application, symbols: bool) -> Checked:
+        if one.size > MAX_ELEMENTS:
+            linear = self.brief.linear.get(position, (False,) * len(one.inputs))
+            return screen(one, linear, symbolic=symbols, seconds=self.left)
+        return check_values(one)
+
+
+def unexamined(one: Application, reason: str) -> Checked:
+    """The word for numbers that nobody could look at."""
+    forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in one.results), reason=reason)
+    return Checked(forward, unjudged(one, Value.UNCHECKED, reason))
+
+
+def late(seconds: float) -> str:
+    """The reason of what was not checked since the time was over."""
+    return f"budget: the {seconds:g} s for checks were over; give more (budget), or check fewer gradients at a time"
+
+
+def questions_of(positions: Sequence[int], not_finite: Sequence[str]) -> list[Question]:
+    """All that is asked of a run, in order."""
+    return [
+        Question(Kind.GRAPHS),
+        Question(Kind.TIED),
+        *(Question(Kind.NUMBERS, position) for position in positions),
+        *(Question(Kind.DERIVATIVE, name) for name in not_finite),
+    ]

@@ -1,0 +1,267 @@
+"""What workers find out about a run: questions go to processes that can be killed, answers come back as they are made.
+
+A question that takes most of the time that is left is given up: its process is killed, another one goes on with the next
+question, and the answers that were there before stay. So a definition that never ends costs its own word, and no other.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from multiprocessing.connection import wait
+from typing import Any
+
+from gradproof.engine.engine import Run
+from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
+from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
+from gradproof.engine.verify.verdict import Graph, GraphVerdict
+from gradproof.engine.verify.worker import Batch, Examine, Failed
+from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
+
+INLINE_BYTES = 1 << 16  # of values: more are shared as memory
+ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
+SHARE = 0.75  # of the time that is left: more is not for one question while others wait
+SHARE_OF_FIRST = 0.4  # the same for one that can be asked again in another way
+GRACE = 0.03  # seconds that a worker has to say that its time was over
+
+
+class Remote:
+    """The findings of workers about one run (implements `Findings`), within ``seconds``."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        run: Run,
+        brief: Brief,
+        questions: Sequence[Question],
+        seconds: float,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.workers, self.run, self.brief, self.questions = workers, run, brief, list(questions)
+        self.seconds, self.gone = seconds, gone
+        self.deadline = time.monotonic() + seconds
+        self.answers: dict[int, Any] = {}
+        self._index = {question: k for k, question in enumerate(questions)}
+        self._stalled: list[tuple[str, int]] = []
+        self._write()
+        everything = range(len(questions))
+        alone = [k for k in everything if questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
+        parts = [alone, [k for k in everything if k not in alone]]
+        self._lanes = [_Lane(self, part) for part in parts if part]
+
+    def _write(self) -> None:
+        """The values, once for all workers."""
+        specs = self.run.plan.program.specs
+        self.layout = layout_of(self.run.values, specs)
+        self.handle: int | None = None
+        self.buffer: bytes | None = None
+        if self.layout.size > INLINE_BYTES:
+            self.handle = shared(self.layout.size)
+            with mmap.mmap(self.handle, self.layout.size) as memory:
+                write_values(self.run.values, specs, self.layout, memory)
+        else:
+            buffer = bytearray(self.layout.size)
+            write_values(self.run.values, specs, self.layout, buffer)
+            self.buffer = bytes(buffer)
+
+    @cached_property
+    def _here(self) -> Examination:
+        """The same run in this process, for what is said of it without a definition."""
+        return Examination(self.run, self.brief, 0.0)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is over."""
+        return self.deadline - time.monotonic()
+
+    # answers
+
+    def graphs(self) -> dict[str, GraphVerdict]:
+        found = self._answer(Question(Kind.GRAPHS))
+        if isinstance(found, Failed):
+            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, found.text))
+        return dict(found)
+
+    def tied(self) -> dict[str, str]:
+        found = self._answer(Question(Kind.TIED))
+        if isinstance(found, Failed):
+            return dict.fromkeys(self.run.job.wanted(), f"ties of comparisons were not looked for: {found.text}")
+        return dict(found)
+
+    def numbers(self, position: int) -> Checked:
+        found = self._answer(Question(Kind.NUMBERS, position))
+        if isinstance(found, Failed):
+            return unexamined(self._here.application(position), found.text)
+        assert isinstance(found, Checked)
+        return found
+
+    def derivative(self, name: str) -> tuple[str, str] | None:
+        found = self._answer(Question(Kind.DERIVATIVE, name))
+        return None if isinstance(found, Failed) else found
+
+    def settle(self) -> None:
+        """Wait until there is an answer to every question."""
+        while any(lane.worker is not None for lane in self._lanes):
+            self._pump()
+
+    def close(self) -> None:
+        """Stop what is still being found out."""
+        for lane in self._lanes:
+            lane.stop()
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
+
+    def _answer(self, question: Question) -> Any:
+        index = self._index.get(question)
+        if index is None:
+            return Failed("", "it was not asked for")
+        while index not in self.answers and any(lane.worker is not None for lane in self._lanes):
+            self._pump()
+        return self.answers.get(index) or self.answers.setdefault(index, Failed("", late(self.seconds)))
+
+    # conversation
+
+    def _pump(self) -> None:
+        """Take what has come, or find that nothing comes."""
+        active = {lane.worker.connection: lane for lane in self._lanes if lane.worker is not None}
+        ready = wait(list(active), max(0.0, min(TICK, self.left + GRACE)))
+        over = self.gone()
+        for connection, lane in active.items():
+            if over:
+                lane.stop()
+            elif connection in ready:
+                lane.receive()
+            else:
+                lane.watch()
+
+    def task(self, worker: Worker, indices: Sequence[int]) -> Examine:
+        """The questions ``indices`` as a task for this worker."""
+        plan = packed_plan(self.run.plan)
+        data = None if worker.has_plan(plan.number) else plan.data
+        questions = [(k, self.questions[k]) for k in indices]
+        return Examine(plan.number, data, request_of(self.run), self.layout, self.buffer, self.brief, questions, self.left)
+
+    def give_up(self, index: int, reason: str) -> None:
+        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either. Numbers that
+        may have been lost to SymPy are asked for once more without it."""
+        one = self.questions[index]
+        if self.twice(index):
+            self.questions[index] = one._replace(symbols=False)
+            return
+        self.answers[index] = Failed("", reason)
+        if one.kind is Kind.NUMBERS:
+            self._stalled.append(self._size(index))
+
+    def twice(self, index: int) -> bool:
+        """Whether a question can be asked once more, without SymPy, which reads the definition of an elementwise op for the
+        numbers of many elements."""
+        kind, of, symbols = self.questions[index]
+        if kind is not Kind.NUMBERS or not symbols:
+            return False
+        assert isinstance(of, int)
+        program = self.run.plan.program
+        one = program.instructions[of]
+        return one.op.elementwise and program.specs[one.outputs[0]].size > MAX_ELEMENTS
+
+    def open(self, indices: Sequence[int]) -> list[int]:
+        """The questions that are still to be asked."""
+        for k in indices:
+            if k not in self.answers and self._stalled and self.questions[k].kind is Kind.NUMBERS:
+                op, size = self._size(k)
+                if any(op == other and size >= least for other, least in self._stalled):
+                    self.answers[k] = Failed("", f"budget: a check of {op} that is no larger took too long")
+        return [k for k in indices if k not in self.answers]
+
+    def _size(self, index: int) -> tuple[str, int]:
+        position = self.questions[index].of
+        assert isinstance(position, int)
+        one = self.run.plan.program.instructions[position]
+        specs = self.run.plan.program.specs
+        return one.op.name, sum(specs[k].size for k in (*one.inputs, *one.outputs))
+
+
+class _Lane:
+    """Questions that one worker answers in order, and another after it where it has to be killed."""
+
+    def __init__(self, findings: Remote, indices: Sequence[int]) -> None:
+        self.findings, self.indices = findings, indices
+        self.worker: Worker | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Have a worker, and ask it all that is open."""
+        findings = self.findings
+        indices = findings.open(self.indices)
+        if not indices or findings.left <= 0:
+            return
+        try:
+            self.worker = findings.workers.take(findings.left, findings.gone)
+        except NoWorker as error:
+            findings.answers.update((k, Failed("", str(error))) for k in indices)
+            return
+        self.at, self.since, self.allowed = NOTHING, time.monotonic(), SHARE * findings.left
+        try:
+            self.worker.send(findings.task(self.worker, indices), findings.handle)
+        except Ended as error:
+            self._lost(str(error))
+
+    def receive(self) -> None:
+        """Take a batch of answers."""
+        assert self.worker is not None
+        try:
+            batch = self.worker.receive()
+        except Ended as error:
+            self._lost(str(error))
+            return
+        if isinstance(batch, Failed):  # before the first question
+            batch = Batch([(k, batch) for k in self.findings.open(self.indices)], True)
+        self.findings.answers.update(batch.answers)
+        if batch.last:
+            self._give_back()
+
+    def watch(self) -> None:
+        """Give up a question that takes too long."""
+        assert self.worker is not None
+        findings, now, at = self.findings, time.monotonic(), self.worker.at
+        self.worker.poll(0)
+        if at != self.at:
+            self.at, self.since, self.allowed = at, now, self._share(at) * findings.left
+        if now > findings.deadline + GRACE:
+            self._lost(late(findings.seconds))
+        elif now - self.since > self.allowed:
+            self._lost(
+                f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; give more (budget)"
+            )
+
+    def _share(self, at: int) -> float:
+        """How much of the time that is left one question may take."""
+        if at != NOTHING and self.findings.twice(at):
+            return SHARE_OF_FIRST
+        return 1.0 if at == self.indices[-1] else SHARE
+
+    def _lost(self, reason: str) -> None:
+        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it."""
+        assert self.worker is not None
+        at = self.worker.at
+        self.worker.kill()
+        self._give_back()
+        open_ = self.findings.open(self.indices)
+        if open_:
+            self.findings.give_up(at if at in open_ else open_[0], reason)
+        self.begin()
+
+    def stop(self) -> None:
+        """Let go of the worker, which has answered all, or is killed."""
+        if self.worker is not None:
+            self.worker.kill()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        assert self.worker is not None
+        self.findings.workers.give_back(self.worker)
+        self.worker = None
