@@ -428,10 +428,9 @@ class TestEmbedded:
         assert server._process.returncode == 0
         server.stop()
 
-    def test_a_server_that_does_not_come_up_says_why(self, capfd: pytest.CaptureFixture[str]) -> None:
-        with pytest.raises(RuntimeError, match="the embedded server ended with status 2"):
+    def test_a_server_that_does_not_come_up_says_why(self) -> None:
+        with pytest.raises(RuntimeError, match=r"the embedded server ended with status 2:[\s\S]*--nonsense"):
             connect(arguments=["--nonsense"])
-        assert "nonsense" in capfd.readouterr().err
 
     def test_with_a_target_none_is_started(self, served: Served) -> None:
         with connect(served.target) as client:

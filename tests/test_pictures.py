@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +23,7 @@ from typer.testing import CliRunner, Result
 import gradproof.client as gp
 from gradproof.client import GraphBuilder
 from gradproof.client.drawing import boxes, layers
+from gradproof.client.drawing.layers import Layout
 from gradproof.client.drawing.pictures import Box, Picture, draw, draw_graph
 from gradproof.server.cli import app
 from gradproof.v1 import graph_pb2
@@ -186,6 +190,53 @@ class TestRecords:
         assert len(picture.boxes) == 2001
         assert len(nodes(svg)) == 2001
         assert len(svg) < 2_000_000  # in proportion to the graph, though one leaf has 1001 edges of all lengths
+
+
+def _chain(count: int) -> list[tuple[int, int]]:
+    return [(k, k + 1) for k in range(count - 1)]
+
+
+def _random(count: int) -> list[tuple[int, int]]:
+    draw = random.Random(1)
+    return [(draw.randrange(k), k) for k in range(1, count) for _ in range(2)]
+
+
+SHAPES: dict[str, Callable[[int], list[tuple[int, int]]]] = {
+    "a chain": _chain,
+    "a chain and what mirrors it": lambda n: [*_chain(n), *((k, n - 1 - k) for k in range(n // 2 - 1))],
+    "one source for all": lambda n: [*_chain(n), *((0, k) for k in range(2, n))],
+    "one layer": lambda n: [*((0, k) for k in range(1, n - 1)), *((k, n - 1) for k in range(1, n - 1))],
+    "two sources each": _random,
+    "a part of one leaf in each step": lambda n: [
+        edge for k in range(1, n - 1, 2) for edge in ((0, k), (k, k + 1), *([(k - 1, k + 1)] if k > 1 else []))
+    ],
+}
+
+
+class TestLayout:
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_its_size_is_linear_in_that_of_the_graph(self, shape: str) -> None:
+        """Bends are what time and text are spent on."""
+        few, many = (Layout([(20.0, 20.0)] * n, SHAPES[shape](n)) for n in (250, 2000))
+        assert len(many.x) < 2 * 8 * max(len(few.x), 250)
+        assert sum(map(len, many.paths())) < 2 * 8 * max(sum(map(len, few.paths())), 250 * 50)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_edges_go_down_and_boxes_do_not_overlap(self, shape: str) -> None:
+        count = 300
+        edges = SHAPES[shape](count)
+        found = Layout([(20.0, 20.0)] * count, edges)
+        assert all(found.y[a] < found.y[b] for a, b in edges)
+        rows: dict[float, list[float]] = {}
+        for x, y in zip(found.x, found.y, strict=False):
+            rows.setdefault(y, []).append(x)
+        assert all(b - a >= 20.0 for row in rows.values() for a, b in pairwise(sorted(row)))
+
+    def test_ten_thousand_boxes_are_a_matter_of_seconds(self) -> None:
+        started = time.process_time()
+        found = Layout([(20.0, 20.0)] * 10_000, SHAPES["a chain and what mirrors it"](10_000))
+        assert len(found.paths()) > 10_000
+        assert time.process_time() - started < 20.0
 
 
 class TestFormats:

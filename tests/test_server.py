@@ -565,7 +565,13 @@ class TestLimits:
         self.exceeded(tight, product(verify=pb.VerifyOptions(budget_ms=1001)), "verify_budget_ms")
         axis = {"shape": graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000]))}
         wide = [node("broadcast_to", "x", "b", attributes=axis), node("sum", "b", "y")]
-        self.exceeded(tight, request([X], wide, "y"), "estimated_bytes")
+        self.exceeded(tight, request([X], wide, "y"), "tensor_elements")
+        long = leaf("v", np.ones(100))
+        self.exceeded(
+            tight,
+            request([long], [node("exp", "v", "e"), node("exp", "e", "f"), node("sum", "f", "y")], "y"),
+            "estimated_bytes",
+        )
         assert gradient(tight.autodiff.Differentiate(product()), "x") == 4.0
 
     def test_a_message_above_any_limit_is_refused_by_grpc(self, served: Served) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
@@ -77,10 +78,16 @@ def needs_gradient(lowered: Lowered, wanted: Sequence[str]) -> set[int]:
     return needed
 
 
-def append_backward(lowered: Lowered, registry: Registry, wanted: Sequence[str], outputs: Sequence[str]) -> Backward:
+def append_backward(
+    lowered: Lowered,
+    registry: Registry,
+    wanted: Sequence[str],
+    outputs: Sequence[str],
+    cancellation: Cancellation = NEVER,
+) -> Backward:
     """Write the backward half behind the forward half, from seeds for ``outputs`` to the gradients of ``wanted``.
 
-    Raises RuleFault, naming the node, if a rule does not trace for the shapes and dtypes it meets here.
+    Raises RuleFault, naming the node, if a rule does not trace for the shapes and dtypes it meets here; Cancelled.
     """
     builder, program = lowered.builder, lowered.builder.program
     forward = list(program.instructions)
@@ -121,6 +128,7 @@ def append_backward(lowered: Lowered, registry: Registry, wanted: Sequence[str],
     for number in leaves - seen:
         close(number)
     for position in range(len(forward) - 1, -1, -1):
+        cancellation.check()
         one = forward[position]
         if not needed.isdisjoint(one.outputs):
             _pull(lowered, registry, backward, pending, close, position, one, needed)

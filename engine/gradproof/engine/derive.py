@@ -14,6 +14,7 @@ from enum import Enum
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
 from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules
 from gradproof.engine.lower import Lowered, did_you_mean, lower
@@ -58,27 +59,35 @@ class Derived:
     leaves: Mapping[str, str] = field(default_factory=dict)
 
 
-def derive(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str] = (), *, max_nodes: int = 100_000) -> Derived:
+def derive(
+    graph: Graph,
+    registry: Registry,
+    mode: Mode,
+    by: Sequence[str] = (),
+    *,
+    max_nodes: int = 100_000,
+    cancellation: Cancellation = NEVER,
+) -> Derived:
     """Derive ``graph`` by the values ``by`` (default: the leaves that require grad). Raises InvalidRequest with all faults,
-    RuleFault where a rule does not trace, LimitExceeded if the result has more than ``max_nodes`` nodes."""
+    RuleFault where a rule does not trace, LimitExceeded if the result has more than ``max_nodes`` nodes, Cancelled."""
     by = tuple(dict.fromkeys(by)) or tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
-    _check(graph, lower(graph, registry), by, mode)
+    _check(graph, lower(graph, registry, cancellation), by, mode)
     if mode is Mode.VJP:
-        found = _pull(graph, registry, by)
+        found = _pull(graph, registry, by, cancellation)
     elif mode is Mode.GRADIENT:
-        found = _gradient(graph, registry, by)
+        found = _gradient(graph, registry, by, cancellation)
     elif mode is Mode.JVP:
-        found = _push(graph, registry, by)
+        found = _push(graph, registry, by, cancellation)
     elif mode is Mode.HVP:
-        gradient = _gradient(graph, registry, by)
-        found = _behind(gradient, _push(gradient.graph, registry, by))
+        gradient = _gradient(graph, registry, by, cancellation)
+        found = _behind(gradient, _push(gradient.graph, registry, by, cancellation))
         sources = {one.value: one.by for one in gradient.found}
         found = replace(found, found=tuple(Found(sources[one.output], "", one.value) for one in found.found))
     elif mode is Mode.JACOBIAN:
-        found = _rows(graph, registry, by, max_nodes)
+        found = _rows(graph, registry, by, max_nodes, cancellation)
     else:
-        gradient = _gradient(graph, registry, by)
-        found = _behind(gradient, _rows(gradient.graph, registry, by, max_nodes))
+        gradient = _gradient(graph, registry, by, cancellation)
+        found = _behind(gradient, _rows(gradient.graph, registry, by, max_nodes, cancellation))
         sources = {one.value: one.by for one in gradient.found}
         found = replace(found, found=tuple(Found(one.by, sources[one.output], one.value) for one in found.found))
     if len(found.graph.nodes) > max_nodes:
@@ -124,9 +133,9 @@ def _check_scalar(faults: list[Fault], k: int, name: str, spec: Spec, outputs: i
         faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
 
 
-def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+def _pull(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
     """Cotangents of the outputs through to ``by``."""
-    lowered = lower(graph, registry)
+    lowered = lower(graph, registry, cancellation)
     program = lowered.builder.program
     backward = append_backward(lowered, registry, by, graph.outputs)
     names = {number: name for name, number in lowered.values.items()}
@@ -275,9 +284,9 @@ def _behind(first: Derived, second: Derived) -> Derived:
     return replace(second, values=tuple((n, a) for n, a in (*first.values, *second.values) if n in names))
 
 
-def _gradient(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+def _gradient(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
     """The cotangent of the one output is 1."""
-    return _fixed(_pull(graph, registry, by), lambda spec: np.ones(spec.shape, spec.dtype))
+    return _fixed(_pull(graph, registry, by, cancellation), lambda spec: np.ones(spec.shape, spec.dtype))
 
 
 def _fixed(pulled: Derived, seed: Callable[[Spec], Array]) -> Derived:
@@ -290,15 +299,15 @@ def _fixed(pulled: Derived, seed: Callable[[Spec], Array]) -> Derived:
     return replace(pulled, graph=replace(pulled.graph, leaves=leaves), values=(*pulled.values, *values), leaves={})
 
 
-def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
+def _push(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
     """Tangents of ``by`` through to the outputs: the derivative, in its cotangents, of what `_pull` gives. That is linear
     in them, so that they do not matter, and are pruned."""
-    pulled = _pull(graph, registry, by)
+    pulled = _pull(graph, registry, by, cancellation)
     source = {one.value: one.by for one in pulled.found if one.value is not None}
     cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
     if not source:
         return replace(pulled, found=tuple(Found("", output, None) for output in graph.outputs), leaves={})
-    pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents)))
+    pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents), cancellation))
     results = {cotangents[one.by]: one.value for one in pushed.found}
     tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
     found = tuple(Found("", output, results.get(output)) for output in graph.outputs)
@@ -309,20 +318,21 @@ def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     return clean
 
 
-def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -> Derived:
+def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int, cancellation: Cancellation) -> Derived:
     """For each output and each of ``by`` the Jacobian: one backward half for each element, behind one forward half."""
-    specs = lower(graph, registry).specs()
+    specs = lower(graph, registry, cancellation).specs()
     table = Rules(graph.rules)
     nodes, leaves, values = list(table.moved(graph.nodes, graph.rules)), list(graph.leaves), []
     known = {leaf.name for leaf in leaves} | {name for node in nodes for name in node.outputs}
     found: list[Found] = []
     for output in graph.outputs:
-        pulled = _pull(replace(graph, outputs=(output,)), registry, by)
+        pulled = _pull(replace(graph, outputs=(output,)), registry, by, cancellation)
         spec = specs[output]
         columns: dict[str, list[str]] = {one.by: [] for one in pulled.found if one.value is not None}
         if spec.size * len(pulled.graph.nodes) > max_nodes:
             raise LimitExceeded("graph_nodes", spec.size * len(pulled.graph.nodes), max_nodes)
         for k in range(spec.size):
+            cancellation.check()
             seed = np.zeros(spec.shape, spec.dtype)
             seed.flat[k] = 1
             names = {name: name for name in known}

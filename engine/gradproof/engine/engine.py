@@ -10,9 +10,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.backward import Backward, append_backward
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import Compilations, Plans
-from gradproof.engine.errors import InvalidRequest
+from gradproof.engine.errors import InvalidRequest, RuleFault
+from gradproof.engine.estimate import leaving_bytes, run_bytes
 from gradproof.engine.flow import Flow, compared, compiled, interpreted
 from gradproof.engine.function import Function
 from gradproof.engine.graph import Graph
@@ -22,7 +25,7 @@ from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan, Values, compile_plan
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array
+from gradproof.engine.spec import Array, is_differentiable
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ class Forward:
 class Prepared:
     """A job that has no faults, with its plan, its leaf values by name (read-only), its hooks by the value they are on,
     and its forward half, if that has been computed already; ``known`` are results of nodes that have been. With
-    ``evidence`` its `Run` has every value."""
+    ``evidence`` its `Run` has every value. Its ``cancellation`` ends it between two nodes. ``leaving``: values that leave
+    together, at its end."""
 
     job: Job
     plan: Plan
@@ -89,6 +93,8 @@ class Prepared:
     forward: Forward | None = None
     evidence: bool = True
     known: Mapping[str, Array] = field(default_factory=dict)
+    cancellation: Cancellation = NEVER
+    leaving: Sequence[str] = ()
 
     @property
     def missing(self) -> int:
@@ -101,14 +107,16 @@ class Prepared:
     @property
     def nbytes(self) -> int:
         """Bytes that a run will allocate, about."""
+        plan = self.plan
         hooks = sum(hook.nbytes for hooks in self.hooks.values() for hook in hooks)
-        return max(self.plan.forward_bytes, self.plan.run_bytes) + hooks
+        held = run_bytes(plan.program, plan.backward, self.hooks) if self.hooks else plan.run_bytes
+        return held + hooks + leaving_bytes(self.leaving, plan.specs)
 
     def start(self) -> Values:
         """The values of the forward half. Raises ForwardFault naming the node."""
         if self.forward is not None:
             return self.plan.resume(self.forward.values)
-        return self.plan.start(self.leaves, self.known)
+        return self.plan.start(self.leaves, self.known, self.cancellation)
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,25 @@ class Engine:
     _plans: OrderedDict[Any, Plan] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def infer(self, graph: Graph) -> Lowered:
-        """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing."""
+    def infer(self, graph: Graph, cancellation: Cancellation = NEVER) -> Lowered:
+        """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing but Cancelled."""
         plan = self._known((graph.digest(), ()))
-        return plan.lowered if plan else lower(graph, self.registry)
+        return plan.lowered if plan else lower(graph, self.registry, cancellation)
+
+    def estimate(self, lowered: Lowered, cancellation: Cancellation = NEVER) -> int:
+        """Bytes that a run on a graph without faults will allocate: one that differentiates it by all leaves that require
+        grad, or evaluates it, whichever takes more. Writes the backward half behind the program of ``lowered``, which is to
+        be the caller's own."""
+        graph, program, specs = lowered.graph, lowered.builder.program, lowered.specs()
+        forward = run_bytes(program, Backward()) + leaving_bytes(graph.outputs, specs)
+        wanted = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+        if not wanted or not all(is_differentiable(specs[name].dtype) for name in graph.outputs):
+            return forward
+        try:
+            backward = append_backward(lowered, self.registry, wanted, graph.outputs, cancellation)
+        except RuleFault:  # such a graph can be evaluated, and no more
+            return forward
+        return max(forward, run_bytes(program, backward))
 
     @property
     def hooks(self) -> Mapping[str, NamedHook]:
@@ -142,7 +165,13 @@ class Engine:
         return self.registry.hooks
 
     def prepare(
-        self, job: Job, *, differentiate: bool = True, forward: Forward | None = None, evidence: bool = True
+        self,
+        job: Job,
+        *,
+        differentiate: bool = True,
+        forward: Forward | None = None,
+        evidence: bool = True,
+        cancellation: Cancellation = NEVER,
     ) -> Prepared:
         """Check a job and make its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
         values, the forward half is not computed later either. Without ``evidence`` only what is asked for is computed, and
@@ -150,15 +179,16 @@ class Engine:
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
         plan = self._known(key)
-        lowered = plan.lowered if plan else lower(job.graph, self.registry)
+        lowered = plan.lowered if plan else lower(job.graph, self.registry, cancellation)
         specs = plan.specs if plan else lowered.specs()
         leaves = check_job(job, lowered.faults, specs, self, differentiate=differentiate)
         if plan is None:
-            plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
+            plan = self._keep(key, compile_plan(lowered, self.registry, cuts, cancellation))
         hooks: dict[str, list[BoundHook]] = {}
         for hook in job.hooks:
             hooks.setdefault(hook.value, []).append(hook.bound(self))
-        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known))
+        leaving = () if differentiate else job.fetch or job.graph.outputs
+        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), cancellation, leaving)
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
@@ -260,10 +290,10 @@ class Engine:
         if not whole or self.compilations.plans is Plans.ALWAYS:
             variant = Variant(tuple(fetch), frozenset(prepared.hooks), tuple(name for name, _ in job.seeds))
             fast = self.compilations.find(plan, plan, variant)
-        slow = interpreted(plan, prepared.start, seeds, fetch)
+        slow = interpreted(plan, prepared.start, seeds, fetch, prepared.cancellation)
         if fast is None:
             return slow
-        quick = compiled(fast, prepared.leaves, seeds)
+        quick = compiled(fast, prepared.leaves, seeds, prepared.cancellation)
         return compared(slow, quick) if whole else quick
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:

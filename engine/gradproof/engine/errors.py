@@ -4,6 +4,7 @@
     ├── InvalidRequest        the caller's graph, values, seeds or hooks; carries *all* faults
     ├── NotFound              an op, digest or upload that this engine does not know
     ├── LimitExceeded         a stated limit was passed; says which, and by how much
+    ├── Cancelled             nobody waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
     └── RunFault              one node or hook failed while running
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
@@ -68,6 +69,15 @@ class LimitExceeded(GradproofError):
     def __init__(self, name: str, actual: int, limit: int) -> None:
         self.name, self.actual, self.limit = name, actual, limit
         super().__init__(f"{name} is {actual}, and the limit is {limit}")
+
+
+class Cancelled(GradproofError):
+    """Nobody waits for the answer any more: the client left, cancelled, or gave it so much time and no more."""
+
+    reason = "CANCELLED"
+
+    def __init__(self) -> None:
+        super().__init__("the call was cancelled, or its time is over")
 
 
 class PluginRefused(GradproofError):

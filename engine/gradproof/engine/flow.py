@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled
+from gradproof.engine.errors import Cancelled
 from gradproof.engine.plan import Plan, Values
 from gradproof.engine.spec import Array
 
@@ -30,27 +32,39 @@ Flow: TypeAlias = Generator[Leaving, Array | None, Values]
 """Returns every value that was computed, by number; an empty list where they are gone."""
 
 
-def interpreted(plan: Plan, start: Callable[[], Values], seeds: Mapping[str, Array], fetch: Sequence[str]) -> Flow:
-    """The run of the interpreter; ``start`` gives the values of the forward half. Raises ForwardFault naming the node."""
+def interpreted(
+    plan: Plan,
+    start: Callable[[], Values],
+    seeds: Mapping[str, Array],
+    fetch: Sequence[str],
+    cancellation: Cancellation = NEVER,
+) -> Flow:
+    """The run of the interpreter; ``start`` gives the values of the forward half. Raises ForwardFault naming the node,
+    Cancelled."""
     values = start()
     for name in fetch:
         yield Leaving(name, owned(values[plan.lowered.values[name]]), False)
-    pull = plan.pull(values, seeds)
+    pull = plan.pull(values, seeds, cancellation)
     sent: Array | None = None
     while True:
         try:
             cut, raw = pull.send(sent)  # type: ignore[arg-type]
         except StopIteration:
             return values
-        sent = yield Leaving(cut.name, owned(raw), True)
+        leaving = owned(raw)
+        sent = yield Leaving(cut.name, leaving, True)
+        if sent is leaving:  # what left is what is judged, and the only copy
+            values[cut.raw] = leaving
 
 
-def compiled(plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> Flow:
+def compiled(
+    plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Array], cancellation: Cancellation = NEVER
+) -> Flow:
     """The run of a compiled plan. Where it raises, the interpreter runs from the start and goes on from there: it has the
-    result, or names the fault."""
+    result, or names the fault. Raises Cancelled."""
     variant, answers = plan.variant, list[Array | None]()
     given = {name: seed for name, seed in seeds.items() if name in variant.seeded}
-    run = plan.run(plan.brought(leaves, given))
+    run = plan.run(plan.brought(leaves, given), cancellation)
     sent: Array | None = None
     try:
         while True:
@@ -58,6 +72,8 @@ def compiled(plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Ar
                 index, value = run.send(sent)
             except StopIteration:
                 return []
+            except Cancelled:
+                raise
             except Exception:
                 plan.failures += 1
                 break
@@ -65,7 +81,8 @@ def compiled(plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Ar
             answers.append(sent)
     finally:
         run.close()
-    again = interpreted(plan.plan, partial(plan.plan.start, leaves), seeds, variant.fetch)
+    start = partial(plan.plan.start, leaves, cancellation=cancellation)
+    again = interpreted(plan.plan, start, seeds, variant.fetch, cancellation)
     leaving = next(again)
     for answer in answers:
         leaving = again.send(answer)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.errors import Fault
 from gradproof.engine.graph import Graph, Node
 from gradproof.engine.op import InferenceError, Op
@@ -35,9 +36,9 @@ class Lowered:
         self.faults.append(Fault(path, message, reason))
 
 
-def lower(graph: Graph, registry: Registry) -> Lowered:
+def lower(graph: Graph, registry: Registry, cancellation: Cancellation = NEVER) -> Lowered:
     """Infer all shapes and dtypes and write the program, with explicit ``broadcast_to`` and ``astype``. Runs nothing and
-    allocates no tensor. Does not raise: every fault of the graph is in the result."""
+    allocates no tensor. Every fault of the graph is in the result; raises nothing but Cancelled."""
     lowered = Lowered(graph, Builder(registry.ops))
     _check_names(lowered)
     for position, leaf in enumerate(graph.leaves):
@@ -56,6 +57,7 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
         lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
     _check_rules(lowered, registry)
     for position in _topological_order(lowered):
+        cancellation.check()
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
 

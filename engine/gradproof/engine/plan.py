@@ -15,7 +15,9 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.backward import Backward, Cut, append_backward
-from gradproof.engine.errors import ForwardFault
+from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.errors import Cancelled, ForwardFault
+from gradproof.engine.estimate import run_bytes
 from gradproof.engine.functions import Balls
 from gradproof.engine.lower import Lowered
 from gradproof.engine.precision import precision
@@ -92,32 +94,28 @@ class Plan:
         return {name: ops[node.op].grad_fn for node in self.lowered.graph.nodes for name in node.outputs}
 
     @cached_property
-    def forward_bytes(self) -> int:
-        """Bytes of all values of the forward half together: what a run will allocate at least."""
-        return sum(spec.nbytes for spec in self.specs.values())
-
-    @cached_property
     def run_bytes(self) -> int:
-        """Bytes of all values of both halves, without those that are views of a smaller one."""
-        views = {out for one in self.program.instructions if one.op.name == "broadcast_to" for out in one.outputs}
-        return sum(spec.nbytes for number, spec in enumerate(self.program.specs) if number not in views)
+        """Bytes of all values of both halves."""
+        return run_bytes(self.program, self.backward)
 
-    def start(self, leaves: Mapping[str, Array], known: Mapping[str, Array] = {}) -> Values:
+    def start(
+        self, leaves: Mapping[str, Array], known: Mapping[str, Array] = {}, cancellation: Cancellation = NEVER
+    ) -> Values:
         """Run the forward half on these leaf values, but for what is ``known``, which is not computed again. Raises
-        ForwardFault naming the node."""
+        ForwardFault naming the node, Cancelled."""
         values: Values = [None] * len(self.program.specs)
         for number, literal in self.literals.items():
             values[number] = literal
         for name, array in leaves.items():
             values[self.lowered.values[name]] = array
         if not known:
-            self._run(self.forward, values, 0)
+            self._run(self.forward, values, 0, cancellation)
             return values
         for name, array in known.items():
             values[self.lowered.values[name]] = array
         for position, step in enumerate(self.forward):
             if any(values[k] is None for k in step.outputs):
-                self._run((step,), values, position)
+                self._run((step,), values, position, cancellation)
         return values
 
     def resume(self, forward: Sequence[Any]) -> Values:
@@ -127,7 +125,9 @@ class Plan:
             values[number] = literal
         return values
 
-    def pull(self, values: Values, seeds: Mapping[str, Array]) -> Generator[tuple[Cut, Array], Array, None]:
+    def pull(
+        self, values: Values, seeds: Mapping[str, Array], cancellation: Cancellation = NEVER
+    ) -> Generator[tuple[Cut, Array], Array, None]:
         """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
         for name, seed in seeds.items():
             given = np.asarray(seed).view()
@@ -135,17 +135,19 @@ class Plan:
             values[self.backward.seeds[name]] = given
         done = self.forward_length
         for steps, cut in self.segments:
-            self._run(steps, values, done)
+            self._run(steps, values, done, cancellation)
             done += len(steps)
             if cut is not None:
                 raw = np.asarray(values[cut.raw])
                 values[cut.final] = yield cut, raw
 
-    def _run(self, steps: Sequence[Step], values: Values, offset: int) -> None:
+    def _run(self, steps: Sequence[Step], values: Values, offset: int, cancellation: Cancellation) -> None:
         position = 0
         try:
             with np.errstate(all="ignore"):
                 for position, step in enumerate(steps):  # noqa: B007 - read by the handler below
+                    if cancellation.cancelled:
+                        raise Cancelled
                     result = step.call(*[values[k] for k in step.inputs])
                     if step.scalar:
                         values[step.outputs[0]] = result
@@ -162,6 +164,8 @@ class Plan:
                                 out = np.ascontiguousarray(out)
                             out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
+        except Cancelled:
+            raise
         except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
             raise self._fault(offset + position, error) from error
 
@@ -184,12 +188,14 @@ class Plan:
         )
 
 
-def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) -> Plan:
+def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str], cancellation: Cancellation = NEVER) -> Plan:
     """Compile a lowered graph without faults; ``wanted`` are the values whose gradients leave the run. An empty list
-    gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets."""
+    gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets; Cancelled."""
     program = lowered.builder.program
     count, forward_count = len(program.instructions), len(program.specs)
-    backward = append_backward(lowered, registry, wanted, lowered.graph.outputs) if wanted else Backward()
+    backward = Backward()
+    if wanted:
+        backward = append_backward(lowered, registry, wanted, lowered.graph.outputs, cancellation)
     return Plan(lowered, backward, registry, count, forward_count)
 
 

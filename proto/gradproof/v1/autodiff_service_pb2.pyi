@@ -577,7 +577,7 @@ class Accepted(_message.Message):
     nodes: _builtins.int
     """How many nodes the graph has."""
     estimated_bytes: _builtins.int
-    """Bytes of all values of the forward half together."""
+    """Bytes that the run will allocate, about; the limit of this name bounds them."""
     def __init__(
         self,
         *,
@@ -1193,7 +1193,9 @@ class InferResponse(_message.Message):
     digest: _builtins.str
     """The digest of the graph, if it has no faults."""
     estimated_bytes: _builtins.int
-    """Bytes of all values of the forward half together."""
+    """Bytes that a run will allocate, about: one that differentiates the graph by all leaves that require grad, or evaluates
+    it, whichever takes more. 0 if it has faults.
+    """
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
         """Every value that could be inferred."""

@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line; say which extra is missing if the server's libraries are not installed."""
+    if sys.argv[1:2] == ["serve"]:
+        from gradproof.server.guard import guarded
+
+        guarded(sys.argv[2:])  # before anything is imported that has threads
     try:
         from gradproof.server.cli import app
     except ModuleNotFoundError as error:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flow
 from gradproof.server import report
 from gradproof.server.access import Access
 from gradproof.server.embedded import READY
+from gradproof.server.guard import GRACE_SECONDS
 from gradproof.server.host import Host, Options, serve
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
@@ -67,9 +69,12 @@ def serve_command(
     tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM): serve over TLS.")] = None,  # noqa: UP045
     tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,  # noqa: UP045
     token_file: Annotated[Optional[Path], typer.Option(help="Calls must bring the token in this file.")] = None,  # noqa: UP045
-    with_stdin: Annotated[bool, typer.Option(hidden=True, help="End when standard input does.")] = False,
+    grace: Annotated[
+        float, typer.Option(min=0.0, help="Seconds for running calls to finish after SIGTERM.")
+    ] = GRACE_SECONDS,
+    owner: Annotated[Optional[int], typer.Option(hidden=True, help="End when this process does.")] = None,  # noqa: UP045
 ) -> None:
-    """Serve until SIGTERM; running calls may then finish."""
+    """Serve until SIGTERM; running calls may then finish. A second SIGTERM ends it at once."""
     try:
         token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
         access = Access(tls_cert, tls_key, token)
@@ -85,6 +90,7 @@ def serve_command(
         cache=cache,
         proof_workers=proof_workers,
         proof_seconds=proof_seconds,
+        grace=grace,
         reflection=reflection,
     )
 
@@ -92,11 +98,12 @@ def serve_command(
         print(f"{READY}{host}:{running.port}", flush=True)
 
     async def run() -> None:
-        stop = asyncio.Event()
-        if with_stdin:  # someone's own server, not an operator's: only what went wrong is worth a line
+        if owner is not None:  # someone's own server, not an operator's: only what went wrong is worth a line
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-            asyncio.get_running_loop().add_reader(sys.stdin, lambda: stop.set() if not sys.stdin.read(1) else None)
-        await serve(options, announce, stop)
+        await serve(options, announce, quick=owner is not None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # an end in order would join threads, which an op may hold for ever
 
     try:
         asyncio.run(run())

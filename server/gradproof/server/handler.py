@@ -14,12 +14,15 @@ from threading import Event as Flag
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
-from gradproof.engine.lower import did_you_mean
-from gradproof.engine.spec import Array
+from gradproof.engine.lower import did_you_mean, lower
+from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.summary import ORDER
@@ -36,6 +39,7 @@ from gradproof.server.stepper import BATCH_SECONDS, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 MAX_GRAPHS = 1024
+RUN_THREADS = 4
 DEFAULT_BUDGET_MS = 5000
 ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
@@ -70,8 +74,8 @@ class Handler:
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.engine.registry, self.proofs, self.proofs.workers)
         self.kept = KeptRuns(self.limits)
-        self.runs = ThreadPoolExecutor(4, "run")
-        self.checks = ThreadPoolExecutor(self.limits.runs_in_flight, "check")  # they wait for processes
+        self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=_quiet)
+        self.checks = ThreadPoolExecutor(self.limits.runs_in_flight, "check", initializer=_quiet)  # they wait for processes
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -79,11 +83,11 @@ class Handler:
             session.drain()
 
     def close(self) -> None:
-        """Wait for what is running, and end the threads."""
+        """Start nothing more. The threads end after what they are at, for which nobody waits."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self.runs.shutdown(cancel_futures=True)
-        self.checks.shutdown(cancel_futures=True)
+        self.runs.shutdown(wait=False, cancel_futures=True)
+        self.checks.shutdown(wait=False, cancel_futures=True)
 
     def desk(self) -> Desk:
         """What a new session adds to its runs. To be closed with it."""
@@ -118,14 +122,14 @@ class Handler:
     ) -> AsyncGenerator[pb.Event]:
         with _Admitted(self):
             started = time.perf_counter()
-            stepper, digest = await self._in(self.runs, self._begin, request, uploads, desk)
-            prepared, plan = stepper.prepared, stepper.prepared.plan
+            stepper, digest = await self._cancellable(self.runs, self._begin, request, uploads, desk)
+            prepared = stepper.prepared
             yield pb.Event(
                 accepted=pb.Accepted(
                     digest=digest,
                     request_id=request.request_id,
                     nodes=len(prepared.job.graph.nodes),
-                    estimated_bytes=plan.forward_bytes,
+                    estimated_bytes=prepared.nbytes,
                 )
             )
             summary = pb.RunSummary(nodes_computed=prepared.missing)
@@ -158,6 +162,9 @@ class Handler:
             try:
                 if batch is None:
                     batch = await self._in(self.runs, stepper.batch, answer)
+            except asyncio.CancelledError:
+                stepper.cancel()
+                raise
             finally:
                 if stepper.forward is not None:
                     summary.kept_bytes, stepper.forward = self._keep(keep, stepper.forward, desk), None
@@ -172,10 +179,14 @@ class Handler:
                     answer = await question.answer()
 
     def _begin(
-        self, request: pb.DifferentiateRequest, uploads: Mapping[int, Array], desk: Desk | None
+        self,
+        cancellation: Cancellation,
+        request: pb.DifferentiateRequest,
+        uploads: Mapping[int, Array],
+        desk: Desk | None,
     ) -> tuple[Stepper, str]:
         """A run, and the digest of its graph. Where the forward half is known it goes as far as the first batch."""
-        prepared, digest = self._prepare(request, uploads, desk)
+        prepared, digest = self._prepare(request, uploads, desk, cancellation)
         stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
         if not prepared.missing:
             stepper.begin()
@@ -257,25 +268,39 @@ class Handler:
         """The values asked for. Raises GradproofError."""
         with _Admitted(self):
             found: Evaluated
-            found, forward = await self._in(self.runs, self._evaluate, request, uploads, desk)
+            found, forward = await self._cancellable(self.runs, self._evaluate, request, uploads, desk)
             found.kept_bytes = self._keep(request.keep, forward, desk)
             return found
 
     def _evaluate(
-        self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None
+        self,
+        cancellation: Cancellation,
+        request: pb.EvaluateRequest,
+        uploads: Mapping[int, Array],
+        desk: Desk | None,
     ) -> tuple[Evaluated, Forward | None]:
         """What `evaluate` gives, and the forward half if it is to be kept."""
-        prepared, digest = self._prepare(request, uploads, desk)
+        prepared, digest = self._prepare(request, uploads, desk, cancellation)
         missing = prepared.missing
         if request.keep:
             prepared = self.engine.compute(prepared)
         found = Evaluated(digest, list(self.engine.forward(prepared)), missing)
         return found, prepared.forward if request.keep else None
 
+    async def infer(self, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
+        """Specs of the values, faults, and the bytes that a run will allocate (0 where there are faults)."""
+        found: tuple[dict[str, Spec], list[Fault], int] = await self._cancellable(self.runs, self._infer, graph)
+        return found
+
+    def _infer(self, cancellation: Cancellation, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
+        lowered = lower(graph, self.engine.registry, cancellation)
+        specs = lowered.specs()
+        return specs, lowered.faults, 0 if lowered.faults else self.engine.estimate(lowered, cancellation)
+
     async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
         with _Admitted(self):
-            response: pb.DeriveResponse = await self._in(self.runs, self._derive, request)
+            response: pb.DeriveResponse = await self._cancellable(self.runs, self._derive, request)
             return response
 
     async def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
@@ -303,7 +328,7 @@ class Handler:
             raise InvalidRequest([Fault("value", str(error), "NO_FORMULA")]) from error
         return encode.explained(found)
 
-    def _derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+    def _derive(self, cancellation: Cancellation, request: pb.DeriveRequest) -> pb.DeriveResponse:
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
         mode = MODES.get(request.mode)
@@ -311,7 +336,8 @@ class Handler:
             decoder.faults.append(Fault("mode", f"{request.mode} is no mode; see DeriveMode", "MODE"))
         if decoder.faults or mode is None:
             raise InvalidRequest([*decoder.faults, *self.engine.infer(graph).faults])
-        derived = derive(graph, self.engine.registry, mode, request.by, max_nodes=self.limits.graph_nodes)
+        most = self.limits.graph_nodes
+        derived = derive(graph, self.engine.registry, mode, request.by, max_nodes=most, cancellation=cancellation)
         values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
         return pb.DeriveResponse(
             graph=encode.graph(derived.graph, values),
@@ -324,6 +350,7 @@ class Handler:
         request: pb.DifferentiateRequest | pb.EvaluateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None = None,
+        cancellation: Cancellation = NEVER,
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
         if isinstance(request, pb.DifferentiateRequest):
@@ -350,12 +377,20 @@ class Handler:
             forward=forward,
             reused=reused,
         )
+        cancellation.check()
         try:
             differentiate = isinstance(request, pb.DifferentiateRequest)
             checked = isinstance(request, pb.DifferentiateRequest) and request.verify.level != pb.VERIFY_LEVEL_OFF
-            prepared = self.engine.prepare(decoded.job, differentiate=differentiate, forward=forward, evidence=checked)
+            prepared = self.engine.prepare(
+                decoded.job,
+                differentiate=differentiate,
+                forward=forward,
+                evidence=checked,
+                cancellation=cancellation,
+            )
         except InvalidRequest as error:
             raise decoded.relocated(error) from error
+        self.limits.check("tensor_elements", max((spec.size for spec in prepared.plan.specs.values()), default=0))
         self.limits.check("estimated_bytes", prepared.nbytes)
         graph = decoded.job.graph
         digest = request.digest or graph.digest()
@@ -365,6 +400,15 @@ class Handler:
             while len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         return prepared, digest
+
+    async def _cancellable(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
+        """As `_in`, of a function whose first argument is the cancellation of this call."""
+        cancellation = Cancellation()
+        try:
+            return await self._in(pool, function, cancellation, *arguments)
+        except asyncio.CancelledError:
+            cancellation.cancel()
+            raise
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
@@ -378,6 +422,11 @@ class Evaluated:
     values: list[ValueEvent]
     nodes_computed: int
     kept_bytes: int = 0
+
+
+def _quiet() -> None:
+    """Let the thread compute with infinities and nans in silence: verdicts say what came of it."""
+    np.seterr(all="ignore")
 
 
 def _required(options: pb.VerifyOptions) -> Summary:

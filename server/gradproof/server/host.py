@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from platformdirs import user_cache_path
 
@@ -22,13 +22,20 @@ from gradproof.engine.verify.worker import load
 from gradproof.engine.verify.workers import Workers
 from gradproof.plugins import BUILTIN
 from gradproof.server.access import Access
+from gradproof.server.guard import GRACE_SECONDS
 from gradproof.server.handler import Handler
+from gradproof.server.health import Health
 from gradproof.server.limits import Limits
 from gradproof.server.services import AutodiffServicer, OpServicer
+from gradproof.server.warm import side_door, warm
 from gradproof.v1 import autodiff_service_pb2, autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 log = structlog.get_logger("gradproof.server")
-DRAIN_SECONDS = 30.0
+KEEPALIVE_MS = 30_000
+"""A client that answers no ping for so long is gone, and its calls with it."""
+
+NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean of empty slice|Degrees of freedom|All-NaN"
+"""NumPy's warnings about numbers. Verdicts speak of those; the log of a server is for what an operator can mend."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class Options:
     """How a server is run.
 
     ``plugins``: import paths (``module`` or ``module:attribute``) loaded besides the installed ones; ``blocked``: plugins
-    left out, by name; ``cache``: where proofs are kept (None: the user's cache directory).
+    left out, by name; ``cache``: where proofs are kept (None: the user's cache directory); ``grace``: seconds that running
+    calls have to finish when the server is to stop.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +55,7 @@ class Options:
     cache: Path | None = None
     proof_workers: int = 2
     proof_seconds: float = 30.0
+    grace: float = GRACE_SECONDS
     reflection: bool = True
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
@@ -80,8 +89,8 @@ class Host:
         self.handler = Handler(Engine(self.registry), self.proofs, options.limits)
         self.port = 0
 
-    async def start(self) -> None:
-        """Bind and serve. Raises OSError if the address is taken."""
+    async def start(self, door: str = "") -> None:
+        """Bind and serve, also at ``door`` (an address), if there is one. Raises OSError if the address is taken."""
         message_bytes = self.options.limits.message_bytes
         server = grpc.aio.server(
             interceptors=self.options.access.interceptors(),
@@ -91,11 +100,13 @@ class Host:
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+                ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
             ],
         )
         autodiff_service_pb2_grpc.add_AutodiffServiceServicer_to_server(AutodiffServicer(self.handler), server)
         op_service_pb2_grpc.add_OpServiceServicer_to_server(OpServicer(self.handler), server)
-        self.health = health_aio.HealthServicer()
+        self.health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         self.names = [
             autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"].full_name,
@@ -108,33 +119,50 @@ class Host:
             self.port = self.options.access.bind(server, f"{self.options.host}:{self.options.port}")
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.options.host}:{self.options.port}: {error}") from error
+        if door:
+            server.add_insecure_port(door)
         await server.start()
         self.server = server
         await self._health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def warm(self, door: str, *, quick: bool) -> None:
+        """Start the processes, and make each call once through ``door``."""
+        starting = asyncio.get_running_loop().run_in_executor(None, self.proofs.start)
+        if not quick:
+            await asyncio.gather(starting, return_exceptions=True)
+        await warm(door, self.options.access.token, quick=quick)
 
     async def _health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for name in ("", *self.names):
             await self.health.set(name, status)
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Take no new calls, let running ones finish for ``grace`` seconds, then end everything."""
+        """Take no new calls, let running ones finish for ``grace`` seconds, then end everything. Joins no thread of a run:
+        an op may hold it for ever."""
         await self._health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.handler.drain()
         await self.server.stop(grace)
-        self.proofs.close()
         self.handler.close()
+        self.proofs.close()
 
 
-async def serve(options: Options, announce: Callable[[Host], None], stop_when: asyncio.Event | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, or until ``stop_when`` is set; then drain."""
-    host = Host(options)
-    warming = asyncio.get_running_loop().run_in_executor(None, host.proofs.start)
-    await host.start()
-    announce(host)
-    stopping = stop_when or asyncio.Event()
+async def serve(options: Options, announce: Callable[[Host], None], *, quick: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; then drain. Announces the server once it answers quickly: when its processes are up
+    and each call has been made once, or, if it is to be ``quick``, when each call that needs no process has."""
+    warnings.filterwarnings("ignore", NUMERIC, RuntimeWarning)  # verdicts say it
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await stopping.wait()
-    log.info("draining", seconds=DRAIN_SECONDS)
-    await host.stop(DRAIN_SECONDS)
-    await asyncio.gather(warming, return_exceptions=True)
+    host = Host(options)
+    waiting = asyncio.create_task(stopping.wait())
+    with side_door() as door:
+        await host.start(door)
+        warming = asyncio.create_task(host.warm(door, quick=quick))
+        await asyncio.wait((waiting, warming), return_when=asyncio.FIRST_COMPLETED)
+    if warming.done():
+        warming.result()
+        announce(host)
+    await waiting
+    warming.cancel()
+    log.info("draining", seconds=options.grace)
+    await host.stop(options.grace)

@@ -106,14 +106,13 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         async with answering(context):
             decoder = Decoder(self.handler.limits)
             graph, _ = decoder.graph(request.graph)
-            lowered = await self.handler._in(self.handler.runs, self.handler.engine.infer, graph)
-            specs = lowered.specs()
-            faults = [*decoder.faults, *lowered.faults]
+            specs, faults, estimated = await self.handler.infer(graph)
+            faults = [*decoder.faults, *faults]
             return pb.InferResponse(
                 values=[tensor_pb2.NamedSpec(name=n, spec=encode_spec(s.shape, s.dtype)) for n, s in specs.items()],
                 faults=[pb.FieldFault(path=f.path, message=f.message, reason=f.reason) for f in faults],
                 digest="" if faults else graph.digest(),
-                estimated_bytes=sum(spec.nbytes for spec in specs.values()),
+                estimated_bytes=estimated,
             )
 
     async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:

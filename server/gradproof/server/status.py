@@ -38,6 +38,7 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Cancelled, grpc.StatusCode.CANCELLED),
     (errors.NoRule, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
     (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),

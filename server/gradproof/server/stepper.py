@@ -34,6 +34,10 @@ class Stepper:
             self.forward = prepared.forward
         return (yield from engine.gradients(prepared))
 
+    def cancel(self) -> None:
+        """Nobody waits for the run any more: it ends after the node that it is at."""
+        self.prepared.cancellation.cancel()
+
     def begin(self) -> None:
         """Take the first batch now. What it raises is raised when it is asked for."""
         try:

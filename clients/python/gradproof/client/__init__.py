@@ -18,6 +18,7 @@ from gradproof.client.client import Client, connect
 from gradproof.client.errors import (
     DeadlineExceeded,
     FieldFault,
+    Forked,
     GradproofError,
     InternalError,
     InvalidRequest,
@@ -118,6 +119,7 @@ __all__ = [
     "Fault",
     "FieldFault",
     "FloatTensor",
+    "Forked",
     "Gradient",
     "GradproofError",
     "GraphBuilder",

@@ -48,13 +48,20 @@ class AsyncClient:
         self._sessions: WeakSet[AsyncSession] = WeakSet()
 
     async def close(self) -> None:
-        """Close the connection with its sessions, and the server if it was started for this client. May be called twice."""
+        """Close the connection with its sessions, and the server if it was started for this client. May be called twice; in
+        a fork of the process that made the client it does nothing."""
+        if not self._connection.origin.here:
+            return
         for session in list(self._sessions):
             await session.cancel()
         await self._channel.close()
         if self._on_close is not None:
             stop, self._on_close = self._on_close, None
             stop()
+
+    def check_process(self) -> None:
+        """Raises Forked in a fork of the process that made the client."""
+        self._connection.origin.check()
 
     async def __aenter__(self) -> AsyncClient:
         return self

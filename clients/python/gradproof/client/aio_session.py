@@ -14,6 +14,7 @@ from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailabl
 from gradproof.client.events import Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.origin import Origin
 from gradproof.client.requests import Conversation, Options, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -23,7 +24,7 @@ class AsyncSession:
     `AsyncClient.session`."""
 
     def __init__(self, call: Any, digests: Digests) -> None:
-        self._call, self._digests = call, digests
+        self._call, self._digests, self._origin = call, digests, Origin()
         self._boxes: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
         self._writing = asyncio.Lock()
         self._ended: GradproofError | None = None
@@ -41,7 +42,7 @@ class AsyncSession:
     @property
     def alive(self) -> bool:
         """Whether there is still a stream."""
-        return self._open and self._ended is None
+        return self._open and self._ended is None and self._origin.here
 
     async def close(self) -> None:
         """End the stream; the server frees all that it kept. Runs in other tasks end with Unavailable. May be called
@@ -54,6 +55,8 @@ class AsyncSession:
 
     async def cancel(self) -> None:
         """End the stream at once, and do not wait for the server."""
+        if not self._origin.here:
+            return
         self._open = False
         self._call.cancel()
         with suppress(asyncio.CancelledError):
@@ -124,7 +127,7 @@ class AsyncSession:
                 for event in events:
                     yield event
         finally:
-            del self._boxes[request_id]
+            self._boxes.pop(request_id, None)
             if not conversation.over and self.alive:
                 await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
 
@@ -144,6 +147,7 @@ class AsyncSession:
                     raise
 
     def _check_open(self) -> None:
+        self._origin.check()
         if not self._open:
             raise ValueError("the session is closed")
 

@@ -17,6 +17,7 @@ from gradproof.client.events import Event, OpInfo, Result, decode_op, decode_rul
 from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.origin import claim
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -24,7 +25,8 @@ from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_p
 
 
 class Client:
-    """Sends graphs to the server at ``target`` (host:port). A context manager; calls raise `GradproofError`.
+    """Sends graphs to the server at ``target`` (host:port). A context manager; calls raise `GradproofError`:
+    Forked in a fork of a process that has made a client.
 
     Args:
         target: address of the server, or addresses of several, which take turns (they share no graphs: one that has
@@ -57,13 +59,20 @@ class Client:
         self._sessions: WeakSet[Session] = WeakSet()
 
     def close(self) -> None:
-        """Close the connection with its sessions, and the server if it was started for this client. May be called twice."""
+        """Close the connection with its sessions, and the server if it was started for this client. May be called twice; in
+        a fork of the process that made the client it does nothing."""
+        if not self._connection.origin.here:
+            return
         for session in list(self._sessions):
             session.cancel()
         self._channel.close()
         if self._on_close is not None:
             stop, self._on_close = self._on_close, None
             stop()
+
+    def check_process(self) -> None:
+        """Raises Forked in a fork of the process that made the client."""
+        self._connection.origin.check()
 
     def __enter__(self) -> Client:
         return self
@@ -198,7 +207,7 @@ class Client:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
         with translated():
-            for step in self._ops.VerifyOp(request, **self._call(budget)):
+            for step in self._connection.answers(self._ops.VerifyOp(request, **self._call(budget))):
                 yield ProofStep(decode_rule(step.verdict), step.done, step.total)
 
     def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), at_once: bool = False) -> Iterator[Event]:
@@ -211,7 +220,7 @@ class Client:
             if at_once:
                 yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call))
                 return
-            for response in self._autodiff.StreamingDifferentiate(message, **call):
+            for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call)):
                 yield from conversation.decoder.decode(response.event)
 
     def session(self, *, timeout: float | None = None) -> Session:
@@ -237,8 +246,10 @@ def connect(
     stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server;
     ``options`` those of `Client`.
 
-    Raises ImportError if a server is to be started and its libraries are not installed.
+    Raises ImportError if a server is to be started and its libraries are not installed; Forked in a fork of a process that
+    has made a client.
     """
+    claim()
     if target is not None:
         return Client(target, timeout=timeout, **options)
     try:

@@ -10,6 +10,7 @@ GradproofError           a RuntimeError, as PyTorch's are
 ├── Unavailable          no server there, or the call was cut off; may be tried again
 ├── Unauthenticated      the server wants a token, or another one
 ├── DeadlineExceeded     the call took longer than its timeout
+├── Forked               this process is a fork of one that has made a client
 └── InternalError        a fault of the server
 """
 
@@ -106,6 +107,10 @@ class Unauthenticated(GradproofError):
 
 class DeadlineExceeded(GradproofError):
     """The call took too long."""
+
+
+class Forked(GradproofError):
+    """This process is a fork of one that has made a client; the server was not asked."""
 
 
 class InternalError(GradproofError):

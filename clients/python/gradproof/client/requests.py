@@ -154,8 +154,10 @@ class Conversation:
 
     @property
     def check_seconds(self) -> float:
-        """Time that the request gives to the checks."""
-        return self.request.verify.budget_ms / 1000 if isinstance(self.request, pb.DifferentiateRequest) else 0.0
+        """Time that the request gives to the checks, if it asks for any."""
+        if not isinstance(self.request, pb.DifferentiateRequest) or self.request.verify.level == pb.VERIFY_LEVEL_OFF:
+            return 0.0
+        return self.request.verify.budget_ms / 1000
 
     def streaming(self) -> pb.StreamingDifferentiateRequest:
         """The run as one call."""

@@ -19,6 +19,7 @@ from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailabl
 from gradproof.client.events import Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.origin import Origin, held
 from gradproof.client.requests import Conversation, Options, Watch, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -33,7 +34,7 @@ class Session:
     """
 
     def __init__(self, call: Callable[[Iterator[pb.SessionRequest]], Any], digests: Digests) -> None:
-        self._digests = digests
+        self._digests, self._origin = digests, Origin()
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
         self._boxes: dict[str, deque[pb.SessionResponse]] = {}
@@ -41,25 +42,25 @@ class Session:
         self._reading = False  # one of the threads that wait reads the stream, for all of them
         self._ended: GradproofError | None = None
         self._open = True
-        self._answers = call(self._outgoing())
+        self._answers = held(call(self._outgoing()))
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
+        if error is not None and self._origin.here:
             self._answers.cancel()
         self.close()
 
     @property
     def alive(self) -> bool:
         """Whether there is still a stream."""
-        return self._open and self._ended is None
+        return self._open and self._ended is None and self._origin.here
 
     def close(self) -> None:
         """End the stream; the server frees all that it kept. Runs in other threads end with Unavailable. May be called
         twice."""
-        if not self._open:
+        if not self._open or not self._origin.here:
             return
         with self._turn:
             self._open = False
@@ -74,6 +75,8 @@ class Session:
 
     def cancel(self) -> None:
         """End the stream at once, and do not wait for the server."""
+        if not self._origin.here:
+            return
         self._open = False
         self._answers.cancel()
         self._frames.put(None)
@@ -144,8 +147,9 @@ class Session:
             if not conversation.over and self.alive:
                 self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
             self._deadlines.pop(request_id, None)
-            with self._turn:
-                del self._boxes[request_id]
+            if self._origin.here:
+                with self._turn:
+                    del self._boxes[request_id]
 
     def _sent(
         self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
@@ -162,6 +166,7 @@ class Session:
                     raise
 
     def _check_open(self) -> None:
+        self._origin.check()
         if not self._open:
             raise ValueError("the session is closed")
 
@@ -182,6 +187,7 @@ class Session:
 
     def _hear(self, request_id: str) -> pb.SessionResponse:
         """The next answer to a request."""
+        self._origin.check()
         box = self._boxes[request_id]
         while True:
             with self._turn:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.spec import Array
 
 MIN_ELEMENTS: Final = 1 << 16  # below, a block is the whole
@@ -63,11 +64,12 @@ class Group:
         self._cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
         self._blocks = [[(call, *_bound(arguments, cut)) for call, arguments in calls] for cut in self._cuts]
 
-    def __call__(self, *given: Array) -> None:
+    def __call__(self, cancellation: Cancellation, *given: Array) -> None:
+        """Raises Cancelled between two blocks."""
         blocks = iter(range(len(self._cuts)))  # shared: taking the next one is atomic
-        helper = _helpers().submit(self._quietly, blocks, given) if _free().acquire(blocking=False) else None
+        helper = _helpers().submit(self._quietly, cancellation, blocks, given) if _free().acquire(blocking=False) else None
         try:
-            self._work(blocks, given)
+            self._work(cancellation, blocks, given)
         finally:
             if helper is not None:
                 try:
@@ -75,12 +77,13 @@ class Group:
                 finally:
                     _free().release()
 
-    def _quietly(self, blocks: Iterator[int], given: Sequence[Array]) -> None:
+    def _quietly(self, cancellation: Cancellation, blocks: Iterator[int], given: Sequence[Array]) -> None:
         with np.errstate(all="ignore"):
-            self._work(blocks, given)
+            self._work(cancellation, blocks, given)
 
-    def _work(self, blocks: Iterator[int], given: Sequence[Array]) -> None:
+    def _work(self, cancellation: Cancellation, blocks: Iterator[int], given: Sequence[Array]) -> None:
         for position in blocks:
+            cancellation.check()
             cut = self._cuts[position]
             for call, arguments, holes in self._blocks[position]:
                 if holes:

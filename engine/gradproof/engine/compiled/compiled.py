@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.assemble import assembled
 from gradproof.engine.compiled.buffers import Workspace
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop, simplify
@@ -58,11 +59,14 @@ class Compiled:
         """The arrays that a run brings, in the order in which the function takes them."""
         return [*(leaves[leaf.name] for leaf in self.plan.lowered.graph.leaves), *(seeds[n] for n in self.variant.seeded)]
 
-    def run(self, arrays: Sequence[Any]) -> Generator[tuple[int, Array], Array | None, None]:
+    def run(
+        self, arrays: Sequence[Any], cancellation: Cancellation = NEVER
+    ) -> Generator[tuple[int, Array], Array | None, None]:
         """What leaves, as it is there, by its index in ``names``: read-only arrays that nothing will write to. Is sent what
-        hooks made of a gradient."""
+        hooks made of a gradient. Raises Cancelled, and whatever an op raises."""
         workspace = self._idle.pop() if self._idle else self._workspace()
-        flow = self._function(workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays)
+        memory = workspace.readable, workspace.writable, workspace.bound, workspace.outputs
+        flow = self._function(*memory, arrays, cancellation)
         try:
             sent: Array | None = None
             while True:
@@ -81,14 +85,14 @@ class Compiled:
         Python number, any other as an array that nobody else holds. Raises whatever an op raises."""
         found: list[Any] = [None] * len(self.names)
         if not self._arrays:
-            for index, value in self._function((), (), (), (), arrays):
+            for index, value in self._function((), (), (), (), arrays, NEVER):
                 found[index] = value
             return found
         workspace = self._idle.pop() if self._idle else self._workspace()
         try:
             with np.errstate(all="ignore"):
                 for index, value in self._function(
-                    workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays
+                    workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays, NEVER
                 ):
                     found[index] = value
         finally:

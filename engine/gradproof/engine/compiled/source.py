@@ -17,7 +17,8 @@ import numpy as np
 from gradproof.engine.compiled.buffers import SHARED_BYTES, Layout
 from gradproof.engine.compiled.kernels import Kernel, kernel_of
 from gradproof.engine.compiled.simplify import Simplified, Stop
-from gradproof.engine.compiled.stretches import Call, Operand, Recipe, Stretches
+from gradproof.engine.compiled.stretches import CHECK, Call, Operand, Recipe, Stretches
+from gradproof.engine.errors import Cancelled
 from gradproof.engine.scalars import NAMES, is_number, may_raise, scalar_call, scalar_form
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
@@ -37,9 +38,9 @@ class Written:
 
 
 def write(made: Simplified, given: Mapping[int, str], careful: bool = False) -> Written:
-    """Write the function ``run(R, W, P, O, X)``: readable and writable slots, bound calls, makers of outputs, and the
-    arrays that the run brings. ``given``: the expression of each value that a run brings, over ``X``. ``careful``: where an
-    expression may raise, NumPy is asked."""
+    """Write the function ``run(R, W, P, O, X, C)``: readable and writable slots, bound calls, makers of outputs, the
+    arrays that the run brings, and its cancellation. ``given``: the expression of each value that a run brings, over ``X``.
+    ``careful``: where an expression may raise, NumPy is asked."""
     return _Writer(made, given, careful).write()
 
 
@@ -62,7 +63,7 @@ class _Writer:
         self.stretches = Stretches(self.layout, self._function, self._constant)
         self.outputs: list[Spec] = []
         self.lines: list[str] = []
-        self.names: dict[str, Any] = dict(NAMES) | {"matches": matches, "asarray": np.asarray}
+        self.names: dict[str, Any] = dict(NAMES) | {"matches": matches, "asarray": np.asarray, "Cancelled": Cancelled}
         self._functions: dict[int, str] = {}
         self._constants: dict[int, str] = {}
         self._made: set[int] = set()
@@ -134,7 +135,7 @@ class _Writer:
                 self._release(owner)
         self._flush()
         body = "\n    ".join(self.lines) or "pass"
-        text = f"def run(R, W, P, O, X):\n    {body}\n    return\n    yield\n"
+        text = f"def run(R, W, P, O, X, C):\n    {body}\n    return\n    yield\n"
         exec(compile(text, "<compiled plan>", "exec"), self.names)
         arrays = self.careful or any(form is None for form in self._forms.values())
         return Written(self.names["run"], self.layout, self.stretches.recipes, self.outputs, text, arrays)
@@ -257,6 +258,7 @@ class _Writer:
         given = [k if isinstance(k, str) else f"R[{k}]" for k in map(self._array, one.inputs)]
         self._flush()
         outs = [f"a{out}" for out in one.outputs]
+        self.lines.append(CHECK)
         self.lines.append(f"{', '.join(outs)} = {self._function(call)}({', '.join(given)})")
         for out, name in zip(one.outputs, outs, strict=True):
             self.names[f"s{out}"] = self.specs[out]

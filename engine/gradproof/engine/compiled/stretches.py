@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large, pays
 from gradproof.engine.compiled.buffers import Layout
 from gradproof.engine.compiled.kernels import Kernel
 from gradproof.engine.spec import Array, Spec
+
+CHECK: Final = "if C.cancelled: raise Cancelled"
+LASTING: Final = 256
+"""Elements from which on a call takes longer than a look at the run's cancellation by far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,17 @@ class Call:
         return self.out.is_bound and all(one.is_bound for one in self.inputs)
 
     @property
+    def is_lasting(self) -> bool:
+        return any(one.spec.size >= LASTING for one in (*self.inputs, self.out))
+
+    @property
     def is_large(self) -> bool:
         return self.kernel.rowwise and bool(self.out.spec.shape) and is_large(self.out.spec.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Calls that are looped over: ``for f, a in P[k]: f(*a)``."""
+    """Calls that are looped over: ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each that lasts."""
 
     calls: tuple[Call, ...]
 
@@ -62,7 +70,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Calls that run in blocks: ``P[k](*names)``."""
+    """Calls that run in blocks: ``P[k](C, *names)``."""
 
     calls: tuple[Call, ...]
     names: tuple[str, ...]
@@ -118,7 +126,8 @@ class Stretches:
 
         def close() -> None:
             if bound:
-                lines.append(f"for f, a in P[{len(self.recipes)}]: f(*a)")
+                call = f"\n        {CHECK}\n        f(*a)" if any(one.is_lasting for one in bound) else " f(*a)"
+                lines.append(f"for f, a in P[{len(self.recipes)}]:{call}")
                 self.recipes.append(Bound(tuple(bound)))
                 bound.clear()
 
@@ -126,7 +135,7 @@ class Stretches:
             if in_blocks:
                 close()
                 names = tuple(dict.fromkeys(x.name for call in group for x in (*call.inputs, call.out) if x.name))
-                lines.append(f"P[{len(self.recipes)}]({', '.join(names)})")
+                lines.append(f"P[{len(self.recipes)}]({', '.join(('C', *names))})")
                 self.recipes.append(Grouped(tuple(group), names))
                 continue
             for one in group:
@@ -134,6 +143,8 @@ class Stretches:
                     bound.append(one)
                     continue
                 close()
+                if one.is_lasting:
+                    lines.append(CHECK)
                 arguments = one.kernel.arguments([self._text(x, "R") for x in one.inputs], self._text(one.out, "W"))
                 lines.append(f"{self._named(one.kernel.call)}({', '.join(arguments)})")
         close()

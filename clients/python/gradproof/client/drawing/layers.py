@@ -22,6 +22,9 @@ takes; the head of an arrow."""
 
 SWEEPS = 12
 
+BENDS, FEW_BENDS = 4, 400
+"""Bends that a picture may have for each source of edges, and any picture."""
+
 
 def svg(boxes: Sequence[Box], edges: Sequence[tuple[str, str]], fills: dict[str, tuple[str, str]], alarm: str) -> str:
     """The picture as text. ``fills``: fill and rim of each kind; ``alarm``: the rim of what is wrong."""
@@ -99,27 +102,38 @@ class Layout:
         self.height = self._spans[-1].bottom if self._spans else 0.0
 
     def _layers(self, count: int) -> list[int]:
-        layer, sources = [0] * count, [True] * count
-        for a, b in sorted(self._edges, key=lambda edge: edge[1]):
-            layer[b], sources[b] = max(layer[b], layer[a] + 1), False
+        layer = [0] * count
+        above: list[set[int]] = [set() for _ in range(count)]
         first: dict[int, int] = {}
-        for a, b in self._edges:
-            first[a] = min(first.get(a, layer[b]), layer[b])
-        return [max(first[k] - 1, 0) if sources[k] and k in first else layer[k] for k in range(count)]
+        for a, b in sorted(self._edges, key=lambda edge: edge[1]):
+            layer[b] = max(layer[b], layer[a] + 1)
+            above[b].add(a)
+        for b in range(count - 1, -1, -1):  # what is made of one box, or of none, moves down: the edge to it shares bends
+            if b in first and len(above[b]) < 2:
+                layer[b] = max(first[b] - 1, 0)
+            for a in above[b]:
+                first[a] = min(first.get(a, layer[b]), layer[b])
+        return layer
 
     def _bends(self) -> list[list[int]]:
-        """For each edge the items on its way, from where it leaves the edges before it of the same source."""
+        """For each edge the items on its way, from where it leaves the edges before it of the same source. An edge over
+        very many layers has a bend below its source and one above its target, and none in between."""
+        most = self._span()
         shared: dict[int, list[int]] = {}
         left: dict[int, int] = {}
         chains = []
         for a, b in sorted(self._edges, key=lambda edge: self._layer[edge[1]]):
             bends = shared.setdefault(a, [a])
             between = max(self._layer[b] - self._layer[a] - 1, 0)
+            if between > most:
+                if len(bends) < 2:
+                    bends.append(self._bend(self._layer[a] + 1))
+                start = [] if left.get(a, 0) else [a]
+                chains.append([*start, bends[1], self._bend(self._layer[b] - 1), b])
+                left[a] = max(left.get(a, 0), 1)
+                continue
             while len(bends) <= between:
-                self._layer.append(self._layer[a] + len(bends))
-                bends.append(len(self._layer) - 1)
-                self._widths.append(BEND)
-                self._heights.append(0.0)
+                bends.append(self._bend(self._layer[a] + len(bends)))
             chains.append([*bends[left.get(a, 0) : between + 1], b])
             left[a] = between
         self._up: list[list[int]] = [[] for _ in self._layer]
@@ -128,6 +142,23 @@ class Layout:
             self._up[lower].append(upper)
             self._down[upper].append(lower)
         return chains
+
+    def _bend(self, layer: int) -> int:
+        self._layer.append(layer)
+        self._widths.append(BEND)
+        self._heights.append(0.0)
+        return len(self._layer) - 1
+
+    def _span(self) -> int:
+        """Over how many layers an edge may have a bend in each, so that bends do not outnumber boxes by far."""
+        reach: dict[int, int] = {}
+        for a, b in self._edges:
+            reach[a] = max(reach.get(a, 0), self._layer[b] - self._layer[a] - 1)
+        most = max(reach.values(), default=0)
+        room = BENDS * len(reach) + FEW_BENDS
+        while most > 1 and sum(min(one, most) for one in reach.values()) > room:
+            most //= 2
+        return most
 
     def _order(self) -> None:
         """Each layer by the mean place of its neighbours, down and up, several times; the best of these is kept."""

@@ -14,9 +14,10 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from gradproof.client.client import Client
-from gradproof.client.errors import NotFound, NotServed, Unavailable
+from gradproof.client.errors import Forked, NotFound, NotServed, Unavailable
 from gradproof.client.events import Result
 from gradproof.client.graph import Hook
+from gradproof.client.origin import Origin
 from gradproof.client.requests import Conversation, Request, Watch
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -52,7 +53,7 @@ class KeptRun:
 
 def _release(session: Session, name: str) -> None:
     """Called where the garbage collector runs, in any thread: it only puts a message into a queue."""
-    with suppress(ValueError):  # it was closed, and has freed all
+    with suppress(ValueError, Forked):  # it was closed, and has freed all; or it is another process's
         session.release(name)
 
 
@@ -72,7 +73,7 @@ class Keeper:
     """The session of a runtime, opened when it is first needed."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self._client, self._origin = client, Origin()
         self._session: Session | None = None
         self._served = True
         self._lock = RLock()
@@ -80,13 +81,16 @@ class Keeper:
 
     def close(self) -> None:
         """End the session; all that is kept is freed."""
+        if not self._origin.here:
+            return
         with self._lock:
             if self._session is not None:
                 self._session.cancel()
             self._session = None
 
     def session(self) -> Session | None:
-        """The session; a new one if the last one has ended. None if the server has none."""
+        """The session; a new one if the last one has ended. None if the server has none. Raises Forked."""
+        self._origin.check()
         with self._lock:
             if self._served and (self._session is None or not self._session.alive):
                 self._session = self._client.session()

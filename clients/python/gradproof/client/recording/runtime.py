@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,12 +209,25 @@ class Runtime:
 
 
 _lock = RLock()
+
+
+def _unlock() -> None:
+    """In a fork: the thread that held the lock, if any did, is not there."""
+    global _lock
+    _lock = RLock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 _runtime: Runtime | None = None
 
 
 def current() -> Runtime:
-    """The runtime that tensors use; a server is started if there is none yet."""
+    """The runtime that tensors use; a server is started if there is none yet. Raises Forked in a fork of a process that has
+    made a client."""
     global _runtime
+    if _runtime is not None:
+        _runtime.client.check_process()
+        return _runtime
     with _lock:
         if _runtime is None:
             client = connect()

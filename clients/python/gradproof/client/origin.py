@@ -1,0 +1,66 @@
+"""Origin: the process that a connection belongs to.
+
+gRPC does not survive a fork: a call in a forked child would wait for threads that it does not have, and a new connection in
+it may abort or hang, even where the parent has closed its own. So a child says at once what it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TypeVar
+from weakref import WeakSet
+
+from gradproof.client.errors import Forked
+
+T = TypeVar("T")
+_first: int | None = None  # the process in which there was a connection first
+_held: WeakSet[object] = WeakSet()
+
+
+class Origin:
+    """The process that makes a connection. Raises Forked if it is a fork of one that has made any."""
+
+    def __init__(self) -> None:
+        claim()
+        self._pid = os.getpid()
+
+    @property
+    def here(self) -> bool:
+        """Whether this is that process, and no fork of it."""
+        return os.getpid() == self._pid
+
+    def check(self) -> None:
+        """Raises Forked if this is a fork of it."""
+        if not self.here:
+            raise _forked(self._pid)
+
+
+def claim() -> None:
+    """Note that this process has connections. Raises Forked if it is a fork of one that has had any."""
+    global _first
+    if _first is None:
+        _first = os.getpid()
+    if _first != os.getpid():
+        raise _forked(_first)
+
+
+def held(grpc_object: T) -> T:
+    """A channel or a call, which a fork is not to free: that may wait for a lock whose owner is not there."""
+    _held.add(grpc_object)
+    return grpc_object
+
+
+def _keep_for_ever() -> None:
+    for one in _held:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+os.register_at_fork(after_in_child=_keep_for_ever)
+
+
+def _forked(pid: int) -> Forked:
+    return Forked(
+        f"process {os.getpid()} is a fork of process {pid}, which has made a client, and gRPC does not survive a fork: "
+        "start processes by multiprocessing's 'spawn' or 'forkserver', or make the first client after the fork"
+    )
