@@ -102,10 +102,8 @@ def test_what_is_not_finite_or_too_large_is_skipped(bench: Bench, monkeypatch: p
     monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_ELEMENTS", 10)
     found = graph_of(bench, {"x": np.ones(20)}, ["s = sum(x)"], "s")["x"]
     assert (found.word, "at most" in found.reason) == (Graph.SKIPPED, True)
-    assert (
-        check_graph(run_of(bench, {"x": np.array(1.0)}, ["y = sin(x)"], "y"), -1.0)["x"].reason
-        == "the time for checks was over"
-    )
+    late = check_graph(run_of(bench, {"x": np.array(1.0)}, ["y = sin(x)"], "y"), -1.0)["x"]
+    assert late.reason.startswith("budget: the time for the whole graph was over")
 
 
 def test_values_that_no_gradient_reaches_must_not_matter(bench: Bench) -> None:

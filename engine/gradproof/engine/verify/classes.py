@@ -18,6 +18,7 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
+from gradproof.engine.verify.advice import CASE
 from gradproof.engine.verify.checker import checker_digest
 from gradproof.engine.verify.drawn import drawn_cases, numbers
 from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
@@ -30,7 +31,7 @@ MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
 REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
 COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
 Maker: TypeAlias = Callable[[Op, Sequence[Spec], Attributes], Case]
-NO_CASE = "no small case, for which the rule is the same program, stands for this shape"
+NO_CASE = f"no small case, for which the rule is the same program, stands for this shape; {CASE}"
 
 
 @dataclass(frozen=True)

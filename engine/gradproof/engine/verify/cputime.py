@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from gradproof.engine.verify.advice import PROOF
+
 AGAIN = 0.1  # seconds until who swallowed the first signal gets the next
 
 
@@ -19,7 +21,7 @@ def cpu_seconds(seconds: float) -> Iterator[None]:
     """Raises OutOfTime in the body once this process has worked for so many seconds of CPU time. For the main thread."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime(f"the proof took longer than {seconds:g} s of CPU time and was stopped")
+        raise OutOfTime(f"the proof took longer than {seconds:g} s of CPU time and was stopped; {PROOF}")
 
     before = signal.signal(signal.SIGPROF, stop)
     try:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.advice import TIME
 from gradproof.engine.verify.applications import application_of, check_live
 from gradproof.engine.verify.live import live_elements
 from gradproof.engine.verify.nonfinite import true_derivative
@@ -157,7 +158,7 @@ def unexamined(one: Application, reason: str) -> Checked:
 
 def late(seconds: float) -> str:
     """The reason of what was not checked since the time was over."""
-    return f"budget: the {seconds:g} s for checks were over; give more (budget), or check fewer gradients at a time"
+    return f"budget: the {seconds:.3g} s for checks were over; {TIME}"
 
 
 def questions_of(positions: Sequence[int], not_finite: Sequence[str]) -> list[Question]:

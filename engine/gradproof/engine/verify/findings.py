@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gradproof.engine.engine import Run
+from gradproof.engine.verify.advice import TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
@@ -174,7 +175,7 @@ class Remote:
             if k not in self.answers and self._stalled and self.questions[k].kind is Kind.NUMBERS:
                 op, size = self._size(k)
                 if any(op == other and size >= least for other, least in self._stalled):
-                    self.answers[k] = Failed("", f"budget: a check of {op} that is no larger took too long")
+                    self.answers[k] = Failed("", f"budget: a check of {op} that is no larger took too long; {TIME}")
         return [k for k in indices if k not in self.answers]
 
     def _size(self, index: int) -> tuple[str, int]:
@@ -234,9 +235,7 @@ class _Lane:
         if now > findings.deadline + GRACE:
             self._lost(late(findings.seconds))
         elif now - self.since > self.allowed:
-            self._lost(
-                f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; give more (budget)"
-            )
+            self._lost(f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; {TIME}")
 
     def _share(self, at: int) -> float:
         """How much of the time that is left one question may take."""

@@ -10,6 +10,7 @@ from flint import arb
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, DType, part_dtype, parts
+from gradproof.engine.verify.advice import DIGITS, MADE, RANGE
 from gradproof.engine.verify.ulps import (
     close_enough,
     distance,
@@ -55,6 +56,7 @@ def judge(
     reach: Sequence[float] = (),
     *,
     elementwise: bool = False,
+    overflowed: Sequence[bool] = (),
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
     complex numbers one for each part.
@@ -63,6 +65,7 @@ def judge(
         moved: how far the rounding of the inputs moves the truth of each element.
         reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
         elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+        overflowed: whether the result behind each element is beyond the largest number of its dtype.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(Value.ENCLOSED)
@@ -75,6 +78,9 @@ def judge(
             found = _at_kink(x, truths, close_enough(dtype), kink, dtype)
         else:
             found = _word(x, truths[0], dtype, beside)
+            if found.word is Value.OFF and overflowed and overflowed[j] and not math.isfinite(x):
+                text = f"the result that the rule reads is beyond the largest {dtype.name}; {RANGE}"
+                found = ValueVerdict(Value.OVERFLOWED, reason=text)
             if found.word is Value.OFF and moved is not None:
                 found = _explained(found, x, truths[0], moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise)
         if place < 0 or worse(worst, found) is found:
@@ -98,17 +104,21 @@ def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdic
     if not truth.is_finite() and not truth.is_nan() and x == float(truth):
         return ValueVerdict(Value.ENCLOSED)
     if not truth.is_finite():
-        return ValueVerdict(Value.NONFINITE, reason="it has no finite value here, or rests on a number that is not finite")
+        return ValueVerdict(
+            Value.NONFINITE, reason=f"it has no finite value here, or rests on a number that is not finite; {MADE}"
+        )
     limit = largest(dtype)
     beyond = not math.isfinite(x) and max(_size(truth), _size(beside)) >= limit
     if beyond and (beside is not None or (math.isinf(x) and (x > 0) == (float(truth.mid()) > 0))):
-        return ValueVerdict(Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}")
+        return ValueVerdict(Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}; {RANGE}")
     ulps = distance(x, truth, dtype, beside)
     if ulps > close_enough(dtype):
         return ValueVerdict(Value.OFF, ulps, reason="no rounding of the inputs explains the distance")
     bits = right_bits(x, truth, dtype, beside)
     if bits < needed_bits(dtype):
-        return ValueVerdict(Value.ILL_CONDITIONED, ulps, reason=f"{_digits(bits)}: it is among the smallest {dtype.name}")
+        return ValueVerdict(
+            Value.ILL_CONDITIONED, ulps, reason=f"{_digits(bits)}: it is among the smallest {dtype.name}; {RANGE}"
+        )
     return ValueVerdict(Value.ENCLOSED, ulps)
 
 
@@ -128,7 +138,9 @@ def _explained(
     if not math.isfinite(x):
         if elementwise or not moved >= arb(unit(dtype)) * largest(dtype) / 4:
             return off
-        return ValueVerdict(Value.OVERFLOWED, off.max_ulps, reason="numbers on the way are beyond the largest of the dtype")
+        return ValueVerdict(
+            Value.OVERFLOWED, off.max_ulps, reason=f"numbers on the way are beyond the largest of the dtype; {RANGE}"
+        )
     # Below the smallest normal number a float has few digits, and so has what was made of it.
     beneath = bool(abs(exact(x) - truth) <= factor * arb(max(1.0, reach)) * arb(spacing(0.0, dtype)))
     if not beneath and not abs(exact(x) - truth) <= factor * moved:
@@ -136,11 +148,11 @@ def _explained(
     bits = right_bits(x, truth, dtype, beside)
     text = "underflow on the way explains the distance" if beneath else "the rounding of the inputs explains the distance"
     if bits < needed_bits(dtype):
-        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}")
+        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}; {DIGITS}")
     if elementwise:
         text = f"{text}, but another formula would keep the digits that are lost: {_digits(bits)}"
         return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=text)
-    return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}")
+    return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}; for more {DIGITS}")
 
 
 def _digits(bits: float) -> str:
@@ -155,7 +167,9 @@ def _size(ball: arb | None) -> float:
 def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> ValueVerdict:
     """The word for a float where the sides differ: between them, and what the op's convention says."""
     if math.isinf(x) and all(_size(side) >= largest(dtype) and (side > 0) == (x > 0) for side in truths):
-        return ValueVerdict(Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides")
+        return ValueVerdict(
+            Value.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides; {RANGE}"
+        )
     low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
     between = math.isfinite(x) and low <= exact(x) <= high
     outside = 0.0 if between else min(distance(x, side, dtype) for side in truths)

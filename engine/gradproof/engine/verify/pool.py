@@ -12,6 +12,7 @@ from typing import Any
 from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.advice import IMPORT, MEMORY, PROOF
 from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, NoFormula
 from gradproof.engine.verify.memory import ProofMemory
@@ -97,7 +98,7 @@ class ProofPool:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
-                reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it"
+                reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it; {IMPORT}"
                 self.memory.keep(key, RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
             self._asked[key] = self._threads.submit(self._prove, key)
@@ -137,11 +138,11 @@ class ProofPool:
                 found = one.answer(Prove(key, self.seconds), PATIENCE * self.seconds + 1, turn.end)
             settled, reason = True, str(found)
         except TimeoutError:
-            reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped"
+            reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped; {PROOF}"
         except NoWorker as error:
             reason = str(error)
         except Ended:
-            reason = "the proof process ended: it took too much memory, or crashed"
+            reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
         if not isinstance(found, RuleVerdict):
             taken = time.perf_counter() - started
             found = RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)

@@ -34,6 +34,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Program
+from gradproof.engine.verify.advice import FORM, MEMORY
 from gradproof.engine.verify.branches import exact
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
@@ -113,9 +114,9 @@ def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     except (NoDefinition, RuleFault) as error:
         return verdict(Rule.NO_SPEC, reason=str(error))
     except Open as error:
-        return verdict(Rule.UNDECIDED, reason=str(error))
+        return verdict(Rule.UNDECIDED, reason=f"{error}; {FORM}")
     except MemoryError:
-        return verdict(Rule.UNDECIDED, reason="out of memory")
+        return verdict(Rule.UNDECIDED, reason=f"out of memory; {MEMORY}")
     used = (" ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural") + through
     shown = (*(f"{place}: {tactic}" for place, tactic in tactics.items()), *seen)
     if ties:

@@ -24,6 +24,7 @@ import sympy
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.spec import Array, is_complex, parts
+from gradproof.engine.verify.advice import LOOK, MADE, SMALLER
 from gradproof.engine.verify.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough, finite, unit
@@ -49,7 +50,7 @@ def screen(one: Application, linear: Sequence[bool], *, symbolic: bool = True, s
     if one.op.equation is not None and not one.op.elementwise and one.size <= MAX_SOLVED:
         return check_values(one)
     if one.size > MAX_SCREENED:
-        reason = f"{one.size} elements; {MAX_SCREENED} are screened at most"
+        reason = f"{one.size} elements; {MAX_SCREENED} are screened at most; {SMALLER}"
         return Checked(ValueVerdict(Value.UNCHECKED, total=one.size, reason=reason), unjudged(one, Value.UNCHECKED, reason))
     if one.op.elementwise:
         return _elementwise(one, symbolic)
@@ -91,7 +92,7 @@ def _screened(
     whole = replace(part, element=element, total=total, screened=compared - open_)
     if part.word is not Value.ENCLOSED:
         return whole
-    reason = f"{open_} elements in doubt were not enclosed" if open_ else part.reason
+    reason = f"{open_} elements in doubt were not enclosed; {SMALLER}" if open_ else part.reason
     if not compared:
         return replace(whole, reason="a sample; the definition has no floating point form, or none that is known yet")
     return replace(whole, word=Value.SCREENED, max_ulps=max(part.max_ulps, ulps), reason=reason)
@@ -216,7 +217,7 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
     """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
     size = claimed.size
     if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind in "fc"))):
-        return ValueVerdict(Value.NONFINITE, total=size, reason="an input or a cotangent is not finite")
+        return ValueVerdict(Value.NONFINITE, total=size, reason=f"an input or a cotangent is not finite; {MADE}")
     pull = _Pull(one, k, claimed)
     worst = 0.0
     for seed in range(PROJECTIONS):
@@ -285,7 +286,7 @@ class _Pull:
         total = len(signs)
         if self.ratio(v) <= self.near:
             return ValueVerdict(
-                Value.UNCHECKED, total=total, reason="a random projection disagrees, and no single element does"
+                Value.UNCHECKED, total=total, reason=f"a random projection disagrees, and no single element does; {LOOK}"
             )
         index = [int(i) for i in np.unravel_index(int(left[0]) // (1 + self.turned), self.shape)]
         ulps = abs(here - there) / (2 * self.unit * abs(there)) if there else math.inf

@@ -6,21 +6,23 @@ One element of a reduction is as dear as a pass over the data; a few of them sho
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
-from gradproof.engine.verify.balls import balls_of, narrow
-from gradproof.engine.verify.judge import judge
+from gradproof.engine.verify.advice import AUTHOR, SMALLER
+from gradproof.engine.verify.balls import Reading, as_is, balls_of, narrow, widened
+from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition, concrete
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import exact
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 SPOTS = 6
@@ -28,6 +30,7 @@ MAX_READ = 300_000
 MAX_OUTPUTS = 16
 MAX_OPERATIONS = 2_000_000
 BITS = 128
+SPREAD = 8  # times what the rounding of all inputs moves, a sum of many numbers may be off, in whichever order it is made
 
 
 class _Late(Exception):
@@ -37,62 +40,74 @@ class _Late(Exception):
 def spot_forward(one: Application, deadline: float) -> ValueVerdict:
     """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``."""
     total = sum(y.size for y in one.results)
-    unseen = ValueVerdict(Value.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose")
+    unseen = ValueVerdict(Value.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}")
     if not _readable(one):
         return unseen
-    checked, worst = 0, None
-    try:
-        with precision(BITS):
-            f = Balls()
-            cells = [balls_of(x) if is_differentiable(x.dtype) else concrete(x) for x in one.inputs]
-            for result, define in zip(one.results, one.op.definitions, strict=False):
-                for index in _places(result):
-                    _tick(deadline)
-                    truth = f.as_number(_element(one.op, define, f, index, cells, one.attributes))
-                    found = _judged(result, index, truth)
-                    if found is not None:
-                        checked += 1
-                        worst = found if worst is None or found.word is Value.OFF else worst
-    except (_Late, *_NOT_HERE):
-        pass
-    except Exception as error:  # a definition is a stranger's code
-        return replace(unseen, reason=f"the definition raised {type(error).__name__}: {error}")
-    return replace(worst, checked=checked, total=total) if worst is not None else unseen
+    spots = [(k, index) for k, result in enumerate(one.results) for index in _places(result)]
+
+    def truths(reading: Reading) -> Iterator[Any]:
+        f = Balls()
+        cells = _cells(one, reading)
+        for k, index in spots:
+            _tick(deadline)
+            yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
+
+    return _seen([(one.results[k], index) for k, index in spots], truths, unseen)
 
 
 def spot_contribution(one: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
     """The verdict on a few elements of a contribution of a node with few outputs."""
-    reason = f"{one.size} elements are too many to enclose, and {one.op.name} is not linear in this input"
+    reason = f"{one.size} elements are too many to enclose, and {one.op.name} is not linear in this input; {SMALLER}"
     unseen = ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=reason)
     if not _readable(one) or sum(y.size for y in one.results) > MAX_OUTPUTS:
         return unseen
+    places = _places(claimed)
+
+    def truths(reading: Reading) -> Iterator[Any]:
+        tape = Tape(MAX_OPERATIONS)
+        cells = _cells(one, reading)
+        for place in places:
+            cells[k][place] = tape.variable(cells[k][place])
+        outputs, seeds = [], []
+        for g, result, define in zip(one.cotangents, one.results, one.op.definitions, strict=False):
+            weights = balls_of(g, reading)
+            for index in np.ndindex(result.shape):
+                _tick(deadline)
+                outputs.append(_element(one.op, define, tape, index, cells, one.attributes))
+                seeds.append(weights[index])
+        found = tape.gradient(outputs, seeds, [cells[k][place] for place in places])
+        if tape.tied:
+            raise Undecided("at a kink")
+        return iter(found)
+
+    return _seen([(claimed, place) for place in places], truths, unseen)
+
+
+def _cells(one: Application, reading: Reading) -> list[Any]:
+    return [balls_of(x, reading) if is_differentiable(x.dtype) else concrete(x) for x in one.inputs]
+
+
+def _seen(
+    spots: Sequence[tuple[Array, tuple[int, ...]]], truths: Callable[[Reading], Iterator[Any]], unseen: ValueVerdict
+) -> ValueVerdict:
+    """The worst word of some elements, of those that there is time for; ``unseen`` if there is none."""
+    checked, worst = 0, None
     try:
         with precision(BITS):
-            tape = Tape(MAX_OPERATIONS)
-            cells = [balls_of(x) if is_differentiable(x.dtype) else concrete(x) for x in one.inputs]
-            places = _places(claimed)
-            for place in places:
-                cells[k][place] = tape.variable(cells[k][place])
-            variables = [cells[k][place] for place in places]
-            outputs, seeds = [], []
-            for g, result, define in zip(one.cotangents, one.results, one.op.definitions, strict=False):
-                for index in np.ndindex(result.shape):
-                    _tick(deadline)
-                    outputs.append(_element(one.op, define, tape, index, cells, one.attributes))
-                    seeds.append(exact(g[index]))
-            truths = tape.gradient(outputs, seeds, variables)
-            if tape.tied:
-                return unseen
-            found = [_judged(claimed, place, truth) for place, truth in zip(places, truths, strict=True)]
+            moved: list[Any] | None = None
+            for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
+                found = _judged(array, index, truth, None)
+                if found is not None and found.word is Value.OFF:
+                    moved = list(truths(widened)) if moved is None else moved
+                    found = _judged(array, index, truth, arb(arb(moved[j]).rad()))
+                if found is not None:
+                    checked += 1
+                    worst = found if worst is None else worse(worst, found)
     except (_Late, *_NOT_HERE):
-        return unseen
+        pass
     except Exception as error:  # a definition is a stranger's code
-        return replace(unseen, reason=f"the definition raised {type(error).__name__}: {error}")
-    seen = [verdict for verdict in found if verdict is not None]
-    if not seen:
-        return unseen
-    worst = next((verdict for verdict in seen if verdict.word is Value.OFF), seen[0])
-    return replace(worst, checked=len(seen), total=claimed.size)
+        return replace(unseen, reason=f"the definition raised {type(error).__name__}: {error}; {AUTHOR}")
+    return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 
 _NOT_HERE = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
@@ -117,22 +132,20 @@ def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: list[An
     return define(f, *(x[index] for x in cells), **attributes) if op.elementwise else define(f, index, *cells, **attributes)
 
 
-def _judged(array: Array, index: tuple[int, ...], truth: Any) -> ValueVerdict | None:
-    """ENCLOSED, or OFF by far more than rounding could be; None if the truth is not known well enough."""
+def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None) -> ValueVerdict | None:
+    """The word for one element, which the rounding of the inputs moves by ``moved``; None if the truth is not known well
+    enough."""
     element = np.asarray(array[index])
     if element.dtype.kind in "biu":
-        off = truth != int(element)
+        found = ValueVerdict(Value.ENCLOSED if truth == int(element) else Value.OFF)
     elif not narrow(truth):
         return None
+    elif moved is None or moved.is_finite():
+        found = judge(element, [[truth]], None if moved is None else [SPREAD * moved])
     else:
-        found = judge(element, [[truth]], None)
-        scale = float(np.max(np.abs(np.asarray(array, np.float64)), initial=0))
-        apart = float(abs(exact(float(element)) - truth).mid()) if np.isfinite(element) else np.inf
-        off = found.word is Value.OFF and not apart <= 2.0**-8 * min(scale, abs(float(truth.mid())) or scale)
-        if found.word is Value.OFF and not off:
-            return None
-    if not off:
-        return ValueVerdict(Value.ENCLOSED)
+        return None
+    if found.word is not Value.OFF:
+        return replace(found, got="", expected="")
     place = str(list(index)) if index else ""
     reason = "found at one of a few elements that were enclosed"
     return ValueVerdict(Value.OFF, element=place, got=repr(element.item()), expected=str(truth), reason=reason)

@@ -17,6 +17,7 @@ from flint import arb
 
 from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
+from gradproof.engine.verify.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.balls import Reading, all_narrow
 from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours
 from gradproof.engine.verify.judge import judge, worse
@@ -31,6 +32,7 @@ from gradproof.engine.verify.truth import (
     true_contributions,
     true_outputs,
 )
+from gradproof.engine.verify.ulps import finite, largest
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
@@ -92,13 +94,15 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
     try:
         return check()
     except TooLarge:
-        return fallback(f"the definition takes more than {MAX_OPERATIONS} operations")
+        return fallback(f"the definition takes more than {MAX_OPERATIONS} operations; {SMALLER}")
     except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
-        return fallback(f"no ball form ({error})")
+        return fallback(f"no ball form ({error}); {TABLE}")
+    except MemoryError:
+        return fallback(f"the memory for checks was over; {MEMORY}")
     except Undecided as error:
-        return fallback(str(error))
+        return fallback(f"{error}; {SIDE}")
     except Exception as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        return fallback(f"the definition raised {type(error).__name__}: {error}")
+        return fallback(f"the definition raised {type(error).__name__}: {error}; {AUTHOR}")
 
 
 # the forward value
@@ -130,7 +134,7 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
     """The word for conditions and integers, which do not round."""
     for index, true in zip(np.ndindex(result.shape), truth, strict=True):
         if not true.is_finite():
-            return ValueVerdict(Value.NONFINITE, reason="a number that it rests on is not finite")
+            return ValueVerdict(Value.NONFINITE, reason=f"a number that it rests on is not finite; {MADE}")
         if true != int(result[index]):
             got, expected = repr(result[index].item()), repr(result.dtype.type(float(true)).item())
             reason = "conditions and integers do not round"
@@ -150,6 +154,7 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
     if truth.ties:
         leant = [true_contributions(one, leaning=leaning) for leaning in _leanings(truth.ties)]
         sides, jumps = [side.balls for side in leant], _jumps([side.outputs for side in leant])
+    beyond = _overflowed(one, truth)
     moved: list[list[arb]] | None = None
     sure: list[list[arb]] | None = None
     verdicts: list[ValueVerdict | None] = []
@@ -161,7 +166,8 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise)
+            whole, kink = one.op.elementwise, one.op.kink_of(k)
+            return judge(claimed, mine, far, kink, reach, elementwise=whole, overflowed=beyond)
 
         found = judged(None)
         if found.word is Value.OFF:
@@ -183,6 +189,18 @@ def _jumps(sides: Sequence[list[list[arb]]]) -> bool:
     return any(
         not a.overlaps(b) for side in others for rows in zip(first, side, strict=True) for a, b in zip(*rows, strict=True)
     )
+
+
+def _overflowed(one: Application, truth: Truth) -> list[bool]:
+    """Of an elementwise op of real numbers, the elements whose result is beyond the largest number of its dtype."""
+    result = one.results[0]
+    if not one.op.elementwise or result.dtype.kind in "biuc" or finite(result):
+        return []
+    limit = largest(result.dtype)
+    return [
+        not np.isfinite(y) and bool(abs(true) >= limit)
+        for y, true in zip(np.asarray(result, np.float64).flat, truth.outputs[0], strict=True)
+    ]
 
 
 def _largest(x: Array) -> float:

@@ -20,6 +20,7 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import is_differentiable
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
+from gradproof.engine.verify.advice import AGAIN
 from gradproof.engine.verify.applications import application_of
 from gradproof.engine.verify.classes import NO_CASE, ProofKey
 from gradproof.engine.verify.examination import Brief, Examination, Findings, late, questions_of, unexamined
@@ -384,7 +385,7 @@ class _Check:
             proofs.wait([key], min(left, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
             known = proofs.lookup(key)
-        return known or RuleVerdict(Rule.PENDING, op, str(key.case), reason="not proved yet")
+        return known or RuleVerdict(Rule.PENDING, op, str(key.case), reason=f"not proved yet: its proof is queued; {AGAIN}")
 
     def _numbers(self, position: int) -> Checked:
         """The verdicts on the numbers of one instruction."""

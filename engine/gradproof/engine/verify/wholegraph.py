@@ -27,6 +27,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
+from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent
 from gradproof.engine.verify.tape import TooLarge
@@ -93,7 +94,7 @@ class _Readable:
         specs = self.program.specs
         size = sum(specs[out].size for k in self.positions for out in self.program.instructions[k].outputs)
         if size + sum(specs[k].size for k in self.program.inputs) > MAX_ELEMENTS:
-            raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most")
+            raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most; {SMALLER}")
         self.uses: dict[int, list[Any]] = defaultdict(list)
         for use in self.backward.contributions:
             self.uses[use.instruction].append(use)
@@ -142,7 +143,7 @@ class _Readable:
             passed = self._pass(direction, bits, anchored=False)
             claimed, yard, close = self._claimed(direction, bits)
             if not claimed.is_finite():
-                raise _Skipped("a gradient is not finite")
+                raise _Skipped(f"a gradient is not finite; {MADE}")
             if not passed.derivative.is_finite():
                 break
             with precision(bits):
@@ -161,7 +162,7 @@ class _Readable:
         passed = self._pass(direction, ANCHORED_BITS, anchored=True)
         claimed, yard, _ = self._claimed(direction, ANCHORED_BITS)
         if not passed.derivative.is_finite():
-            raise _Skipped("no enclosure of the whole graph is finite")
+            raise _Skipped(f"no enclosure of the whole graph is finite; {SMALLER}")
         with precision(ANCHORED_BITS):
             difference = arb(passed.derivative - claimed)
             within = arb(0, difference.rad() + passed.slack.upper()).contains(arb(difference.mid()))
@@ -229,7 +230,7 @@ class _Readable:
             if len(self.unreadable) == before:
                 return done
             if len(self.unreadable) > len(self.positions) // 2 + 1:
-                raise _Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))})")
+                raise _Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))}); {TABLE}")
 
 
 class _Reader:
@@ -268,7 +269,7 @@ class _Reader:
     def _tick(self) -> None:
         self.f.spend()
         if time.monotonic() > self.graph.deadline:
-            raise _Skipped("the time for checks was over")
+            raise _Skipped(f"budget: the time for the whole graph was over; {TIME}")
 
     def _still(self, number: int) -> Array:
         """The float values of the run, exactly, not moving."""
@@ -324,7 +325,9 @@ class _Reader:
             raise
         except TooLarge:
             node = graph.plan.lowered.node_of[position]
-            raise _Skipped(f"node {node} ({one.op.name}) takes the reading beyond {self.f.limit} operations") from None
+            raise _Skipped(
+                f"node {node} ({one.op.name}) takes the reading beyond {self.f.limit} operations; {SMALLER}"
+            ) from None
         except Undecided:
             reason = f"rounding decides a branch of {one.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:

@@ -25,6 +25,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.classes import ProofKey, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
@@ -73,7 +74,7 @@ def work(connection: Connection, notes: int) -> None:
         try:
             task.run(desk)
         except MemoryError:
-            desk.answer(Failed("MemoryError", "the memory for checks was over"))
+            desk.answer(Failed("MemoryError", f"the memory for checks was over; {MEMORY}"))
         except (BrokenPipeError, ConnectionError):
             return
         except Exception as error:  # a definition is a stranger's code
@@ -212,7 +213,7 @@ class Examine:
             try:
                 yield index, examination.answer(question)
             except MemoryError:
-                yield index, Failed("MemoryError", "the memory for checks was over")
+                yield index, Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
             except Exception as error:  # a definition is a stranger's code
                 yield index, Failed(type(error).__name__, str(error))
 

@@ -24,6 +24,7 @@ from threading import Condition, Lock
 from typing import Any
 
 from gradproof.engine.verify import template
+from gradproof.engine.verify.advice import AGAIN, MEMORY
 from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, keep
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
@@ -144,7 +145,7 @@ class Worker:
 
     def _ended(self) -> Ended:
         self.alive = False
-        return Ended("the process that checked it ended")
+        return Ended(f"the process that checked it ended: it took too much memory, or crashed; {MEMORY}")
 
 
 class Workers:
@@ -204,7 +205,7 @@ class Workers:
                 left = until - time.monotonic()
                 if left <= 0 or gone():
                     why = "all processes for checks are at work" if self._full else "no process was ready in time"
-                    raise NoWorker(f"{why}; try again, or with more time")
+                    raise NoWorker(f"budget: {why}; {AGAIN}")
                 self._changed.wait(min(left, TICK))
 
     def _have_spare(self) -> None:

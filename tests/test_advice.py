@@ -1,0 +1,136 @@
+"""Words that say little come with a reason, and the reason says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from tests import stuck_plugin
+from tests.conftest import REGISTRY, Bench
+from tests.test_conduct import registry_of
+from tests.test_value import Never, judge, numbers, verdicts_of
+
+from gradproof.engine.engine import Engine
+from gradproof.engine.extend import POSITIVE, REAL, ops, zeros_like
+from gradproof.engine.op import Inferred, Op, case
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import Spec
+from gradproof.engine.verify import advice
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import Graph, Rule, Value, ValueVerdict
+from gradproof.plugins import BUILTIN
+
+STUCK = build_registry(BUILTIN, others=[stuck_plugin])
+
+
+def value(op: str, *arrays: Any, registry: Registry = REGISTRY, of: str = "x0", **options: Any) -> ValueVerdict:
+    return numbers(judge(registry, op, *arrays, proofs=Never, **options)[of])
+
+
+def defined(define: Callable[..., Any]) -> Registry:
+    """An op x² with this definition."""
+    return registry_of(Op("plain.square", lambda x: x * x, lambda g, y, x: 2 * g * x, define))
+
+
+def out_of_memory(f: Any, x: Any) -> Any:
+    raise MemoryError
+
+
+def cancelling() -> tuple[Any, Any]:
+    """Two vectors whose product is nothing but rounding."""
+    random = np.random.default_rng(5)
+    x, g = random.uniform(1, 2, (40, 1)), random.uniform(-2, 2, (40, 1))
+    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x[:-1, 0], g[:-1, 0], strict=True))
+    g[-1] = -float(exact / Fraction(x[-1, 0]))
+    return x, g
+
+
+LONG = np.linspace(-1, 1, 5001)
+HALF = np.array(0.5)
+Asked = tuple[Callable[[], ValueVerdict], Value, str]
+
+NUMBERS: dict[str, Asked] = {
+    "no ball form": (
+        lambda: value("plain.square", HALF, registry=defined(lambda f, x: f.no_such_function(x))),
+        Value.UNCHECKED,
+        advice.TABLE,
+    ),
+    "a definition that raises": (
+        lambda: value("stuck.refuse_numbers", HALF, registry=STUCK),
+        Value.UNCHECKED,
+        advice.AUTHOR,
+    ),
+    "memory": (
+        lambda: value("plain.square", HALF, registry=defined(out_of_memory)),
+        Value.UNCHECKED,
+        advice.MEMORY,
+    ),
+    "too many elements": (lambda: value("softmax", LONG, axis=0, seed=LONG), Value.UNCHECKED, advice.SMALLER),
+    "a cut": (lambda: value("log", np.array(-4 + 0j)), Value.UNCHECKED, advice.SIDE),
+    "an input that is not finite": (lambda: value("sin", np.array(np.inf)), Value.NONFINITE, advice.MADE),
+    "an overflow": (lambda: value("exp", np.array(800.0)), Value.OVERFLOWED, advice.RANGE),
+    "a result that overflowed": (
+        lambda: value("exp", np.array(800.0), seed=np.array(0.0)),
+        Value.OVERFLOWED,
+        advice.RANGE,
+    ),
+    "cancellation": (
+        lambda: value("matmul", cancelling()[0], np.ones((1, 1)), seed=cancelling()[1], of="x1"),
+        Value.ILL_CONDITIONED,
+        advice.DIGITS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_of_which_little_is_known_says_what_to_do(name: str) -> None:
+    ask, word, what = NUMBERS[name]
+    found = ask()
+    assert found.word is word, found
+    assert found.reason.endswith(what), found.reason
+
+
+def test_a_large_sum_that_cancels_is_not_called_wrong() -> None:
+    """Few elements of a large node are read; what rounding explains is held against nobody."""
+    x = np.random.default_rng(0).normal(size=5001)
+    x -= x.mean()
+    for op, options in (("sum", {}), ("mean", {}), ("cumsum", {"axis": 0})):
+        [verdict] = judge(REGISTRY, op, x, **options).values()
+        forward = verdict.uses[0].forward
+        assert forward.word in (Value.ILL_CONDITIONED, Value.ENCLOSED), (op, forward)
+        assert verdict.summary == "plausible"
+
+
+def test_a_large_sum_that_is_wrong_is_called_so() -> None:
+    x = np.random.default_rng(0).normal(size=5001)
+    wrong = Op(
+        "planted.sum", lambda x: np.asarray(np.sum(x) * (1 + 1e-9), x.dtype), lambda g, y, x: g + 0 * x,
+        lambda f, i, x: f.total(x.flat), lambda x: Inferred((Spec((), x.dtype),)), (case((3,)),),
+    )  # fmt: skip
+    [verdict] = judge(registry_of(wrong), "planted.sum", x).values()
+    assert verdict.uses[0].forward.word is Value.OFF
+
+
+def test_what_is_skipped_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_ELEMENTS", 10)
+    bench = Bench(Engine(REGISTRY))
+    found = verdicts_of(REGISTRY, bench.job({"x": np.ones(20)}, ["s = sum(x)"], "s"))["x"].graph
+    assert (found.word, found.reason.endswith(advice.SMALLER)) == (Graph.SKIPPED, True)
+    late = verdicts_of(REGISTRY, bench.job({"x": np.array(1.0)}, ["s = sin(x)"], "s"), budget=0.0)["x"]
+    assert late.reason.startswith("budget")
+    assert late.reason.endswith(advice.TIME)
+
+
+def test_what_is_not_proved_says_what_to_do() -> None:
+    [pending] = judge(REGISTRY, "sin", np.array(1.0), proofs=Never).values()
+    assert pending.uses[0].rule.reason.endswith(advice.AGAIN)
+    odd = Op(
+        "odd.op", lambda a, b: a * (1 + (a * a < b)),
+        lambda g, y, a, b: (g * ops.where(ops.less(ops.abs(a), ops.sqrt(b)), 2, 1), zeros_like(b)),
+        lambda f, a, b: f.where(f.less(a * a, b), 2 * a, a), domains=(REAL, POSITIVE),
+    )  # fmt: skip
+    found = prove(registry_of(odd), odd, odd.uniform(()))
+    assert (found.word, found.reason.endswith(advice.FORM)) == (Rule.UNDECIDED, True), found
