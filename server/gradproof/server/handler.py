@@ -6,44 +6,36 @@ import asyncio
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from threading import Event as Flag
 from threading import Lock
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import Any, Protocol
 
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.engine import Engine, Forward, Prepared, Run, ValueEvent
+from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import did_you_mean, lower
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
-from gradproof.engine.verify.summary import ORDER
-from gradproof.engine.verify.verdict import GradientVerdict, Summary
-from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server import encode
+from gradproof.server.checks import Checks, quiet, required
 from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
-from gradproof.server.status import VerdictRequired, unforeseen
-from gradproof.server.stepper import BATCH_SECONDS, Stepper
+from gradproof.server.status import VerdictRequired
+from gradproof.server.stepper import Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 MAX_GRAPHS = 1024
 RUN_THREADS = 4
-DEFAULT_BUDGET_MS = 5000
-ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
-T = TypeVar("T")
 
 
 class Draining(Protocol):
@@ -60,9 +52,8 @@ class Handler:
     engine: Engine
     proofs: ProofPool
     limits: Limits = field(default_factory=Limits)
-    verifier: Verifier = field(init=False)
     runs: ThreadPoolExecutor = field(init=False)
-    checks: ThreadPoolExecutor = field(init=False)
+    checks: Checks = field(init=False)
     kept: KeptRuns = field(init=False)
     sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
@@ -72,10 +63,9 @@ class Handler:
     _in_flight: int = 0
 
     def __post_init__(self) -> None:
-        self.verifier = Verifier(self.engine.registry, self.proofs, self.proofs.workers)
+        self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.kept = KeptRuns(self.limits)
-        self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=_quiet)
-        self.checks = ThreadPoolExecutor(self.limits.runs_in_flight, "check", initializer=_quiet)  # they wait for processes
+        self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=quiet)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -87,7 +77,7 @@ class Handler:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self.runs.shutdown(wait=False, cancel_futures=True)
-        self.checks.shutdown(wait=False, cancel_futures=True)
+        self.checks.close()
 
     def desk(self) -> Desk:
         """What a new session adds to its runs. To be closed with it."""
@@ -143,13 +133,13 @@ class Handler:
             summary.run_seconds = time.perf_counter() - started
             assert stepper.run is not None
             weaker: list[tuple[str, str, str]] = []
-            async for event in self._verdicts(request.verify, stepper.run, summary, weaker, deadline):
+            async for event in self.checks.verdicts(request.verify, stepper.run, summary, weaker, deadline):
                 yield event
             summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
             summary.weaker = len(weaker)
             yield pb.Event(summary=summary)
             if weaker:
-                raise VerdictRequired(_required(request.verify).value, weaker)
+                raise VerdictRequired(required(request.verify).value, weaker)
 
     async def _steps(
         self, stepper: Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
@@ -206,62 +196,6 @@ class Handler:
         left = self.kept.expire()
         self._sweeping = None if left is None else asyncio.get_running_loop().call_later(left, self._sweep)
 
-    async def _verdicts(
-        self,
-        options: pb.VerifyOptions,
-        run: Run,
-        summary: pb.RunSummary,
-        weaker: list[tuple[str, str, str]],
-        deadline: float | None,
-    ) -> AsyncIterator[pb.Event]:
-        """Batches of verdicts; counted in ``summary``, and those that the request does not put up with in ``weaker``."""
-        level = options.level or pb.VERIFY_LEVEL_EVERYTHING
-        if level == pb.VERIFY_LEVEL_OFF:
-            return
-        budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
-        if deadline is not None:
-            budget = max(0.0, min(budget, (deadline - time.monotonic() - ANSWER_SECONDS) / (1 + LATE)))
-        required = _required(options)
-        async with aclosing(self._batches(level, run, budget)) as batches:
-            async for batch in batches:
-                for one in batch:
-                    name = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
-                    word = name.get(one.summary, "unchecked")
-                    setattr(summary, word, getattr(summary, word) + 1)
-                    summary.elements_checked += sum(use.value.checked for use in one.uses)
-                    summary.elements_total += sum(use.value.total for use in one.uses)
-                    if ORDER.index(one.summary) < ORDER.index(required):
-                        weaker.append((one.name, one.summary.value, one.reason))
-                yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
-
-    async def _batches(
-        self, level: pb.VerifyLevel.ValueType, run: Run, budget: float
-    ) -> AsyncGenerator[list[GradientVerdict]]:
-        """Verdicts on all wanted gradients, within ``budget`` seconds: those that are not there by then are late."""
-        over, end = Flag(), time.monotonic() + budget * (1 + LATE)
-        verdicts = self.verifier.check(
-            run,
-            values=level != pb.VERIFY_LEVEL_CACHED,
-            wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
-            budget=budget,
-            gone=over.is_set,
-        )
-        missing, done = dict.fromkeys(run.job.wanted()), False
-        try:
-            while not done:
-                taking = self._in(self.checks, _take, verdicts)
-                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + ANSWER_SECONDS)
-                for one in batch:
-                    del missing[one.name]
-                yield batch
-        except TimeoutError:
-            yield [too_late(name, budget) for name in missing]
-        except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
-            reason = f"the check failed; {unforeseen(error).message}"
-            yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
-        finally:
-            over.set()  # the client may have gone: nobody waits for verdicts on its behalf
-
     async def evaluate(
         self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
     ) -> Evaluated:
@@ -306,7 +240,7 @@ class Handler:
     async def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""
         with _Admitted(self):
-            response: pb.ExplainResponse = await self._in(self.checks, self._explain, request)
+            response: pb.ExplainResponse = await self._in(self.checks.threads, self._explain, request)
             return response
 
     def _explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
@@ -424,16 +358,6 @@ class Evaluated:
     kept_bytes: int = 0
 
 
-def _quiet() -> None:
-    """Let the thread compute with infinities and nans in silence: verdicts say what came of it."""
-    np.seterr(all="ignore")
-
-
-def _required(options: pb.VerifyOptions) -> Summary:
-    """The weakest summary that will do."""
-    return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
-
-
 class _Admitted:
     """Counts a run in flight; refuses it at once when there are too many."""
 
@@ -448,14 +372,3 @@ class _Admitted:
 
     def __exit__(self, *_: object) -> None:
         self.handler._in_flight -= 1
-
-
-def _take(items: Iterator[T]) -> tuple[list[T], bool]:
-    """What an iterator gives within two milliseconds, at least one item unless it is at its end; and whether it is."""
-    started = time.perf_counter()
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if time.perf_counter() - started > BATCH_SECONDS:
-            return batch, False
-    return batch, True

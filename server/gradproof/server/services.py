@@ -219,7 +219,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
 
     async def _off_loop(self, function: Callable[[], Any]) -> Any:
-        return await self.handler._in(self.handler.checks, function)
+        return await self.handler._in(self.handler.checks.threads, function)
 
     def _info(self, op: Op) -> op_service_pb2.OpInfo:
         info = op_service_pb2.OpInfo(

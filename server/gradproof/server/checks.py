@@ -1,0 +1,119 @@
+"""The checks behind a run: verdicts in batches, within the time that the request and its call leave them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from threading import Event as Flag
+from typing import TypeVar
+
+import numpy as np
+
+from gradproof.engine.engine import Run
+from gradproof.engine.registry import Registry
+from gradproof.engine.verify.pool import ProofPool
+from gradproof.engine.verify.summary import ORDER
+from gradproof.engine.verify.verdict import GradientVerdict, Summary
+from gradproof.engine.verify.verifier import LATE, Verifier, too_late
+from gradproof.server import encode
+from gradproof.server.status import unforeseen
+from gradproof.server.stepper import BATCH_SECONDS
+from gradproof.v1 import autodiff_service_pb2 as pb
+
+DEFAULT_BUDGET_MS = 5000
+ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
+COUNTED = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
+T = TypeVar("T")
+
+
+class Checks:
+    """Checks runs over the ops of a registry. ``at_once``: how many; their threads wait for processes."""
+
+    def __init__(self, registry: Registry, proofs: ProofPool, at_once: int) -> None:
+        self.verifier = Verifier(registry, proofs, proofs.workers)
+        self.threads = ThreadPoolExecutor(at_once, "check", initializer=quiet)
+
+    def close(self) -> None:
+        """Start nothing more, and wait for nobody."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    async def verdicts(
+        self,
+        options: pb.VerifyOptions,
+        run: Run,
+        summary: pb.RunSummary,
+        weaker: list[tuple[str, str, str]],
+        deadline: float | None,
+    ) -> AsyncIterator[pb.Event]:
+        """Batches of verdicts; counted in ``summary``, and those that the request does not put up with in ``weaker``.
+        ``deadline``: when the call ends, on the monotonic clock."""
+        level = options.level or pb.VERIFY_LEVEL_EVERYTHING
+        if level == pb.VERIFY_LEVEL_OFF:
+            return
+        budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
+        if deadline is not None:
+            budget = max(0.0, min(budget, (deadline - time.monotonic() - ANSWER_SECONDS) / (1 + LATE)))
+        least = ORDER.index(required(options))
+        async with aclosing(self._batches(level, run, budget)) as batches:
+            async for batch in batches:
+                for one in batch:
+                    word = COUNTED.get(one.summary, "unchecked")
+                    setattr(summary, word, getattr(summary, word) + 1)
+                    summary.elements_checked += sum(use.value.checked for use in one.uses)
+                    summary.elements_total += sum(use.value.total for use in one.uses)
+                    if ORDER.index(one.summary) < least:
+                        weaker.append((one.name, one.summary.value, one.reason))
+                yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+
+    async def _batches(
+        self, level: pb.VerifyLevel.ValueType, run: Run, budget: float
+    ) -> AsyncGenerator[list[GradientVerdict]]:
+        """Verdicts on all wanted gradients, within ``budget`` seconds: those that are not there by then are late."""
+        over, end = Flag(), time.monotonic() + budget * (1 + LATE)
+        verdicts = self.verifier.check(
+            run,
+            values=level != pb.VERIFY_LEVEL_CACHED,
+            wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
+            budget=budget,
+            gone=over.is_set,
+        )
+        missing, done = dict.fromkeys(run.job.wanted()), False
+        loop = asyncio.get_running_loop()
+        try:
+            while not done:
+                taking = loop.run_in_executor(self.threads, _take, verdicts)
+                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + ANSWER_SECONDS)
+                for one in batch:
+                    del missing[one.name]
+                yield batch
+        except TimeoutError:
+            yield [too_late(name, budget) for name in missing]
+        except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
+            reason = f"the check failed; {unforeseen(error).message}"
+            yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
+        finally:
+            over.set()  # the client may have gone: nobody waits for verdicts on its behalf
+
+
+def required(options: pb.VerifyOptions) -> Summary:
+    """The weakest summary that will do."""
+    return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
+
+
+def quiet() -> None:
+    """Let the thread compute with infinities and nans in silence: verdicts say what came of it."""
+    np.seterr(all="ignore")
+
+
+def _take(items: Iterator[T]) -> tuple[list[T], bool]:
+    """What an iterator gives within two milliseconds, at least one item unless it is at its end; and whether it is."""
+    started = time.perf_counter()
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if time.perf_counter() - started > BATCH_SECONDS:
+            return batch, False
+    return batch, True
