@@ -101,12 +101,37 @@ def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
     return np.asarray(np.sum(gradient, axis=(*extra, *stretched), keepdims=True).reshape(shape))
 
 
+MATRICES: dict[str, Callable[..., Any]] = {
+    "solve": lambda a, b: mp.inverse(a) * b,
+    "inv": mp.inverse,
+    "det": mp.det,
+    "cofactors": lambda a: mp.det(a) * mp.inverse(a).T,
+    "cholesky": lambda a: mp.cholesky((a + a.T) / 2),
+}
+"""What an op that is defined by an equation computes, in mpmath."""
+
+
+def solved(op: Op, arrays: list[Array], shape: tuple[int, ...]) -> Array:
+    """The output of such an op, matrix by matrix; a vector is a column."""
+    result = np.empty(shape, object)
+    inner = 0 if op.name == "det" else min(2, arrays[-1].ndim)
+    for index in np.ndindex(shape[: len(shape) - inner]):
+        mine = [x[index[len(index) - (x.ndim - 2) :] if x.ndim > 2 else ()] for x in arrays]
+        found = MATRICES[op.name](*(mp.matrix(x.tolist()) for x in mine))
+        part = np.asarray(found.tolist(), object) if inner else found
+        result[index] = part.reshape(shape[len(shape) - inner :]) if inner else part
+    return result
+
+
 def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[Array | None]:
     """The gradient of sum(seed * output) by central differences of the definition, with 40 digits left."""
     found = op.inference(case.specs(), case.attributes)
 
     def weighted(arrays: list[Array]) -> Any:
-        outputs = read_op(op, Decimal(), arrays, found.attributes, found.outputs)
+        if op.equation is None:
+            outputs = read_op(op, Decimal(), arrays, found.attributes, found.outputs)
+        else:
+            outputs = [solved(op, arrays, found.outputs[0].shape)]
         return mp.fsum(
             mp.mpf(float(g)) * y
             for seed, out in zip(seeds, outputs, strict=True)

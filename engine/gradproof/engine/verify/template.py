@@ -35,7 +35,11 @@ def main(number: int) -> None:
     watch = threading.Thread(target=_end_with, args=(owner, loaded), daemon=True)
     watch.start()
     hello = Connection(os.dup(number))
-    worker.load_registry(**hello.recv())
+    try:
+        what = hello.recv()
+    except (EOFError, ConnectionError):  # it had no use for workers
+        os._exit(0)
+    worker.load_registry(**what)
     loaded.set()
     watch.join()
     gc.collect()
