@@ -72,11 +72,6 @@ NUMBERS: dict[str, Asked] = {
     "a cut": (lambda: value("log", np.array(-4 + 0j)), Value.UNCHECKED, advice.SIDE),
     "an input that is not finite": (lambda: value("sin", np.array(np.inf)), Value.NONFINITE, advice.MADE),
     "an overflow": (lambda: value("exp", np.array(800.0)), Value.OVERFLOWED, advice.RANGE),
-    "a result that overflowed": (
-        lambda: value("exp", np.array(800.0), seed=np.array(0.0)),
-        Value.OVERFLOWED,
-        advice.RANGE,
-    ),
     "cancellation": (
         lambda: value("matmul", cancelling()[0], np.ones((1, 1)), seed=cancelling()[1], of="x1"),
         Value.ILL_CONDITIONED,

@@ -9,20 +9,23 @@ GRADPROOF_API = 1
 
 def pow_rule(g, y, x, exponent):
     """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0. Nothing times the
-    infinite slope of a root at 0 is nothing."""
+    infinite slope of a root at 0, or of a power that overflowed, is nothing."""
     if x.dtype.kind == "c":
         slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
         flat = ops.equal(x, 0)
         return g * slope, g * ops.where(flat, 0, y * ops.log(ops.where(flat, 1, x)))
-    # Below 1 p x^p / x keeps the digits that p - 1 loses, and the range; from 1 on x^p would leave it before x^(p-1).
-    origin = ops.equal(x, 0)
-    root = ops.logical_and(exponent < 1, ops.not_equal(x, 0))
+    # Below 1 p x^p / x keeps the digits that p - 1 loses, and the range; from 1 on x^p would leave it before x^(p-1). Where
+    # p - 1 is not a float it has lost the parity of p, and with it the sign.
+    origin, less = ops.equal(x, 0), exponent - 1
+    root = ops.logical_and(ops.logical_or(exponent < 1, ops.not_equal(exponent - less, 1)), ops.not_equal(x, 0))
     gentle = ops.logical_and(root, exponent > -1)
     steep = ops.ratio(g, ops.where(gentle, exponent * y, y), ops.where(root, x, 1), 1)
-    none = ops.logical_or(ops.equal(exponent, 0), ops.logical_and(origin, ops.equal(g, 0)))
-    share = ops.where(none, 0, ops.where(root, steep, g * ops.pow(x, exponent - 1)))
+    still, lost = ops.equal(g, 0), ops.not_equal(y * 0, 0)
+    none = ops.logical_or(ops.equal(exponent, 0), ops.logical_and(still, ops.logical_or(origin, lost)))
+    share = ops.where(none, 0, ops.where(root, steep, g * ops.pow(x, less)))
     flat = ops.logical_and(origin, exponent >= 0)
-    return share * ops.where(gentle, 1, exponent), ops.where(flat, 0, g * y * ops.log(ops.where(flat, 1, x)))
+    idle = ops.logical_or(flat, ops.logical_and(still, lost))
+    return share * ops.where(gentle, 1, exponent), ops.where(idle, 0, g * y * ops.log(ops.where(flat, 1, x)))
 
 
 def divide_rule(g, y, a, b):

@@ -56,7 +56,6 @@ def judge(
     reach: Sequence[float] = (),
     *,
     elementwise: bool = False,
-    overflowed: Sequence[bool] = (),
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
     complex numbers one for each part.
@@ -65,7 +64,6 @@ def judge(
         moved: how far the rounding of the inputs moves the truth of each element.
         reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
         elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
-        overflowed: whether the result behind each element is beyond the largest number of its dtype.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(Value.ENCLOSED)
@@ -78,9 +76,6 @@ def judge(
             found = _at_kink(x, truths, close_enough(dtype), kink, dtype)
         else:
             found = _word(x, truths[0], dtype, beside)
-            if found.word is Value.OFF and overflowed and overflowed[j] and not math.isfinite(x):
-                text = f"the result that the rule reads is beyond the largest {dtype.name}; {RANGE}"
-                found = ValueVerdict(Value.OVERFLOWED, reason=text)
             if found.word is Value.OFF and moved is not None:
                 found = _explained(found, x, truths[0], moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise)
         if place < 0 or worse(worst, found) is found:

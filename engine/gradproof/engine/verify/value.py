@@ -32,7 +32,6 @@ from gradproof.engine.verify.truth import (
     true_contributions,
     true_outputs,
 )
-from gradproof.engine.verify.ulps import finite, largest
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
@@ -154,7 +153,6 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
     if truth.ties:
         leant = [true_contributions(one, leaning=leaning) for leaning in _leanings(truth.ties)]
         sides, jumps = [side.balls for side in leant], _jumps([side.outputs for side in leant])
-    beyond = _overflowed(one, truth)
     moved: list[list[arb]] | None = None
     sure: list[list[arb]] | None = None
     verdicts: list[ValueVerdict | None] = []
@@ -166,8 +164,7 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            whole, kink = one.op.elementwise, one.op.kink_of(k)
-            return judge(claimed, mine, far, kink, reach, elementwise=whole, overflowed=beyond)
+            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise)
 
         found = judged(None)
         if found.word is Value.OFF:
@@ -189,18 +186,6 @@ def _jumps(sides: Sequence[list[list[arb]]]) -> bool:
     return any(
         not a.overlaps(b) for side in others for rows in zip(first, side, strict=True) for a, b in zip(*rows, strict=True)
     )
-
-
-def _overflowed(one: Application, truth: Truth) -> list[bool]:
-    """Of an elementwise op of real numbers, the elements whose result is beyond the largest number of its dtype."""
-    result = one.results[0]
-    if not one.op.elementwise or result.dtype.kind in "biuc" or finite(result):
-        return []
-    limit = largest(result.dtype)
-    return [
-        not np.isfinite(y) and bool(abs(true) >= limit)
-        for y, true in zip(np.asarray(result, np.float64).flat, truth.outputs[0], strict=True)
-    ]
 
 
 def _largest(x: Array) -> float:
