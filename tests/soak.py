@@ -176,8 +176,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process has in use."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    """Bytes of memory that the server below the guard ``pid`` has in use."""
+    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * PAGE for one in children[:1])
 
 
 def soak(graphs: int, say: Any = print) -> Seen:
