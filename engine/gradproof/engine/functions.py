@@ -272,8 +272,8 @@ class Symbolic(OnReals):
 
 
 def _in_pieces(condition: Any) -> Any:
-    """The same condition with no branch inside of a comparison: it holds in one of the pieces. SymPy, left to itself, brings
-    it to a normal form, which takes far longer."""
+    """The same condition with no branch inside of a comparison: it holds in one of the pieces. SymPy, left to itself,
+    brings it to a normal form, which takes far longer."""
     inside = {r: _of_pieces(r) for r in condition.atoms(Relational) if r.has(sympy.Piecewise)}
     return condition.xreplace(inside) if inside else condition
 

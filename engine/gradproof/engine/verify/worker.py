@@ -65,8 +65,8 @@ def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int)
 
 
 def warm() -> None:
-    """Prove a rule or two that the registry has, so that what SymPy imports and makes when it is first used is there in every
-    process that is forked from this one."""
+    """Prove a rule or two that the registry has, so that what SymPy imports and makes when it is first used is there in
+    every process that is forked from this one."""
     assert _registry is not None
     for op in (_registry.ops[name] for name in WARMING if name in _registry.ops):
         for case in op.declared_cases()[:1]:
