@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, is_differentiable, spec_of
 from gradproof.plugins import BUILTIN
+
+if TYPE_CHECKING:
+    from tests.serving import Served
 
 settings.register_profile("gradproof", max_examples=25, deadline=None)
 settings.load_profile("gradproof")
@@ -37,17 +40,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_tiny.py")
 
 
-@pytest.fixture(scope="module")
-def tensors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server in this process behind the tensors of `gradproof.client`."""
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The server in this process of all tests that change nothing of it. It has planted and faulty ops."""
     from tests.serving import serving
 
+    plugins = ["gradproof.server.planted", "tests.faulty_plugin"]
+    with serving(tmp_path_factory.mktemp("proofs"), plugins=plugins) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def tensors(shared: Served) -> Iterator[Served]:
+    """The shared server behind the tensors of `gradproof.client`."""
     import gradproof.client as gp
 
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as served:
-        before = gp.use(served.client)
-        yield served
-        gp.use(before)
+    before = gp.use(shared.client)
+    yield shared
+    gp.use(before)
 
 
 class Bench:

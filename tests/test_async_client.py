@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -31,10 +30,9 @@ from gradproof.client.session import Session
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as found:
-        yield found
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared
 
 
 def square(value: Any = 3.0, op: str = "square") -> GraphBuilder:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests import faulty_plugin
-from tests.serving import Served, serving
+from tests.serving import Served
 
 from gradproof.client import (
     Accepted,
@@ -39,10 +38,9 @@ from gradproof.v1 import graph_pb2
 from gradproof.wire import WireError, decode_tensor
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.faulty_plugin"]) as one:
-        yield one
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -12,7 +12,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY, Bench, Line
-from tests.serving import Served, serving
+from tests.serving import Served
 from tests.test_value import Here
 
 from gradproof.client import GraphBuilder
@@ -240,7 +240,6 @@ def test_over_the_wire(served: Served) -> None:
         served.client.derive(g, "slope")
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs")) as found:
-        yield found
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared

@@ -489,7 +489,7 @@ LARGE: list[tuple[Any, ...]] = [
     ("pad", (LONG,), {"widths": ((1, 0), *[(0, 0)] * 7)}),
     ("var", ((6,),), {"correction": 3}),
     ("var", ((4, 6),), {"correction": 5, "axis": 1}),
-    ("var", ((4, 6),), {"correction": 20}),
+    ("var", ((3, 5),), {"correction": 12}),
     ("sum", (WIDE,), {"axis": (0, 2, 4)}),
     ("softmax", (WIDE,), {"axis": 2}),
 ]

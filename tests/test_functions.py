@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import mpmath
@@ -215,3 +216,52 @@ def test_a_missing_row_is_named_with_those_that_exist() -> None:
     for reading in (SYMBOLIC, Balls()):
         with pytest.raises(AttributeError, match=r"no 'zeta'; it has exp"):
             reading.zeta(1)
+
+
+def chosen(f: Any, x: Any, y: Any, z: Any) -> list[Any]:
+    """Conditions on numbers that were chosen by conditions, some of them by the same."""
+    larger = f.where(f.less(x, y), y, x)
+    largest = f.where(f.less(larger, z), z, larger)
+    step = f.where(f.equal(largest, x), 1, f.where(f.less_equal(y, 0), -1, 0))
+    return [
+        f.where(f.equal(x, largest), 1, 0),
+        f.where(f.both(f.less(larger, largest), f.negate(f.equal(y, largest))), 1, 0),
+        f.where(f.less(step, f.where(f.less(step, 1), larger, x)), largest, step),
+        f.where(f.either(f.less_equal(largest + larger, step), f.less(step * y, larger)), 1, 0),
+    ]
+
+
+class Plainly:
+    """The reading in numbers, where a condition is a truth."""
+
+    def where(self, condition: bool, a: Any, b: Any) -> Any:
+        return a if condition else b
+
+    def less(self, a: Any, b: Any) -> bool:
+        return bool(a < b)
+
+    def less_equal(self, a: Any, b: Any) -> bool:
+        return bool(a <= b)
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return bool(a == b)
+
+    def both(self, a: bool, b: bool) -> bool:
+        return a and b
+
+    def either(self, a: bool, b: bool) -> bool:
+        return a or b
+
+    def negate(self, a: bool) -> bool:
+        return not a
+
+
+def test_a_comparison_of_what_is_chosen_is_made_in_pieces() -> None:
+    """No branch is left inside of a comparison, and the truth is the same at every point, ties among them."""
+    symbols = sympy.symbols("x y z", real=True)
+    read = chosen(SYMBOLIC, *symbols)
+    for one in read:
+        assert not any(r.has(sympy.Piecewise) for r in one.atoms(sympy.core.relational.Relational))
+    for point in product((-1, 0, 1, 2), repeat=3):
+        found = [one.xreplace(dict(zip(symbols, map(sympy.Integer, point), strict=True))) for one in read]
+        assert found == chosen(Plainly(), *point), point

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.conftest import Bench, Line
 from tests.test_forward_verdict import plugin
-from tests.test_value import Here, finish
+from tests.test_value import Once, finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.registry import Registry
@@ -37,7 +37,7 @@ def verdicts(
     engine = Engine(registry)
     seeds = {"y": np.resize([1.25, -0.75], leaves["x"].shape)}
     run = finish(engine, Bench(engine).job(leaves, lines, "y", constants=constants, seeds=seeds))
-    return {one.name: one for one in Verifier(registry, Here(registry)).check(run, budget=60.0, **options)}
+    return {one.name: one for one in Verifier(registry, Once(registry)).check(run, budget=60.0, **options)}
 
 
 @pytest.mark.parametrize("size", [3, 3000])

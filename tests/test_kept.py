@@ -199,13 +199,23 @@ def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
 # sessions
 
 
-@pytest.fixture
-def served(tmp_path: Any) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(kept_bytes=4 << 20, kept_runs=4, kept_seconds=600)
-    with serving(tmp_path, plugins=["tests.faulty_plugin"], limits=limits) as one:
-        one.host.handler.kept.clock = Clock()
+    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.faulty_plugin"], limits=limits) as one:
         yield one
-        assert (len(one.host.handler.kept), one.host.handler.kept.held_bytes) == (0, 0)
+
+
+@pytest.fixture
+def served(server: Served) -> Iterator[Served]:
+    """The server, with a client and a clock of the test's own, which in the end keeps nothing."""
+    kept = server.host.handler.kept
+    kept.clock = Clock()
+    one = Served(server.host, server.loop)
+    yield one
+    left = len(kept), kept.held_bytes
+    one.close()
+    assert left == (0, 0)
 
 
 @pytest.fixture

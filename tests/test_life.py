@@ -72,6 +72,12 @@ def servers(environment: dict[str, str]) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has worked so far."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def within(seconds: float, said: Callable[[], bool]) -> bool:
     end = time.monotonic() + seconds
     while not said():
@@ -156,10 +162,11 @@ def test_a_ready_server_answers_at_once_and_an_idle_one_ends_at_once(environment
             lambda: stub.Infer(pb.InferRequest(graph=message.graph)),
             lambda: stub.GetServerInfo(pb.GetServerInfoRequest()),
         ]
-        for call in calls:
-            started = time.perf_counter()
+        for call in calls:  # what a busy machine does to the clock on the wall decides nothing
+            started, used = time.perf_counter(), processor_seconds(process.pid)
             call()
-            assert time.perf_counter() - started < 5 * 0.05
+            assert processor_seconds(process.pid) - used < 5 * 0.05
+            assert time.perf_counter() - started < SOON
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         with Client(target) as client, client.session() as session:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import structlog
 from google.protobuf import json_format
-from tests.serving import Served, serving
+from tests.serving import Served
 from typer.testing import CliRunner, Result
 
 import gradproof.client as gp
@@ -29,10 +29,9 @@ from gradproof.server.cli import app
 from gradproof.v1 import graph_pb2
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as one:
-        yield one
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,14 @@ def slow() -> Registry:
     return registry
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """The clock on the wall ends no proof before its CPU time does, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradproof.engine.verify.pool.PATIENCE", 15.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProofPool]:
     one = ProofPool(slow, tmp_path_factory.mktemp("proofs"), seconds=3.0)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.serving import Served, serving
+from tests.serving import Served
 
 from gradproof.client import AsyncClient, Client, GraphBuilder
 from gradproof.client.channel import Connection
@@ -65,10 +65,9 @@ def test_a_token_goes_to_this_machine_only() -> None:
             Connection(target, tls=False, token="t", retries=0)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs")) as one:
-        yield one
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared
 
 
 @pytest.fixture

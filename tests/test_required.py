@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from tests.serving import Served, leaf, node, request, serving
+from tests.serving import Served, leaf, node, request
 from tests.test_cli import gradproof
 from tests.test_session import Talk
 
@@ -21,10 +20,9 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["gradproof.server.planted"]) as one:
-        yield one
+@pytest.fixture
+def served(shared: Served) -> Served:
+    return shared
 
 
 def cubed(required: Any, level: Any = pb.VERIFY_LEVEL_EVERYTHING) -> pb.DifferentiateRequest:

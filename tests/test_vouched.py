@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
-from tests.test_value import Here, finish, judge, numbers, with_rules
+from tests.test_value import Once, finish, judge, numbers, with_rules
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Op, Spec, case, ops
@@ -34,7 +34,7 @@ def told(
     """The verdicts on a graph."""
     engine = Engine(registry)
     run = finish(engine, Bench(engine).job(leaves, lines, out, constants=constants))
-    return {one.name: one for one in Verifier(registry, Here(registry)).check(run, budget=60.0)}
+    return {one.name: one for one in Verifier(registry, Once(registry)).check(run, budget=60.0)}
 
 
 def planted(**fields: Any) -> Registry:

@@ -268,7 +268,25 @@ class Symbolic(OnReals):
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if isinstance(condition, (bool, int)):
             return a if condition else b
-        return sympy.Piecewise((a, condition), (b, True))
+        return sympy.Piecewise((a, _in_pieces(sympy.sympify(condition))), (b, True))
+
+
+def _in_pieces(condition: Any) -> Any:
+    """The same condition with no branch inside of a comparison: it holds in one of the pieces. SymPy, left to itself,
+    brings it to a normal form, which takes far longer."""
+    inside = {r: _of_pieces(r) for r in condition.atoms(Relational) if r.has(sympy.Piecewise)}
+    return condition.xreplace(inside) if inside else condition
+
+
+def _of_pieces(relation: Any) -> Any:
+    inner = next((p for p in relation.atoms(sympy.Piecewise) if not any(x.has(sympy.Piecewise) for x in p.args)), None)
+    if inner is None:
+        return relation
+    found, left = [], sympy.true
+    for value, condition in inner.args:
+        found.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
+        left = sympy.And(left, sympy.Not(condition))
+    return sympy.Or(*found)
 
 
 class Balls(OnReals):

@@ -212,14 +212,24 @@ def _imports(function: FunctionType) -> set[str]:
     """The absolute names of the modules that a function imports when it is called, and of those that may be one."""
     package = function.__globals__.get("__package__") or ""
     found = set()
-    for code in _codes(function.__code__):
-        steps = list(dis.get_instructions(code))
+    for level, module_name, members in _import_statements(function.__code__):
+        name = resolve_name("." * level + module_name, package)
+        module = sys.modules.get(name)
+        found |= {name, *(f"{name}.{one}" for one in members if not hasattr(module, one))}
+    return found
+
+
+@functools.cache
+def _import_statements(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """The import statements in a code and those nested in it: level, module and members. Remembered, since to take a code
+    apart is slow and a code never changes; what the names stand for may."""
+    found = []
+    for one in _codes(code):
+        steps = list(dis.get_instructions(one))
         for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
             if step.opname == "IMPORT_NAME":
-                name = resolve_name("." * int(level.argval or 0) + step.argval, package)
-                module, members = sys.modules.get(name), names.argval or ()
-                found |= {name, *(f"{name}.{one}" for one in members if not hasattr(module, one))}
-    return found
+                found.append((int(level.argval or 0), str(step.argval), tuple(names.argval or ())))
+    return tuple(found)
 
 
 def _loaded(name: str) -> ModuleType:

@@ -40,6 +40,7 @@ def main(number: int) -> None:
     except (EOFError, ConnectionError):  # it had no use for workers
         os._exit(0)
     worker.load_registry(**what)
+    worker.warm()
     loaded.set()
     watch.join()
     gc.collect()

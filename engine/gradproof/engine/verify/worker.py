@@ -39,6 +39,8 @@ FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
 KEPT_PLANS = 64
 NOTE_BYTES = 8
+WARMING = ("multiply", "clip")  # a sum of products, and a rule with branches, which SymPy simplifies
+WARM_SECONDS = 5.0
 
 _registry: Registry | None = None
 _memory = 1 << 30
@@ -60,6 +62,15 @@ def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int)
     sys.path[:] = path
     _registry = build_registry([load(source) for source in sources])  # each was accepted before
     _memory = extra_bytes
+
+
+def warm() -> None:
+    """Prove a rule or two that the registry has, so that what SymPy imports and makes when it is first used is there in
+    every process that is forked from this one."""
+    assert _registry is not None
+    for op in (_registry.ops[name] for name in WARMING if name in _registry.ops):
+        for case in op.declared_cases()[:1]:
+            prove_key(ProofKey(op.name, case), WARM_SECONDS)
 
 
 def work(connection: Connection, notes: int) -> None:
