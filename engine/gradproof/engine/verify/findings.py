@@ -15,12 +15,12 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.advice import TIME
+from gradproof.engine.verify.advice import AUTHOR, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import Batch, Examine, Failed
+from gradproof.engine.verify.worker import Batch, Examine, Failed, failed
 from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
@@ -47,6 +47,7 @@ class Remote:
         self.deadline = time.monotonic() + seconds
         self.answers: dict[int, Any] = {}
         self._index = {question: k for k, question in enumerate(questions)}
+        self.ended: set[int] = set()
         self._stalled: list[tuple[str, int]] = []
         self._write()
         everything = range(len(questions))
@@ -209,7 +210,11 @@ class _Lane:
         try:
             self.worker.send(findings.task(self.worker, indices), findings.handle)
         except Ended as error:
-            self._lost(str(error))
+            self._lost(str(error), ended=True)
+        except Exception as error:  # attributes are what a plugin made of them, and may not travel
+            reason = f"the run cannot be sent to a process that checks it: {failed(error)}; {AUTHOR}"
+            findings.answers.update((k, Failed("", reason)) for k in indices)
+            self.stop()
 
     def receive(self) -> None:
         """Take a batch of answers."""
@@ -217,7 +222,7 @@ class _Lane:
         try:
             batch = self.worker.receive()
         except Ended as error:
-            self._lost(str(error))
+            self._lost(str(error), ended=True)
             return
         if isinstance(batch, Failed):  # before the first question
             batch = Batch([(k, batch) for k in self.findings.open(self.indices)], True)
@@ -243,15 +248,20 @@ class _Lane:
             return SHARE_OF_FIRST
         return 1.0 if at == self.indices[-1] else SHARE
 
-    def _lost(self, reason: str) -> None:
-        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it."""
+    def _lost(self, reason: str, *, ended: bool = False) -> None:
+        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it. Where it
+        ``ended`` by itself, that may be another's deed: it is asked once more."""
         assert self.worker is not None
         at = self.worker.at
         self.worker.kill()
         self._give_back()
         open_ = self.findings.open(self.indices)
         if open_:
-            self.findings.give_up(at if at in open_ else open_[0], reason)
+            index = at if at in open_ else open_[0]
+            if ended and index not in self.findings.ended:
+                self.findings.ended.add(index)
+            else:
+                self.findings.give_up(index, reason)
         self.begin()
 
     def stop(self) -> None:

@@ -31,9 +31,11 @@ from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
+from gradproof.engine.verify.leftovers import state
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
+MOST_SAID = 1000  # characters of an error's text
 ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
@@ -68,17 +70,15 @@ def work(connection: Connection, notes: int) -> None:
     desk = Desk(connection, notes)
     while True:
         try:
-            task = connection.recv()
+            desk.number, task = connection.recv()
         except (EOFError, ConnectionError):
             return
         try:
             task.run(desk)
-        except MemoryError:
-            desk.answer(Failed("MemoryError", f"the memory for checks was over; {MEMORY}"))
         except (BrokenPipeError, ConnectionError):
             return
-        except Exception as error:  # a definition is a stranger's code
-            desk.answer(Failed(type(error).__name__, str(error)))
+        except BaseException as error:  # a definition is a stranger's code, which may raise anything
+            desk.answer(failed(error))
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,25 @@ class Failed:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+def failed(error: BaseException) -> Failed:
+    """The error as an answer."""
+    if isinstance(error, MemoryError):
+        return Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
+    try:
+        text = str(error)
+    except BaseException:  # its text is a stranger's too
+        text = ""
+    return Failed(type(error).__name__, text if len(text) <= MOST_SAID else text[:MOST_SAID] + "...")
+
+
+class Reply(NamedTuple):
+    """The answer, or a part of it, to the task of a number. ``kept``: the process is as the task found it."""
+
+    number: int
+    what: Any
+    kept: bool
 
 
 class Batch(NamedTuple):
@@ -105,13 +124,24 @@ class Desk:
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, notes
         self.plans: OrderedDict[int, Plan] = OrderedDict()
+        self.number = 0
         self._mapped = _mapped()
+        self._found, self._pid = state(), os.getpid()
 
     def answer(self, what: Any) -> None:
-        self.connection.send_bytes(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+        """Send an answer to the task at hand."""
+        self._be_alone()
+        self.connection.send_bytes(pickle.dumps(Reply(self.number, what, self._found.kept()), pickle.HIGHEST_PROTOCOL))
 
     def note(self, number: int) -> None:
+        """Say which step it is at."""
+        self._be_alone()
         os.pwrite(self.notes, number.to_bytes(NOTE_BYTES, "little", signed=True), 0)
+
+    def _be_alone(self) -> None:
+        """End this process if a definition forked it: the other one is the worker."""
+        if os.getpid() != self._pid:
+            os._exit(1)
 
     def limit(self, seconds: float, given: int = 0) -> None:
         """Cap memory, not counting the ``given`` bytes that the owner shares; and end this process by itself once it has
@@ -119,6 +149,7 @@ class Desk:
         most = self._mapped + _memory + given
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         limit(seconds)
+        self._found = state()
 
 
 def _mapped() -> int:
@@ -210,12 +241,12 @@ class Examine:
     def _answers(self, examination: Examination, note: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
         for index, question in self.questions:
             note(index)
+            answer: Any
             try:
-                yield index, examination.answer(question)
-            except MemoryError:
-                yield index, Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
-            except Exception as error:  # a definition is a stranger's code
-                yield index, Failed(type(error).__name__, str(error))
+                answer = examination.answer(question)
+            except BaseException as error:  # a definition is a stranger's code, which may raise anything
+                answer = failed(error)
+            yield index, answer
 
 
 def keep(plans: OrderedDict[int, Any], number: int) -> None:
