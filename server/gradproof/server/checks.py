@@ -24,7 +24,8 @@ from gradproof.server.stepper import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 DEFAULT_BUDGET_MS = 5000
-ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
+ANSWER_SECONDS = 0.05  # for what comes behind the checks
+ANSWER_SHARE = 0.1  # of the time that a call has left: so much more for it, where the call has a deadline
 COUNTED = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
 T = TypeVar("T")
 
@@ -55,7 +56,8 @@ class Checks:
             return
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
         if deadline is not None:
-            budget = max(0.0, min(budget, (deadline - time.monotonic() - ANSWER_SECONDS) / (1 + LATE)))
+            left = (1 - ANSWER_SHARE) * (deadline - time.monotonic()) - 2 * ANSWER_SECONDS
+            budget = max(0.0, min(budget, left / (1 + LATE)))
         least = ORDER.index(required(options))
         async with aclosing(self._batches(level, run, budget)) as batches:
             async for batch in batches:

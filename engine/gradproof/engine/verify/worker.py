@@ -14,6 +14,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
@@ -22,11 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradproof.engine.graph import Graph
+from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.advice import MEMORY
-from gradproof.engine.verify.classes import ProofKey, name_of
+from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
@@ -189,6 +191,18 @@ class Prove:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Draws attributes of an op, for ``seconds``: answers with cases."""
+
+    op: str
+    seconds: float
+
+    def run(self, desk: Desk) -> None:
+        desk.limit(self.seconds)
+        desk.answer(draw_cases(self.op, self.seconds))
+
+
+@dataclass(frozen=True)
 class Explain:
     """The formulas of one value, for which there are ``seconds``."""
 
@@ -282,6 +296,16 @@ def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
             Rule.UNDECIDED, key.op, str(key.case), reason=str(error), seconds=seconds, budget=float(seconds)
         )
     return replace(verdict, digest=digest)
+
+
+def draw_cases(op: str, seconds: float) -> list[Case]:
+    """Cases of an op with drawn attributes: those that are found in ``seconds`` of CPU time."""
+    assert _registry is not None
+    found: list[Case] = []
+    with suppress(OutOfTime), cpu_seconds(seconds):
+        for key in drawn_keys(_registry, _registry.op(op)):
+            found.append(key.case)
+    return found
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:

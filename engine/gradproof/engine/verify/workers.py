@@ -89,13 +89,19 @@ class Worker:
         self.kept = self.kept and reply.kept
         return reply.what
 
-    def answer(self, task: Any, seconds: float, when_long: Callable[[], None] = lambda: None) -> Any:
+    def answer(
+        self,
+        task: Any,
+        seconds: float,
+        when_long: Callable[[], None] = lambda: None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Any:
         """The one answer to a task, `Failed` if it raised. ``when_long`` is called once in a while if it takes
-        long. Raises Ended; or TimeoutError, and is killed."""
+        long. Raises Ended; or TimeoutError, and is killed, also where nobody waits any more (``gone``)."""
         self.send(task)
         until = time.monotonic() + seconds
         while not self.poll(min(TICK, until - time.monotonic())):
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or gone():
                 self.kill()
                 raise TimeoutError
             if self.long:
