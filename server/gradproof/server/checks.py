@@ -67,8 +67,9 @@ class Checks:
                     summary.elements_checked += sum(use.value.checked for use in one.uses)
                     summary.elements_total += sum(use.value.total for use in one.uses)
                     if ORDER.index(one.summary) < least:
-                        weaker.append((one.name, one.summary.value, one.reason))
-                yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+                        weaker.append((one.name, one.summary.value, encode.said(one.reason)))
+                for message in encode.verdict_batches(batch):
+                    yield pb.Event(verdicts=message)
 
     async def _batches(
         self, level: pb.VerifyLevel.ValueType, run: Run, budget: float

@@ -82,6 +82,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                     response.verdicts.extend(event.verdicts.verdicts)
                 elif kind == "summary":
                     response.summary.CopyFrom(event.summary)
+            encode.summarized(response, self.handler.limits.message_bytes)
             return self._fits(response)
 
     def _fits(self, response: Response) -> Response:

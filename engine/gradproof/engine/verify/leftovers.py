@@ -1,7 +1,7 @@
 """Leftovers: what a task changed in the process that ran it, beside its answer.
 
-A definition is a stranger's code. It may leave threads, children, timers, limits or a precision behind, and the next task of
-the same process would be answered under them. A process that is not as it was gets no other task.
+A definition is a stranger's code. It may leave threads, children, timers, limits or a precision behind, and the next task
+of the same process would be answered under them. A process that is not as it was gets no other task.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The spawner: the side of the server from which workers are forked. It starts the template, a process that does nothing but
-fork, tells it what to do, and starts another where it ends."""
+"""The spawner: the side of the server from which workers are forked. It starts the template, a process that does nothing
+but fork, tells it what to do, and starts another where it ends."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Spawner:
 
 
 def _limit_waits(mine: socket.socket) -> None:
-    """Have what is sent and received fail after a while: whoever wrote half a message to it may be no worker, or stopped."""
+    """Have what is sent and received fail after a while: whoever wrote half a message may be stopped, or no worker."""
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
         mine.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, STALL_MICROSECONDS))
 

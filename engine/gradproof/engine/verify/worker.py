@@ -35,9 +35,9 @@ from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.leftovers import state
 from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.texts import text_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
-MOST_SAID = 1000  # characters of an error's text
 ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
@@ -98,11 +98,7 @@ def failed(error: BaseException) -> Failed:
     """The error as an answer."""
     if isinstance(error, MemoryError):
         return Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
-    try:
-        text = str(error)
-    except BaseException:  # its text is a stranger's too
-        text = ""
-    return Failed(type(error).__name__, text if len(text) <= MOST_SAID else text[:MOST_SAID] + "...")
+    return Failed(type(error).__name__, text_of(error))
 
 
 class Reply(NamedTuple):
