@@ -19,9 +19,10 @@ from flint import ctx
 
 STANDARD = frozenset(("0", "1", "2"))
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 OURS = (resource.RLIMIT_AS, resource.RLIMIT_CPU)
 """Limits that every task sets for itself."""
+
+LIMITS = (*OURS, resource.RLIMIT_NOFILE, resource.RLIMIT_STACK, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)
 
 
 class State(NamedTuple):
@@ -47,8 +48,7 @@ def state() -> State:
         sorted(np.geterr().items()),
         mpmath.mp.prec,
         ctx.prec,
-        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        [signal.getsignal(number) for number in sorted(signal.valid_signals())],
+        _signals(),
         [signal.getitimer(which) != (0.0, 0.0) for which in TIMERS],
         [_limits(which) for which in LIMITS],
     )
@@ -61,6 +61,12 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def _signals() -> list[bytes]:
+    """The signals that are blocked, ignored, and caught."""
+    with open("/proc/self/status", "rb", buffering=0) as file:
+        return [line for line in file.read().split(b"\n") if line.startswith((b"SigBlk", b"SigIgn", b"SigCgt"))]
 
 
 def _limits(which: int) -> tuple[int, int]:

@@ -147,7 +147,8 @@ class Desk:
         most = self._mapped + _memory + given
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         limit(seconds)
-        self._found = state()
+        if given:  # its file is open now; else the process is as the last task found it
+            self._found = state()
 
 
 def _mapped() -> int:
