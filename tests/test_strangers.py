@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -132,6 +134,29 @@ def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
         assert found.summary is Summary.PLAUSIBLE
         assert not workers._busy
     assert len(os.listdir("/proc/self/fd")) <= before + 4  # workers that are idle since
+    clean(bench, registry, workers)
+
+
+def test_a_run_that_there_is_no_room_for_costs_words_and_nothing_else(
+    bench: Bench, registry: Registry, workers: Workers
+) -> None:
+    """The limit of open files of this process is reached."""
+    x = np.linspace(0.1, 1.0, 20_000)
+    run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        found = check(registry, workers, run, 20.0)["x"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in held:
+            os.close(number)
+    assert found.summary is Summary.PLAUSIBLE
+    assert "there is no room to send the run" in found.uses[0].value.reason
     clean(bench, registry, workers)
 
 

@@ -94,6 +94,12 @@ def few_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
+def kill_parent() -> None:
+    """End the process that workers are forked from, and this one with it."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+
+
 def low_precision() -> None:
     flint.ctx.prec = mpmath.mp.prec = 4
 
@@ -126,7 +132,7 @@ ENDING: dict[str, Callable[[], object]] = {
     "mask": mask,
     "half_a_message": lambda: write(b"\x00\x00\x10\x00half"),
     "garbage": lambda: write(b"\x00\x00\x00\x04junk"),
-    "kill_parent": lambda: (os.kill(os.getppid(), signal.SIGKILL), time.sleep(600)),
+    "kill_parent": kill_parent,
     "stop_parent": lambda: os.kill(os.getppid(), signal.SIGSTOP),
 }
 """Deeds after which there is no answer, or one that is none."""

@@ -15,9 +15,10 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.advice import AUTHOR, TIME
+from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.worker import Batch, Examine, Failed, failed
@@ -49,7 +50,15 @@ class Remote:
         self._index = {question: k for k, question in enumerate(questions)}
         self.ended: set[int] = set()
         self._stalled: list[tuple[str, int]] = []
-        self._write()
+        self.handle: int | None = None
+        self.buffer: bytes | None = None
+        self._lanes: list[_Lane] = []
+        try:
+            self._write()
+        except (MemoryError, OSError) as error:  # of this process: it goes on without checks
+            reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
+            self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
+            return
         everything = range(len(questions))
         alone = [k for k in everything if questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
         parts = [alone, [k for k in everything if k not in alone]]
@@ -59,8 +68,6 @@ class Remote:
         """The values, once for all workers."""
         specs = self.run.plan.program.specs
         self.layout = layout_of(self.run.values, specs)
-        self.handle: int | None = None
-        self.buffer: bytes | None = None
         if self.layout.size > INLINE_BYTES:
             self.handle = shared(self.layout.size)
             with mmap.mmap(self.handle, self.layout.size) as memory:
