@@ -25,6 +25,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 
 DEFAULT_BUDGET_MS = 5000
 ANSWER_SECONDS = 0.05  # for what comes behind the checks
+LAST_SECONDS = 0.02  # for words to be put together, before it is said that there was no time
 ANSWER_SHARE = 0.1  # of the time that a call has left: so much more for it, where the call has a deadline
 COUNTED = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class Checks:
         try:
             while not done:
                 taking = loop.run_in_executor(self.threads, _take, verdicts)
-                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + ANSWER_SECONDS)
+                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]
                 yield batch

@@ -28,7 +28,7 @@ INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
 SHARE_OF_FIRST = 0.4  # the same for one that can be asked again in another way
-GRACE = 0.03  # seconds that a worker has to say that its time was over
+GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over
 
 
 class Remote:
@@ -46,6 +46,7 @@ class Remote:
         self.workers, self.run, self.brief, self.questions = workers, run, brief, list(questions)
         self.seconds, self.gone = seconds, gone
         self.deadline = time.monotonic() + seconds
+        self.last = self.deadline + min(GRACE, GRACE_SHARE * seconds)
         self.answers: dict[int, Any] = {}
         self._index = {question: k for k, question in enumerate(questions)}
         self.ended: set[int] = set()
@@ -138,7 +139,7 @@ class Remote:
     def _pump(self) -> None:
         """Take what has come, or find that nothing comes."""
         active = {lane.worker.connection: lane for lane in self._lanes if lane.worker is not None}
-        ready = wait(list(active), max(0.0, min(TICK, self.left + GRACE)))
+        ready = wait(list(active), max(0.0, min(TICK, self.last - time.monotonic())))
         over = self.gone()
         for connection, lane in active.items():
             if over:
@@ -244,7 +245,7 @@ class _Lane:
         self.worker.poll(0)
         if at != self.at:
             self.at, self.since, self.allowed = at, now, self._share(at) * findings.left
-        if now > findings.deadline + GRACE:
+        if now > findings.last:
             self._lost(late(findings.seconds))
         elif now - self.since > self.allowed:
             self._lost(f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; {TIME}")
