@@ -22,7 +22,9 @@ TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 OURS = (resource.RLIMIT_AS, resource.RLIMIT_CPU)
 """Limits that every task sets for itself."""
 
-LIMITS = (*OURS, resource.RLIMIT_NOFILE, resource.RLIMIT_STACK, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)
+LIMITS = (*OURS, resource.RLIMIT_NOFILE, resource.RLIMIT_DATA)
+SIGNALS = (signal.SIGALRM, signal.SIGPROF, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
+"""Those that code handles, or that end what is at work; a full list would cost more than the check of a small graph."""
 
 
 class State(NamedTuple):
@@ -48,7 +50,8 @@ def state() -> State:
         sorted(np.geterr().items()),
         mpmath.mp.prec,
         ctx.prec,
-        _signals(),
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        tuple(map(signal.getsignal, SIGNALS)),
         [signal.getitimer(which) != (0.0, 0.0) for which in TIMERS],
         [_limits(which) for which in LIMITS],
     )
@@ -61,12 +64,6 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _signals() -> list[bytes]:
-    """The signals that are blocked, ignored, and caught."""
-    with open("/proc/self/status", "rb", buffering=0) as file:
-        return [line for line in file.read().split(b"\n") if line.startswith((b"SigBlk", b"SigIgn", b"SigCgt"))]
 
 
 def _limits(which: int) -> tuple[int, int]:
