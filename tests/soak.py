@@ -176,9 +176,15 @@ def descendants(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that the server below the guard ``pid`` has in use."""
-    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * PAGE for one in children[:1])
+    """Bytes of memory that a server and its guard ``pid`` have in use; workers come and go."""
+    total = 0
+    for one in (pid, *descendants(pid)):
+        try:
+            if b"gradproof.server" in Path(f"/proc/{one}/cmdline").read_bytes():
+                total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * PAGE
+        except OSError:
+            continue
+    return total
 
 
 def soak(graphs: int, say: Any = print) -> Seen:

@@ -301,8 +301,8 @@ def test_a_template_that_dies_is_started_again() -> None:
     made = Workers(SOURCES)
     try:
         made.start()
-        assert made._template._process is not None
-        os.kill(made._template._process.pid, signal.SIGKILL)
+        assert made._spawner._process is not None
+        os.kill(made._spawner._process.pid, signal.SIGKILL)
         found = 0
         for _ in range(4):  # those that were forked before went with it
             try:
@@ -362,7 +362,7 @@ from gradproof.plugins import BUILTIN
 made = Workers({sources!r})
 made.start()
 one = made.take(30)
-print(made._template._process.pid, one.pid, flush=True)
+print(made._spawner._process.pid, one.pid, flush=True)
 {end}
 """
 

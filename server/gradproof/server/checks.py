@@ -24,7 +24,9 @@ from gradproof.server.stepper import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 DEFAULT_BUDGET_MS = 5000
-ANSWER_SECONDS = 0.05  # for what comes behind the checks, where a call has a deadline
+ANSWER_SECONDS = 0.05  # for what comes behind the checks
+LAST_SECONDS = 0.02  # for words to be put together, before it is said that there was no time
+ANSWER_SHARE = 0.1  # of the time that a call has left: so much more for it, where the call has a deadline
 COUNTED = {Summary.VERIFIED: "verified", Summary.PLAUSIBLE: "plausible", Summary.WRONG: "wrong"}
 T = TypeVar("T")
 
@@ -55,7 +57,8 @@ class Checks:
             return
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
         if deadline is not None:
-            budget = max(0.0, min(budget, (deadline - time.monotonic() - ANSWER_SECONDS) / (1 + LATE)))
+            left = (1 - ANSWER_SHARE) * (deadline - time.monotonic()) - 2 * ANSWER_SECONDS
+            budget = max(0.0, min(budget, left / (1 + LATE)))
         least = ORDER.index(required(options))
         async with aclosing(self._batches(level, run, budget)) as batches:
             async for batch in batches:
@@ -65,8 +68,9 @@ class Checks:
                     summary.elements_checked += sum(use.value.checked for use in one.uses)
                     summary.elements_total += sum(use.value.total for use in one.uses)
                     if ORDER.index(one.summary) < least:
-                        weaker.append((one.name, one.summary.value, one.reason))
-                yield pb.Event(verdicts=pb.VerdictBatch(verdicts=[encode.gradient_verdict(one) for one in batch]))
+                        weaker.append((one.name, one.summary.value, encode.said(one.reason)))
+                for message in encode.verdict_batches(batch):
+                    yield pb.Event(verdicts=message)
 
     async def _batches(
         self, level: pb.VerifyLevel.ValueType, run: Run, budget: float
@@ -85,7 +89,7 @@ class Checks:
         try:
             while not done:
                 taking = loop.run_in_executor(self.threads, _take, verdicts)
-                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + ANSWER_SECONDS)
+                batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]
                 yield batch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from gradproof.engine.engine import GradientEvent, ValueEvent
@@ -21,6 +21,8 @@ VALUE = {word: getattr(verdict_pb2, f"VALUE_WORD_{word.value}") for word in word
 ACCUMULATION = {word: getattr(verdict_pb2, f"ACCUMULATION_WORD_{word.value}") for word in words.Accumulation}
 GRAPH = {word: getattr(verdict_pb2, f"GRAPH_WORD_{word.value}") for word in words.Graph}
 SUMMARY = {word: getattr(verdict_pb2, f"SUMMARY_WORD_{word.name}") for word in words.Summary}
+BATCH_BYTES = 1 << 20  # of verdicts in a message
+MOST_SAID = 4000  # characters of a reason
 
 
 @dataclass
@@ -101,6 +103,50 @@ def explained(found: Explained) -> pb.ExplainResponse:
     )
 
 
+def verdict_batches(found: Iterable[words.GradientVerdict]) -> Iterator[pb.VerdictBatch]:
+    """Verdicts as messages of about a `BATCH_BYTES` each."""
+    batch, size = pb.VerdictBatch(), 0
+    for one in found:
+        message = _shortened(gradient_verdict(one))
+        length = message.ByteSize()
+        if size and size + length > BATCH_BYTES:
+            yield batch
+            batch, size = pb.VerdictBatch(), 0
+        batch.verdicts.append(message)
+        size += length
+    if size:
+        yield batch
+
+
+def _shortened(message: verdict_pb2.GradientVerdict) -> verdict_pb2.GradientVerdict:
+    """The verdict with as many of its uses, the first, as `BATCH_BYTES` hold. The reason says of how many."""
+    if message.ByteSize() <= BATCH_BYTES:
+        return message
+    count, size = len(message.uses), 0
+    for k, use in enumerate(message.uses):
+        size += use.ByteSize()
+        if size > BATCH_BYTES:
+            del message.uses[k:]
+            message.reason += f"; {k} of {count} uses are listed"
+            break
+    return message
+
+
+def summarized(response: pb.DifferentiateResponse, most: int) -> None:
+    """Leave of verdicts the words and reasons, and, if that is not enough, nothing, where they make a message longer than
+    ``most`` bytes: gradients come first."""
+    if response.ByteSize() > most:
+        for one in response.verdicts:
+            del one.uses[:]
+    if response.ByteSize() > most:
+        del response.verdicts[:]
+
+
+def said(text: str) -> str:
+    """A reason, which may hold what a stranger's code said, and be of any length, shortened."""
+    return text if len(text) <= MOST_SAID else text[:MOST_SAID] + "..."
+
+
 def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
     message = verdict_pb2.RuleVerdict(
         word=RULE[one.word],
@@ -109,7 +155,7 @@ def rule_verdict(one: words.RuleVerdict) -> verdict_pb2.RuleVerdict:
         tactic=one.tactic,
         domain=one.domain,
         tie_set=one.tie_set,
-        reason=one.reason,
+        reason=said(one.reason),
         seconds=one.seconds,
         cached=one.cached,
         obligations=one.obligations,
@@ -127,7 +173,7 @@ def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.Value
         max_ulps=one.max_ulps,
         checked=one.checked,
         total=one.total,
-        reason=one.reason,
+        reason=said(one.reason),
         bits=one.bits,
         screened=one.screened,
     )
@@ -143,7 +189,7 @@ def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
     return verdict_pb2.GradientVerdict(
         value=one.name,
         summary=SUMMARY[one.summary],
-        reason=one.reason,
+        reason=said(one.reason),
         uses=[
             verdict_pb2.UseVerdict(
                 node=use.node,
@@ -157,11 +203,11 @@ def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
             for use in one.uses
         ],
         accumulation=verdict_pb2.AccumulationVerdict(
-            word=ACCUMULATION[one.accumulation.word], uses=one.accumulation.uses, reason=one.accumulation.reason
+            word=ACCUMULATION[one.accumulation.word], uses=one.accumulation.uses, reason=said(one.accumulation.reason)
         ),
         graph=verdict_pb2.GraphVerdict(
             word=GRAPH[graph.word],
-            reason=graph.reason,
+            reason=said(graph.reason),
             ratio=graph.ratio,
             bits_lost=graph.bits_lost,
             directions=graph.directions,

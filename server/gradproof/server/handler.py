@@ -240,13 +240,13 @@ class Handler:
     async def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""
         with _Admitted(self):
-            response: pb.ExplainResponse = await self._in(self.checks.threads, self._explain, request)
+            response: pb.ExplainResponse = await self._cancellable(self.checks.threads, self._explain, request)
             return response
 
-    def _explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
+    def _explain(self, cancellation: Cancellation, request: pb.ExplainRequest) -> pb.ExplainResponse:
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
-        lowered = self.engine.infer(graph)
+        lowered = self.engine.infer(graph, cancellation)
         faults = [*decoder.faults, *lowered.faults]
         specs = lowered.specs()
         if not faults and request.value not in specs:
@@ -257,7 +257,8 @@ class Handler:
         self.limits.check("explain_elements", sum(spec.size for spec in specs.values()))
         try:
             values = {name: array for name, array, _ in carried}
-            found = self.proofs.explain(graph, request.value, values, self.limits.explain_ms / 1000)
+            seconds = self.limits.explain_ms / 1000
+            found = self.proofs.explain(graph, request.value, values, seconds, lambda: cancellation.cancelled)
         except NoFormula as error:
             raise InvalidRequest([Fault("value", str(error), "NO_FORMULA")]) from error
         return encode.explained(found)
@@ -334,6 +335,11 @@ class Handler:
             while len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         return prepared, digest
+
+    async def cancellable(self, function: Any, *arguments: Any) -> Any:
+        """What a function of a cancellation and ``arguments`` gives, in a thread of the checks. The cancellation is that of
+        this call."""
+        return await self._cancellable(self.checks.threads, function, *arguments)
 
     async def _cancellable(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
         """As `_in`, of a function whose first argument is the cancellation of this call."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import grpc
 
+from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.classes import ProofKey, drawn_keys, keys_of
+from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
@@ -29,6 +30,8 @@ from gradproof.wire import encode_spec, encode_tensor
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS = "grpc-status-details-bin"
+LOOK_UP_SECONDS = 0.02  # how often a call that waits for a proof looks whether it is there
+DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
 
 
 @asynccontextmanager
@@ -79,6 +82,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                     response.verdicts.extend(event.verdicts.verdicts)
                 elif kind == "summary":
                     response.summary.CopyFrom(event.summary)
+            encode.summarized(response, self.handler.limits.message_bytes)
             return self._fits(response)
 
     def _fits(self, response: Response) -> Response:
@@ -178,13 +182,17 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:
         async with answering(context):
             op = self.registry.op(request.name)
-            response = op_service_pb2.GetOpResponse(op=await self._off_loop(lambda: self._info(op)))
-            for key in keys_of(self.registry, op):
-                entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
-                known = self.handler.proofs.lookup(key)
-                if known is not None:
-                    entry.verdict.CopyFrom(encode.rule_verdict(known))
+            response: op_service_pb2.GetOpResponse = await self._off_loop(lambda: self._cases(op))
             return response
+
+    def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
+        response = op_service_pb2.GetOpResponse(op=self._info(op))
+        for key in keys_of(self.registry, op):
+            entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
+            known = self.handler.proofs.lookup(key)
+            if known is not None:
+                entry.verdict.CopyFrom(encode.rule_verdict(known))
+        return response
 
     async def VerifyOp(
         self, request: op_service_pb2.VerifyOpRequest, context: Context
@@ -192,9 +200,9 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         async with answering(context):
             op = self.registry.op(request.name)
             proofs = self.handler.proofs
-            keys = await self._off_loop(partial(self._to_verify, op, request.refresh))
             budget = (request.budget_ms or 30_000) / 1000
             started = time.monotonic()
+            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, min(budget / 2, DRAW_SECONDS))
             for key in sorted(keys, key=lambda key: bool(key.case.drawn)):  # what is owed comes first
                 if request.refresh:
                     proofs.refresh(key)
@@ -202,19 +210,21 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
                     proofs.request(key)
             for done, key in enumerate(keys, 1):
                 end = started + (budget / 2 if key.case.drawn else budget)
-                await self._off_loop(partial(proofs.wait, [key], max(0.0, end - time.monotonic())))
-                verdict = proofs.lookup(key) or RuleVerdict(
-                    Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
-                )
+                while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
+                    await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many may ask, and go
+                if verdict is None:
+                    reason = f"not done within {budget:g} s"
+                    verdict = RuleVerdict(Rule.PENDING, op.name, str(key.case), reason=reason)
                 if key.case.drawn and verdict.word is not Rule.REFUTED and not verdict.proved:
                     continue  # the op may have no meaning there
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
 
-    def _to_verify(self, op: Op, refresh: bool) -> list[ProofKey]:
+    def _to_verify(self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float) -> list[ProofKey]:
         """All that is to be proved of an op: its cases, drawn attributes, and, to prove them again, the classes that were
-        met in runs. A declared case comes last, as each of those has an answer."""
+        met in runs. A declared case comes last, as each of those has an answer. Attributes are drawn for ``seconds``."""
         declared = keys_of(self.registry, op)
-        others = [*drawn_keys(self.registry, op), *(self.handler.proofs.keys_of(op.name) if refresh else ())]
+        drawn = self.handler.proofs.drawn(op.name, seconds, lambda: cancellation.cancelled)
+        others = [*drawn, *(self.handler.proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
         return [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
 

@@ -148,15 +148,18 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
     return keys
 
 
-def drawn_keys(registry: Registry, op: Op) -> list[ProofKey]:
-    """Cases with drawn attributes, which may refute the rule. Runs forwards, and no definition."""
-    keys: list[ProofKey] = []
+def drawn_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
+    """Cases with drawn attributes, which may refute the rule, up to `MAX_DRAWN`. Runs forwards, and no definition."""
+    count = 0
     for case in drawn_cases(op) if op.differentiable and op.declared_cases() else ():
-        if len(keys) >= MAX_DRAWN:
-            break
-        with suppress(InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
-            keys.append(ProofKey(op.name, case, program_digest(registry.rule_of(op, case))))
-    return keys
+        if count >= MAX_DRAWN:
+            return
+        try:
+            key = ProofKey(op.name, case, program_digest(registry.rule_of(op, case)))
+        except (InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
+            continue
+        count += 1
+        yield key
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:

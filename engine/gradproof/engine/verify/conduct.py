@@ -35,6 +35,7 @@ from gradproof.engine.verify.points import cotangent, drawn, in_balls, variables
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
 from gradproof.engine.verify.regions import differences
 from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.value import Application, Checked, check_values
 from gradproof.engine.verify.verdict import Value
 
@@ -193,7 +194,7 @@ class Conduct:
         except Exception as error:  # a stranger's backward, or an op in the rule that cannot be run at this point
             if self.op.backward is None:
                 return None
-            raise Misconduct(f"the backward raised {type(error).__name__}: {error}") from error
+            raise Misconduct(f"the backward raised {named(error)}") from error
         return check_values(Application(self.op, found.attributes, given, found.outputs, results, g, claimed))
 
     def _run(self, given: Sequence[Array], found: Inferred) -> list[Array]:

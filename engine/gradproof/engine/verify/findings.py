@@ -15,19 +15,20 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.advice import TIME
+from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import Batch, Examine, Failed
+from gradproof.engine.verify.worker import Batch, Examine, Failed, failed
 from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
 SHARE_OF_FIRST = 0.4  # the same for one that can be asked again in another way
-GRACE = 0.03  # seconds that a worker has to say that its time was over
+GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over
 
 
 class Remote:
@@ -45,10 +46,20 @@ class Remote:
         self.workers, self.run, self.brief, self.questions = workers, run, brief, list(questions)
         self.seconds, self.gone = seconds, gone
         self.deadline = time.monotonic() + seconds
+        self.last = self.deadline + min(GRACE, GRACE_SHARE * seconds)
         self.answers: dict[int, Any] = {}
         self._index = {question: k for k, question in enumerate(questions)}
+        self.ended: set[int] = set()
         self._stalled: list[tuple[str, int]] = []
-        self._write()
+        self.handle: int | None = None
+        self.buffer: bytes | None = None
+        self._lanes: list[_Lane] = []
+        try:
+            self._write()
+        except (MemoryError, OSError) as error:  # of this process: it goes on without checks
+            reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
+            self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
+            return
         everything = range(len(questions))
         alone = [k for k in everything if questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
         parts = [alone, [k for k in everything if k not in alone]]
@@ -58,8 +69,6 @@ class Remote:
         """The values, once for all workers."""
         specs = self.run.plan.program.specs
         self.layout = layout_of(self.run.values, specs)
-        self.handle: int | None = None
-        self.buffer: bytes | None = None
         if self.layout.size > INLINE_BYTES:
             self.handle = shared(self.layout.size)
             with mmap.mmap(self.handle, self.layout.size) as memory:
@@ -130,7 +139,7 @@ class Remote:
     def _pump(self) -> None:
         """Take what has come, or find that nothing comes."""
         active = {lane.worker.connection: lane for lane in self._lanes if lane.worker is not None}
-        ready = wait(list(active), max(0.0, min(TICK, self.left + GRACE)))
+        ready = wait(list(active), max(0.0, min(TICK, self.last - time.monotonic())))
         over = self.gone()
         for connection, lane in active.items():
             if over:
@@ -209,7 +218,11 @@ class _Lane:
         try:
             self.worker.send(findings.task(self.worker, indices), findings.handle)
         except Ended as error:
-            self._lost(str(error))
+            self._lost(str(error), ended=True)
+        except Exception as error:  # attributes are what a plugin made of them, and may not travel
+            reason = f"the run cannot be sent to a process that checks it: {failed(error)}; {AUTHOR}"
+            findings.answers.update((k, Failed("", reason)) for k in indices)
+            self.stop()
 
     def receive(self) -> None:
         """Take a batch of answers."""
@@ -217,7 +230,7 @@ class _Lane:
         try:
             batch = self.worker.receive()
         except Ended as error:
-            self._lost(str(error))
+            self._lost(str(error), ended=True)
             return
         if isinstance(batch, Failed):  # before the first question
             batch = Batch([(k, batch) for k in self.findings.open(self.indices)], True)
@@ -232,7 +245,7 @@ class _Lane:
         self.worker.poll(0)
         if at != self.at:
             self.at, self.since, self.allowed = at, now, self._share(at) * findings.left
-        if now > findings.deadline + GRACE:
+        if now > findings.last:
             self._lost(late(findings.seconds))
         elif now - self.since > self.allowed:
             self._lost(f"budget: it took more than {self.allowed:.2g} s, most of the time that was left; {TIME}")
@@ -243,15 +256,20 @@ class _Lane:
             return SHARE_OF_FIRST
         return 1.0 if at == self.indices[-1] else SHARE
 
-    def _lost(self, reason: str) -> None:
-        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it."""
+    def _lost(self, reason: str, *, ended: bool = False) -> None:
+        """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it. Where it
+        ``ended`` by itself, that may be another's deed: it is asked once more."""
         assert self.worker is not None
         at = self.worker.at
         self.worker.kill()
         self._give_back()
         open_ = self.findings.open(self.indices)
         if open_:
-            self.findings.give_up(at if at in open_ else open_[0], reason)
+            index = at if at in open_ else open_[0]
+            if ended and index not in self.findings.ended:
+                self.findings.ended.add(index)
+            else:
+                self.findings.give_up(index, reason)
         self.begin()
 
     def stop(self) -> None:

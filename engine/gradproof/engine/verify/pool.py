@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Condition, Semaphore
@@ -17,7 +17,7 @@ from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, NoFormula
 from gradproof.engine.verify.memory import ProofMemory
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
-from gradproof.engine.verify.worker import Explain, Failed, Prove
+from gradproof.engine.verify.worker import Draw, Explain, Failed, Prove
 from gradproof.engine.verify.workers import Ended, NoWorker, Workers
 
 PROOF_SECONDS = 30.0
@@ -113,11 +113,19 @@ class ProofPool:
         with self._stored:
             self._stored.wait_for(over, seconds)
 
-    def explain(self, graph: Graph, name: str, values: Mapping[str, Array], seconds: float) -> Explained:
-        """The formulas of a value, from a process that can be killed. Raises NoFormula, also where they take too long."""
+    def explain(
+        self,
+        graph: Graph,
+        name: str,
+        values: Mapping[str, Array],
+        seconds: float,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Explained:
+        """The formulas of a value, from a process that is killed when nobody waits any more (``gone``). Raises NoFormula,
+        also where they take too long."""
         try:
-            with self.workers.worker(WAIT_SECONDS) as one:
-                found = one.answer(Explain(graph, name, dict(values), seconds), seconds)
+            with self.workers.worker(WAIT_SECONDS, gone) as one:
+                found = one.answer(Explain(graph, name, dict(values), seconds), seconds, gone=gone)
         except NoWorker as error:
             raise NoFormula(str(error)) from None
         except TimeoutError:
@@ -128,6 +136,18 @@ class ProofPool:
             raise NoFormula(found.text if found.kind == NoFormula.__name__ else str(found))
         assert isinstance(found, Explained)
         return found
+
+    def drawn(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
+        """Classes with drawn attributes, which may refute the rule of an op: as many as a worker finds within ``seconds``,
+        since forwards run at values that nobody may have thought of."""
+        if not self.registry.plugin_of(op).source:
+            return []
+        try:
+            with self.workers.worker(WAIT_SECONDS, gone) as one:
+                found = one.answer(Draw(op, seconds), PATIENCE * seconds, gone=gone)
+        except (NoWorker, TimeoutError, Ended):
+            return []
+        return [ProofKey(op, case).traced(self.registry) for case in found] if isinstance(found, list) else []
 
     def _prove(self, key: ProofKey) -> None:
         """Have a worker prove a rule, and remember what comes of it."""

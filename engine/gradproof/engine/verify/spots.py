@@ -22,6 +22,7 @@ from gradproof.engine.verify.balls import Reading, as_is, balls_of, narrow, wide
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition, concrete
 from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -106,7 +107,7 @@ def _seen(
     except (_Late, *_NOT_HERE):
         pass
     except Exception as error:  # a definition is a stranger's code
-        return replace(unseen, reason=f"the definition raised {type(error).__name__}: {error}; {AUTHOR}")
+        return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 

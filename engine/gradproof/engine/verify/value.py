@@ -23,6 +23,7 @@ from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, move
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.texts import named, text_of
 from gradproof.engine.verify.truth import (
     MAX_OPERATIONS,
     Application,
@@ -95,13 +96,13 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
     except TooLarge:
         return fallback(f"the definition takes more than {MAX_OPERATIONS} operations; {SMALLER}")
     except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
-        return fallback(f"no ball form ({error}); {TABLE}")
+        return fallback(f"no ball form ({text_of(error)}); {TABLE}")
     except MemoryError:
         return fallback(f"the memory for checks was over; {MEMORY}")
     except Undecided as error:
-        return fallback(f"{error}; {SIDE}")
+        return fallback(f"{text_of(error)}; {SIDE}")
     except Exception as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        return fallback(f"the definition raised {type(error).__name__}: {error}; {AUTHOR}")
+        return fallback(f"the definition raised {named(error)}; {AUTHOR}")
 
 
 # the forward value

@@ -31,6 +31,7 @@ from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent
 from gradproof.engine.verify.tape import TooLarge
+from gradproof.engine.verify.texts import named, text_of
 from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
@@ -331,11 +332,11 @@ class _Reader:
         except Undecided:
             reason = f"rounding decides a branch of {one.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
-            reason = f"{one.op.name} has no power series form ({error})"
+            reason = f"{one.op.name} has no power series form ({text_of(error)})"
         except (ZeroDivisionError, ValueError):
             reason = f"{one.op.name} is at a pole"
         except Exception as error:  # a definition is a stranger's code
-            reason = f"the definition of {one.op.name} raised {type(error).__name__}: {error}"
+            reason = f"the definition of {one.op.name} raised {named(error)}"
         graph.unreadable[position] = reason
         return None
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
@@ -22,16 +23,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradproof.engine.graph import Graph
+from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.advice import MEMORY
-from gradproof.engine.verify.classes import ProofKey, name_of
+from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
+from gradproof.engine.verify.leftovers import state
 from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.texts import text_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 ANOTHER = "the rule traces differently in the proof process"
@@ -79,17 +83,15 @@ def work(connection: Connection, notes: int) -> None:
     desk = Desk(connection, notes)
     while True:
         try:
-            task = connection.recv()
+            desk.number, task = connection.recv()
         except (EOFError, ConnectionError):
             return
         try:
             task.run(desk)
-        except MemoryError:
-            desk.answer(Failed("MemoryError", f"the memory for checks was over; {MEMORY}"))
         except (BrokenPipeError, ConnectionError):
             return
-        except Exception as error:  # a definition is a stranger's code
-            desk.answer(Failed(type(error).__name__, str(error)))
+        except BaseException as error:  # a definition is a stranger's code, which may raise anything
+            desk.answer(failed(error))
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,21 @@ class Failed:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}" if self.text else self.kind
+
+
+def failed(error: BaseException) -> Failed:
+    """The error as an answer."""
+    if isinstance(error, MemoryError):
+        return Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
+    return Failed(type(error).__name__, text_of(error))
+
+
+class Reply(NamedTuple):
+    """The answer, or a part of it, to the task of a number. ``kept``: the process is as the task found it."""
+
+    number: int
+    what: Any
+    kept: bool
 
 
 class Batch(NamedTuple):
@@ -116,13 +133,24 @@ class Desk:
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, notes
         self.plans: OrderedDict[int, Plan] = OrderedDict()
+        self.number = 0
         self._mapped = _mapped()
+        self._found, self._pid = state(), os.getpid()
 
     def answer(self, what: Any) -> None:
-        self.connection.send_bytes(pickle.dumps(what, pickle.HIGHEST_PROTOCOL))
+        """Send an answer to the task at hand."""
+        self._be_alone()
+        self.connection.send_bytes(pickle.dumps(Reply(self.number, what, self._found.kept()), pickle.HIGHEST_PROTOCOL))
 
     def note(self, number: int) -> None:
+        """Say which step it is at."""
+        self._be_alone()
         os.pwrite(self.notes, number.to_bytes(NOTE_BYTES, "little", signed=True), 0)
+
+    def _be_alone(self) -> None:
+        """End this process if a definition forked it: the other one is the worker."""
+        if os.getpid() != self._pid:
+            os._exit(1)
 
     def limit(self, seconds: float, given: int = 0) -> None:
         """Cap memory, not counting the ``given`` bytes that the owner shares; and end this process by itself once it has
@@ -130,6 +158,8 @@ class Desk:
         most = self._mapped + _memory + given
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         limit(seconds)
+        if given:  # its file is open now; else the process is as the last task found it
+            self._found = state()
 
 
 def _mapped() -> int:
@@ -166,6 +196,18 @@ class Prove:
     def run(self, desk: Desk) -> None:
         desk.limit(self.seconds)
         desk.answer(prove_key(self.key, self.seconds))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws attributes of an op, for ``seconds``: answers with cases."""
+
+    op: str
+    seconds: float
+
+    def run(self, desk: Desk) -> None:
+        desk.limit(self.seconds)
+        desk.answer(draw_cases(self.op, self.seconds))
 
 
 @dataclass(frozen=True)
@@ -221,12 +263,12 @@ class Examine:
     def _answers(self, examination: Examination, note: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
         for index, question in self.questions:
             note(index)
+            answer: Any
             try:
-                yield index, examination.answer(question)
-            except MemoryError:
-                yield index, Failed("MemoryError", f"the memory for checks was over; {MEMORY}")
-            except Exception as error:  # a definition is a stranger's code
-                yield index, Failed(type(error).__name__, str(error))
+                answer = examination.answer(question)
+            except BaseException as error:  # a definition is a stranger's code, which may raise anything
+                answer = failed(error)
+            yield index, answer
 
 
 def keep(plans: OrderedDict[int, Any], number: int) -> None:
@@ -262,6 +304,16 @@ def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
             Rule.UNDECIDED, key.op, str(key.case), reason=str(error), seconds=seconds, budget=float(seconds)
         )
     return replace(verdict, digest=digest)
+
+
+def draw_cases(op: str, seconds: float) -> list[Case]:
+    """Cases of an op with drawn attributes: those that are found in ``seconds`` of CPU time."""
+    assert _registry is not None
+    found: list[Case] = []
+    with suppress(OutOfTime), cpu_seconds(seconds):
+        for key in drawn_keys(_registry, _registry.op(op)):
+            found.append(key.case)
+    return found
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:

@@ -9,23 +9,19 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
-from threading import Condition, Lock
+from threading import Condition
 from typing import Any
 
-from gradproof.engine.verify import template
 from gradproof.engine.verify.advice import AGAIN, MEMORY
-from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, keep
+from gradproof.engine.verify.spawner import START_SECONDS, Forked, NoWorker, Spawner, shared
+from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, Reply, keep
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
 MAX_WORKERS = 16  # at their tasks, of those that have not been for long
@@ -33,15 +29,9 @@ MAX_LONG = 48  # beside them, at tasks that take long
 LONG = 0.1  # seconds
 MAX_IDLE = 4
 MAX_TASKS = 1000  # SymPy's own caches only grow
-START_SECONDS = 60.0
 LOWEST_PRIORITY = 19
 TICK = 0.05
 NOTHING = -1  # noted before the first step of a task
-CLOSE_SECONDS = 1.0
-
-
-class NoWorker(Exception):
-    """No process is there for a task; the message says why."""
 
 
 class Ended(Exception):
@@ -51,11 +41,12 @@ class Ended(Exception):
 class Worker:
     """A process at the other end of a connection."""
 
-    def __init__(self, pid: int, connection: Connection, notes: int, workers: Workers) -> None:
-        self.pid, self.connection, self.notes, self._workers = pid, connection, notes, workers
+    def __init__(self, forked: Forked, workers: Workers) -> None:
+        self.pid, self.connection, self.notes = forked
+        self._workers = workers
         self.plans: OrderedDict[int, bool] = OrderedDict()
         self.tasks, self.started = 0, math.inf
-        self.alive = self.prompt = True
+        self.alive = self.prompt = self.kept = True
 
     def send(self, task: Any, handle: int | None = None) -> None:
         """Give it a task, with an open file if there is one. Raises Ended."""
@@ -63,10 +54,10 @@ class Worker:
         self.tasks += 1
         os.pwrite(self.notes, NOTHING.to_bytes(NOTE_BYTES, "little", signed=True), 0)
         try:
-            self.connection.send_bytes(pickle.dumps(task, pickle.HIGHEST_PROTOCOL))
+            self.connection.send_bytes(pickle.dumps((self.tasks, task), pickle.HIGHEST_PROTOCOL))
             if handle is not None:
                 send_handle(self.connection, handle, self.pid)
-        except (BrokenPipeError, ConnectionError, OSError) as error:
+        except OSError as error:
             raise self._ended() from error
 
     def has_plan(self, number: int) -> bool:
@@ -84,23 +75,33 @@ class Worker:
             self._give_way(LOWEST_PRIORITY)
         try:
             return self.connection.poll(max(0.0, seconds))
-        except (BrokenPipeError, ConnectionError, OSError) as error:
+        except OSError as error:
             raise self._ended() from error
 
     def receive(self) -> Any:
-        """What it sends next. Raises Ended."""
+        """The next part of its answer. Raises Ended, also where that is none: a definition may write anything."""
         try:
-            return self.connection.recv()
-        except (EOFError, ConnectionError, OSError) as error:
+            reply = self.connection.recv()
+        except Exception as error:
             raise self._ended() from error
+        if not isinstance(reply, Reply) or reply.number != self.tasks:
+            raise self._ended()
+        self.kept = self.kept and reply.kept
+        return reply.what
 
-    def answer(self, task: Any, seconds: float, when_long: Callable[[], None] = lambda: None) -> Any:
+    def answer(
+        self,
+        task: Any,
+        seconds: float,
+        when_long: Callable[[], None] = lambda: None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Any:
         """The one answer to a task, `Failed` if it raised. ``when_long`` is called once in a while if it takes
-        long. Raises Ended; or TimeoutError, and is killed."""
+        long. Raises Ended; or TimeoutError, and is killed, also where nobody waits any more (``gone``)."""
         self.send(task)
         until = time.monotonic() + seconds
         while not self.poll(min(TICK, until - time.monotonic())):
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or gone():
                 self.kill()
                 raise TimeoutError
             if self.long:
@@ -108,18 +109,21 @@ class Worker:
         return self.receive()
 
     def _give_way(self, priority: int) -> bool:
-        """Change its priority; whether that is allowed."""
+        """Change its priority, and that of what it started; whether that is allowed."""
         try:
-            os.setpriority(os.PRIO_PROCESS, self.pid, priority)
+            os.setpriority(os.PRIO_PGRP, self.pid, priority)
         except OSError:
             return False
         return True
 
     def fit(self) -> bool:
-        """Whether it can take another task: with its own priority, which some systems do not give back."""
-        if self.alive and not self.prompt:
+        """Whether it can take another task: as it was before the last one, and with its own priority, which some systems do
+        not give back."""
+        if not self.alive or not self.kept or self.tasks >= MAX_TASKS:
+            return False
+        if not self.prompt:
             self.prompt = self._give_way(os.getpriority(os.PRIO_PROCESS, 0))
-        return self.alive and self.prompt and self.tasks < MAX_TASKS
+        return self.prompt
 
     @property
     def at(self) -> int:
@@ -144,7 +148,7 @@ class Worker:
         os.close(self.notes)
 
     def _ended(self) -> Ended:
-        self.alive = False
+        self.kill()  # it may have stopped, or said what is no answer
         return Ended(f"the process that checked it ended: it took too much memory, or crashed; {MEMORY}")
 
 
@@ -161,12 +165,12 @@ class Workers:
         self._fault = ""
         self._changed = Condition()
         self._closed = False
-        self._template = _Template(self)
+        self._spawner = Spawner(lambda: {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes})
         self._background = ThreadPoolExecutor(1, "fork")
 
     def prepare(self) -> None:
         """Begin to bring up the template, which loads what needs no plugin. Does not wait."""
-        self._background.submit(self._template.spawn)
+        self._background.submit(self._spawner.spawn)
 
     def start(self, timeout: float = START_SECONDS) -> None:
         """Bring up the template and a first worker now. Raises NoWorker."""
@@ -226,13 +230,13 @@ class Workers:
 
     def kill(self, one: Worker) -> None:
         """End a worker now."""
-        self._template.kill(one)
+        self._spawner.kill(one.pid)
 
     def _fork(self) -> None:
         one = None
         try:
-            one = self._template.fork()
-        except (NoWorker, OSError) as error:
+            one = Worker(self._spawner.fork(), self)
+        except Exception as error:  # whatever it is, the next one is not to wait for this
             self._fault = str(error)
         with self._changed:
             self._coming -= 1
@@ -262,123 +266,10 @@ class Workers:
             self._closed = True
             idle, self._idle = self._idle, []
             self._changed.notify_all()
-        self._template.close()
+        self._spawner.close()
         self._background.shutdown(cancel_futures=True)
         for one in idle:
             one.close()
-
-
-class _Template:
-    """The process that workers are forked from; started with the first, and again if it ends."""
-
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._connection: Connection | None = None
-        self._loaded = self._closed = False
-
-    def spawn(self) -> None:
-        """Start the process, if there is none. Raises NoWorker or OSError."""
-        with self._lock:
-            self._spawn()
-
-    def fork(self) -> Worker:
-        """A new worker. Raises NoWorker or OSError."""
-        with self._lock:
-            own, connection = self._spawn()
-            mine, other = socket.socketpair()
-            notes = _scratch(NOTE_BYTES)
-            try:
-                self._load(connection)
-                socket.send_fds(own, [template.FORK + bytes(template.PID_BYTES)], [other.fileno(), notes])
-                pid = int.from_bytes(self._hear(connection), "little")
-            except (EOFError, OSError, NoWorker):
-                mine.close()
-                os.close(notes)
-                self._lose()
-                raise
-            finally:
-                other.close()
-            return Worker(pid, Connection(mine.detach()), notes, self._workers)
-
-    def kill(self, worker: Worker) -> None:
-        """Kill a worker, by its parent: its number may be another's by now."""
-        try:
-            if self._socket is not None:
-                self._socket.sendall(template.KILL + worker.pid.to_bytes(template.PID_BYTES, "little"))
-        except OSError:  # the template is gone, and its workers with it
-            pass
-
-    def _spawn(self) -> tuple[socket.socket, Connection]:
-        if self._closed:
-            raise NoWorker("the server is stopping")
-        if self._socket is None or self._connection is None:
-            mine, other = socket.socketpair()
-            with other:
-                self._process = subprocess.Popen(
-                    template.started(other.fileno()), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[other.fileno()]
-                )
-            self._socket, self._connection = mine, Connection(os.dup(mine.fileno()))
-        return self._socket, self._connection
-
-    def _load(self, connection: Connection) -> None:
-        """Have it load the plugins."""
-        if not self._loaded:
-            sources, extra_bytes = self._workers.sources, self._workers.extra_bytes
-            connection.send({"sources": sources, "path": list(sys.path), "extra_bytes": extra_bytes})
-            self._hear(connection)
-            self._loaded = True
-
-    def _hear(self, connection: Connection) -> bytes:
-        if not connection.poll(START_SECONDS):
-            raise NoWorker(f"the process that workers are forked from did not answer within {START_SECONDS:g} s")
-        try:
-            return connection.recv_bytes()
-        except EOFError:
-            raise NoWorker("the process that workers are forked from ended; its standard error says why") from None
-
-    def _lose(self) -> None:
-        process = self._process
-        if self._socket is not None:
-            self._socket.close()
-        if self._connection is not None:
-            self._connection.close()
-        self._process = self._socket = self._connection = None
-        self._loaded = False
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def close(self) -> None:
-        """End it, and with it all workers."""
-        self._closed = True
-        process, own = self._process, self._socket
-        if process is not None and own is not None:
-            try:
-                own.shutdown(socket.SHUT_RDWR)  # it kills its workers, and ends
-                process.wait(CLOSE_SECONDS)
-            except (OSError, subprocess.TimeoutExpired):
-                process.kill()
-        with self._lock:
-            self._lose()
-
-
-def _scratch(size: int) -> int:
-    """An open file without a name, in memory where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        number = os.memfd_create("gradproof")
-    else:
-        with tempfile.TemporaryFile() as file:
-            number = os.dup(file.fileno())
-    os.ftruncate(number, size)
-    return number
-
-
-def shared(size: int) -> int:
-    """An open file of ``size`` bytes that other processes can map, and nobody can find. To be closed."""
-    return _scratch(size)
 
 
 __all__ = ["Ended", "Failed", "NoWorker", "Worker", "Workers", "shared"]
