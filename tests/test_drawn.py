@@ -389,7 +389,7 @@ def test_arithmetic_of_attributes_is_not_rounded() -> None:
     w, d, n = given["w"], given["d"], given["n"]
     tenth = Fraction(0.1)
     assert (1 / w, w * 2, type(w * 2), d * d, d + 0.2) == (Fraction(1, 3), 6.0, ExactFloat, tenth**2, tenth + Fraction(0.2))
-    assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), int, 3)
+    assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), ExactInt, 3)
     assert (1 - d, 2 - n / 7, d**2, w**-2) == (1 - tenth, 1, tenth**2, Fraction(1, 9))
     assert given["c"] == (0.1, 2)
     assert math.copysign(1, -in_rule({"z": 0.0})["z"]) == -1
