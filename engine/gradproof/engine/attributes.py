@@ -21,8 +21,13 @@ MAX_POWER = 64  # beyond, a power is a float
 
 def as_fraction(number: Any) -> Fraction | None:
     """A finite real number as a fraction; None for anything else."""
-    exact = isinstance(number, (int, Fraction)) or (isinstance(number, float) and math.isfinite(number))
+    exact = isinstance(number, (int, float, Fraction)) and not is_not_finite(number)
     return Fraction(number) if exact else None
+
+
+def is_not_finite(number: Any) -> bool:
+    """Whether a number is a float that no fraction is."""
+    return isinstance(number, float) and not math.isfinite(number)
 
 
 def as_float(number: Any) -> float:
