@@ -409,7 +409,10 @@ def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkey
     monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is Graph.SKIPPED
-    assert verdict.reason == "node 0 (softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"
+    assert (
+        verdict.reason
+        == "node 0 (softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"
+    )
 
 
 # where an equation compares
@@ -440,7 +443,9 @@ COMPARING = [
 
 
 @pytest.mark.parametrize(("equation", "forward", "rule", "ties"), COMPARING, ids=[row[0].formula for row in COMPARING])
-def test_ties_of_an_equation_are_left_out_of_its_proof_by_name(equation: Equation, forward: Any, rule: Any, ties: str) -> None:
+def test_ties_of_an_equation_are_left_out_of_its_proof_by_name(
+    equation: Equation, forward: Any, rule: Any, ties: str
+) -> None:
     op = Op("strange.comparing", forward, rule, equation)
     verdict = prove(strangers(op), op, op.proof_cases()[0])
     assert (verdict.word, verdict.tie_set) == (Rule.PROVED_AE, ties)

@@ -162,7 +162,7 @@ def test_numbers_far_apart_are_no_false_alarm(numbers_: list[float]) -> None:
 
 @pytest.mark.parametrize("op", ["inv", "solve"])
 def test_a_matrix_that_is_singular_but_for_rounding_is_no_alarm(op: str) -> None:
-    """A singular one is within a unit in the last place: what is computed may be of any size, and nothing is known of it."""
+    """A singular one is within a unit in the last place: what is computed may be of any size."""
     for seed in range(8):
         random = np.random.default_rng(seed)
         arrays = [random.normal(size=(4, 3)) @ random.normal(size=(3, 4)), random.normal(size=(4, 2))]

@@ -59,6 +59,11 @@ class Application:
     def size(self) -> int:
         return max((array.size for array in [*self.inputs, *self.cotangents]), default=0)
 
+    @property
+    def terms(self) -> int:
+        """How many numbers may have been added up one after the other: along each axis all."""
+        return 1 if self.op.elementwise else max(sum(array.shape) for array in (*self.inputs, *self.results))
+
     def part(self, index: Array) -> Application:
         """The application of an elementwise op to the elements at flat positions ``index``."""
 

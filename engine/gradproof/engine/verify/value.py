@@ -124,10 +124,10 @@ def check_forward(one: Application, seen: Seen | None = None) -> ValueVerdict:
         if found.word is Value.OFF:
             moved = moved or farthest(seen.outputs_around(one), truths)
             grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
-            found = judge(result, [truth], moved[k], reach=grown)
+            found = judge(result, [truth], moved[k], reach=grown, terms=one.terms)
             if found.word is Value.OFF and one.op.normwise:
                 moved = unbounded(moved, lambda r: outputs_of(one, r), seen.outputs_around(one), truths)
-                found = judge(result, [truth], moved[k], reach=grown)
+                found = judge(result, [truth], moved[k], reach=grown, terms=one.terms)
         worst = worse(worst, found)
     size = sum(y.size for y in one.results)
     return replace(worst, checked=size, total=size, bits=bits)
@@ -168,7 +168,7 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise)
+            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise, terms=one.terms)
 
         found = judged(None)
         if found.word is Value.OFF:
