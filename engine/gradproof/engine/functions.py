@@ -296,9 +296,9 @@ class Balls(OnReals):
         return arb.pi()
 
     def number(self, value: Number) -> Any:
-        if isinstance(value, arb) or is_not_finite(value):
-            return arb(value)
-        return in_ball(Fraction(value))
+        if isinstance(value, arb):
+            return value
+        return arb(float(value)) if is_not_finite(value) else in_ball(Fraction(value))
 
     def total(self, terms: Iterable[Any]) -> Any:
         return sum(terms, arb(0))
