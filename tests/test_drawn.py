@@ -460,3 +460,20 @@ def test_ops_in_rules_get_plain_attributes() -> None:
     assert type(found["d"][0]) is int
     assert plain({"a": Fraction(1, 3)}, {"a": Fraction(1, 2)}) == {"a": Fraction(1, 3)}
     assert isinstance(given["n"], ExactInt)
+
+
+def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
+    """Between the two diamonds the point that is found has y = 0, where x y has no slope in x; beside it there is one."""
+
+    def rule(g: Any, z: Any, x: Any, y: Any) -> Any:
+        inside = ops.abs(x) + ops.abs(y) < Fraction(10001, 10000)
+        return ops.where(inside, g * y, 0), ops.where(inside, g * x, 0)
+
+    op = op_of(
+        lambda x, y: np.where(abs(x) + abs(y) < 1, x * y, 0),
+        rule,
+        lambda f, x, y: f.where(f.less(f.modulus(x) + f.modulus(y), 1), x * y, 0),
+    )
+    found = prove(registry_of(op), op, op.proof_cases()[0])
+    assert found.word is Rule.REFUTED
+    assert "cut out by branches" in found.reason
