@@ -234,6 +234,36 @@ RIGHT: dict[str, Op] = {
         lambda g, y, x, *, p: g * Exact(lambda f: f.sqrt(f.number(1 - p))),
         lambda f, x, *, p=0.5: x * f.sqrt(f.number(1 - p)),
     ),
+    "an integer and one": op_of(
+        lambda x, *, n=2: x * x / (n + 1), lambda g, y, x, *, n: g * x * (2 / (1 + n)), lambda f, x, *, n=2: x * x / (n + 1)
+    ),
+    "an integer without its sign": op_of(
+        lambda x, *, n=-5: x * x * abs(n) / 7, lambda g, y, x, *, n: 2 * g * x * (abs(n) / 7),
+        lambda f, x, *, n=-5: abs(n) * x * x / 7
+    ),
+    "an integer, halved": op_of(
+        lambda x, *, n=5: x * x * (n // 2) / 7, lambda g, y, x, *, n: 2 * g * x * (n // 2 / 7),
+        lambda f, x, *, n=5: x * x * (n // 2) / 7
+    ),
+    "a fraction and a float": op_of(
+        lambda x, *, d=0.3, s=0.7: (1 - d * d) * s * x * x,
+        lambda g, y, x, *, d, s: 2 * g * x * ((1 - d * d) * s),
+        lambda f, x, *, d=0.3, s=0.7: x * x * s - d * d * s * x * x,
+    ),
+    "a sum of a tuple": op_of(
+        lambda x, *, c=(0.1, 0.2, 0.3): sum(c) * x * x,
+        lambda g, y, x, *, c: 2 * g * x * sum(c),
+        lambda f, x, *, c=(0.1, 0.2, 0.3): f.total(one * x * x for one in c),
+    ),
+    "a whole part": op_of(
+        lambda x, *, d=2.6: round(d) * x * x / 7, lambda g, y, x, *, d: 2 * g * x * (round(d) / 7),
+        lambda f, x, *, d=2.6: round(d) * x * x / 7
+    ),
+    "no bound": op_of(
+        lambda x, *, d=math.inf: np.minimum(x, d),
+        lambda g, y, x, *, d: ops.where(x < d, g, 0),
+        lambda f, x, *, d=math.inf: f.where(f.less(x, d), x, d),
+    ),
     "huge": line(lambda s: s, 1e300),
     "an exponent": power(lambda n: n, domains=NONZERO),
     "a slope": leaky(lambda s: s),
@@ -389,7 +419,7 @@ def test_arithmetic_of_attributes_is_not_rounded() -> None:
     w, d, n = given["w"], given["d"], given["n"]
     tenth = Fraction(0.1)
     assert (1 / w, w * 2, type(w * 2), d * d, d + 0.2) == (Fraction(1, 3), 6.0, ExactFloat, tenth**2, tenth + Fraction(0.2))
-    assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), int, 3)
+    assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), ExactInt, 3)
     assert (1 - d, 2 - n / 7, d**2, w**-2) == (1 - tenth, 1, tenth**2, Fraction(1, 9))
     assert given["c"] == (0.1, 2)
     assert math.copysign(1, -in_rule({"z": 0.0})["z"]) == -1
@@ -397,6 +427,17 @@ def test_arithmetic_of_attributes_is_not_rounded() -> None:
     assert math.isinf(in_rule({"i": math.inf})["i"] * 2)
     with pytest.raises(ZeroDivisionError):
         1 / in_rule({"z": 0.0})["z"]
+    assert ((1 / w) * d, (d * d) - d, -(1 / n), abs(-n) / 3) == (
+        tenth / 3,
+        tenth**2 - tenth,
+        Fraction(-1, 7),
+        Fraction(7, 3),
+    )
+    assert ((n + 1) / 3, -n / 3, n // 2 / 7, round(w * d) / 7) == (
+        *(Fraction(a, b) for a, b in ((8, 3), (-7, 3), (3, 7))),
+        0,
+    )
+    assert in_rule({"s": 1e200})["s"] ** 2 == Fraction(1e200) ** 2
 
 
 def test_readings_get_the_numbers_that_they_compute_with() -> None:
@@ -419,3 +460,20 @@ def test_ops_in_rules_get_plain_attributes() -> None:
     assert type(found["d"][0]) is int
     assert plain({"a": Fraction(1, 3)}, {"a": Fraction(1, 2)}) == {"a": Fraction(1, 3)}
     assert isinstance(given["n"], ExactInt)
+
+
+def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
+    """Between the two diamonds the point that is found has y = 0, where x y has no slope in x; beside it there is one."""
+
+    def rule(g: Any, z: Any, x: Any, y: Any) -> Any:
+        inside = ops.abs(x) + ops.abs(y) < Fraction(10001, 10000)
+        return ops.where(inside, g * y, 0), ops.where(inside, g * x, 0)
+
+    op = op_of(
+        lambda x, y: np.where(abs(x) + abs(y) < 1, x * y, 0),
+        rule,
+        lambda f, x, y: f.where(f.less(f.modulus(x) + f.modulus(y), 1), x * y, 0),
+    )
+    found = prove(registry_of(op), op, op.proof_cases()[0])
+    assert found.word is Rule.REFUTED
+    assert "cut out by branches" in found.reason

@@ -409,4 +409,43 @@ def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkey
     monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is Graph.SKIPPED
-    assert verdict.reason.startswith("node 0 (softmax) takes the reading beyond 500 operations; check a smaller batch")
+    assert (
+        verdict.reason
+        == "node 0 (softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"
+    )
+
+
+# where an equation compares
+
+
+COMPARING = [
+    (
+        Equation("y = x, or x / 2 below 0", lambda f, y, x: y - f.where(f.less(x, 0), x / 2, x)),
+        lambda x: np.where(x < 0, x / 2, x),
+        lambda g, y, x: ops.where(x < 0, g / 2, g),
+        "x = 0",
+    ),
+    (
+        Equation("y, or y / 2 below 0, = x", lambda f, y, x: f.where(f.less(y, 0), y / 2, y) - x, lambda x: x),
+        lambda x: np.where(x < 0, 2 * x, x),
+        lambda g, y, x: ops.where(y < 0, 2 * g, g),
+        "_y = 0",
+    ),
+    (Equation("y = |x|", lambda f, y, x: y - f.modulus(x)), np.abs, lambda g, y, x: g * ops.sign(x), "x = 0"),
+    (Equation("y = ⌊x⌋", lambda f, y, x: y - f.floor(x)), np.floor, lambda g, y, x: g * 0, "x - floor(x) = 0"),
+    (
+        Equation("y = x, or x + 1 from 1", lambda f, y, x: y - f.where(f.less(x, 1), x, x + 1)),
+        lambda x: np.where(x < 1, x, x + 1),
+        lambda g, y, x: 1 * g,
+        "x - 1 = 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("equation", "forward", "rule", "ties"), COMPARING, ids=[row[0].formula for row in COMPARING])
+def test_ties_of_an_equation_are_left_out_of_its_proof_by_name(
+    equation: Equation, forward: Any, rule: Any, ties: str
+) -> None:
+    op = Op("strange.comparing", forward, rule, equation)
+    verdict = prove(strangers(op), op, op.proof_cases()[0])
+    assert (verdict.word, verdict.tie_set) == (Rule.PROVED_AE, ties)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.test_value import judge, numbers
+from tests.conftest import REGISTRY
+from tests.test_value import Never, judge, numbers
 
 from gradproof.engine.extend import Kink, Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import Spec
+from gradproof.engine.verify.spots import spot_forward
+from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.verdict import Summary, Value
 from gradproof.plugins import BUILTIN
 
@@ -136,3 +142,17 @@ def test_a_kink_of_an_expression_is_left_along_its_variables() -> None:
 def test_ties_among_several_are_shared_evenly(registry: Registry, count: int) -> None:
     for op in ("max", "min"):
         assert numbers(judge(registry, op, np.array([3.0] * count))["x0"]).word is Value.TIE
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_sum_that_is_made_one_after_the_other_may_be_rounded_each_time(dtype: Any) -> None:
+    """Equal numbers are all rounded to one side: half a unit of the sum so far, n times. The truth is n x."""
+    n = 4096
+    x = np.full(n, 0.1, dtype)
+    for verdict in judge(REGISTRY, "cumsum", x, proofs=Never, axis=0).values():
+        assert verdict.uses[0].forward.word in (Value.CONDITIONED, Value.ILL_CONDITIONED, Value.ENCLOSED)
+        assert verdict.summary is not Summary.WRONG
+    total = Application(REGISTRY.op("cumsum"), {"axis": 0}, [x], [Spec((n,), x.dtype)], [np.cumsum(x)], [], [None])
+    late = replace(total, results=[np.where(np.arange(n) == n - 1, total.results[0] * dtype(1.01), total.results[0])])
+    assert spot_forward(total, math.inf).word is not Value.OFF
+    assert spot_forward(late, math.inf).word is Value.OFF

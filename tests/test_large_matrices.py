@@ -16,6 +16,7 @@ from tests.conftest import REGISTRY, Bench
 from tests.test_decompositions import NAMES, matrix
 from tests.test_value import judge, numbers, verdicts_of, with_rules
 
+from gradproof.engine.errors import ForwardFault
 from gradproof.engine.extend import ops
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec
@@ -157,3 +158,28 @@ def test_numbers_far_apart_are_no_false_alarm(numbers_: list[float]) -> None:
     for op in ("det", "cofactors"):
         for verdict in judge(REGISTRY, op, np.diag(numbers_)).values():
             assert verdict.summary is not Summary.WRONG, (op, verdict.reason)
+
+
+@pytest.mark.parametrize("op", ["inv", "solve"])
+def test_a_matrix_that_is_singular_but_for_rounding_is_no_alarm(op: str) -> None:
+    """A singular one is within a unit in the last place: what is computed may be of any size."""
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        arrays = [random.normal(size=(4, 3)) @ random.normal(size=(3, 4)), random.normal(size=(4, 2))]
+        try:
+            found = judge(REGISTRY, op, *arrays[: 1 + (op == "solve")])
+        except ForwardFault:
+            continue
+        assert all(one.summary in (Summary.PLAUSIBLE, Summary.UNCHECKED) for one in found.values()), found
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e150])
+def test_the_digits_of_a_determinant_do_not_depend_on_its_size(n: int, scale: float) -> None:
+    rows = np.full(n, 1.0)
+    rows[0] = scale
+    a = np.random.default_rng(n).normal(size=(n, n)) * rows[:, None]
+    exact = arb_mat(n, n, [arb(x) for x in a.ravel().tolist()]).det()
+    assert float(abs(arb(float(REGISTRY.op("det").forward(a))) / exact - 1)) < 1e-14
+    for verdict in judge(REGISTRY, "det", a).values():
+        assert verdict.summary is Summary.VERIFIED, verdict.reason

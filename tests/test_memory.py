@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import operator
 import os
+import random
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 from tests.serving import serving
@@ -365,3 +368,47 @@ def test_what_a_definition_imports_when_it_is_called_is_in_the_key(
 
 def test_the_checker_is_read_from_its_proof() -> None:
     assert proof.__name__ in checker_modules()
+
+
+settings = ModuleType("settings_of_a_plugin")
+settings.factor = 2  # type: ignore[attr-defined]
+computed = "fac" + "tor"
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        lambda f, x: getattr(settings, computed) * x,
+        lambda f, x: settings.__dict__[computed] * x,
+        lambda f, x: operator.attrgetter(computed)(settings) * x,
+    ],
+    ids=["getattr", "the dictionary", "attrgetter"],
+)
+def test_a_member_that_is_found_by_a_computed_name_is_part_of_the_key(define: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint([define])
+    monkeypatch.setattr(settings, "factor", 3)
+    assert fingerprint([define]) != before
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        lambda f, x: float(np.load("weights.npy")) * x,
+        lambda f, x: float(np.fromfile("weights")[0]) * x,
+        lambda f, x: x if os.path.exists("flag") else 2 * x,
+        lambda f, x: x if Path("flag").is_file() else 2 * x,
+        lambda f, x: float(subprocess.run(["cat", "weights"], stdout=subprocess.PIPE, check=True).stdout) * x,
+        lambda f, x: x if time.time() > 0 else 2 * x,
+        lambda f, x: random.random() * x,
+    ],
+    ids=["load", "fromfile", "exists", "a path", "a process", "a clock", "a generator"],
+)
+def test_what_looks_at_the_world_is_kept_nowhere(define: Any) -> None:
+    with pytest.raises(Unreadable, match="nobody can tell what"):
+        fingerprint([define])
+
+
+def test_all_of_ours_can_be_read() -> None:
+    for op in REGISTRY.ops.values():
+        for one in op.proof_cases()[:1] if op.differentiable else ():
+            assert name_of(REGISTRY, ProofKey(op.name, one)) is not None

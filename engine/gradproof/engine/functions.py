@@ -32,7 +32,7 @@ from flint import arb, arb_series
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
-from gradproof.engine.attributes import in_ball
+from gradproof.engine.attributes import in_ball, is_not_finite
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
 Number: TypeAlias = int | float | Fraction
@@ -232,6 +232,8 @@ class Symbolic(OnReals):
         raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
 
     def number(self, value: Number) -> Any:
+        if is_not_finite(value):
+            return sympy.sympify(float(value))
         exact = Fraction(value)
         return sympy.Rational(exact.numerator, exact.denominator)
 
@@ -312,7 +314,9 @@ class Balls(OnReals):
         return arb.pi()
 
     def number(self, value: Number) -> Any:
-        return in_ball(Fraction(value)) if not isinstance(value, arb) else value
+        if isinstance(value, arb):
+            return value
+        return arb(float(value)) if is_not_finite(value) else in_ball(Fraction(value))
 
     def total(self, terms: Iterable[Any]) -> Any:
         return sum(terms, arb(0))

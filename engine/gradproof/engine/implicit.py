@@ -27,8 +27,9 @@ class Equation:
     Args:
         formula: what it is, for people: ``A X = B``.
         residual: ``(f, y, *inputs, **attributes) -> F``, of y's shape; over the function table ``f`` and arrays of scalars.
-        start: ``(*arrays, **attributes) -> y``, an approximation of the solution in float64, for one equation. It is not
-            trusted: what is found from it is enclosed, and shown to be a solution. None: the residual is linear in y.
+        start: ``(*arrays, **attributes) -> y``, an approximation of the solution in float64, for one equation. Its digits
+            are not trusted: what is found from it is enclosed, and shown to be a solution; without ``positive`` that is the
+            one that is meant. None: the residual is linear in y.
         positive: ``(f, y, *inputs, **attributes)``: numbers that are positive at the solution that is meant, and not all of
             them at any other. Trusted, as a definition is.
         triangular: y is lower triangular: above its diagonal it is 0, and the residual counts on and below it only.

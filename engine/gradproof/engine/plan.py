@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb
 
+from gradproof.engine.attributes import as_float
 from gradproof.engine.backward import Backward, Cut, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.errors import Cancelled, ForwardFault
@@ -236,4 +237,4 @@ def literal_array(value: Literal, dtype: DType) -> Array:
     constant is correctly rounded."""
     if isinstance(value, Exact):
         value = _rounded(value)
-    return np.asarray(float(value) if dtype.kind in "fcV" else int(value)).astype(dtype)
+    return np.asarray(as_float(value) if dtype.kind in "fcV" else int(value)).astype(dtype)

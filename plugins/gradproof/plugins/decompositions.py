@@ -99,7 +99,25 @@ def cholesky_chart(f, free, a):
     return (x,), (y,)
 
 
-# forwards that NumPy does not have
+# forwards that NumPy does not have, or rounds more than it must
+
+
+def evened(a):
+    """Rows and columns brought to one size, and the powers of two by which they were divided."""
+    sizes = []
+    for axis in (-1, -2):
+        size = np.frexp(np.max(np.abs(a), axis, keepdims=True, initial=0))[1]
+        sizes.append(size)
+        a = np.ldexp(a, -size)
+    return a, sizes
+
+
+def det(a):
+    """NumPy's is the exponential of a sum of logarithms, which loses digits where the sum is large."""
+    with np.errstate(all="ignore"):
+        even, sizes = evened(a)
+        found = np.ldexp(np.linalg.det(even), sum(np.sum(size, (-1, -2)) for size in sizes))
+    return np.asarray(found, a.dtype)
 
 
 def cofactors(a):
@@ -115,11 +133,8 @@ def cofactors(a):
         if n == 3:
             turned = [[np.roll(a, (-p, -q), (-2, -1)) for q in (1, 2)] for p in (1, 2)]
             return turned[0][0] * turned[1][1] - turned[0][1] * turned[1][0]
-        even, powers = a.astype(np.float64), np.zeros(a.shape, np.int64)
-        for axis in (-1, -2):
-            size = np.frexp(np.max(np.abs(even), axis, keepdims=True))[1]
-            even = np.ldexp(even, -size)
-            powers += np.sum(size, -3 - axis, keepdims=True) - size
+        even, sizes = evened(a.astype(np.float64))
+        powers = sum(np.sum(size, (-1, -2), keepdims=True) - size for size in sizes)
         if not np.isfinite(even).all():
             return np.full_like(a, np.nan)
         left, singular, right = np.linalg.svd(even)
@@ -264,7 +279,7 @@ DECOMPOSITIONS = (
     ),
     Op(
         "det",
-        np.linalg.det,
+        det,
         lambda g, y, a: ops.expand_dims(g, axis=(-2, -1)) * ops.cofactors(a),
         DETERMINES,
         det_infer,

@@ -55,6 +55,20 @@ def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, com
     return result
 
 
+def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
+    """``moved``, without end where a pole is within the rounding of the inputs: their widened enclosure is not finite, and
+    a single point of those ``beside`` is as far from the truth as half of it."""
+    try:
+        with precision(256):
+            found = wide(widened)
+    except (Undecided, ZeroDivisionError, ValueError):
+        return moved
+    return [
+        [arb("inf") if not ball.is_finite() and far > abs(truth) / 2 else radius for ball, far, truth, radius in zip(*rows)]
+        for rows in zip(found, farthest(beside, truths), truths, moved, strict=True)
+    ]
+
+
 def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
     """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
     seen = [[arb(0)] * len(row) for row in truths]

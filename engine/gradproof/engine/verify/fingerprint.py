@@ -48,6 +48,16 @@ DOORS = frozenset({
     "read_bytes", "modules", "input",
 })  # fmt: skip
 """Names behind which anything may be: what is read through them shows in no object."""
+FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile", "memmap"})
+"""Names of functions of NumPy that read files."""
+WORLD = frozenset({
+    "os", "posix", "posixpath", "ntpath", "pathlib", "io", "shutil", "glob", "tempfile", "subprocess", "multiprocessing",
+    "threading", "socket", "urllib", "http", "ctypes", "time", "datetime", "random", "secrets", "uuid", "platform",
+    "locale",
+})  # fmt: skip
+"""Modules that look at what is no part of a program: files, processes, clocks, the state of a generator."""
+COMPUTING = frozenset({"getattr", "__dict__", "attrgetter", "__getattribute__"})
+"""Names by which a member is found whose own name may be computed."""
 HEAP = 1 << 9  # of the flags of a class: made while Python runs
 EMPTY = CellType()
 OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__"})
@@ -89,6 +99,8 @@ class _Reader:
             return f"{kind.__name__} {thing!r}"
         known = _named(thing)
         if known:
+            if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
+                raise Unreadable(f"nobody can tell what {known} finds")
             return known
         number = self.numbers.get(id(thing))
         if number is None:
@@ -158,7 +170,7 @@ class _Reader:
 
     def _function(self, function: FunctionType) -> str:
         names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
-        doors = sorted(names & DOORS)
+        doors = sorted(names & (DOORS | FILES))
         if doors:
             raise Unreadable(f"{function.__qualname__} uses {doors[0]}, and nobody can tell what it finds")
         outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
@@ -169,7 +181,8 @@ class _Reader:
         for path, module in modules:  # grows: a member of a module may be a module
             if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
                 continue
-            for name in sorted(names):
+            reached = [name for name in vars(module) if not name.startswith("__")] if names & COMPUTING else names
+            for name in sorted(reached):
                 if name in vars(module) and f"{path}.{name}" not in members:
                     member = members[f"{path}.{name}"] = vars(module)[name]
                     if isinstance(member, ModuleType) and all(member is not one for _, one in modules):

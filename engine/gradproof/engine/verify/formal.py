@@ -42,7 +42,7 @@ def unknowns(equation: Equation, shape: tuple[int, ...]) -> Array:
     """Symbols for what the equation defines, and zeros where it is 0 by definition."""
     made: Array = np.full(shape, sympy.Integer(0), object)
     for at in places_of(equation, shape):
-        made[at] = sympy.Dummy(f"y{list(at)}", real=True)
+        made[at] = sympy.Dummy(f"y{list(at) if at else ''}", real=True)
     return made
 
 

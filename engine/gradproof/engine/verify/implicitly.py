@@ -18,11 +18,11 @@ from gradproof.engine.implicit import Equation
 from gradproof.engine.op import REAL, Attributes, Case, Inferred, Op, symbols
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.equations import Unsolvable
-from gradproof.engine.verify.formal import contributions, formula, unknowns
+from gradproof.engine.verify.equations import Unsolvable, residual_of
+from gradproof.engine.verify.formal import contributions, formula, places_of, unknowns
 from gradproof.engine.verify.points import named
 from gradproof.engine.verify.reading import read, read_attributes, stack
-from gradproof.engine.verify.regions import Open, close
+from gradproof.engine.verify.regions import Open, close, differences
 
 
 def prove_implicitly(
@@ -35,6 +35,7 @@ def prove_implicitly(
     y: Array = np.empty(output.shape, object)
     g, _ = symbols("g0_", output.shape, REAL)
     formulas: dict[Any, Any] = {}
+    ties: set[str] = set()
     truths: list[Array | None] = [None if x is None else np.full(x.shape, sympy.Integer(0), object) for x in variables]
     try:
         for index, given in stack(op, inputs, output):
@@ -45,12 +46,13 @@ def prove_implicitly(
             for whole, part in zip(truths, parts, strict=True):
                 if whole is not None and part is not None:
                     whole += part
-            formulas |= _formulas(equation, mine, given, attributes)
+            solved = _formulas(equation, mine, given, attributes)
+            formulas |= solved
+            ties |= _ties(equation, mine, given, attributes, solved)
     except (Unsolvable, NotImplementedError) as error:
         raise Open(str(error)) from None
     claimed = read(rule, [g, y, *inputs], SYMBOLIC)
     tactics: dict[str, str] = {}
-    ties: set[str] = set()
     wanted = found.inputs or case.specs()
     for k, (pulled, truth) in enumerate(zip(claimed, truths, strict=True)):
         if truth is None:
@@ -72,6 +74,15 @@ def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes:
     except Unsolvable:
         return {}
     return {mine: x for mine, x in zip(y.flat, solution.flat, strict=True) if mine.is_Symbol}
+
+
+def _ties(
+    equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes, formulas: dict[Any, Any]
+) -> set[str]:
+    """Where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
+    residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
+    cells = [sympy.sympify(residual[at]) for at in places_of(equation, y.shape)]
+    return {f"{difference.xreplace(formulas)} = 0" for cell in cells for difference in differences(cell)}
 
 
 def _closed(residual: Any, formulas: dict[Any, Any], place: str, ties: set[str]) -> str:

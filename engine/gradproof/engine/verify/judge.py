@@ -56,6 +56,7 @@ def judge(
     reach: Sequence[float] = (),
     *,
     elementwise: bool = False,
+    terms: int = 1,
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
     complex numbers one for each part.
@@ -64,9 +65,11 @@ def judge(
         moved: how far the rounding of the inputs moves the truth of each element.
         reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
         elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+        terms: how many numbers may have been added up one after the other. Each partial sum is rounded, by half a unit.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(Value.ENCLOSED)
+    factor = max(explained(dtype), terms / 2)
     place = -1
     floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or complex_ else (float(got),)
     for j, x in enumerate(floats):
@@ -77,7 +80,9 @@ def judge(
         else:
             found = _word(x, truths[0], dtype, beside)
             if found.word is Value.OFF and moved is not None:
-                found = _explained(found, x, truths[0], moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise)
+                found = _explained(
+                    found, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
+                )
         if place < 0 or worse(worst, found) is found:
             place, worst = (j, found) if place < 0 or found != worst else (place, worst)
     if worst.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED) or place < 0:
@@ -129,16 +134,15 @@ def _explained(
 ) -> ValueVerdict:
     """``off``, or a milder word if rounding moves the truth as far as the float is from it. Of a float that is not finite:
     if the terms that were added up overflow by themselves."""
-    factor = explained(dtype)
     if not math.isfinite(x):
-        if elementwise or not moved >= arb(unit(dtype)) * largest(dtype) / 4:
+        if elementwise or not moved >= explained(dtype) * arb(unit(dtype)) * largest(dtype) / 4:
             return off
         return ValueVerdict(
             Value.OVERFLOWED, off.max_ulps, reason=f"numbers on the way are beyond the largest of the dtype; {RANGE}"
         )
     # Below the smallest normal number a float has few digits, and so has what was made of it.
-    beneath = bool(abs(exact(x) - truth) <= factor * arb(max(1.0, reach)) * arb(spacing(0.0, dtype)))
-    if not beneath and not abs(exact(x) - truth) <= factor * moved:
+    beneath = bool(abs(exact(x) - truth) <= explained(dtype) * arb(max(1.0, reach)) * arb(spacing(0.0, dtype)))
+    if not beneath and not abs(exact(x) - truth) <= moved:
         return off
     bits = right_bits(x, truth, dtype, beside)
     text = "underflow on the way explains the distance" if beneath else "the rounding of the inputs explains the distance"

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.attributes import as_fraction
 from gradproof.engine.functions import Balls
 from gradproof.engine.precision import precision
 from gradproof.engine.trace import Exact, Literal, Program
@@ -41,7 +42,7 @@ def literal_text(value: Literal) -> str:
     """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over
     shows in the value: it may be the trace itself, which is of one shape."""
     if not isinstance(value, Exact):
-        exact = Fraction(value) if np.isfinite(float(value)) else None
+        exact = as_fraction(value)
         return str(value) if exact is None else f"{exact}"
     made = written(value.define)
     try:
@@ -129,9 +130,9 @@ def alike_by_size(programs: Sequence[Program]) -> bool:
 
 
 def _explained(programs: Sequence[Program], values: Sequence[Literal]) -> bool:
-    if any(isinstance(value, Exact) or not np.isfinite(float(value)) for value in values):
+    exact = [one for value in values if (one := as_fraction(value)) is not None]
+    if len(exact) < len(values):
         return False
-    exact = [Fraction(value) for value in values]  # type: ignore[arg-type]
     counts = [list(_counts(one)) for one in programs]
     if len({len(one) for one in counts}) > 1:
         return False

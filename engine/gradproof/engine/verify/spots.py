@@ -31,7 +31,6 @@ MAX_READ = 300_000
 MAX_OUTPUTS = 16
 MAX_OPERATIONS = 2_000_000
 BITS = 128
-SPREAD = 8  # times what the rounding of all inputs moves, a sum of many numbers may be off, in whichever order it is made
 
 
 class _Late(Exception):
@@ -53,7 +52,7 @@ def spot_forward(one: Application, deadline: float) -> ValueVerdict:
             _tick(deadline)
             yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
 
-    return _seen([(one.results[k], index) for k, index in spots], truths, unseen)
+    return _seen([(one.results[k], index) for k, index in spots], truths, one.terms, unseen)
 
 
 def spot_contribution(one: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
@@ -81,7 +80,7 @@ def spot_contribution(one: Application, k: int, claimed: Array, deadline: float)
             raise Undecided("at a kink")
         return iter(found)
 
-    return _seen([(claimed, place) for place in places], truths, unseen)
+    return _seen([(claimed, place) for place in places], truths, one.terms, unseen)
 
 
 def _cells(one: Application, reading: Reading) -> list[Any]:
@@ -89,7 +88,10 @@ def _cells(one: Application, reading: Reading) -> list[Any]:
 
 
 def _seen(
-    spots: Sequence[tuple[Array, tuple[int, ...]]], truths: Callable[[Reading], Iterator[Any]], unseen: ValueVerdict
+    spots: Sequence[tuple[Array, tuple[int, ...]]],
+    truths: Callable[[Reading], Iterator[Any]],
+    terms: int,
+    unseen: ValueVerdict,
 ) -> ValueVerdict:
     """The worst word of some elements, of those that there is time for; ``unseen`` if there is none."""
     checked, worst = 0, None
@@ -97,10 +99,10 @@ def _seen(
         with precision(BITS):
             moved: list[Any] | None = None
             for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
-                found = _judged(array, index, truth, None)
+                found = _judged(array, index, truth, None, terms)
                 if found is not None and found.word is Value.OFF:
                     moved = list(truths(widened)) if moved is None else moved
-                    found = _judged(array, index, truth, arb(arb(moved[j]).rad()))
+                    found = _judged(array, index, truth, arb(arb(moved[j]).rad()), terms)
                 if found is not None:
                     checked += 1
                     worst = found if worst is None else worse(worst, found)
@@ -133,7 +135,7 @@ def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: list[An
     return define(f, *(x[index] for x in cells), **attributes) if op.elementwise else define(f, index, *cells, **attributes)
 
 
-def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None) -> ValueVerdict | None:
+def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None, terms: int) -> ValueVerdict | None:
     """The word for one element, which the rounding of the inputs moves by ``moved``; None if the truth is not known well
     enough."""
     element = np.asarray(array[index])
@@ -142,7 +144,7 @@ def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None)
     elif not narrow(truth):
         return None
     elif moved is None or moved.is_finite():
-        found = judge(element, [[truth]], None if moved is None else [SPREAD * moved])
+        found = judge(element, [[truth]], None if moved is None else [moved], terms=terms)
     else:
         return None
     if found.word is not Value.OFF:

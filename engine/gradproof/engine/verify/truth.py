@@ -59,6 +59,11 @@ class Application:
     def size(self) -> int:
         return max((array.size for array in [*self.inputs, *self.cotangents]), default=0)
 
+    @property
+    def terms(self) -> int:
+        """How many numbers may have been added up one after the other: along each axis all."""
+        return 1 if self.op.elementwise else max(sum(array.shape) for array in (*self.inputs, *self.results))
+
     def part(self, index: Array) -> Application:
         """The application of an elementwise op to the elements at flat positions ``index``."""
 
@@ -92,7 +97,7 @@ class Truth:
 
 def true_outputs(one: Application, reading: Reading = as_is) -> tuple[Rows, int]:
     """The outputs of a node, and the bits used. Raises Undecided, TooLarge, NoDefinition."""
-    found, bits = _resolved(one, reading, lambda how: [_outputs(one, how)], unbounded=True)
+    found, bits = _resolved(one, reading, lambda how: [outputs_of(one, how)], unbounded=True)
     return found[0], bits
 
 
@@ -197,7 +202,8 @@ class _Beyond:
         return self.reading(x, step)
 
 
-def _outputs(one: Application, reading: Reading) -> Rows:
+def outputs_of(one: Application, reading: Reading) -> Rows:
+    """For each output its values, at one precision."""
     f = Bounded(MAX_COMPARISONS)
     inputs = [
         concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)

@@ -19,7 +19,7 @@ from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.balls import Reading, all_narrow
-from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours
+from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours, unbounded
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
@@ -30,6 +30,7 @@ from gradproof.engine.verify.truth import (
     Rows,
     Truth,
     contributions,
+    outputs_of,
     true_contributions,
     true_outputs,
 )
@@ -124,7 +125,10 @@ def check_forward(one: Application, seen: Seen | None = None) -> ValueVerdict:
         if found.word is Value.OFF:
             moved = moved or farthest(seen.outputs_around(one), truths)
             grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
-            found = judge(result, [truth], moved[k], reach=grown)
+            found = judge(result, [truth], moved[k], reach=grown, terms=one.terms)
+            if found.word is Value.OFF and one.op.normwise:
+                moved = unbounded(moved, lambda r: outputs_of(one, r), seen.outputs_around(one), truths)
+                found = judge(result, [truth], moved[k], reach=grown, terms=one.terms)
         worst = worse(worst, found)
     size = sum(y.size for y in one.results)
     return replace(worst, checked=size, total=size, bits=bits)
@@ -165,7 +169,7 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise)
+            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise, terms=one.terms)
 
         found = judged(None)
         if found.word is Value.OFF:
@@ -175,6 +179,9 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
                 around = (there.balls for _, there in seen.around(one))
                 sure = sure or confirmed(moved, around, truth.balls, one.size, claimed.dtype.kind == "c")
                 found = judged(sure)
+            if found.word is Value.OFF and one.op.normwise:
+                around = (there.balls for _, there in seen.around(one))
+                found = judged(unbounded(sure or moved, lambda r: _wide(one, r), around, truth.balls))
         if jumps and found.word in (Value.ENCLOSED, Value.CONDITIONED):
             found = replace(found, word=Value.TIE, reason="at a jump: the result itself is another on either side")
         verdicts.append(replace(found, checked=claimed.size, total=claimed.size, bits=truth.bits))
