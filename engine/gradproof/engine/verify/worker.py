@@ -128,10 +128,10 @@ class Batch(NamedTuple):
 
 
 class Desk:
-    """What a worker has: the connection to its owner, a file in which it notes what it is at, and plans it has read."""
+    """What a worker has: the connection to its owner, memory in which it notes what it is at, and plans it has read."""
 
     def __init__(self, connection: Connection, notes: int) -> None:
-        self.connection, self.notes = connection, notes
+        self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
         self.plans: OrderedDict[int, Plan] = OrderedDict()
         self.number = 0
         self._mapped = _mapped()
@@ -145,7 +145,7 @@ class Desk:
     def note(self, number: int) -> None:
         """Say which step it is at."""
         self._be_alone()
-        os.pwrite(self.notes, number.to_bytes(NOTE_BYTES, "little", signed=True), 0)
+        self.notes[:] = number.to_bytes(NOTE_BYTES, "little", signed=True)
 
     def _be_alone(self) -> None:
         """End this process if a definition forked it: the other one is the worker."""

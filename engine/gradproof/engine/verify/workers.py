@@ -7,6 +7,7 @@ work, and one more. Nothing is left of them when this process ends, however that
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import pickle
 import sys
@@ -42,7 +43,9 @@ class Worker:
     """A process at the other end of a connection."""
 
     def __init__(self, forked: Forked, workers: Workers) -> None:
-        self.pid, self.connection, self.notes = forked
+        self.pid, self.connection, notes = forked
+        self.notes = mmap.mmap(notes, NOTE_BYTES)
+        os.close(notes)
         self._workers = workers
         self.plans: OrderedDict[int, bool] = OrderedDict()
         self.tasks, self.started = 0, math.inf
@@ -52,7 +55,7 @@ class Worker:
         """Give it a task, with an open file if there is one. Raises Ended."""
         self.started = time.monotonic()
         self.tasks += 1
-        os.pwrite(self.notes, NOTHING.to_bytes(NOTE_BYTES, "little", signed=True), 0)
+        self.notes[:] = NOTHING.to_bytes(NOTE_BYTES, "little", signed=True)
         try:
             self.connection.send_bytes(pickle.dumps((self.tasks, task), pickle.HIGHEST_PROTOCOL))
             if handle is not None:
@@ -128,7 +131,7 @@ class Worker:
     @property
     def at(self) -> int:
         """The number that it noted last."""
-        return int.from_bytes(os.pread(self.notes, NOTE_BYTES, 0), "little", signed=True)
+        return int.from_bytes(self.notes[:], "little", signed=True)
 
     @property
     def long(self) -> bool:
@@ -145,7 +148,7 @@ class Worker:
         """Let go of it: an idle one ends by itself."""
         self.alive = False
         self.connection.close()
-        os.close(self.notes)
+        self.notes.close()
 
     def _ended(self) -> Ended:
         self.kill()  # it may have stopped, or said what is no answer
