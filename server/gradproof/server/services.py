@@ -195,19 +195,19 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             keys = await self._off_loop(partial(self._to_verify, op, request.refresh))
             budget = (request.budget_ms or 30_000) / 1000
             started = time.monotonic()
-            for key in sorted(keys, key=lambda key: bool(key.case.drawn)):  # what is owed comes first
+            for key in sorted(keys, key=lambda key: not key.case.is_owed):  # what is owed comes first
                 if request.refresh:
                     proofs.refresh(key)
                 elif proofs.lookup(key) is None:
                     proofs.request(key)
             for done, key in enumerate(keys, 1):
-                end = started + (budget / 2 if key.case.drawn else budget)
+                end = started + (budget if key.case.is_owed else budget / 2)
                 await self._off_loop(partial(proofs.wait, [key], max(0.0, end - time.monotonic())))
                 verdict = proofs.lookup(key) or RuleVerdict(
                     Rule.PENDING, op.name, str(key.case), reason=f"not done within {budget:g} s"
                 )
-                if key.case.drawn and verdict.word is not Rule.REFUTED and not verdict.proved:
-                    continue  # the op may have no meaning there
+                if not key.case.is_owed and verdict.word is not Rule.REFUTED and not verdict.proved:
+                    continue  # the op may have no meaning there, or each value has a proof of its own
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
 
     def _to_verify(self, op: Op, refresh: bool) -> list[ProofKey]:
@@ -237,7 +237,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         )
         if op.differentiable:
             if op.name not in self._keys:
-                self._keys[op.name] = keys_of(self.registry, op)
+                self._keys[op.name] = [key for key in keys_of(self.registry, op) if key.case.is_owed]
             found = [self.handler.proofs.lookup(key) for key in self._keys[op.name]]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
