@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 
 from gradproof.engine.functions import SYMBOLIC, TABLE, Number, OnReals
-from gradproof.engine.sealed import Ledger, Sealed, exact_number
+from gradproof.engine.sealed import Free, Ledger, Sealed, exact_number
 from gradproof.engine.spec import Array
 
 ENTIRE = frozenset({"exp", "expm1", "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "erf", "erfc"})
@@ -45,7 +45,10 @@ class Sealing(OnReals):
         def sealed(*arguments: Any) -> Any:
             plain = [self._plain(one) for one in arguments]
             if name in CRITICAL:
-                self.ledger.note(CRITICAL[name](*plain), *plain)
+                critical = CRITICAL[name](*plain)
+                self.ledger.note(critical, *plain)
+                if critical.atoms(Free) and critical.free_symbols == critical.atoms(Free) and not critical.is_positive:
+                    raise NotImplementedError(f"it is not shown that {name} has a real value at all values of attributes")
             elif name in TABLE and name not in ENTIRE:
                 raise NotImplementedError(f"it is not known where {name} is analytic")
             return self._seal(function(*plain))
