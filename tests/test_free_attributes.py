@@ -326,10 +326,10 @@ def test_a_condition_on_the_value_is_a_region_of_its_own() -> None:
 QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "bool": bool, "float": float, "int": int, "complex": complex, "str": str, "repr": repr, "hash": hash, "abs": abs,
     "round": round, "floor": math.floor, "ceil": math.ceil, "trunc": math.trunc, "sqrt": math.sqrt,
-    "isfinite": math.isfinite, "format": "{:g}".format, "equal": lambda s: s == 1, "another": lambda s: s != 1, "less": lambda s: s < 1,
-    "greater": lambda s: s > 1, "member": lambda s: s in (1, 2), "key": lambda s: {1: 2}.get(s),
-    "least": lambda s: min(s, 1), "range": range, "attribute": lambda s: s.is_integer(), "root": lambda s: s**0.5, "remainder": lambda s: s % 2,
-    "quotient": lambda s: s // 2, "fraction": Fraction, "array": np.float64,
+    "isfinite": math.isfinite, "format": "{:g}".format, "equal": lambda s: s == 1, "another": lambda s: s != 1,
+    "less": lambda s: s < 1, "greater": lambda s: s > 1, "member": lambda s: s in (1, 2), "key": lambda s: {1: 2}.get(s),
+    "least": lambda s: min(s, 1), "range": range, "attribute": lambda s: s.is_integer(), "root": lambda s: s**0.5,
+    "remainder": lambda s: s % 2, "quotient": lambda s: s // 2, "fraction": Fraction, "array": np.float64,
 }  # fmt: skip
 
 
