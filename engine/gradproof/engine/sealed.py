@@ -63,6 +63,50 @@ def exact_number(value: Any) -> Any:
     return None
 
 
+def _operator(operation: Callable[[Any, Any, Any], Any], *, turned: bool = False) -> Callable[[Any, Any], Any]:
+    """An operator of sealed numbers from ``(number, a, b) -> number``; ``turned``: with the number itself on the right."""
+
+    def method(self: Any, other: Any) -> Any:
+        theirs = self._other(other)
+        if theirs is None:
+            return NotImplemented
+        return operation(self, theirs, self.expression) if turned else operation(self, self.expression, theirs)
+
+    return method
+
+
+def _add(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a + b)
+
+
+def _subtract(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a - b)
+
+
+def _multiply(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a * b)
+
+
+def _divide(self: Any, a: Any, b: Any) -> Any:
+    self.ledger.note(b)
+    return self._made(a / b)
+
+
+def _raise(self: Any, base: Any, exponent: Any) -> Any:
+    """A power; one with a root in it is rounded among floats, and asks."""
+    whole = exponent.is_Integer and abs(exponent) <= MAX_POWER
+    if exponent.is_number and not whole:
+        self._ask()
+    if not (whole and exponent >= 0):
+        self.ledger.note(base, exponent)
+    return self._made(base**exponent)
+
+
+def _comparison(self: Any, other: Any) -> Any:
+    """A question, but of a tracer, which records it from its side."""
+    return self._ask() if self._other(other) is not None else NotImplemented
+
+
 class Sealed:
     """A number without a value: an expression, and the ledger of its reading. Arithmetic with anything but exact numbers
     and sealed ones is left to the other side (a tracer records it)."""
@@ -95,13 +139,12 @@ class Sealed:
     def __pos__(self) -> Sealed:
         return self
 
-    def _power(self, base: Any, exponent: Any) -> Sealed:
-        whole = exponent.is_Integer and abs(exponent) <= MAX_POWER
-        if exponent.is_number and not whole:
-            self._ask()  # floats are rounded there
-        if not (whole and exponent >= 0):
-            self.ledger.note(base, exponent)
-        return self._made(base**exponent)
+    __add__, __radd__ = _operator(_add), _operator(_add, turned=True)
+    __sub__, __rsub__ = _operator(_subtract), _operator(_subtract, turned=True)
+    __mul__, __rmul__ = _operator(_multiply), _operator(_multiply, turned=True)
+    __truediv__, __rtruediv__ = _operator(_divide), _operator(_divide, turned=True)
+    __pow__, __rpow__ = _operator(_raise), _operator(_raise, turned=True)
+    __lt__ = __le__ = __gt__ = __ge__ = _comparison
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # SymPy and NumPy look for what they know
@@ -109,40 +152,6 @@ class Sealed:
         self._ask()
 
 
-def _quotient(self: Sealed, a: Any, b: Any) -> Sealed:
-    self.ledger.note(b)
-    return self._made(a / b)
-
-
-_ARITHMETIC: dict[str, Callable[[Sealed, Any, Any], Sealed]] = {
-    "add": lambda self, a, b: self._made(a + b),
-    "sub": lambda self, a, b: self._made(a - b),
-    "mul": lambda self, a, b: self._made(a * b),
-    "truediv": _quotient,
-    "pow": lambda self, a, b: self._power(a, b),
-}
-
-
-def _operator(operation: Callable[[Sealed, Any, Any], Sealed], turned: bool) -> Callable[[Sealed, Any], Any]:
-    def method(self: Sealed, other: Any) -> Any:
-        theirs = self._other(other)
-        if theirs is None:
-            return NotImplemented
-        return operation(self, theirs, self.expression) if turned else operation(self, self.expression, theirs)
-
-    return method
-
-
-def _comparison(self: Sealed, other: Any) -> Any:
-    """A question, but of a tracer, which records it from its side."""
-    return self._ask() if self._other(other) is not None else NotImplemented
-
-
-for _name, _operation in _ARITHMETIC.items():
-    setattr(Sealed, f"__{_name}__", _operator(_operation, turned=False))
-    setattr(Sealed, f"__r{_name}__", _operator(_operation, turned=True))
-for _name in ("lt", "le", "gt", "ge"):
-    setattr(Sealed, f"__{_name}__", _comparison)
 for _name in (
     "eq", "ne", "bool", "hash", "float", "int", "index", "complex", "abs", "round", "floor", "ceil", "trunc", "str", "repr",
     "format", "reduce_ex", "len", "iter", "array", "mod", "rmod", "floordiv", "rfloordiv", "divmod", "rdivmod",
