@@ -96,7 +96,9 @@ def test_one_key_serves_all_values_and_is_proved(name: str) -> None:
     assert any(
         one.startswith(f"input x, for every value of {' and '.join(sorted(op.attributes))}: ") for one in found.obligations
     )
-    assert general in keys_of(registry, op)
+    declared = keys_of(registry, op)
+    assert general in declared
+    assert declared[-1].case.is_owed
 
 
 def test_the_built_in_ops_have_no_float_attributes_and_none_is_free() -> None:

@@ -140,17 +140,17 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
 
 def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
     """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program; and
-    what may be, for all values of float attributes."""
+    what may be, for all values of float attributes. The last is one that is owed."""
     keys: list[ProofKey] = []
     for case in op.proof_cases() if op.differentiable else ():
         try:
             rule = registry.rule_of(op, case)
         except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
             continue
-        keys.append(ProofKey(op.name, case, program_digest(rule)))
         general = general_key(registry, op, case)
         if general is not None and general not in keys:
             keys.append(general)
+        keys.append(ProofKey(op.name, case, program_digest(rule)))
         for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
             try:
                 other = registry.rule_of(op, case, dtype)
