@@ -95,13 +95,15 @@ class Case:
     """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
     dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such
     a case refutes a rule, and owes no proof. ``beside``: the same at other sizes, to be proved too, where the rule holds
-    numbers that follow from sizes."""
+    numbers that follow from sizes. ``free``: the names of attributes that stand for all numbers but the exceptional ones
+    (see `sealed`); at the values that are given the op is observed."""
 
     inputs: tuple[tuple[int, ...] | Array, ...]
     attributes: Attributes = field(default_factory=dict)
     dtype: DType = FLOAT64
     drawn: tuple[str, ...] = ()
     beside: Case | None = None
+    free: tuple[str, ...] = ()
 
     def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
         """The specs of the inputs, float ones of ``dtype``, or of the case's own."""
@@ -119,12 +121,24 @@ class Case:
         return " ".join(
             [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._other()]
             + [f"drawn {name}" for name in self.drawn]
+            + [f"free {name}" for name in self.free]
             + [f"beside {one.text}" for one in (self.beside,) if one]
         )
 
     def __str__(self) -> str:
         shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]
-        return " ".join([*shown, *(f"{name}={value}" for name, value in self.attributes.items()), *self._other()])
+        values = {name: "any real" if name in self.free else value for name, value in self.attributes.items()}
+        return " ".join([*shown, *(f"{name}={value}" for name, value in values.items()), *self._other()])
+
+    def at_values(self) -> Case:
+        """The same case with no attribute free: at the values that are given."""
+        return replace(self, free=(), beside=self.beside and self.beside.at_values())
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether its proof is owed: not of drawn values, which may have no meaning, nor of all values, since each that
+        is met has a proof of its own where that of all does not close."""
+        return not (self.drawn or self.free)
 
     def _other(self) -> list[str]:
         return [self.dtype.name] if self.dtype != FLOAT64 else []

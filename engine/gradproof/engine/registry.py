@@ -17,6 +17,7 @@ from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Attributes, Case, InferenceError, Op
 from gradproof.engine.opaque import opened
 from gradproof.engine.rules import trace_rule
+from gradproof.engine.sealed import Ledger, sealed
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
@@ -64,10 +65,12 @@ class Registry:
             raise NotFound("op", op) from None
 
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
-        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``."""
+        """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
+        numbers in it: RuleFault, caused by `Asked`, where the rule asks for the value of any."""
         found = op.inference(case.specs(dtype), case.attributes)
         inputs = found.inputs or case.specs(dtype)
-        return trace_rule(self.ops, op, inputs, found.outputs, found.attributes, self.plugin_of(op.name).name)
+        attributes = {**found.attributes, **sealed(case.free, Ledger())}
+        return trace_rule(self.ops, op, inputs, found.outputs, attributes, self.plugin_of(op.name).name)
 
 
 def traced_rule(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from gradproof.engine.attributes import plain, plain_number
 from gradproof.engine.op import Attributes, InferenceError, Inferred, Op
+from gradproof.engine.sealed import Sealed
 from gradproof.engine.spec import DType, Spec, spec
 
 
@@ -28,7 +29,8 @@ class Exact:
     define: Callable[[Any], Any]
 
 
-Literal: TypeAlias = int | float | Fraction | Exact
+Literal: TypeAlias = int | float | Fraction | Exact | Sealed
+"""A number in a program; a sealed one only where attributes are free, in a proof."""
 
 
 class Instruction(NamedTuple):
@@ -73,7 +75,17 @@ class Program:
         literal = self.literals.get(value)
         if literal is None:
             return f"%{value}"
+        if isinstance(literal, Sealed):
+            return f"({literal.expression})"
         return "exact" if isinstance(literal, Exact) else str(literal)
+
+    def at(self, values: Mapping[str, Fraction]) -> Program:
+        """The same program with numbers for the free attributes in its literals; one that is not rational stays."""
+        literals = dict(self.literals)
+        for number, literal in literals.items():
+            if isinstance(literal, Sealed) and (value := literal.at(values)) is not None:
+                literals[number] = value
+        return replace(self, literals=literals)
 
 
 class Builder:
@@ -140,7 +152,7 @@ class Builder:
             return Spec((), np.dtype(bool), weak=True)
         if isinstance(x, int):
             return Spec((), np.dtype(np.int64), weak=True)
-        if isinstance(x, (float, Fraction, Exact)):
+        if isinstance(x, (float, Fraction, Exact, Sealed)):
             return Spec((), np.dtype(np.float64), weak=True)
         raise InferenceError(
             f"a rule may use tracers and exact numbers, not {type(x).__name__}; write constants as int, Fraction or Exact"
@@ -217,7 +229,8 @@ class Tracer:
         return self._record("divide", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return self._record("square", self) if other == 2 else self._record("pow", self, other)
+        squared = not isinstance(other, Sealed) and other == 2  # the power by a sealed number is one for all of them
+        return self._record("square", self) if squared else self._record("pow", self, other)
 
     def __matmul__(self, other: Any) -> Any:
         return self._record("matmul", self, other)

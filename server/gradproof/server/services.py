@@ -203,20 +203,20 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             budget = (request.budget_ms or 30_000) / 1000
             started = time.monotonic()
             keys = await self.handler.cancellable(self._to_verify, op, request.refresh, min(budget / 2, DRAW_SECONDS))
-            for key in sorted(keys, key=lambda key: bool(key.case.drawn)):  # what is owed comes first
+            for key in sorted(keys, key=lambda key: not key.case.is_owed):  # what is owed comes first
                 if request.refresh:
                     proofs.refresh(key)
                 elif proofs.lookup(key) is None:
                     proofs.request(key)
             for done, key in enumerate(keys, 1):
-                end = started + (budget / 2 if key.case.drawn else budget)
+                end = started + (budget if key.case.is_owed else budget / 2)
                 while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
                     await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many may ask, and go
                 if verdict is None:
                     reason = f"not done within {budget:g} s"
                     verdict = RuleVerdict(Rule.PENDING, op.name, str(key.case), reason=reason)
-                if key.case.drawn and verdict.word is not Rule.REFUTED and not verdict.proved:
-                    continue  # the op may have no meaning there
+                if not key.case.is_owed and verdict.word is not Rule.REFUTED and not verdict.proved:
+                    continue  # the op may have no meaning there, or each value has a proof of its own
                 yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
 
     def _to_verify(self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float) -> list[ProofKey]:
@@ -247,7 +247,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         )
         if op.differentiable:
             if op.name not in self._keys:
-                self._keys[op.name] = keys_of(self.registry, op)
+                self._keys[op.name] = [key for key in keys_of(self.registry, op) if key.case.is_owed]
             found = [self.handler.proofs.lookup(key) for key in self._keys[op.name]]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")

@@ -9,6 +9,8 @@ from typing import Any
 
 import sympy
 
+from gradproof.engine.sealed import Free
+from gradproof.engine.verify.exceptions import is_thin_for_all
 from gradproof.engine.verify.monotone import unwrapped
 
 POINTS = 3
@@ -94,7 +96,10 @@ def _factors(difference: Any) -> list[tuple[Any, int]]:
 @lru_cache(maxsize=4096)
 def is_thin(difference: Any) -> bool:
     """Whether ``difference`` is shown to be 0 on a thin set only, which leaves the rest dense: it is not 0 somewhere, and
-    is algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain."""
+    is algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain. With
+    free attributes it has to be so for each of their values."""
+    if difference.atoms(Free):
+        return is_thin_for_all(difference, _analytic)
     if difference.has(sympy.floor, sympy.Piecewise, *STEPS):
         return False
     return _differs_somewhere(difference) and (_analytic(difference) or _norm_differs(difference))

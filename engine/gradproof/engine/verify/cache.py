@@ -21,7 +21,7 @@ import numpy as np
 from gradproof.engine.op import Case
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_BYTES = 1 << 20  # of a file that is read
 STALE_SECONDS = 3600.0  # after which a file that was never finished is swept away
 MAX_ARRAY = 1024  # elements of an array in a case that is kept
@@ -148,6 +148,7 @@ def case_text(case: Case) -> Any:
             "attributes": {name: _plain(value) for name, value in case.attributes.items()},
             "dtype": case.dtype.name,
             "drawn": list(case.drawn),
+            "free": list(case.free),
             "beside": None if case.beside is None else case_text(case.beside),
         }
     except TypeError:
@@ -158,7 +159,8 @@ def case_from(text: Any) -> Case:
     """The case of a `case_text`. Raises ValueError, TypeError or KeyError for another."""
     attributes = {name: _value(value) for name, value in text["attributes"].items()}
     beside = None if text["beside"] is None else case_from(text["beside"])
-    return Case(tuple(map(_value, text["inputs"])), attributes, np.dtype(text["dtype"]), tuple(text["drawn"]), beside)
+    inputs, drawn, free = map(_value, text["inputs"]), tuple(text["drawn"]), tuple(text["free"])
+    return Case(tuple(inputs), attributes, np.dtype(text["dtype"]), drawn, beside, free)
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from gradproof.engine.verify.advice import CASE
 from gradproof.engine.verify.checker import checker_digest
 from gradproof.engine.verify.drawn import drawn_cases, numbers
 from gradproof.engine.verify.fingerprint import Unreadable, fingerprint
+from gradproof.engine.verify.freeing import freed
 from gradproof.engine.verify.programs import PROBES, alike, alike_by_size, program_digest, skeleton
 
 MAX_PROOF_ELEMENTS = 96
@@ -37,11 +38,13 @@ NO_CASE = f"no small case, for which the rule is the same program, stands for th
 @dataclass(frozen=True)
 class ProofKey:
     """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet).
-    Two keys are equal if their texts are; other processes get only this."""
+    Two keys are equal if their texts are; other processes get only this. ``general``: the name of a proof for all values of
+    float attributes, which does for this one too."""
 
     op: str
     case: Case
     program: str = ""
+    general: ProofKey | None = None
 
     @cached_property
     def text(self) -> str:
@@ -101,8 +104,14 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
                 if numbered:
                     case = replace(case, beside=_beside(registry, op, case, sized))
                 if case.beside is not None or make is _small or not numbered:
-                    return ProofKey(op.name, case, program_digest(small))
+                    return ProofKey(op.name, case, program_digest(small), general_key(registry, op, case))
     return None
+
+
+def general_key(registry: Registry, op: Op, case: Case) -> ProofKey | None:
+    """The key of the proof for all values of the float attributes of a case; None if none of them can be free."""
+    general = freed(registry, op, case)
+    return None if general is None else ProofKey(op.name, general).traced(registry)
 
 
 def _has_integers(value: Any) -> bool:
@@ -130,13 +139,17 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
 
 
 def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
-    """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program."""
-    keys = []
+    """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program; and
+    what may be, for all values of float attributes. The last is one that is owed."""
+    keys: list[ProofKey] = []
     for case in op.proof_cases() if op.differentiable else ():
         try:
             rule = registry.rule_of(op, case)
         except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
             continue
+        general = general_key(registry, op, case)
+        if general is not None and general not in keys:
+            keys.append(general)
         keys.append(ProofKey(op.name, case, program_digest(rule)))
         for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
             try:

@@ -52,6 +52,7 @@ class ProofPool:
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self._asked: dict[ProofKey, Future[Any]] = {}
+        self._behind: dict[ProofKey, dict[ProofKey, None]] = {}
         self._stored = Condition()
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
@@ -70,7 +71,12 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """What is known, in memory or on disk. Does not wait for a proof; one that did not end by itself is tried again."""
+        """What is known, in memory or on disk: of all values of attributes, if that is proved, or else of those of the key.
+        Does not wait for a proof; one that did not end by itself is tried again."""
+        if key.general is not None:
+            general = self.lookup(key.general)
+            if general is not None and general.proved:
+                return general
         key = key.traced(self.registry)
         known = self.memory.lookup(key)
         if known is not None and not self.memory.is_settled(key):
@@ -84,14 +90,22 @@ class ProofPool:
     def refresh(self, key: ProofKey) -> None:
         """Forget what is known, and queue a proof."""
         key = key.traced(self.registry)
-        self.memory.forget(key)
+        for one in (key, key.general):
+            if one is not None:
+                self.memory.forget(one)
         self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
-        for the next one who asks."""
+        for the next one who asks. What may do for all values of attributes is proved first, and a proof for the values of
+        the key waits behind it: it is made if that is not proved."""
         key = key.traced(self.registry)
         with self._stored:
+            if key.general is not None and (key.general in self._asked or self.memory.lookup(key.general) is None):
+                self.request(key.general)
+                if key.general in self._asked:
+                    self._behind.setdefault(key.general, {})[key] = None
+                    return
             if key in self._asked or (not again and self.memory.lookup(key) is not None):
                 return
             if self._closed or len(self._asked) >= MAX_QUEUED:
@@ -107,8 +121,14 @@ class ProofPool:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
         wanted = {key.traced(self.registry) for key in keys}
 
+        def is_known(key: ProofKey) -> bool:
+            general = key.general and self.memory.lookup(key.general)
+            if general and general.proved and key.general not in self._asked:
+                return True
+            return key not in self._asked and self.memory.lookup(key) is not None
+
         def over() -> bool:
-            return self._closed or (wanted.isdisjoint(self._asked) and all(map(self.memory.lookup, wanted)))
+            return self._closed or all(map(is_known, wanted))
 
         with self._stored:
             self._stored.wait_for(over, seconds)
@@ -169,6 +189,9 @@ class ProofPool:
         self.memory.keep(key, found, settled=settled)
         with self._stored:
             self._asked.pop(key, None)
+            for waiting in self._behind.pop(key, {}):
+                if not found.proved:
+                    self.request(waiting)
             self._stored.notify_all()
 
 

@@ -16,10 +16,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import sympy
 
 from gradproof.engine.attributes import as_fraction
 from gradproof.engine.functions import Balls
 from gradproof.engine.precision import precision
+from gradproof.engine.sealed import Sealed
 from gradproof.engine.trace import Exact, Literal, Program
 from gradproof.engine.verify.fingerprint import written
 
@@ -41,6 +43,8 @@ def program_digest(program: Program) -> str:
 def literal_text(value: Literal) -> str:
     """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over
     shows in the value: it may be the trace itself, which is of one shape."""
+    if isinstance(value, Sealed):
+        return f"sealed {sympy.srepr(value.expression)}"
     if not isinstance(value, Exact):
         exact = as_fraction(value)
         return str(value) if exact is None else f"{exact}"

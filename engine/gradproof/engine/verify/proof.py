@@ -24,24 +24,24 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import sympy
 from flint import arb
 
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.functions import SYMBOLIC, Undecided
-from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, REAL, Case, Inferred, Op, symbols
+from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, Case, Inferred, Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Spec, is_complex, is_differentiable, part_dtype
+from gradproof.engine.spec import Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import FORM, MEMORY
-from gradproof.engine.verify.branches import exact
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
+from gradproof.engine.verify.general import for_all
 from gradproof.engine.verify.implicitly import prove_implicitly
+from gradproof.engine.verify.obligations import closed, cotangents_of
 from gradproof.engine.verify.points import cotangent, drawn, named, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, on_reals, parts_shape, place_of, read, read_parts
-from gradproof.engine.verify.regions import Open, close, differences
+from gradproof.engine.verify.regions import Open
 from gradproof.engine.verify.tape import Tape, TooLarge, ball_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
@@ -50,15 +50,14 @@ COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
 BEYOND = ((Fraction(10),), (Fraction(1000),), (Fraction(1, 1000),), (Fraction(1, 1000), Fraction(10), Fraction(1000)))
 """Scales of further points: a branch may lie beyond those that are drawn first."""
 REFUTE_BITS = 256
-FAR = sympy.Rational(1, 10**20)
-BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))
-ROUNDED = sympy.Rational(1, 10**12)
 
 
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     """The verdict on the rule of ``op`` for one shape class: on that at the sizes beside it, if it is proved at its own and
-    not at those. Never raises for a wrong rule; may run long or use much memory (SymPy), so the pool runs it in a process
-    that can be killed."""
+    not at those; where attributes are free, on that for all their values. Never raises for a wrong rule; may run long or
+    use much memory (SymPy), so the pool runs it in a process that can be killed."""
+    if case.free:
+        return for_all(registry, op, case, prove(registry, op, case.at_values()))
     found = _proved(registry, op, case)
     if case.beside is None or not found.proved:
         return found
@@ -219,52 +218,6 @@ def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str
     wanted = found.inputs or case.specs()
     variables, inputs = named(op, case, found)
     outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
-    cotangents = [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(found.outputs)]
+    cotangents = cotangents_of(found)
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
-    tactics: dict[str, str] = {}
-    ties = {f"{difference} = 0" for _, y in weighted for difference in differences(y)}
-    for k, mine in enumerate(claimed):
-        cells = variables[k]
-        if cells is None:
-            continue
-        if mine is None:
-            if is_differentiable(wanted[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in cells.flat):
-                raise Open(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
-            continue
-        for index in np.ndindex(cells.shape):
-            symbol = cells[index]
-            truth = sympy.Add(*(g * sympy.diff(y, symbol) for g, y in weighted if symbol in _free(y)))
-            residual = sympy.sympify(mine[index]) - truth
-            place = f"input {op.input_name(k)}{place_of(index, wanted[k]) if index else ''}"
-            try:
-                tactics[place] = close(residual, ties)
-            except Open as error:
-                _look_inside(op, k, index, mine.item(index), truth, error)
-                raise Open(f"{place}: {error}", region=error.region) from None
-    return tactics, ties
-
-
-def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: Any, error: Open) -> None:
-    """Raises Misconduct if rule and derivative differ at the point of an open region, which random points do not reach, or
-    close to it: they may happen to agree at a point as round as that."""
-    if not error.point:
-        return
-    random = Random(f"{op.name} {k} {index}")
-    free = sorted(_free(sympy.sympify(claimed)) | _free(truth), key=sympy.default_sort_key)
-    rounded = any(sympy.sympify(e).has(sympy.Float) for e in (claimed, truth))  # by SymPy, in a definition with floats
-    for near in (0, *BESIDE):
-        point = {s: sympy.Rational(random.randint(1, 63), 16) for s in free}
-        point |= {s: value + near * random.randint(1, 63) for s, value in error.point.items()}
-        got, expected = (sympy.N(exact(e).xreplace(point), 40) for e in (claimed, truth))
-        finite = got.is_Number and expected.is_Number and got.is_finite and expected.is_finite
-        if finite and abs(got - expected) > (ROUNDED * max(1, abs(expected)) if rounded else FAR):
-            shown = "; ".join(f"{s} = {value}" for s, value in point.items())
-            raise Misconduct(
-                "differs at an exact point of a region that is cut out by branches", point=shown,
-                input=op.input_name(k), element=str(list(index)), got=str(got.n(17)), expected=str(expected.n(17)),
-            )  # fmt: skip
-
-
-def _free(expression: Any) -> set[Any]:
-    return set(getattr(expression, "free_symbols", ()))
+    return closed(op, wanted, variables, cotangents, outputs, claimed)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls, in_symbols
+from gradproof.engine.attributes import in_balls, in_rule, in_symbols
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.implicit import Equation
@@ -20,6 +20,7 @@ from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, pa
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.equations import Unsolvable, bound, solver
 from gradproof.engine.verify.formal import formula
+from gradproof.engine.verify.sealing import Sealing
 
 
 class NoDefinition(Exception):
@@ -110,6 +111,8 @@ def read_attributes(f: Any, attributes: Attributes) -> Attributes:
     """Attributes as reading ``f`` takes them."""
     if not attributes:
         return attributes
+    if isinstance(f, Sealing):
+        return in_rule(attributes)
     return (in_symbols if SYMBOLIC in (f, getattr(f, "f", None)) else in_balls)(attributes)
 
 

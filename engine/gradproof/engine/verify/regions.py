@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import sympy
 from sympy.core.relational import Relational
 
+from gradproof.engine.sealed import Free
 from gradproof.engine.verify.branches import explicit, factored, is_thin
 from gradproof.engine.verify.feasible import Unknown, point_with
 from gradproof.engine.verify.ladder import short, zero_tactic
@@ -39,6 +40,13 @@ def differences(expression: Any) -> Iterator[Any]:
             yield step.args[0] - step
 
 
+def ties_of(difference: Any) -> set[str]:
+    """The tie where ``difference`` is 0, in words; none where it is made of free attributes only: then it is 0 at no value,
+    or that is a region of its own."""
+    free = difference.atoms(Free)
+    return set() if free and free == difference.free_symbols else {f"{difference} = 0"}
+
+
 def close(residual: Any, ties: set[str]) -> str:
     """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out: those of the
     definition are in ``ties`` already; where the rule alone has a branch, it may be shown to be right on it too. Raises
@@ -55,10 +63,10 @@ def close(residual: Any, ties: set[str]) -> str:
         if regions > MAX_REGIONS:
             raise Open(f"more than {MAX_REGIONS} regions")
         for difference, sign in assumed:
-            if sign and is_thin(difference) and f"{difference} = 0" not in ties:
+            if sign and is_thin(difference) and not ties_of(difference) <= ties:
                 if difference not in inside:
-                    inside[difference] = f"{difference} = 0" not in defined and _zero_on(residual, difference)
-                ties.update(() if inside[difference] else [f"{difference} = 0"])
+                    inside[difference] = not ties_of(difference) <= defined and _zero_on(residual, difference)
+                ties.update(() if inside[difference] else ties_of(difference))
         tactic = zero_tactic(smooth)
         if tactic is None:
             point: dict[Any, Any] | None = {}
@@ -77,7 +85,7 @@ def close(residual: Any, ties: set[str]) -> str:
 
 def _zero_on(residual: Any, difference: Any) -> bool:
     """Whether ``residual`` is shown to be zero where ``difference`` is, which must be linear in its only symbol."""
-    if len(difference.free_symbols) != 1:
+    if len(difference.free_symbols) != 1 or residual.atoms(Free):
         return False
     [symbol] = difference.free_symbols
     slope = sympy.diff(difference, symbol)

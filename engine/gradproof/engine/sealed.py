@@ -1,0 +1,169 @@
+"""Sealed numbers: numbers that stand for all of their kind, so that nobody may ask for their value.
+
+A rule or a definition that is read with sealed attributes has to be the same formula for all of them. Arithmetic goes on
+with them; a comparison, a conversion, a text, a hash raise `Asked` and are noted in a ledger, so that an exception which is
+caught hides nothing. What is divided by, and where a function is not analytic, is noted too: SymPy cancels s x / s, and the
+rule divides by 0 where s is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import isfinite
+from typing import Any, NoReturn
+
+import sympy
+
+MAX_POWER = 64
+EXCEPTIONAL = (-1, 0, 1)
+"""Values of an attribute that are never free: formulas have their exceptions there, and each has a proof of its own."""
+
+
+class Free(sympy.Symbol):  # type: ignore[misc]
+    """The symbol of a free attribute: any real number that is not exceptional."""
+
+
+def free_symbol(name: str) -> Free:
+    """The symbol of the free attribute called ``name``. It is assumed to be real, and nothing else."""
+    return Free(name, real=True)
+
+
+class Asked(TypeError):
+    """A sealed number was asked for its value. ``names``: the free attributes that it is made of."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(f"the value of {', '.join(sorted(names)) or 'a number'} decides, so that it cannot be free")
+        self.names = names
+
+
+@dataclass
+class Ledger:
+    """What was done with sealed numbers: whether any was asked for its value, and expressions with free attributes where
+    the formula is not analytic, if they are 0."""
+
+    asked: set[str] = field(default_factory=set)
+    is_asked: bool = False
+    critical: set[Any] = field(default_factory=set)
+
+    def note(self, expression: Any, *others: Any) -> None:
+        """Note that ``expression`` must not be 0, if it or one of ``others`` has a free attribute."""
+        if any(one.atoms(Free) for one in (expression, *others)):
+            self.critical.add(expression)
+
+
+def exact_number(value: Any) -> Any:
+    """A Python number as SymPy's, exactly; None for anything else."""
+    if isinstance(value, (bool, int)):
+        return sympy.Integer(int(value))
+    if isinstance(value, (float, Fraction)) and isfinite(value):
+        exact = Fraction(value)
+        return sympy.Rational(exact.numerator, exact.denominator)
+    return None
+
+
+def _operator(operation: Callable[[Any, Any, Any], Any], *, turned: bool = False) -> Callable[[Any, Any], Any]:
+    """An operator of sealed numbers from ``(number, a, b) -> number``; ``turned``: with the number itself on the right."""
+
+    def method(self: Any, other: Any) -> Any:
+        theirs = self._other(other)
+        if theirs is None:
+            return NotImplemented
+        return operation(self, theirs, self.expression) if turned else operation(self, self.expression, theirs)
+
+    return method
+
+
+def _add(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a + b)
+
+
+def _subtract(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a - b)
+
+
+def _multiply(self: Any, a: Any, b: Any) -> Any:
+    return self._made(a * b)
+
+
+def _divide(self: Any, a: Any, b: Any) -> Any:
+    self.ledger.note(b)
+    return self._made(a / b)
+
+
+def _raise(self: Any, base: Any, exponent: Any) -> Any:
+    """A power; one with a root in it is rounded among floats, and asks."""
+    whole = exponent.is_Integer and abs(exponent) <= MAX_POWER
+    if exponent.is_number and not whole:
+        self._ask()
+    if not (whole and exponent >= 0):
+        self.ledger.note(base, exponent)
+    return self._made(base**exponent)
+
+
+def _comparison(self: Any, other: Any) -> Any:
+    """A question, but of a tracer, which records it from its side."""
+    return self._ask() if self._other(other) is not None else NotImplemented
+
+
+class Sealed:
+    """A number without a value: an expression, and the ledger of its reading. Arithmetic with anything but exact numbers
+    and sealed ones is left to the other side (a tracer records it)."""
+
+    __slots__ = ("expression", "ledger")
+
+    def __init__(self, expression: Any, ledger: Ledger) -> None:
+        self.expression, self.ledger = expression, ledger
+
+    def at(self, values: Mapping[str, Fraction]) -> Fraction | None:
+        """The exact value where the free attributes have ``values``; None where that is no rational number."""
+        found = self.expression.xreplace({free_symbol(name): exact_number(value) for name, value in values.items()})
+        return Fraction(int(found.p), int(found.q)) if found.is_Rational else None
+
+    def _other(self, other: Any) -> Any:
+        return other.expression if isinstance(other, Sealed) else exact_number(other)
+
+    def _made(self, expression: Any) -> Sealed:
+        return Sealed(expression, self.ledger)
+
+    def _ask(self, *_: Any, **__: Any) -> NoReturn:
+        names = frozenset(one.name for one in getattr(self.expression, "free_symbols", ()) if isinstance(one, Free))
+        self.ledger.asked |= names
+        self.ledger.is_asked = True
+        raise Asked(names)
+
+    def __neg__(self) -> Sealed:
+        return self._made(-self.expression)
+
+    def __pos__(self) -> Sealed:
+        return self
+
+    __add__, __radd__ = _operator(_add), _operator(_add, turned=True)
+    __sub__, __rsub__ = _operator(_subtract), _operator(_subtract, turned=True)
+    __mul__, __rmul__ = _operator(_multiply), _operator(_multiply, turned=True)
+    __truediv__, __rtruediv__ = _operator(_divide), _operator(_divide, turned=True)
+    __pow__, __rpow__ = _operator(_raise), _operator(_raise, turned=True)
+    __lt__ = __le__ = __gt__ = __ge__ = _comparison
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # SymPy and NumPy look for what they know
+            raise AttributeError(name)
+        self._ask()
+
+
+for _name in (
+    "eq", "ne", "bool", "hash", "float", "int", "index", "complex", "abs", "round", "floor", "ceil", "trunc", "str", "repr",
+    "format", "reduce_ex", "len", "iter", "array", "mod", "rmod", "floordiv", "rfloordiv", "divmod", "rdivmod",
+):  # fmt: skip
+    setattr(Sealed, f"__{_name}__", Sealed._ask)
+
+
+def sealed(names: Iterable[str], ledger: Ledger) -> dict[str, Sealed]:
+    """The free attributes ``names`` as rules and definitions get them."""
+    return {name: Sealed(free_symbol(name), ledger) for name in names}
+
+
+def may_be_free(value: Any) -> bool:
+    """Whether an attribute of this value may be free: a finite number that is no integer by type, and not exceptional."""
+    return type(value) in (float, Fraction) and isfinite(value) and value not in EXCEPTIONAL

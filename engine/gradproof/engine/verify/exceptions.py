@@ -1,0 +1,54 @@
+"""Exceptions: whether an expression with free attributes vanishes on a thin set only, for each of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import sympy
+
+from gradproof.engine.sealed import EXCEPTIONAL, Free
+
+POINTS = 4
+MAX_DEGREE = 8
+MAX_FREE = 4
+
+
+def is_thin_for_all(e: Any, is_analytic: Callable[[Any], bool]) -> bool:
+    """Whether, for each value of the free attributes in ``e`` that is not exceptional, ``e`` is shown to be 0 on a thin set
+    of the other symbols only: it has no zero; or it is analytic in all of them (``is_analytic``), and nowhere 0 as a whole.
+    A product or a power has the zeros of its parts."""
+    if e.is_extended_real and (e.is_extended_positive or e.is_extended_negative):
+        return not e.has(sympy.zoo, sympy.nan, sympy.oo)
+    if e.is_Mul:
+        return all(is_thin_for_all(part, is_analytic) for part in e.args)
+    if e.is_Pow and e.exp.is_Rational:
+        return is_thin_for_all(e.base, is_analytic)
+    above, below = sympy.fraction(sympy.together(e))
+    if below != 1:
+        return is_thin_for_all(above, is_analytic) and is_thin_for_all(below, is_analytic)
+    return is_analytic(e) and _is_never_zero(e)
+
+
+def _is_never_zero(e: Any) -> bool:
+    """Whether no values of the free attributes make ``e`` 0 at all of a few points: an ideal in which 1 lies has no zeros
+    (Hilbert). Another unknown times all that is not 0 at ordinary values, less 1, leaves out the exceptional ones
+    (Rabinowitsch)."""
+    free = sorted(e.atoms(Free), key=sympy.default_sort_key)
+    others = sorted(e.free_symbols - set(free), key=sympy.default_sort_key)
+    unknown = sympy.Dummy("unknown")
+    ideal = [unknown * sympy.prod(s - k for s in free for k in EXCEPTIONAL) - 1] if free else []
+    for seed in range(POINTS if others else 1):
+        random = Random(seed)
+        there = e.xreplace({s: sympy.Rational(random.randint(1, 96), 97) for s in others})
+        if there.is_number and not free:
+            return bool(there.is_finite and abs(sympy.N(there, 40)) > sympy.Rational(1, 10**20))
+        if there.is_extended_positive or there.is_extended_negative:
+            return True
+        if not there.is_polynomial(*free) or len(free) > MAX_FREE:
+            continue
+        polynomial = sympy.Poly(there, *free)
+        if polynomial.total_degree() <= MAX_DEGREE and all(c.is_Rational for c in polynomial.coeffs()):
+            ideal.append(there)
+    return len(ideal) > 1 and sympy.groebner(ideal, unknown, *free, order="grevlex").exprs == [1]
