@@ -53,7 +53,7 @@ def at(index, axis, k):
 
 def line(i, x, axis):
     """The elements of ``x`` on the line through ``i`` along ``axis``."""
-    return [x[at(i, axis, k)] for k in range(x.shape[axis])]
+    return list(x[at(i, axis, slice(None))])
 
 
 def members(i, x, axis, keepdims):
