@@ -137,10 +137,11 @@ class Desk:
         self._mapped = _mapped()
         self._found, self._pid = state(), os.getpid()
 
-    def answer(self, what: Any) -> None:
-        """Send an answer to the task at hand."""
+    def answer(self, what: Any, *, last: bool = True) -> None:
+        """Send an answer to the task at hand, or a part of it; with the last goes whether the process is as it was."""
         self._be_alone()
-        self.connection.send_bytes(pickle.dumps(Reply(self.number, what, self._found.kept()), pickle.HIGHEST_PROTOCOL))
+        kept = not last or self._found.kept()
+        self.connection.send_bytes(pickle.dumps(Reply(self.number, what, kept), pickle.HIGHEST_PROTOCOL))
 
     def note(self, number: int) -> None:
         """Say which step it is at."""
@@ -250,7 +251,7 @@ class Examine:
         values = read_values(plan.program.specs, self.layout, buffer)
         examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
         for batch in _batches(self._answers(examination, desk.note), len(self.questions)):
-            desk.answer(batch)
+            desk.answer(batch, last=batch.last)
 
     def _plan(self, desk: Desk, registry: Registry) -> Plan:
         if self.plan is not None:
