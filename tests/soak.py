@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,11 @@ class Seen:
 
     @property
     def growth(self) -> int:
-        """Bytes by which the server grew between the first half's end and the end."""
-        half = len(self.resident) // 2
-        return self.resident[-1] - max(self.resident[: half + 1]) if self.resident else 0
+        """Bytes by which the server grew from the second quarter to the last: its caches are full by then."""
+        quarter = len(self.resident) // 4
+        if not quarter:
+            return 0
+        return int(median(self.resident[-quarter:]) - median(self.resident[quarter : 2 * quarter]))
 
     @property
     def good(self) -> bool:
