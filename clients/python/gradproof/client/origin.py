@@ -7,6 +7,7 @@ it may abort or hang, even where the parent has closed its own. So a child says 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from typing import TypeVar
 from weakref import WeakSet
@@ -51,12 +52,31 @@ def held(grpc_object: T) -> T:
     return grpc_object
 
 
-def _keep_for_ever() -> None:
-    for one in _held:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+_forking: list[object] = []
 
 
-os.register_at_fork(after_in_child=_keep_for_ever)
+def _before_fork() -> None:
+    """Hold on to everything that a fork is not to free, before the threads that have it are gone; and collect nothing."""
+    if _first is not None:
+        _forking.extend((gc.isenabled(), *_held))
+        gc.disable()
+
+
+def _after_in_parent() -> None:
+    if _forking and _forking[0]:
+        gc.enable()
+    _forking.clear()
+
+
+def _after_in_child() -> None:
+    for one in _forking:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))  # for ever, at the end of the interpreter too
+    if _forking:
+        gc.freeze()  # what is in cycles is not looked at either
+    _after_in_parent()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 def _forked(pid: int) -> Forked:
