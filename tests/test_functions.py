@@ -12,6 +12,7 @@ import pytest
 import sympy
 from flint import arb, arb_series, fmpq
 from mpmath import mp
+from tests.plainly import Plainly
 
 from gradproof.engine.functions import FUNCTIONS, SYMBOLIC, Balls, Function, Undecided
 from gradproof.engine.precision import precision
@@ -229,31 +230,6 @@ def chosen(f: Any, x: Any, y: Any, z: Any) -> list[Any]:
         f.where(f.less(step, f.where(f.less(step, 1), larger, x)), largest, step),
         f.where(f.either(f.less_equal(largest + larger, step), f.less(step * y, larger)), 1, 0),
     ]
-
-
-class Plainly:
-    """The reading in numbers, where a condition is a truth."""
-
-    def where(self, condition: bool, a: Any, b: Any) -> Any:
-        return a if condition else b
-
-    def less(self, a: Any, b: Any) -> bool:
-        return bool(a < b)
-
-    def less_equal(self, a: Any, b: Any) -> bool:
-        return bool(a <= b)
-
-    def equal(self, a: Any, b: Any) -> bool:
-        return bool(a == b)
-
-    def both(self, a: bool, b: bool) -> bool:
-        return a and b
-
-    def either(self, a: bool, b: bool) -> bool:
-        return a or b
-
-    def negate(self, a: bool) -> bool:
-        return not a
 
 
 def test_a_comparison_of_what_is_chosen_is_made_in_pieces() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mpmath import mp
 from tests.conftest import REGISTRY, Bench
+from tests.plainly import Plainly
 
 from gradproof.engine.functions import OnReals
 from gradproof.engine.op import INTEGER, Case, Op
@@ -24,7 +25,7 @@ OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name != "c
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in OPS for case in op.proof_cases()]
 
 
-class Decimal(OnReals):
+class Decimal(Plainly, OnReals):
     """The reading of definitions in mpmath."""
 
     def __getattr__(self, name: str) -> Any:
@@ -41,29 +42,8 @@ class Decimal(OnReals):
     def total(self, terms: Iterable[Any]) -> Any:
         return mp.fsum(terms)
 
-    def less(self, a: Any, b: Any) -> bool:
-        return bool(a < b)
-
-    def less_equal(self, a: Any, b: Any) -> bool:
-        return bool(a <= b)
-
-    def equal(self, a: Any, b: Any) -> bool:
-        return bool(a == b)
-
-    def both(self, a: bool, b: bool) -> bool:
-        return a and b
-
-    def either(self, a: bool, b: bool) -> bool:
-        return a or b
-
-    def negate(self, a: bool) -> bool:
-        return not a
-
     def as_number(self, x: Any) -> Any:
         return mp.mpf(int(x)) if isinstance(x, bool) else x
-
-    def where(self, condition: bool, a: Any, b: Any) -> Any:
-        return a if condition else b
 
 
 DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Any]] = {

@@ -16,7 +16,7 @@ from tests import wild_plugin
 from tests.conftest import Bench
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_value import finish
-from tests.test_workers import SOURCES, check
+from tests.test_workers import check, started
 from tests.wild_plugin import ENDING, LEAVING, LONG, Look
 
 from gradproof.engine.engine import Engine
@@ -51,10 +51,7 @@ def registry() -> Registry:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    made = Workers([*SOURCES, "tests.wild_plugin"], extra_bytes=512 << 20)
-    made.start()
-    yield made
-    made.close()
+    yield from started("tests.wild_plugin")
 
 
 @pytest.fixture(scope="module")

@@ -50,12 +50,17 @@ def registry() -> Registry:
     return made
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    made = Workers([*SOURCES, "tests.stuck_plugin"], extra_bytes=512 << 20)
+def started(plugin: str) -> Iterator[Workers]:
+    """Workers for the built-in plugins and one more, until their user is done."""
+    made = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
     made.start()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    yield from started("tests.stuck_plugin")
 
 
 @pytest.fixture(scope="module")

@@ -165,42 +165,40 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, (np.floating, np.integer)) else value
 
 
+def _changed(attributes: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Attributes with ``change`` of every number in them."""
+    return {name: _mapped(value, lambda one: change(_number(one))) for name, value in attributes.items()}
+
+
 def in_rule(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes for a rule: numbers whose arithmetic is exact."""
     kinds: dict[type, Callable[[Any], Any]] = {float: ExactFloat, int: ExactInt, Fraction: ExactFraction}
-
-    def change(value: Any) -> Any:
-        value = _number(value)
-        return kinds.get(type(value), lambda same: same)(value)
-
-    return {name: _mapped(value, change) for name, value in attributes.items()}
+    return _changed(attributes, lambda value: kinds.get(type(value), lambda same: same)(value))
 
 
 def in_balls(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The same for a definition that is read in balls."""
 
     def change(value: Any) -> Any:
-        value = _number(value)
         if type(value) is float:
             return BallFloat(value)
         if type(value) is int:
             return BallInt(value)
         return in_ball(value) if isinstance(value, Fraction) else value
 
-    return {name: _mapped(value, change) for name, value in attributes.items()}
+    return _changed(attributes, change)
 
 
 def in_symbols(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The same for a definition that is read with symbols: the rational numbers they are."""
 
     def change(value: Any) -> Any:
-        value = _number(value)
         if type(value) is int:
             return SymbolInt(value)
         exact = as_fraction(value) if isinstance(value, (float, Fraction)) else None
         return value if exact is None else in_symbol(exact)
 
-    return {name: _mapped(value, change) for name, value in attributes.items()}
+    return _changed(attributes, change)
 
 
 def plain_number(value: Any) -> Any:

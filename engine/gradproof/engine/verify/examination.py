@@ -23,10 +23,11 @@ from gradproof.engine.verify.nonfinite import true_derivative
 from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.tied import tied_values
 from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
-from gradproof.engine.verify.verdict import GraphVerdict, Value, ValueVerdict
+from gradproof.engine.verify.verdict import Graph, GraphVerdict, Value, ValueVerdict
 from gradproof.engine.verify.wholegraph import check_graph
 
 DERIVATIVE_SECONDS = 1.0
+NOT_ASKED = "numbers were not to be checked"
 GRAPH_SHARE = 0.5  # of the time that is left, where numbers are still to be checked
 
 
@@ -148,6 +149,35 @@ class Examination:
             linear = self.brief.linear.get(position, (False,) * len(one.inputs))
             return screen(one, linear, symbolic=symbols, seconds=self.left)
         return check_values(one)
+
+
+class Unasked:
+    """The findings where numbers were not to be checked (implements `Findings`): no definition is read."""
+
+    def __init__(self, run: Run, brief: Brief) -> None:
+        self.run, self._here = run, Examination(run, brief, 0.0)
+        self._known: dict[int, Checked] = {}
+
+    def settle(self) -> None:
+        """Nothing is on its way."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def graphs(self) -> dict[str, GraphVerdict]:
+        return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, NOT_ASKED))
+
+    def tied(self) -> dict[str, str]:
+        return {}
+
+    def numbers(self, position: int) -> Checked:
+        found = self._known.get(position)
+        if found is None:
+            found = self._known[position] = unexamined(self._here.application(position), NOT_ASKED)
+        return found
+
+    def derivative(self, name: str) -> None:
+        return None
 
 
 def unexamined(one: Application, reason: str) -> Checked:

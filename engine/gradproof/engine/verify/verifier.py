@@ -21,9 +21,8 @@ from gradproof.engine.spec import is_differentiable
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.advice import AGAIN
-from gradproof.engine.verify.applications import application_of
 from gradproof.engine.verify.classes import NO_CASE, ProofKey
-from gradproof.engine.verify.examination import Brief, Examination, Findings, late, questions_of, unexamined
+from gradproof.engine.verify.examination import Brief, Examination, Findings, Unasked, late, questions_of
 from gradproof.engine.verify.findings import Remote
 from gradproof.engine.verify.ground import Ground
 from gradproof.engine.verify.known import KnownRule, KnownRules
@@ -39,12 +38,10 @@ from gradproof.engine.verify.summary import (
     unvouched,
 )
 from gradproof.engine.verify.ulps import finite
-from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import (
     Accumulation,
     AccumulationVerdict,
     GradientVerdict,
-    Graph,
     GraphVerdict,
     Rule,
     RuleVerdict,
@@ -54,7 +51,6 @@ from gradproof.engine.verify.verdict import (
 from gradproof.engine.verify.workers import Workers
 
 LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him
-NOT_ASKED = "numbers were not to be checked"
 LATE = 0.1  # of the time for checks: so much later it is over for putting words together too
 
 
@@ -120,7 +116,7 @@ class _Check:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in self.plan.lowered.values.items()}
-        self.ground = Ground(run, lambda position: self._numbers(position).forward)
+        self.ground = Ground(run, lambda position: self.findings.numbers(position).forward)
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
@@ -146,18 +142,18 @@ class _Check:
             self.rules[position] = self.verifier.rules.of(self.run, position)
         self.keys = {position: rule.key for position, rule in self.rules.items()}
         self.denied = list(self._denied())
-        if self.values:
-            self.findings = self._asked()
+        self.findings = self._asked()
         try:
             yield from self._composed()
         finally:
-            if self.values:
-                self.findings.close()
+            self.findings.close()
 
     def _asked(self) -> Findings:
         """The findings about the numbers, which are on their way from now on."""
         denied = frozenset((position, slot) for position, slot, _ in self.denied)
         brief = Brief(denied, {position: rule.linear for position, rule in self.rules.items() if any(rule.linear)})
+        if not self.values:
+            return Unasked(self.run, brief)
         workers = self.verifier.workers
         if workers is None:
             return Examination(self.run, brief, self.budget)
@@ -187,10 +183,10 @@ class _Check:
                 self.verifier.proofs.request(key)
             if self.over:
                 return
-        graphs = self._graphs()
+        graphs = self.findings.graphs()
         expected, wanted = self._expected(), set(self.run.job.wanted())
         self.silent = self._silent_uses()
-        self.tied = self.findings.tied() if self.values else {}
+        self.tied = self.findings.tied()
         self.lost = self._lost()
         known: dict[int, Known] = {}
         for number in self.plan.backward.raw:
@@ -261,9 +257,9 @@ class _Check:
         severity, position = weak
         node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
         if severity == 0:
-            return Summary.WRONG, miscomputed(node, op, self._numbers(position).forward)
+            return Summary.WRONG, miscomputed(node, op, self.findings.numbers(position).forward)
         if summary is Summary.VERIFIED:
-            return Summary.PLAUSIBLE, unvouched(node, op, self._numbers(position).forward)
+            return Summary.PLAUSIBLE, unvouched(node, op, self.findings.numbers(position).forward)
         return summary, reason
 
     def _read(self, number: int) -> set[int]:
@@ -281,11 +277,6 @@ class _Check:
         through = [use.instruction for use in self.uses_of[number]]
         through += [position for position, _, denied in self.denied if denied == number]
         return self.origin.weaken(summary, reason, through, self._read(number))
-
-    def _graphs(self) -> dict[str, GraphVerdict]:
-        if not self.values:
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, NOT_ASKED))
-        return self.findings.graphs()
 
     def _instruction(self, use: Contribution) -> Instruction:
         return self.plan.program.instructions[use.instruction]
@@ -322,7 +313,7 @@ class _Check:
             key = self.verifier.rules.of(self.run, position).key
             if key is not None and self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
-            nothing = self._numbers(position).contributions[slot]
+            nothing = self.findings.numbers(position).contributions[slot]
             assert nothing is not None  # it has been judged as 0
             node = self.plan.lowered.node_of[position]
             silent[number].append(
@@ -359,7 +350,7 @@ class _Check:
 
     def _use(self, use: Contribution) -> UseVerdict:
         one = self._instruction(use)
-        checked = self._numbers(use.instruction)
+        checked = self.findings.numbers(use.instruction)
         value = checked.contributions[use.position]
         assert value is not None  # every contribution has been judged
         node = self.plan.lowered.node_of[use.instruction]
@@ -378,7 +369,7 @@ class _Check:
             return RuleVerdict(Rule.UNDECIDED, op, reason=NO_CASE)
         proofs = self.verifier.proofs
         known = proofs.lookup(key)
-        if known is None and self.wait > 0 and self.values:
+        if known is None and self.wait > 0:
             self.findings.settle()  # numbers first: a proof that hangs takes nothing from them
         while known is None and (left := min(self.wait, self.deadline - time.monotonic())) > 0 and not self.gone():
             started = time.monotonic()
@@ -386,13 +377,6 @@ class _Check:
             self.wait -= time.monotonic() - started
             known = proofs.lookup(key)
         return known or RuleVerdict(Rule.PENDING, op, str(key.case), reason=f"not proved yet: its proof is queued; {AGAIN}")
-
-    def _numbers(self, position: int) -> Checked:
-        """The verdicts on the numbers of one instruction."""
-        if self.values:
-            return self.findings.numbers(position)
-        uses, denied = self.uses_by.get(position, []), {(one, slot) for one, slot, _ in self.denied}
-        return unexamined(application_of(self.run, position, uses, denied), NOT_ASKED)
 
 
 def too_late(name: str, budget: float) -> GradientVerdict:

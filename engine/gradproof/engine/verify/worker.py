@@ -227,8 +227,8 @@ class Explain:
 
 @dataclass(frozen=True)
 class Examine:
-    """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come
-    with it the first time. Values come in ``buffer``, or as shared memory behind this message."""
+    """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come with it the first time.
+    Values come in ``buffer``, or as shared memory behind this message."""
 
     number: int
     plan: bytes | None
