@@ -46,7 +46,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from tests.serving import serving
 
     plugins = ["gradproof.server.planted", "tests.faulty_plugin"]
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=plugins) as served:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins) as served:
         yield served
 
 

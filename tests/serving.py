@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 
 from gradproof.client import Client
-from gradproof.server.host import Host, Options
+from gradproof.server.host import Host
+from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2_grpc
 from gradproof.wire import encode_tensor
@@ -44,7 +45,7 @@ def serving(cache: Path, **options: Any) -> Iterator[Served]:
     def run(coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
-    host = Host(Options(port=0, cache=cache, entry_points=False, **options))
+    host = Host(Settings(port=0, cache=cache, entry_points=False, **options))
     try:
         host.proofs.start()
         run(host.start())

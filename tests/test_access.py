@@ -28,8 +28,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def guarded(authority: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    access = Access(authority["certificate"], authority["key"], "open sesame")
-    with serving(tmp_path_factory.mktemp("proofs"), access=access) as found:
+    token = tmp_path_factory.mktemp("tokens") / "token"
+    token.write_text("open sesame\n")
+    access = {"tls_cert": authority["certificate"], "tls_key": authority["key"], "token_file": token}
+    with serving(tmp_path_factory.mktemp("proofs"), **access) as found:
         yield found
 
 

@@ -192,7 +192,7 @@ def test_nobody_there() -> None:
 
 
 def test_several_servers_take_turns(served: Served, tmp_path: Any) -> None:
-    with serving(tmp_path, plugins=["gradproof.server.planted"]) as other:
+    with serving(tmp_path, plugin=["gradproof.server.planted"]) as other:
         seen: set[int] = set()
         for one in (served, other):
             prepare = one.host.handler._prepare

@@ -22,7 +22,7 @@ BUDGETS = (0.05, 0.3, 1.0)
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.stuck_plugin"], proof_seconds=2.0) as served:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.stuck_plugin"], proof_seconds=2.0) as served:
         yield served
 
 

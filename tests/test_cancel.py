@@ -45,7 +45,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.counting_plugin"]) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.counting_plugin"]) as one:
         yield one
 
 

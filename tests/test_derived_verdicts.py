@@ -223,7 +223,7 @@ def test_malformed_tables_are_refused_all_at_once() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.derived_plugin"]) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.derived_plugin"]) as one:
         before = gp.use(one.client)
         yield one
         gp.use(before)

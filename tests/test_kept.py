@@ -202,7 +202,7 @@ def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(kept_bytes=4 << 20, kept_runs=4, kept_seconds=600)
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.faulty_plugin"], limits=limits) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.faulty_plugin"], limits=limits) as one:
         yield one
 
 
@@ -444,7 +444,7 @@ def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> No
 def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:
     faulty_plugin.entered.clear()
     faulty_plugin.released.clear()
-    with serving(tmp_path, plugins=["tests.faulty_plugin"]) as one:
+    with serving(tmp_path, plugin=["tests.faulty_plugin"]) as one:
         idle, busy = Talk(one), Talk(one)
         idle.say(differentiate=square("r", 3.0))
         idle.hear_run("r")

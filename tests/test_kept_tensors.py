@@ -36,7 +36,7 @@ class Clock:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(kept_bytes=64 << 20, kept_runs=16, kept_seconds=600)
     cache = tmp_path_factory.mktemp("proofs")
-    with serving(cache, plugins=["tests.faulty_plugin", "gradproof.server.planted"], limits=limits) as one:
+    with serving(cache, plugin=["tests.faulty_plugin", "gradproof.server.planted"], limits=limits) as one:
         yield one
 
 

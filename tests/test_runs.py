@@ -23,7 +23,7 @@ from gradproof.wire import decode_tensor, encode_tensor
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plugins = ["tests.faulty_plugin", "tests.slow_plugin"]
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=plugins, proof_seconds=3.0) as served:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins, proof_seconds=3.0) as served:
         yield served
 
 
@@ -166,7 +166,7 @@ def hanging() -> pb.DifferentiateRequest:
 def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -> None:
     """One worker spins on a proof that never ends. The run gets its verdict within its budget; meanwhile others run, and
     the other worker proves what they need."""
-    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+    with serving(tmp_path, plugin=["tests.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
         request.verify.budget_ms = 60_000
         slow = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=120)
@@ -187,7 +187,7 @@ def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -
 
 def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
     """Its screen needs the definition in SymPy, where it hangs. The run gets its verdict, and so do others like it."""
-    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+    with serving(tmp_path, plugin=["tests.slow_plugin"], proof_seconds=600.0) as served:
         large = np.linspace(0.0, 1.0, 3000)
         graph = graph_pb2.Graph(leaves=[leaf("v", large)], nodes=[node("slow.hang", "v", "h"), node("sum", "h", "s")])
         graph.outputs.append("s")
@@ -205,7 +205,7 @@ def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
 
 def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path) -> None:
     """Eight threads check. Sixteen clients leave while their proof hangs; another request would wait behind them."""
-    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+    with serving(tmp_path, plugin=["tests.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
         request.verify.budget_ms = 60_000
         whole = pb.StreamingDifferentiateRequest(request=request)
@@ -220,7 +220,7 @@ def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path
 
 
 def test_a_server_with_a_hanging_proof_stops(tmp_path: Path) -> None:
-    with serving(tmp_path, plugins=["tests.slow_plugin"], proof_seconds=600.0) as served:
+    with serving(tmp_path, plugin=["tests.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
         request.verify.budget_ms = 60_000
         stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=600)

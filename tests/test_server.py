@@ -35,7 +35,7 @@ EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=60_000
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plugins = ["tests.faulty_plugin", "gradproof.server.planted"]
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=plugins) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins) as one:
         yield one
 
 
@@ -554,7 +554,7 @@ class TestLimits:
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
         metadata = details["ErrorInfo"].metadata
         assert metadata["limit"] == details["QuotaFailure"].violations[0].subject == name
-        assert int(metadata["actual"]) > int(metadata["allowed"]) == served.host.options.limits.table()[name]
+        assert int(metadata["actual"]) > int(metadata["allowed"]) == served.host.settings.limits.table()[name]
         assert name in text
 
     def test_each_limit_is_named(self, tight: Served) -> None:

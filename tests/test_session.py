@@ -33,7 +33,7 @@ CODE = {code.value[0]: code for code in grpc.StatusCode}
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(session_upload_bytes=16 << 20)
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.faulty_plugin"], limits=limits) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.faulty_plugin"], limits=limits) as one:
         yield one
 
 

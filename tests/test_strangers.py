@@ -181,7 +181,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(message_bytes=40_000, explain_ms=120_000)
     plugins = ["tests.stuck_plugin", "tests.wild_plugin"]
     folder = tmp_path_factory.mktemp("proofs")
-    with serving(folder, plugins=plugins, proof_seconds=1.0, limits=limits) as served:
+    with serving(folder, plugin=plugins, proof_seconds=1.0, limits=limits) as served:
         yield served
 
 
@@ -205,7 +205,7 @@ def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> 
 def test_many_who_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="stuck.hang_symbols", budget_ms=600_000)
     message = request([leaf("x", np.array(0.5))], [node("square", "x", "y")], "y", verify=pb.VerifyOptions())
-    calls = [running.ops.VerifyOp(asked) for _ in range(2 * running.host.options.limits.runs_in_flight)]
+    calls = [running.ops.VerifyOp(asked) for _ in range(2 * running.host.settings.limits.runs_in_flight)]
     try:
         response = running.autodiff.Differentiate(message)
         assert len(response.verdicts[0].uses) == 1

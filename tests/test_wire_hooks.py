@@ -26,7 +26,7 @@ SLOW_MS = 60_000  # a client that takes longer is broken, not slow
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = Limits(hook_timeout_ms=SLOW_MS)
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.faulty_plugin"], limits=limits) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.faulty_plugin"], limits=limits) as one:
         yield one
         assert one.host.handler._in_flight == 0
 

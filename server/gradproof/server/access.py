@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
+
+from gradproof.server.calls import Around, Call, Context
 
 OPEN = "/grpc.health.v1.Health/"
 """Calls that need no token: who balances load asks without one."""
@@ -38,39 +40,15 @@ class Access:
         return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
 
 
-class _Tokens(grpc.aio.ServerInterceptor):
+class _Tokens(Around):
     """Ends calls without the token with UNAUTHENTICATED, before anything of them is read."""
 
     def __init__(self, token: str) -> None:
         self._wanted = f"Bearer {token}"
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(OPEN) or self._known(handler_call_details):
-            return handler
-        return _refusing(handler)
-
-    def _known(self, details: grpc.HandlerCallDetails) -> bool:
-        given = [str(value) for name, value in details.invocation_metadata or () if name == "authorization"]
-        return any(hmac.compare_digest(one.encode(), self._wanted.encode()) for one in given)
-
-
-def _refusing(handler: Any) -> Any:
-    """A handler of the same kind that refuses."""
-
-    async def refuse(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the call has no valid token (authorization: Bearer ...)")
-
-    async def refuse_stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        await refuse(request, context)
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        given = call.metadata.get("authorization", "")
+        if not call.method.startswith(OPEN) and not hmac.compare_digest(given.encode(), self._wanted.encode()):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the call has no valid token (authorization: Bearer ...)")
         yield
-
-    if handler.request_streaming and handler.response_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse_stream)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(refuse_stream)
-    if handler.request_streaming:
-        return grpc.stream_unary_rpc_method_handler(refuse)
-    return grpc.unary_unary_rpc_method_handler(refuse)

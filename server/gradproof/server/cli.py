@@ -22,10 +22,9 @@ from rich.progress import Progress
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
 from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
 from gradproof.server import report
-from gradproof.server.access import Access
 from gradproof.server.embedded import READY
-from gradproof.server.guard import GRACE_SECONDS
-from gradproof.server.host import Host, Options, serve
+from gradproof.server.host import Host, serve
+from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
 from gradproof.wire import decode_spec, decode_tensor, encode_tensor
@@ -56,51 +55,24 @@ def _root() -> None:
     )
 
 
-@app.command("serve")
-def serve_command(
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 picks a free one.")] = 50551,
-    plugin: Plugin = None,
-    block: Annotated[Optional[list[str]], typer.Option(help="Leave out this plugin. Repeatable.")] = None,  # noqa: UP045
-    cache: Annotated[Optional[Path], typer.Option(help="Where proofs are kept.")] = None,  # noqa: UP045
-    proof_workers: Annotated[int, typer.Option(help="Processes that prove rules.")] = 2,
-    proof_seconds: Annotated[float, typer.Option(help="A proof is stopped after this time.")] = 30.0,
-    reflection: Annotated[bool, typer.Option(help="Describe the services to clients that ask.")] = True,
-    tls_cert: Annotated[Optional[Path], typer.Option(help="Certificate (PEM): serve over TLS.")] = None,  # noqa: UP045
-    tls_key: Annotated[Optional[Path], typer.Option(help="Its key (PEM).")] = None,  # noqa: UP045
-    token_file: Annotated[Optional[Path], typer.Option(help="Calls must bring the token in this file.")] = None,  # noqa: UP045
-    grace: Annotated[
-        float, typer.Option(min=0.0, help="Seconds for running calls to finish after SIGTERM.")
-    ] = GRACE_SECONDS,
-    owner: Annotated[Optional[int], typer.Option(hidden=True, help="End when this process does.")] = None,  # noqa: UP045
-) -> None:
-    """Serve until SIGTERM; running calls may then finish. A second SIGTERM ends it at once."""
+@app.command("serve", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def serve_command(context: typer.Context) -> None:
+    """Serve until SIGTERM; running calls may then finish. Settings: gradproof serve --help."""
     try:
-        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
-        access = Access(tls_cert, tls_key, token)
+        settings = Settings(_cli_parse_args=context.args)
+        settings.access()
     except (OSError, ValueError) as error:
         typer.echo(f"gradproof serve: {error}", err=True)
         raise typer.Exit(1) from error
-    options = Options(
-        access=access,
-        host=host,
-        port=port,
-        plugins=plugin or (),
-        blocked=block or (),
-        cache=cache,
-        proof_workers=proof_workers,
-        proof_seconds=proof_seconds,
-        grace=grace,
-        reflection=reflection,
-    )
 
     def announce(running: Host) -> None:
-        print(f"{READY}{host}:{running.port}", flush=True)
+        print(f"{READY}{settings.host}:{running.port}", flush=True)
 
     async def run() -> None:
-        if owner is not None:  # someone's own server, not an operator's: only what went wrong is worth a line
+        quick = settings.owner is not None
+        if quick:  # an embedded server: only warnings and errors are worth a line
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-        await serve(options, announce, quick=owner is not None)
+        await serve(settings, announce, quick=quick)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # an end in order would join threads, which an op may hold for ever

@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from platformdirs import user_cache_path
 
 from gradproof.engine.engine import Engine
-from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.pool import ProofPool
-from gradproof.engine.verify.worker import load
 from gradproof.engine.verify.workers import Workers
-from gradproof.plugins import BUILTIN
-from gradproof.server.access import Access
-from gradproof.server.guard import GRACE_SECONDS
 from gradproof.server.handler import Handler
 from gradproof.server.health import Health
-from gradproof.server.limits import Limits
 from gradproof.server.services import AutodiffServicer, OpServicer
+from gradproof.server.settings import Settings
 from gradproof.server.warm import side_door, warm
 from gradproof.v1 import autodiff_service_pb2, autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
@@ -38,62 +30,32 @@ NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean o
 """NumPy's warnings about numbers. Verdicts speak of those; the log of a server is for what an operator can mend."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a server is run.
-
-    ``plugins``: import paths (``module`` or ``module:attribute``) loaded besides the installed ones; ``blocked``: plugins
-    left out, by name; ``cache``: where proofs are kept (None: the user's cache directory); ``grace``: seconds that running
-    calls have to finish when the server is to stop.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 50551
-    plugins: Sequence[str] = ()
-    blocked: Sequence[str] = ()
-    entry_points: bool = True
-    cache: Path | None = None
-    proof_workers: int = 2
-    proof_seconds: float = 30.0
-    grace: float = GRACE_SECONDS
-    reflection: bool = True
-    limits: Limits = field(default_factory=Limits)
-    access: Access = field(default_factory=Access)
-
-    def registry(self) -> Registry:
-        """The registry of built-in, installed and named plugins."""
-        others = [load(source) for source in self.plugins]
-        return build_registry(BUILTIN, others=others, entry_points=self.entry_points, blocked=self.blocked)
-
-    def cache_directory(self) -> Path:
-        return self.cache or user_cache_path("gradproof") / "proofs"
-
-
 class Host:
     """A server that can be started and stopped. Proof processes start before gRPC does."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.access = settings.access()
         self.workers = Workers()
         self.workers.prepare()
-        self.registry = options.registry()
+        self.registry = settings.registry()
         for refusal in self.registry.refused:
             log.warning("plugin refused", plugin=refusal.plugin, reason=str(refusal))
         self.proofs = ProofPool(
             self.registry,
-            options.cache_directory(),
+            settings.cache_directory(),
             workers=self.workers,
-            at_once=options.proof_workers,
-            seconds=options.proof_seconds,
+            at_once=settings.proof_workers,
+            seconds=settings.proof_seconds,
         )
-        self.handler = Handler(Engine(self.registry), self.proofs, options.limits)
+        self.handler = Handler(Engine(self.registry), self.proofs, settings.limits)
         self.port = 0
 
     async def start(self, door: str = "") -> None:
         """Bind and serve, also at ``door`` (an address), if there is one. Raises OSError if the address is taken."""
-        message_bytes = self.options.limits.message_bytes
+        message_bytes = self.settings.limits.message_bytes
         server = grpc.aio.server(
-            interceptors=self.options.access.interceptors(),
+            interceptors=self.access.interceptors(),
             options=[
                 ("grpc.max_receive_message_length", 2 * message_bytes),
                 ("grpc.max_send_message_length", 2 * message_bytes),
@@ -112,13 +74,13 @@ class Host:
             autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"].full_name,
             op_service_pb2.DESCRIPTOR.services_by_name["OpService"].full_name,
         ]
-        if self.options.reflection:
+        if self.settings.reflection:
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection.enable_server_reflection([*self.names, health, reflection.SERVICE_NAME], server)
         try:
-            self.port = self.options.access.bind(server, f"{self.options.host}:{self.options.port}")
+            self.port = self.access.bind(server, f"{self.settings.host}:{self.settings.port}")
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.options.host}:{self.options.port}: {error}") from error
+            raise OSError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error}") from error
         if door:
             server.add_insecure_port(door)
         await server.start()
@@ -130,7 +92,7 @@ class Host:
         starting = asyncio.get_running_loop().run_in_executor(None, self.proofs.start)
         if not quick:
             await asyncio.gather(starting, return_exceptions=True)
-        await warm(door, self.options.access.token, quick=quick)
+        await warm(door, self.access.token, quick=quick)
 
     async def _health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for name in ("", *self.names):
@@ -146,14 +108,14 @@ class Host:
         self.proofs.close()
 
 
-async def serve(options: Options, announce: Callable[[Host], None], *, quick: bool = False) -> None:
+async def serve(settings: Settings, announce: Callable[[Host], None], *, quick: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; then drain. Announces the server once it answers quickly: when its processes are up
     and each call has been made once, or, if it is to be ``quick``, when each call that needs no process has."""
     warnings.filterwarnings("ignore", NUMERIC, RuntimeWarning)  # verdicts say it
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    host = Host(options)
+    host = Host(settings)
     waiting = asyncio.create_task(stopping.wait())
     with side_door() as door:
         await host.start(door)
@@ -164,5 +126,5 @@ async def serve(options: Options, announce: Callable[[Host], None], *, quick: bo
         announce(host)
     await waiting
     warming.cancel()
-    log.info("draining", seconds=options.grace)
-    await host.stop(options.grace)
+    log.info("draining", seconds=settings.grace)
+    await host.stop(settings.grace)

@@ -1,0 +1,95 @@
+"""Calls: who makes one, under which id, and one way of putting something around each of them."""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import grpc
+
+REQUEST_ID = "x-request-id"
+MAX_REQUEST_ID = 128
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An identity: ``name`` is that of its token or certificate, empty where the server asks for none; ``scopes``: what it
+    may do."""
+
+    name: str = ""
+    scopes: frozenset[str] = frozenset({"evaluate", "verify", "admin"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One RPC. ``method`` is its full name, ``request_id`` the client's name for it or a new one."""
+
+    method: str = ""
+    request_id: str = ""
+    peer: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    caller: Caller = field(default_factory=Caller)
+
+
+NO_CALL = Call()
+CURRENT: ContextVar[Call] = ContextVar("gradproof_call", default=NO_CALL)
+"""The call that the running task serves."""
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """An interceptor that runs something around every call. ``around`` is given the context of each; it raises, or aborts
+    the context, to end the call before anything of it is read."""
+
+    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+        raise NotImplementedError
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        return handler if handler is None else self._wrapped(handler, handler_call_details)
+
+    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
+        """A handler of the same kind."""
+        kinds = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
+        }
+        made, behaviour = kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+
+        async def answer(request: Any, context: Context) -> Any:
+            async with self.around(_call(details, context), context):
+                found = behaviour(request, context)
+                return await found if inspect.isawaitable(found) else found
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self.around(_call(details, context), context), aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return made(
+            stream if inspect.isasyncgenfunction(behaviour) else answer,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _call(details: grpc.HandlerCallDetails, context: Context) -> Call:
+    """The call of this task, which is made by the outermost interceptor."""
+    known = CURRENT.get()
+    if known.method == details.method:
+        return known
+    metadata = {str(name): str(value) for name, value in details.invocation_metadata or ()}
+    given = metadata.get(REQUEST_ID, "")
+    request_id = given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex
+    made = Call(details.method, request_id, context.peer(), metadata)
+    CURRENT.set(made)
+    return made
