@@ -237,9 +237,10 @@ def _unavailable(error: Exception) -> Any:
 
 
 def test_tokens_and_addresses() -> None:
-    assert Connection("localhost:1", tls=False, token="t", retries=0).call(1.0)["metadata"] == (
-        ("authorization", "Bearer t"),
-    )
+    assert Connection("localhost:1", token="t").call(1.0, "id") == {
+        "timeout": 1.0,
+        "metadata": (("x-request-id", "id"), ("authorization", "Bearer t")),
+    }
     assert (
         Connection(["127.0.0.1:1", "127.0.0.1:2"], tls=False, token="", retries=0).target == "ipv4:127.0.0.1:1,127.0.0.1:2"
     )

@@ -421,9 +421,9 @@ class TestEmbedded:
 
     def test_its_process_is_gone(self, tmp_path: Path) -> None:
         server = EmbeddedServer(["--cache", str(tmp_path)])
-        assert server._process.poll() is None
+        assert server.child.process.poll() is None
         server.stop()
-        assert server._process.returncode == 0
+        assert server.child.process.returncode == 0
         server.stop()
 
     def test_a_server_that_does_not_come_up_says_why(self) -> None:

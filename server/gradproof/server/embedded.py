@@ -1,34 +1,128 @@
-"""A server of one's own: a child process on a free loopback port, which ends with its owner."""
+"""A server of one's own: a child process on a free loopback port, replaced if it is killed, ended with its owner."""
 
 from __future__ import annotations
 
 import atexit
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Condition, Thread
+
+from gradproof.client.errors import Unavailable
 
 READY = "gradproof is listening on "
 STOP_SECONDS = 10.0
-MAX_LINES = 100  # of what a server said before it was ready
+MAX_LINES = 100  # of what a server said, for errors
+MAX_STARTS, STARTS_SECONDS = 5, 60.0
+"""A server that was killed is started again so often within so many seconds; then calls say that it does not last."""
+
+GONE_SECONDS = 3.0
+"""A server whose port is closed has so long to end; then it is ended."""
+
+LOOK_SECONDS = 0.02
 
 
 class EmbeddedServer:
     """Starts a server in a child process and waits until it answers. ``arguments`` are those of ``gradproof serve``.
 
     The server ends with the process that started it, however that ends, within two seconds and with all of its own
-    processes. It inherits nothing: what it writes comes through a pipe, and is written to ``sys.stderr`` here. Raises
-    RuntimeError with what the child said if it does not come up.
+    processes. It inherits nothing: what it writes comes through a pipe, and is written to ``sys.stderr`` here. If it ends
+    before it is stopped, it is started again, on the same port, so that connections to it come back. Raises RuntimeError
+    with what the child said if it does not come up.
     """
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self._owner = os.getpid()
-        words = ["serve", "--port", "0", "--grace", "0", "--owner", str(self._owner), *arguments]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gradproof.server", *words],
+        self._arguments = tuple(arguments)
+        self._change = Condition()
+        self._stopping = False
+        self._fault = ""
+        self._starts: deque[float] = deque(maxlen=MAX_STARTS)
+        self.child = _Child(("--port", "0", *self._arguments))
+        atexit.register(self.stop)
+        try:
+            self.target = self.child.ready()
+        except BaseException:
+            self.stop()
+            raise
+        if not self.target:
+            self.stop()
+            raise RuntimeError(
+                f"the embedded server ended with status {self.child.process.returncode}: {self.child.said()}"
+            )
+        self._supervisor = Thread(target=self._supervise, name="gradproof-supervisor", daemon=True)
+        self._supervisor.start()
+
+    def recover(self, seconds: float) -> None:
+        """Wait until the server answers, for ``seconds`` at most. Raises Unavailable with what it said last if it has ended
+        too often. In a fork of the owner it does nothing."""
+        end = time.monotonic() + seconds
+        closed: tuple[_Child, float] | None = None  # a child whose port is closed, and since when
+        while os.getpid() == self._owner and (left := end - time.monotonic()) > 0:
+            with self._change:
+                if self._stopping:
+                    return
+                if self._fault:
+                    raise Unavailable(self._fault)
+                child = self.child
+            if child.target and child.process.returncode is None:
+                if _answers(child.target, left):
+                    return
+                if closed is None or closed[0] is not child:
+                    closed = child, time.monotonic()
+                elif time.monotonic() - closed[1] > GONE_SECONDS:
+                    child.process.kill()  # its guard does not see that the server is gone
+            with self._change:
+                self._change.wait(min(left, LOOK_SECONDS))
+
+    def _supervise(self) -> None:
+        """Start the server again whenever it has ended, until it is stopped."""
+        while True:
+            status = self.child.process.wait()
+            with self._change:
+                if self._stopping:
+                    return
+                now = time.monotonic()
+                pause = self._starts[0] + STARTS_SECONDS - now if len(self._starts) == MAX_STARTS else 0.0
+                if pause > 0:
+                    self._fault = (
+                        f"the embedded server ended with status {status}, after {MAX_STARTS} new starts within "
+                        f"{STARTS_SECONDS:g} seconds; the next is in {pause:.0f} seconds. It said: {self.child.said()}"
+                    )
+                    self._change.notify_all()
+                    if self._change.wait_for(lambda: self._stopping, pause):
+                        return
+                    self._fault = ""
+                self._starts.append(time.monotonic())
+                port = self.target.rpartition(":")[2]
+                said = self.child.said()
+                self.child = _Child((*self._arguments, "--port", port), said)
+                self._change.notify_all()
+            _pass_on(f"gradproof: the embedded server ended with status {status}, and is started again\n")
+
+    def stop(self) -> None:
+        """Stop the server and wait until it is gone. May be called twice; in a fork of the owner it does nothing."""
+        if os.getpid() != self._owner:
+            return
+        atexit.unregister(self.stop)
+        with self._change:
+            self._stopping = True
+            self._change.notify_all()
+        self.child.stop()
+
+
+class _Child:
+    """One process of a server, and what it says. ``target``: its address once it answers, and empty before that;
+    ``before``: what the process that it replaces said last."""
+
+    def __init__(self, words: Sequence[str], before: str = "") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gradproof.server", "serve", "--grace", "0", "--owner", str(os.getpid()), *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -37,52 +131,69 @@ class EmbeddedServer:
             process_group=0,  # an interrupt at the terminal is for the owner
         )
         self.target = ""
-        self._said: deque[str] = deque(maxlen=MAX_LINES)
-        self._settled = Event()
+        self._before = before
+        self._lines: deque[str] = deque(maxlen=MAX_LINES)
+        self._change = Condition()
+        self._over = False
         self._reader = Thread(target=self._read, name="gradproof-server", daemon=True)
         self._reader.start()
-        atexit.register(self.stop)
-        try:
-            self._settled.wait()
-        except BaseException:
-            self.stop()
-            raise
+
+    def ready(self) -> str:
+        """Its address, once it answers; empty if it ended before."""
+        with self._change:
+            self._change.wait_for(lambda: self.target or self._over)
         if not self.target:
             self.stop()
-            said = "".join(self._said)[-2000:]
-            raise RuntimeError(f"the embedded server ended with status {self._process.returncode}: {said}")
+        return self.target
+
+    def said(self) -> str:
+        """Its last lines."""
+        with self._change:
+            return "".join((self._before, *self._lines))[-2000:]
 
     def _read(self) -> None:
-        """Pass on what the server says; what it said before it was ready is for the error if it never is."""
-        assert self._process.stdout is not None
+        """Pass on what the server says, once it is ready; what it said before is for the error if it never is."""
+        assert self.process.stdout is not None
         try:
-            for line in self._process.stdout:
+            for line in self.process.stdout:
+                if not self.target and line.startswith(READY):
+                    for before in self._lines:
+                        _pass_on(before)
+                    with self._change:
+                        self.target = line.removeprefix(READY).strip()
+                        self._change.notify_all()
+                    continue
+                with self._change:
+                    self._lines.append(line)
                 if self.target:
                     _pass_on(line)
-                elif line.startswith(READY):
-                    for before in self._said:
-                        _pass_on(before)
-                    self.target = line.removeprefix(READY).strip()
-                    self._settled.set()
-                else:
-                    self._said.append(line)
         finally:
-            self._settled.set()
+            self.process.stdout.close()
+            with self._change:
+                self._over = True
+                self._change.notify_all()
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone. May be called twice; in a fork of the owner it does nothing."""
-        if os.getpid() != self._owner:
-            return
-        atexit.unregister(self.stop)
-        self._process.terminate()
+        """End the process, and wait until it has ended."""
+        self.process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
         self._reader.join(1.0)
-        if self._process.stdout and not self._reader.is_alive():
-            self._process.stdout.close()
+
+
+def _answers(target: str, seconds: float) -> bool:
+    """Whether somebody listens there."""
+    host, _, port = target.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=min(seconds, 1.0)):
+            return True
+    except TimeoutError:
+        return True  # busy, or stopped: the deadline of the call decides
+    except OSError:
+        return False
 
 
 def _pass_on(line: str) -> None:

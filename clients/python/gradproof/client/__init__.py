@@ -16,6 +16,7 @@ from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
 from gradproof.client.errors import (
+    DataFault,
     DeadlineExceeded,
     FieldFault,
     Forked,
@@ -24,6 +25,9 @@ from gradproof.client.errors import (
     InvalidRequest,
     NotFound,
     NotServed,
+    Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
     ResourceExhausted,
     RunError,
     Unauthenticated,
@@ -111,6 +115,7 @@ __all__ = [
     "BFloat16Tensor",
     "BoolTensor",
     "Client",
+    "DataFault",
     "DeadlineExceeded",
     "Derived",
     "DoubleTensor",
@@ -134,7 +139,10 @@ __all__ = [
     "NotFound",
     "NotServed",
     "OpInfo",
+    "Overloaded",
+    "PermissionDenied",
     "ProofStep",
+    "QuotaExceeded",
     "Ref",
     "ResourceExhausted",
     "Result",

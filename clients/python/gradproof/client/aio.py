@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
@@ -11,14 +14,16 @@ from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.aio_session import AsyncSession, collected
-from gradproof.client.channel import Connection
-from gradproof.client.client import connect
+from gradproof.client.channel import Connection, Token
+from gradproof.client.client import start_server
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
 from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
+from gradproof.client.origin import claim
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, translated
+from gradproof.client.retry import Call, retried_async, retried_async_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
@@ -31,13 +36,18 @@ class AsyncClient:
         target: str | Sequence[str],
         *,
         timeout: float = 60.0,
-        tls: bool | str = False,
-        token: str = "",
+        tls: bool | str | Path = False,
+        certificate: str | Path = "",
+        key: str | Path = "",
+        token: Token = "",
         retries: int = 3,
         on_close: Callable[[], None] | None = None,
+        on_loss: Callable[[float], None] | None = None,
     ) -> None:
         self.timeout = timeout
-        self._connection = Connection(target, tls=tls, token=token, retries=retries)
+        self._connection = Connection(
+            target, tls=tls, certificate=certificate, key=key, token=token, retries=retries, on_loss=on_loss
+        )
         self.target = self._connection.target
         self._on_close = on_close
         self._channel = self._connection.aio_channel()
@@ -52,6 +62,7 @@ class AsyncClient:
         a fork of the process that made the client it does nothing."""
         if not self._connection.origin.here:
             return
+        self._connection.closed = True
         for session in list(self._sessions):
             await session.cancel()
         await self._channel.close()
@@ -77,24 +88,44 @@ class AsyncClient:
         """Forward values by name: those in ``fetch``, or the outputs."""
         message = requests.message_of(graph)
         request = pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
-        conversation = Conversation(request)
-        if conversation.needs_session:
-            return (await collected(self._session(conversation))).values
-        with translated():
-            return requests.evaluated(await self._autodiff.Evaluate(request, **self._call())).values
+        call = self._call()
+
+        async def attempt() -> Result:
+            conversation = Conversation(request)
+            if conversation.needs_session:
+                return await collected(self._session(conversation, call))
+            with translated():
+                return requests.evaluated(await self._autodiff.Evaluate(request, **call.options()))
+
+        return (await retried_async(call, attempt)).values
 
     async def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
-        return await collected(self.stream(graph, values, **options))
+        wanted = Options(**options)
+        call = self._call(wanted.check_seconds)
+        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
+            try:
+                result = await retried_async(call, lambda: collected(self._run(attempt.request, call, wanted.hooks)))  # noqa: B023
+            except GradproofError as error:
+                if attempt.settles(error):
+                    raise
+                continue
+            self._digests.learn(graph, result.digest)
+            return result
+        raise AssertionError("the last attempt settles")
 
     async def stream(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> AsyncIterator[Event]:
         """Events as they come. Options as for `Client.stream`; hooks that run here are called in the event loop."""
         wanted = Options(**options)
+        call = self._call(wanted.check_seconds)
         for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
+            found = retried_async_stream(call, lambda: self._run(attempt.request, call, wanted.hooks))  # noqa: B023
             try:
-                async for event in self._run(attempt.request, wanted.hooks):
-                    self._digests.learn(graph, event)
-                    yield event
+                async with aclosing(found) as events:
+                    async for event in events:
+                        if isinstance(event, Accepted):
+                            self._digests.learn(graph, event.digest)
+                        yield event
                 return
             except GradproofError as error:
                 if attempt.settles(error):
@@ -103,89 +134,109 @@ class AsyncClient:
     async def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
         request = pb.InferRequest(graph=requests.message_of(graph))
-        with translated():
-            return requests.inferred(await self._autodiff.Infer(request, **self._call()))
+        return requests.inferred(await self._asked(self._autodiff.Infer, request))
 
     async def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
         """The graph of a derivative; as `Client.derive`."""
-        request = requests.derive_request(graph, mode, by)
-        with translated():
-            return requests.derived(await self._autodiff.Derive(request, **self._call()))
+        return requests.derived(await self._asked(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
 
     async def explain(self, graph: Graph, value: str) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        with translated():
-            return explanation(await self._autodiff.Explain(request, **self._call()))
+        return explanation(await self._asked(self._autodiff.Explain, request))
 
     async def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        with translated():
-            response: pb.GetServerInfoResponse = await self._autodiff.GetServerInfo(
-                pb.GetServerInfoRequest(), **self._call()
-            )
-            return response
+        response: pb.GetServerInfoResponse = await self._asked(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
+        return response
 
     async def ops(self) -> list[OpInfo]:
         """All ops of the server."""
+        call = self._call()
         found: list[OpInfo] = []
-        token = ""
+        request = op_service_pb2.ListOpsRequest()
         while True:
-            with translated():
-                page = await self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), **self._call())
+            page = await self._asked(self._ops.ListOps, request, call)
             found.extend(decode_op(one) for one in page.ops)
-            token = page.next_page_token
-            if not token:
+            if not page.next_page_token:
                 return found
+            request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     async def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """One op, with its cases and traced rules."""
-        with translated():
-            response: op_service_pb2.GetOpResponse = await self._ops.GetOp(
-                op_service_pb2.GetOpRequest(name=name), **self._call()
-            )
-            return response
+        response: op_service_pb2.GetOpResponse = await self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
+        return response
 
     async def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> AsyncIterator[ProofStep]:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
-        with translated():
-            async for step in self._ops.VerifyOp(request, **self._call(budget)):
-                yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+        call = self._call(budget)
 
-    async def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook]) -> AsyncIterator[Event]:
-        conversation = Conversation(request, hooks)
-        if conversation.needs_session:
-            async for event in self._session(conversation):
-                yield event
-            return
-        with translated():
-            message = conversation.streaming()
-            call = self._autodiff.StreamingDifferentiate(message, **self._call(conversation.check_seconds))
-            async for response in call:
-                for event in conversation.decoder.decode(response.event):
-                    yield event
+        async def attempt() -> AsyncGenerator[ProofStep, None]:
+            with translated():
+                async with aclosing(self._connection.aio_answers(self._ops.VerifyOp(request, **call.options()))) as steps:
+                    async for step in steps:
+                        yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+
+        async with aclosing(retried_async_stream(call, attempt)) as steps:
+            async for step in steps:
+                yield step
 
     def session(self, *, timeout: float | None = None) -> AsyncSession:
         """One stream for many runs, as `Client.session`: ``async with``."""
-        made = AsyncSession(self._autodiff.Session(**{**self._call(), "timeout": timeout}), self._digests)
+        return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
+
+    def _opened(self, options: Mapping[str, Any]) -> AsyncSession:
+        made = AsyncSession(self._autodiff.Session(**options), self._digests, self.timeout)
         self._sessions.add(made)
         return made
 
-    async def _session(self, conversation: Conversation) -> AsyncIterator[Event]:
-        """One run on a session of its own."""
-        async with self.session(timeout=self.timeout + conversation.check_seconds) as session:
-            async for event in session.converse(conversation):
-                yield event
+    async def _asked(self, method: Any, request: Any, call: Call | None = None) -> Any:
+        """The answer of a call with one message on each side."""
+        one = call or self._call()
 
-    def _call(self, more: float = 0.0) -> dict[str, Any]:
-        return self._connection.call(self.timeout + more)
+        async def attempt() -> Any:
+            with translated():
+                return await method(request, **one.options())
+
+        return await retried_async(one, attempt)
+
+    async def _run(
+        self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook]
+    ) -> AsyncGenerator[Event, None]:
+        """One attempt at a run."""
+        conversation = Conversation(request, hooks)
+        if conversation.needs_session:
+            async with aclosing(self._session(conversation, call)) as events:
+                async for event in events:
+                    yield event
+            return
+        with translated():
+            started = self._autodiff.StreamingDifferentiate(conversation.streaming(), **call.options())
+            async with aclosing(self._connection.aio_answers(started)) as responses:
+                async for response in responses:
+                    for event in conversation.decoder.decode(response.event):
+                        yield event
+
+    async def _session(self, conversation: Conversation, call: Call) -> AsyncGenerator[Event, None]:
+        """One run on a session of its own, which ends with the run."""
+        conversation.request.request_id = call.request_id
+        try:
+            async with self._opened(call.options()) as session, aclosing(session.converse(conversation)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            call.given = call.given or conversation.asked
+
+    def _call(self, more: float = 0.0) -> Call:
+        """A call that may take as long as the client says, and ``more`` seconds."""
+        return Call(self._connection, self.timeout + more)
 
 
 def connect_async(target: str | Sequence[str] | None = None, **options: Any) -> AsyncClient:
     """As `connect`, for asyncio."""
     if target is not None:
         return AsyncClient(target, **options)
-    arguments = options.pop("arguments", ())
-    owner = connect(arguments=arguments)  # it starts the server, and stops it
-    return AsyncClient(owner.target, on_close=owner.close, **options)
+    claim()
+    server = start_server(options.pop("arguments", ()))
+    return AsyncClient(server.target, on_close=server.stop, on_loss=server.recover, **options)

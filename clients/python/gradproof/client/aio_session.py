@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
 
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
-from gradproof.client.events import Event, Result
+from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin
-from gradproof.client.requests import Conversation, Options, translated
+from gradproof.client.requests import Conversation, Options, check_seconds, translated
+from gradproof.client.session import CLOSE_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
+
+CANCEL_SECONDS = 0.5
+"""A server that takes no word for so long is not told that a run was given up."""
 
 
 class AsyncSession:
     """As `Session`, for asyncio: runs of several tasks on one stream, with hooks that are called in the event loop. Made by
-    `AsyncClient.session`."""
+    `AsyncClient.session`. A run that does not end by its deadline ends alone, unless the server takes nothing any more."""
 
-    def __init__(self, call: Any, digests: Digests) -> None:
-        self._call, self._digests, self._origin = call, digests, Origin()
+    def __init__(self, call: Any, digests: Digests, timeout: float = 60.0) -> None:
+        self._call, self._digests, self._timeout, self._origin = call, digests, timeout, Origin()
         self._boxes: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
         self._writing = asyncio.Lock()
         self._ended: GradproofError | None = None
@@ -49,8 +55,10 @@ class AsyncSession:
         twice."""
         if self.alive and not self._boxes:
             self._open = False
-            await self._call.done_writing()
-            await self._reader
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._call.done_writing()
+                    await self._reader
         await self.cancel()
 
     async def cancel(self) -> None:
@@ -113,33 +121,44 @@ class AsyncSession:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds."""
         self._check_open()
+        if timeout is not None and timeout <= 0:
+            raise DeadlineExceeded("there is no time left for the run")
         frames = conversation.opening()
         request_id = conversation.request.request_id
+        if request_id in self._boxes:
+            raise ValueError(f"a run with request_id {request_id!r} is in progress on this session")
         box = self._boxes[request_id] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        end = None if timeout is None else loop.time() + timeout
+        end = None if timeout is None else asyncio.get_running_loop().time() + timeout
         try:
-            await self._say(frames)
+            async with _until(end, request_id):
+                await self._say(frames)
             while not conversation.over:
-                answer = await self._hear(box, None if end is None else end - loop.time())
+                async with _until(end, request_id):
+                    answer = await self._hear(box, request_id)
                 events, replies = conversation.hear(answer)
-                await self._say(replies)
+                async with _until(end, request_id):
+                    await self._say(replies)
                 for event in events:
                     yield event
         finally:
             self._boxes.pop(request_id, None)
             if not conversation.over and self.alive:
-                await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CANCEL_SECONDS):
+                        await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
 
     async def _sent(
         self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
     ) -> AsyncGenerator[Event, None]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
+        end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                async with aclosing(self.converse(Conversation(attempt.request, hooks))) as events:
+                run = self.converse(Conversation(attempt.request, hooks), end - time.monotonic())
+                async with aclosing(run) as events:
                     async for event in events:
-                        self._digests.learn(graph, event)
+                        if isinstance(event, Accepted):
+                            self._digests.learn(graph, event.digest)
                         yield event
                 return
             except GradproofError as error:
@@ -165,17 +184,14 @@ class AsyncSession:
                     if task is None or task.cancelling():
                         raise  # this task, and not the call, is cancelled
 
-    async def _hear(self, box: asyncio.Queue[pb.SessionResponse | None], timeout: float | None) -> pb.SessionResponse:
+    async def _hear(self, box: asyncio.Queue[pb.SessionResponse | None], request_id: str) -> pb.SessionResponse:
         """The next answer to a request."""
-        if self._ended is not None and box.empty():
-            raise self._ended
-        try:
-            answer = await asyncio.wait_for(box.get(), timeout)
-        except TimeoutError:
-            raise DeadlineExceeded("the run took longer than its timeout") from None
+        answer = await box.get() if self._ended is None or not box.empty() else None
         if answer is None:
             assert self._ended is not None
-            raise self._ended
+            error = copy.copy(self._ended)  # several tasks raise theirs
+            error.request_id = request_id
+            raise error
         return answer
 
     async def _read(self) -> None:
@@ -192,6 +208,18 @@ class AsyncSession:
             self._ended = self._ended or Unavailable("the session was closed")
             for box in self._boxes.values():
                 box.put_nowait(None)
+
+
+@asynccontextmanager
+async def _until(end: float | None, request_id: str) -> AsyncGenerator[None, None]:
+    """Raises DeadlineExceeded if the body does not end by the loop's time ``end``."""
+    try:
+        async with asyncio.timeout_at(end):
+            yield
+    except TimeoutError:
+        error = DeadlineExceeded("the run took longer than its timeout")
+        error.request_id = request_id
+        raise error from None
 
 
 async def collected(events: AsyncIterator[Event]) -> Result:

@@ -1,51 +1,94 @@
-"""Connections: addresses, encryption, tokens, retries."""
+"""Connections: addresses, encryption, identity, and what goes with every call."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
 import socket
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import grpc
 
 from gradproof.client.origin import Origin, held
 
-IDEMPOTENT = ("Evaluate", "Differentiate", "StreamingDifferentiate", "Infer", "Derive", "Explain", "GetServerInfo")
+Token: TypeAlias = str | Callable[[], str]
+REQUEST_ID = "x-request-id"
+KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
+"""A peer with open calls is asked for a sign of life after so long, and is gone if it gives none for so long again."""
+
+RECONNECT_MS = {True: (100, 250), False: (100, 2_000)}
+"""Pauses before a lost connection is tried again, the first and the longest, on this machine and elsewhere. While one lasts
+calls fail at once, so they have to be shorter than those of the retries."""
 
 
 class Connection:
     """Where a client connects to, and how; `channel` and `aio_channel` open it. What is on this machine is not behind a
-    proxy, whatever the environment says."""
+    proxy, whatever the environment says.
 
-    def __init__(self, target: str | Sequence[str], *, tls: bool | str, token: str, retries: int) -> None:
+    ``on_loss`` is called with the seconds that are left when a call that lost its server is to be repeated, and returns
+    once the server may be back. ``closed``: no call is repeated any more. Raises ValueError for options that do not go
+    together, OSError if a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        *,
+        tls: bool | str | Path = False,
+        certificate: str | Path = "",
+        key: str | Path = "",
+        token: Token = "",
+        retries: int = 3,
+        on_loss: Callable[[float], None] | None = None,
+    ) -> None:
         targets = [target] if isinstance(target, str) else list(target)
         if not targets:
             raise ValueError("a client needs an address")
-        if token and not tls and not all(map(_here, targets)):
+        here = all(map(_here, targets))
+        if token and not tls and not here:
             raise ValueError(
                 "a token is sent over TLS only, or to this machine: give tls=True, or the path of certificates"
             )
+        if bool(certificate) != bool(key):
+            raise ValueError("a client certificate and its key go together: give certificate= and key=")
+        if certificate and not tls:
+            raise ValueError("a client certificate is shown over TLS only: give tls=True, or the path of certificates")
         self.target = targets[0] if len(targets) == 1 else f"ipv4:{','.join(map(_numeric, targets))}"
         self.origin = Origin()
-        self._tls = tls
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._options = [("grpc.service_config", json.dumps(_config(retries))), ("grpc.enable_retries", 1)]
+        self.retries, self.on_loss = retries, on_loss
+        self.closed = False
+        self._token = token
+        self._credentials = _credentials(tls, certificate, key) if tls else None
+        first, longest = RECONNECT_MS[here]
+        self._options: list[tuple[str, Any]] = [
+            ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+            ("grpc.enable_retries", 0),  # ours are in retry.py
+            ("grpc.initial_reconnect_backoff_ms", first),
+            ("grpc.max_reconnect_backoff_ms", longest),
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
         if any(map(_here, targets)):
             self._options.append(("grpc.enable_http_proxy", 0))
         if len(targets) > 1:
             name = targets[0].rpartition(":")[0]
             self._options.append(("grpc.ssl_target_name_override", name))
 
-    def call(self, timeout: float) -> dict[str, Any]:
-        """What goes with every call. Raises Forked."""
+    def call(self, timeout: float | None, request_id: str) -> dict[str, Any]:
+        """Timeout and metadata of a call. Raises Forked, and what a token that is called raises."""
         self.origin.check()
-        return {"timeout": timeout, "metadata": self._metadata}
+        metadata = [(REQUEST_ID, request_id), *_trace_context()]
+        token = self._token if isinstance(self._token, str) else self._token()
+        if token:
+            metadata.append(("authorization", f"Bearer {token.strip()}"))
+        return {"timeout": timeout, "metadata": tuple(metadata)}
 
-    def answers(self, call: Any) -> Iterator[Any]:
+    def answers(self, call: Any) -> Generator[Any, None, None]:
         """The messages of a stream, which is cancelled when it is left. Raises Forked."""
         held(call)
         try:
@@ -60,35 +103,44 @@ class Connection:
             if self.origin.here:
                 call.cancel()
 
+    async def aio_answers(self, call: Any) -> AsyncGenerator[Any, None]:
+        """The same for asyncio."""
+        try:
+            async for answer in call:
+                yield answer
+        finally:
+            call.cancel()
+
     def channel(self) -> grpc.Channel:
         """A channel; it connects when it is first used."""
-        if not self._tls:
+        if self._credentials is None:
             return held(grpc.insecure_channel(self.target, self._options))
-        return held(grpc.secure_channel(self.target, self._credentials(), self._options))
+        return held(grpc.secure_channel(self.target, self._credentials, self._options))
 
     def aio_channel(self) -> grpc.aio.Channel:
         """The same for asyncio."""
-        if not self._tls:
+        if self._credentials is None:
             return held(grpc.aio.insecure_channel(self.target, self._options))
-        return held(grpc.aio.secure_channel(self.target, self._credentials(), self._options))
+        return held(grpc.aio.secure_channel(self.target, self._credentials, self._options))
 
-    def _credentials(self) -> grpc.ChannelCredentials:
-        trusted = Path(self._tls).read_bytes() if isinstance(self._tls, str) else None
+
+def _credentials(tls: bool | str | Path, certificate: str | Path, key: str | Path) -> grpc.ChannelCredentials:
+    trusted = None if tls is True else Path(str(tls)).read_bytes()
+    if not certificate:
         return grpc.ssl_channel_credentials(trusted)
+    return grpc.ssl_channel_credentials(trusted, Path(key).read_bytes(), Path(certificate).read_bytes())
 
 
-def _config(retries: int) -> dict[str, Any]:
-    """Addresses take turns; calls that change nothing are tried again, later each time."""
-    names = [{"service": "gradproof.v1.AutodiffService", "method": method} for method in IDEMPOTENT]
-    policy = {
-        "maxAttempts": min(retries + 1, 5),
-        "initialBackoff": "0.1s",
-        "maxBackoff": "2s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    methods = [{"name": [*names, {"service": "gradproof.v1.OpService"}], "retryPolicy": policy}] if retries else []
-    return {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods}
+def _trace_context() -> list[tuple[str, str]]:
+    """The span that the caller is in, as OpenTelemetry writes it down (``traceparent``). Where OpenTelemetry has not been
+    imported there is none, and it is not imported for nothing."""
+    if "opentelemetry.trace" not in sys.modules:
+        return []
+    from opentelemetry import propagate
+
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return [(name.lower(), text) for name, text in carrier.items()]
 
 
 def _split(address: str) -> tuple[str, str]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from numpy.typing import NDArray
 
 from gradproof.client import requests
-from gradproof.client.channel import Connection
+from gradproof.client.channel import Connection, Token
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
 from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
 from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
+from gradproof.client.retry import Call, retried, retried_stream
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
+
+if TYPE_CHECKING:
+    from gradproof.server.embedded import EmbeddedServer
+
+T = TypeVar("T")
 
 
 class Client:
@@ -31,11 +39,18 @@ class Client:
     Args:
         target: address of the server, or addresses of several, which take turns (they share no graphs: one that has
             not seen a graph is sent it).
-        timeout: seconds that a call may take, unless the call says otherwise.
+        timeout: seconds that a call may take with all its repetitions, unless the call says otherwise; the budget of its
+            checks is added.
         tls: encrypt; True trusts the usual authorities, a path is that of a file with the certificates to trust.
-        token: sent as ``authorization: Bearer`` with every call; over TLS, or to this machine.
-        retries: how often a call that changes nothing is tried again while the server is UNAVAILABLE.
+        certificate: path of a file (PEM) with the certificate that the client shows, and those that vouch for it.
+        key: path of a file (PEM) with the key of ``certificate``.
+        token: sent as ``authorization: Bearer`` with every call; over TLS, or to this machine. A function is called for
+            each attempt at a call, so that tokens may change.
+        retries: how often a call is repeated that lost its server or was told to come again, unless something of it has
+            reached the caller: an event of `stream`, or a call of a hook that runs here.
         on_close: called when the client is closed (an embedded server stops there).
+        on_loss: called with the seconds that are left when a call that lost its server is to be repeated; it returns when
+            the server may be back (an embedded server is started again).
     """
 
     def __init__(
@@ -43,13 +58,18 @@ class Client:
         target: str | Sequence[str],
         *,
         timeout: float = 60.0,
-        tls: bool | str = False,
-        token: str = "",
+        tls: bool | str | Path = False,
+        certificate: str | Path = "",
+        key: str | Path = "",
+        token: Token = "",
         retries: int = 3,
         on_close: Callable[[], None] | None = None,
+        on_loss: Callable[[float], None] | None = None,
     ) -> None:
         self.timeout = timeout
-        self._connection = Connection(target, tls=tls, token=token, retries=retries)
+        self._connection = Connection(
+            target, tls=tls, certificate=certificate, key=key, token=token, retries=retries, on_loss=on_loss
+        )
         self.target = self._connection.target
         self._on_close = on_close
         self._channel = self._connection.channel()
@@ -63,6 +83,7 @@ class Client:
         a fork of the process that made the client it does nothing."""
         if not self._connection.origin.here:
             return
+        self._connection.closed = True
         for session in list(self._sessions):
             session.cancel()
         self._channel.close()
@@ -89,17 +110,35 @@ class Client:
             pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
         ).values
 
-    def send_evaluate(self, request: pb.EvaluateRequest) -> Result:
-        """Evaluate a request message as it is; the result has values and the digest of the graph."""
-        conversation = Conversation(request)
-        if conversation.needs_session:
-            return collected(self._session(conversation))
-        with translated():
-            return requests.evaluated(self._autodiff.Evaluate(request, **self._call()))
+    def send_evaluate(self, request: pb.EvaluateRequest, *, timeout: float | None = None) -> Result:
+        """Evaluate a request message as it is, within ``timeout`` seconds (default: the client's); the result has values
+        and the digest of the graph."""
+        call = self._call(timeout=timeout, request_id=request.request_id)
+
+        def attempt() -> Result:
+            conversation = Conversation(request)
+            if conversation.needs_session:
+                return collected(self._session(conversation, call))
+            with translated():
+                return requests.evaluated(self._autodiff.Evaluate(request, **call.options()))
+
+        return retried(call, attempt)
 
     def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
         """Values, gradients and verdicts of one run. Options as for `stream`."""
-        return collected(self.stream(graph, values, **options))
+        wanted = Options(**options)
+        request = wanted.request()
+        call = self._call(wanted.check_seconds)
+        for attempt in attempts(request, graph, values, digest=self._digests.of(graph)):
+            try:
+                result = retried(call, lambda: collected(self._run(attempt.request, call, wanted.hooks)))  # noqa: B023
+            except GradproofError as error:
+                if attempt.settles(error):
+                    raise
+                continue
+            self._digests.learn(graph, result.digest)
+            return result
+        raise AssertionError("the last attempt settles")
 
     def stream(
         self,
@@ -133,11 +172,13 @@ class Client:
                 weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
                 ``result``. Empty: any will do.
         """
-        request = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required).request()
-        for attempt in attempts(request, graph, values, digest=self._digests.of(graph)):
+        wanted = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
+        call = self._call(wanted.check_seconds)
+        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
             try:
-                for event in self._run(attempt.request, hooks):
-                    self._digests.learn(graph, event)
+                for event in retried_stream(call, lambda: self._run(attempt.request, call, hooks)):  # noqa: B023
+                    if isinstance(event, Accepted):
+                        self._digests.learn(graph, event.digest)
                     yield event
                 return
             except GradproofError as error:
@@ -152,99 +193,121 @@ class Client:
         hooks: Sequence[Hook] = (),
         watch: Watch | None = None,
         at_once: bool = False,
+        timeout: float | None = None,
     ) -> Result:
         """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
-        otherwise). ``watch`` is called with each event as it comes; ``at_once``: they come in one message, which is quicker
-        where they fit into it."""
+        otherwise), within ``timeout`` seconds (default: the client's and those of the checks). ``watch`` is called with
+        each event as it comes, from the first on where the run is repeated; ``at_once``: they come in one message, which is
+        quicker where they fit into it."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        return collected(self._run(whole, hooks, at_once), watch)
+        call = self._call(requests.check_seconds(whole), timeout=timeout, request_id=request.request_id)
+        return retried(call, lambda: collected(self._run(whole, call, hooks, at_once), watch))
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
-        with translated():
-            return requests.inferred(
-                self._autodiff.Infer(pb.InferRequest(graph=requests.message_of(graph)), **self._call())
-            )
+        return requests.inferred(self._asked(self._autodiff.Infer, pb.InferRequest(graph=requests.message_of(graph))))
 
     def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
         """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
         differentiate by, default the leaves that require grad."""
-        request = requests.derive_request(graph, mode, by)
-        with translated():
-            return requests.derived(self._autodiff.Derive(request, **self._call()))
+        return requests.derived(self._asked(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
 
     def explain(self, graph: Graph, value: str) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        with translated():
-            return explanation(self._autodiff.Explain(request, **self._call()))
+        return explanation(self._asked(self._autodiff.Explain, request))
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        with translated():
-            return self._autodiff.GetServerInfo(pb.GetServerInfoRequest(), **self._call())
+        return self._asked(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
 
     def ops(self) -> list[OpInfo]:
         """All ops of the server."""
+        call = self._call()
         found: list[OpInfo] = []
-        token = ""
+        request = op_service_pb2.ListOpsRequest()
         while True:
-            with translated():
-                page = self._ops.ListOps(op_service_pb2.ListOpsRequest(page_token=token), **self._call())
+            page = self._asked(self._ops.ListOps, request, call)
             found.extend(decode_op(one) for one in page.ops)
-            token = page.next_page_token
-            if not token:
+            if not page.next_page_token:
                 return found
+            request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """One op, with its cases and traced rules."""
-        with translated():
-            return self._ops.GetOp(op_service_pb2.GetOpRequest(name=name), **self._call())
+        return self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
         """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
         request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
-        with translated():
-            for step in self._connection.answers(self._ops.VerifyOp(request, **self._call(budget))):
-                yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+        call = self._call(budget)
 
-    def _run(self, request: pb.DifferentiateRequest, hooks: Sequence[Hook] = (), at_once: bool = False) -> Iterator[Event]:
-        conversation = Conversation(request, hooks)
-        if conversation.needs_session:
-            yield from self._session(conversation)
-            return
-        with translated():
-            message, call = conversation.streaming(), self._call(conversation.check_seconds)
-            if at_once:
-                yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call))
-                return
-            for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call)):
-                yield from conversation.decoder.decode(response.event)
+        def attempt() -> Generator[ProofStep, None, None]:
+            with translated():
+                for step in self._connection.answers(self._ops.VerifyOp(request, **call.options())):
+                    yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+
+        yield from retried_stream(call, attempt)
 
     def session(self, *, timeout: float | None = None) -> Session:
-        """One stream for many runs, which may keep their values on the server. It ends after ``timeout`` seconds, if there
-        is one."""
-        made = Session(partial(self._autodiff.Session, **{**self._call(), "timeout": timeout}), self._digests)
+        """One stream for many runs, which may keep their values on the server. Each run may take as long as a call of the
+        client; the session ends after ``timeout`` seconds, if there is one. A session that lost its server is over: its
+        runs raise Unavailable."""
+        return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
+
+    def _opened(self, options: Mapping[str, Any]) -> Session:
+        made = Session(partial(self._autodiff.Session, **options), self._digests, self.timeout)
         self._sessions.add(made)
         return made
 
-    def _session(self, conversation: Conversation) -> Iterator[Event]:
-        """One run on a session of its own."""
-        with self.session(timeout=self.timeout + conversation.check_seconds) as session:
-            yield from session.converse(conversation)
+    def _asked(self, method: Callable[..., T], request: Any, call: Call | None = None) -> T:
+        """The answer of a call with one message on each side."""
+        one = call or self._call()
 
-    def _call(self, more: float = 0.0) -> dict[str, Any]:
-        return self._connection.call(self.timeout + more)
+        def attempt() -> T:
+            with translated():
+                return method(request, **one.options())
+
+        return retried(one, attempt)
+
+    def _run(
+        self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook] = (), at_once: bool = False
+    ) -> Generator[Event, None, None]:
+        """One attempt at a run."""
+        conversation = Conversation(request, hooks)
+        if conversation.needs_session:
+            yield from self._session(conversation, call)
+            return
+        with translated():
+            message = conversation.streaming()
+            if at_once:
+                yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call.options()))
+                return
+            for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call.options())):
+                yield from conversation.decoder.decode(response.event)
+
+    def _session(self, conversation: Conversation, call: Call) -> Generator[Event, None, None]:
+        """One run on a session of its own, which ends with the run."""
+        conversation.request.request_id = call.request_id
+        try:
+            with self._opened(call.options()) as session:
+                yield from session.converse(conversation)
+        finally:
+            call.given = call.given or conversation.asked
+
+    def _call(self, more: float = 0.0, *, timeout: float | None = None, request_id: str = "") -> Call:
+        """A call that may take as long as the client says, and ``more`` seconds; or ``timeout`` seconds."""
+        return Call(self._connection, self.timeout + more if timeout is None else timeout, request_id)
 
 
 def connect(
     target: str | Sequence[str] | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = (), **options: Any
 ) -> Client:
-    """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, and
-    stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such a server;
-    ``options`` those of `Client`.
+    """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, started
+    again when it is killed, and stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such
+    a server; ``options`` those of `Client`.
 
     Raises ImportError if a server is to be started and its libraries are not installed; Forked in a fork of a process that
     has made a client.
@@ -252,12 +315,17 @@ def connect(
     claim()
     if target is not None:
         return Client(target, timeout=timeout, **options)
+    server = start_server(arguments)
+    return Client(server.target, timeout=timeout, on_close=server.stop, on_loss=server.recover, **options)
+
+
+def start_server(arguments: Sequence[str]) -> EmbeddedServer:
+    """A server of one's own. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
     try:
         from gradproof.server.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
-    server = EmbeddedServer(arguments)
-    return Client(server.target, timeout=timeout, on_close=server.stop, **options)
+    return EmbeddedServer(arguments)
 
 
 __all__ = ["Client", "Derived", "Inference", "ProofStep", "connect"]

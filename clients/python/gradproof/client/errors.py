@@ -3,15 +3,19 @@
 GradproofError           a RuntimeError, as PyTorch's are
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
 ├── NotFound             no such op, graph digest or kept run
-├── ResourceExhausted    a limit of the server was passed
+├── ResourceExhausted    a limit of the server was passed; ``retry_after`` seconds, if trying again helps
+│   ├── Overloaded       the server is busy; it helps
+│   └── QuotaExceeded    this client has as much in progress as it may
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
+│   └── DataFault        for the numbers that it was given; ``value``, ``element``
 ├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came
 ├── NotServed            the server does not do this (yet)
 ├── Unavailable          no server there, or the call was cut off; may be tried again
-├── Unauthenticated      the server wants a token, or another one
+├── Unauthenticated      the server wants a token or a certificate, or another one
+├── PermissionDenied     the server knows the caller, and does not do this for it
 ├── DeadlineExceeded     the call took longer than its timeout
 ├── Forked               this process is a fork of one that has made a client
-└── InternalError        a fault of the server
+└── InternalError        a fault of the server; ``incident`` names it in the server's log
 """
 
 from __future__ import annotations
@@ -40,11 +44,18 @@ class FieldFault:
 
 
 class GradproofError(RuntimeError):
-    """The root. ``reason`` is the server's stable word, ``metadata`` what it added (op, node, plugin, limit)."""
+    """The root. ``reason`` is the server's stable word, ``metadata`` what it added (op, node, plugin, limit),
+    ``request_id`` what the call was sent as (empty where none was)."""
 
     def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.reason, self.metadata = reason, dict(metadata or {})
+        self.request_id = ""
+
+    @property
+    def incident(self) -> str:
+        """The id under which the server's log has more; empty where there is none."""
+        return self.metadata.get("incident", "")
 
 
 class InvalidRequest(GradproofError):
@@ -66,7 +77,25 @@ class NotFound(GradproofError):
 
 
 class ResourceExhausted(GradproofError):
-    """A limit was passed."""
+    """A limit was passed. ``retry_after``: seconds after which trying again may help; None where it does not."""
+
+    def __init__(
+        self,
+        message: str,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, reason, metadata)
+        self.retry_after = retry_after
+
+
+class Overloaded(ResourceExhausted):
+    """The server has no room at the moment."""
+
+
+class QuotaExceeded(ResourceExhausted):
+    """This client has as much in progress as it may."""
 
 
 class RunError(GradproofError):
@@ -83,6 +112,20 @@ class RunError(GradproofError):
     @property
     def plugin(self) -> str:
         return self.metadata.get("plugin", "")
+
+
+class DataFault(RunError):
+    """A node cannot work with its numbers: an index is out of range, a matrix is not positive definite."""
+
+    @property
+    def value(self) -> str:
+        """The value at fault, by name; empty where it is not known."""
+        return self.metadata.get("value", "")
+
+    @property
+    def element(self) -> str:
+        """The place in it; empty where it is not known."""
+        return self.metadata.get("element", "")
 
 
 class VerdictRequired(GradproofError):
@@ -102,7 +145,11 @@ class Unavailable(GradproofError):
 
 
 class Unauthenticated(GradproofError):
-    """The server wants a token, or another one."""
+    """The server wants a token or a certificate, or another one."""
+
+
+class PermissionDenied(GradproofError):
+    """The server knows the caller, and does not do this for it."""
 
 
 class DeadlineExceeded(GradproofError):
@@ -124,35 +171,48 @@ _KINDS: dict[int, type[GradproofError]] = {
     grpc.StatusCode.UNIMPLEMENTED.value[0]: NotServed,
     grpc.StatusCode.UNAVAILABLE.value[0]: Unavailable,
     grpc.StatusCode.UNAUTHENTICATED.value[0]: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED.value[0]: PermissionDenied,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineExceeded,
     grpc.StatusCode.CANCELLED.value[0]: Unavailable,
 }
-_RUN_REASONS = ("FORWARD_FAULT", "RULE_FAULT", "NO_RULE", "HOOK_FAULT", "RUN_FAULT")
+_REASONS: dict[str, type[GradproofError]] = {
+    **dict.fromkeys(("FORWARD_FAULT", "RULE_FAULT", "NO_RULE", "HOOK_FAULT", "RUN_FAULT"), RunError),
+    "DATA_FAULT": DataFault,
+    "VERDICT_REQUIRED": VerdictRequired,
+}
+_EXHAUSTED: dict[str, type[ResourceExhausted]] = {"OVERLOADED": Overloaded, "QUOTA_EXCEEDED": QuotaExceeded}
 
 
 def _make(
-    code: int, message: str, reason: str, metadata: Mapping[str, str], faults: Sequence[FieldFault]
+    code: int,
+    message: str,
+    reason: str,
+    metadata: Mapping[str, str],
+    faults: Sequence[FieldFault],
+    retry_after: float | None,
 ) -> GradproofError:
-    if reason in _RUN_REASONS:
-        return RunError(message, reason, metadata)
-    if reason == "VERDICT_REQUIRED":
-        return VerdictRequired(message, reason, metadata)
-    kind = _KINDS.get(code, InternalError)
-    return InvalidRequest(message, reason, metadata, faults) if kind is InvalidRequest else kind(message, reason, metadata)
+    kind = _REASONS.get(reason) or _KINDS.get(code, InternalError)
+    if kind is InvalidRequest:
+        return InvalidRequest(message, reason, metadata, faults)
+    if kind is ResourceExhausted:
+        return _EXHAUSTED.get(reason, ResourceExhausted)(message, reason, metadata, retry_after)
+    return kind(message, reason, metadata)
 
 
 def from_rpc(error: grpc.RpcError) -> GradproofError:
     """The exception for a call that ended with ``error``."""
     call: grpc.Call = error  # type: ignore[assignment]
-    reason, metadata, faults = "", {}, []
+    reason, metadata, faults, retry_after = "", {}, [], None
     status = rpc_status.from_call(call)
     for detail in status.details if status else ():
-        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(bad):
             faults = [FieldFault(v.field, v.description, v.reason) for v in bad.field_violations]
-    return _make(call.code().value[0], call.details() or call.code().name, reason, metadata, faults)
+        elif detail.Unpack(retry):
+            retry_after = max(0.0, retry.retry_delay.ToTimedelta().total_seconds())
+    return _make(call.code().value[0], call.details() or call.code().name, reason, metadata, faults, retry_after)
 
 
 def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
@@ -162,4 +222,4 @@ def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
     metadata = {name: text for name, text in places.items() if text}
     if place.HasField("node"):
         metadata["node"] = str(place.node)
-    return _make(fault.code, fault.message, fault.reason, metadata, faults)
+    return _make(fault.code, fault.message, fault.reason, metadata, faults, None)

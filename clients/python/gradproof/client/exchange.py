@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from gradproof.client.errors import GradproofError, NotFound
-from gradproof.client.events import Accepted, Event
 from gradproof.client.graph import Graph, GraphBuilder
 from gradproof.client.requests import message_of, named
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -26,10 +25,10 @@ class Digests:
         known = self._known.get(graph) if isinstance(graph, GraphBuilder) else None
         return known[1] if known and isinstance(graph, GraphBuilder) and known[0] == graph.revision else ""
 
-    def learn(self, graph: Graph | None, event: Event) -> None:
+    def learn(self, graph: Graph | None, digest: str) -> None:
         """The server has said what the graph is called."""
-        if isinstance(graph, GraphBuilder) and isinstance(event, Accepted):
-            self._known[graph] = (graph.revision, event.digest)
+        if isinstance(graph, GraphBuilder):
+            self._known[graph] = (graph.revision, digest)
 
 
 Asked = TypeVar("Asked", pb.DifferentiateRequest, pb.EvaluateRequest)

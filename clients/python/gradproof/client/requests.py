@@ -113,6 +113,11 @@ class Options:
         if self.verify not in LEVELS:
             raise ValueError(f"verify is {self.verify!r}; it may be {', '.join(LEVELS)}")
 
+    @property
+    def check_seconds(self) -> float:
+        """Time that the checks get, if there are any."""
+        return self.budget if self.verify != "off" else 0.0
+
     def request(self) -> pb.DifferentiateRequest:
         """The request, without graph and values."""
         seeds = (self.seeds or {}).items()
@@ -155,9 +160,7 @@ class Conversation:
     @property
     def check_seconds(self) -> float:
         """Time that the request gives to the checks, if it asks for any."""
-        if not isinstance(self.request, pb.DifferentiateRequest) or self.request.verify.level == pb.VERIFY_LEVEL_OFF:
-            return 0.0
-        return self.request.verify.budget_ms / 1000
+        return check_seconds(self.request)
 
     def streaming(self) -> pb.StreamingDifferentiateRequest:
         """The run as one call."""
@@ -167,7 +170,7 @@ class Conversation:
     def opening(self) -> Iterator[pb.SessionRequest]:
         """The frames that begin the run, which has a ``request_id`` now: in a large request tensors go ahead in chunks (ids
         take their places)."""
-        self.request.request_id = uuid.uuid4().hex
+        self.request.request_id = self.request.request_id or uuid.uuid4().hex
         return self._opening(self.request)
 
     def _opening(self, request: Request) -> Iterator[pb.SessionRequest]:
@@ -182,7 +185,9 @@ class Conversation:
         """Events, and frames to answer with. Raises the request's fault, and what a hook that runs here raises."""
         if response.WhichOneof("frame") == "fault":
             self.over = bool(response.request_id)  # one without is of what was said, not of the run
-            raise from_fault(response.fault, self._place)
+            error = from_fault(response.fault, self._place)
+            error.request_id = self.request.request_id
+            raise error
         events, replies = list[Event](), list[pb.SessionRequest]()
         for event in (response.event, *response.more):
             if event.HasField("fault"):
@@ -202,6 +207,13 @@ class Conversation:
             reply.gradient.CopyFrom(encode_tensor(result))
             yield from ahead([reply.gradient])
         yield pb.SessionRequest(hook=reply)
+
+
+def check_seconds(request: Request) -> float:
+    """Time that a request gives to the checks, if it asks for any."""
+    if not isinstance(request, pb.DifferentiateRequest) or request.verify.level == pb.VERIFY_LEVEL_OFF:
+        return 0.0
+    return request.verify.budget_ms / 1000
 
 
 def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:

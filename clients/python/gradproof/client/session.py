@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from threading import Condition
+from threading import Condition, RLock, Thread
 from types import TracebackType
 from typing import Any
 
@@ -16,12 +17,15 @@ import grpc
 from numpy.typing import NDArray
 
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
-from gradproof.client.events import Event, Result
+from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
-from gradproof.client.requests import Conversation, Options, Watch, translated
+from gradproof.client.requests import Conversation, Options, Watch, check_seconds, translated
 from gradproof.v1 import autodiff_service_pb2 as pb
+
+CLOSE_SECONDS = 5.0
+"""A server that does not end its half of a closed session for so long is not waited for."""
 
 
 class Session:
@@ -31,14 +35,18 @@ class Session:
     backward from them, and gets the same bits as if it had sent everything again. They are gone when they are released,
     when the session ends, when they were idle for long or others needed the room. Then NotFound is raised, with the reason
     ``KEPT_NOT_FOUND``; where the graph and its values are given beside ``kept``, they are sent instead, and kept again.
+
+    A run may take ``timeout`` seconds, and the budget of its checks; one that does not end by then ends the session.
     """
 
-    def __init__(self, call: Callable[[Iterator[pb.SessionRequest]], Any], digests: Digests) -> None:
-        self._digests, self._origin = digests, Origin()
+    def __init__(self, call: Callable[[Iterator[pb.SessionRequest]], Any], digests: Digests, timeout: float = 60.0) -> None:
+        self._digests, self._timeout, self._origin = digests, timeout, Origin()
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
         self._boxes: dict[str, deque[pb.SessionResponse]] = {}
-        self._turn = Condition()
+        self._watched: float | None = None  # the deadline that a thread of the session waits for
+        lock = RLock()
+        self._turn, self._watching = Condition(lock), Condition(lock)
         self._reading = False  # one of the threads that wait reads the stream, for all of them
         self._ended: GradproofError | None = None
         self._open = True
@@ -69,9 +77,11 @@ class Session:
         if busy:
             self._answers.cancel()
             return
+        self._limit("", time.monotonic() + CLOSE_SECONDS)
         with suppress(grpc.RpcError):
             for _ in self._answers:
                 pass  # of runs that were given up
+        self._end(Unavailable("the session was closed"))
 
     def cancel(self) -> None:
         """End the stream at once, and do not wait for the server."""
@@ -79,7 +89,7 @@ class Session:
             return
         self._open = False
         self._answers.cancel()
-        self._frames.put(None)
+        self._end(Unavailable("the session was closed"))
 
     def evaluate(
         self,
@@ -130,12 +140,16 @@ class Session:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds, with which the session ends."""
         self._check_open()
+        if timeout is not None and timeout <= 0:
+            raise DeadlineExceeded("there is no time left for the run")
         frames = conversation.opening()
         request_id = conversation.request.request_id
+        if request_id in self._boxes:
+            raise ValueError(f"a run with request_id {request_id!r} is in progress on this session")
         self._boxes[request_id] = deque()
-        if timeout is not None:
-            self._deadlines[request_id] = time.monotonic() + timeout
         try:
+            if timeout is not None:
+                self._limit(request_id, time.monotonic() + timeout)
             for frame in frames:
                 self._frames.put(frame)
             while not conversation.over:
@@ -146,19 +160,21 @@ class Session:
         finally:
             if not conversation.over and self.alive:
                 self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
-            self._deadlines.pop(request_id, None)
             if self._origin.here:
                 with self._turn:
+                    self._deadlines.pop(request_id, None)
                     del self._boxes[request_id]
 
     def _sent(
         self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
     ) -> Iterator[Event]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
+        end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                for event in self.converse(Conversation(attempt.request, hooks)):
-                    self._digests.learn(graph, event)
+                for event in self.converse(Conversation(attempt.request, hooks), end - time.monotonic()):
+                    if isinstance(event, Accepted):
+                        self._digests.learn(graph, event.digest)
                     yield event
                 return
             except GradproofError as error:
@@ -171,19 +187,34 @@ class Session:
             raise ValueError("the session is closed")
 
     def _outgoing(self) -> Iterator[pb.SessionRequest]:
-        """What is said, as gRPC's thread for it takes it; in between this looks after the deadlines."""
-        while True:
-            first = min(list(self._deadlines.values()), default=None)
-            try:
-                left = None if first is None else max(0.0, first - time.monotonic())
-                frame = self._frames.get(timeout=left)
-            except queue.Empty:
-                self._end(Unavailable("the session ended with a run that took longer than its timeout"))
-                self._answers.cancel()
-                return
-            if frame is None:
-                return
+        """What is said, as gRPC's thread for it takes it."""
+        while (frame := self._frames.get()) is not None:
             yield frame
+
+    def _limit(self, request_id: str, end: float) -> None:
+        """End the session if the run is still in progress at ``end``. A thread looks after that: nothing else is sure to
+        run, since a peer that reads nothing holds those of gRPC."""
+        with self._turn:
+            self._deadlines[request_id] = end
+            if self._watched is None and self._ended is None:
+                self._watched = end
+                Thread(target=self._watch, name="gradproof-deadlines", daemon=True).start()
+            elif self._watched is not None and end < self._watched:
+                self._watching.notify()
+
+    def _watch(self) -> None:
+        """Wait for the first deadline of runs in progress, until the session ends."""
+        with self._turn:
+            while self._ended is None:
+                self._watched = min(self._deadlines.values(), default=math.inf)
+                left = self._watched - time.monotonic()
+                if left <= 0:
+                    break
+                self._watching.wait(None if left == math.inf else left)
+            else:
+                return
+        self._end(Unavailable("the session ended with a run that took longer than its timeout"))
+        self._answers.cancel()
 
     def _hear(self, request_id: str) -> pb.SessionResponse:
         """The next answer to a request."""
@@ -196,8 +227,7 @@ class Session:
                 if box:
                     return box.popleft()
                 if self._ended is not None:
-                    late = self._deadlines.get(request_id, math.inf) <= time.monotonic()
-                    raise DeadlineExceeded("the run took longer than its timeout") if late else self._ended
+                    raise self._final(request_id)
                 self._reading = True
             answer = None
             try:
@@ -209,6 +239,15 @@ class Session:
                         for one in addressees(answer, self._boxes):
                             self._boxes[one].append(answer)
                     self._turn.notify_all()
+
+    def _final(self, request_id: str) -> GradproofError:
+        """What ends a run whose stream has ended: an error of its own, as several threads raise theirs."""
+        assert self._ended is not None
+        end = self._deadlines.get(request_id)
+        late = end is not None and end <= time.monotonic()
+        error = DeadlineExceeded("the run took longer than its timeout") if late else copy.copy(self._ended)
+        error.request_id = request_id
+        return error
 
     def _read(self) -> pb.SessionResponse | None:
         """The next answer to any request. None where the stream has ended, which is noted."""
@@ -231,6 +270,7 @@ class Session:
         with self._turn:
             self._ended = self._ended or error
             self._turn.notify_all()
+            self._watching.notify()
         self._frames.put(None)
 
 

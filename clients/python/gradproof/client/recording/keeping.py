@@ -128,6 +128,7 @@ class Keeper:
         hooks: Sequence[Hook],
         watch: Watch | None,
         keep: bool,
+        timeout: float,
     ) -> Result:
         """Send a request on the session. Raises `Lost` if the server has forgotten a run that it names, or has no session,
         or the session broke before a hook was called here; otherwise GradproofError, and what a hook raises."""
@@ -135,7 +136,6 @@ class Keeper:
             request.keep = f"run {next(self._numbers)}"
         conversation = Conversation(request, hooks)
         try:
-            timeout = self._client.timeout + conversation.check_seconds
             result = collected(session.converse(conversation, timeout), watch)
         except BaseException as error:
             if keep:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import copy
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
 from gradproof.client.recording.keeping import Keeper, Lost, Source, has_all, release
-from gradproof.client.requests import Derived, Request, Watch
+from gradproof.client.requests import Derived, Request, Watch, check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
@@ -117,7 +118,11 @@ class Runtime:
     def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:
         """Forward values by name; ``keep``: for later. Raises `Lost` if the graph borrows what is not kept any more."""
         request = pb.EvaluateRequest(fetch=fetch)
-        return self._sent(graph, request, self.client.send_evaluate, keep).values
+
+        def send(whole: pb.EvaluateRequest, timeout: float) -> Result:
+            return self.client.send_evaluate(whole, timeout=timeout)
+
+        return self._sent(graph, request, send, keep).values
 
     def differentiate(
         self,
@@ -134,8 +139,8 @@ class Runtime:
         small = not hooks and graph.nbytes([*request.gradients, *request.retain, *request.fetch]) <= AT_ONCE_BYTES
         at_once = small and request.verify.level == pb.VERIFY_LEVEL_OFF
 
-        def send(whole: pb.DifferentiateRequest) -> Result:
-            return self.client.send(whole, hooks=hooks, watch=watch, at_once=at_once)
+        def send(whole: pb.DifferentiateRequest, timeout: float) -> Result:
+            return self.client.send(whole, hooks=hooks, watch=watch, at_once=at_once, timeout=timeout)
 
         return self._sent(graph, request, send, keep, hooks, watch)
 
@@ -143,13 +148,18 @@ class Runtime:
         self,
         graph: Subgraph,
         request: Request,
-        send: Callable[[Any], Result],
+        send: Callable[[Any, float], Result],
         keep: bool,
         hooks: Sequence[Hook] = (),
         watch: Watch | None = None,
     ) -> Result:
         """The result of a request: on the session if something is kept or to be kept, and otherwise, or if the session does
-        not last, on its own."""
+        not last, on its own; within one deadline."""
+        end = time.monotonic() + self.client.timeout + check_seconds(request)
+
+        def once(whole: Any) -> Result:
+            return send(whole, end - time.monotonic())
+
         for _ in range(2):
             sources = self.keeper.sources(graph)
             session = self.keeper.session() if keep or sources else None
@@ -157,14 +167,15 @@ class Runtime:
                 break
             known = {name for source in sources for name in source.names}
             rest = keep and not known.issuperset(graph.results().values())
-            say = partial(self.keeper.send, session, graph, hooks=hooks, watch=watch, keep=rest)
+            left = end - time.monotonic()
+            say = partial(self.keeper.send, session, graph, hooks=hooks, watch=watch, keep=rest, timeout=left)
             try:
                 return self._known_or_whole(graph, request, say, sources)
             except Lost:
                 release(source.run for source in sources)
                 if graph.borrows:
                     raise
-        return self._known_or_whole(graph, request, send)
+        return self._known_or_whole(graph, request, once)
 
     def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
         """The graph of the vector-Jacobian product; asked for once for each structure."""
