@@ -88,7 +88,7 @@ class EmbeddedServer:
                 if self._stopping:
                     return
                 now = time.monotonic()
-                pause = self._starts[0] + STARTS_SECONDS - now if len(self._starts) == MAX_STARTS else 0.0
+                pause = self._starts[0] + STARTS_SECONDS - now if len(self._starts) >= MAX_STARTS else 0.0
                 if pause > 0:
                     self._fault = (
                         f"the embedded server ended with status {status}, after {MAX_STARTS} new starts within "
