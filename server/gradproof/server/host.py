@@ -26,6 +26,9 @@ log = structlog.get_logger("gradproof.server")
 KEEPALIVE_MS = 30_000
 """A client that answers no ping for so long is gone, and its calls with it."""
 
+PING_MS = 10_000
+"""Clients may ask so often whether the server is there; ours do every 30 seconds."""
+
 NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean of empty slice|Degrees of freedom|All-NaN"
 """NumPy's warnings about numbers. Verdicts speak of those; the log of a server is for what an operator can mend."""
 
@@ -61,7 +64,7 @@ class Host:
                 ("grpc.max_send_message_length", 2 * message_bytes),
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MS),
                 ("grpc.keepalive_time_ms", KEEPALIVE_MS),
                 ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
             ],

@@ -56,7 +56,7 @@ class AsyncSession:
         if self.alive and not self._boxes:
             self._open = False
             with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
+                async with asyncio.timeout(min(CLOSE_SECONDS, self._timeout)):
                     await self._call.done_writing()
                     await self._reader
         await self.cancel()

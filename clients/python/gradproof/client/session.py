@@ -77,7 +77,7 @@ class Session:
         if busy:
             self._answers.cancel()
             return
-        self._limit("", time.monotonic() + CLOSE_SECONDS)
+        self._limit("", time.monotonic() + min(CLOSE_SECONDS, self._timeout))
         with suppress(grpc.RpcError):
             for _ in self._answers:
                 pass  # of runs that were given up
