@@ -71,6 +71,7 @@ class Connection:
             ("grpc.max_reconnect_backoff_ms", longest),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.max_pings_without_data", 0),
         ]
         if any(map(_here, targets)):
