@@ -15,7 +15,7 @@ from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, Limit
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
-from gradproof.server.status import request_fault, unforeseen
+from gradproof.server.status import fault_of, request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
@@ -143,8 +143,7 @@ class _Session:
             fault = pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
             await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
         except Exception as error:  # what nobody foresaw ends this run, not the session
-            status = unforeseen(error)
-            fault = pb.RequestFault(code=status.code, message=status.message, reason="INTERNAL")
+            fault = fault_of(unforeseen(error))
             await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
         finally:
             self.runs.pop(request_id, None)

@@ -85,7 +85,7 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
 
 def request_fault(error: errors.GradproofError) -> pb.RequestFault:
     """The same for a session, where a failed request does not end the stream."""
-    fault = pb.RequestFault(code=code_of(error).value[0], message=_short(str(error)), reason=error.reason)
+    fault = fault_of(status_of(error))
     if isinstance(error, errors.InvalidRequest):
         fault.faults.extend(
             pb.FieldFault(path=one.path, message=one.message, reason=one.reason) for one in error.faults[:MAX_VIOLATIONS]
@@ -95,6 +95,19 @@ def request_fault(error: errors.GradproofError) -> pb.RequestFault:
             pb.FieldFault(path=f"verdicts[{name}]", message=f"{summary}: {why}"[:300], reason=error.reason)
             for name, summary, why in error.weaker[:MAX_VIOLATIONS]
         )
+    return fault
+
+
+def fault_of(status: status_pb2.Status) -> pb.RequestFault:
+    """A status as a session says it: code, message, what its ErrorInfo has, and when to try again. Without places."""
+    fault = pb.RequestFault(code=status.code, message=status.message)
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            fault.reason = info.reason
+            fault.metadata.update(info.metadata)
+        elif detail.Unpack(retry):
+            fault.retry_delay_ms = retry.retry_delay.ToMilliseconds()
     return fault
 
 

@@ -219,7 +219,8 @@ def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
     """The exception for a request that failed on a session; ``place`` is the event that said where, or empty."""
     faults = [FieldFault(one.path, one.message, one.reason) for one in fault.faults]
     places = {"op": place.op, "plugin": place.plugin, "value": place.value}
-    metadata = {name: text for name, text in places.items() if text}
+    metadata = {name: text for name, text in places.items() if text} | dict(fault.metadata)
     if place.HasField("node"):
         metadata["node"] = str(place.node)
-    return _make(fault.code, fault.message, fault.reason, metadata, faults, None)
+    retry_after = fault.retry_delay_ms / 1000 if fault.HasField("retry_delay_ms") else None
+    return _make(fault.code, fault.message, fault.reason, metadata, faults, retry_after)
