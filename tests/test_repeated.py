@@ -24,6 +24,7 @@ from gradproof.client import (
     DeadlineExceeded,
     GraphBuilder,
     Unavailable,
+    channel,
     hook,
 )
 from gradproof.client.recording import record
@@ -238,6 +239,18 @@ def test_every_call_ends_by_its_deadline_when_the_server_stands_still(own: Own) 
             gp.use(before)
 
 
+def test_a_peer_that_gives_no_sign_of_life_is_gone(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the deadline; where a session is idle too."""
+    own.passing.touch()
+    monkeypatch.setattr(channel, "KEEPALIVE_MS", 200)
+    monkeypatch.setattr(channel, "KEEPALIVE_TIMEOUT_MS", 200)
+    with ThreadPoolExecutor() as pool, own.client(timeout=300.0, retries=0) as client, client.session() as session:
+        assert session.evaluate(square())["y"] == 9.0
+        with own.stopped():
+            found = [pool.submit(client.evaluate, square()), pool.submit(session.evaluate, square())]
+            assert [type(one.exception(SECONDS)) for one in found] == [Unavailable] * 2
+
+
 def test_a_server_that_comes_no_more(own: Own) -> None:
     """Killed during calls, and nobody starts it again: they end at once, as those do that come later."""
     own.pause()
@@ -281,7 +294,8 @@ def test_one_that_ends_too_often_says_so(own: Own, monkeypatch: pytest.MonkeyPat
     with own.client() as client:
         assert client.info().versions
         monkeypatch.setattr(embedded, "MAX_STARTS", len(own.server._starts))
+        monkeypatch.setattr(embedded, "STARTS_SECONDS", 3600.0)
         own.kill("server")
-        with pytest.raises(Unavailable, match=r"ended with status 137, after \d new starts within 60 seconds") as caught:
+        with pytest.raises(Unavailable, match=r"ended with status 137, after \d new starts within 3600 seconds") as caught:
             client.info()
         assert caught.value.request_id

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry import trace
 from tests.serving import Served
 
+import gradproof.client as gp
 from gradproof.client import (
     AsyncClient,
     Client,
@@ -34,6 +35,7 @@ from gradproof.client import (
     RunError,
     Unauthenticated,
     Unavailable,
+    hook,
 )
 from gradproof.client.channel import Connection
 from gradproof.client.retry import Call
@@ -137,7 +139,7 @@ def ask(running: tuple[Scripted, str], scripted: Scripted, request: pytest.Fixtu
 
 def square() -> GraphBuilder:
     g = GraphBuilder()
-    g.output(g.apply("square", g.leaf("x", 3.0, requires_grad=True)))
+    g.output(g.apply("square", g.leaf("x", 3.0, requires_grad=True), name="y"))
     return g
 
 
@@ -303,6 +305,78 @@ class TestErrors:
         with pytest.raises(GradproofError) as caught:
             shared.client.send(message)
         assert caught.value.request_id == "mine"
+
+
+class TestSessions:
+    """Refusals of runs on a session are the messages that a server makes of the statuses above."""
+
+    @pytest.fixture
+    def refusing(self, shared: Served, monkeypatch: pytest.MonkeyPatch) -> deque[status_pb2.Status]:
+        """Statuses that runs of the server end with, before it is at itself again."""
+        script: deque[status_pb2.Status] = deque()
+        prepare = shared.host.handler._prepare
+
+        def refuse(*given: Any, **options: Any) -> Any:
+            if script:
+                raise OSError
+            return prepare(*given, **options)
+
+        monkeypatch.setattr(shared.host.handler, "_prepare", refuse)
+        monkeypatch.setattr("gradproof.server.session.unforeseen", lambda error: script.popleft())
+        return script
+
+    def test_what_may_be_better_later(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:
+        """On a session that lasts, on one of its own, and below tensors."""
+        busy = status(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 0.01)
+
+        def doubled(gradient: Any) -> Any:
+            return gradient * 2
+
+        with shared.client.session() as session:
+            refusing.extend([busy, busy])
+            assert session.differentiate(square(), verify="off").gradients["x"].gradient == 6.0
+        refusing.extend([busy, busy])
+        hooks = [hook("y", doubled)]
+        assert shared.client.differentiate(square(), hooks=hooks, verify="off").gradients["x"].gradient == 12.0
+        before = gp.use(shared.client)
+        try:
+            refusing.extend([busy, busy])
+            x = gp.tensor([3.0] * 20_000, requires_grad=True)
+            y = (x * x).sum()
+            assert y.item() == 180_000.0
+            refusing.extend([busy, busy])
+            y.backward()
+            assert x.grad is not None
+            assert x.grad[0].item() == 6.0
+        finally:
+            gp.use(before)
+        assert not refusing
+
+        async def run() -> None:
+            async with AsyncClient(shared.target) as client, client.session() as session:
+                refusing.extend([busy, busy])
+                assert (await session.differentiate(square(), verify="off")).gradients["x"].gradient == 6.0
+                refusing.extend([busy, busy])
+                assert (await client.differentiate(square(), hooks=hooks, verify="off")).gradients["x"].gradient == 12.0
+
+        asyncio.run(run())
+        assert not refusing
+
+    def test_what_is_raised_says_all_that_a_status_does(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:
+        with shared.client.session() as session:
+            refusing.append(status(grpc.StatusCode.INTERNAL, "INTERNAL", incident="f00"))
+            with pytest.raises(InternalError) as internal:
+                session.evaluate(square())
+            assert internal.value.incident == "f00"
+            refusing.append(status(grpc.StatusCode.INVALID_ARGUMENT, "DATA_FAULT", node="1", element="[2]"))
+            with pytest.raises(DataFault) as data:
+                session.evaluate(square())
+            assert (data.value.node, data.value.element) == (1, "[2]")
+            refusing.append(status(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 3600.0))
+            with pytest.raises(Overloaded) as overloaded:
+                session.evaluate(square())
+            assert overloaded.value.retry_after == 3600.0
+            assert len({one.value.request_id for one in (internal, data, overloaded)}) == 3
 
 
 class TestMetadata:

@@ -187,7 +187,7 @@ class AsyncClient:
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> AsyncSession:
-        made = AsyncSession(self._autodiff.Session(**options), self._digests, self.timeout)
+        made = AsyncSession(self._autodiff.Session(**options), self._digests, self._connection, self.timeout)
         self._sessions.add(made)
         return made
 

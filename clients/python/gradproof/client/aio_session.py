@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
 
+from gradproof.client.channel import Connection
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin
 from gradproof.client.requests import Conversation, Options, check_seconds, translated
+from gradproof.client.retry import Call, retried_async_stream
 from gradproof.client.session import CLOSE_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -29,8 +31,9 @@ class AsyncSession:
     """As `Session`, for asyncio: runs of several tasks on one stream, with hooks that are called in the event loop. Made by
     `AsyncClient.session`. A run that does not end by its deadline ends alone, unless the server takes nothing any more."""
 
-    def __init__(self, call: Any, digests: Digests, timeout: float = 60.0) -> None:
-        self._call, self._digests, self._timeout, self._origin = call, digests, timeout, Origin()
+    def __init__(self, call: Any, digests: Digests, connection: Connection, timeout: float = 60.0) -> None:
+        self._call, self._digests, self._connection, self._timeout = call, digests, connection, timeout
+        self._origin = Origin()
         self._boxes: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
         self._writing = asyncio.Lock()
         self._ended: GradproofError | None = None
@@ -154,7 +157,7 @@ class AsyncSession:
         end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                run = self.converse(Conversation(attempt.request, hooks), end - time.monotonic())
+                run = self._conversed(lambda: Conversation(attempt.request, hooks), end - time.monotonic())  # noqa: B023
                 async with aclosing(run) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
@@ -164,6 +167,21 @@ class AsyncSession:
             except GradproofError as error:
                 if attempt.settles(error):
                     raise
+
+    def _conversed(self, make: Callable[[], Conversation], seconds: float) -> AsyncGenerator[Event, None]:
+        """The events of a run, whose conversation ``make`` begins: anew where the server had no room for it."""
+        call = Call(self._connection, seconds)
+
+        async def attempt() -> AsyncGenerator[Event, None]:
+            conversation = make()
+            try:
+                async with aclosing(self.converse(conversation, call.left())) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                call.given = call.given or conversation.asked or not self.alive
+
+        return retried_async_stream(call, attempt)
 
     def _check_open(self) -> None:
         self._origin.check()

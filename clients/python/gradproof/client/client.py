@@ -258,7 +258,7 @@ class Client:
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> Session:
-        made = Session(partial(self._autodiff.Session, **options), self._digests, self.timeout)
+        made = Session(partial(self._autodiff.Session, **options), self._digests, self._connection, self.timeout)
         self._sessions.add(made)
         return made
 

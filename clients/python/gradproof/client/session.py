@@ -16,12 +16,14 @@ from typing import Any
 import grpc
 from numpy.typing import NDArray
 
+from gradproof.client.channel import Connection
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Asked, Digests, addressees, attempts
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
 from gradproof.client.requests import Conversation, Options, Watch, check_seconds, translated
+from gradproof.client.retry import Call, retried_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 CLOSE_SECONDS = 5.0
@@ -36,11 +38,19 @@ class Session:
     when the session ends, when they were idle for long or others needed the room. Then NotFound is raised, with the reason
     ``KEPT_NOT_FOUND``; where the graph and its values are given beside ``kept``, they are sent instead, and kept again.
 
-    A run may take ``timeout`` seconds, and the budget of its checks; one that does not end by then ends the session.
+    A run may take ``timeout`` seconds, and the budget of its checks; one that does not end by then ends the session. A run
+    that the server has no room for is sent again when the server says; a session that lost its server is over.
     """
 
-    def __init__(self, call: Callable[[Iterator[pb.SessionRequest]], Any], digests: Digests, timeout: float = 60.0) -> None:
-        self._digests, self._timeout, self._origin = digests, timeout, Origin()
+    def __init__(
+        self,
+        call: Callable[[Iterator[pb.SessionRequest]], Any],
+        digests: Digests,
+        connection: Connection,
+        timeout: float = 60.0,
+    ) -> None:
+        self._digests, self._connection, self._timeout = digests, connection, timeout
+        self._origin = Origin()
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
         self._boxes: dict[str, deque[pb.SessionResponse]] = {}
@@ -136,7 +146,7 @@ class Session:
         self._check_open()
         self._frames.put(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
 
-    def converse(self, conversation: Conversation, timeout: float | None = None) -> Iterator[Event]:
+    def converse(self, conversation: Conversation, timeout: float | None = None) -> Generator[Event, None, None]:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds, with which the session ends."""
         self._check_open()
@@ -172,7 +182,7 @@ class Session:
         end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                for event in self.converse(Conversation(attempt.request, hooks), end - time.monotonic()):
+                for event in conversed(self, lambda: Conversation(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
                     if isinstance(event, Accepted):
                         self._digests.learn(graph, event.digest)
                     yield event
@@ -272,6 +282,20 @@ class Session:
             self._turn.notify_all()
             self._watching.notify()
         self._frames.put(None)
+
+
+def conversed(session: Session, make: Callable[[], Conversation], seconds: float) -> Generator[Event, None, None]:
+    """The events of a run on a session, whose conversation ``make`` begins: anew where the server had no room for it."""
+    call = Call(session._connection, seconds)
+
+    def attempt() -> Generator[Event, None, None]:
+        conversation = make()
+        try:
+            yield from session.converse(conversation, call.left())
+        finally:
+            call.given = call.given or conversation.asked or not session.alive
+
+    return retried_stream(call, attempt)
 
 
 def collected(events: Iterator[Event], watch: Watch | None = None) -> Result:

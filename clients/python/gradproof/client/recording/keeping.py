@@ -19,7 +19,7 @@ from gradproof.client.events import Result
 from gradproof.client.graph import Hook
 from gradproof.client.origin import Origin
 from gradproof.client.requests import Conversation, Request, Watch
-from gradproof.client.session import Session, collected
+from gradproof.client.session import Session, collected, conversed
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -134,16 +134,21 @@ class Keeper:
         or the session broke before a hook was called here; otherwise GradproofError, and what a hook raises."""
         if keep:
             request.keep = f"run {next(self._numbers)}"
-        conversation = Conversation(request, hooks)
+        begun: list[Conversation] = []
+
+        def begin() -> Conversation:
+            begun.append(Conversation(request, hooks))
+            return begun[-1]
+
         try:
-            result = collected(session.converse(conversation, timeout), watch)
+            result = collected(conversed(session, begin, timeout), watch)
         except BaseException as error:
             if keep:
                 _release(session, request.keep)
             if isinstance(error, NotServed) and not session.alive:
                 self._served = False
             ended = isinstance(error, (NotServed, Unavailable, ValueError)) and not session.alive
-            broken = ended and not conversation.asked
+            broken = ended and not any(one.asked for one in begun)
             if broken or (isinstance(error, NotFound) and error.reason == "KEPT_NOT_FOUND"):
                 raise Lost from error
             raise
