@@ -263,6 +263,7 @@ def test_a_server_that_comes_no_more(own: Own) -> None:
             session = client.session()
             found = [pool.submit(call, client) for name, (call, _) in CALLS.items() if name != "tensors"]
             found += [pool.submit(lambda: float(session.evaluate(square())["y"]))]
+            found += [pool.submit(last, client.stream(square(), verify="off")) for _ in range(8)]  # type: ignore[arg-type]
             others = pool.submit(asyncio.run, asked(lambda: AsyncClient(server.target, timeout=300.0)))
             assert alone.entered()
             alone.kill("both")

@@ -38,6 +38,7 @@ from gradproof.client import (
     hook,
 )
 from gradproof.client.channel import Connection
+from gradproof.client.requests import Conversation
 from gradproof.client.retry import Call
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -237,7 +238,7 @@ class TestWhatIsRepeated:
         assert caught.value.request_id == call.request_id
         assert pauses[0] <= 0.2
         assert all(pause < 0.5 for pause in pauses)
-        with pytest.raises(DeadlineExceeded, match="longer than its -1 seconds"):
+        with pytest.raises(DeadlineExceeded, match=r"longer than it may \(0 seconds\)"):
             Call(Connection("127.0.0.1:1"), -1.0).options()
 
     def test_pauses_grow_and_differ(self) -> None:
@@ -361,6 +362,16 @@ class TestSessions:
 
         asyncio.run(run())
         assert not refusing
+
+    def test_two_runs_of_one_id(self, shared: Served) -> None:
+        message = pb.EvaluateRequest(graph=square().to_proto(), request_id="mine")
+        with shared.client.session() as session:
+            first = session.converse(Conversation(message))
+            next(first)
+            with pytest.raises(ValueError, match="'mine' is in progress"):
+                next(session.converse(Conversation(message)))
+            assert len(list(first)) > 0
+            assert len(list(session.converse(Conversation(message)))) > 1
 
     def test_what_is_raised_says_all_that_a_status_does(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:
         with shared.client.session() as session:

@@ -42,7 +42,7 @@ class Call:
         """Seconds until the deadline. Raises DeadlineExceeded if it has passed."""
         left = self._end - time.monotonic()
         if left <= 0:
-            error = DeadlineExceeded(f"the call took longer than its {self._seconds:g} seconds")
+            error = DeadlineExceeded(f"the call took longer than it may ({max(0.0, self._seconds):g} seconds)")
             error.request_id = self.request_id
             raise error
         return left
