@@ -27,12 +27,12 @@ from gradproof.client import (
     channel,
     hook,
 )
-from gradproof.client.recording import record
+from gradproof.client.recording import record, runtime
 from gradproof.server import embedded
 from gradproof.server.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 
-SECONDS = 20.0
+SECONDS = 60.0
 """After so long a call hangs; all deadlines here are shorter by far."""
 
 LARGE = np.full(1 << 20, 2.0)
@@ -42,10 +42,12 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="pr
 
 
 class Own:
-    """A server of one's own that tests kill. ``passing``: ops pause until there is this file."""
+    """A server of one's own that tests kill. ``passing``: ops pause until there is this file; ``tensors``: the client
+    behind tensors, which knows the ops."""
 
     def __init__(self, server: EmbeddedServer, passing: Path) -> None:
         self.server, self.passing = server, passing
+        self.tensors = self.client()
 
     def client(self, **options: Any) -> Client:
         return Client(self.server.target, on_loss=self.server.recover, **options)
@@ -83,7 +85,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         patch.setenv(VARIABLE, str(passing))
         server = EmbeddedServer(["--cache", str(passing.with_name("cache")), "--plugin", "tests.pausing_plugin"])
         try:
-            yield Own(server, passing)
+            found = Own(server, passing)
+            before = gp.use(found.tensors)
+            assert "pausing.pause" in runtime.current().ops()
+            yield found
+            gp.use(before)
+            found.tensors.close()
         finally:
             server.stop()
 
@@ -166,46 +173,38 @@ def test_calls_in_flight_are_repeated_when_the_server_was_killed(own: Own, who: 
     own.pause()
     starts = len(own.server._starts)
     with ThreadPoolExecutor() as pool, own.client() as client, closing(client.stream(square())) as events:  # type: ignore[type-var]
-        before = gp.use(client)
-        try:
-            assert isinstance(next(events), Accepted)
-            found = {name: pool.submit(call, client) for name, (call, _) in CALLS.items()}
-            others = pool.submit(asyncio.run, asked(lambda: AsyncClient(own.server.target, on_loss=own.server.recover)))
-            rest = pool.submit(last, events)
-            assert own.entered()
-            own.passing.touch()
-            own.kill(who)
-            with pytest.raises(Unavailable) as caught:
-                rest.result(SECONDS)
-            assert caught.value.request_id
-            assert {name: one.result(SECONDS) for name, one in found.items()} == {
-                name: expected for name, (_, expected) in CALLS.items()
-            }
-            assert others.result(SECONDS) == [expected for _, expected in ASYNC.values()]
-        finally:
-            gp.use(before)
+        assert isinstance(next(events), Accepted)
+        found = {name: pool.submit(call, client) for name, (call, _) in CALLS.items()}
+        others = pool.submit(asyncio.run, asked(lambda: AsyncClient(own.server.target, on_loss=own.server.recover)))
+        rest = pool.submit(last, events)
+        assert own.entered()
+        own.passing.touch()
+        own.kill(who)
+        with pytest.raises(Unavailable) as caught:
+            rest.result(SECONDS)
+        assert caught.value.request_id
+        assert {name: one.result(SECONDS) for name, one in found.items()} == {
+            name: expected for name, (_, expected) in CALLS.items()
+        }
+        assert others.result(SECONDS) == [expected for _, expected in ASYNC.values()]
     assert len(own.server._starts) == starts + 1
 
 
 def test_what_was_kept_is_computed_again_by_the_next_server(own: Own) -> None:
     own.passing.touch()
-    with own.client() as client:
-        before = gp.use(client)
-        try:
-            x = gp.tensor(np.full(20_000, 2.0), requires_grad=True)
-            h = x * x
-            y = h.sum()
-            assert y.item() == 80_000.0
-            own.kill("server")
-            y.backward()
-            assert x.grad is not None
-            assert x.grad[0].item() == 4.0
-            assert h[0].item() == 4.0
-        finally:
-            gp.use(before)
+    x = gp.tensor(np.full(20_000, 2.0), requires_grad=True)
+    h = x * x
+    y = h.sum()
+    assert y.item() == 80_000.0
+    assert runtime.current().keeper._session is not None
+    own.kill("server")
+    y.backward()
+    assert x.grad is not None
+    assert x.grad[0].item() == 4.0
+    assert h[0].item() == 4.0
 
 
-def test_every_call_ends_by_its_deadline_when_the_server_stands_still(own: Own) -> None:
+def test_every_call_ends_by_its_deadline_when_the_server_stands_still(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGSTOP: connections are open, and nobody reads them."""
     own.passing.touch()
 
@@ -220,23 +219,19 @@ def test_every_call_ends_by_its_deadline_when_the_server_stands_still(own: Own) 
     def slow() -> AsyncClient:
         return AsyncClient(own.server.target, timeout=1.0)
 
-    with ThreadPoolExecutor(16) as pool, own.client(timeout=1.0) as client:
-        before = gp.use(client)
-        try:
-            assert client.evaluate(square())["y"] == 9.0
-            with own.stopped():
-                found: list[Future[Any]] = [pool.submit(call, client) for call, _ in CALLS.values()]
-                found += [pool.submit(last, client.stream(square(), verify="off"))]
-                found += [pool.submit(last, client.verify_op("exp", budget=0.1))]
-                found += [pool.submit(client.infer, square()), pool.submit(client.ops)]
-                found += [pool.submit(sessions, client), pool.submit(sessions, client, LARGE)]
-                found += [pool.submit(asyncio.run, session(slow))]
-                others = pool.submit(asyncio.run, asked(slow))
-                assert [type(one.exception(SECONDS)) for one in found] == [DeadlineExceeded] * len(found)
-                assert [type(one) for one in others.result(SECONDS)] == [DeadlineExceeded] * len(ASYNC)
-            assert client.evaluate(square())["y"] == 9.0
-        finally:
-            gp.use(before)
+    monkeypatch.setattr(own.tensors, "timeout", 1.0)
+    with ThreadPoolExecutor(16) as pool, own.client(timeout=1.0) as client, own.stopped():
+        found: list[Future[Any]] = [pool.submit(call, client) for call, _ in CALLS.values()]
+        found += [pool.submit(last, client.stream(square(), verify="off"))]
+        found += [pool.submit(last, client.verify_op("exp", budget=0.1))]
+        found += [pool.submit(client.infer, square()), pool.submit(client.ops)]
+        found += [pool.submit(sessions, client), pool.submit(sessions, client, LARGE)]
+        found += [pool.submit(asyncio.run, session(slow))]
+        others = pool.submit(asyncio.run, asked(slow))
+        assert [type(one.exception(SECONDS)) for one in found] == [DeadlineExceeded] * len(found)
+        assert [type(one) for one in others.result(SECONDS)] == [DeadlineExceeded] * len(ASYNC)
+    monkeypatch.undo()
+    assert own.tensors.evaluate(square())["y"] == 9.0
 
 
 def test_a_peer_that_gives_no_sign_of_life_is_gone(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
