@@ -307,6 +307,12 @@ class TestErrors:
             shared.client.send(message)
         assert caught.value.request_id == "mine"
 
+    @pytest.mark.parametrize("odd", ["zwölf", "a\nb", "x" * 1000])
+    def test_an_id_that_metadata_cannot_hold(self, shared: Served, odd: str) -> None:
+        message = pb.DifferentiateRequest(graph=square().to_proto(), request_id=odd)
+        for hooks in ([], [hook("y", lambda g: g)]):
+            assert shared.client.send(message, hooks=hooks).gradients["x"].gradient == 6.0
+
 
 class TestSessions:
     """Refusals of runs on a session are the messages that a server makes of the statuses above."""

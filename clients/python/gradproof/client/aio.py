@@ -220,7 +220,7 @@ class AsyncClient:
 
     async def _session(self, conversation: Conversation, call: Call) -> AsyncGenerator[Event, None]:
         """One run on a session of its own, which ends with the run."""
-        conversation.request.request_id = call.request_id
+        conversation.request.request_id = conversation.request.request_id or call.request_id
         try:
             async with self._opened(call.options()) as session, aclosing(session.converse(conversation)) as events:
                 async for event in events:

@@ -290,7 +290,7 @@ class Client:
 
     def _session(self, conversation: Conversation, call: Call) -> Generator[Event, None, None]:
         """One run on a session of its own, which ends with the run."""
-        conversation.request.request_id = call.request_id
+        conversation.request.request_id = conversation.request.request_id or call.request_id
         try:
             with self._opened(call.options()) as session:
                 yield from session.converse(conversation)

@@ -21,6 +21,9 @@ INITIAL_BACKOFF, MAX_BACKOFF, MULTIPLIER = 0.2, 2.0, 2.0
 """Seconds before the first repetition and at most, and the factor in between; each is shortened at random, to half at most,
 so that clients that failed together do not come back together."""
 
+MAX_REQUEST_ID = 128
+"""Characters of a request id that go into metadata; a longer one, or one that metadata cannot hold, is replaced there."""
+
 T = TypeVar("T")
 
 
@@ -31,7 +34,8 @@ class Call:
     """
 
     def __init__(self, connection: Connection, seconds: float, request_id: str = "") -> None:
-        self.request_id = request_id or uuid.uuid4().hex
+        sendable = request_id.isascii() and request_id.isprintable() and len(request_id) <= MAX_REQUEST_ID
+        self.request_id = request_id if request_id and sendable else uuid.uuid4().hex
         self.given = False
         self._connection, self._seconds = connection, seconds
         self._end = time.monotonic() + seconds
