@@ -29,6 +29,9 @@ class ProofMemory:
     Args:
         directory: where proofs are kept; None keeps none.
         seconds: CPU time that a proof gets here.
+
+    Attributes:
+        hits, misses: how often the disk was asked for a proof, and had it, or not.
     """
 
     def __init__(self, registry: Registry, directory: Path | None, seconds: float) -> None:
@@ -42,6 +45,7 @@ class ProofMemory:
         self._tries: Counter[ProofKey] = Counter()
         self._unsettled: set[ProofKey] = set()
         self._lock = Lock()
+        self.hits = self.misses = 0
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
         """What is known of a traced key. Reads the disk the first time."""
@@ -54,8 +58,11 @@ class ProofMemory:
         name = name_of(self.registry, key)
         found = self.cache.get(name) if name else None
         if found is None or not self._holds(key, found):
+            with self._lock:
+                self.misses += 1
             return None
         with self._lock:
+            self.hits += 1
             return self._known.setdefault(key, found)
 
     def _holds(self, key: ProofKey, found: RuleVerdict) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Semaphore
 from typing import Any
@@ -36,6 +38,10 @@ class ProofPool:
         workers: the processes; left out, they are its own. They are closed with it.
         at_once: how many proofs at a time.
         seconds: of CPU time, after which a proof is stopped, and UNDECIDED.
+
+    Attributes:
+        running: proofs that are being made.
+        done: those that were made, by their word.
     """
 
     def __init__(
@@ -57,6 +63,13 @@ class ProofPool:
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
         self._prompt = Semaphore(at_once)
+        self.running = 0
+        self.done: Counter[Rule] = Counter()
+
+    @property
+    def queued(self) -> int:
+        """Proofs that wait for their turn."""
+        return max(0, len(self._asked) - self.running)
 
     def start(self, timeout: float = 60.0) -> None:
         """Bring a process up now, rather than with the first proof."""
@@ -144,8 +157,8 @@ class ProofPool:
         """The formulas of a value, from a process that is killed when nobody waits any more (``gone``). Raises NoFormula,
         also where they take too long."""
         try:
-            with self.workers.worker(WAIT_SECONDS, gone) as one:
-                found = one.answer(Explain(graph, name, dict(values), seconds), seconds, gone=gone)
+            task = Explain(graph, name, dict(values), seconds)
+            found = self.workers.ask(task, seconds, wait=WAIT_SECONDS, gone=gone)
         except NoWorker as error:
             raise NoFormula(str(error)) from None
         except TimeoutError:
@@ -163,19 +176,29 @@ class ProofPool:
         if not self.registry.plugin_of(op).source:
             return []
         try:
-            with self.workers.worker(WAIT_SECONDS, gone) as one:
-                found = one.answer(Draw(op, seconds), PATIENCE * seconds, gone=gone)
+            found = self.workers.ask(Draw(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
         except (NoWorker, TimeoutError, Ended):
             return []
         return [ProofKey(op, case).traced(self.registry) for case in found] if isinstance(found, list) else []
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._stored:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._stored:
+                self.running -= 1
 
     def _prove(self, key: ProofKey) -> None:
         """Have a worker prove a rule, and remember what comes of it."""
         started, settled, found = time.perf_counter(), False, None
         try:
-            with _Turn(self._prompt) as turn, self.workers.worker(self.seconds) as one:
+            with _Turn(self._prompt) as turn, self._at_work():
                 started = time.perf_counter()
-                found = one.answer(Prove(key, self.seconds), PATIENCE * self.seconds + 1, turn.end)
+                task, most = Prove(key, self.seconds), PATIENCE * self.seconds + 1
+                found = self.workers.ask(task, most, wait=self.seconds, when_long=turn.end)
             settled, reason = True, str(found)
         except TimeoutError:
             reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped; {PROOF}"
@@ -188,6 +211,7 @@ class ProofPool:
             found = RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
         self.memory.keep(key, found, settled=settled)
         with self._stored:
+            self.done[found.word] += 1
             self._asked.pop(key, None)
             for waiting in self._behind.pop(key, {}):
                 if not found.proved:

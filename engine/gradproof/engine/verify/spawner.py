@@ -20,6 +20,7 @@ from gradproof.engine.verify.worker import NOTE_BYTES
 START_SECONDS = 60.0  # to import plugins
 FORK_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
+TRIES = 3  # to fork a worker, where the process it is forked from ends
 STALL_MICROSECONDS = 500_000  # between two parts of a message
 
 
@@ -37,15 +38,18 @@ class Forked(NamedTuple):
 
 class Spawner:
     """The process that workers are forked from; started with the first, and again if it ends. ``told`` gives what it is to
-    load: the arguments of `worker.load_registry`. Safe to use from several threads."""
+    load: the arguments of `worker.load_registry`. ``began`` is told the descriptor of the socket to it once
+    it has loaded that, ``over`` before that is closed. Safe to use from several threads."""
 
-    def __init__(self, told: Callable[[], Mapping[str, Any]]) -> None:
-        self._told = told
+    def __init__(
+        self, told: Callable[[], Mapping[str, Any]], began: Callable[[int], None], over: Callable[[int], None]
+    ) -> None:
+        self._told, self._began, self._over = told, began, over
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._connection: Connection | None = None
-        self._loaded = self._closed = False
+        self._loaded = self._known = self._closed = False
 
     def spawn(self) -> None:
         """Start the process, if there is none. Raises NoWorker or OSError."""
@@ -55,13 +59,14 @@ class Spawner:
     def fork(self) -> Forked:
         """A new worker. Raises NoWorker or OSError."""
         with self._lock:
-            known = self._loaded
-            try:
-                return self._fork()
-            except (NoWorker, ConnectionError):
-                if not known or self._closed:
-                    raise
-                return self._fork()  # it was well before, so that another one will be
+            for _ in range(TRIES):
+                known = self._known
+                try:
+                    return self._fork()
+                except (NoWorker, ConnectionError):
+                    if not known or self._closed:
+                        raise  # where it was well before, another one will be
+            return self._fork()
 
     def _fork(self) -> Forked:
         own, connection = self._spawn()
@@ -82,10 +87,11 @@ class Spawner:
 
     def kill(self, pid: int) -> None:
         """Kill a worker, by its parent: its number may be another's by now."""
+        own = self._socket
         try:
-            if self._socket is not None:
+            if own is not None:
                 self._wake()
-                self._socket.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
+                own.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
         except OSError:  # the template is gone, and its workers with it
             pass
 
@@ -118,7 +124,9 @@ class Spawner:
         if not self._loaded:
             connection.send(dict(self._told()))
             self._hear(connection, START_SECONDS)
-            self._loaded = True
+            self._loaded = self._known = True
+            assert self._socket is not None
+            self._began(self._socket.fileno())
 
     def _hear(self, connection: Connection, seconds: float) -> bytes:
         if not connection.poll(seconds):
@@ -131,6 +139,7 @@ class Spawner:
     def _lose(self) -> None:
         process = self._process
         if self._socket is not None:
+            self._over(self._socket.fileno())
             self._socket.close()
         if self._connection is not None:
             self._connection.close()

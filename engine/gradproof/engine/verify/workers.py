@@ -1,7 +1,8 @@
 """The pool of workers: processes that read definitions, each for one task at a time, which can be killed.
 
 All are forked from one template (`template`), so that a new one is there within milliseconds. There are as many as are at
-work, and one more. Nothing is left of them when this process ends, however that happens.
+work, and one more. One that ends is replaced at once, and so is the template, whatever ended it (`watch`). Nothing is left
+of them when this process ends, however that happens.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.reduction import send_handle
-from threading import Condition
+from threading import Condition, Timer
 from typing import Any
 
 from gradproof.engine.verify.advice import AGAIN, MEMORY
 from gradproof.engine.verify.spawner import START_SECONDS, Forked, NoWorker, Spawner, shared
+from gradproof.engine.verify.watch import Watch
 from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, Reply, keep
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
@@ -33,6 +37,17 @@ MAX_TASKS = 1000  # SymPy's own caches only grow
 LOWEST_PRIORITY = 19
 TICK = 0.05
 NOTHING = -1  # noted before the first step of a task
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds, between two tries to start what does not start
+
+
+@dataclass
+class Counts:
+    """How many workers there were: ``started``; ``killed`` since their time was over, or nobody waited for them; and
+    ``lost``: ended by anything else, at work or idle."""
+
+    started: int = 0
+    killed: int = 0
+    lost: int = 0
 
 
 class Ended(Exception):
@@ -111,6 +126,14 @@ class Worker:
                 when_long()
         return self.receive()
 
+    @property
+    def gone(self) -> bool:
+        """Whether an idle one has ended: it has nothing to say."""
+        try:
+            return self.connection.poll(0)
+        except OSError:
+            return True
+
     def _give_way(self, priority: int) -> bool:
         """Change its priority, and that of what it started; whether that is allowed."""
         try:
@@ -142,34 +165,67 @@ class Worker:
         """End it now."""
         if self.alive:
             self.alive = False
+            self._workers.counts.killed += 1
+            self._workers.kill(self)
+
+    def lose(self) -> None:
+        """It ended by itself, or is no worker any more: it stopped, or said what is no answer."""
+        if self.alive:
+            self.alive = False
+            self._workers.counts.lost += 1
             self._workers.kill(self)
 
     def close(self) -> None:
         """Let go of it: an idle one ends by itself."""
         self.alive = False
+        if not self.connection.closed:
+            self._workers.watch.remove(self.connection.fileno())
         self.connection.close()
         self.notes.close()
 
     def _ended(self) -> Ended:
-        self.kill()  # it may have stopped, or said what is no answer
+        self.lose()
         return Ended(f"the process that checked it ended: it took too much memory, or crashed; {MEMORY}")
 
 
 class Workers:
     """Workers for the plugins at the import paths ``sources`` (which may be set until the first is taken); ``most`` at a
     time, not counting those that have been at a task for long, each with ``extra_bytes`` of memory of its own. Safe to use
-    from several threads."""
+    from several threads.
+
+    Attributes:
+        ready: whether definitions can be read: the template is up, and the last fork of it went well.
+        fault: why not, or empty.
+        changed: called with ``ready`` whenever that changed, from any thread; is not to wait, nor to raise.
+        counts: workers so far.
+    """
 
     def __init__(self, sources: Sequence[str] = (), *, most: int = MAX_WORKERS, extra_bytes: int = EXTRA_BYTES) -> None:
         self.sources, self.most, self.extra_bytes = list(sources), most, extra_bytes
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._coming = self._failures = 0
-        self._fault = ""
+        self.ready, self.fault = False, "no process has been started"
+        self.changed: list[Callable[[bool], None]] = []
+        self.counts = Counts()
+        self._pause = FIRST_PAUSE
+        self._again: Timer | None = None
         self._changed = Condition()
         self._closed = False
-        self._spawner = Spawner(lambda: {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes})
+        self.watch = Watch()
+        told = lambda: {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes}  # noqa: E731
+        self._spawner = Spawner(told, lambda number: self.watch.add(number, self._template_ended), self.watch.remove)
         self._background = ThreadPoolExecutor(1, "fork")
+
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a task."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """Workers at a task."""
+        return len(self._busy)
 
     def prepare(self) -> None:
         """Begin to bring up the template, which loads what needs no plugin. Does not wait."""
@@ -179,6 +235,28 @@ class Workers:
         """Bring up the template and a first worker now. Raises NoWorker."""
         with self.worker(timeout) as one:
             one.answer(Ping(), timeout)
+
+    def ask(
+        self,
+        task: Any,
+        seconds: float,
+        *,
+        wait: float,
+        when_long: Callable[[], None] = lambda: None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Any:
+        """The answer of a worker, which is waited for up to ``wait`` seconds, to a task for which there are ``seconds``. If
+        the worker ends, which may be another's deed, another one is asked, once. Raises as `worker` and `Worker.answer`."""
+        for last in (False, True):
+            with self.worker(wait, gone) as one:
+                started = time.monotonic()
+                try:
+                    return one.answer(task, seconds, when_long, gone)
+                except Ended:
+                    if last or self._closed:
+                        raise
+            seconds -= time.monotonic() - started
+        raise AssertionError("the second answer was returned or raised")
 
     @contextmanager
     def worker(self, seconds: float, gone: Callable[[], bool] = lambda: False) -> Iterator[Worker]:
@@ -201,13 +279,17 @@ class Workers:
             while True:
                 if self._closed:
                     raise NoWorker("the server is stopping")
-                if self._idle:
+                while self._idle:
                     one = self._idle.pop()
+                    if one.gone:  # and nobody has said so yet
+                        one.lose()
+                        one.close()
+                        continue
                     self._busy.add(one)
                     self._have_spare()
                     return one
                 if self._failures > failures:
-                    raise NoWorker(self._fault)
+                    raise NoWorker(self.fault)
                 self._have_spare()
                 left = until - time.monotonic()
                 if left <= 0 or gone():
@@ -236,19 +318,68 @@ class Workers:
         self._spawner.kill(one.pid)
 
     def _fork(self) -> None:
-        one = None
+        one, fault = None, ""
         try:
             one = Worker(self._spawner.fork(), self)
+            self.watch.add(one.connection.fileno(), partial(self._worker_ended, one))
         except Exception as error:  # whatever it is, the next one is not to wait for this
-            self._fault = str(error)
+            fault = str(error) or type(error).__name__
         with self._changed:
             self._coming -= 1
-            self._failures += one is None
-            if one is not None and self._closed:
-                one.close()
-            elif one is not None:
-                self._idle.append(one)
+            self._failures += bool(fault)
+            if one is not None:
+                self.counts.started += 1
+                if fault or self._closed:
+                    one.close()
+                else:
+                    self._idle.append(one)
             self._changed.notify_all()
+            if not self._closed:
+                self._try_again(fault)
+        self._say(fault)
+
+    def _try_again(self, fault: str) -> None:
+        """Where nothing could be started, try again after a pause, which grows. The lock is held."""
+        if not fault:
+            self._pause = FIRST_PAUSE
+        elif self._again is None:
+            self._again = Timer(self._pause, self._after_pause)
+            self._again.daemon = True
+            self._again.start()
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _after_pause(self) -> None:
+        with self._changed:
+            self._again = None
+            self._have_spare()
+
+    def _say(self, fault: str) -> None:
+        """Note why no definition can be read now, or that it can; tell those who want to know of a change."""
+        with self._changed:
+            ready = not fault and not self._closed
+            told = self.changed if ready != self.ready else ()
+            self.ready, self.fault = ready, fault
+        for tell in tuple(told):
+            tell(ready)
+
+    def _worker_ended(self, one: Worker) -> None:
+        """An idle one is replaced. The one who uses a busy one sees it too, and replaces it."""
+        with self._changed:
+            if one in self._idle:
+                self._idle.remove(one)
+                one.lose()
+                one.close()
+                self._have_spare()
+
+    def _template_ended(self) -> None:
+        """Its workers end with it: all begin anew."""
+        if self._closed:
+            return
+        self._say("the process that workers are forked from ended; another one is being started")
+        with self._changed:
+            if not self._coming:
+                self._coming += 1
+                self._background.submit(self._fork)
 
     def give_back(self, one: Worker) -> None:
         """Have a worker back, with its task done, or killed."""
@@ -268,7 +399,11 @@ class Workers:
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
+            if self._again is not None:
+                self._again.cancel()
             self._changed.notify_all()
+        self._say("the server is stopping")
+        self.watch.close()
         self._spawner.close()
         self._background.shutdown(cancel_futures=True)
         for one in idle:
