@@ -14,9 +14,9 @@ import numpy as np
 
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled
-from gradproof.engine.errors import Cancelled
 from gradproof.engine.plan import Plan, Values
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import foreign
 
 
 class Leaving(NamedTuple):
@@ -72,9 +72,8 @@ def compiled(
                 index, value = run.send(sent)
             except StopIteration:
                 return []
-            except Cancelled:
-                raise
-            except Exception:
+            except BaseException as error:
+                foreign(error)
                 plan.failures += 1
                 break
             sent = yield Leaving(plan.names[index], value, index >= len(variant.fetch))

@@ -14,6 +14,7 @@ from gradproof.engine.flow import interpreted
 from gradproof.engine.plan import Plan
 from gradproof.engine.scalars import is_number
 from gradproof.engine.spec import Array, Spec
+from gradproof.engine.strangers import foreign
 
 
 class Function:
@@ -40,7 +41,8 @@ class Function:
         given: Sequence[Any] = leaves if all(map(_fits, leaves, self._specs)) else self._checked(leaves)
         try:
             found = self._compiled.all(given)
-        except Exception:
+        except BaseException as error:
+            foreign(error)
             self._failed()
             found = self._interpreted(self._checked(leaves))
         count = len(self.outputs)

@@ -19,6 +19,7 @@ from gradproof.engine.lower import Lowered, did_you_mean
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
 from gradproof.engine.spec import Array, Spec
+from gradproof.engine.strangers import foreign, named
 
 Function: TypeAlias = Callable[[Array], Array | None]
 
@@ -141,8 +142,9 @@ def run_hooks(
 def _called(label: str, function: Function, gradient: Array, value: str) -> Array | None:
     try:
         return function(gradient)
-    except Exception as error:  # a stranger's code: named, never passed on as if it were ours
-        raise HookFault(f"hook {label!r} on {value!r} raised {type(error).__name__}: {error}", value=value) from error
+    except BaseException as error:  # a stranger's code: named, never passed on as if it were ours
+        foreign(error)
+        raise HookFault(f"hook {label!r} on {value!r} raised {named(error)}", value=value) from error
 
 
 def _checked(label: str, result: Any, raw: Array, value: str) -> Array:

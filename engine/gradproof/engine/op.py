@@ -24,6 +24,7 @@ import sympy
 from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.neighbours import neighbours
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
+from gradproof.engine.strangers import foreign, named
 
 Attributes: TypeAlias = Mapping[str, Any]
 FLOAT64: Final[DType] = np.dtype(np.float64)
@@ -359,8 +360,9 @@ class Op:
                 return self.infer(*specs, **whole)
             except InferenceError:
                 raise
-            except Exception as error:  # a stranger's code, given a client's attributes: whatever it raises
-                raise InferenceError(f"{type(error).__name__}: {error}") from error
+            except BaseException as error:  # a stranger's code, given a client's attributes: whatever it raises
+                foreign(error)
+                raise InferenceError(named(error)) from error
         return self._elementwise_inference(specs, whole)
 
     def _elementwise_inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
@@ -392,9 +394,10 @@ class Op:
                 outs = self.forward(*(np.empty((0,), dtype) for dtype in dtypes), **attributes)
         except InferenceError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            foreign(error)
             shown = ", ".join(dtype.name for dtype in dtypes)
-            raise InferenceError(f"does not take dtype {shown} ({type(error).__name__}: {error})") from error
+            raise InferenceError(f"does not take dtype {shown} ({named(error)})") from error
         return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
 
 

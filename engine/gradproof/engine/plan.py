@@ -25,6 +25,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalars import scalar_call, scalar_form
 from gradproof.engine.spec import Array, DType, Spec
+from gradproof.engine.strangers import foreign, named, text_of
 from gradproof.engine.trace import Exact, Instruction, Literal, Program
 
 Values: TypeAlias = list[Any]  # value number -> array; None where not computed yet
@@ -165,22 +166,18 @@ class Plan:
                                 out = np.ascontiguousarray(out)
                             out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
-        except Cancelled:
-            raise
-        except Exception as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
+        except BaseException as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
+            foreign(error)
             raise self._fault(offset + position, error) from error
 
-    def _fault(self, index: int, error: Exception) -> ForwardFault:
+    def _fault(self, index: int, error: BaseException) -> ForwardFault:
         one = self.program.instructions[index]
         behind = index >= self.forward_length
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
         op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
         where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
-        text = (
-            str(error)
-            if isinstance(error, TypeError) and "was inferred" in str(error)
-            else f"{type(error).__name__}: {error}"
-        )
+        said = text_of(error)
+        text = said if isinstance(error, TypeError) and "was inferred" in said else named(error)
         return ForwardFault(
             f"{where}forward {'raised ' * ('was inferred' not in text)}{text}",
             node=node,

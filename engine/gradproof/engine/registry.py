@@ -19,6 +19,7 @@ from gradproof.engine.opaque import opened
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.sealed import Ledger, sealed
 from gradproof.engine.spec import Spec
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 
 ENTRY_POINT_GROUP = "gradproof"
@@ -115,8 +116,9 @@ def build_registry(
         try:
             try:
                 plugin = load()
-            except Exception as error:
-                raise PluginRefused(name, "import", "", f"{type(error).__name__}: {error}") from error
+            except BaseException as error:
+                foreign(error)
+                raise PluginRefused(name, "import", "", named(error)) from error
             _register(manager, registry, plugin, name, strict=False, version=version)
         except PluginRefused as refusal:
             registry.refused.append(refusal)
@@ -165,12 +167,13 @@ def _register(
         manager.subset_hook_caller(hook, others)(
             register=_collector(one, one.hooks, NamedHook, registry.hooks, hook, strict)
         )
-    except Exception as error:
+    except BaseException as error:
+        foreign(error)
         if manager.get_plugin(name) is not None:
             manager.unregister(name=name)
         if isinstance(error, PluginRefused):
             raise
-        why = str(error) if isinstance(error, pluggy.PluginValidationError) else f"{type(error).__name__}: {error}"
+        why = str(error) if isinstance(error, pluggy.PluginValidationError) else named(error)
         raise PluginRefused(name, hook, "", why) from error
     registry.plugins.append(one)
     registry.ops.update((op.name, op) for op in one.ops)
@@ -222,6 +225,11 @@ def _trace_all(registry: Registry, strict: set[str]) -> None:
 
 def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
     for op in plugin.ops:
+        try:
+            op.declared_cases()
+        except BaseException as error:
+            why = f"its cases cannot be listed: {named(foreign(error))}"
+            return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
         if op.differentiable and not op.declared_cases():
             why = "has a rule, and no case to trace and prove it for"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
+from gradproof.engine.strangers import contained
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import GradientVerdict, Summary
@@ -88,7 +89,7 @@ class Checks:
         loop = asyncio.get_running_loop()
         try:
             while not done:
-                taking = loop.run_in_executor(self.threads, _take, verdicts)
+                taking = loop.run_in_executor(self.threads, contained, _take, verdicts)
                 batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]

@@ -20,6 +20,7 @@ from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExcee
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import did_you_mean, lower
 from gradproof.engine.spec import Array, Spec
+from gradproof.engine.strangers import contained
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.server import encode
@@ -351,7 +352,7 @@ class Handler:
             raise
 
     async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(pool, contained, function, *arguments)
 
 
 @dataclass

@@ -25,7 +25,7 @@ class Stepper:
         self.events = self._events(engine, prepared, keep)
         self.forward: Forward | None = None
         self.run: Run | None = None
-        self._early: Batch | Exception | None = None
+        self._early: Batch | BaseException | None = None
         self.asked: HookCall | None = None
 
     def _events(self, engine: Engine, prepared: Prepared, keep: bool) -> Generator[Event, Array | None, Run]:
@@ -42,13 +42,13 @@ class Stepper:
         """Take the first batch now. What it raises is raised when it is asked for."""
         try:
             self._early = self.batch()
-        except Exception as error:
+        except BaseException as error:
             self._early = error
 
     def early(self) -> Batch | None:
         """The batch that was taken ahead, if there is one. Raises what taking it raised."""
         found, self._early = self._early, None
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return found
 

@@ -18,6 +18,7 @@ import numpy as np
 from gradproof.engine.op import Inferred, Op
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Instruction
 
 
@@ -210,7 +211,8 @@ class _Walk:
         try:
             with np.errstate(all="ignore"):
                 value = np.asarray(self.call_of(one, self.made.specs)(*(self.made.constants[k] for k in one.inputs)))
-        except Exception:  # the run says what is wrong, and where
+        except BaseException as error:  # the run says what is wrong, and where
+            foreign(error)
             return None
         spec = self.made.specs[one.outputs[0]]
         if value.shape != spec.shape or value.dtype != spec.dtype:

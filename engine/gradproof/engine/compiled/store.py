@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.plan import Plan
+from gradproof.engine.strangers import foreign
 
 
 class Plans(StrEnum):
@@ -64,7 +65,8 @@ class Compilations:
             return None
         try:
             entry.compiled = Compiled(plan, variant, careful=found is not None)
-        except Exception:  # a run never fails for the sake of speed
+        except BaseException as error:  # a run never fails for the sake of speed
+            foreign(error)
             if self.plans is Plans.ALWAYS:
                 raise
             _log.exception("a plan could not be compiled; its runs are interpreted")

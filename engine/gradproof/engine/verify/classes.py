@@ -17,6 +17,7 @@ from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import CASE
 from gradproof.engine.verify.checker import checker_digest
@@ -96,7 +97,8 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
                 if sized and make is not _uniform and numbers(op, case) is None:
                     break
                 small = registry.rule_of(op, case)
-            except Exception:  # a stranger's shrink, or attributes that the generic one does not understand
+            except BaseException as error:  # a stranger's shrink, or attributes that the generic one does not understand
+                foreign(error)
                 break
             same, chosen = alike(rule, small), make not in (_uniform, _itself)
             if same or (chosen and _explained(registry, op, specs, rule, attributes, small, dtype)):
@@ -204,7 +206,8 @@ def _explained(
         try:
             case = _case(specs, attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
             programs.append(registry.rule_of(op, case.over(dtype)))
-        except Exception:  # not every attribute fits other sizes
+        except BaseException as error:  # not every attribute fits other sizes
+            foreign(error)
             continue
         if len(programs) == 2 + PROBES:
             break

@@ -29,13 +29,13 @@ from gradproof.engine.plan import literal_array
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, DType, Spec, is_complex, is_differentiable, spec_of
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Builder, Instruction, Program
 from gradproof.engine.verify.drawn import turns_what_is_compared
 from gradproof.engine.verify.points import cotangent, drawn, in_balls, variables_of
 from gradproof.engine.verify.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
 from gradproof.engine.verify.regions import differences
 from gradproof.engine.verify.tape import Tape, TooLarge
-from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.value import Application, Checked, check_values
 from gradproof.engine.verify.verdict import Value
 
@@ -182,7 +182,8 @@ class Conduct:
             results = self._run(given, found)
         except Misconduct:
             raise
-        except Exception:  # not every point is one where a stranger's forward can be run
+        except BaseException as error:  # not every point is one where a stranger's forward can be run
+            foreign(error)
             return None
         g = [_floats(spec, lambda: float(cotangent(random))) for spec in found.outputs]
         rule = self.registry.rule_of(self.op, self.case, dtype)
@@ -191,7 +192,8 @@ class Conduct:
         try:
             with np.errstate(all="ignore"):
                 claimed = run_program(rule, [*g, *results, *given])
-        except Exception as error:  # a stranger's backward, or an op in the rule that cannot be run at this point
+        except BaseException as error:  # a stranger's backward, or an op in the rule that cannot be run at this point
+            foreign(error)
             if self.op.backward is None:
                 return None
             raise Misconduct(f"the backward raised {named(error)}") from error

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from gradproof.engine.strangers import Interrupt
 from gradproof.engine.verify.advice import PROOF
 
 AGAIN = 0.1  # seconds until who swallowed the first signal gets the next
 
 
-class OutOfTime(BaseException):
+class OutOfTime(Interrupt):
     """The CPU time is over. No Exception: a stranger's code that catches those must not catch it."""
 
 

@@ -16,6 +16,7 @@ from sympy.core.relational import Relational
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.neighbours import texts_of, variations
 from gradproof.engine.op import Case, Inferred, Op, symbols
+from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.branches import explicit
 from gradproof.engine.verify.reading import read_op
 
@@ -45,7 +46,8 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outs = op.forward(*inputs, **found.attributes)
-    except Exception:  # a stranger's forward, at values that nobody may have thought of
+    except BaseException as error:  # a stranger's forward, at values that nobody may have thought of
+        foreign(error)
         return None
     arrays = [np.asarray(out) for out in (outs if isinstance(outs, tuple) else (outs,))]
     return [x.tobytes() for x in arrays] if all(np.isfinite(x).all() for x in arrays) else None
@@ -66,6 +68,7 @@ def _is_compared(op: Op, case: Case, found: Inferred, name: str) -> bool:
     cells = [symbols(f"x{k}_", spec.shape, op.domain(k))[1] for k, spec in enumerate(specs)]
     try:
         outputs = read_op(op, SYMBOLIC, cells, {**found.attributes, name: symbol}, found.outputs)
-    except Exception:  # a definition that wants a number
+    except BaseException as error:  # a definition that wants a number
+        foreign(error)
         return True
     return any(r.has(symbol) for y in outputs for cell in y.flat for r in explicit(cell).atoms(Relational))

@@ -21,6 +21,7 @@ from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.implicit import Equation
 from gradproof.engine.op import Attributes
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.inverses import Dense, Inverse, cells, check_count, inverse_of
 from gradproof.engine.verify.matrices import UNKNOWN, Factor, Matrices, Moving, NotInMatrices, Term, cells_of, matrix_of
 from gradproof.engine.verify.series import Series, tangent
@@ -63,7 +64,8 @@ class InMatrices:
             found = equation.residual(Matrices(), *given, **attributes)
         except (ZeroDivisionError, NotInMatrices):
             raise
-        except Exception as error:  # a function that knows no whole matrices: it may know numbers
+        except BaseException as error:  # a function that knows no whole matrices: it may know numbers
+            foreign(error)
             raise NotInMatrices(f"{type(error).__name__}: {error}") from error
         if not isinstance(found, Moving) or found.shape != y.shape:
             raise NotInMatrices("the residual is no matrix of the shape of the unknown")
@@ -286,7 +288,8 @@ def _approximate(
     centres = [_filled(x.shape, [arb(arb(b).mid()) for b in x.flat]) for x in inputs]
     try:
         floats = np.asarray(equation.start(*(_floats(x) for x in centres), **attributes), np.float64)
-    except Exception:  # a stranger's code, at inputs that need not have a solution
+    except BaseException as error:  # a stranger's code, at inputs that need not have a solution
+        foreign(error)
         raise _NotEnclosed from None
     if floats.shape != shape or not np.isfinite(floats).all():
         raise _NotEnclosed

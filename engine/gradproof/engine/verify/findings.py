@@ -15,13 +15,13 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from gradproof.engine.engine import Run
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
-from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import Batch, Examine, Failed, failed
+from gradproof.engine.verify.worker import Batch, Examine, Failed
 from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
@@ -219,8 +219,8 @@ class _Lane:
             self.worker.send(findings.task(self.worker, indices), findings.handle)
         except Ended as error:
             self._lost(str(error), ended=True)
-        except Exception as error:  # attributes are what a plugin made of them, and may not travel
-            reason = f"the run cannot be sent to a process that checks it: {failed(error)}; {AUTHOR}"
+        except BaseException as error:  # attributes are what a plugin made of them, and may not travel
+            reason = f"the run cannot be sent to a process that checks it: {named(foreign(error))}; {AUTHOR}"
             findings.answers.update((k, Failed("", reason)) for k in indices)
             self.stop()
 

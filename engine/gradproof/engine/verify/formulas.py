@@ -18,8 +18,8 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.reading import concrete, read_op
-from gradproof.engine.verify.texts import named
 
 LOCAL_ELEMENTS = 16
 
@@ -68,7 +68,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
             outputs = [program.specs[k] for k in one.outputs]
             results = read_op(one.op, SYMBOLIC, [cells[k] for k in one.inputs], one.attributes, outputs)
             cells.update(zip(one.outputs, results, strict=True))
-    except Exception as error:  # a definition is a stranger's code
+    except BaseException as error:  # a definition is a stranger's code
+        foreign(error)
         raise NoFormula(f"a definition cannot be read in symbols: {named(error)}") from error
     result = _numbers(cells[lowered.values[name]])
     formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]

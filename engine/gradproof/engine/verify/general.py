@@ -21,6 +21,7 @@ from gradproof.engine.op import Case, Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.sealed import EXCEPTIONAL, Free, Ledger, exact_number, free_symbol, sealed
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.branches import exact, is_thin
 from gradproof.engine.verify.conduct import Misconduct
@@ -59,7 +60,8 @@ def for_all(registry: Registry, op: Op, case: Case, found: RuleVerdict) -> RuleV
         return verdict(Rule.UNDECIDED, reason=f"out of memory; {MEMORY}")
     except (Open, Misconduct) as error:
         return verdict(Rule.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
-    except Exception as error:  # a stranger's definition, which is given what is no number
+    except BaseException as error:  # a stranger's definition, which is given what is no number
+        foreign(error)
         return verdict(Rule.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}")
     used = " ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural"
     identities = [f"{place}, for every value of {names}: {tactic}" for place, tactic in tactics.items()]

@@ -13,6 +13,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.functions import Balls
 from gradproof.engine.op import INTEGER, Op
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Instruction
 
 
@@ -87,7 +88,8 @@ def _selection(op: Op) -> tuple[int, int, int] | None:
         given: list[Any] = [truth if k in conditions else object() for k in range(3)]
         try:
             result = op.definitions[0](Balls(), *given)
-        except Exception:  # it computes with its inputs
+        except BaseException as error:  # it computes with its inputs
+            foreign(error)
             return None
         taken.append(next((k for k, x in enumerate(given) if x is result and k not in conditions), None))
     first, second = taken

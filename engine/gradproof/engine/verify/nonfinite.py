@@ -11,6 +11,7 @@ from flint import arb, arb_series
 from gradproof.engine.engine import Run
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import is_complex, is_differentiable, parts
+from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.balls import balls_of
 from gradproof.engine.verify.reading import concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import Series, head, tangent
@@ -98,7 +99,8 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         specs, outs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
         try:
             made = read_parts(one.op, Series(), [of(k) for k in one.inputs], specs, one.attributes, outs)
-        except Exception:  # at a pole, without a definition: what depends on it has no value either
+        except BaseException as error:  # at a pole, without a definition: what depends on it has no value either
+            foreign(error)
             made = [_filled(parts_shape(spec)) for spec in outs]
         for out, spec, result in zip(one.outputs, outs, made, strict=True):
             cells[out] = result if is_differentiable(spec.dtype) else concrete(np.asarray(run.values[out]))

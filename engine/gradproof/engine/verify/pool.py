@@ -14,6 +14,7 @@ from typing import Any
 from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import named
 from gradproof.engine.verify.advice import IMPORT, MEMORY, PROOF
 from gradproof.engine.verify.classes import ProofKey
 from gradproof.engine.verify.formulas import Explained, NoFormula
@@ -206,6 +207,8 @@ class ProofPool:
             reason = str(error)
         except Ended:
             reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
+        except BaseException as error:  # who waits for a proof is told, whatever is wrong
+            reason = f"the proof failed: {named(error)}"
         if not isinstance(found, RuleVerdict):
             taken = time.perf_counter() - started
             found = RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)

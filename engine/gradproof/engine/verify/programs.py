@@ -22,6 +22,7 @@ from gradproof.engine.attributes import as_fraction
 from gradproof.engine.functions import Balls
 from gradproof.engine.precision import precision
 from gradproof.engine.sealed import Sealed
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Exact, Literal, Program
 from gradproof.engine.verify.fingerprint import written
 
@@ -52,7 +53,8 @@ def literal_text(value: Literal) -> str:
     try:
         with precision(EXACT_BITS):
             ball = Balls().ball(value.define(Balls())).str(75)
-    except Exception as error:  # a stranger's code
+    except BaseException as error:  # a stranger's code
+        foreign(error)
         ball = f"{type(error).__name__}: {error}"
     return f"exact {ball} {made}"
 

@@ -24,6 +24,7 @@ import sympy
 from gradproof.engine.functions import SYMBOLIC
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.spec import Array, is_complex, parts
+from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.advice import LOOK, MADE, SMALLER
 from gradproof.engine.verify.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.truth import Application
@@ -187,7 +188,8 @@ def _compile(op: Op, attributes: Attributes, masks: Sequence[bool]) -> Kernel | 
         kernel: Kernel = sympy.lambdify(symbols, [value, *partials], modules=["scipy", "numpy"], cse=True)
         kernel(*(np.ones(2, bool) if mask else np.full(2, 0.5) for mask in masks))
         return kernel
-    except Exception:  # a definition is a stranger's code, and not every SymPy expression has a NumPy form
+    except BaseException as error:  # a definition is a stranger's code, and not every SymPy expression has a NumPy form
+        foreign(error)
         return None
 
 

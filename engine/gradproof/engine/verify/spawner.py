@@ -38,8 +38,8 @@ class Forked(NamedTuple):
 
 class Spawner:
     """The process that workers are forked from; started with the first, and again if it ends. ``told`` gives what it is to
-    load: the arguments of `worker.load_registry`. ``began`` is told the descriptor of the socket to it once
-    it has loaded that, ``over`` before that is closed. Safe to use from several threads."""
+    load: the arguments of `worker.load_registry`. ``began`` is called with the descriptor of the socket to it once that is
+    loaded, ``over`` before the socket is closed. Safe to use from several threads."""
 
     def __init__(
         self, told: Callable[[], Mapping[str, Any]], began: Callable[[int], None], over: Callable[[int], None]

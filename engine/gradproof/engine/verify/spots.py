@@ -17,12 +17,12 @@ from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, SMALLER
 from gradproof.engine.verify.balls import Reading, as_is, balls_of, narrow, widened
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition, concrete
 from gradproof.engine.verify.tape import Tape, TooLarge
-from gradproof.engine.verify.texts import named
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -108,7 +108,8 @@ def _seen(
                     worst = found if worst is None else worse(worst, found)
     except (_Late, *_NOT_HERE):
         pass
-    except Exception as error:  # a definition is a stranger's code
+    except BaseException as error:  # a definition is a stranger's code
+        foreign(error)
         return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 

@@ -15,6 +15,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.balls import balls_of
 from gradproof.engine.verify.reading import NoDefinition, concrete, read_parts
@@ -101,6 +102,7 @@ def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: S
             read_parts(one.op, tape, inputs, given, one.attributes, made)
         except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
             return False
-        except Exception:  # a definition is a stranger's code
+        except BaseException as error:  # a definition is a stranger's code
+            foreign(error)
             return False
     return bool(tape.ties)

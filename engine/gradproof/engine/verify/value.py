@@ -17,13 +17,13 @@ from flint import arb
 
 from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
+from gradproof.engine.strangers import foreign, named, text_of
 from gradproof.engine.verify.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.balls import Reading, all_narrow
 from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours, unbounded
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
-from gradproof.engine.verify.texts import named, text_of
 from gradproof.engine.verify.truth import (
     MAX_OPERATIONS,
     Application,
@@ -102,7 +102,8 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
         return fallback(f"the memory for checks was over; {MEMORY}")
     except Undecided as error:
         return fallback(f"{text_of(error)}; {SIDE}")
-    except Exception as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
+    except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
+        foreign(error)
         return fallback(f"the definition raised {named(error)}; {AUTHOR}")
 
 

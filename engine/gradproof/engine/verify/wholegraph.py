@@ -27,11 +27,11 @@ from gradproof.engine.engine import Run
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
+from gradproof.engine.strangers import foreign, named, text_of
 from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent
 from gradproof.engine.verify.tape import TooLarge
-from gradproof.engine.verify.texts import named, text_of
 from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
@@ -335,7 +335,8 @@ class _Reader:
             reason = f"{one.op.name} has no power series form ({text_of(error)})"
         except (ZeroDivisionError, ValueError):
             reason = f"{one.op.name} is at a pole"
-        except Exception as error:  # a definition is a stranger's code
+        except BaseException as error:  # a definition is a stranger's code
+            foreign(error)
             reason = f"the definition of {one.op.name} raised {named(error)}"
         graph.unreadable[position] = reason
         return None

@@ -27,6 +27,7 @@ from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
+from gradproof.engine.strangers import Interrupt, text_of
 from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
@@ -35,7 +36,6 @@ from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
 from gradproof.engine.verify.leftovers import state
 from gradproof.engine.verify.proof import prove
-from gradproof.engine.verify.texts import text_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 ANOTHER = "the rule traces differently in the proof process"
@@ -88,10 +88,14 @@ def work(connection: Connection, notes: int) -> None:
             return
         try:
             task.run(desk)
-        except (BrokenPipeError, ConnectionError):
+        except OwnerGone:
             return
         except BaseException as error:  # a definition is a stranger's code, which may raise anything
             desk.answer(failed(error))
+
+
+class OwnerGone(Interrupt):
+    """Nobody is there to be answered."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,11 @@ class Desk:
         """Send an answer to the task at hand, or a part of it; with the last goes whether the process is as it was."""
         self._be_alone()
         kept = not last or self._found.kept()
-        self.connection.send_bytes(pickle.dumps(Reply(self.number, what, kept), pickle.HIGHEST_PROTOCOL))
+        data = pickle.dumps(Reply(self.number, what, kept), pickle.HIGHEST_PROTOCOL)
+        try:
+            self.connection.send_bytes(data)
+        except OSError as error:
+            raise OwnerGone from error
 
     def note(self, number: int) -> None:
         """Say which step it is at."""

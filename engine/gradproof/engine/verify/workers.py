@@ -67,7 +67,7 @@ class Worker:
         self.alive = self.prompt = self.kept = True
 
     def send(self, task: Any, handle: int | None = None) -> None:
-        """Give it a task, with an open file if there is one. Raises Ended."""
+        """Give it a task, with an open file if there is one. Raises Ended, and whatever pickle does."""
         self.started = time.monotonic()
         self.tasks += 1
         self.notes[:] = NOTHING.to_bytes(NOTE_BYTES, "little", signed=True)
@@ -327,6 +327,7 @@ class Workers:
         with self._changed:
             self._coming -= 1
             self._failures += bool(fault)
+            told = self._note(fault)
             if one is not None:
                 self.counts.started += 1
                 if fault or self._closed:
@@ -336,7 +337,8 @@ class Workers:
             self._changed.notify_all()
             if not self._closed:
                 self._try_again(fault)
-        self._say(fault)
+        for tell in told:
+            tell(self.ready)
 
     def _try_again(self, fault: str) -> None:
         """Where nothing could be started, try again after a pause, which grows. The lock is held."""
@@ -353,14 +355,20 @@ class Workers:
             self._again = None
             self._have_spare()
 
+    def _note(self, fault: str) -> Sequence[Callable[[bool], None]]:
+        """Note why no definition can be read now, or, by an empty text, that it can; those who are to be told, where that
+        is news. The lock is held."""
+        ready = not fault and not self._closed
+        told = tuple(self.changed) if ready != self.ready else ()
+        self.ready, self.fault = ready, fault
+        return told
+
     def _say(self, fault: str) -> None:
-        """Note why no definition can be read now, or that it can; tell those who want to know of a change."""
+        """Note why no definition can be read now, and tell."""
         with self._changed:
-            ready = not fault and not self._closed
-            told = self.changed if ready != self.ready else ()
-            self.ready, self.fault = ready, fault
-        for tell in tuple(told):
-            tell(ready)
+            told = self._note(fault)
+        for tell in told:
+            tell(self.ready)
 
     def _worker_ended(self, one: Worker) -> None:
         """An idle one is replaced. The one who uses a busy one sees it too, and replaces it."""

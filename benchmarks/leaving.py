@@ -1,0 +1,230 @@
+"""Leaving: how long the processes of a server go on working for a client that has cancelled, or whose time is over.
+
+    python -m benchmarks.leaving [PART OF A NAME ...]
+
+Each kind of call is made with something heavy, and left at several moments. CPU time is read from the kernel for all
+processes of the server: what they use later than a tenth of a second after the client left is waste, and is to be next to
+nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from gradproof.server.embedded import EmbeddedServer
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc
+from gradproof.wire import encode_tensor
+
+ALLOWED = 0.1  # seconds, after which nothing is to be at work
+MOMENTS = (0.02, 0.1, 0.3, 0.8, 2.0)  # seconds after which a call is left
+QUIET = 0.15  # seconds in which next to nothing is done: it is over
+MOST = 0.004  # seconds of CPU time in `QUIET` of a server at rest
+PATIENCE = 20.0  # seconds
+
+
+def family(root: int) -> set[int]:
+    """A process and all behind it."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found, size = {root}, 0
+    while len(found) > size:
+        size = len(found)
+        found |= {pid for pid, parent in parents.items() if parent in found}
+    return found
+
+
+class Meter:
+    """Reads the CPU time of a server with all its processes, those included that have ended since."""
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self._seen: dict[tuple[int, str], int] = {}
+
+    def seconds(self) -> float:
+        for pid in family(self.root):
+            with suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    with suppress(OSError):
+                        used = int((thread / "schedstat").read_text().split()[0])
+                        self._seen[pid, thread.name] = max(used, self._seen.get((pid, thread.name), 0))
+        return sum(self._seen.values()) / 1e9
+
+    def rest(self) -> tuple[float, float]:
+        """Waits until the server is at rest: seconds until then, and of CPU time in them; both later than `ALLOWED`."""
+        started = time.monotonic()
+        time.sleep(ALLOWED)
+        first = last = self.seconds()
+        busy = changed = time.monotonic()
+        while time.monotonic() - changed < QUIET and time.monotonic() - started < PATIENCE:
+            time.sleep(0.03)
+            used = self.seconds()
+            if used - last > MOST * 0.03 / QUIET + 0.002:
+                changed = time.monotonic()
+            last = used
+        return changed - busy, last - first
+
+
+# what is asked for
+
+
+def leaf(name: str, value: Any) -> graph_pb2.Leaf:
+    tensor = encode_tensor(np.asarray(value))
+    return graph_pb2.Leaf(name=name, value=tensor, spec=tensor.spec, requires_grad=True)
+
+
+def chain(count: int, value: Any, ops: tuple[str, ...] = ("sin", "tanh", "exp", "negative")) -> graph_pb2.Graph:
+    nodes = [graph_pb2.Node(op=ops[k % len(ops)], inputs=[f"v{k}"], outputs=[f"v{k + 1}"]) for k in range(count)]
+    if np.ndim(value):
+        nodes.append(graph_pb2.Node(op="sum", inputs=[f"v{count}"], outputs=["s"]))
+    return graph_pb2.Graph(leaves=[leaf("v0", value)], nodes=nodes, outputs=["s" if np.ndim(value) else f"v{count}"])
+
+
+def wide(count: int) -> graph_pb2.Graph:
+    """As many leaves and outputs as nodes."""
+    leaves = [leaf(f"x{k}", 0.5 + k) for k in range(count)]
+    nodes = [graph_pb2.Node(op="sin", inputs=[f"x{k}"], outputs=[f"y{k}"]) for k in range(count)]
+    return graph_pb2.Graph(leaves=leaves, nodes=nodes, outputs=[f"y{k}" for k in range(count)])
+
+
+def faulty(count: int) -> graph_pb2.Graph:
+    """Nothing fits."""
+    nodes = [graph_pb2.Node(op="no_op", inputs=[f"n{k}"], outputs=[f"y{k}"]) for k in range(count)]
+    return graph_pb2.Graph(leaves=[leaf("x", 1.0)], nodes=nodes, outputs=[f"z{k}" for k in range(count // 2)])
+
+
+def vector(count: int, size: int) -> graph_pb2.Graph:
+    graph = chain(count, np.linspace(0.1, 0.9, size))
+    del graph.nodes[-1]
+    graph.outputs[:] = [f"v{count}"]
+    return graph
+
+
+def run(graph: graph_pb2.Graph, level: Any = pb.VERIFY_LEVEL_OFF, **rest: Any) -> pb.DifferentiateRequest:
+    return pb.DifferentiateRequest(graph=graph, verify=pb.VerifyOptions(level=level, budget_ms=30_000), **rest)
+
+
+def all_values(count: int) -> list[str]:
+    return [f"v{k}" for k in range(1, count + 1)]
+
+
+@dataclass
+class Stubs:
+    """What calls are made by."""
+
+    autodiff: Any
+    ops: Any
+
+
+Start = Callable[[Stubs, float | None], Any]
+
+
+def unary(name: str, message: Any) -> Start:
+    return lambda stubs, timeout: getattr(stubs.autodiff, name).future(message, timeout=timeout)
+
+
+def stream(message: pb.DifferentiateRequest) -> Start:
+    asked = pb.StreamingDifferentiateRequest(request=message)
+    return lambda stubs, timeout: stubs.autodiff.StreamingDifferentiate(asked, timeout=timeout)
+
+
+def verify(name: str) -> Start:
+    message = op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_ms=30_000)
+    return lambda stubs, timeout: stubs.ops.VerifyOp(message, timeout=timeout)
+
+
+def of_ops(name: str, message: Any) -> Start:
+    return lambda stubs, timeout: getattr(stubs.ops, name).future(message, timeout=timeout)
+
+
+def cases() -> Iterator[tuple[str, Start]]:
+    """Kinds of calls with what is heavy for them."""
+    everything, values = pb.VERIFY_LEVEL_EVERYTHING, pb.VERIFY_LEVEL_VALUES
+    long, arrays = chain(95_000, 0.5), chain(400, np.linspace(0.1, 0.9, 1 << 18))
+    yield "Infer, 95,000 nodes", unary("Infer", pb.InferRequest(graph=long))
+    yield "Infer, 30,000 leaves", unary("Infer", pb.InferRequest(graph=wide(30_000)))
+    yield "Infer, 60,000 faults", unary("Infer", pb.InferRequest(graph=faulty(60_000)))
+    yield "Evaluate, 95,000 nodes", unary("Evaluate", pb.EvaluateRequest(graph=long))
+    fetched = pb.EvaluateRequest(graph=chain(40_000, 0.5), fetch=all_values(40_000))
+    yield "Evaluate, 40,000 fetched", unary("Evaluate", fetched)
+    yield "Evaluate, arrays", unary("Evaluate", pb.EvaluateRequest(graph=arrays))
+    yield "Differentiate, 95,000 nodes", unary("Differentiate", run(long))
+    yield "Differentiate, 30,000 leaves", unary("Differentiate", run(wide(30_000)))
+    yield "Differentiate, 16,000 nodes, compiled", unary("Differentiate", run(chain(16_000, 0.5)))
+    yield "Differentiate, 4,000 arrays, compiled", unary("Differentiate", run(chain(4_000, np.linspace(0.1, 0.9, 300))))
+    yield "Differentiate, large arrays", unary("Differentiate", run(arrays))
+    yield "StreamingDifferentiate, 20,000 retained", stream(run(chain(20_000, 0.5), retain=all_values(20_000)))
+    yield "StreamingDifferentiate, checked, 3,000 nodes", stream(run(chain(3_000, 0.5), everything))
+    yield "StreamingDifferentiate, checked, 95,000 nodes", stream(run(long, values))
+    yield "StreamingDifferentiate, checked, arrays", stream(run(chain(40, np.linspace(0.1, 0.9, 1 << 18)), values))
+    yield "Derive, jacobian", unary("Derive", pb.DeriveRequest(graph=vector(150, 300), mode=pb.DERIVE_MODE_JACOBIAN))
+    yield "Derive, hessian", unary("Derive", pb.DeriveRequest(graph=chain(60, np.ones(200)), mode=pb.DERIVE_MODE_HESSIAN))
+    yield "Derive, 25,000 nodes", unary("Derive", pb.DeriveRequest(graph=chain(25_000, 0.5), mode=pb.DERIVE_MODE_HVP))
+    explained = chain(120, 0.5, ("sin", "exp", "tanh"))
+    yield "Explain", unary("Explain", pb.ExplainRequest(graph=explained, value="v120"))
+    for name in ("softmax", "matmul", "cholesky"):
+        yield f"VerifyOp, {name}", verify(name)
+    yield "ListOps", of_ops("ListOps", op_service_pb2.ListOpsRequest(page_size=1000))
+    yield "GetOp", of_ops("GetOp", op_service_pb2.GetOpRequest(name="softmax"))
+
+
+@contextmanager
+def server() -> Iterator[tuple[Stubs, Meter]]:
+    with tempfile.TemporaryDirectory() as cache:
+        embedded = EmbeddedServer(["--cache", cache])
+        options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        channel = grpc.insecure_channel(embedded.target, options)
+        try:
+            stubs = Stubs(
+                autodiff_service_pb2_grpc.AutodiffServiceStub(channel), op_service_pb2_grpc.OpServiceStub(channel)
+            )
+            yield stubs, Meter(embedded._process.pid)
+        finally:
+            channel.close()
+            embedded.stop()
+
+
+def leave(stubs: Stubs, start: Start, moment: float, by_deadline: bool) -> bool:
+    """Make a call, and leave it after ``moment`` seconds: whether it was still going on."""
+    call = start(stubs, moment if by_deadline else None)
+    time.sleep(moment)
+    going = bool(call.is_active())
+    call.cancel()
+    return going or call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def main(wanted: Iterable[str]) -> None:
+    wanted = [word.lower() for word in wanted]
+    worst = 0.0
+    with server() as (stubs, meter):
+        stubs.ops.GetOp(op_service_pb2.GetOpRequest(name="sin"))
+        meter.rest()
+        for name, start in cases():
+            if wanted and not any(word in name.lower() for word in wanted):
+                continue
+            for by_deadline in (False, True):
+                found = []
+                for moment in MOMENTS:
+                    going = leave(stubs, start, moment, by_deadline)
+                    _, used = meter.rest()
+                    found.append(f"{1e3 * used:6.0f}" if going else "  (%.0f)" % (1e3 * used))
+                    worst = max(worst, used)
+                    meter.rest()
+                print(f"{name:50} {'deadline' if by_deadline else 'cancel':9} {' '.join(found)}", flush=True)
+    print(f"at most {1e3 * worst:.0f} ms of CPU time later than {1e3 * ALLOWED:.0f} ms after a client left")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
