@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
@@ -67,7 +67,7 @@ def needs_gradient(lowered: Lowered, wanted: Sequence[str]) -> set[int]:
     requires = {lowered.values[leaf.name] for leaf in graph.leaves if leaf.requires_grad}
     aims = {lowered.values[name] for name in wanted}
     needed = requires & aims
-    for one in program.instructions:
+    for one in watched(program.instructions):
         if requires.isdisjoint(one.inputs):
             continue
         for out in one.outputs:
@@ -104,7 +104,7 @@ def append_backward(
     first_use: dict[int, list[int]] = {}
     seen: set[int] = set()
     leaves = {number for number in program.inputs if number in needed}
-    for position, one in enumerate(forward):
+    for position, one in enumerate(watched(forward)):
         for number in one.inputs:
             if number in leaves and number not in seen:
                 seen.add(number)
@@ -116,7 +116,7 @@ def append_backward(
         if parts is None:
             return None
         total = Tracer(builder, parts[0])
-        for part in parts[1:]:
+        for part in watched(parts[1:]):
             total = builder.apply("add", [total, Tracer(builder, part)], {})  # type: ignore[assignment]
         raw = final = total.number
         if number in cuts:
@@ -125,9 +125,9 @@ def append_backward(
         backward.raw[number], backward.final[number] = raw, final
         return final
 
-    for number in leaves - seen:
+    for number in watched(leaves - seen):
         close(number)
-    for position in range(len(forward) - 1, -1, -1):
+    for position in watched(range(len(forward) - 1, -1, -1)):
         cancellation.check()
         one = forward[position]
         if not needed.isdisjoint(one.outputs):
@@ -183,7 +183,7 @@ def inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[in
     for k, literal in rule.literals.items():
         number_of[k] = builder.value(rule.specs[k])
         program.literals[number_of[k]] = literal
-    for one in rule.instructions:
+    for one in watched(rule.instructions):
         for out in one.outputs:
             number_of[out] = builder.value(rule.specs[out])
         program.instructions.append(

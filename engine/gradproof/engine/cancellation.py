@@ -1,14 +1,23 @@
-"""Cancellation: a run that nobody waits for any more ends after the node that it is at."""
+"""Cancellation: what nobody waits for any more ends soon, wherever it is.
+
+A run looks between its nodes. All other work on large graphs is loops of short steps: they go over what is `watched`, and
+end with the cancellation of whoever has the thread work.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from gradproof.engine.errors import Cancelled
 
+T = TypeVar("T")
+
 
 class Cancellation:
-    """Shared by a run and those who wait for it. ``cancelled`` is set once, by any thread, and read between nodes."""
+    """Shared by those who work and those who wait for it. ``cancelled`` is set once, by any thread, and read between
+    steps."""
 
     __slots__ = ("cancelled",)
 
@@ -24,6 +33,36 @@ class Cancellation:
         if self.cancelled:
             raise Cancelled
 
+    def within(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function gives; loops in it over what is `watched` end with this cancellation."""
+        before = getattr(_thread, "cancellation", NEVER)
+        _thread.cancellation = self
+        try:
+            return function(*arguments)
+        finally:
+            _thread.cancellation = before
+
 
 NEVER: Final = Cancellation()
-"""Of runs that are waited for to their end."""
+"""Of what is waited for to its end."""
+
+_thread = threading.local()
+
+
+def look() -> None:
+    """Raises Cancelled if nobody waits any more for what this thread does."""
+    cancellation: Cancellation = getattr(_thread, "cancellation", NEVER)
+    cancellation.check()
+
+
+def watched(items: Iterable[T]) -> Iterator[T]:
+    """The items, with a `look` before each."""
+    cancellation: Cancellation = getattr(_thread, "cancellation", NEVER)
+    return iter(items) if cancellation is NEVER else _until(cancellation, items)
+
+
+def _until(cancellation: Cancellation, items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        if cancellation.cancelled:
+            raise Cancelled
+        yield item

@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
 from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules
 from gradproof.engine.lower import Lowered, did_you_mean, lower
@@ -101,7 +101,7 @@ def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> Non
     specs = lowered.specs()
     known = {*specs, *(leaf.name for leaf in graph.leaves), *(n for node in graph.nodes for n in node.outputs)}
     idle = {leaf.name for leaf in graph.leaves if not leaf.requires_grad}
-    for k, name in enumerate(by):
+    for k, name in enumerate(watched(by)):
         if name not in known:
             text = f"there is no value named {name!r}{did_you_mean(name, known)}"
             faults.append(Fault(f"by[{k}]", text, "VALUE_UNKNOWN"))
@@ -109,7 +109,7 @@ def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> Non
             faults.append(Fault(f"by[{k}]", f"{name!r} does not require grad", "REQUIRES_GRAD"))
     if not by:
         faults.append(Fault("by", "no leaf requires grad, and nothing is named", "NOTHING_TO_DIFFERENTIATE"))
-    for k, name in enumerate(graph.outputs):
+    for k, name in enumerate(watched(graph.outputs)):
         spec = specs.get(name)
         if spec is None:
             continue
@@ -137,7 +137,7 @@ def _pull(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Can
     """Cotangents of the outputs through to ``by``."""
     lowered = lower(graph, registry, cancellation)
     program = lowered.builder.program
-    backward = append_backward(lowered, registry, by, graph.outputs)
+    backward = append_backward(lowered, registry, by, graph.outputs, cancellation)
     names = {number: name for name, number in lowered.values.items()}
     taken = set(names.values()) | {name for node in graph.nodes for name in node.outputs}
     leaves = list(graph.leaves)
@@ -151,22 +151,22 @@ def _pull(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Can
         taken.add(name)
         return name
 
-    for output, number in backward.seeds.items():
+    for output, number in watched(backward.seeds.items()):
         cotangents[output] = names[number] = fresh(f"g_{output}")
         leaves.append(Leaf(names[number], program.specs[number], True))
-    for number, literal in program.literals.items():
+    for number, literal in watched(program.literals.items()):
         names[number] = fresh(f"k{number}")
         values.append((names[number], literal_array(literal, program.specs[number].dtype)))
         leaves.append(Leaf(names[number], program.specs[number]))
     raw = {name: backward.raw.get(lowered.values[name]) for name in by}
-    for name, total in raw.items():
+    for name, total in watched(raw.items()):
         if total is not None and total not in names:
             names[total] = fresh(f"d_{name}")
     alias = {cut.final: cut.raw for cut in backward.cuts}
     forward = len(lowered.node_of)
     origin = _Origin(lowered, backward)
     nodes = []
-    for position, one in enumerate(program.instructions):
+    for position, one in enumerate(watched(program.instructions)):
         for number in one.outputs:
             if number not in names:
                 names[number] = fresh(f"{'v' if position < forward else 'd'}{number}")
@@ -175,7 +175,7 @@ def _pull(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Can
         nodes.append(Node(one.op.name, inputs, outputs, one.attributes, origin.of(position)))
     results: dict[str, str | None] = {}
     given, used = {*program.inputs, *backward.seeds.values(), *program.literals}, set[int]()
-    for name, total in raw.items():
+    for name, total in watched(raw.items()):
         results[name] = None if total is None else names[total]
         owed = origin.owed.get(lowered.values[name], ())
         if total is not None and (total in given or total in used or owed):
@@ -205,9 +205,9 @@ class _Origin:
         self._known: dict[tuple[object, ...], int] = {}
         self._written: dict[int, tuple[int, ...]] = {}
         self._results: dict[int, dict[int, int]] = {}
-        for use in backward.contributions:
+        for use in watched(backward.contributions):
             self._results.setdefault(use.instruction, {})[use.position] = use.number
-        for position in range(len(lowered.node_of) - 1, -1, -1):
+        for position in watched(range(len(lowered.node_of) - 1, -1, -1)):
             self._visit(position)
 
     def of(self, position: int) -> tuple[int, ...]:
@@ -262,7 +262,7 @@ def _pruned(
     outputs = tuple(dict.fromkeys(one.value for one in found if one.value is not None))
     needed = {*outputs, *original.outputs}
     nodes = []
-    for node in reversed(graph.nodes):
+    for node in watched(reversed(graph.nodes)):
         if not needed.isdisjoint(node.outputs):
             needed.update(node.inputs)
             nodes.append(node)
@@ -331,7 +331,7 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int, c
         columns: dict[str, list[str]] = {one.by: [] for one in pulled.found if one.value is not None}
         if spec.size * len(pulled.graph.nodes) > max_nodes:
             raise LimitExceeded("graph_nodes", spec.size * len(pulled.graph.nodes), max_nodes)
-        for k in range(spec.size):
+        for k in watched(range(spec.size)):
             cancellation.check()
             seed = np.zeros(spec.shape, spec.dtype)
             seed.flat[k] = 1
@@ -341,15 +341,15 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int, c
                 return names.setdefault(name, f"{name}@{place}")
 
             constants = {**dict(pulled.values), **dict.fromkeys(pulled.leaves.values(), seed)}
-            for leaf in pulled.graph.leaves:
+            for leaf in watched(pulled.graph.leaves):
                 if leaf.name not in known:
                     leaves.append(Leaf(renamed(leaf.name), leaf.spec))
                     values.append((renamed(leaf.name), constants[leaf.name]))
-            for node in table.moved(pulled.graph.nodes, pulled.graph.rules):
+            for node in watched(table.moved(pulled.graph.nodes, pulled.graph.rules)):
                 if not known.issuperset(node.outputs):
                     inputs, outputs = tuple(map(renamed, node.inputs)), tuple(map(renamed, node.outputs))
                     nodes.append(replace(node, inputs=inputs, outputs=outputs))
-            for one in pulled.found:
+            for one in watched(pulled.found):
                 if one.value is not None:
                     columns[one.by].append(renamed(one.value))
         for name in by:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from gradproof.engine.backward import Backward
+from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
@@ -19,17 +20,17 @@ def run_bytes(program: Program, backward: Backward, hooked: Collection[str] = ()
     the place of what it is a copy of unless a hook may change it (``hooked``: names of such values).
     """
     free = _views(program) | {cut.raw for cut in backward.cuts if cut.name not in hooked}
-    return sum(spec.nbytes for number, spec in enumerate(program.specs) if number not in free)
+    return sum(spec.nbytes for number, spec in enumerate(watched(program.specs)) if number not in free)
 
 
 def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
     """Bytes of the values that leave a run: copies, also of views."""
-    return sum(specs[name].nbytes for name in names)
+    return sum(specs[name].nbytes for name in watched(names))
 
 
 def _views(program: Program) -> set[int]:
     found, scattered = set[int](), set[int]()
-    for one in program.instructions:
+    for one in watched(program.instructions):
         if not one.op.view:
             continue
         source = one.inputs[0]

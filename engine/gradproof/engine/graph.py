@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import Spec
 
 
@@ -51,7 +52,7 @@ class Rules:
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules: list[Rule] = []
         self._index: dict[str, int] = {}
-        for rule in rules:
+        for rule in watched(rules):
             self.index(rule)
 
     def index(self, rule: Rule) -> int:
@@ -64,7 +65,7 @@ class Rules:
     def moved(self, nodes: Iterable[Node], rules: Sequence[Rule]) -> Iterator[Node]:
         """Nodes of a graph whose table is ``rules``, with the indices of this one."""
         known: dict[int, int] = {}
-        for node in nodes:
+        for node in watched(nodes):
             for k in node.rules:
                 if k not in known:
                     known[k] = self.index(rules[k])
@@ -89,14 +90,14 @@ class Graph:
 
     def _hashed(self) -> str:
         sha = hashlib.sha256(b"gradproof graph 1\n")
-        for leaf in self.leaves:
+        for leaf in watched(self.leaves):
             weak = " weak" * leaf.spec.weak
             sha.update(f"{leaf.name!r} {leaf.spec}{weak} {leaf.requires_grad}\n".encode())
-        for node in self.nodes:
+        for node in watched(self.nodes):
             derived = f" by {node.rules!r}" if node.rules else ""
             text = f"{node.op!r} {node.inputs!r} {node.outputs!r} {sorted(node.attributes.items())!r}{derived}\n"
             sha.update(text.encode())
-        for rule in self.rules:
+        for rule in watched(self.rules):
             sha.update(f"rule {rule.text}\n".encode())
         sha.update(repr(self.outputs).encode())
         return sha.hexdigest()

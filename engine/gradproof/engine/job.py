@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph
 from gradproof.engine.graph_hook import GraphHook
@@ -63,7 +64,7 @@ def check_job(
 def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
     leaves = {leaf.name: leaf for leaf in job.graph.leaves}
     given: dict[str, Array] = {}
-    for k, (name, array) in enumerate(job.values):
+    for k, (name, array) in enumerate(watched(job.values)):
         path = f"values[{k}]"
         leaf = leaves.get(name)
         if leaf is None:
@@ -76,17 +77,21 @@ def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
         else:
             given[name] = array.view()
             given[name].flags.writeable = False
-    for k, leaf in enumerate(job.graph.leaves):
-        if leaf.name not in given and all(name != leaf.name for name, _ in job.values):
+    at_fault = {name for name, _ in job.values}
+    for k, leaf in enumerate(watched(job.graph.leaves)):
+        if leaf.name not in given and leaf.name not in at_fault:
             faults.append(Fault(f"graph.leaves[{k}].value", f"leaf {leaf.name!r} has no value", "VALUE_MISSING"))
     return given
 
 
 def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
     idle = {leaf.name for leaf in job.graph.leaves if not leaf.requires_grad}
+    known: set[str] | None = None
     for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
-        for k, name in enumerate(names):
-            if name not in specs and name not in (known := _names(job)):
+        for k, name in enumerate(watched(names)):
+            if name not in specs and known is None:
+                known = _names(job)
+            if known is not None and name not in specs and name not in known:
                 text = f"there is no value named {name!r}{did_you_mean(name, known)}"
                 faults.append(Fault(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
             elif what != "fetch" and name in specs and not is_differentiable(specs[name].dtype):
@@ -104,7 +109,7 @@ def _names(job: Job) -> set[str]:
 
 def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
     results = {name for node in job.graph.nodes for name in node.outputs} if job.known else set()
-    for k, (name, array) in enumerate(job.known):
+    for k, (name, array) in enumerate(watched(job.known)):
         spec = specs.get(name)
         if name not in results:
             near = did_you_mean(name, results)
@@ -116,9 +121,10 @@ def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
 
 def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
     given: set[str] = set()
-    for k, (name, array) in enumerate(job.seeds):
+    outputs = set(job.graph.outputs)
+    for k, (name, array) in enumerate(watched(job.seeds)):
         path = f"seeds[{k}]"
-        if name not in job.graph.outputs:
+        if name not in outputs:
             near = did_you_mean(name, job.graph.outputs)
             faults.append(Fault(f"{path}.output", f"no output is named {name!r}{near}", "VALUE_UNKNOWN"))
         elif name in given:
@@ -130,7 +136,7 @@ def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             text = f"the seed of {name!r} is {array.dtype.name}, the output is {specs[name].dtype.name}"
             faults.append(Fault(f"{path}.cotangent", text, "SEED_DTYPE"))
         given.add(name)
-    for k, name in enumerate(job.graph.outputs):
+    for k, name in enumerate(watched(job.graph.outputs)):
         spec = specs.get(name)
         if spec is None or name in given:
             continue
@@ -143,7 +149,7 @@ def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
 
 
 def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: Shop, faults: list[Fault]) -> None:
-    for k, hook in enumerate(job.hooks):
+    for k, hook in enumerate(watched(job.hooks)):
         path = f"hooks[{k}]"
         if hook.value not in specs:
             known = _names(job)

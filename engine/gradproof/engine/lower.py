@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, look, watched
 from gradproof.engine.errors import Fault
 from gradproof.engine.graph import Graph, Node
 from gradproof.engine.op import InferenceError, Op
@@ -30,7 +31,7 @@ class Lowered:
 
     def specs(self) -> dict[str, Spec]:
         """Shape and dtype of every named value that could be inferred."""
-        return {name: self.builder.program.specs[number] for name, number in self.values.items()}
+        return {name: self.builder.program.specs[number] for name, number in watched(self.values.items())}
 
     def fault(self, path: str, message: str, reason: str) -> None:
         self.faults.append(Fault(path, message, reason))
@@ -41,7 +42,7 @@ def lower(graph: Graph, registry: Registry, cancellation: Cancellation = NEVER) 
     allocates no tensor. Every fault of the graph is in the result; raises nothing but Cancelled."""
     lowered = Lowered(graph, Builder(registry.ops))
     _check_names(lowered)
-    for position, leaf in enumerate(graph.leaves):
+    for position, leaf in enumerate(watched(graph.leaves)):
         path = f"graph.leaves[{position}]"
         bad = shape_fault(leaf.spec.shape)
         if bad:
@@ -56,7 +57,7 @@ def lower(graph: Graph, registry: Registry, cancellation: Cancellation = NEVER) 
             )
         lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
     _check_rules(lowered, registry)
-    for position in _topological_order(lowered):
+    for position in watched(_topological_order(lowered)):
         cancellation.check()
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
@@ -74,7 +75,7 @@ def _op_of(lowered: Lowered, registry: Registry, path: str, name: str) -> Op | N
 def _check_rules(lowered: Lowered, registry: Registry) -> None:
     """The table of rules that nodes say they were derived by: its ops exist, their inputs fit, every index is one of it."""
     graph = lowered.graph
-    for k, rule in enumerate(graph.rules):
+    for k, rule in enumerate(watched(graph.rules)):
         path = f"graph.rules[{k}]"
         op = _op_of(lowered, registry, path, rule.op)
         if op is None:
@@ -94,7 +95,7 @@ def _check_rules(lowered: Lowered, registry: Registry) -> None:
                 shown = ", ".join(map(str, rule.inputs))
                 lowered.fault(path, f"{rule.op}({shown}): {error}", "INFERENCE")
     count = len(graph.rules)
-    for position, node in enumerate(graph.nodes):
+    for position, node in enumerate(watched(graph.nodes)):
         for j, index in enumerate(node.rules):
             if not 0 <= index < count:
                 text = f"there is no rule {index}: the graph has {count}"
@@ -112,22 +113,24 @@ def _check_names(lowered: Lowered) -> None:
             lowered.fault(path, f"the name {name!r} is already taken by {seen[name]}", "NAME_DUPLICATE")
         seen.setdefault(name, path)
 
-    for k, leaf in enumerate(graph.leaves):
+    for k, leaf in enumerate(watched(graph.leaves)):
         define(leaf.name, f"graph.leaves[{k}].name")
-    for k, node in enumerate(graph.nodes):
+    for k, node in enumerate(watched(graph.nodes)):
         for j, name in enumerate(node.outputs):
             define(name, f"graph.nodes[{k}].outputs[{j}]")
-    for k, node in enumerate(graph.nodes):
+    for k, node in enumerate(watched(graph.nodes)):
         for j, name in enumerate(node.inputs):
             if name not in seen:
                 _dangling(lowered, f"graph.nodes[{k}].inputs[{j}]", name, seen)
     if not graph.outputs:
         lowered.fault("graph.outputs", "the graph names no output", "OUTPUT_MISSING")
-    for k, name in enumerate(graph.outputs):
+    named: set[str] = set()
+    for k, name in enumerate(watched(graph.outputs)):
         if name not in seen:
             _dangling(lowered, f"graph.outputs[{k}]", name, seen)
-        elif name in graph.outputs[:k]:
+        elif name in named:
             lowered.fault(f"graph.outputs[{k}]", f"output {name!r} is listed twice", "NAME_DUPLICATE")
+        named.add(name)
 
 
 def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> None:
@@ -138,7 +141,7 @@ def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> N
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?``, or nothing where no known name is near."""
-    near = difflib.get_close_matches(name, list(known)[:2000], n=1)
+    near = difflib.get_close_matches(name, list(islice(known, 2000)), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -148,13 +151,13 @@ def _topological_order(lowered: Lowered) -> list[int]:
     graph = lowered.graph
     leaves = {leaf.name for leaf in graph.leaves}
     producer: dict[str, int] = {}
-    for k, node in enumerate(graph.nodes):
+    for k, node in enumerate(watched(graph.nodes)):
         for name in node.outputs:
             if name not in leaves:  # a name that is taken twice is reported already, and means its first value
                 producer.setdefault(name, k)
     waiting = [0] * len(graph.nodes)
     users: dict[int, list[int]] = {}
-    for k, node in enumerate(graph.nodes):
+    for k, node in enumerate(watched(graph.nodes)):
         for source in {producer[name] for name in node.inputs if name in producer}:
             waiting[k] += 1
             users.setdefault(source, []).append(k)
@@ -163,6 +166,7 @@ def _topological_order(lowered: Lowered) -> list[int]:
     ready = [k for k in range(len(graph.nodes) - 1, -1, -1) if not waiting[k]]
     order = []
     while ready:
+        look()
         k = ready.pop()
         order.append(k)
         for user in reversed(users.get(k, ())):

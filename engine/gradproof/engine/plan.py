@@ -16,7 +16,7 @@ from flint import arb
 
 from gradproof.engine.attributes import as_float
 from gradproof.engine.backward import Backward, Cut, append_backward
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import Cancelled, ForwardFault
 from gradproof.engine.estimate import run_bytes
 from gradproof.engine.functions import Balls
@@ -59,7 +59,7 @@ class Plan:
     @cached_property
     def _steps(self) -> list[Step]:
         calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
-        return [_step(self.program, one, calls) for one in self.program.instructions]
+        return [_step(self.program, one, calls) for one in watched(self.program.instructions)]
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
@@ -69,7 +69,7 @@ class Plan:
     def segments(self) -> tuple[tuple[tuple[Step, ...], Cut | None], ...]:
         segments: list[tuple[tuple[Step, ...], Cut | None]] = []
         position = self.forward_length
-        for cut in self.backward.cuts:
+        for cut in watched(self.backward.cuts):
             segments.append((tuple(self._steps[position : cut.position]), cut))
             position = cut.position
         return (*segments, (tuple(self._steps[position:]), None))
@@ -78,7 +78,7 @@ class Plan:
     def literals(self) -> Mapping[int, Array]:
         """The values of the literals of the program, by number."""
         specs = self.program.specs
-        return {k: literal_array(value, specs[k].dtype) for k, value in self.program.literals.items()}
+        return {k: literal_array(value, specs[k].dtype) for k, value in watched(self.program.literals.items())}
 
     @property
     def program(self) -> Program:
@@ -93,7 +93,7 @@ class Plan:
     def grad_fn(self) -> dict[str, str]:
         """For every value that a node made, the name of the backward node."""
         ops = self.registry.ops
-        return {name: ops[node.op].grad_fn for node in self.lowered.graph.nodes for name in node.outputs}
+        return {name: ops[node.op].grad_fn for node in watched(self.lowered.graph.nodes) for name in node.outputs}
 
     @cached_property
     def run_bytes(self) -> int:
@@ -115,7 +115,7 @@ class Plan:
             return values
         for name, array in known.items():
             values[self.lowered.values[name]] = array
-        for position, step in enumerate(self.forward):
+        for position, step in enumerate(watched(self.forward)):
             if any(values[k] is None for k in step.outputs):
                 self._run((step,), values, position, cancellation)
         return values

@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from threading import Event as Flag
 from typing import TypeVar
 
 import numpy as np
 
+from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.strangers import contained
@@ -77,19 +77,19 @@ class Checks:
         self, level: pb.VerifyLevel.ValueType, run: Run, budget: float
     ) -> AsyncGenerator[list[GradientVerdict]]:
         """Verdicts on all wanted gradients, within ``budget`` seconds: those that are not there by then are late."""
-        over, end = Flag(), time.monotonic() + budget * (1 + LATE)
+        cancellation, end = Cancellation(), time.monotonic() + budget * (1 + LATE)
         verdicts = self.verifier.check(
             run,
             values=level != pb.VERIFY_LEVEL_CACHED,
             wait=budget if level == pb.VERIFY_LEVEL_EVERYTHING else 0.0,
             budget=budget,
-            gone=over.is_set,
+            gone=lambda: cancellation.cancelled,
         )
         missing, done = dict.fromkeys(run.job.wanted()), False
         loop = asyncio.get_running_loop()
         try:
             while not done:
-                taking = loop.run_in_executor(self.threads, contained, _take, verdicts)
+                taking = loop.run_in_executor(self.threads, contained, cancellation.within, _take, verdicts)
                 batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]
@@ -100,7 +100,7 @@ class Checks:
             reason = f"the check failed; {unforeseen(error).message}"
             yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
         finally:
-            over.set()  # the client may have gone: nobody waits for verdicts on its behalf
+            cancellation.cancel()  # the client may have gone: nobody waits for verdicts on its behalf
 
 
 def required(options: pb.VerifyOptions) -> Summary:

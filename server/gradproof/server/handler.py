@@ -346,7 +346,7 @@ class Handler:
         """As `_in`, of a function whose first argument is the cancellation of this call."""
         cancellation = Cancellation()
         try:
-            return await self._in(pool, function, cancellation, *arguments)
+            return await self._in(pool, cancellation.within, function, cancellation, *arguments)
         except asyncio.CancelledError:
             cancellation.cancel()
             raise

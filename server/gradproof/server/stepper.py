@@ -54,6 +54,9 @@ class Stepper:
 
     def batch(self, answer: Array | HookFault | None = None) -> Batch:
         """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""
+        return self.prepared.cancellation.within(self._batch, answer)
+
+    def _batch(self, answer: Array | HookFault | None) -> Batch:
         self.asked = None
         started, size = time.perf_counter(), 0
         batch: Batch = []

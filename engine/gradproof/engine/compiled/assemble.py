@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop
 from gradproof.engine.op import Inferred, Op
 from gradproof.engine.spec import Array, DType
@@ -26,14 +27,14 @@ def assembled(made: Simplified) -> Simplified:
     """The program with every sum of two placed parts, or more, as one instruction."""
     uses: dict[int, int] = {}
     maker: dict[int, Instruction] = {}
-    for item in made.items:
+    for item in watched(made.items):
         for number in (item.number,) if isinstance(item, Stop) else item.inputs:
             uses[number] = uses.get(number, 0) + 1
         if not isinstance(item, Stop):
             maker.update(dict.fromkeys(item.outputs, item))
     gone: set[int] = set()
     items: list[Item] = []
-    for item in reversed(made.items):  # the whole sum is met before what it is made of
+    for item in watched(reversed(made.items)):  # the whole sum is met before what it is made of
         if isinstance(item, Stop):
             items.append(item)
         elif gone.isdisjoint(item.outputs):

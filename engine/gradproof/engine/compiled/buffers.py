@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import Array, Spec
 
 ALIGNMENT: Final = 64  # bytes: one cache line, and the widest vectors
@@ -75,7 +76,7 @@ class Workspace:
         blocks = [_aligned(size) for size in layout.blocks]
         self.writable: list[Array] = []
         self.readable: list[Array] = []
-        for slot in layout.slots:
+        for slot in watched(layout.slots):
             if slot.view is None:
                 whole = blocks[slot.block].view(slot.spec.dtype).reshape(slot.spec.shape)
             else:
@@ -84,7 +85,7 @@ class Workspace:
             reader = whole.view()
             reader.flags.writeable = False
             self.readable.append(reader)
-        self.bound = [one.bind(self.readable, self.writable) for one in recipes]
+        self.bound = [one.bind(self.readable, self.writable) for one in watched(recipes)]
         self.outputs = [_maker(spec) for spec in outputs]
         self.nbytes = layout.nbytes
 

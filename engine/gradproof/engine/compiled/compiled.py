@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.assemble import assembled
 from gradproof.engine.compiled.buffers import Workspace
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop, simplify
@@ -130,7 +130,7 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     items: list[Item] = list(instructions[: plan.forward_length])
     items += [Stop(k, values[name]) for k, name in enumerate(variant.fetch)]
     position = plan.forward_length
-    for k, cut in enumerate(backward.cuts):
+    for k, cut in enumerate(watched(backward.cuts)):
         items += instructions[position : cut.position]
         items.append(Stop(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
         position = cut.position

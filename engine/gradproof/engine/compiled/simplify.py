@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.op import Inferred, Op
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
@@ -65,7 +66,7 @@ def simplify(
     how the interpreter calls an instruction. Of the first ``faulty`` items those that may fail stay: the client is told of
     its node at fault whether or not a gradient needs it."""
     walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of)
-    for position, item in enumerate(items):
+    for position, item in enumerate(watched(items)):
         if isinstance(item, Stop):
             walk.stop(item)
         else:
@@ -88,7 +89,7 @@ def may_fail(one: Instruction, specs: Sequence[Spec]) -> bool:
 def _alive(made: Simplified, kept_values: set[int]) -> Simplified:
     kept: list[Item] = []
     live = set(kept_values)
-    for item in reversed(made.items):
+    for item in watched(reversed(made.items)):
         if isinstance(item, Stop):
             live.add(item.number)
         elif live.isdisjoint(item.outputs):
@@ -112,7 +113,7 @@ class _Walk:
         self._number_of: dict[Any, int] = {}
         self._dense: set[int] = set()
         self._loose: set[int] = set()  # stretched here, but dense in the interpreter
-        for number, array in list(made.constants.items()):
+        for number, array in watched(list(made.constants.items())):
             self._alias[number] = self._constant(array, number)
 
     def stop(self, item: Stop) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.compiled.buffers import SHARED_BYTES, Layout
 from gradproof.engine.compiled.kernels import Kernel, kernel_of
+from gradproof.engine.compiled.parts import functions
 from gradproof.engine.compiled.simplify import Simplified, Stop
 from gradproof.engine.compiled.stretches import CHECK, Call, Operand, Recipe, Stretches
 from gradproof.engine.errors import Cancelled
@@ -83,7 +85,7 @@ class _Writer:
     # how each instruction is done, and how long each value is needed
 
     def _survey(self) -> None:
-        for position, item in enumerate(self.made.items):
+        for position, item in enumerate(watched(self.made.items)):
             if isinstance(item, Stop):
                 self._leaves_run.add(item.number)
                 if is_number(self.specs[item.number]):
@@ -126,7 +128,7 @@ class _Writer:
             if is_number(self.specs[number]):
                 text = repr(array.item())
                 self._number[number] = f"({text})" if text.startswith("-") else text
-        for position, item in enumerate(self.made.items):
+        for position, item in enumerate(watched(self.made.items)):
             if isinstance(item, Stop):
                 self._stop(item)
             else:
@@ -134,11 +136,11 @@ class _Writer:
             for owner in self._ends.get(position, ()):
                 self._release(owner)
         self._flush()
-        body = "\n    ".join(self.lines) or "pass"
-        text = f"def run(R, W, P, O, X, C):\n    {body}\n    return\n    yield\n"
-        exec(compile(text, "<compiled plan>", "exec"), self.names)
+        texts = list(functions(self.lines))
+        for text in watched(texts):
+            exec(compile(text, "<compiled plan>", "exec"), self.names)
         arrays = self.careful or any(form is None for form in self._forms.values())
-        return Written(self.names["run"], self.layout, self.stretches.recipes, self.outputs, text, arrays)
+        return Written(self.names["run"], self.layout, self.stretches.recipes, self.outputs, "\n".join(texts), arrays)
 
     def _release(self, owner: int) -> None:
         slot = self._slot.get(owner)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from gradproof.engine.cancellation import look, watched
 from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large, pays
 from gradproof.engine.compiled.buffers import Layout
 from gradproof.engine.compiled.kernels import Kernel
@@ -64,7 +65,8 @@ class Bound:
     ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
         memory = _Memory(readable, writable)
         return [
-            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one))) for one in self.calls
+            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one)))
+            for one in watched(self.calls)
         ]
 
 
@@ -154,8 +156,9 @@ class Stretches:
         """The calls in order; and whether those that can go through block by block together are worth it."""
         position = 0
         while position < len(calls):
+            look()
             one = calls[position]
-            group = self._group(calls[position:]) if one.is_large else [one]
+            group = self._group(calls, position) if one.is_large else [one]
             yield group, one.is_large and pays([call.kernel.cost for call in group], one.out.spec.size)
             position += len(group)
 
@@ -164,13 +167,14 @@ class Stretches:
             return self._constant(one.constant)
         return one.name or f"{memory}[{one.slot}]"
 
-    def _group(self, calls: Sequence[Call]) -> list[Call]:
-        """The first calls that can go through block by block: on one shape, and where an array is not read row for row,
-        nothing of the group writes to its memory."""
-        shape = calls[0].out.spec.shape
+    def _group(self, calls: Sequence[Call], position: int) -> list[Call]:
+        """The calls from ``position`` on that can go through block by block: on one shape, and where an array is not read
+        row for row, nothing of the group writes to its memory."""
+        shape = calls[position].out.spec.shape
         written, fixed = set[int](), set[int]()
         group: list[Call] = []
-        for call in calls:
+        for k in range(position, len(calls)):
+            call = calls[k]
             if not call.is_large or call.out.spec.shape != shape:
                 break
             across = {self._block(x) for x in call.inputs if x.slot >= 0 and not self._by_row(x, shape)}
@@ -180,7 +184,7 @@ class Stretches:
             written |= target
             fixed |= across
             group.append(call)
-        return group or [calls[0]]
+        return group or [calls[position]]
 
     def _by_row(self, one: Operand, shape: Sequence[int]) -> bool:
         return one.spec.shape == shape and self.layout.slots[one.slot].block >= 0
