@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Forward
 from gradproof.engine.errors import Fault, InvalidRequest
 from gradproof.engine.graph import Graph, Leaf, Node, Rule
@@ -56,7 +57,7 @@ class Decoder:
         """The graph, and the values that its leaves carry, each with its path."""
         self.limits.check("graph_nodes", max(len(message.nodes), len(message.rules)))
         leaves, carried = [], []
-        for k, leaf in enumerate(message.leaves):
+        for k, leaf in enumerate(watched(message.leaves)):
             place = f"{path}.leaves[{k}]"
             self._name(f"{place}.name", leaf.name)
             spec = None
@@ -73,13 +74,13 @@ class Decoder:
                     self.faults.append(Fault(f"{place}.{error.path}", error.message, error.reason))
             leaves.append(Leaf(leaf.name, spec or Spec((), np.dtype(np.float64)), leaf.requires_grad))
         nodes = []
-        for k, node in enumerate(message.nodes):
+        for k, node in enumerate(watched(message.nodes)):
             place = f"{path}.nodes[{k}]"
             for j, name in enumerate(node.outputs):
                 self._name(f"{place}.outputs[{j}]", name)
             attributes = self.attributes(place, node.attributes) if node.attributes else {}
             nodes.append(Node(node.op, tuple(node.inputs), tuple(node.outputs), attributes, tuple(node.rules)))
-        rules = [self._rule(rule, f"{path}.rules[{k}]") for k, rule in enumerate(message.rules)]
+        rules = [self._rule(rule, f"{path}.rules[{k}]") for k, rule in enumerate(watched(message.rules))]
         return Graph(tuple(leaves), tuple(nodes), tuple(message.outputs), tuple(rules)), carried
 
     def _rule(self, message: graph_pb2.Rule, path: str) -> Rule:
@@ -102,7 +103,7 @@ class Decoder:
         self.limits.check("hooks", len(messages))
         hooks: list[Hook | GraphHook | ClientHook] = []
         ids: set[int] = set()
-        for k, message in enumerate(messages):
+        for k, message in enumerate(watched(messages)):
             path, kind = f"hooks[{k}]", message.WhichOneof("action")
             self._name(f"{path}.label", message.label)
             if kind == "graph":
@@ -143,7 +144,7 @@ class Decoder:
                 text = f"{len(there)} names for {len(message.values)} values"
                 self.faults.append(Fault(f"reuse[{k}].kept_values", text, "REUSE_COUNT"))
                 continue
-            for j, (name, kept) in enumerate(zip(message.values, there, strict=True)):
+            for j, (name, kept) in enumerate(zip(watched(message.values), there, strict=True)):
                 value = run.value(kept)
                 if value is None:
                     text = f"the kept run {message.kept!r} has no value named {kept!r}{did_you_mean(kept, run.numbers)}"
@@ -187,7 +188,7 @@ def decode_job(
         raise InvalidRequest(decoder.faults)
     graph, carried = (known, []) if known is not None else decoder.graph(request.graph)
     values, paths = list(forward.leaves.items()) if forward is not None else [], {}
-    for k, named in enumerate(request.values):
+    for k, named in enumerate(watched(request.values)):
         array = decoder.tensor(f"values[{k}].value", named.value)
         if array is not None:
             values.append((named.name, array))
@@ -199,7 +200,7 @@ def decode_job(
         found.append((name, array))
         paths[f"{kind}[{len(found) - 1}]"] = path
     beside = {name for name, _ in values}
-    for name, array, path in carried:
+    for name, array, path in watched(carried):
         if name not in beside:  # a value beside the graph replaces the one that the leaf carries
             beside.add(name)
             values.append((name, array))
@@ -208,7 +209,7 @@ def decode_job(
         job = Job(graph, values, fetch=tuple(request.fetch), known=results)
     else:
         seeds = []
-        for k, seed in enumerate(request.seeds):
+        for k, seed in enumerate(watched(request.seeds)):
             array = decoder.tensor(f"seeds[{k}].cotangent", seed.cotangent)
             if array is not None:
                 seeds.append((seed.output, array))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.errors import RunFault
 from gradproof.engine.graph import Graph
@@ -37,25 +39,25 @@ class Encoder:
         values: list[tensor_pb2.NamedTensor] = []
         gradients: list[pb.Gradient] = []
         for event in events:
-            ahead: list[pb.Event] = []
+            ahead: list[Iterator[pb.Event]] = []
             if isinstance(event, ValueEvent):
                 values.append(tensor_pb2.NamedTensor(name=event.name, value=self._tensor(event.value, ahead)))
             elif isinstance(event, GradientEvent):
                 gradients.append(self._gradient(event, ahead))
-            yield from ahead
+            yield from chain.from_iterable(ahead)  # made as they are sent
         if values:
             yield pb.Event(values=pb.ValueBatch(values=values))
         if gradients:
             yield pb.Event(gradients=pb.GradientBatch(gradients=gradients))
 
-    def hook(self, call: HookCall) -> list[pb.Event]:
+    def hook(self, call: HookCall) -> Iterator[pb.Event]:
         """The request to run a hook at the client, its gradient ahead of it."""
-        ahead: list[pb.Event] = []
+        ahead: list[Iterator[pb.Event]] = []
         gradient = self._tensor(call.gradient, ahead)
         asked = pb.HookRequest(hook_id=call.hook_id, value=call.name, gradient=gradient, label=call.label)
-        return [*ahead, pb.Event(hook=asked)]
+        return chain(*ahead, (pb.Event(hook=asked),))
 
-    def _gradient(self, event: GradientEvent, ahead: list[pb.Event]) -> pb.Gradient:
+    def _gradient(self, event: GradientEvent, ahead: list[Iterator[pb.Event]]) -> pb.Gradient:
         message = pb.Gradient(value=event.name, grad_fn=event.grad_fn)
         if event.gradient is not None:
             message.gradient.CopyFrom(self._tensor(event.gradient, ahead))
@@ -65,28 +67,31 @@ class Encoder:
             message.hooks.add(name=trace.name, changed=trace.changed, result=self._tensor(trace.result, ahead))
         return message
 
-    def _tensor(self, array: Array, ahead: list[pb.Event]) -> tensor_pb2.Tensor:
+    def _tensor(self, array: Array, ahead: list[Iterator[pb.Event]]) -> tensor_pb2.Tensor:
         if not self.chunked or array.nbytes <= CHUNK_BYTES:
             return encode_tensor(array)
         number, self.next_tensor = self.next_tensor, self.next_tensor + 1
-        for part in chunks(array, number):
-            ahead.append(pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part))
+        ahead.append(_frame(part) for part in chunks(array, number))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), upload=number)
+
+
+def _frame(part: tensor_pb2.TensorHeader | tensor_pb2.TensorChunk) -> pb.Event:
+    return pb.Event(header=part) if isinstance(part, tensor_pb2.TensorHeader) else pb.Event(chunk=part)
 
 
 def graph(one: Graph, values: Mapping[str, Array]) -> graph_pb2.Graph:
     """A graph, with the values of leaves that have one here."""
     message = graph_pb2.Graph(outputs=one.outputs)
-    for leaf in one.leaves:
+    for leaf in watched(one.leaves):
         entry = message.leaves.add(name=leaf.name, requires_grad=leaf.requires_grad)
         entry.spec.CopyFrom(encode_spec(leaf.spec.shape, leaf.spec.dtype))
         if leaf.name in values:
             entry.value.CopyFrom(encode_tensor(values[leaf.name]))
             entry.value.weak = leaf.spec.weak
-    for node in one.nodes:
+    for node in watched(one.nodes):
         attributes = encode_attributes(node.attributes)
         message.nodes.add(op=node.op, inputs=node.inputs, outputs=node.outputs, attributes=attributes, rules=node.rules)
-    for rule in one.rules:
+    for rule in watched(one.rules):
         inputs = [encode_spec(spec.shape, spec.dtype) for spec in rule.inputs]
         message.rules.add(op=rule.op, inputs=inputs, attributes=encode_attributes(rule.attributes))
     return message

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
@@ -222,12 +222,8 @@ class Handler:
         found = Evaluated(digest, list(self.engine.forward(prepared)), missing)
         return found, prepared.forward if request.keep else None
 
-    async def infer(self, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
-        """Specs of the values, faults, and the bytes that a run will allocate (0 where there are faults)."""
-        found: tuple[dict[str, Spec], list[Fault], int] = await self._cancellable(self.runs, self._infer, graph)
-        return found
-
-    def _infer(self, cancellation: Cancellation, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
+    def infer(self, cancellation: Cancellation, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
+        """Specs of the values, faults, and the bytes that a run will allocate (0 where there are faults). For a thread."""
         lowered = lower(graph, self.engine.registry, cancellation)
         specs = lowered.specs()
         return specs, lowered.faults, 0 if lowered.faults else self.engine.estimate(lowered, cancellation)
@@ -277,8 +273,10 @@ class Handler:
         values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
         return pb.DeriveResponse(
             graph=encode.graph(derived.graph, values),
-            results=[pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in derived.found],
-            leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in derived.leaves.items()],
+            results=[
+                pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in watched(derived.found)
+            ],
+            leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in watched(derived.leaves.items())],
         )
 
     def _prepare(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import grpc
 
-from gradproof.engine.cancellation import Cancellation
+from gradproof.engine.cancellation import Cancellation, watched
 from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
@@ -20,7 +20,7 @@ from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
 from gradproof.server.decode import Decoder
-from gradproof.server.handler import Handler
+from gradproof.server.handler import Evaluated, Handler
 from gradproof.server.session import run_session
 from gradproof.server.status import status_of, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -30,6 +30,7 @@ from gradproof.wire import encode_spec, encode_tensor
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS = "grpc-status-details-bin"
+FEW = 64  # values, which take no time to encode
 LOOK_UP_SECONDS = 0.02  # how often a call that waits for a proof looks whether it is there
 DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
 
@@ -63,9 +64,16 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         async with answering(context):
             found = await self.handler.evaluate(request, {})
-            response = pb.EvaluateResponse(digest=found.digest, nodes_computed=found.nodes_computed)
-            response.values.extend(tensor_pb2.NamedTensor(name=v.name, value=encode_tensor(v.value)) for v in found.values)
-            return self._fits(response)
+            if len(found.values) <= FEW:
+                return self._evaluated(found)
+            response: pb.EvaluateResponse = await self.handler.cancellable(lambda _: self._evaluated(found))
+            return response
+
+    def _evaluated(self, found: Evaluated) -> pb.EvaluateResponse:
+        response = pb.EvaluateResponse(digest=found.digest, nodes_computed=found.nodes_computed)
+        for one in watched(found.values):
+            response.values.append(tensor_pb2.NamedTensor(name=one.name, value=encode_tensor(one.value)))
+        return self._fits(response)
 
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
         response = pb.DifferentiateResponse()
@@ -108,16 +116,21 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         async with answering(context):
-            decoder = Decoder(self.handler.limits)
-            graph, _ = decoder.graph(request.graph)
-            specs, faults, estimated = await self.handler.infer(graph)
-            faults = [*decoder.faults, *faults]
-            return pb.InferResponse(
-                values=[tensor_pb2.NamedSpec(name=n, spec=encode_spec(s.shape, s.dtype)) for n, s in specs.items()],
-                faults=[pb.FieldFault(path=f.path, message=f.message, reason=f.reason) for f in faults],
-                digest="" if faults else graph.digest(),
-                estimated_bytes=estimated,
-            )
+            response: pb.InferResponse = await self.handler.cancellable(self._inferred, request)
+            return response
+
+    def _inferred(self, cancellation: Cancellation, request: pb.InferRequest) -> pb.InferResponse:
+        decoder = Decoder(self.handler.limits)
+        graph, _ = decoder.graph(request.graph)
+        specs, faults, estimated = self.handler.infer(cancellation, graph)
+        faults = [*decoder.faults, *faults]
+        spec_of = {spec: encode_spec(spec.shape, spec.dtype) for spec in watched(dict.fromkeys(specs.values()))}
+        return pb.InferResponse(
+            values=[tensor_pb2.NamedSpec(name=name, spec=spec_of[spec]) for name, spec in watched(specs.items())],
+            faults=[pb.FieldFault(path=f.path, message=f.message, reason=f.reason) for f in watched(faults)],
+            digest="" if faults else graph.digest(),
+            estimated_bytes=estimated,
+        )
 
     async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:
         async with answering(context):
@@ -168,7 +181,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             page = names[start : start + (request.page_size or 100)]
             end = start + len(page)
             response = op_service_pb2.ListOpsResponse(next_page_token=names[end - 1] if 0 < end < len(names) else "")
-            response.ops.extend(await self._off_loop(lambda: [self._info(self.registry.op(name)) for name in page]))
+            infos = lambda _: [self._info(self.registry.op(name)) for name in watched(page)]  # noqa: E731
+            response.ops.extend(await self.handler.cancellable(infos))
             return response
 
     @staticmethod
@@ -182,12 +196,12 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     async def GetOp(self, request: op_service_pb2.GetOpRequest, context: Context) -> op_service_pb2.GetOpResponse:
         async with answering(context):
             op = self.registry.op(request.name)
-            response: op_service_pb2.GetOpResponse = await self._off_loop(lambda: self._cases(op))
+            response: op_service_pb2.GetOpResponse = await self.handler.cancellable(lambda _: self._cases(op))
             return response
 
     def _cases(self, op: Op) -> op_service_pb2.GetOpResponse:
         response = op_service_pb2.GetOpResponse(op=self._info(op))
-        for key in keys_of(self.registry, op):
+        for key in watched(keys_of(self.registry, op)):
             entry = response.cases.add(shape_class=str(key.case), rule=self.registry.rule_of(op, key.case).text())
             known = self.handler.proofs.lookup(key)
             if known is not None:
@@ -227,9 +241,6 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         others = [*drawn, *(self.handler.proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
         return [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
-
-    async def _off_loop(self, function: Callable[[], Any]) -> Any:
-        return await self.handler._in(self.handler.checks.threads, function)
 
     def _info(self, op: Op) -> op_service_pb2.OpInfo:
         info = op_service_pb2.OpInfo(

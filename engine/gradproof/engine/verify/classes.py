@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import NoRule, NotFound, RuleFault
 from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
 from gradproof.engine.registry import Registry
@@ -144,7 +145,7 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
     """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program; and
     what may be, for all values of float attributes. The last is one that is owed."""
     keys: list[ProofKey] = []
-    for case in op.proof_cases() if op.differentiable else ():
+    for case in watched(op.proof_cases()) if op.differentiable else ():
         try:
             rule = registry.rule_of(op, case)
         except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
@@ -166,7 +167,7 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
 def drawn_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
     """Cases with drawn attributes, which may refute the rule, up to `MAX_DRAWN`. Runs forwards, and no definition."""
     count = 0
-    for case in drawn_cases(op) if op.differentiable and op.declared_cases() else ():
+    for case in watched(drawn_cases(op)) if op.differentiable and op.declared_cases() else ():
         if count >= MAX_DRAWN:
             return
         try:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from gradproof.engine.backward import Contribution
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import is_differentiable
@@ -112,10 +113,10 @@ class _Check:
         self.deadline = time.monotonic() + budget
         self.uses_of: dict[int, list[Contribution]] = defaultdict(list)
         self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
-        for use in self.plan.backward.contributions:
+        for use in watched(self.plan.backward.contributions):
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
-        self.names = {number: name for name, number in self.plan.lowered.values.items()}
+        self.names = {number: name for name, number in watched(self.plan.lowered.values.items())}
         self.ground = Ground(run, lambda position: self.findings.numbers(position).forward)
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
@@ -157,7 +158,7 @@ class _Check:
         workers = self.verifier.workers
         if workers is None:
             return Examination(self.run, brief, self.budget)
-        bad = [name for name in self.run.job.wanted() if not self._finite(name)] if not self.run.hooked else []
+        bad = [name for name in watched(self.run.job.wanted()) if not self._finite(name)] if not self.run.hooked else []
         left = self.deadline - time.monotonic()
         return Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
 
@@ -165,7 +166,7 @@ class _Check:
         """The instructions whose numbers are asked for, in order: uses and all that their rules read, use by use."""
         found = dict.fromkeys(position for position, _, _ in self.denied)
         behind: set[int] = set()
-        for number in self.plan.backward.raw:
+        for number in watched(self.plan.backward.raw):
             found.update(dict.fromkeys(use.instruction for use in self.uses_of[number]))
             more = self.ground.behind(self._read(number), behind)
             behind.update(more)
@@ -177,8 +178,8 @@ class _Check:
         return raw is None or finite(np.asarray(self.run.values[raw]))
 
     def _composed(self) -> Iterator[GradientVerdict]:
-        written = [self.verifier.rules.key_of(rule) for rule in self.plan.lowered.graph.rules]
-        for key in {key for key in (*self.keys.values(), *written) if key}:
+        written = [self.verifier.rules.key_of(rule) for rule in watched(self.plan.lowered.graph.rules)]
+        for key in watched({key for key in (*self.keys.values(), *written) if key}):
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
             if self.over:
@@ -189,7 +190,7 @@ class _Check:
         self.tied = self.findings.tied()
         self.lost = self._lost()
         known: dict[int, Known] = {}
-        for number in self.plan.backward.raw:
+        for number in watched(self.plan.backward.raw):
             if self.over:
                 return
             uses = [self._use(use) for use in self.uses_of[number]] + self.silent[number]
@@ -293,7 +294,7 @@ class _Check:
         """Every use whose rule says NO_GRADIENT: instruction, input, and the value that is used there (followed back
         through inserted conversions to the one that the graph names)."""
         source: dict[int, int] = {}
-        for position in range(self.plan.forward_length):
+        for position in watched(range(self.plan.forward_length)):
             one = self.plan.program.instructions[position]
             if one.outputs[0] not in self.names:
                 source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
@@ -306,7 +307,7 @@ class _Check:
         """Uses of differentiable values that their rules deny. The denial is a claim: that the contribution is 0, which is
         checked, and that it is so everywhere, which is proved."""
         silent: dict[int, list[UseVerdict]] = defaultdict(list)
-        for position, slot, number in self.denied:
+        for position, slot, number in watched(self.denied):
             if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
             one = self.plan.program.instructions[position]
@@ -325,7 +326,7 @@ class _Check:
         """Of values without a gradient, which their uses deny, the weakest of what is known of that: it is said of all
         that they were computed from."""
         lost: dict[int, Known] = {}
-        for position in range(self.plan.forward_length - 1, -1, -1):
+        for position in watched(range(self.plan.forward_length - 1, -1, -1)):
             one = self.plan.program.instructions[position]
             missing = [out for out in one.outputs if out not in self.plan.backward.final]
             nothing = AccumulationVerdict(Accumulation.EXACT)
