@@ -35,7 +35,7 @@ class Cancellation:
 
     def within(self, function: Callable[..., T], *arguments: Any) -> T:
         """What a function gives; loops in it over what is `watched` end with this cancellation."""
-        before = getattr(_thread, "cancellation", NEVER)
+        before = current()
         _thread.cancellation = self
         try:
             return function(*arguments)
@@ -49,15 +49,20 @@ NEVER: Final = Cancellation()
 _thread = threading.local()
 
 
+def current() -> Cancellation:
+    """The cancellation of what this thread does."""
+    found: Cancellation = getattr(_thread, "cancellation", NEVER)
+    return found
+
+
 def look() -> None:
     """Raises Cancelled if nobody waits any more for what this thread does."""
-    cancellation: Cancellation = getattr(_thread, "cancellation", NEVER)
-    cancellation.check()
+    current().check()
 
 
 def watched(items: Iterable[T]) -> Iterator[T]:
     """The items, with a `look` before each."""
-    cancellation: Cancellation = getattr(_thread, "cancellation", NEVER)
+    cancellation = current()
     return iter(items) if cancellation is NEVER else _until(cancellation, items)
 
 

@@ -36,7 +36,7 @@ class Checks:
     """Checks runs over the ops of a registry. ``at_once``: how many; their threads wait for processes."""
 
     def __init__(self, registry: Registry, proofs: ProofPool, at_once: int) -> None:
-        self.verifier = Verifier(registry, proofs, proofs.workers)
+        self.proofs, self.verifier = proofs, Verifier(registry, proofs, proofs.workers)
         self.threads = ThreadPoolExecutor(at_once, "check", initializer=quiet)
 
     def close(self) -> None:
@@ -99,6 +99,9 @@ class Checks:
         except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
             reason = f"the check failed; {unforeseen(error).message}"
             yield [GradientVerdict(name, Summary.UNCHECKED, reason) for name in missing]
+        except (asyncio.CancelledError, GeneratorExit):  # the client left: nobody waits for proofs on its behalf either
+            self.proofs.abandon(cancellation)
+            raise
         finally:
             cancellation.cancel()  # the client may have gone: nobody waits for verdicts on its behalf
 

@@ -213,34 +213,52 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
-            proofs = self.handler.proofs
-            budget = (request.budget_ms or 30_000) / 1000
-            started = time.monotonic()
-            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, min(budget / 2, DRAW_SECONDS))
-            for key in sorted(keys, key=lambda key: not key.case.is_owed):  # what is owed comes first
-                if request.refresh:
-                    proofs.refresh(key)
-                elif proofs.lookup(key) is None:
-                    proofs.request(key)
-            for done, key in enumerate(keys, 1):
-                end = started + (budget if key.case.is_owed else budget / 2)
-                while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
-                    await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many may ask, and go
-                if verdict is None:
-                    reason = f"not done within {budget:g} s"
-                    verdict = RuleVerdict(Rule.PENDING, op.name, str(key.case), reason=reason)
-                if not key.case.is_owed and verdict.word is not Rule.REFUTED and not verdict.proved:
-                    continue  # the op may have no meaning there, or each value has a proof of its own
-                yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
+            asked = Cancellation()
+            try:
+                async for response in self._verified(op, request, asked):
+                    yield response
+            except (asyncio.CancelledError, GeneratorExit):  # the client left
+                self.handler.proofs.abandon(asked)
+                raise
 
-    def _to_verify(self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float) -> list[ProofKey]:
-        """All that is to be proved of an op: its cases, drawn attributes, and, to prove them again, the classes that were
-        met in runs. A declared case comes last, as each of those has an answer. Attributes are drawn for ``seconds``."""
+    async def _verified(
+        self, op: Op, request: op_service_pb2.VerifyOpRequest, asked: Cancellation
+    ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
+        """The answers of `VerifyOp`; proofs are asked for in the name of ``asked``."""
+        proofs = self.handler.proofs
+        budget = (request.budget_ms or 30_000) / 1000
+        started = time.monotonic()
+        drawing = min(budget / 2, DRAW_SECONDS)
+        keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, asked)
+        for done, key in enumerate(keys, 1):
+            end = started + (budget if key.case.is_owed else budget / 2)
+            while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
+                await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many may ask, and go
+            if verdict is None:
+                reason = f"not done within {budget:g} s"
+                verdict = RuleVerdict(Rule.PENDING, op.name, str(key.case), reason=reason)
+            if not key.case.is_owed and verdict.word is not Rule.REFUTED and not verdict.proved:
+                continue  # the op may have no meaning there, or each value has a proof of its own
+            yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
+
+    def _to_verify(
+        self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float, asked: Cancellation
+    ) -> list[ProofKey]:
+        """All that is to be proved of an op, and is being proved from now on: its cases, drawn attributes, and, to prove
+        them again, the classes that were met in runs. A declared case comes last, as each of those has an answer.
+        Attributes are drawn for ``seconds``."""
+        proofs = self.handler.proofs
         declared = keys_of(self.registry, op)
-        drawn = self.handler.proofs.drawn(op.name, seconds, lambda: cancellation.cancelled)
-        others = [*drawn, *(self.handler.proofs.keys_of(op.name) if refresh else ())]
+        drawn = proofs.drawn(op.name, seconds, lambda: cancellation.cancelled)
+        others = [*drawn, *(proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
-        return [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
+        keys = [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
+        for key in watched(sorted(keys, key=lambda key: not key.case.is_owed)):  # what is owed comes first
+            if refresh:
+                asked.within(proofs.refresh, key)
+            elif proofs.lookup(key) is None:
+                asked.within(proofs.request, key)
+        return keys
 
     def _info(self, op: Op) -> op_service_pb2.OpInfo:
         info = op_service_pb2.OpInfo(

@@ -22,7 +22,7 @@ from gradproof.engine.verify.examination import Brief, Examination, Kind, Questi
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.worker import Batch, Examine, Failed
-from gradproof.engine.verify.workers import NOTHING, TICK, Ended, NoWorker, Worker, Workers, shared
+from gradproof.engine.verify.workers import TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
@@ -252,22 +252,23 @@ class _Lane:
 
     def _share(self, at: int) -> float:
         """How much of the time that is left one question may take."""
-        if at != NOTHING and self.findings.twice(at):
+        if at >= 0 and self.findings.twice(at):
             return SHARE_OF_FIRST
         return 1.0 if at == self.indices[-1] else SHARE
 
     def _lost(self, reason: str, *, ended: bool = False) -> None:
         """The worker is gone, or has to go: what it was at has no answer, and another one goes on behind it. Where it
-        ``ended`` by itself, that may be another's deed: it is asked once more."""
+        ``ended`` by itself, that may be another's deed: it is asked once more. A worker that had ended before counts as
+        none."""
         assert self.worker is not None
-        at = self.worker.at
+        at, begun = self.worker.at, self.worker.begun
         self.worker.kill()
         self._give_back()
         open_ = self.findings.open(self.indices)
         if open_:
             index = at if at in open_ else open_[0]
-            if ended and index not in self.findings.ended:
-                self.findings.ended.add(index)
+            if ended and (not begun or index not in self.findings.ended):
+                self.findings.ended.update((index,) if begun else ())
             else:
                 self.findings.give_up(index, reason)
         self.begin()

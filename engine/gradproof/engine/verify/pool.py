@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Condition, Semaphore
 from typing import Any
 
+from gradproof.engine.cancellation import Cancellation, current
 from gradproof.engine.graph import Graph
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
@@ -59,7 +61,8 @@ class ProofPool:
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self._asked: dict[ProofKey, Future[Any]] = {}
-        self._behind: dict[ProofKey, dict[ProofKey, None]] = {}
+        self._askers: dict[ProofKey, set[Cancellation]] = {}
+        self._behind: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
         self._stored = Condition()
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
@@ -112,15 +115,23 @@ class ProofPool:
     def request(self, key: ProofKey, *, again: bool = False) -> None:
         """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
         for the next one who asks. What may do for all values of attributes is proved first, and a proof for the values of
-        the key waits behind it: it is made if that is not proved."""
-        key = key.traced(self.registry)
+        the key waits behind it: it is made if that is not proved. It is asked for in the name of the `current` cancellation
+        (see `abandon`)."""
+        asker = current()
+        if not asker.cancelled:
+            self._request(key.traced(self.registry), {asker}, again)
+
+    def _request(self, key: ProofKey, askers: set[Cancellation], again: bool = False) -> None:
         with self._stored:
             if key.general is not None and (key.general in self._asked or self.memory.lookup(key.general) is None):
-                self.request(key.general)
+                self._request(key.general, askers)
                 if key.general in self._asked:
-                    self._behind.setdefault(key.general, {})[key] = None
+                    self._behind.setdefault(key.general, {}).setdefault(key, set()).update(askers)
                     return
-            if key in self._asked or (not again and self.memory.lookup(key) is not None):
+            if key in self._asked:
+                self._askers[key].update(askers)
+                return
+            if not again and self.memory.lookup(key) is not None:
                 return
             if self._closed or len(self._asked) >= MAX_QUEUED:
                 return
@@ -129,7 +140,33 @@ class ProofPool:
                 reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it; {IMPORT}"
                 self.memory.keep(key, RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
+            self._askers[key] = set(askers)
             self._asked[key] = self._threads.submit(self._prove, key)
+
+    def abandon(self, asker: Cancellation) -> None:
+        """Nobody waits any more for what was asked for in the name of ``asker``: proofs that nobody else asked for are not
+        made, or are stopped."""
+        with self._stored:
+            asker.cancel()  # it asks for nothing more
+            for waiting in self._behind.values():
+                for key in list(waiting):
+                    waiting[key].discard(asker)
+                    if not waiting[key]:
+                        del waiting[key]
+            for key in list(self._askers):
+                self._askers[key].discard(asker)
+                if not self._askers[key] and self._asked[key].cancel():
+                    self._forget(key)
+
+    def _unwanted(self, key: ProofKey) -> bool:
+        """Whether all who asked for a proof are gone."""
+        return not self._askers.get(key)
+
+    def _forget(self, key: ProofKey) -> dict[ProofKey, set[Cancellation]]:
+        """A proof is made, or is not to be: those that waited behind it. The lock is held."""
+        self._asked.pop(key, None)
+        self._askers.pop(key, None)
+        return self._behind.pop(key, {})
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
@@ -195,11 +232,13 @@ class ProofPool:
     def _prove(self, key: ProofKey) -> None:
         """Have a worker prove a rule, and remember what comes of it."""
         started, settled, found = time.perf_counter(), False, None
+        gone = partial(self._unwanted, key)
         try:
             with _Turn(self._prompt) as turn, self._at_work():
                 started = time.perf_counter()
                 task, most = Prove(key, self.seconds), PATIENCE * self.seconds + 1
-                found = self.workers.ask(task, most, wait=self.seconds, when_long=turn.end)
+                wait = 0.0 if gone() else self.seconds
+                found = self.workers.ask(task, most, wait=wait, when_long=turn.end, gone=gone)
             settled, reason = True, str(found)
         except TimeoutError:
             reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped; {PROOF}"
@@ -212,14 +251,19 @@ class ProofPool:
         if not isinstance(found, RuleVerdict):
             taken = time.perf_counter() - started
             found = RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
-        self.memory.keep(key, found, settled=settled)
         with self._stored:
-            self.done[found.word] += 1
-            self._asked.pop(key, None)
-            for waiting in self._behind.pop(key, {}):
-                if not found.proved:
-                    self.request(waiting)
-            self._stored.notify_all()
+            if not settled and gone():  # it says nothing about the rule
+                self._forget(key)
+                return
+        try:
+            self.memory.keep(key, found, settled=settled)
+        finally:
+            with self._stored:
+                self.done[found.word] += 1
+                for waiting, askers in self._forget(key).items():
+                    if not found.proved:
+                        self._request(waiting, askers)
+                self._stored.notify_all()
 
 
 class _Turn:

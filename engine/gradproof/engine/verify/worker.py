@@ -43,6 +43,7 @@ FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
 KEPT_PLANS = 64
 NOTE_BYTES = 8
+NOTHING, BEGUN = -1, -2  # noted before a task has come, and before its first step
 WARMING = ("multiply", "clip")  # a sum of products, and a rule with branches, which SymPy simplifies
 WARM_SECONDS = 5.0
 
@@ -83,10 +84,13 @@ def work(connection: Connection, notes: int) -> None:
     desk = Desk(connection, notes)
     while True:
         try:
-            desk.number, task = connection.recv()
+            data = connection.recv_bytes()
         except (EOFError, ConnectionError):
             return
+        desk.note(BEGUN)
         try:
+            desk.number, task = pickle.loads(data)
+            del data
             task.run(desk)
         except OwnerGone:
             return

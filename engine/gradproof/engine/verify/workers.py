@@ -26,7 +26,7 @@ from typing import Any
 from gradproof.engine.verify.advice import AGAIN, MEMORY
 from gradproof.engine.verify.spawner import START_SECONDS, Forked, NoWorker, Spawner, shared
 from gradproof.engine.verify.watch import Watch
-from gradproof.engine.verify.worker import NOTE_BYTES, Failed, Ping, Reply, keep
+from gradproof.engine.verify.worker import NOTE_BYTES, NOTHING, Failed, Ping, Reply, keep
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
 MAX_WORKERS = 16  # at their tasks, of those that have not been for long
@@ -36,7 +36,7 @@ MAX_IDLE = 4
 MAX_TASKS = 1000  # SymPy's own caches only grow
 LOWEST_PRIORITY = 19
 TICK = 0.05
-NOTHING = -1  # noted before the first step of a task
+TRIES = 2  # to answer a question, where a worker ends at it
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds, between two tries to start what does not start
 
 
@@ -157,6 +157,11 @@ class Worker:
         return int.from_bytes(self.notes[:], "little", signed=True)
 
     @property
+    def begun(self) -> bool:
+        """Whether its task has come to it."""
+        return self.at != NOTHING
+
+    @property
     def long(self) -> bool:
         """Whether it has been at its task for long."""
         return time.monotonic() - self.started > LONG
@@ -246,17 +251,19 @@ class Workers:
         gone: Callable[[], bool] = lambda: False,
     ) -> Any:
         """The answer of a worker, which is waited for up to ``wait`` seconds, to a task for which there are ``seconds``. If
-        the worker ends, which may be another's deed, another one is asked, once. Raises as `worker` and `Worker.answer`."""
-        for last in (False, True):
+        the worker ends at it, which may be another's deed, another one is asked, once; one that had ended before counts as
+        none. Raises as `worker` and `Worker.answer`."""
+        ended = 0
+        while True:
             with self.worker(wait, gone) as one:
                 started = time.monotonic()
                 try:
                     return one.answer(task, seconds, when_long, gone)
                 except Ended:
-                    if last or self._closed:
+                    ended += one.begun
+                    if ended == TRIES or self._closed:
                         raise
             seconds -= time.monotonic() - started
-        raise AssertionError("the second answer was returned or raised")
 
     @contextmanager
     def worker(self, seconds: float, gone: Callable[[], bool] = lambda: False) -> Iterator[Worker]:
