@@ -21,7 +21,7 @@ from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of,
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import Batch, Examine, Failed
+from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed
 from gradproof.engine.verify.workers import TICK, Ended, NoWorker, Worker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
