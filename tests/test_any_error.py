@@ -58,7 +58,7 @@ def asked(place: str, kind: str, **rest: Any) -> pb.DifferentiateRequest:
 def said(served: Served, message: pb.DifferentiateRequest) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         served.autodiff.Differentiate(message, timeout=60)
-    return caught.value.code(), caught.value.details()
+    return caught.value.code(), str(caught.value.details())
 
 
 def well(served: Served) -> bool:

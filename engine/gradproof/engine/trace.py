@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 
 from gradproof.engine.attributes import plain, plain_number
+from gradproof.engine.cancellation import look
 from gradproof.engine.op import Attributes, InferenceError, Inferred, Op
 from gradproof.engine.sealed import Sealed
 from gradproof.engine.spec import DType, Spec, spec
@@ -113,8 +114,9 @@ class Builder:
     def apply(self, name: str, inputs: Sequence[Any], attributes: Attributes) -> Tracer | tuple[Tracer, ...]:
         """Record ``name(*inputs, **attributes)``; numbers among the inputs are weakly typed literals.
 
-        Raises InferenceError if there is no such op or the inputs do not fit it.
+        Raises InferenceError if there is no such op or the inputs do not fit it; Cancelled.
         """
+        look()
         op = self.ops.get(name)
         if op is None:
             raise InferenceError(f"there is no op {name!r}")

@@ -277,7 +277,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         if op.differentiable:
             if op.name not in self._keys:
                 self._keys[op.name] = [key for key in keys_of(self.registry, op) if key.case.is_owed]
-            found = [self.handler.proofs.lookup(key) for key in self._keys[op.name]]
+            found = [self.handler.proofs.lookup(key) for key in watched(self._keys[op.name])]
             known = [one for one in found if one is not None]
             pending = RuleVerdict(Rule.PENDING, op.name, reason="not proved yet")
             info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))

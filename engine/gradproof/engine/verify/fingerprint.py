@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from gradproof.engine.cancellation import look
 from gradproof.engine.verify.checker import checker_modules
 
 LIBRARIES = frozenset({*sys.stdlib_module_names, "sympy", "flint", "numpy", "scipy", "ml_dtypes"})
@@ -89,6 +90,7 @@ class _Reader:
     def lines(self, things: Sequence[Any]) -> Iterator[str]:
         yield " ".join(map(self.name, things))
         while self.pending:
+            look()
             thing = self.pending.popleft()
             yield f"#{self.numbers[id(thing)]} {self.described(thing)}"
 
