@@ -94,7 +94,7 @@ def append_backward(
     needed = needs_gradient(lowered, wanted)
     backward = Backward(needed=frozenset(needed))
     pending: dict[int, list[int]] = {}
-    for name in outputs:
+    for name in watched(outputs):
         number = lowered.values[name]
         seed = builder.value(_strong(program.specs[number]))
         backward.seeds[name] = seed

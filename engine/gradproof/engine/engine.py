@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.cancellation import NEVER, Cancellation
+from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.errors import InvalidRequest, RuleFault
@@ -301,7 +301,7 @@ class Engine:
         given = dict(job.seeds)
         specs = plan.program.specs
         seeds = {}
-        for name, number in plan.backward.seeds.items():
+        for name, number in watched(plan.backward.seeds.items()):
             spec = specs[number]
             seeds[name] = given[name].astype(spec.dtype) if name in given else np.ones(spec.shape, spec.dtype)
         return seeds

@@ -43,6 +43,7 @@ def interpreted(
     Cancelled."""
     values = start()
     for name in fetch:
+        cancellation.check()
         yield Leaving(name, owned(values[plan.lowered.values[name]]), False)
     pull = plan.pull(values, seeds, cancellation)
     sent: Array | None = None

@@ -161,7 +161,7 @@ def _topological_order(lowered: Lowered) -> list[int]:
         for source in {producer[name] for name in node.inputs if name in producer}:
             waiting[k] += 1
             users.setdefault(source, []).append(k)
-    if all(producer.get(name, -1) < k for k, node in enumerate(graph.nodes) for name in node.inputs):
+    if all(producer.get(name, -1) < k for k, node in enumerate(watched(graph.nodes)) for name in node.inputs):
         return list(range(len(graph.nodes)))
     ready = [k for k in range(len(graph.nodes) - 1, -1, -1) if not waiting[k]]
     order = []

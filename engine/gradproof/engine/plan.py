@@ -131,7 +131,7 @@ class Plan:
         self, values: Values, seeds: Mapping[str, Array], cancellation: Cancellation = NEVER
     ) -> Generator[tuple[Cut, Array], Array, None]:
         """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
-        for name, seed in seeds.items():
+        for name, seed in watched(seeds.items()):
             given = np.asarray(seed).view()
             given.flags.writeable = False
             values[self.backward.seeds[name]] = given
@@ -140,6 +140,7 @@ class Plan:
             self._run(steps, values, done, cancellation)
             done += len(steps)
             if cut is not None:
+                cancellation.check()
                 raw = np.asarray(values[cut.raw])
                 values[cut.final] = yield cut, raw
 

@@ -128,14 +128,14 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
     program, values, backward = plan.program, plan.lowered.values, plan.backward
     instructions = program.instructions
     items: list[Item] = list(instructions[: plan.forward_length])
-    items += [Stop(k, values[name]) for k, name in enumerate(variant.fetch)]
+    items += [Stop(k, values[name]) for k, name in enumerate(watched(variant.fetch))]
     position = plan.forward_length
     for k, cut in enumerate(watched(backward.cuts)):
         items += instructions[position : cut.position]
         items.append(Stop(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
         position = cut.position
     constants: dict[int, Any] = {number: np.asarray(array) for number, array in plan.literals.items()}
-    for name, number in backward.seeds.items():
+    for name, number in watched(backward.seeds.items()):
         if name not in variant.seeded:
             constants[number] = np.ones(program.specs[number].shape, program.specs[number].dtype)
     leaves = plan.lowered.graph.leaves

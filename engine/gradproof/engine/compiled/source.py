@@ -103,7 +103,7 @@ class _Writer:
             behind = () if fresh else tuple({k for number in item.inputs for k in self._owners.get(number, ())})
             for out in item.outputs:
                 self._owners[out] = (out,) if fresh else behind if item.op.view else (out, *behind)
-        for owner, position in self._last.items():
+        for owner, position in watched(self._last.items()):
             self._ends.setdefault(position, []).append(owner)
 
     def _use(self, number: int, position: int) -> None:
@@ -114,7 +114,7 @@ class _Writer:
 
     def write(self) -> Written:
         self._survey()
-        for number, expression in self.given.items():
+        for number, expression in watched(self.given.items()):
             if number in self._last:
                 self.lines.append(f"a{number} = {expression}")
                 self._loose[number] = f"a{number}"
@@ -123,7 +123,7 @@ class _Writer:
                         f"v{number} = {(self.specs[number].dtype.kind == 'b' and 'bool') or 'float'}(a{number})"
                     )
                     self._number[number] = f"v{number}"
-        for number, array in self.made.constants.items():
+        for number, array in watched(self.made.constants.items()):
             self._loose[number] = self._constant(array)
             if is_number(self.specs[number]):
                 text = repr(array.item())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.ulps import NEAREST, largest, needed_bits, spacing, unit
@@ -23,7 +24,7 @@ def expected_uses(run: Run) -> Counter[str]:
     values = plan.lowered.values
     final = plan.backward.final
     counts: Counter[str] = Counter(name for name in plan.backward.seeds if values[name] in plan.backward.raw)
-    for node in run.job.graph.nodes:
+    for node in watched(run.job.graph.nodes):
         if any(values[name] in final for name in node.outputs):
             counts.update(node.inputs)
     return counts

@@ -32,7 +32,7 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Builder, Exact, Program
 
 ALIGNED = 16  # bytes
-SLICE = 500  # items that are packed at a time: some milliseconds
+SLICE = 200  # items that are packed at a time: some milliseconds
 SMALL = 1024  # bytes: these are copied once more, and sooner
 
 

@@ -126,7 +126,7 @@ class _Check:
         for verdict in self._verdicts():
             given.add(verdict.name)
             yield verdict
-        for name in self.run.job.wanted():
+        for name in watched(self.run.job.wanted()):
             if name not in given:
                 yield too_late(name, self.budget)
 
@@ -137,7 +137,7 @@ class _Check:
 
     def _verdicts(self) -> Iterator[GradientVerdict]:
         self.rules: dict[int, KnownRule] = {}
-        for position in self.uses_by:
+        for position in watched(self.uses_by):
             if self.over:
                 return
             self.rules[position] = self.verifier.rules.of(self.run, position)
@@ -179,7 +179,7 @@ class _Check:
 
     def _composed(self) -> Iterator[GradientVerdict]:
         written = [self.verifier.rules.key_of(rule) for rule in watched(self.plan.lowered.graph.rules)]
-        for key in watched({key for key in (*self.keys.values(), *written) if key}):
+        for key in watched({key for key in watched((*self.keys.values(), *written)) if key}):
             if self.verifier.proofs.lookup(key) is None:
                 self.verifier.proofs.request(key)
             if self.over:
@@ -211,7 +211,7 @@ class _Check:
                 summary, reason = self._tied(name, *contradicted(summary, reason, graph))
                 verdict = GradientVerdict(name, summary, reason, tuple(uses), total, hooked, graph)
                 yield self._explained(number, verdict)
-        for name in self.run.job.wanted():
+        for name in watched(self.run.job.wanted()):
             if self.plan.lowered.values[name] not in known:
                 yield self._nothing(name, graphs[name])
 
