@@ -140,6 +140,12 @@ def stream(message: pb.DifferentiateRequest) -> Start:
     return lambda stubs, timeout: stubs.autodiff.StreamingDifferentiate(asked, timeout=timeout)
 
 
+def session(message: pb.DifferentiateRequest) -> Start:
+    frame = pb.SessionRequest(differentiate=message)
+    frame.differentiate.request_id = "r"
+    return lambda stubs, timeout: stubs.autodiff.Session(iter([frame]), timeout=timeout)
+
+
 def verify(name: str) -> Start:
     message = op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_ms=30_000)
     return lambda stubs, timeout: stubs.ops.VerifyOp(message, timeout=timeout)
@@ -169,8 +175,10 @@ def cases() -> Iterator[tuple[str, Start]]:
     yield "StreamingDifferentiate, checked, 3,000 nodes", stream(run(chain(3_000, 0.5), everything))
     yield "StreamingDifferentiate, checked, 95,000 nodes", stream(run(long, values))
     yield "StreamingDifferentiate, checked, arrays", stream(run(chain(40, np.linspace(0.1, 0.9, 1 << 18)), values))
-    yield "Derive, jacobian", unary("Derive", pb.DeriveRequest(graph=vector(150, 300), mode=pb.DERIVE_MODE_JACOBIAN))
-    yield "Derive, hessian", unary("Derive", pb.DeriveRequest(graph=chain(60, np.ones(200)), mode=pb.DERIVE_MODE_HESSIAN))
+    yield "Session, 95,000 nodes", session(run(long))
+    yield "Session, checked, 3,000 nodes", session(run(chain(3_000, 0.5), everything))
+    yield "Derive, jacobian", unary("Derive", pb.DeriveRequest(graph=vector(15, 300), mode=pb.DERIVE_MODE_JACOBIAN))
+    yield "Derive, hessian", unary("Derive", pb.DeriveRequest(graph=chain(6, np.ones(60)), mode=pb.DERIVE_MODE_HESSIAN))
     yield "Derive, 25,000 nodes", unary("Derive", pb.DeriveRequest(graph=chain(25_000, 0.5), mode=pb.DERIVE_MODE_HVP))
     explained = chain(120, 0.5, ("sin", "exp", "tanh"))
     yield "Explain", unary("Explain", pb.ExplainRequest(graph=explained, value="v120"))

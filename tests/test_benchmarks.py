@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import speed, workloads
+from benchmarks import leaving, speed, workloads
 from benchmarks.by_hand import written
 from benchmarks.systems import ENGINE, SYSTEMS, Absent
 from benchmarks.workloads import SMALL, WORKLOADS
+
+from gradproof.v1 import autodiff_service_pb2, op_service_pb2
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -78,3 +80,20 @@ def test_the_command_prints_and_writes(
     assert set(found) == {"mlp_small"}
     assert found["mlp_small"]["gradproof"]["ratio"] == 1.0
     assert found["mlp_small"]["NumPy by hand"]["us"] > 0
+
+
+def test_calls_are_left_and_the_cpu_time_behind_them_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(leaving, "MOMENTS", (0.02,))
+    leaving.main(["GetOp", "Evaluate, 95"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0].split()[0] for line in lines[:-1]] == ["Evaluate", "Evaluate", "GetOp", "GetOp"]
+    assert lines[-1].startswith("at most ")
+
+
+def test_every_kind_of_call_is_left() -> None:
+    services = [autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"]]
+    services.append(op_service_pb2.DESCRIPTOR.services_by_name["OpService"])
+    calls = {method.name for service in services for method in service.methods} - {"GetServerInfo"}
+    assert calls == {name.split(",")[0] for name, _ in leaving.cases()}

@@ -19,10 +19,11 @@ from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.process import TICK, Ended, Worker
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed
-from gradproof.engine.verify.workers import TICK, Ended, NoWorker, Worker, Workers, shared
+from gradproof.engine.verify.workers import NoWorker, Workers, shared
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
