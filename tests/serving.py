@@ -46,7 +46,7 @@ def serving(cache: Path, **options: Any) -> Iterator[Served]:
     def run(coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
-    host = Host(Settings(port=0, cache=cache, entry_points=False, **{"plans": Compilations.default, **options}))
+    host = Host(Settings(port=0, cache=cache, entry_points=False, **{"plans": str(Compilations.default), **options}))
     try:
         host.proofs.start()
         run(host.start())

@@ -324,9 +324,7 @@ class TestBlocks:
             (1, [DEAR] * 8, MIN_ALONE, True),
         ],
     )
-    def test_short_calls_stay_on_one_thread(
-        self, threads: int, costs: list[float], elements: int, worth: bool
-    ) -> None:
+    def test_short_calls_stay_on_one_thread(self, threads: int, costs: list[float], elements: int, worth: bool) -> None:
         blocks.use_threads(threads)
         assert pays(costs, elements) is worth
 

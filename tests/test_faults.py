@@ -114,7 +114,9 @@ ENGINE: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
 def test_an_engine_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     level, patch = ENGINE[name]
     monkeypatch.setattr(BASE, "traced", {})
-    monkeypatch.setattr(Compilations, "default", Plans.NEVER)  # where both executors run, the difference is an error before any check
+    monkeypatch.setattr(
+        Compilations, "default", Plans.NEVER
+    )  # where both executors run, the difference is an error before any check
     assert judged(a_run()) == []
     patch(monkeypatch)
     found = judged(a_run())
