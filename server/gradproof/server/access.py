@@ -167,7 +167,7 @@ class Access:
                 lambda: hook(metadata=dict(call.metadata), peer=call.peer, certificate=certificate),
             )
             found = await asyncio.wait_for(asked, ASK_SECONDS)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.warning(
                 "a plugin could not say whose a call is; it is refused", kind=type(error).__name__, error=str(error)
             )

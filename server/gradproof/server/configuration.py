@@ -123,11 +123,12 @@ def _made(flat: Mapping[str, Any], origins: dict[str, str], problems: list[Probl
         try:
             return Configuration(Settings(**_deep(left)), origins, problems)
         except ValidationError as error:
+            wrong = set()
             for one in error.errors():
                 place = ".".join(map(str, one["loc"]))
-                name = next(name for name in left if place == name or place.startswith(f"{name}."))
+                name = next(name for name in left if f"{place}.".startswith(f"{name}."))
                 problems.append(Problem(name, _sentence(one)))
-            wrong = {name for name in left for one in error.errors() if ".".join(map(str, one["loc"])).startswith(name)}
+                wrong.add(name)
             left = {name: value for name, value in left.items() if name not in wrong}
 
 

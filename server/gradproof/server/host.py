@@ -117,7 +117,7 @@ class Host:
         return self.settings.address(self.port)
 
     def reload(self) -> None:
-        """Read certificates and tokens again. Where anything is wrong with them, all stays as it was, and the log says so."""
+        """Read certificates and tokens again. Where anything is wrong, all stays as it was, and the log says so."""
         try:
             self.access.reload()
         except Unusable as error:

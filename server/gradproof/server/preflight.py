@@ -57,7 +57,7 @@ def _network(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "host",
             f"is {host!r}, which other machines reach, and there is no TLS: whoever is on the way would read and change "
-            f"all that is sent{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, where something else encrypts",
+            f"all that is sent{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, if something else encrypts",
         )
 
 
@@ -90,7 +90,9 @@ def _plugins(settings: Settings) -> Iterator[Problem]:
     for source in settings.plugin:
         try:
             known.append(plugin_name(load(source)))
-        except Exception as error:
+        except BaseException as error:  # what a plugin does when it is imported is its own affair
+            if isinstance(error, KeyboardInterrupt):
+                raise
             why = f"{type(error).__name__}: {error}"
             yield Problem("plugin", f"{source!r} cannot be imported ({why}); give module or module:attribute")
     for name in settings.block:
