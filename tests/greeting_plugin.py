@@ -1,6 +1,10 @@
 """A plugin that knows callers by a header of its own."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gradproof.engine.extend import Caller, hookimpl
 
@@ -12,7 +16,7 @@ HELD = threading.Event()
 
 
 @hookimpl
-def authenticate(metadata, peer, certificate):
+def authenticate(metadata: Mapping[str, str], peer: str, certificate: Mapping[str, Sequence[str]]) -> Any:
     who = metadata.get("x-who", "")
     if who == "crash":
         raise RuntimeError("the directory is down")
@@ -22,4 +26,4 @@ def authenticate(metadata, peer, certificate):
         HELD.wait(60)
     if who == "wrong":
         return "root"
-    return Caller(who, {"evaluate"}) if who == "friend" else None
+    return Caller(who, frozenset({"evaluate"})) if who == "friend" else None

@@ -112,7 +112,8 @@ class TestFaults:
         path = tmp_path / "gradproof.toml"
         path.write_text('thread = 1\nproof_seconds = "long"\n[limits]\nhook = 3\nhooks = -1\n')
         found = configured(
-            *["--port", "70000", "--prot", "3", "--host", "0.0.0.0", "--plugin", "no.such.plugin", "--block", "reductionz", "--proof-workers", "0"],
+            *["--port", "70000", "--prot", "3", "--host", "0.0.0.0"],
+            *["--plugin", "no.such.plugin", "--block", "reductionz", "--proof-workers", "0"],
             config=str(path),
             THRAEDS="3",
             ENTRY_POINTS="perhaps",
