@@ -153,6 +153,8 @@ class TestFaults:
             (["--limits", "{"], ""),
             (["--host", ""], "--host: is ''"),
             (["--host", "10.0.0.0/8"], "--host: is '10.0.0.0/8'; it must be an address"),
+            (["--host", "[::1]"], "--host: is '[::1]'; it must be an address"),
+            (["--host", "127.0.0.1:80"], "it must be an address"),
             (["--host", "unix:relative"], "is no absolute path"),
             (["--host", "unix:/" + "x" * 120], "too long for a socket"),
             (["--host", "unix:/no/such/folder/socket"], "the folder of /no/such/folder/socket is not there"),
@@ -289,3 +291,14 @@ def test_no_token_is_made_of_nonsense(words: list[str], text: str) -> None:
     done = CliRunner().invoke(app, ["token", "new", *words])
     assert (done.exit_code, done.stdout) == (1, "")
     assert text in done.stderr
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `--([\w-]+)` \| (?:none|`(.*?)`) \| (.*) \|$", page, re.MULTILINE)
+    told = {
+        name.replace("-", "_"): (tomllib.loads(f"x = {default}")["x"] if default else None, text)
+        for name, default, text in rows
+    }
+    fields = {name: field for name, field in Settings.model_fields.items() if name not in ("limits", "owner")}
+    assert told == {name: (field.default, field.description) for name, field in fields.items()}

@@ -114,6 +114,10 @@ class Access:
         except (OSError, ValueError) as error:
             raise Unusable([Problem("token_file", line) for line in told(error).splitlines()]) from error
 
+    def close(self) -> None:
+        """Ask no plugin any more. Waits for none."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     @property
     def open(self) -> bool:
         """Whether everybody is served."""
@@ -160,17 +164,17 @@ class Access:
             "pem": _texts(connection, "x509_pem_cert"),
         }
         certificate = {} if not certificate["pem"] else certificate
-        loop = asyncio.get_running_loop()
+
+        def ask() -> Any:
+            try:
+                return hook(metadata=dict(call.metadata), peer=call.peer, certificate=certificate)
+            except BaseException as error:  # of a plugin, which may raise anything; it is not to end the server
+                raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
         try:
-            asked = loop.run_in_executor(
-                self._threads,
-                lambda: hook(metadata=dict(call.metadata), peer=call.peer, certificate=certificate),
-            )
-            found = await asyncio.wait_for(asked, ASK_SECONDS)
-        except (Exception, SystemExit) as error:
-            log.warning(
-                "a plugin could not say whose a call is; it is refused", kind=type(error).__name__, error=str(error)
-            )
+            found = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, ask), ASK_SECONDS)
+        except (RuntimeError, TimeoutError) as error:
+            log.warning("a plugin could not say whose a call is; it is refused", reason=str(error) or "it took too long")
             return None
         if found is not None and not isinstance(found, Caller):
             log.warning("a plugin said whose a call is, and that was no Caller; it is refused", kind=type(found).__name__)

@@ -136,6 +136,7 @@ class Host:
         self.handler.drain()
         await self.server.stop(grace)
         self.handler.close()
+        self.access.close()
         self.proofs.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from gradproof.server.access import Access
 from gradproof.server.problems import Problem, Unusable
 from gradproof.server.settings import Settings
 
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 MAX_PATH = 100  # bytes of the path of a Unix socket
 
 
@@ -37,10 +39,15 @@ def is_local(host: str) -> bool:
     """Whether only this machine can reach an address."""
     if host.startswith("unix:") or host == "localhost":
         return True
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def _network(settings: Settings) -> Iterator[Problem]:
@@ -50,7 +57,7 @@ def _network(settings: Settings) -> Iterator[Problem]:
         if encrypted or settings.tls_client_ca is not None:
             yield Problem("host", "is a Unix socket, which has no TLS; take tls_cert and tls_client_ca away")
         return
-    if not host or "/" in host or any(one.isspace() for one in host):
+    if not host or (not _NAME.fullmatch(host) and not _is_address(host)):
         yield Problem("host", f"is {host!r}; it must be an address, a name, or unix:PATH")
     elif not encrypted and not settings.insecure and not is_local(host):
         tokens = ", tokens too" if settings.token_file is not None else ""
