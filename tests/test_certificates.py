@@ -119,6 +119,9 @@ class TestEncryption:
         private(tmp_path / "other.pem", other.private_key_pem.bytes())
         none = private(tmp_path / "none.pem", "nothing")
         old_key = private(tmp_path / "k", old.private_key_pem.bytes())
+        shared = tmp_path / "shared.pem"
+        shared.write_bytes(authority.trusted.read_bytes())
+        shared.chmod(0o664)
         good: dict[str, Any] = {"tls_cert": authority.certificate, "tls_key": authority.key}
         for given, texts in (
             (good, []),
@@ -130,6 +133,7 @@ class TestEncryption:
             ({"tls_cert": tmp_path / "no"}, ["no cannot be read: No such file"]),
             ({"tls_key": None}, ["TLS needs a certificate and its key"]),
             ({"tls_cert": None}, ["TLS needs a certificate and its key"]),
+            ({"tls_client_ca": shared}, ["may be changed by others (mode 0664); chmod go-w it"]),
             ({"tls_client_ca": none}, ["no certificate in PEM"]),
             ({"tls_cert": None, "tls_key": None, "tls_client_ca": authority.trusted}, ["over TLS only"]),
             ({"host": "unix:/tmp/gradproof.sock"}, ["has no TLS"]),
@@ -155,10 +159,12 @@ class TestReload:
             server.reload()  # which is wrong, and changes nothing
             assert sessions["alice"].ask(OFF) == "summary"
 
-            callers(path, {"checker": ["evaluate"], "operator": ["admin", "evaluate"]})
+            callers(path, {"checker": ["evaluate"], "operator": ["admin"]})
             authority.renew()
             server.reload()
-            assert sessions["operator"].ask(OFF) == "summary"
+            with pytest.raises(grpc.RpcError) as caught:
+                sessions["operator"].ask(OFF)
+            assert refusal(caught.value)[1].metadata["scope"] == "evaluate"
             assert sessions["checker"].ask(CACHED) == "PERMISSION_DENIED"
             assert sessions["checker"].ask(OFF) == "summary"
             with pytest.raises(grpc.RpcError) as caught:
@@ -167,8 +173,7 @@ class TestReload:
             with pytest.raises(grpc.RpcError) as caught:
                 stub.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer("alice"))
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-            for name in ("checker", "operator"):
-                sessions[name].close()
+            sessions["checker"].close()
             assert served_certificate(server.host) == authority.certificate.read_bytes().split(b"-----END")[0]
 
             before = authority.certificate.read_bytes()

@@ -177,6 +177,8 @@ class TestFaults:
         assert "is no TOML" in wrong(configured(config=str(path)))[0]
         path.write_bytes(b"\xff")
         assert "is no TOML" in wrong(configured(config=str(path)))[0]
+        path.write_text("owner = 1")
+        assert "there is no such setting" in wrong(configured(config=str(path)))[0]
         path.write_text("port = 3")
         path.chmod(0o666)
         assert "may be changed by others" in wrong(configured(config=str(path)))[0]

@@ -207,8 +207,7 @@ class Callers(Around):
         try:
             if _AS_OF.get() != self._access.generation:
                 await self._identify(call, context)
-            if not session:  # which says itself what a caller may not do, and goes on
-                authorize(call.method, request)
+            authorize(call.method, request)  # a session says itself what else its requests need, and goes on
         except GradproofError as error:
             if session:  # it ends when it has heard of this
                 raise

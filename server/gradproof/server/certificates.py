@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from gradproof.server.private import read_private, told
+from gradproof.server.private import read_private, read_trusted, told
 from gradproof.server.problems import Problem, Unusable
 
 
@@ -59,7 +59,7 @@ def _chain(path: Path) -> tuple[bytes, Sequence[Any]]:
     """The bytes of a file of certificates, and they themselves. Raises ValueError for one that is not valid now."""
     from cryptography import x509
 
-    raw = path.read_bytes()
+    raw = read_trusted(path)
     try:
         found = x509.load_pem_x509_certificates(raw)
     except ValueError as error:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from stat import S_IMODE
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,7 +19,7 @@ from gradproof.engine.lower import did_you_mean
 from gradproof.server.guard import CONFIG, PREFIX
 from gradproof.server.limits import Limits
 from gradproof.server.preflight import problems_of
-from gradproof.server.private import told
+from gradproof.server.private import read_trusted, told
 from gradproof.server.problems import Problem, Unusable
 from gradproof.server.settings import APART, Settings, section
 
@@ -107,7 +106,7 @@ def configure(
     origins: dict[str, str] = {}
     for table, named in reversed(sources):
         for name, value in _flat(table):
-            if _known(name):
+            if _known(name) and (name != "owner" or table is sources[0][0]):
                 merged[name], origins[name] = value, named(name)
             else:
                 names = list(_names(Settings.model_fields))
@@ -238,17 +237,11 @@ def _variables(variables: Mapping[str, str], problems: list[Problem]) -> Table:
 
 def _file(path: Path, problems: list[Problem]) -> Table:
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if hasattr(os, "geteuid") and (status.st_uid not in (os.geteuid(), 0) or S_IMODE(status.st_mode) & 0o022):
-                text = f"{path} may be changed by others, who could have this server run anything; chown and chmod 644 it"
-                problems.append(Problem("--config", text))
-                return {}
-            return tomllib.load(file)
-    except OSError as error:
-        problems.append(Problem("--config", told(error)))
+        return tomllib.loads(read_trusted(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(Problem("--config", f"{path} is no TOML: {error}"))
+    except (OSError, ValueError) as error:
+        problems.append(Problem("--config", told(error)))
     return {}
 
 

@@ -70,7 +70,7 @@ def _grace(found: Namespace) -> float:
     says."""
     given = found.grace or os.environ.get(f"{PREFIX}GRACE")
     with suppress(OSError, ValueError, TypeError):
-        if given is None and found.config:
+        if given is None and found.config and Path(found.config).is_file():  # a pipe would be read for the server
             given = tomllib.loads(Path(found.config).read_text(encoding="utf-8")).get("grace")
         if given is not None and 0 <= float(given) <= MAX_GRACE:
             return float(given)

@@ -15,7 +15,7 @@ from typing import Any
 
 from gradproof.engine.caller import ADMIN, SCOPES, Caller
 from gradproof.engine.lower import did_you_mean
-from gradproof.server.private import MAX_BYTES, read_private
+from gradproof.server.private import read_private
 
 MIN_TOKEN = 16  # bytes: a shorter one can be guessed
 KEYS = ("sha256", "certificate", "scopes", "runs", "share")
@@ -57,8 +57,6 @@ def read_identities(path: Path) -> Identities:
     """The callers of a file: TOML with a table ``callers``, or nothing but one token. Raises ValueError with all that is
     wrong, a line each, OSError where it cannot be read."""
     raw = read_private(path)
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes")
     try:
         text = raw.decode("utf-8").strip()
     except UnicodeDecodeError:
