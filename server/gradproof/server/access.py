@@ -19,7 +19,7 @@ import structlog
 from gradproof.engine.caller import EVALUATE, VERIFY, Caller
 from gradproof.engine.errors import GradproofError
 from gradproof.engine.registry import Registry
-from gradproof.server.calls import CURRENT, Around, Call, Context
+from gradproof.server.calls import CURRENT, DETAILS, Around, Call, Context
 from gradproof.server.certificates import Certificates
 from gradproof.server.identities import DEFAULT, Identities, read_identities
 from gradproof.server.private import told
@@ -28,7 +28,6 @@ from gradproof.server.scopes import OPEN, Unauthenticated, authorize
 from gradproof.server.status import status_of
 
 log = structlog.get_logger("gradproof.server")
-DETAILS = "grpc-status-details-bin"
 SIDE_DOOR = Caller("side door", frozenset((EVALUATE, VERIFY)))
 """The server itself, which warms up through a socket that only this user can reach."""
 

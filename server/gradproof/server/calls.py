@@ -15,6 +15,7 @@ import grpc
 from gradproof.engine.caller import Caller
 
 REQUEST_ID = "x-request-id"
+DETAILS = "grpc-status-details-bin"
 MAX_REQUEST_ID = 128
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -53,13 +54,7 @@ class Around(grpc.aio.ServerInterceptor):
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         """A handler of the same kind."""
-        kinds = {
-            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
-            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
-            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
-            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
-        }
-        made, behaviour = kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+        made, behaviour = self._kind(handler)
 
         async def given(request: Any, call: Call, context: Context) -> Any:
             if handler.request_streaming:
@@ -68,14 +63,14 @@ class Around(grpc.aio.ServerInterceptor):
             return request
 
         async def answer(request: Any, context: Context) -> Any:
-            call = _call(details, context)
+            call = call_of(details, context)
             async with self.around(call, context):
                 request = await given(request, call, context)
                 found = behaviour(request, context)
                 return await found if inspect.isawaitable(found) else found
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            call = _call(details, context)
+            call = call_of(details, context)
             async with self.around(call, context):
                 request = await given(request, call, context)
                 async with aclosing(behaviour(request, context)) as responses:
@@ -88,13 +83,24 @@ class Around(grpc.aio.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
+    @staticmethod
+    def _kind(handler: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """How handlers of the same kind are made, and what this one does."""
+        kinds = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
+        }
+        return kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+
     async def _each(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
         async for request in requests:
             await self.message(call, request, context)
             yield request
 
 
-def _call(details: grpc.HandlerCallDetails, context: Context) -> Call:
+def call_of(details: grpc.HandlerCallDetails, context: Context) -> Call:
     """The call of this task, which is made by the outermost interceptor."""
     known = CURRENT.get()
     if known.method == details.method:

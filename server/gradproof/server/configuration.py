@@ -16,11 +16,10 @@ from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
 from gradproof.engine.lower import did_you_mean
-from gradproof.server.guard import CONFIG, PREFIX
 from gradproof.server.limits import Limits
 from gradproof.server.preflight import problems_of
 from gradproof.server.private import read_trusted, told
-from gradproof.server.problems import Problem, Unusable
+from gradproof.server.problems import CONFIG, PREFIX, Problem, Unusable
 from gradproof.server.settings import APART, Settings, section
 
 NOT_OURS = re.compile(r"GRADPROOF_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*|TEST_.*)")

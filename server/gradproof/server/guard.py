@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gradproof.server.problems import CONFIG, PREFIX
+
 GRACE_SECONDS = 30.0
 """Running calls may finish for so long after SIGTERM, unless ``--grace`` says otherwise."""
 
 MAX_GRACE = 1e6
-PREFIX, CONFIG = "GRADPROOF_", "GRADPROOF_CONFIG"
-"""How the environment variables of settings begin, and the one that names a file of them."""
 
 MARGIN_SECONDS, ORPHAN_SECONDS, LEAVE_SECONDS = 1.0, 0.5, 0.5
 """A server may take so much longer than its grace time, so long once its owner is gone, and what it started so much longer

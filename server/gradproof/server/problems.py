@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gradproof.server.guard import PREFIX
+PREFIX, CONFIG = "GRADPROOF_", "GRADPROOF_CONFIG"
+"""How the environment variables of settings begin, and the one that names a file of them."""
 
 
 class Problem(NamedTuple):

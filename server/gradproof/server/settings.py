@@ -31,6 +31,7 @@ SECTIONS = {
     "plans": "Runs",
     "limits": "Limits, stated in GetServerInfo; a request beyond one ends with RESOURCE_EXHAUSTED",
     "owner": "",
+    "log_format": "Operations",
 }
 """Titles in the help: of a setting and of those behind it."""
 
