@@ -142,6 +142,16 @@ class TestEncryption:
             assert len(found) == len(texts), (given, found)
             assert all(text in one.text for text, one in zip(texts, found, strict=True)), (given, found)
 
+    def test_one_that_expires_soon_is_a_warning(self, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(access_module.log, "warning", lambda text, **rest: said.append(rest["expires"]), raising=False)
+        made = Access(Settings(tls_cert=authority.certificate, tls_key=authority.key))
+        made.warn()
+        assert said == []
+        monkeypatch.setattr(access_module, "SOON", timedelta(days=365 * 1000))
+        made.warn()
+        assert len(said) == 1
+
 
 class TestReload:
     def test_tokens_scopes_and_certificates(self, authority: Authority, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from gradproof.server.cli import app
@@ -151,6 +154,7 @@ class TestFaults:
             (["50551"], "'50551': stands alone"),
             (["--reflection=maybe"], "--reflection"),
             (["--limits", "{"], ""),
+            (["--plugin=--"], "a flag: has a value that cannot be read"),
             (["--host", ""], "--host: is ''"),
             (["--host", "10.0.0.0/8"], "--host: is '10.0.0.0/8'; it must be an address"),
             (["--host", "[::1]"], "--host: is '[::1]'; it must be an address"),
@@ -189,6 +193,32 @@ class TestFaults:
         lines = wrong(configured(config=str(path)))
         assert len(lines) == 4, lines
         assert not [line for line in lines if "Input" in line]
+
+
+NAMES = st.sampled_from(
+    [*Settings.model_fields, *(f"limits.{name}" for name in Limits.model_fields), "x", "x.y", "", "limits."]
+)
+VALUES = st.sampled_from(["", "0", "-1", "nan", "true", "{", "[1]", '{"hooks": 3}', "\0", "a,b", "--", "=", "9" * 400])
+TOML = st.sampled_from(["1", "-1", "nan", "true", '"x"', "[1]", "[[]]", "{a = 1}", "1979-05-27", "{}", '["a"]'])
+
+
+@given(
+    st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["{} {}", "{}={}", "{}", "{1}"])), max_size=4),
+    st.lists(st.tuples(NAMES, VALUES), max_size=3),
+    st.dictionaries(st.sampled_from([*Settings.model_fields, "x"]), TOML, max_size=3),
+)
+def test_whatever_is_set_is_settings_and_problems(words: Any, variables: Any, lines: Any) -> None:
+    """Never an exception, and never a sentence of a library."""
+    flags = [one for name, value, form in words for one in form.format(f"--{name.replace('_', '-')}", value).split(" ")]
+    environment = {f"GRADPROOF_{name.replace('.', '__').upper()}": value for name, value in variables}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gradproof.toml"
+        path.write_text("\n".join(f"{name} = {value}" for name, value in lines.items()))
+        found = configure(flags, str(path), environment)
+    assert tomllib.loads(found.text())["host"] == found.settings.host
+    said = str(Unusable(found.problems, found.origins))
+    assert not re.search("Input should|pydantic|validation error", said), said
+    assert isinstance(_options(flags).grace, float)
 
 
 class TestPrinted:

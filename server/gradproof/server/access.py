@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -34,6 +35,7 @@ SIDE_DOOR = Caller("side door", frozenset((EVALUATE, VERIFY)))
 ASK_SECONDS = 5.0  # for plugins to say whose a call is
 ASKING = 8  # calls about which plugins are asked at a time
 REFUSE_SECONDS = 0.05  # by which a refusal is late, so that guessing is slow
+SOON = timedelta(days=14)
 LOG_SECONDS = 1.0  # refusals are logged so often at most, with their count
 
 Connection: TypeAlias = Mapping[str, Iterable[bytes]]
@@ -104,6 +106,11 @@ class Access:
             raise Unusable(problems)
         self._identities = identities
         self.generation += 1
+
+    def warn(self) -> None:
+        """Say in the log what will soon be wrong."""
+        if self._certificates is not None and self._certificates.expires - datetime.now(UTC) < SOON:
+            log.warning("the certificate of this server expires soon", expires=self._certificates.expires.isoformat())
 
     def _read(self) -> Identities:
         if self._token_file is None:

@@ -20,6 +20,8 @@ class Certificates:
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         self._certificate, self._key, self._client_ca = certificate, key, client_ca
+        self.expires = datetime.max.replace(tzinfo=UTC)
+        """When the certificate of the server does."""
         self._now = self._read()
 
     def reload(self, *, only_look: bool = False) -> None:
@@ -44,6 +46,7 @@ class Certificates:
             problems.append(Problem("tls_key", f"{self._key} is not the key of the certificate in {self._certificate}"))
         if problems or chain is None or pair is None:
             raise Unusable(problems)
+        self.expires = chain[1][0].not_valid_after_utc
         return grpc.ssl_server_certificate_configuration([(pair[0], chain[0])], trusted[0] if trusted else None)
 
 

@@ -203,8 +203,8 @@ def _flags(words: Sequence[str], problems: list[Problem]) -> Table:
     except argparse.ArgumentError as error:
         problems.append(Problem((error.argument_name or "a flag").partition("/")[0], f"{error.message}"))
         return {}
-    except SettingsError as error:
-        problems.append(Problem("a flag", f"{error.__cause__ or error}"))
+    except (SettingsError, TypeError) as error:  # the latter for a `--` that stands for a value
+        problems.append(Problem("a flag", f"has a value that cannot be read: {error.__cause__ or error}"))
         return {}
     known = [f"--{name.replace('_', '-')}" for name in _names(Settings.model_fields)]
     for before, word in pairwise(("", *made.unknown)):

@@ -96,6 +96,7 @@ class Host:
             raise OSError(f"cannot listen on {self.settings.address()}: {error}") from error
         if door:
             open_door(server, door)
+        self.access.warn()
         if self.settings.tls_cert is None and not is_local(self.settings.host):
             log.warning("serving other machines without TLS: whoever is on the way reads and changes all that is sent")
         if self.access.open and not is_local(self.settings.host):
@@ -124,6 +125,7 @@ class Host:
             log.error("nothing was reloaded; what was read before goes on", problems=str(error).splitlines())
         else:
             log.info("reloaded certificates and tokens")
+            self.access.warn()
 
     async def _health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for name in ("", *self.names):
