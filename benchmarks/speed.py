@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if os.environ.get(LIMITED) != str(options.threads):
         again = [*COMMAND, *(arguments or sys.argv[1:])]
         sys.exit(subprocess.call(again, env=_limited(options)))
+    from gradproof.engine.compiled.blocks import use_threads
+
+    use_threads(options.threads)
     if options.child:
         _child(*options.child.split(":"))
         return

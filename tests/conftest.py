@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, Event, GradientEvent, Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 settings.register_profile("gradproof", max_examples=25, deadline=None)
 settings.load_profile("gradproof")
+
+Compilations.default = Plans(os.environ.get("GRADPROOF_PLANS", Plans.AUTO))
 
 REGISTRY = build_registry(BUILTIN)
 """The built-in ops, at import, so that tests can be parametrized over them."""

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from gradproof.client import Client
+from gradproof.engine.compiled.store import Compilations
 from gradproof.server.host import Host
 from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -45,7 +46,7 @@ def serving(cache: Path, **options: Any) -> Iterator[Served]:
     def run(coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
-    host = Host(Settings(port=0, cache=cache, entry_points=False, **options))
+    host = Host(Settings(port=0, cache=cache, entry_points=False, **{"plans": str(Compilations.default), **options}))
     try:
         host.proofs.start()
         run(host.start())

@@ -12,6 +12,8 @@ from tests.serving import Served, serving
 
 from gradproof.client import AsyncClient, Client, GraphBuilder, Unauthenticated, Unavailable, hook
 from gradproof.server.access import Access
+from gradproof.server.problems import Unusable
+from gradproof.server.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +25,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ca.cert_pem.write_to_path(str(files["trusted"]))
     one.cert_chain_pems[0].write_to_path(str(files["certificate"]))
     one.private_key_pem.write_to_path(str(files["key"]))
+    files["key"].chmod(0o600)
     return files
 
 
 @pytest.fixture(scope="module")
 def guarded(authority: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     token = tmp_path_factory.mktemp("tokens") / "token"
-    token.write_text("open sesame\n")
+    token.write_text("open sesame, and soon\n")
+    token.chmod(0o600)
     access = {"tls_cert": authority["certificate"], "tls_key": authority["key"], "token_file": token}
     with serving(tmp_path_factory.mktemp("proofs"), **access) as found:
         yield found
@@ -42,19 +46,19 @@ def square() -> GraphBuilder:
 
 
 def test_with_certificate_and_token(guarded: Served, authority: dict[str, Path]) -> None:
-    with Client(guarded.target, tls=str(authority["trusted"]), token="open sesame") as client:
+    with Client(guarded.target, tls=str(authority["trusted"]), token="open sesame, and soon") as client:
         assert client.differentiate(square(), verify="off").gradients["x"].gradient == 6.0
         hooked = client.differentiate(square(), hooks=[hook("y", lambda g: g * 2)], verify="off")
         assert hooked.gradients["x"].gradient == 12.0
 
     async def run() -> None:
-        async with AsyncClient(guarded.target, tls=str(authority["trusted"]), token="open sesame") as client:
+        async with AsyncClient(guarded.target, tls=str(authority["trusted"]), token="open sesame, and soon") as client:
             assert (await client.infer(square())).faults == []
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("token", ["", "open barley"])
+@pytest.mark.parametrize("token", ["", "open barley, and soon"])
 def test_without_the_token_no_call_is_served(guarded: Served, authority: dict[str, Path], token: str) -> None:
     with Client(guarded.target, tls=str(authority["trusted"]), token=token) as client:
         for call in (
@@ -74,5 +78,5 @@ def test_without_the_certificate_there_is_no_connection(guarded: Served) -> None
 
 
 def test_half_a_pair() -> None:
-    with pytest.raises(ValueError, match="TLS needs a certificate and its key"):
-        Access(certificate=Path("certificate.pem"))
+    with pytest.raises(Unusable, match="tls_key: is not given; TLS needs a certificate and its key"):
+        Access(Settings(tls_cert=Path("certificate.pem")))

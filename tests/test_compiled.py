@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from tests.conftest import REGISTRY, Bench, Line
 from tests.planting import registry_with
 from tests.programs import random_job
 
+from gradproof.engine.compiled import blocks
 from gradproof.engine.compiled.blocks import BLOCK_ELEMENTS, CHEAP, DEAR, MIN_ALONE, MIN_ELEMENTS, pays
 from gradproof.engine.compiled.buffers import RECYCLED_BYTES, Recycler
 from gradproof.engine.compiled.compiled import Compiled, Variant
@@ -290,13 +291,14 @@ def product(x: Any) -> float:
 
 
 class TestBlocks:
-    @pytest.mark.parametrize("threads", ["1", "2"])
-    def test_blocks_have_the_bits_of_the_whole(self, threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        from gradproof.engine.compiled import blocks
+    @pytest.fixture(autouse=True)
+    def as_before(self) -> Iterator[None]:
+        yield
+        blocks.use_threads(2)
 
-        monkeypatch.setenv("GRADPROOF_THREADS", threads)
-        blocks._free.cache_clear()
-        blocks._helpers.cache_clear()
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_blocks_have_the_bits_of_the_whole(self, threads: int) -> None:
+        blocks.use_threads(threads)
         random = np.random.default_rng(0)
         n = MIN_ALONE + BLOCK_ELEMENTS // 3
         leaves = {"x": random.normal(size=n), "w": random.uniform(0.5, 1.5, n), "c": np.array(0.3)}
@@ -309,25 +311,21 @@ class TestBlocks:
             "s = sum(f)",
         ]
         both(leaves, lines, "s", retain=["b"], fetch=["e"])
-        blocks._free.cache_clear()
-        blocks._helpers.cache_clear()
 
     @pytest.mark.parametrize(
         ("threads", "costs", "elements", "worth"),
         [
-            ("2", [CHEAP] * 8, MIN_ELEMENTS, False),
-            ("2", [CHEAP] * 8, MIN_ALONE, True),
-            ("2", [CHEAP, DEAR, CHEAP], 2 * MIN_ELEMENTS, True),
-            ("2", [DEAR] + [CHEAP] * 8, 2 * MIN_ELEMENTS, False),
-            ("2", [CHEAP], MIN_ALONE, False),
-            ("1", [DEAR] * 8, 2 * MIN_ELEMENTS, False),
-            ("1", [DEAR] * 8, MIN_ALONE, True),
+            (2, [CHEAP] * 8, MIN_ELEMENTS, False),
+            (2, [CHEAP] * 8, MIN_ALONE, True),
+            (2, [CHEAP, DEAR, CHEAP], 2 * MIN_ELEMENTS, True),
+            (2, [DEAR] + [CHEAP] * 8, 2 * MIN_ELEMENTS, False),
+            (2, [CHEAP], MIN_ALONE, False),
+            (1, [DEAR] * 8, 2 * MIN_ELEMENTS, False),
+            (1, [DEAR] * 8, MIN_ALONE, True),
         ],
     )
-    def test_short_calls_stay_on_one_thread(
-        self, threads: str, costs: list[float], elements: int, worth: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("GRADPROOF_THREADS", threads)
+    def test_short_calls_stay_on_one_thread(self, threads: int, costs: list[float], elements: int, worth: bool) -> None:
+        blocks.use_threads(threads)
         assert pays(costs, elements) is worth
 
     def test_what_is_read_across_rows_is_finished_first(self) -> None:
@@ -405,8 +403,8 @@ class TestStore:
         with pytest.raises(RuntimeError, match="no"):
             Compilations(Plans.ALWAYS).find(plan, plan, Variant(("s",)))
 
-    def test_the_environment_says_when_to_compile(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("GRADPROOF_PLANS", "never")
+    def test_a_process_says_when_to_compile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Compilations, "default", Plans.NEVER)
         store = Compilations()
         plan = bench().engine.prepare(bench().job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
         assert all(store.find(plan, plan, Variant(("s",))) is None for _ in range(5))

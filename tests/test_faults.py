@@ -16,6 +16,7 @@ from tests.test_value import Here
 
 from gradproof.engine import backward
 from gradproof.engine.backward import Contribution
+from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.trace import Builder
 from gradproof.engine.verify.verifier import Verifier
@@ -113,7 +114,9 @@ ENGINE: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
 def test_an_engine_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     level, patch = ENGINE[name]
     monkeypatch.setattr(BASE, "traced", {})
-    monkeypatch.setenv("GRADPROOF_PLANS", "never")  # where both executors run, the difference is an error before any check
+    monkeypatch.setattr(
+        Compilations, "default", Plans.NEVER
+    )  # where both executors run, the difference is an error before any check
     assert judged(a_run()) == []
     patch(monkeypatch)
     found = judged(a_run())

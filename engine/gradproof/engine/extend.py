@@ -1,5 +1,6 @@
 """All that a plugin needs, and all that is promised to stay."""
 
+from gradproof.engine.caller import Caller
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.named_hook import NamedHook
@@ -39,6 +40,7 @@ __all__ = [
     "REAL",
     "REFUSED",
     "UNIT",
+    "Caller",
     "Chart",
     "Complex",
     "Domain",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pluggy
 
+from gradproof.engine.caller import Caller
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 
@@ -25,3 +26,12 @@ def register_ops(register: Callable[[Op], None]) -> None:
 @hookspec
 def register_hooks(register: Callable[[NamedHook], None]) -> None:
     """Called once while an engine starts. Call ``register(hook)`` for each named gradient hook."""
+
+
+@hookspec(firstresult=True)
+def authenticate(metadata: Mapping[str, str], peer: str, certificate: Mapping[str, Sequence[str]]) -> Caller | None:
+    """Called for each call that brings neither a token nor a certificate that the server knows by itself: whose is it? None
+    leaves it to the next plugin, and refuses it where there is none. An exception refuses it too. Runs in a thread of its
+    own, for five seconds at most. ``certificate`` holds the common name (``common_name``), the alternative names
+    (``names``) and the text (``pem``) of the client's certificate, and is empty where it showed none. A server with a
+    plugin that has this hook serves nobody whom nobody knows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points as installed_entry_points
@@ -41,7 +41,8 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All ops and named hooks by name, the plugins that brought them, and the plugins that were refused."""
+    """All ops and named hooks by name, the plugins that brought them, and the plugins that were refused. ``manager`` calls
+    the hooks that are for more than once (`hookspecs.authenticate`)."""
 
     ops: dict[str, Op] = field(default_factory=dict)
     hooks: dict[str, NamedHook] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Registry:
     refused: list[PluginRefused] = field(default_factory=list)
     blocked: tuple[str, ...] = ()
     traced: dict[object, Program] = field(default_factory=dict, repr=False, compare=False)
+    manager: pluggy.PluginManager = field(default_factory=lambda: _manager(), repr=False, compare=False)
 
     def op(self, name: str) -> Op:
         """The op called ``name``. Raises NotFound."""
@@ -94,21 +96,26 @@ def build_registry(
     others: Sequence[Any] = (),
     entry_points: bool = False,
     blocked: Sequence[str] = (),
+    allowed: Collection[str] | None = None,
 ) -> Registry:
     """Register ``builtin`` plugins, then ``others``, then (if asked) those installed under the entry-point group
-    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases.
+    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. Where ``allowed`` is given,
+    installed plugins of other names are refused, and not even imported.
 
     A built-in plugin at fault raises PluginRefused; any other is left out whole and listed in ``refused``.
     """
-    manager = pluggy.PluginManager("gradproof")
-    manager.add_hookspecs(hookspecs)
     registry = Registry(blocked=tuple(blocked))
+    manager = registry.manager
     for plugin in builtin:
         if plugin_name(plugin) not in blocked:
             _register(manager, registry, plugin, plugin_name(plugin), strict=True)
     strangers: list[tuple[str, str, Callable[[], Any]]] = [(plugin_name(one), "", partial(_given, one)) for one in others]
     if entry_points:
         for entry in installed_entry_points(group=ENTRY_POINT_GROUP):
+            if allowed is not None and entry.name not in allowed and entry.name not in blocked:
+                why = "is not on the list of allowed plugins, and was not imported"
+                registry.refused.append(PluginRefused(entry.name, "import", "", why))
+                continue
             strangers.append((entry.name, entry.dist.version if entry.dist else "", entry.load))
     for name, version, load in strangers:
         if name in blocked:
@@ -124,6 +131,17 @@ def build_registry(
             registry.refused.append(refusal)
     _trace_all(registry, strict={plugin_name(plugin) for plugin in builtin})
     return registry
+
+
+def installed() -> list[str]:
+    """The names of installed plugins, none of which is imported."""
+    return sorted({entry.name for entry in installed_entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def _manager() -> pluggy.PluginManager:
+    made = pluggy.PluginManager("gradproof")
+    made.add_hookspecs(hookspecs)
+    return made
 
 
 def _given(plugin: Any) -> Any:
@@ -217,6 +235,7 @@ def _trace_all(registry: Registry, strict: set[str]) -> None:
         registry.refused.append(refusal)
         gone = next(plugin for plugin in registry.plugins if plugin.name == refusal.plugin)
         registry.plugins.remove(gone)
+        registry.manager.unregister(name=gone.name)
         for op in gone.ops:
             del registry.ops[op.name], registry.owners[op.name]
         for hook in gone.hooks:

@@ -12,18 +12,12 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from gradproof.engine.caller import Caller
+
 REQUEST_ID = "x-request-id"
+DETAILS = "grpc-status-details-bin"
 MAX_REQUEST_ID = 128
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """An identity: ``name`` is that of its token or certificate, empty where the server asks for none; ``scopes``: what it
-    may do."""
-
-    name: str = ""
-    scopes: frozenset[str] = frozenset({"evaluate", "verify", "admin"})
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,9 @@ class Around(grpc.aio.ServerInterceptor):
     def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 
+    async def message(self, call: Call, request: Any, context: Context) -> None:
+        """Called with each message of the client before the handler has it. May end the call, as ``around`` may."""
+
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
@@ -57,23 +54,28 @@ class Around(grpc.aio.ServerInterceptor):
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         """A handler of the same kind."""
-        kinds = {
-            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
-            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
-            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
-            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
-        }
-        made, behaviour = kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+        made, behaviour = self._kind(handler)
+
+        async def given(request: Any, call: Call, context: Context) -> Any:
+            if handler.request_streaming:
+                return self._each(request, call, context)
+            await self.message(call, request, context)
+            return request
 
         async def answer(request: Any, context: Context) -> Any:
-            async with self.around(_call(details, context), context):
+            call = call_of(details, context)
+            async with self.around(call, context):
+                request = await given(request, call, context)
                 found = behaviour(request, context)
                 return await found if inspect.isawaitable(found) else found
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self.around(_call(details, context), context), aclosing(behaviour(request, context)) as responses:
-                async for response in responses:
-                    yield response
+            call = call_of(details, context)
+            async with self.around(call, context):
+                request = await given(request, call, context)
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        yield response
 
         return made(
             stream if inspect.isasyncgenfunction(behaviour) else answer,
@@ -81,8 +83,24 @@ class Around(grpc.aio.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
+    @staticmethod
+    def _kind(handler: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """How handlers of the same kind are made, and what this one does."""
+        kinds = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
+        }
+        return kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
 
-def _call(details: grpc.HandlerCallDetails, context: Context) -> Call:
+    async def _each(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
+        async for request in requests:
+            await self.message(call, request, context)
+            yield request
+
+
+def call_of(details: grpc.HandlerCallDetails, context: Context) -> Call:
     """The call of this task, which is made by the outermost interceptor."""
     known = CURRENT.get()
     if known.method == details.method:

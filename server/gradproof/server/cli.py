@@ -1,4 +1,4 @@
-"""The command line: serve, demo, diff, draw, ops, verify."""
+"""The command line: serve, token, demo, diff, draw, ops, verify."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from argparse import ArgumentError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Optional
@@ -22,8 +23,11 @@ from rich.progress import Progress
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
 from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
 from gradproof.server import report
+from gradproof.server.configuration import configure, help_text, parser
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, serve
+from gradproof.server.identities import new_token
+from gradproof.server.problems import Unusable
 from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
@@ -58,15 +62,10 @@ def _root() -> None:
 @app.command("serve", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def serve_command(context: typer.Context) -> None:
     """Serve until SIGTERM; running calls may then finish. Settings: gradproof serve --help."""
-    try:
-        settings = Settings(_cli_parse_args=context.args)
-        settings.access()
-    except (OSError, ValueError) as error:
-        typer.echo(f"gradproof serve: {error}", err=True)
-        raise typer.Exit(1) from error
+    settings = settings_of(context.args)
 
     def announce(running: Host) -> None:
-        print(f"{READY}{settings.host}:{running.port}", flush=True)
+        print(f"{READY}{running.target}", flush=True)
 
     async def run() -> None:
         quick = settings.owner is not None
@@ -79,9 +78,64 @@ def serve_command(context: typer.Context) -> None:
 
     try:
         asyncio.run(run())
-    except OSError as error:
-        typer.echo(f"gradproof serve: {error}", err=True)
-        raise typer.Exit(1) from error
+    except (OSError, Unusable) as error:
+        raise refused("serve", error) from error
+
+
+def settings_of(words: list[str]) -> Settings:
+    """The settings that ``serve`` is to serve with. Where that is not what was asked for, or they will not do, it says what
+    there is to say, and exits."""
+    try:
+        options, flags = parser().parse_known_args(words)
+        if options.help:
+            typer.echo(help_text())
+            raise typer.Exit
+        configuration = configure(flags, options.config)
+        if not options.print_config:
+            configuration.check()
+        elif configuration.problems:
+            raise Unusable(configuration.problems, configuration.origins)
+        else:
+            typer.echo(configuration.text(), nl=False)
+            raise typer.Exit
+        if options.check_config:
+            for refusal in configuration.settings.registry().refused:
+                typer.echo(f"gradproof serve: would go on without a plugin: {refusal}", err=True)
+            typer.echo("a server would start with this configuration")
+            raise typer.Exit
+    except (ArgumentError, Unusable) as error:
+        raise refused("serve", error) from error
+    return configuration.settings
+
+
+def refused(command: str, error: Exception) -> typer.Exit:
+    """The end of a command that cannot be carried out, once it has said why, a line for each reason."""
+    for line in str(error).splitlines():
+        typer.echo(f"gradproof {command}: {line}", err=True)
+    return typer.Exit(1)
+
+
+tokens = typer.Typer(no_args_is_help=True)
+app.add_typer(tokens, name="token", help="Tokens by which a server knows its callers.")
+
+
+@tokens.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="Whose it is: up to 64 letters, digits and . _ @ -")],
+    scope: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="What it may do: evaluate, verify, admin. Repeatable. Left out: evaluate and verify."),
+    ] = None,
+    runs: Annotated[Optional[int], typer.Option(help="Runs that it may have in flight at a time.")] = None,  # noqa: UP045
+    share: Annotated[Optional[float], typer.Option(help="Its share of all runs in flight, up to 1.")] = None,  # noqa: UP045
+) -> None:
+    """Make a token. Prints it to standard error, and the entry for the file of --token-file to standard output."""
+    try:
+        token, entry = new_token(name, scope or [], runs=runs, share=share)
+    except ValueError as error:
+        raise refused("token new", error) from error
+    typer.echo(f"The token of {name}, which is shown now and kept nowhere:\n{token}", err=True)
+    typer.echo(entry, nl=False)
 
 
 Target = Annotated[

@@ -12,13 +12,18 @@ import select
 import signal
 import sys
 import time
+import tomllib
 from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gradproof.server.problems import CONFIG, PREFIX
+
 GRACE_SECONDS = 30.0
 """Running calls may finish for so long after SIGTERM, unless ``--grace`` says otherwise."""
+
+MAX_GRACE = 1e6
 
 MARGIN_SECONDS, ORPHAN_SECONDS, LEAVE_SECONDS = 1.0, 0.5, 0.5
 """A server may take so much longer than its grace time, so long once its owner is gone, and what it started so much longer
@@ -32,8 +37,8 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 def guarded(words: Sequence[str]) -> None:
     """Go on in a child process, which is to serve; the caller's own process guards it, and ends with its status.
 
-    ``words`` are the arguments of ``serve``: ``--grace`` and ``--owner``, the process that the server must not outlive,
-    are read here too.
+    ``words`` are the arguments of ``serve``: the grace time, wherever it is set, and ``--owner``, the process that the
+    server must not outlive, are read here too.
     """
     options = _options(words)
     guard = Guard(options.grace, options.owner)
@@ -49,12 +54,27 @@ def guarded(words: Sequence[str]) -> None:
 
 def _options(words: Sequence[str]) -> Namespace:
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
+    parser.add_argument("--grace")
+    parser.add_argument("--config", default=os.environ.get(CONFIG))
     parser.add_argument("--owner", type=int)
     try:
-        return parser.parse_known_args(list(words))[0]
+        found = parser.parse_known_args(list(words))[0]
     except ArgumentError:  # the server says what is wrong
         return Namespace(grace=GRACE_SECONDS, owner=None)
+    found.grace = _grace(found)
+    return found
+
+
+def _grace(found: Namespace) -> float:
+    """The grace time by flag, environment or file, as `configuration.configure` has it; what is wrong in it the server
+    says."""
+    given = found.grace or os.environ.get(f"{PREFIX}GRACE")
+    with suppress(OSError, ValueError, TypeError):
+        if given is None and found.config and Path(found.config).is_file():  # a pipe would be read for the server
+            given = tomllib.loads(Path(found.config).read_text(encoding="utf-8")).get("grace")
+        if given is not None and 0 <= float(given) <= MAX_GRACE:
+            return float(given)
+    return GRACE_SECONDS
 
 
 class Guard:
@@ -71,7 +91,7 @@ class Guard:
         for end in (self._signals, self._wake):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        for number in (*STOPPING, signal.SIGCHLD):
+        for number in (*STOPPING, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         self._owner_end = _end_of(owner)
 
@@ -79,6 +99,7 @@ class Guard:
         """Forget all of this, in the child."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         for end in (self._signals, self._wake, self._owner_end):
@@ -114,6 +135,8 @@ class Guard:
             self._stop(ORPHAN_SECONDS)
         if self._signals in ready:
             for number in os.read(self._signals, 4096):
+                if number == signal.SIGHUP:
+                    os.kill(self._server, signal.SIGHUP)
                 if number not in STOPPING:
                     continue
                 if self._asked:  # a second time: at once

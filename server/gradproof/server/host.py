@@ -12,14 +12,19 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from gradproof.engine.compiled.blocks import use_threads
+from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.workers import Workers
+from gradproof.server.access import Access
 from gradproof.server.handler import Handler
 from gradproof.server.health import Health
+from gradproof.server.preflight import is_local, problems_of
+from gradproof.server.problems import Unusable
 from gradproof.server.services import AutodiffServicer, OpServicer
 from gradproof.server.settings import Settings
-from gradproof.server.warm import side_door, warm
+from gradproof.server.warm import open_door, side_door, warm
 from gradproof.v1 import autodiff_service_pb2, autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 log = structlog.get_logger("gradproof.server")
@@ -34,14 +39,18 @@ NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean o
 
 
 class Host:
-    """A server that can be started and stopped. Proof processes start before gRPC does."""
+    """A server that can be started and stopped. Proof processes start before gRPC does. Raises Unusable where the settings
+    will not do."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.access = settings.access()
+        if problems := problems_of(settings):
+            raise Unusable(problems)
+        use_threads(settings.threads)
         self.workers = Workers()
         self.workers.prepare()
         self.registry = settings.registry()
+        self.access = Access(settings, self.registry)
         for refusal in self.registry.refused:
             log.warning("plugin refused", plugin=refusal.plugin, reason=str(refusal))
         self.proofs = ProofPool(
@@ -51,7 +60,8 @@ class Host:
             at_once=settings.proof_workers,
             seconds=settings.proof_seconds,
         )
-        self.handler = Handler(Engine(self.registry), self.proofs, settings.limits)
+        engine = Engine(self.registry, compilations=Compilations(Plans(settings.plans)))
+        self.handler = Handler(engine, self.proofs, settings.limits)
         self.port = 0
 
     async def start(self, door: str = "") -> None:
@@ -81,11 +91,16 @@ class Host:
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection.enable_server_reflection([*self.names, health, reflection.SERVICE_NAME], server)
         try:
-            self.port = self.access.bind(server, f"{self.settings.host}:{self.settings.port}")
+            self.port = self.access.bind(server, self.settings.address())
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error}") from error
+            raise OSError(f"cannot listen on {self.settings.address()}: {error}") from error
         if door:
-            server.add_insecure_port(door)
+            open_door(server, door)
+        self.access.warn()
+        if self.settings.tls_cert is None and not is_local(self.settings.host):
+            log.warning("serving other machines without TLS: whoever is on the way reads and changes all that is sent")
+        if self.access.open and not is_local(self.settings.host):
+            log.warning("serving everybody who can reach this address: no token or certificate is asked for")
         await server.start()
         self.server = server
         await self._health(health_pb2.HealthCheckResponse.SERVING)
@@ -95,7 +110,22 @@ class Host:
         starting = asyncio.get_running_loop().run_in_executor(None, self.proofs.start)
         if not quick:
             await asyncio.gather(starting, return_exceptions=True)
-        await warm(door, self.access.token, quick=quick)
+        await warm(door, quick=quick)
+
+    @property
+    def target(self) -> str:
+        """Where clients connect to."""
+        return self.settings.address(self.port)
+
+    def reload(self) -> None:
+        """Read certificates and tokens again. Where anything is wrong, all stays as it was, and the log says so."""
+        try:
+            self.access.reload()
+        except Unusable as error:
+            log.error("nothing was reloaded; what was read before goes on", problems=str(error).splitlines())
+        else:
+            log.info("reloaded certificates and tokens")
+            self.access.warn()
 
     async def _health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for name in ("", *self.names):
@@ -108,6 +138,7 @@ class Host:
         self.handler.drain()
         await self.server.stop(grace)
         self.handler.close()
+        self.access.close()
         self.proofs.close()
 
 
@@ -119,6 +150,7 @@ async def serve(settings: Settings, announce: Callable[[Host], None], *, quick: 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     host = Host(settings)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, host.reload)
     waiting = asyncio.create_task(stopping.wait())
     with side_door() as door:
         await host.start(door)

@@ -15,6 +15,7 @@ from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, Limit
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
+from gradproof.server.scopes import AUTODIFF, authorize
 from gradproof.server.status import fault_of, request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
@@ -151,12 +152,14 @@ class _Session:
                 await self._put(None)
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
+        authorize(f"{AUTODIFF}Differentiate", request)
         run = self.handler.differentiate(request, uploads, chunked=True, desk=self.desk, left=self.left_seconds())
         async with aclosing(run) as events:
             async for event in events:
                 await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
+        authorize(f"{AUTODIFF}Evaluate", request)
         found = await self.handler.evaluate(request, uploads, self.desk)
         accepted = pb.Event(accepted=pb.Accepted(digest=found.digest, request_id=request.request_id))
         summary = pb.Event(summary=pb.RunSummary(kept_bytes=found.kept_bytes, nodes_computed=found.nodes_computed))

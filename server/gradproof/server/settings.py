@@ -1,27 +1,47 @@
-"""Settings of a server: one table, read from flags, environment variables and a file."""
+"""Settings of a server: one table. Where they come from is `configuration`'s, whether they will do `preflight`'s."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import Field
-from pydantic_settings import BaseSettings, CliSuppress, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.worker import load
 from gradproof.plugins import BUILTIN
-from gradproof.server.access import Access
 from gradproof.server.guard import GRACE_SECONDS
 from gradproof.server.limits import Limits
 
 
-class Settings(BaseSettings):
-    """Serve until SIGTERM; running calls may then finish. A second SIGTERM ends it at once.
+def _names(value: Any) -> Any:
+    """Names, where they are given in one text: with commas between them."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
-    Every option is also an environment variable (--proof-workers is GRADPROOF_PROOF_WORKERS, --limits.kept-bytes is
-    GRADPROOF_LIMITS__KEPT_BYTES).
-    """
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_names)]
+
+SECTIONS = {
+    "host": "Network",
+    "tls_cert": "Encryption and callers",
+    "plugin": "Plugins",
+    "cache": "Proofs",
+    "plans": "Runs",
+    "limits": "Limits, stated in GetServerInfo; a request beyond one ends with RESOURCE_EXHAUSTED",
+    "owner": "",
+    "log_format": "Operations",
+}
+"""Titles in the help: of a setting and of those behind it."""
+
+APART = ("Network", "Encryption and callers")
+"""Sections that are not read from environment and file where a server is embedded: its owner alone talks to it."""
+
+
+class Settings(BaseSettings):
+    """What a server is told. A table made in a program has what it is given, and defaults; `configuration.configure` reads
+    flags, environment and file."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -36,34 +56,63 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    host: str = Field("127.0.0.1", description="Address to bind.")
+    host: str = Field("127.0.0.1", description="Address to bind, or unix:PATH, a socket that only this user can reach.")
     port: int = Field(50551, ge=0, le=65535, description="Port; 0 picks a free one.")
-    plugin: list[str] = Field(
-        [], description="Load this plugin too: an import path, module or module:attribute. Repeatable."
+    insecure: bool = Field(
+        False,
+        description="Serve other machines without TLS: whoever is on the way reads and changes all, tokens too.",
     )
-    block: list[str] = Field([], description="Leave out this plugin, by name. Repeatable.")
+    reflection: bool = Field(True, description="Describe the services to clients that ask.")
+    grace: float = Field(GRACE_SECONDS, ge=0, le=1e6, description="Seconds for running calls to finish after SIGTERM.")
+    tls_cert: Path | None = Field(None, description="Certificate (PEM): serve over TLS. Read again at SIGHUP.")
+    tls_key: Path | None = Field(None, description="Its key (PEM), which nobody else may read.")
+    tls_client_ca: Path | None = Field(None, description="Clients must show a certificate signed by one of these (PEM).")
+    token_file: Path | None = Field(
+        None,
+        description="Calls must bring a token: the one in this file, or one of its callers (TOML). Read again at SIGHUP.",
+    )
+    plugin: Names = Field([], description="Load this plugin too: an import path, module or module:attribute. Repeatable.")
+    block: Names = Field([], description="Leave out this plugin, by name. Repeatable.")
+    allow_plugin: Names = Field([], description="Load this installed plugin, and none that is not named so. Repeatable.")
     entry_points: bool = Field(True, description="Load installed plugins.")
     cache: Path | None = Field(None, description="Folder where proofs are kept; default: in the user's cache folder.")
-    proof_workers: int = Field(2, ge=1, description="Processes that prove rules.")
-    proof_seconds: float = Field(30.0, gt=0, description="A proof is stopped after this time, in seconds.")
-    reflection: bool = Field(True, description="Describe the services to clients that ask.")
-    tls_cert: Path | None = Field(None, description="Certificate (PEM): serve over TLS.")
-    tls_key: Path | None = Field(None, description="Its key (PEM).")
-    token_file: Path | None = Field(None, description="Calls must bring the token in this file.")
-    grace: float = Field(GRACE_SECONDS, ge=0, description="Seconds for running calls to finish after SIGTERM.")
+    proof_workers: int = Field(2, ge=1, le=256, description="Processes that prove rules.")
+    proof_seconds: float = Field(30.0, gt=0, le=1e6, description="A proof is stopped after this time, in seconds.")
+    plans: Literal["auto", "always", "never"] = Field(
+        "auto", description="Compile a graph from its second run on (auto), always (and compare), or never."
+    )
+    threads: int = Field(2, ge=1, le=256, description="Threads for the elementwise work of one run.")
     limits: Limits = Limits()
     owner: CliSuppress[int | None] = Field(None, description="End when this process does.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
     def registry(self) -> Registry:
         """The registry of built-in, installed and named plugins."""
         others = [load(source) for source in self.plugin]
-        return build_registry(BUILTIN, others=others, entry_points=self.entry_points, blocked=self.block)
+        allowed = self.allow_plugin or None
+        return build_registry(BUILTIN, others=others, entry_points=self.entry_points, blocked=self.block, allowed=allowed)
 
     def cache_directory(self) -> Path:
         """The folder where proofs are kept."""
         return self.cache or user_cache_path("gradproof") / "proofs"
 
-    def access(self) -> Access:
-        """Certificates and token. Raises OSError where a file cannot be read, ValueError where one is missing."""
-        token = self.token_file.read_text(encoding="utf-8").strip() if self.token_file else ""
-        return Access(self.tls_cert, self.tls_key, token)
+    def address(self, port: int | None = None) -> str:
+        """Where clients connect to; ``port`` is the one that was bound."""
+        if self.host.startswith("unix:"):
+            return self.host
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port if port is None else port}"
+
+
+def section(setting: str) -> str:
+    """The title under which a setting stands."""
+    title = ""
+    for name in Settings.model_fields:
+        title = SECTIONS.get(name, title)
+        if name == setting.partition(".")[0]:
+            return title
+    return ""

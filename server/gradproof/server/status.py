@@ -13,6 +13,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gradproof.engine import errors
+from gradproof.server.scopes import Denied, Unauthenticated
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 log = structlog.get_logger("gradproof.server")
@@ -42,6 +43,8 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
     (errors.NoRule, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
     (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),
+    (Denied, grpc.StatusCode.PERMISSION_DENIED),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
     (errors.RunFault, grpc.StatusCode.INTERNAL),
 )
 
@@ -72,6 +75,8 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
     elif isinstance(error, errors.RunFault):
         places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value}
         info.metadata.update({name: str(place) for name, place in places.items() if place not in (None, "")})
+    elif isinstance(error, Denied):
+        info.metadata["scope"] = error.scope
     elif isinstance(error, VerdictRequired):
         info.metadata.update({"required": error.required, "weaker": str(len(error.weaker))})
         info.metadata["gradients"] = ", ".join(name for name, _, _ in error.weaker[:MAX_VIOLATIONS])[:300]

@@ -22,26 +22,33 @@ OP, BUDGET_MS, SECONDS = "multiply", 2_000, 20.0
 
 @contextmanager
 def side_door() -> Iterator[str]:
-    """The address of a Unix socket in a folder that nobody else may enter, gone afterwards."""
+    """The address of a Unix socket in a folder that nobody else may enter, gone afterwards. Its port is one of local
+    credentials (`open_door`), by which `Access` knows the server itself: no token goes through it."""
     with TemporaryDirectory(prefix="gradproof-") as folder:
         yield f"unix:{folder}/door"
 
 
-async def warm(door: str, token: str, *, quick: bool) -> None:
+def open_door(server: grpc.aio.Server, door: str) -> None:
+    """Have the server listen there too."""
+    server.add_secure_port(door, grpc.local_server_credentials(grpc.LocalConnectionType.UDS))
+
+
+async def warm(door: str, *, quick: bool) -> None:
     """Make each call through ``door``; if it is to be ``quick``, only those that trace nothing and need no process. A call
     that fails is warm too: a plugin may be blocked."""
-    async with grpc.aio.insecure_channel(door, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-        calls = _Calls(channel, token)
+    credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.UDS)
+    async with grpc.aio.secure_channel(door, credentials, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        calls = _Calls(channel)
         await calls.quick()
         if not quick:
             await calls.slow()
 
 
 class _Calls:
-    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
         self.autodiff: Any = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         self.ops: Any = op_service_pb2_grpc.OpServiceStub(channel)
-        self._rest = {"timeout": SECONDS, "metadata": (("authorization", f"Bearer {token}"),) if token else ()}
+        self._rest = {"timeout": SECONDS}
 
     async def quick(self) -> None:
         """Calls that do not need anything but this process."""

@@ -24,11 +24,21 @@ CHEAP, DEAR = 0.5, 8.0  # nanoseconds an element, of arithmetic and of functions
 Thunk = Callable[..., Any]
 
 
+_wanted = 2
+
+
+def use_threads(count: int) -> None:
+    """From now on, let runs of this process use so many threads each (those that the machine has) for elementwise work."""
+    global _wanted
+    if count != _wanted:
+        _wanted = count
+        _free.cache_clear()
+        _helpers.cache_clear()
+
+
 def threads() -> int:
-    """How many threads a run may use for elementwise work: two, or what ``GRADPROOF_THREADS`` says, of those that the
-    machine has."""
-    wanted = int(os.environ.get("GRADPROOF_THREADS", "2"))
-    return max(1, min(wanted, os.cpu_count() or 1))
+    """How many threads a run may use for elementwise work: two, unless `use_threads` says otherwise."""
+    return max(1, min(_wanted, os.cpu_count() or 1))
 
 
 def is_large(elements: int) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.plan import Plan
@@ -16,7 +15,7 @@ from gradproof.engine.strangers import foreign
 
 
 class Plans(StrEnum):
-    """When plans are compiled. The environment variable ``GRADPROOF_PLANS`` sets the default of a process."""
+    """When plans are compiled. A server has it from its setting ``plans``."""
 
     AUTO = "auto"
     """From the second run on. Runs whose values the checks need are interpreted."""
@@ -41,10 +40,12 @@ class _Entry:
 
 class Compilations:
     """Compiled plans by graph, cuts and `Variant`; the least recently used leave when there are more than ``max_plans``,
-    or when their workspaces hold more than ``max_bytes``."""
+    or when their workspaces hold more than ``max_bytes``. Left out, ``plans`` is ``default``."""
+
+    default: ClassVar[Plans] = Plans.AUTO
 
     def __init__(self, plans: Plans | None = None, max_plans: int = 256, max_bytes: int = 1 << 29) -> None:
-        self.plans = plans or Plans(os.environ.get("GRADPROOF_PLANS", Plans.AUTO))
+        self.plans = plans or self.default
         self.max_plans, self.max_bytes = max_plans, max_bytes
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
         self._lock = Lock()

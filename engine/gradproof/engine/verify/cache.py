@@ -1,4 +1,9 @@
-"""Proofs kept on disk, as text: one small JSON file each, named by the op and the hash of all that the proof depends on."""
+"""Proofs kept on disk, as text: one small JSON file each, named by the op and the hash of all that the proof depends on.
+
+Whoever can write a proof can call a wrong rule proved. So proofs are read from, and written to, a directory that nobody but
+its owner may write to, and files whose owner is this user or root: another user can put nothing here. No key is kept beside
+them, since whoever may write here might as well read it. Nothing is unpickled: what is read is numbers and text.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_IMODE, S_ISREG
 from typing import Any
 
 import numpy as np
@@ -30,12 +35,13 @@ _log = logging.getLogger(__name__)
 
 
 class ProofCache:
-    """A directory of proofs. Two servers may write to it at once (files appear whole, by renaming). A file or directory
-    that cannot be used is logged, once, and is as if it were not there: the proof is then made again."""
+    """A directory of proofs, made with mode 0700 where there is none. Two servers may write to it at once (files appear
+    whole, by renaming). A file or directory that cannot be used, or that others may have written, is logged, once, and is
+    as if it were not there: the proof is then made again."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._warned = self._swept = False
+        self._warned = self._swept = self._trusted = False
 
     def get(self, name: str) -> RuleVerdict | None:
         """The verdict kept under ``name``, marked as cached, or None."""
@@ -45,6 +51,7 @@ class ProofCache:
     def cases(self, op: str) -> Iterator[tuple[str, Case]]:
         """The names and cases of all proofs of an op, of any version."""
         try:
+            self._trust()
             names = sorted(entry.name for entry in os.scandir(self.directory) if entry.name.startswith(f"{op}-"))
         except FileNotFoundError:
             return
@@ -60,7 +67,8 @@ class ProofCache:
         """Keep ``verdict``, and the case that it is of."""
         part = ""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._trust()
             self._sweep()
             body = {"verdict": asdict(verdict), "case": None if case is None else case_text(case)}
             text = json.dumps(body, sort_keys=True)
@@ -76,6 +84,7 @@ class ProofCache:
 
     def _read(self, name: str) -> tuple[RuleVerdict, Case | None] | None:
         try:
+            self._trust()
             whole = json.loads(_contents(self._path(name)))
             if not isinstance(whole, dict) or whole.get("schema") != SCHEMA or whole.get("name") != name:
                 raise ValueError(f"{self._path(name)} is no proof of this version")
@@ -88,6 +97,13 @@ class ProofCache:
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
             self._warn(error)
             return None
+
+    def _trust(self) -> None:
+        """Raises ValueError if others may write here; looks until they may not."""
+        if not self._trusted:
+            if why := distrust(self.directory):
+                raise ValueError(why)
+            self._trusted = True
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -109,6 +125,22 @@ class ProofCache:
         return self.directory / f"{name}.json"
 
 
+def distrust(directory: Path) -> str:
+    """Why proofs in a directory could be anybody's, and what to do about it; nothing where only its owner, who is this user
+    or root, may write there. Raises OSError, FileNotFoundError where there is no directory."""
+    why = _others(os.stat(directory))
+    return why and f"{directory} {why}; name a folder that does not exist yet (it is made with mode 0700), or mend this one"
+
+
+def _others(status: os.stat_result) -> str:
+    """How others than this user and root may write to a file or directory."""
+    if hasattr(os, "geteuid") and status.st_uid not in (os.geteuid(), 0):
+        return f"belongs to another user (uid {status.st_uid})"
+    if S_IMODE(status.st_mode) & 0o022:
+        return f"may be written to by others (mode {S_IMODE(status.st_mode):04o})"
+    return ""
+
+
 def _contents(path: Path) -> str:
     """A text file. Raises ValueError for what is too large, or is no file that ends."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that nobody waits for the other end of a pipe
@@ -116,6 +148,8 @@ def _contents(path: Path) -> str:
         status = os.fstat(handle)
         if not S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
             raise ValueError(f"{path} is no file of a proof")
+        if why := _others(status):
+            raise ValueError(f"{path} {why}")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(MAX_BYTES + 1).decode("utf-8")
     finally:
