@@ -32,6 +32,7 @@ from tests.serving_safely import (
     square,
 )
 
+from gradproof.client import Client, PermissionDenied
 from gradproof.engine.caller import Caller
 from gradproof.server import access as access_module
 from gradproof.server.access import Access
@@ -84,6 +85,16 @@ class TestEncryption:
                 stub.GetServerInfo(pb.GetServerInfoRequest(), timeout=30)
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
             assert stub.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer("alice"), timeout=30).versions
+
+    def test_the_python_client_shows_one(self, mutual: Alone, authority: Authority, tmp_path: Path) -> None:
+        made = authority.ca.issue_cert("monitor.test")
+        key = private(tmp_path / "key.pem", made.private_key_pem.bytes())
+        certificate = private(tmp_path / "certificate.pem", made.cert_chain_pems[0].bytes())
+        with Client(mutual.target, tls=authority.trusted, certificate=certificate, key=key) as client:
+            assert client.info().versions
+            with pytest.raises(PermissionDenied, match="needs the scope 'evaluate'") as caught:
+                client.infer(square().graph)
+            assert caught.value.metadata == {"scope": "evaluate"}
 
     def test_without_one_of_that_authority_there_is_no_connection(self, mutual: Alone, authority: Authority) -> None:
         target = mutual.target

@@ -427,7 +427,7 @@ class TestEmbedded:
         server.stop()
 
     def test_a_server_that_does_not_come_up_says_why(self) -> None:
-        with pytest.raises(RuntimeError, match=r"the embedded server ended with status 2:[\s\S]*--nonsense"):
+        with pytest.raises(RuntimeError, match=r"the embedded server ended with status 1:[\s\S]*--nonsense"):
             connect(arguments=["--nonsense"])
 
     def test_with_a_target_none_is_started(self, served: Served) -> None:
