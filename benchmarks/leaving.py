@@ -198,7 +198,7 @@ def server() -> Iterator[tuple[Stubs, Meter]]:
             stubs = Stubs(
                 autodiff_service_pb2_grpc.AutodiffServiceStub(channel), op_service_pb2_grpc.OpServiceStub(channel)
             )
-            yield stubs, Meter(embedded._process.pid)
+            yield stubs, Meter(embedded.child.process.pid)
         finally:
             channel.close()
             embedded.stop()
