@@ -42,7 +42,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.exiting_plugin"]) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.exiting_plugin"]) as one:
         yield one
 
 

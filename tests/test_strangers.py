@@ -106,7 +106,7 @@ def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Regist
 
 @pytest.mark.parametrize("deed", ENDING)
 def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
-    budget, started = 1.0 if deed in ("stop", "mask") else 10.0, time.monotonic()
+    budget, started = 1.0 if deed in ("stop", "mask") else 30.0, time.monotonic()
     lines = ["a = sin(x)", f"b = wild.{deed}(a)", "c = exp(y)", "d = add(b, c)"]
     run = finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
     found = check(registry, workers, run, budget)
