@@ -14,19 +14,22 @@ class Watch:
     own, one call after the other. A socket that is closed here is watched no longer. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._poll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
         self._lock = Lock()
-        self._end, self._own = socket.socketpair()
-        self._thread: Thread | None = None
+        self._poll: select.epoll | None = None
+        self._end: socket.socket | None = None
+        self._closed = False
 
     def add(self, number: int, ended: Callable[[], None]) -> None:
         """Watch the socket with this descriptor. Raises OSError if that is closed."""
         with self._lock:
-            if self._thread is None:
-                self._poll.register(self._own, select.EPOLLRDHUP)
-                self._thread = Thread(target=self._run, name="watch", daemon=True)
-                self._thread.start()
+            if self._closed:
+                return
+            if self._poll is None:
+                self._poll = select.epoll()
+                self._end, own = socket.socketpair()
+                self._poll.register(own, select.EPOLLRDHUP)
+                Thread(target=self._run, args=(self._poll, own), name="watch", daemon=True).start()
             self._watched[number] = ended
             # what is received wakes nobody here; a process that has ended is said once
             self._poll.register(number, select.EPOLLRDHUP | select.EPOLLONESHOT)
@@ -34,28 +37,27 @@ class Watch:
     def remove(self, number: int) -> None:
         """Watch it no longer; to be called before it is closed, since its number may soon be another's."""
         with self._lock, suppress(OSError):
-            if self._watched.pop(number, None) is not None:
+            if self._watched.pop(number, None) is not None and self._poll is not None:
                 self._poll.unregister(number)
 
     def close(self) -> None:
         """Watch nothing any more. Does not wait."""
         with self._lock:
+            self._closed = True
             self._watched.clear()
-            self._end.close()
-            if self._thread is None:
-                self._own.close()
-                self._poll.close()
+            if self._end is not None:
+                self._end.close()  # which ends the thread
 
-    def _run(self) -> None:
+    def _run(self, poll: select.epoll, own: socket.socket) -> None:
         while True:
-            for number, _ in self._poll.poll():
-                if number == self._own.fileno():
-                    self._own.close()
-                    self._poll.close()
+            for number, _ in poll.poll():
+                if number == own.fileno():
+                    own.close()
+                    poll.close()
                     return
                 with self._lock:
                     ended = self._watched.pop(number, None)
                     if ended is not None:
-                        self._poll.unregister(number)
+                        poll.unregister(number)
                 if ended is not None:
                     ended()
