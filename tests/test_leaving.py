@@ -248,7 +248,7 @@ def test_a_thread_works_for_whoever_asked() -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugins=["tests.stuck_plugin"]) as one:
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.stuck_plugin"]) as one:
         yield one
 
 
