@@ -282,7 +282,7 @@ def _bytes(console: Console) -> dict[str, Any]:
         compiled = ENGINE.function(elementwise(count).graph)._compiled
         calls = [call for recipe in compiled._recipes for call in recipe.calls]
         moved = sum(one.spec.nbytes for call in calls for one in (*call.inputs, call.out))
-        row = [size / count for size in (compiled.plan.run_bytes, compiled._layout.nbytes, moved)]
+        row = [size / count for size in (compiled.plan.cost.nbytes, compiled._layout.nbytes, moved)]
         found[str(count)] = row
         table.add_row(f"{count:,}", *(f"{one:.0f}" for one in row))
     console.print(table)

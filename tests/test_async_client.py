@@ -217,7 +217,7 @@ def test_a_call_that_changes_nothing_is_tried_again(served: Served, monkeypatch:
         return infer(*given)
 
     monkeypatch.setattr(served.host.handler, "_infer", flaky)
-    monkeypatch.setattr("gradproof.server.services.unforeseen", _unavailable)
+    monkeypatch.setattr("gradproof.server.status.unforeseen", _unavailable)
     with Client(served.target) as client:
         assert client.infer(square()).faults == []
     assert len(calls) == 3

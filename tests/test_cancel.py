@@ -24,7 +24,7 @@ from gradproof.engine.errors import Cancelled
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
-from gradproof.server.handler import RUN_THREADS as THREADS
+from gradproof.server.admission import SMALL_THREADS as THREADS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 SIZES = (1, 300, 1 << 18)
@@ -58,7 +58,7 @@ def until(said: Callable[[], bool]) -> None:
 
 
 def idle(served: Served) -> bool:
-    return served.host.handler._in_flight == 0
+    return served.host.handler.admission.busy == 0
 
 
 FORWARD = [node("counting.gate", "x", "a"), node("counting.count", "a", "b"), node("sum", "b", "y")]
@@ -134,7 +134,7 @@ def left(served: Served, message: pb.DifferentiateRequest, way: Any) -> list[int
     counting.released.set()
     together = threading.Barrier(THREADS + 1)
     for _ in range(THREADS):  # each of which needs a thread that has nothing else to do
-        served.host.handler.runs.submit(together.wait, 20)
+        served.host.handler.admission._small_threads.submit(together.wait, 20)
     together.wait(20)
     return counting.counted[len(before) :]
 

@@ -13,7 +13,7 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.test_value import judge, numbers, with_rules
 
-from gradproof.engine.errors import ForwardFault
+from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import InferenceError, ops
 from gradproof.engine.op import case
 from gradproof.engine.spec import Array, Spec, spec
@@ -79,7 +79,7 @@ def test_a_stack_is_its_matrices(bench: Bench) -> None:
     ],
 )
 def test_where_there_is_no_answer_the_run_ends_and_says_which_node(bench: Bench, op: str, arrays: list[Array]) -> None:
-    with pytest.raises(ForwardFault, match=f"{op}.*LinAlgError"):
+    with pytest.raises(DataFault, match=f"graph.nodes\\[0\\] \\({op}, plugin decompositions\\): "):
         forward(bench, op, *arrays)
 
 
@@ -87,7 +87,7 @@ def test_the_gradient_of_det_needs_no_inverse(bench: Bench) -> None:
     """But that of the cofactors of 4 rows or more does: the second derivative of det."""
     [found] = bench.apply("det", [np.ones((2, 2))])
     np.testing.assert_array_equal(found, [[1, -1], [-1, 1]])
-    with pytest.raises(ForwardFault):
+    with pytest.raises(DataFault):
         bench.apply("cofactors", [np.ones((4, 4))])
 
 

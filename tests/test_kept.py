@@ -280,7 +280,7 @@ def test_verdicts_and_hooks_on_a_kept_run(client: Client) -> None:
 
 def test_values_are_kept_also_where_the_backward_half_fails(client: Client) -> None:
     with client.session() as session:
-        with pytest.raises(RunError, match="not today"):
+        with pytest.raises(RunError, match="raised ValueError"):
             session.differentiate(vector(), seeds=SEED, hooks=[hook("s", "faulty.refuse")], keep="run")
         session.differentiate(kept="run", seeds=SEED, verify="off")
 
@@ -289,10 +289,10 @@ def test_where_the_forward_half_fails_nothing_is_kept(served: Served, client: Cl
     g = GraphBuilder()
     g.output(g.apply("faulty.explode", g.leaf("x", 1.0, requires_grad=True)))
     with client.session() as session:
-        with pytest.raises(RunError, match="disk is on fire") as caught:
+        with pytest.raises(RunError, match="forward raised OSError") as caught:
             session.differentiate(g, keep="run")
         assert (caught.value.node, caught.value.op) == (0, "faulty.explode")
-        with pytest.raises(RunError, match="disk is on fire"):
+        with pytest.raises(RunError, match="forward raised OSError"):
             session.evaluate(g, keep="run")
         assert held(served) == (0, 0)
 

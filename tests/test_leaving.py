@@ -71,7 +71,7 @@ def prepared(graph: Graph) -> Work:
 
 def estimated(graph: Graph) -> Work:
     engine = Engine(REGISTRY)
-    return lambda: engine.estimate(engine.infer(graph))
+    return lambda: engine.estimate(Job(graph), engine.infer(graph))
 
 
 def evaluated(graph: Graph) -> Work:

@@ -325,10 +325,10 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None
     again.say(differentiate=square("good", 3.0))
     assert gradients([answer.event for answer in again.end()]) == {"x": 6.0}
     for _ in range(1000):  # calls, rather than time, for the others to be counted down
-        if not served.host.handler._in_flight:
+        if not served.host.handler.admission.busy:
             break
         served.autodiff.Differentiate(square("", 3.0))
-    assert served.host.handler._in_flight == 0
+    assert served.host.handler.admission.busy == 0
 
 
 def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path) -> None:
@@ -352,13 +352,13 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
                 missing.discard((response.request_id, event.WhichOneof("kind") or ""))
             if not missing:
                 break
-        assert handler._in_flight > 0
+        assert handler.admission.busy > 0
         assert len(handler.kept) == 1
         await responses.aclose()
         assert len(handler.kept) == 0
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0)
-        assert handler._in_flight == 0
+        assert handler.admission.busy == 0
         handler.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))

@@ -153,7 +153,7 @@ def _pull(lowered, registry, backward, pending, close, position, one, needed) ->
     try:
         rule = _rule(registry, program, one, mask)
     except RuleFault as fault:
-        raise type(fault)(str(fault), node=node, op=fault.op, plugin=fault.plugin) from fault
+        raise fault.at(node) from fault
     arguments = (*cotangents, *one.outputs, *one.inputs)
     for slot, (number, result) in enumerate(zip(one.inputs, inline(builder, rule, arguments), strict=True)):
         if result is not None and mask[slot]:

@@ -16,7 +16,7 @@ import numpy as np
 from gradproof.engine.backward import Backward, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
-from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules
+from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules, names_of
 from gradproof.engine.lower import Lowered, did_you_mean, lower
 from gradproof.engine.plan import literal_array
 from gradproof.engine.registry import Registry
@@ -70,7 +70,7 @@ def derive(
 ) -> Derived:
     """Derive ``graph`` by the values ``by`` (default: the leaves that require grad). Raises InvalidRequest with all faults,
     RuleFault where a rule does not trace, LimitExceeded if the result has more than ``max_nodes`` nodes, Cancelled."""
-    by = tuple(dict.fromkeys(by)) or tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+    by = _by(graph, by)
     _check(graph, lower(graph, registry, cancellation), by, mode)
     if mode is Mode.VJP:
         found = _pull(graph, registry, by, cancellation)
@@ -78,28 +78,55 @@ def derive(
         found = _gradient(graph, registry, by, cancellation)
     elif mode is Mode.JVP:
         found = _push(graph, registry, by, cancellation)
-    elif mode is Mode.HVP:
-        gradient = _gradient(graph, registry, by, cancellation)
-        found = _behind(gradient, _push(gradient.graph, registry, by, cancellation))
-        sources = {one.value: one.by for one in gradient.found}
-        found = replace(found, found=tuple(Found(sources[one.output], "", one.value) for one in found.found))
     elif mode is Mode.JACOBIAN:
         found = _rows(graph, registry, by, max_nodes, cancellation)
     else:
-        gradient = _gradient(graph, registry, by, cancellation)
-        found = _behind(gradient, _rows(gradient.graph, registry, by, max_nodes, cancellation))
-        sources = {one.value: one.by for one in gradient.found}
-        found = replace(found, found=tuple(Found(one.by, sources[one.output], one.value) for one in found.found))
+        found = _second(graph, registry, mode, by, max_nodes, cancellation)
     if len(found.graph.nodes) > max_nodes:
         raise LimitExceeded("graph_nodes", len(found.graph.nodes), max_nodes)
     return found
 
 
+def _second(
+    graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max_nodes: int, cancellation: Cancellation
+) -> Derived:
+    """The derivative of the gradient: along tangents (HVP), or all of it (HESSIAN)."""
+    gradient = _gradient(graph, registry, by, cancellation)
+    sources = {one.value: one.by for one in gradient.found if one.value is not None}
+    there = names_of(gradient.graph)
+    met = tuple(name for name in by if name in there)  # the gradient depends on no other
+    others = ("",) if mode is Mode.HVP else tuple(sources.values()) or by
+    if not sources or not met:  # nothing flows, so there is no graph to derive once more
+        return replace(gradient, found=tuple(Found(one, other, None) for one in by for other in others))
+    if mode is Mode.HVP:
+        pushed = _behind(gradient, _push(gradient.graph, registry, met, cancellation))
+        return replace(pushed, found=tuple(Found(sources[one.output], "", one.value) for one in pushed.found))
+    rows = _behind(gradient, _rows(gradient.graph, registry, met, max_nodes, cancellation))
+    found = [Found(one.by, sources[one.output], one.value) for one in rows.found]
+    found += [Found(name, other, None) for name in by if name not in met for other in others]
+    return replace(rows, found=tuple(found))
+
+
 def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> None:
     """Raises InvalidRequest."""
+    faults = _faults(graph, lowered, by, mode)
+    if faults:
+        raise InvalidRequest(faults)
+
+
+def derivation_faults(graph: Graph, registry: Registry, by: Sequence[str], mode: Mode | None = None) -> list[Fault]:
+    """All that is wrong with what is to be derived; ``mode``: where it is known."""
+    return _faults(graph, lower(graph, registry), _by(graph, by), mode)
+
+
+def _by(graph: Graph, by: Sequence[str]) -> tuple[str, ...]:
+    """By default the leaves that require grad."""
+    return tuple(dict.fromkeys(by)) or tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+
+
+def _faults(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode | None) -> list[Fault]:
     faults = list(lowered.faults)
-    specs = lowered.specs()
-    known = {*specs, *(leaf.name for leaf in graph.leaves), *(n for node in graph.nodes for n in node.outputs)}
+    specs, known = lowered.specs(), names_of(graph)
     idle = {leaf.name for leaf in graph.leaves if not leaf.requires_grad}
     for k, name in enumerate(watched(by)):
         if name not in known:
@@ -117,8 +144,7 @@ def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> Non
             faults.append(Fault(f"graph.outputs[{k}]", f"{name!r} has dtype {spec.dtype.name}", "REQUIRES_GRAD_DTYPE"))
         elif mode in (Mode.GRADIENT, Mode.HVP, Mode.HESSIAN):
             _check_scalar(faults, k, name, spec, len(graph.outputs))
-    if faults:
-        raise InvalidRequest(faults)
+    return faults
 
 
 def _check_scalar(faults: list[Fault], k: int, name: str, spec: Spec, outputs: int) -> None:

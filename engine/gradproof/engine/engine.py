@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.errors import InvalidRequest, RuleFault
-from gradproof.engine.estimate import leaving_bytes, run_bytes
+from gradproof.engine.estimate import NOTHING, Cost, leaving_bytes, run_cost
 from gradproof.engine.flow import Flow, compared, compiled, interpreted
 from gradproof.engine.function import Function
 from gradproof.engine.graph import Graph
@@ -25,7 +26,7 @@ from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan, Values, compile_plan
 from gradproof.engine.registry import Registry
-from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.spec import Array
 
 
 @dataclass(frozen=True)
@@ -104,19 +105,37 @@ class Prepared:
         nodes = self.job.graph.nodes
         return sum(any(name not in self.known for name in node.outputs) for node in nodes) if self.known else len(nodes)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that a run will allocate, about."""
+    @cached_property
+    def cost(self) -> Cost:
+        """What a run costs, about."""
         plan = self.plan
-        hooks = sum(hook.nbytes for hooks in self.hooks.values() for hook in hooks)
-        held = run_bytes(plan.program, plan.backward, self.hooks) if self.hooks else plan.run_bytes
-        return held + hooks + leaving_bytes(self.leaving, plan.specs)
+        own = run_cost(plan.program, plan.backward, self.hooks) if self.hooks else plan.cost
+        return own + hooks_cost(self.hooks) + Cost(leaving_bytes(self.leaving, plan.specs))
 
     def start(self) -> Values:
         """The values of the forward half. Raises ForwardFault naming the node."""
         if self.forward is not None:
             return self.plan.resume(self.forward.values)
         return self.plan.start(self.leaves, self.known, self.cancellation)
+
+
+def hooks_cost(hooks: Mapping[str, Sequence[BoundHook]]) -> Cost:
+    """Cost of all hooks, as far as it is known: that of those which are graphs."""
+    return sum((hook.cost for some in hooks.values() for hook in some), NOTHING)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job costs that evaluates a graph, and that differentiates it: None where nothing can be differentiated."""
+
+    evaluate: Cost
+    differentiate: Cost | None = None
+
+    @property
+    def largest(self) -> Cost:
+        """The larger number of each kind."""
+        both = [one for one in (self.evaluate, self.differentiate) if one]
+        return Cost(*(max(getattr(one, name) for one in both) for name in ("nbytes", "flops", "calls")))
 
 
 @dataclass(frozen=True)
@@ -144,20 +163,28 @@ class Engine:
         plan = self._known((graph.digest(), ()))
         return plan.lowered if plan else lower(graph, self.registry, cancellation)
 
-    def estimate(self, lowered: Lowered, cancellation: Cancellation = NEVER) -> int:
-        """Bytes that a run on a graph without faults will allocate: one that differentiates it by all leaves that require
-        grad, or evaluates it, whichever takes more. Writes the backward half behind the program of ``lowered``, which is to
-        be the caller's own."""
-        graph, program, specs = lowered.graph, lowered.builder.program, lowered.specs()
-        forward = run_bytes(program, Backward()) + leaving_bytes(graph.outputs, specs)
-        wanted = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
-        if not wanted or not all(is_differentiable(specs[name].dtype) for name in graph.outputs):
-            return forward
+    def estimate(self, job: Job, lowered: Lowered, cancellation: Cancellation = NEVER) -> Estimate:
+        """What a job without faults will cost, as it is prepared; it needs no values. Writes the backward half behind the
+        program of ``lowered``, its graph's, which is to be the caller's own."""
+        program, specs = lowered.builder.program, lowered.specs()
+        forward = run_cost(program, Backward())
+        evaluate = forward + Cost(leaving_bytes(job.fetch or job.graph.outputs, specs))
+        if not job.cuts():
+            return Estimate(evaluate)
         try:
-            backward = append_backward(lowered, self.registry, wanted, graph.outputs, cancellation)
+            backward = append_backward(lowered, self.registry, job.cuts(), job.graph.outputs, cancellation)
         except RuleFault:  # such a graph can be evaluated, and no more
-            return forward
-        return max(forward, run_bytes(program, backward))
+            return Estimate(evaluate)
+        hooks = self._bound(job)
+        own = run_cost(program, backward, hooks) + hooks_cost(hooks)
+        return Estimate(evaluate, own + Cost(leaving_bytes(job.fetch, specs)))
+
+    def _bound(self, job: Job) -> dict[str, list[BoundHook]]:
+        """The hooks of a job, ready to run, by the value they are on."""
+        hooks: dict[str, list[BoundHook]] = {}
+        for hook in job.hooks:
+            hooks.setdefault(hook.value, []).append(hook.bound(self))
+        return hooks
 
     @property
     def hooks(self) -> Mapping[str, NamedHook]:
@@ -184,10 +211,8 @@ class Engine:
         leaves = check_job(job, lowered.faults, specs, self, differentiate=differentiate)
         if plan is None:
             plan = self._keep(key, compile_plan(lowered, self.registry, cuts, cancellation))
-        hooks: dict[str, list[BoundHook]] = {}
-        for hook in job.hooks:
-            hooks.setdefault(hook.value, []).append(hook.bound(self))
-        leaving = () if differentiate else job.fetch or job.graph.outputs
+        hooks = self._bound(job)
+        leaving = job.fetch if differentiate else job.fetch or job.graph.outputs
         return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), cancellation, leaving)
 
     def compile(self, graph: Graph) -> Plan:

@@ -7,6 +7,7 @@
     ├── Cancelled             nobody waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
     └── RunFault              one node or hook failed while running
+        ├── DataFault         an op is not defined for the values it was given
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
         ├── RuleFault         a backward rule raised, or returned what is not a cotangent of its input
         │   └── NoRule        a gradient is to flow through an op without a rule
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,22 @@ class NotFound(GradproofError):
 
 
 class LimitExceeded(GradproofError):
-    """``actual`` is more than the stated ``limit`` called ``name``."""
+    """``actual`` is more than the stated ``limit`` called ``name``; ``hint`` says what to do; ``others`` are limits that
+    were passed as well: name, actual, limit."""
 
     reason = "LIMIT_EXCEEDED"
 
-    def __init__(self, name: str, actual: int, limit: int) -> None:
-        self.name, self.actual, self.limit = name, actual, limit
-        super().__init__(f"{name} is {actual}, and the limit is {limit}")
+    def __init__(
+        self, name: str, actual: int, limit: int, hint: str = "", others: Sequence[tuple[str, int, int]] = ()
+    ) -> None:
+        self.name, self.actual, self.limit, self.others = name, actual, limit, tuple(others)
+        every = "; ".join(f"{one} is {count}, and the limit is {most}" for one, count, most in self.passed)
+        super().__init__(every + (f": {hint}" if hint else ""))
+
+    @property
+    def passed(self) -> tuple[tuple[str, int, int], ...]:
+        """Every limit that was passed: name, actual, limit."""
+        return ((self.name, self.actual, self.limit), *self.others)
 
 
 class Cancelled(GradproofError):
@@ -92,14 +103,59 @@ class PluginRefused(GradproofError):
 
 
 class RunFault(GradproofError):
-    """A fault at one place of a running graph: ``node`` (an index of ``graph.nodes``, or None), op, plugin."""
+    """A fault at one place of a running graph: ``node`` (an index of ``graph.nodes``, or None), op, plugin; and
+    ``element`` of its result or input, where it is known.
+
+    ``raised``: what a plugin's code raised, whose type is ``kind``. ``public`` says all but its text, which is for those
+    who may read the inside of a server; ``incident`` is the name under which the server's log has it.
+    """
 
     reason = "RUN_FAULT"
 
-    def __init__(self, message: str, *, node: int | None = None, op: str = "", plugin: str = "", value: str = "") -> None:
-        self.node, self.op, self.plugin, self.value = node, op, plugin, value
+    def __init__(
+        self,
+        message: str,
+        *,
+        node: int | None = None,
+        op: str = "",
+        plugin: str = "",
+        value: str = "",
+        element: str = "",
+        raised: BaseException | None = None,
+    ) -> None:
+        self.node, self.op, self.plugin, self.value, self.element = node, op, plugin, value, element
+        self.raised, self.kind = raised, "" if raised is None else type(raised).__name__
+        self.incident = ""
+        self.bare = message if raised is None else f"{message} raised {self.kind}"
         place = f"graph.nodes[{node}] ({op}, plugin {plugin}): " if node is not None else ""
-        super().__init__(place + message)
+        self.public = place + self.bare
+        super().__init__(self.public if raised is None else f"{self.public}: {raised}")
+
+    def at(self, node: int | None) -> Self:
+        """The same fault at a node."""
+        return type(self)(
+            self.bare if self.raised is None else self.bare.removesuffix(f" raised {self.kind}"),
+            node=node,
+            op=self.op,
+            plugin=self.plugin,
+            value=self.value,
+            element=self.element,
+            raised=self.raised,
+        )
+
+
+class DataFault(RunFault):
+    """Values that an op is not defined for: an index out of range, a singular matrix, an integer divided by 0.
+
+    An op's forward raises it with a message, and the ``element`` if it is known, such as ``[0, 3]``; the engine adds the
+    place.
+    """
+
+    reason = "DATA_FAULT"
+
+
+class BadResult(TypeError):
+    """What a forward returned does not fit what was inferred; the text is the engine's."""
 
 
 class ForwardFault(RunFault):

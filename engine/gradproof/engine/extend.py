@@ -1,6 +1,7 @@
 """All that a plugin needs, and all that is promised to stay."""
 
 from gradproof.engine.caller import Caller
+from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.named_hook import NamedHook
@@ -43,6 +44,7 @@ __all__ = [
     "Caller",
     "Chart",
     "Complex",
+    "DataFault",
     "Domain",
     "Equation",
     "Exact",

@@ -101,3 +101,8 @@ class Graph:
             sha.update(f"rule {rule.text}\n".encode())
         sha.update(repr(self.outputs).encode())
         return sha.hexdigest()
+
+
+def names_of(graph: Graph) -> set[str]:
+    """Names of all values of a graph, those included whose shape cannot be inferred."""
+    return {*(leaf.name for leaf in graph.leaves), *(name for node in graph.nodes for name in node.outputs)}

@@ -63,7 +63,7 @@ class GraphHook:
         """The hook, compiled."""
         [(_, leaf)] = self._free()
         plan = shop.compile(self.graph)
-        return BoundHook(self.label, partial(_apply, plan, leaf.name, dict(self.values)), nbytes=plan.run_bytes)
+        return BoundHook(self.label, partial(_apply, plan, leaf.name, dict(self.values)), cost=plan.cost)
 
     def _free(self) -> list[tuple[int, Leaf]]:
         given = {name for name, _ in self.values}

@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.errors import Fault, HookFault
+from gradproof.engine.errors import DataFault, Fault, HookFault, RunFault
+from gradproof.engine.estimate import NOTHING, Cost
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import Lowered, did_you_mean
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
 from gradproof.engine.spec import Array, Spec
-from gradproof.engine.strangers import foreign, named
+from gradproof.engine.strangers import foreign
 
 Function: TypeAlias = Callable[[Array], Array | None]
 
@@ -85,13 +86,13 @@ class ClientHook:
 
 @dataclass(frozen=True)
 class BoundHook:
-    """A hook with all it needs; ``function`` is None where it runs elsewhere, as ``hook_id``. ``nbytes``: what it will
-    allocate, where that is known."""
+    """A hook with all it needs; ``function`` is None where it runs elsewhere, as ``hook_id``. ``cost`` of a
+    call, where that is known."""
 
     label: str
     function: Function | None
     hook_id: int = 0
-    nbytes: int = 0
+    cost: Cost = NOTHING
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,15 @@ def run_hooks(
 def _called(label: str, function: Function, gradient: Array, value: str) -> Array | None:
     try:
         return function(gradient)
+    except RunFault as error:  # of a node, where the hook is a graph
+        place = f"hook {label!r} on {value!r}: {error.public.removesuffix(f' raised {error.kind}')}"
+        kind = DataFault if isinstance(error, DataFault) else HookFault
+        raise kind(
+            place, value=value, op=error.op, plugin=error.plugin, element=error.element, raised=error.raised
+        ) from error
     except BaseException as error:  # a stranger's code: named, never passed on as if it were ours
         foreign(error)
-        raise HookFault(f"hook {label!r} on {value!r} raised {named(error)}", value=value) from error
+        raise HookFault(f"hook {label!r} on {value!r}", value=value, raised=error) from error
 
 
 def _checked(label: str, result: Any, raw: Array, value: str) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import Fault, InvalidRequest
-from gradproof.engine.graph import Graph
+from gradproof.engine.graph import Graph, names_of
 from gradproof.engine.graph_hook import GraphHook
 from gradproof.engine.hooks import ClientHook, Hook, Shop
 from gradproof.engine.lower import did_you_mean
@@ -48,17 +48,26 @@ def check_job(
     Raises InvalidRequest with every fault of graph and job at once."""
     faults = list(known)
     leaves = _check_values(job, faults)
-    _check_names(job, specs, faults)
     _check_known(job, specs, faults)
     if differentiate:
         _check_seeds(job, specs, faults)
-        _check_hooks(job, specs, shop, faults)
+        faults += job_faults(job, (), specs, shop)
         if not job.cuts():
             text = "nothing to differentiate: no leaf requires grad, and no gradient is asked for"
             faults.append(Fault("graph.leaves", text, "NOTHING_TO_DIFFERENTIATE"))
+    else:
+        _check_names(job, specs, faults)
     if faults:
         raise InvalidRequest(faults)
     return leaves
+
+
+def job_faults(job: Job, known: Sequence[Fault], specs: Mapping[str, Spec], shop: Shop) -> list[Fault]:
+    """Faults of a job that has no values yet: ``known`` ones of its graph, those of names, and of hooks."""
+    faults = list(known)
+    _check_names(job, specs, faults)
+    _check_hooks(job, specs, shop, faults)
+    return faults
 
 
 def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
@@ -90,7 +99,7 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
     for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
         for k, name in enumerate(watched(names)):
             if name not in specs and known is None:
-                known = _names(job)
+                known = names_of(job.graph)
             if known is not None and name not in specs and name not in known:
                 text = f"there is no value named {name!r}{did_you_mean(name, known)}"
                 faults.append(Fault(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
@@ -100,11 +109,6 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             elif what != "fetch" and name in idle:
                 text = f"leaf {name!r} does not require grad, so it has no gradient"
                 faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD"))
-
-
-def _names(job: Job) -> set[str]:
-    """Of all values, those included whose shape is not known."""
-    return {*(leaf.name for leaf in job.graph.leaves), *(n for node in job.graph.nodes for n in node.outputs)}
 
 
 def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
@@ -152,7 +156,7 @@ def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: Shop, faults: list[F
     for k, hook in enumerate(watched(job.hooks)):
         path = f"hooks[{k}]"
         if hook.value not in specs:
-            known = _names(job)
+            known = names_of(job.graph)
             if hook.value not in known:
                 text = f"there is no value named {hook.value!r}{did_you_mean(hook.value, known)}"
                 faults.append(Fault(f"{path}.value", text, "VALUE_UNKNOWN"))

@@ -13,11 +13,13 @@ from gradproof.engine.spec import Array
 @dataclass(frozen=True)
 class NamedHook:
     """A hook that a plugin registers and a client names. ``apply(gradient, **attributes)`` gets a read-only array and
-    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure."""
+    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure. ``check``: of
+    all attributes, before anything runs, the text of what is wrong with them, or None."""
 
     name: str
     apply: Callable[..., Array | None]
     doc: str = ""
+    check: Callable[..., str | None] | None = None
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -34,4 +36,5 @@ class NamedHook:
             return f"hook {self.name!r} has no attribute {unknown[0]!r}; it has {', '.join(known) or 'none'}"
         if missing:
             return f"hook {self.name!r} needs the attribute {missing[0]!r}"
-        return None
+        wrong = self.check(**{**known, **attributes}) if self.check else None
+        return f"hook {self.name!r}: {wrong}" if wrong else None

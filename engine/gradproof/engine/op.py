@@ -24,7 +24,7 @@ import sympy
 from gradproof.engine.implicit import Chart, Equation
 from gradproof.engine.neighbours import neighbours
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
-from gradproof.engine.strangers import foreign, named
+from gradproof.engine.strangers import foreign
 
 Attributes: TypeAlias = Mapping[str, Any]
 FLOAT64: Final[DType] = np.dtype(np.float64)
@@ -362,7 +362,8 @@ class Op:
                 raise
             except BaseException as error:  # a stranger's code, given a client's attributes: whatever it raises
                 foreign(error)
-                raise InferenceError(named(error)) from error
+                text = f"does not take these inputs and attributes: its infer raised {type(error).__name__}"
+                raise InferenceError(text) from error
         return self._elementwise_inference(specs, whole)
 
     def _elementwise_inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
@@ -397,7 +398,7 @@ class Op:
         except BaseException as error:
             foreign(error)
             shown = ", ".join(dtype.name for dtype in dtypes)
-            raise InferenceError(f"does not take dtype {shown} ({named(error)})") from error
+            raise InferenceError(f"does not take dtype {shown}") from error
         return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.errors import BadResult
 from gradproof.engine.op import NO_GRADIENT, Inferred, Op
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import ops
@@ -53,6 +54,6 @@ def _forward(op: Op, arrays: Sequence[Any], attributes: Any) -> Any:
     found = op.backward(g[0], y[0], *inputs, **attributes) if count == 1 else op.backward(g, y, *inputs, **attributes)
     results = found if isinstance(found, tuple) else (found,)
     if len(results) != len(inputs):
-        raise TypeError(f"the backward returned {len(results)} cotangents for {len(inputs)} inputs")
+        raise BadResult(f"the backward returned {len(results)} cotangents for {len(inputs)} inputs")
     kept = [np.asarray(r) for r, x in zip(results, inputs, strict=True) if is_differentiable(x.dtype)]
     return tuple(kept) if len(kept) != 1 else kept[0]

@@ -17,15 +17,15 @@ from flint import arb
 from gradproof.engine.attributes import as_float
 from gradproof.engine.backward import Backward, Cut, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
-from gradproof.engine.errors import Cancelled, ForwardFault
-from gradproof.engine.estimate import run_bytes
+from gradproof.engine.errors import BadResult, Cancelled, DataFault, ForwardFault, RunFault
+from gradproof.engine.estimate import Cost, run_cost
 from gradproof.engine.functions import Balls
 from gradproof.engine.lower import Lowered
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalars import scalar_call, scalar_form
 from gradproof.engine.spec import Array, DType, Spec
-from gradproof.engine.strangers import foreign, named, text_of
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Exact, Instruction, Literal, Program
 
 Values: TypeAlias = list[Any]  # value number -> array; None where not computed yet
@@ -96,9 +96,9 @@ class Plan:
         return {name: ops[node.op].grad_fn for node in watched(self.lowered.graph.nodes) for name in node.outputs}
 
     @cached_property
-    def run_bytes(self) -> int:
-        """Bytes of all values of both halves."""
-        return run_bytes(self.program, self.backward)
+    def cost(self) -> Cost:
+        """Cost of both halves."""
+        return run_cost(self.program, self.backward)
 
     def start(
         self, leaves: Mapping[str, Array], known: Mapping[str, Array] = {}, cancellation: Cancellation = NEVER
@@ -158,10 +158,10 @@ class Plan:
                     if len(step.outputs) == 1:
                         result = (result,)
                     if len(result) != len(step.outputs):
-                        raise TypeError(f"returned {len(result)} outputs; {len(step.outputs)} was inferred")
+                        raise BadResult(f"returned {len(result)} outputs; {len(step.outputs)} was inferred")
                     for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
                         if out.shape != shape or out.dtype != dtype:
-                            raise TypeError(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
+                            raise BadResult(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
                         if type(out) is np.ndarray:
                             if not (out.flags.c_contiguous or step.view):
                                 out = np.ascontiguousarray(out)
@@ -171,20 +171,20 @@ class Plan:
             foreign(error)
             raise self._fault(offset + position, error) from error
 
-    def _fault(self, index: int, error: BaseException) -> ForwardFault:
+    def _fault(self, index: int, error: BaseException) -> RunFault:
         one = self.program.instructions[index]
         behind = index >= self.forward_length
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
         op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
         where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
-        said = text_of(error)
-        text = said if isinstance(error, TypeError) and "was inferred" in said else named(error)
-        return ForwardFault(
-            f"{where}forward {'raised ' * ('was inferred' not in text)}{text}",
-            node=node,
-            op=op,
-            plugin=self.registry.plugin_of(one.op.name).name,
-        )
+        plugin = self.registry.plugin_of(one.op.name).name
+        if isinstance(error, DataFault):
+            return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin, element=error.element)
+        if isinstance(error, np.linalg.LinAlgError):  # NumPy says that of values only
+            return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin)
+        if isinstance(error, BadResult):
+            return ForwardFault(f"{where}forward {error}", node=node, op=op, plugin=plugin)
+        return ForwardFault(f"{where}forward", node=node, op=op, plugin=plugin, raised=error)
 
 
 def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str], cancellation: Cancellation = NEVER) -> Plan:

@@ -13,7 +13,7 @@ from gradproof.engine.attributes import in_rule
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.op import DIRECT, HOLOMORPHIC, NO_GRADIENT, REFUSED, Attributes, InferenceError, Op
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
-from gradproof.engine.strangers import foreign, named
+from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
 
@@ -62,7 +62,7 @@ def trace_rule(
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
     except BaseException as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
         foreign(error)
-        raise RuleFault(f"{place} raised {named(error)}", op=op.name, plugin=plugin) from error
+        raise RuleFault(place, op=op.name, plugin=plugin, raised=error) from error
     if fault:
         raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)
     builder.program.outputs = tuple(None if c is NO_GRADIENT else c.number for c in cotangents)

@@ -2,7 +2,20 @@
 
 import numpy as np
 
-from gradproof.engine.extend import DIRECT, HOLOMORPHIC, NONZERO, POSITIVE, REAL, Kink, Op, hookimpl, ops, zeros_like
+from gradproof.engine.extend import (
+    DIRECT,
+    HOLOMORPHIC,
+    NONZERO,
+    POSITIVE,
+    REAL,
+    DataFault,
+    Kink,
+    Op,
+    hookimpl,
+    ops,
+    zeros_like,
+)
+from gradproof.plugins.axes import first
 
 GRADPROOF_API = 1
 
@@ -26,6 +39,16 @@ def pow_rule(g, y, x, exponent):
     flat = ops.logical_and(origin, exponent >= 0)
     idle = ops.logical_or(flat, ops.logical_and(still, lost))
     return share * ops.where(gentle, 1, exponent), ops.where(idle, 0, g * y * ops.log(ops.where(flat, 1, x)))
+
+
+def power(x, exponent):
+    """NumPy's, which refuses negative powers of integers."""
+    if x.dtype.kind in "iu" and exponent.dtype.kind == "i" and (exponent < 0).any():
+        raise DataFault("an integer has no negative power: convert it with astype", element=first(exponent < 0))
+    return np.power(x, exponent)
+
+
+setattr(power, "ufunc", np.power)  # noqa: B010 - which it is, for float32 and float64
 
 
 def divide_rule(g, y, a, b):
@@ -122,7 +145,7 @@ ARITHMETIC = (
     ),
     Op(
         "pow",
-        np.power,
+        power,
         pow_rule,
         lambda f, x, exponent: f.power(x, exponent),
         domains=(POSITIVE, REAL),

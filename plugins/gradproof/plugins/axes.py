@@ -9,16 +9,25 @@ from gradproof.engine.extend import InferenceError
 
 
 def whole(name, value):
-    """``value`` as an integer; a float is not one, even if it is whole."""
+    """``value`` as an integer; a float is not one, even if it is whole, nor is True."""
     try:
-        return index(value)
+        if not isinstance(value, bool):
+            return index(value)
     except TypeError:
-        raise InferenceError(f"{name} is {value!r}; it must be an integer") from None
+        pass
+    raise InferenceError(f"{name} is {value!r}; it must be an integer")
 
 
 def wholes(name, values):
     """A tuple of integers, from one integer or several."""
     return tuple(whole(name, v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
+
+
+def listed(name, values):
+    """``values`` as a tuple, which it must be already, or a list."""
+    if not isinstance(values, (tuple, list)):
+        raise InferenceError(f"{name} is {values!r}; it must be a list")
+    return tuple(values)
 
 
 def truth(name, value):
@@ -81,3 +90,10 @@ def smaller(shape, room=ROOM, first=()):
     wide = sorted((k for k, size in enumerate(shape) if size > 1), key=lambda k: (k not in first, k))
     kept = wide[: room.bit_length() - 1]
     return tuple(2 if k in kept else min(size, 1) for k, size in enumerate(shape))
+
+
+def first(mask):
+    """The first element of a truth table that is true, as errors name it: ``[0, 3]``; empty for a single number."""
+    if not mask.ndim:
+        return ""
+    return str([int(k) for k in np.unravel_index(np.argmax(mask), mask.shape)])

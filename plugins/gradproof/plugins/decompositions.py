@@ -11,6 +11,7 @@ from gradproof.engine.extend import (
     POSITIVE,
     REAL,
     Chart,
+    DataFault,
     Equation,
     InferenceError,
     Inferred,
@@ -97,6 +98,23 @@ def cholesky_chart(f, free, a):
             x[(*batch, r, c)] += skew
             x[(*batch, c, r)] -= skew
     return (x,), (y,)
+
+
+def stacked(function):
+    """``function`` of a stack of matrices, and maybe of right sides; the first matrix that has no answer is named."""
+
+    def forward(a, *others):
+        try:
+            return function(a, *others)
+        except np.linalg.LinAlgError as error:
+            for index in np.ndindex(a.shape[:-2]):
+                try:
+                    function(a[index], *(b[index] if b.ndim == a.ndim else b for b in others))
+                except np.linalg.LinAlgError:
+                    raise DataFault(str(error), element=str(list(index)) if index else "") from error
+            raise
+
+    return forward
 
 
 # forwards that NumPy does not have, or rounds more than it must
@@ -253,7 +271,7 @@ SYSTEMS = (
 DECOMPOSITIONS = (
     Op(
         "solve",
-        np.linalg.solve,
+        stacked(np.linalg.solve),
         solve_rule,
         SOLVES,
         solve_infer,
@@ -266,7 +284,7 @@ DECOMPOSITIONS = (
     ),
     Op(
         "inv",
-        np.linalg.inv,
+        stacked(np.linalg.inv),
         lambda g, y, a: -(transposed(y) @ g @ transposed(y)),
         INVERTS,
         square_infer,
@@ -302,7 +320,7 @@ DECOMPOSITIONS = (
     ),
     Op(
         "cholesky",
-        lambda a: np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2),
+        stacked(lambda a: np.linalg.cholesky((a + np.swapaxes(a, -1, -2)) / 2)),
         cholesky_rule,
         FACTORS,
         square_infer,

@@ -9,6 +9,7 @@ from gradproof.engine.extend import (
     INTEGER,
     NO_GRADIENT,
     REAL,
+    DataFault,
     InferenceError,
     Inferred,
     Op,
@@ -18,7 +19,7 @@ from gradproof.engine.extend import (
     ops,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of, smaller
+from gradproof.plugins.axes import at, axis_of, first, smaller
 
 GRADPROOF_API = 1
 
@@ -38,10 +39,27 @@ def updated(taken, x, indices, updates):
 
 
 def from_front(indices, size, axis):
-    """Places that are counted from the front. Raises IndexError where one is outside."""
+    """Places that are counted from the front. Raises DataFault where one is outside."""
     if indices.size and not (-size <= indices.min() and indices.max() < size):
-        raise IndexError(f"an index is out of bounds for axis {axis} with size {size}")
-    return np.where(indices < 0, indices + size, indices)
+        outside = (indices < -size) | (indices >= size)
+        bad = indices[np.unravel_index(np.argmax(outside), outside.shape)]
+        text = f"index {bad} is out of bounds for axis {axis} with size {size}"
+        raise DataFault(text, element=first(outside))
+    places = indices.astype(np.intp)
+    return np.where(places < 0, places + size, places)
+
+
+def gathered(function):
+    """``function`` of x, indices and an axis; an index that is outside is named."""
+
+    def forward(x, indices, *, axis):
+        try:
+            return function(x, indices, axis)
+        except IndexError:
+            from_front(indices, x.shape[axis], axis)
+            raise
+
+    return forward
 
 
 def add_at(out, x, places, updates):
@@ -172,7 +190,7 @@ GRID = np.array([[1, 0, 1], [0, 0, -1]])
 GATHERING = (
     Op(
         "take",
-        lambda x, indices, *, axis: np.take(x, indices, axis),
+        gathered(np.take),
         take_rule,
         take_define,
         take_infer,
@@ -203,7 +221,7 @@ GATHERING = (
     ),
     Op(
         "take_along_axis",
-        lambda x, indices, *, axis: np.take_along_axis(x, indices, axis),
+        gathered(np.take_along_axis),
         along_rule,
         along_define,
         along_infer,

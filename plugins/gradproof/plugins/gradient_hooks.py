@@ -2,9 +2,22 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NamedHook, hookimpl
+from gradproof.engine.extend import DataFault, NamedHook, hookimpl
 
 GRADPROOF_API = 1
+
+
+def numbers(*, whole=False, optional=False):
+    """A check that attributes are numbers."""
+    kinds = (int,) if whole else (int, float)
+
+    def check(**attributes):
+        for name, value in attributes.items():
+            if isinstance(value, bool) or not (isinstance(value, kinds) or (optional and value is None)):
+                return f"{name} is {value!r}; it must be {'an integer' if whole else 'a number'}"
+        return None
+
+    return check
 
 
 def scale(gradient, *, factor):
@@ -15,7 +28,7 @@ def clip(gradient, *, max_norm=None, min_value=None, max_value=None):
     """By value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is."""
     if min_value is not None or max_value is not None:
         if gradient.dtype.kind == "c":
-            raise ValueError("complex numbers have no order to be limited by: clip them by max_norm")
+            raise DataFault("complex numbers have no order to be limited by: clip them by max_norm")
         gradient = np.clip(gradient, min_value, max_value)
     if max_norm is not None:
         norm = float(np.linalg.norm(gradient.ravel()))
@@ -37,10 +50,12 @@ def record(gradient):
 
 
 HOOKS = (
-    NamedHook("scale", scale, "the gradient times factor"),
-    NamedHook("clip", clip, "limited by value (min_value, max_value) and by Euclidean norm (max_norm)"),
+    NamedHook("scale", scale, "the gradient times factor", numbers()),
+    NamedHook(
+        "clip", clip, "limited by value (min_value, max_value) and by Euclidean norm (max_norm)", numbers(optional=True)
+    ),
     NamedHook("zero", zero, "zeros: nothing flows further up"),
-    NamedHook("round", round_, "rounded to decimals"),
+    NamedHook("round", round_, "rounded to decimals", numbers(whole=True)),
     NamedHook("record", record, "unchanged; the trace keeps the gradient as it was at this point"),
 )
 

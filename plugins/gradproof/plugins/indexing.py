@@ -14,7 +14,7 @@ from gradproof.engine.extend import (
     hookimpl,
     ops,
 )
-from gradproof.plugins.axes import ROOM, smaller, whole, wholes
+from gradproof.plugins.axes import ROOM, listed, smaller, wholes
 
 GRADPROOF_API = 1
 
@@ -24,7 +24,8 @@ GRADPROOF_API = 1
 def slice_infer(x, *, start, stop, step=None):
     """One start, stop and step per axis, as NumPy takes them (None for the default). Canonical: in range, and stop None
     where a negative step runs to the front."""
-    step = (1,) * x.ndim if step is None else wholes("step", [1 if s is None else s for s in step])
+    start, stop = listed("start", start), listed("stop", stop)
+    step = (1,) * x.ndim if step is None else wholes("step", [1 if s is None else s for s in listed("step", step)])
     wholes("start and stop", [end for end in (*start, *stop) if end is not None])
     if not len(start) == len(stop) == len(step) == x.ndim:
         raise InferenceError(f"start, stop and step need one entry for each of the {x.ndim} axes")
@@ -118,8 +119,8 @@ def slice_rule(g, y, x, *, start, stop, step):
 
 
 def pad_infer(x, *, widths):
-    widths = tuple((whole("widths", a), whole("widths", b)) for a, b in widths)
-    if len(widths) != x.ndim or any(min(pair) < 0 for pair in widths):
+    widths = tuple(wholes("widths", listed("widths", pair)) for pair in listed("widths", widths))
+    if len(widths) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in widths):
         raise InferenceError(f"widths needs a (before, after) pair >= 0 for each of the {x.ndim} axes")
     return Inferred(
         (Spec(tuple(s + a + b for s, (a, b) in zip(x.shape, widths, strict=True)), x.dtype),), {"widths": widths}

@@ -64,7 +64,8 @@ def triangle_shrink(specs, attributes):
 def triangle_infer(x, *, k=0):
     if x.ndim < 2:
         raise InferenceError(f"needs rank 2 or more, got {x}")
-    return Inferred((x,), {"k": whole("k", k)})
+    rows, columns = x.shape[-2:]
+    return Inferred((x,), {"k": max(-rows, min(columns, whole("k", k)))})
 
 
 MATRICES = (

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gradproof.engine.extend import NONZERO, REAL, Op, hookimpl, ops, zeros_like
+from gradproof.engine.extend import NONZERO, REAL, DataFault, Op, hookimpl, ops, zeros_like
+from gradproof.plugins.axes import first
 
 GRADPROOF_API = 1
 
@@ -35,7 +36,7 @@ def of_integers_too(function):
 
     def forward(a, b):
         if b.dtype.kind in "iu" and not b.all():
-            raise ZeroDivisionError("an integer is divided by 0")
+            raise DataFault("an integer is divided by 0", element=first(b == 0))
         return function(a, b)
 
     return forward

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
-from gradproof.plugins.axes import axes_of, axis_of, smaller, wholes
+from gradproof.plugins.axes import axes_of, axis_of, listed, smaller, wholes
 
 GRADPROOF_API = 1
 
@@ -58,6 +58,8 @@ def broadcast_define(f, i, x, *, shape):
 
 
 def expand_infer(x, *, axis):
+    if axis is None:
+        raise InferenceError("axis is None; it must be an integer, or a list of them: where the new axes are to be")
     count = len(axis) if isinstance(axis, (tuple, list)) else 1
     axes = axes_of(axis, x.ndim + count)
     sizes = iter(x.shape)
@@ -87,7 +89,7 @@ def last_two(x, **attributes):
 
 
 def transpose_infer(x, *, axes=None):
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axis_of(a, x.ndim) for a in axes)
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axis_of(a, x.ndim) for a in listed("axes", axes))
     if sorted(order) != list(range(x.ndim)):
         raise InferenceError(f"axes {axes} is not a permutation of the {x.ndim} axes")
     return Inferred((Spec(tuple(x.shape[a] for a in order), x.dtype),), {"axes": order})

@@ -570,6 +570,7 @@ class Accepted(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
     ESTIMATED_BYTES_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FLOPS_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of the graph, for later requests."""
     request_id: _builtins.str
@@ -578,6 +579,8 @@ class Accepted(_message.Message):
     """How many nodes the graph has."""
     estimated_bytes: _builtins.int
     """Bytes that the run will allocate, about; the limit of this name bounds them."""
+    estimated_flops: _builtins.int
+    """Its floating point operations, about; the limit of this name bounds them."""
     def __init__(
         self,
         *,
@@ -585,10 +588,11 @@ class Accepted(_message.Message):
         request_id: _builtins.str = ...,
         nodes: _builtins.int = ...,
         estimated_bytes: _builtins.int = ...,
+        estimated_flops: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "nodes", b"nodes", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "nodes", b"nodes", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -754,6 +758,8 @@ class RunFault(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ELEMENT_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
     node: _builtins.int
     """Index of the node in graph.nodes; absent for a hook."""
     op: _builtins.str
@@ -763,9 +769,13 @@ class RunFault(_message.Message):
     value: _builtins.str
     """The value, for a hook."""
     reason: _builtins.str
-    """A stable word: FORWARD_FAULT, RULE_FAULT, HOOK_FAULT."""
+    """A stable word: DATA_FAULT, FORWARD_FAULT, RULE_FAULT, HOOK_FAULT."""
     message: _builtins.str
     """What happened."""
+    element: _builtins.str
+    """The element at fault, such as [0, 3], where that is known."""
+    incident: _builtins.str
+    """The name under which the server's log has what a plugin's code raised."""
     def __init__(
         self,
         *,
@@ -775,10 +785,12 @@ class RunFault(_message.Message):
         value: _builtins.str = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        element: _builtins.str = ...,
+        incident: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_node", b"_node", "node", b"node"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_node", b"_node", "message", b"message", "node", b"node", "op", b"op", "plugin", b"plugin", "reason", b"reason", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_node", b"_node", "element", b"element", "incident", b"incident", "message", b"message", "node", b"node", "op", b"op", "plugin", b"plugin", "reason", b"reason", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__node: _TypeAlias = _typing.Literal["node"]  # noqa: Y015
     _WhichOneofArgType__node: _TypeAlias = _typing.Literal["_node", b"_node"]  # noqa: Y015
@@ -1195,18 +1207,42 @@ class InferRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GRAPH_FIELD_NUMBER: _builtins.int
+    HOOKS_FIELD_NUMBER: _builtins.int
+    GRADIENTS_FIELD_NUMBER: _builtins.int
+    RETAIN_FIELD_NUMBER: _builtins.int
+    FETCH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
         """The graph; leaves need no values."""
+
+    @_builtins.property
+    def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.Hook]:
+        """As in DifferentiateRequest, for exact costs: hooks."""
+
+    @_builtins.property
+    def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of values whose gradients are wanted; empty means all leaves that require grad."""
+
+    @_builtins.property
+    def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of inner values whose gradients are wanted as well."""
+
+    @_builtins.property
+    def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of values to return."""
 
     def __init__(
         self,
         *,
         graph: _graph_pb2.Graph | None = ...,
+        hooks: _abc.Iterable[_graph_pb2.Hook] | None = ...,
+        gradients: _abc.Iterable[_builtins.str] | None = ...,
+        retain: _abc.Iterable[_builtins.str] | None = ...,
+        fetch: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "retain", b"retain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1222,19 +1258,31 @@ class InferResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     ESTIMATED_BYTES_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FLOPS_FIELD_NUMBER: _builtins.int
+    EVALUATE_BYTES_FIELD_NUMBER: _builtins.int
+    EVALUATE_FLOPS_FIELD_NUMBER: _builtins.int
+    FAULTS_TOTAL_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of the graph, if it has no faults."""
     estimated_bytes: _builtins.int
-    """Bytes that a run will allocate, about: one that differentiates the graph by all leaves that require grad, or evaluates
-    it, whichever takes more. 0 if it has faults.
+    """Bytes that a run will allocate, about: one that differentiates the graph as the request says, or evaluates it,
+    whichever takes more. 0 if it has faults. Accepted has the same number.
     """
+    estimated_flops: _builtins.int
+    """The same in floating point operations."""
+    evaluate_bytes: _builtins.int
+    """Bytes of a run that only evaluates."""
+    evaluate_flops: _builtins.int
+    """Floating point operations of a run that only evaluates."""
+    faults_total: _builtins.int
+    """How many faults there are."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
         """Every value that could be inferred."""
 
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldFault]:
-        """Every fault."""
+        """Every fault, up to the limit of this name; limits that a run would pass are among them, with reason LIMIT_EXCEEDED."""
 
     def __init__(
         self,
@@ -1243,10 +1291,14 @@ class InferResponse(_message.Message):
         faults: _abc.Iterable[Global___FieldFault] | None = ...,
         digest: _builtins.str = ...,
         estimated_bytes: _builtins.int = ...,
+        estimated_flops: _builtins.int = ...,
+        evaluate_bytes: _builtins.int = ...,
+        evaluate_flops: _builtins.int = ...,
+        faults_total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "faults", b"faults", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "faults", b"faults", "faults_total", b"faults_total", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,20 +29,34 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
 
 
 class Assembler:
-    """Puts tensors together. ``max_bytes`` bounds all tensors held at once, before anything is allocated."""
+    """Puts tensors together. ``max_bytes`` bounds all tensors held at once, ``max_held`` their number, ``max_open`` that of
+    tensors which are not complete; before anything is allocated. Each header and chunk takes the same time, however many
+    tensors are held."""
 
-    def __init__(self, max_bytes: int = 1 << 62) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int = 1 << 62, max_held: int = 1 << 62, max_open: int = 1 << 62) -> None:
+        self.max_bytes, self.max_held, self.max_open = max_bytes, max_held, max_open
+        self.held_bytes = 0
+        """Bytes of all tensors, complete or not."""
         self.complete: dict[int, NDArray[Any]] = {}
         self._open: dict[int, tuple[NDArray[Any], NDArray[np.uint8], int]] = {}
 
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of all tensors, complete or not."""
-        return sum(a.nbytes for a in self.complete.values()) + sum(a.nbytes for a, _, _ in self._open.values())
+    def take(self, tensor_id: int) -> NDArray[Any] | None:
+        """A complete tensor, which is not held any more; None if there is none."""
+        array = self.complete.pop(tensor_id, None)
+        self.held_bytes -= array.nbytes if array is not None else 0
+        return array
+
+    def passed(self, header: pb.TensorHeader) -> tuple[tuple[int, int], ...]:
+        """Bytes, tensors, and open tensors that would be held with one more: how many, and how many may be."""
+        opened = len(self._open) + 1
+        return (
+            (self.held_bytes + header.total_bytes, self.max_bytes),
+            (opened + len(self.complete), self.max_held),
+            (opened, self.max_open),
+        )
 
     def header(self, header: pb.TensorHeader) -> None:
-        """Begin a tensor. Raises WireError for a wrong length, an id in use, or too many bytes."""
+        """Begin a tensor. Raises WireError for a wrong length, an id in use, or too much."""
         shape, dtype = decode_spec(header.spec)
         expected = math.prod(shape) * dtype.itemsize
         if header.total_bytes != expected:
@@ -50,10 +64,12 @@ class Assembler:
             raise WireError("header.total_bytes", text, "TENSOR_LENGTH")
         if header.tensor_id in self.complete or header.tensor_id in self._open:
             raise WireError("header.tensor_id", f"id {header.tensor_id} is in use", "UPLOAD_ID")
-        if self.held_bytes + expected > self.max_bytes:
-            text = f"{expected} bytes more would pass the limit of {self.max_bytes} bytes"
-            raise WireError("header.total_bytes", text, "LIMIT_EXCEEDED")
+        for name, (count, most) in zip(("bytes", "tensors", "open tensors"), self.passed(header), strict=True):
+            if count > most:
+                text = f"{count} {name} would be held, and the limit is {most}"
+                raise WireError("header.total_bytes", text, "LIMIT_EXCEEDED")
         array: NDArray[Any] = np.empty(shape, dtype)
+        self.held_bytes += expected
         self._open[header.tensor_id] = (array, array.reshape(-1).view(np.uint8), 0)
         self._finish(header.tensor_id)
 

@@ -38,6 +38,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 
 
+DTYPE_NAMES = ", ".join(pb.DataType.keys()[1:])
+
+
 class WireError(ValueError):
     """A message that is not a tensor. ``path`` is the field at fault, below the tensor (``spec.shape``, ``data``)."""
 
@@ -58,7 +61,7 @@ def decode_spec(spec: pb.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype. Raises WireError for an unknown dtype, a negative size, or a product that overflows."""
     dtype = _DTYPES.get(spec.dtype)
     if dtype is None:
-        raise WireError("spec.dtype", f"{spec.dtype} is not a dtype; see DataType", "DTYPE")
+        raise WireError("spec.dtype", f"{spec.dtype} is not a dtype; there are {DTYPE_NAMES}", "DTYPE")
     shape = tuple(spec.shape)
     if len(shape) > MAX_RANK:
         raise WireError("spec.shape", f"rank {len(shape)} is above {MAX_RANK}", "SHAPE_INVALID")

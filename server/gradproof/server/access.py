@@ -23,6 +23,7 @@ from gradproof.engine.registry import Registry
 from gradproof.server.calls import CURRENT, DETAILS, Around, Call, Context
 from gradproof.server.certificates import Certificates
 from gradproof.server.identities import DEFAULT, Identities, read_identities
+from gradproof.server.messages import Unreadable
 from gradproof.server.private import told
 from gradproof.server.problems import Problem, Unusable
 from gradproof.server.scopes import OPEN, Unauthenticated, authorize
@@ -207,7 +208,7 @@ class Callers(Around):
         yield
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
-        if call.method.startswith(OPEN):
+        if call.method.startswith(OPEN) or isinstance(request, Unreadable):
             return
         session = call.method.endswith("/Session")
         try:

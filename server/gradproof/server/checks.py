@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TypeVar
 
-import numpy as np
-
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
@@ -20,6 +18,7 @@ from gradproof.engine.verify.summary import ORDER
 from gradproof.engine.verify.verdict import GradientVerdict, Summary
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server import encode
+from gradproof.server.admission import quiet
 from gradproof.server.status import unforeseen
 from gradproof.server.stepper import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -109,11 +108,6 @@ class Checks:
 def required(options: pb.VerifyOptions) -> Summary:
     """The weakest summary that will do."""
     return next((word for word, number in encode.SUMMARY.items() if number == options.required), Summary.WRONG)
-
-
-def quiet() -> None:
-    """Let the thread compute with infinities and nans in silence: verdicts say what came of it."""
-    np.seterr(all="ignore")
 
 
 def _take(items: Iterator[T]) -> tuple[list[T], bool]:

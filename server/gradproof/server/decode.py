@@ -18,9 +18,10 @@ from gradproof.engine.job import Job
 from gradproof.engine.lower import did_you_mean, lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec
+from gradproof.server.counts import check_counts
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2, tensor_pb2
+from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, decode_attributes, decode_spec, decode_tensor
 
 Request: TypeAlias = pb.DifferentiateRequest | pb.EvaluateRequest
@@ -39,8 +40,6 @@ class Decoder:
     def tensor(self, path: str, message: tensor_pb2.Tensor) -> Array | None:
         """The array at ``path``, or None with the fault noted."""
         try:
-            shape, _ = decode_spec(message.spec)
-            self.limits.check("tensor_elements", int(np.prod(shape, dtype=object)) if shape else 1)
             return decode_tensor(message, self.uploads)
         except WireError as error:
             self.faults.append(Fault(f"{path}.{error.path}", error.message, error.reason))
@@ -55,16 +54,15 @@ class Decoder:
 
     def graph(self, message: graph_pb2.Graph, path: str = "graph") -> tuple[Graph, list[tuple[str, Array, str]]]:
         """The graph, and the values that its leaves carry, each with its path."""
-        self.limits.check("graph_nodes", max(len(message.nodes), len(message.rules)))
         leaves, carried = [], []
         for k, leaf in enumerate(watched(message.leaves)):
             place = f"{path}.leaves[{k}]"
-            self._name(f"{place}.name", leaf.name)
+            label = self.name(f"{place}.name", leaf.name)
             spec = None
             if leaf.HasField("value"):
                 array = self.tensor(f"{place}.value", leaf.value)
                 if array is not None:
-                    carried.append((leaf.name, array, f"{place}"))
+                    carried.append((label, array, f"{place}"))
                     spec = Spec(array.shape, array.dtype, leaf.value.weak and array.shape == ())
             if leaf.HasField("spec") or not leaf.HasField("value"):
                 try:
@@ -72,16 +70,17 @@ class Decoder:
                     spec = Spec(shape, dtype, bool(spec and spec.weak))
                 except WireError as error:
                     self.faults.append(Fault(f"{place}.{error.path}", error.message, error.reason))
-            leaves.append(Leaf(leaf.name, spec or Spec((), np.dtype(np.float64)), leaf.requires_grad))
+            leaves.append(Leaf(label, spec or Spec((), np.dtype(np.float64)), leaf.requires_grad))
         nodes = []
         for k, node in enumerate(watched(message.nodes)):
             place = f"{path}.nodes[{k}]"
-            for j, name in enumerate(node.outputs):
-                self._name(f"{place}.outputs[{j}]", name)
             attributes = self.attributes(place, node.attributes) if node.attributes else {}
-            nodes.append(Node(node.op, tuple(node.inputs), tuple(node.outputs), attributes, tuple(node.rules)))
+            op = self.name(f"{place}.op", node.op)
+            inputs, outputs = self.names(f"{place}.inputs", node.inputs), self.names(f"{place}.outputs", node.outputs)
+            nodes.append(Node(op, inputs, outputs, attributes, tuple(node.rules)))
         rules = [self._rule(rule, f"{path}.rules[{k}]") for k, rule in enumerate(watched(message.rules))]
-        return Graph(tuple(leaves), tuple(nodes), tuple(message.outputs), tuple(rules)), carried
+        outputs = self.names(f"{path}.outputs", message.outputs)
+        return Graph(tuple(leaves), tuple(nodes), outputs, tuple(rules)), carried
 
     def _rule(self, message: graph_pb2.Rule, path: str) -> Rule:
         inputs = []
@@ -92,42 +91,69 @@ class Decoder:
                 place = f"{path}.inputs[{j}]{error.path.removeprefix('spec')}"
                 self.faults.append(Fault(place, error.message, error.reason))
                 inputs.append(Spec((), np.dtype(np.float64)))
-        return Rule(message.op, tuple(inputs), self.attributes(path, message.attributes))
+        return Rule(self.name(f"{path}.op", message.op), tuple(inputs), self.attributes(path, message.attributes))
 
-    def _name(self, path: str, name: str) -> None:
-        if len(name.encode()) > self.limits.name_bytes:
-            self.faults.append(Fault(path, f"a name is longer than {self.limits.name_bytes} bytes", "NAME_LENGTH"))
+    def name(self, path: str, name: str) -> str:
+        """The name at ``path``. One that is too long is noted, and shortened: what is said of it later stays short."""
+        most = self.limits.name_bytes
+        if 4 * len(name) <= most or len(name.encode()) <= most:
+            return name
+        self.faults.append(Fault(path, f"a name is longer than {most} bytes", "NAME_LENGTH"))
+        return f"{name[: min(most, 32)]}..."
+
+    def names(self, path: str, names: Sequence[str]) -> tuple[str, ...]:
+        """The names at ``path``."""
+        found = tuple(names)
+        if 4 * len(max(found, key=len, default="")) <= self.limits.name_bytes:
+            return found
+        return tuple(self.name(f"{path}[{k}]", name) for k, name in enumerate(found))
+
+    def enum(self, path: str, kind: Any, number: int, reason: str) -> None:
+        """Note a number that is none of an enum's."""
+        if number not in kind.values():
+            self.faults.append(Fault(path, f"{number} is none of {', '.join(kind.keys())}", reason))
+
+    def verify(self, options: pb.VerifyOptions) -> None:
+        """What is wrong with how a run is to be checked."""
+        self.enum("verify.level", pb.VerifyLevel, options.level, "VERIFY_LEVEL")
+        self.enum("verify.required", verdict_pb2.SummaryWord, options.required, "VERIFY_REQUIRED")
+        if options.required and options.level == pb.VERIFY_LEVEL_OFF:
+            text = "a summary is required, and the level is OFF: nothing would be checked"
+            self.faults.append(Fault("verify.required", text, "VERIFY_REQUIRED_OFF"))
 
     def hooks(self, messages: Sequence[graph_pb2.Hook]) -> list[Hook | GraphHook | ClientHook]:
         """The hooks, of all kinds. Those that run at the client are a fault where no session is."""
-        self.limits.check("hooks", len(messages))
         hooks: list[Hook | GraphHook | ClientHook] = []
         ids: set[int] = set()
         for k, message in enumerate(watched(messages)):
             path, kind = f"hooks[{k}]", message.WhichOneof("action")
-            self._name(f"{path}.label", message.label)
+            label, value = self.name(f"{path}.label", message.label), self.name(f"{path}.value", message.value)
             if kind == "graph":
                 graph, carried = self.graph(message.graph, f"{path}.graph")
                 values = [(name, array) for name, array, _ in carried]
-                hooks.append(GraphHook(message.value, graph, values, message.label or kind))
+                hooks.append(GraphHook(value, graph, values, label or kind))
             elif kind == "client":
                 hook_id = message.client.hook_id
-                hooks.append(ClientHook(message.value, hook_id, message.label or kind))
+                hooks.append(ClientHook(value, hook_id, label or kind))
                 if hook_id in ids:
                     self.faults.append(Fault(f"{path}.client.hook_id", f"{hook_id} is taken", "HOOK_ID"))
                 ids.add(hook_id)
                 if not self.session:
                     text = "a hook that runs at the client needs a Session: only there can the client answer"
                     self.faults.append(Fault(f"{path}.client", text, "HOOK_NEEDS_SESSION"))
-            else:
+            elif kind == "named":
                 attributes = self.attributes(f"{path}.named", message.named.attributes)
-                hooks.append(Hook(message.value, message.named.name, attributes, label=message.label))
+                name = self.name(f"{path}.named.name", message.named.name)
+                hooks.append(Hook(value, name, attributes, label=label))
+            else:
+                text = "a hook needs an action: named, graph or client"
+                self.faults.append(Fault(path, text, "HOOK_ACTION"))
         return hooks
 
     def keeping(self, request: Request) -> None:
         """What is wrong with what the request keeps, or takes from what was kept."""
         kept = request.WhichOneof("source") == "kept"
-        self._name("keep", request.keep)
+        self.name("keep", request.keep)
         for path, asked in (("keep", bool(request.keep)), ("kept", kept), ("reuse", bool(request.reuse))):
             if asked and not self.session:
                 text = "values are kept for the requests of one Session; there is none"
@@ -182,8 +208,11 @@ def decode_job(
 ) -> Decoded:
     """The job of a request; ``known`` is the graph that it named, ``forward`` the kept run, ``reused`` those that values
     are taken from. Raises InvalidRequest with all faults of decoding and of the graph, or LimitExceeded."""
+    check_counts(request, limits)
     decoder = Decoder(limits, uploads, session)
     decoder.keeping(request)
+    if isinstance(request, pb.DifferentiateRequest):
+        decoder.verify(request.verify)
     if known is None and request.WhichOneof("source") == "kept":
         raise InvalidRequest(decoder.faults)
     graph, carried = (known, []) if known is not None else decoder.graph(request.graph)
@@ -191,7 +220,7 @@ def decode_job(
     for k, named in enumerate(watched(request.values)):
         array = decoder.tensor(f"values[{k}].value", named.value)
         if array is not None:
-            values.append((named.name, array))
+            values.append((decoder.name(f"values[{k}].name", named.name), array))
             paths[f"values[{len(values) - 1}]"] = f"values[{k}]"
     leaves = {leaf.name for leaf in graph.leaves} if reused else set()
     results: list[tuple[str, Array]] = []
@@ -206,21 +235,21 @@ def decode_job(
             values.append((name, array))
             paths[f"values[{len(values) - 1}]"] = path
     if isinstance(request, pb.EvaluateRequest):
-        job = Job(graph, values, fetch=tuple(request.fetch), known=results)
+        job = Job(graph, values, fetch=decoder.names("fetch", request.fetch), known=results)
     else:
         seeds = []
         for k, seed in enumerate(watched(request.seeds)):
             array = decoder.tensor(f"seeds[{k}].cotangent", seed.cotangent)
             if array is not None:
-                seeds.append((seed.output, array))
+                seeds.append((decoder.name(f"seeds[{k}].output", seed.output), array))
         job = Job(
             graph,
             values,
             seeds,
             decoder.hooks(request.hooks),
-            tuple(request.gradients),
-            tuple(request.retain),
-            tuple(request.fetch),
+            decoder.names("gradients", request.gradients),
+            decoder.names("retain", request.retain),
+            decoder.names("fetch", request.fetch),
             results,
         )
     if decoder.faults:

@@ -8,7 +8,6 @@ from itertools import chain
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import GradientEvent, ValueEvent
-from gradproof.engine.errors import RunFault
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
 from gradproof.engine.spec import Array
@@ -222,10 +221,4 @@ def gradient_verdict(one: words.GradientVerdict) -> verdict_pb2.GradientVerdict:
         ),
         hooked_by=one.hooked_by,
         nonfinite=None if one.nonfinite is None else verdict_pb2.NonfiniteOrigin(**asdict(one.nonfinite)),
-    )
-
-
-def run_fault(error: RunFault) -> pb.RunFault:
-    return pb.RunFault(
-        node=error.node, op=error.op, plugin=error.plugin, value=error.value, reason=error.reason, message=str(error)
     )

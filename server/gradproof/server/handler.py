@@ -7,35 +7,36 @@ import itertools
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
-from gradproof.engine.derive import Mode, derive
+from gradproof.engine.derive import Mode, derivation_faults, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
-from gradproof.engine.errors import Fault, HookFault, InvalidRequest, LimitExceeded, NotFound, RunFault
-from gradproof.engine.graph import Graph
-from gradproof.engine.lower import did_you_mean, lower
-from gradproof.engine.spec import Array, Spec
+from gradproof.engine.errors import Fault, HookFault, InvalidRequest, NotFound, RunFault
+from gradproof.engine.graph import Graph, names_of
+from gradproof.engine.lower import did_you_mean
+from gradproof.engine.spec import Array
 from gradproof.engine.strangers import contained
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.server import encode
-from gradproof.server.checks import Checks, quiet, required
+from gradproof.server.admission import NODE_SECONDS, SMALL_SECONDS, Admission, Turn
+from gradproof.server.checks import Checks, required
 from gradproof.server.client_hooks import ClientHooks
+from gradproof.server.counts import check_counts
 from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
+from gradproof.server.inference import check_cost, infer
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
-from gradproof.server.status import VerdictRequired
-from gradproof.server.stepper import Stepper
+from gradproof.server.status import VerdictRequired, run_fault
+from gradproof.server.stepper import Batch, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 MAX_GRAPHS = 1024
-RUN_THREADS = 4
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 
 
@@ -47,13 +48,13 @@ class Draining(Protocol):
 
 @dataclass
 class Handler:
-    """Runs requests. No number is computed in the event loop: runs step in one pool of threads; verdicts are put together
-    in another, of what processes find out that can be killed."""
+    """Runs requests. No number is computed in the event loop: runs step in the threads of ``admission``; verdicts are put
+    together in others, of what processes find out that can be killed."""
 
     engine: Engine
     proofs: ProofPool
     limits: Limits = field(default_factory=Limits)
-    runs: ThreadPoolExecutor = field(init=False)
+    admission: Admission = field(init=False)
     checks: Checks = field(init=False)
     kept: KeptRuns = field(init=False)
     sessions: set[Draining] = field(default_factory=set)
@@ -61,12 +62,11 @@ class Handler:
     _desks: Iterator[int] = field(default_factory=itertools.count)
     _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock, repr=False)
-    _in_flight: int = 0
 
     def __post_init__(self) -> None:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.kept = KeptRuns(self.limits)
-        self.runs = ThreadPoolExecutor(RUN_THREADS, "run", initializer=quiet)
+        self.admission = Admission(self.limits)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -77,7 +77,7 @@ class Handler:
         """Start nothing more. The threads end after what they are at, for which nobody waits."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self.runs.shutdown(wait=False, cancel_futures=True)
+        self.admission.close()
         self.checks.close()
 
     def desk(self) -> Desk:
@@ -97,11 +97,12 @@ class Handler:
         early enough for the gradients to be there by then. Raises GradproofError: before the first event if the request
         is at fault, later (after a fault event) if a node or hook is."""
         count = itertools.count()
-        deadline = None if left is None else time.monotonic() + left
-        async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk, deadline)) as events:
-            async for event in events:
-                event.sequence = next(count)
-                yield event
+        with self.admission.request(left) as turn:
+            async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk, turn)) as events:
+                async for event in events:
+                    event.sequence = next(count)
+                    with turn.aside():
+                        yield event
 
     async def _events(
         self,
@@ -109,57 +110,68 @@ class Handler:
         uploads: Mapping[int, Array],
         encoder: encode.Encoder,
         desk: Desk | None,
-        deadline: float | None,
+        turn: Turn,
     ) -> AsyncGenerator[pb.Event]:
-        with _Admitted(self):
-            started = time.perf_counter()
-            stepper, digest = await self._cancellable(self.runs, self._begin, request, uploads, desk)
-            prepared = stepper.prepared
-            yield pb.Event(
-                accepted=pb.Accepted(
-                    digest=digest,
-                    request_id=request.request_id,
-                    nodes=len(prepared.job.graph.nodes),
-                    estimated_bytes=prepared.nbytes,
-                )
+        started = time.perf_counter()
+        stepper, digest = await turn.do(
+            "decode", preparing(request), self._begin, turn.cancellation, request, uploads, desk, encoder.chunked
+        )
+        prepared = stepper.prepared
+        turn.expect(prepared.cost)
+        yield pb.Event(
+            accepted=pb.Accepted(
+                digest=digest,
+                request_id=request.request_id,
+                nodes=len(prepared.job.graph.nodes),
+                estimated_bytes=prepared.cost.nbytes,
+                estimated_flops=prepared.cost.flops,
             )
-            summary = pb.RunSummary(nodes_computed=prepared.missing)
-            try:
-                async with aclosing(self._steps(stepper, encoder, desk, request.keep, summary)) as steps:
-                    async for event in steps:
-                        yield event
-            except RunFault as fault:
-                yield pb.Event(fault=encode.run_fault(fault))
-                raise
-            summary.run_seconds = time.perf_counter() - started
-            assert stepper.run is not None
-            weaker: list[tuple[str, str, str]] = []
-            async for event in self.checks.verdicts(request.verify, stepper.run, summary, weaker, deadline):
-                yield event
-            summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
-            summary.weaker = len(weaker)
-            yield pb.Event(summary=summary)
-            if weaker:
-                raise VerdictRequired(required(request.verify).value, weaker)
+        )
+        summary = pb.RunSummary(nodes_computed=prepared.missing)
+        try:
+            async with aclosing(self._steps(stepper, encoder, desk, request.keep, summary, turn)) as steps:
+                async for event in steps:
+                    yield event
+        except RunFault as fault:
+            yield pb.Event(fault=run_fault(fault))
+            raise
+        turn.rest()
+        summary.run_seconds = time.perf_counter() - started
+        assert stepper.run is not None
+        weaker: list[tuple[str, str, str]] = []
+        async for event in self.checks.verdicts(request.verify, stepper.run, summary, weaker, turn.deadline):
+            yield event
+        summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
+        self.admission.observer.observe("checks", summary.verify_seconds)
+        summary.weaker = len(weaker)
+        yield pb.Event(summary=summary)
+        if weaker:
+            raise VerdictRequired(required(request.verify).value, weaker)
 
     async def _steps(
-        self, stepper: Stepper, encoder: encode.Encoder, desk: Desk | None, keep: str, summary: pb.RunSummary
+        self,
+        stepper: Stepper,
+        encoder: encode.Encoder,
+        desk: Desk | None,
+        keep: str,
+        summary: pb.RunSummary,
+        turn: Turn,
     ) -> AsyncGenerator[pb.Event]:
         """Values and gradients in batches; the forward half is kept with the first. Where a hook runs at the client, no
         thread waits for it."""
         answer: Array | HookFault | None = None
-        batch = stepper.early()
+        batch, seconds = stepper.early(), stepper.prepared.cost.seconds
         while batch is not None or stepper.run is None:
             try:
                 if batch is None:
-                    batch = await self._in(self.runs, stepper.batch, answer)
+                    batch = await turn.do("run", seconds, stepper.batch, answer)
             except asyncio.CancelledError:
                 stepper.cancel()
                 raise
             finally:
                 if stepper.forward is not None:
                     summary.kept_bytes, stepper.forward = self._keep(keep, stepper.forward, desk), None
-            for event in encoder.batch(batch):
+            for event in self._encoded(encoder, batch):
                 yield event
             answer = batch = None
             if stepper.asked is not None:
@@ -167,7 +179,16 @@ class Handler:
                 with desk.hooks.asking(stepper.asked) as question:
                     for event in encoder.hook(stepper.asked):
                         yield event
-                    answer = await question.answer()
+                    with turn.aside(patience=0):
+                        answer = await question.answer()
+
+    def _encoded(self, encoder: encode.Encoder, batch: Batch) -> Iterator[pb.Event]:
+        """A batch as messages, of a MiB at most: short enough to be written in the event loop."""
+        started = time.perf_counter()
+        for event in encoder.batch(batch):
+            self.admission.observer.observe("encode", time.perf_counter() - started)
+            yield event
+            started = time.perf_counter()
 
     def _begin(
         self,
@@ -175,13 +196,22 @@ class Handler:
         request: pb.DifferentiateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None,
+        chunked: bool,
     ) -> tuple[Stepper, str]:
-        """A run, and the digest of its graph. Where the forward half is known it goes as far as the first batch."""
+        """A run, and the digest of its graph. Where the forward half is known and the rest is small, it goes as far as the
+        first batch."""
         prepared, digest = self._prepare(request, uploads, desk, cancellation)
+        if not chunked:
+            self._fits(unary_bytes(prepared), "StreamingDifferentiate")
         stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
-        if not prepared.missing:
+        if not prepared.missing and prepared.cost.seconds <= SMALL_SECONDS:
             stepper.begin()
         return stepper, digest
+
+    def _fits(self, nbytes: int, other: str) -> None:
+        """Raises LimitExceeded where a response in one message would be too long."""
+        hint = f"the response would be longer than a message: call {other}, or use a Session"
+        self.limits.check("message_bytes", nbytes, hint)
 
     def _keep(self, name: str, forward: Forward | None, desk: Desk | None) -> int:
         """Keep a forward half as ``name``, if there is one; the bytes kept."""
@@ -198,57 +228,78 @@ class Handler:
         self._sweeping = None if left is None else asyncio.get_running_loop().call_later(left, self._sweep)
 
     async def evaluate(
-        self, request: pb.EvaluateRequest, uploads: Mapping[int, Array], desk: Desk | None = None
+        self,
+        request: pb.EvaluateRequest,
+        uploads: Mapping[int, Array],
+        desk: Desk | None = None,
+        *,
+        left: float | None = None,
     ) -> Evaluated:
         """The values asked for. Raises GradproofError."""
-        with _Admitted(self):
-            found: Evaluated
-            found, forward = await self._cancellable(self.runs, self._evaluate, request, uploads, desk)
-            found.kept_bytes = self._keep(request.keep, forward, desk)
-            return found
+        with self.admission.request(left) as turn:
+            asked = (self._prepared, turn.cancellation, request, uploads, desk)
+            prepared, digest, found = await turn.do("decode", preparing(request), *asked)
+            if found is None:
+                turn.expect(prepared.cost)
+                found = await turn.do("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(request.keep))
+            evaluated, forward = found
+            evaluated.kept_bytes = self._keep(request.keep, forward, desk)
+            return evaluated
 
-    def _evaluate(
+    def _prepared(
         self,
         cancellation: Cancellation,
         request: pb.EvaluateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None,
-    ) -> tuple[Evaluated, Forward | None]:
-        """What `evaluate` gives, and the forward half if it is to be kept."""
+    ) -> tuple[Prepared, str, tuple[Evaluated, Forward | None] | None]:
+        """The job, the digest of its graph, and what is found, if that is little work."""
         prepared, digest = self._prepare(request, uploads, desk, cancellation)
+        if desk is None:
+            self._fits(unary_bytes(prepared), "Evaluate on a Session")
+        small = prepared.cost.seconds <= SMALL_SECONDS
+        return prepared, digest, self._evaluate(prepared, digest, bool(request.keep)) if small else None
+
+    def _evaluate(self, prepared: Prepared, digest: str, keep: bool) -> tuple[Evaluated, Forward | None]:
+        """What `evaluate` gives, and the forward half if it is to be kept."""
         missing = prepared.missing
-        if request.keep:
+        if keep:
             prepared = self.engine.compute(prepared)
         found = Evaluated(digest, list(self.engine.forward(prepared)), missing)
-        return found, prepared.forward if request.keep else None
+        return found, prepared.forward if keep else None
 
-    def infer(self, cancellation: Cancellation, graph: Graph) -> tuple[dict[str, Spec], list[Fault], int]:
-        """Specs of the values, faults, and the bytes that a run will allocate (0 where there are faults). For a thread."""
-        lowered = lower(graph, self.engine.registry, cancellation)
-        specs = lowered.specs()
-        return specs, lowered.faults, 0 if lowered.faults else self.engine.estimate(lowered, cancellation)
+    async def infer(self, request: pb.InferRequest, left: float | None = None) -> pb.InferResponse:
+        """Specs of the values, all faults, and what runs cost. Raises GradproofError."""
+        with self.admission.request(left) as turn:
+            return await turn.do("decode", preparing(request), self._infer, turn.cancellation, request)
 
-    async def derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
+    def _infer(self, cancellation: Cancellation, request: pb.InferRequest) -> pb.InferResponse:
+        return infer(request, self.engine, self.limits, cancellation)
+
+    async def derive(self, request: pb.DeriveRequest, left: float | None = None) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
-        with _Admitted(self):
-            response: pb.DeriveResponse = await self._cancellable(self.runs, self._derive, request)
-            return response
+        with self.admission.request(left) as turn:
+            rows = request.mode in (pb.DERIVE_MODE_JACOBIAN, pb.DERIVE_MODE_HESSIAN)
+            seconds = 1.0 if rows and len(request.graph.nodes) > 1 else 4 * preparing(request)
+            return await turn.do("decode", seconds, self._derive, turn.cancellation, request)
 
-    async def explain(self, request: pb.ExplainRequest) -> pb.ExplainResponse:
+    async def explain(self, request: pb.ExplainRequest, left: float | None = None) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""
-        with _Admitted(self):
-            response: pb.ExplainResponse = await self._cancellable(self.checks.threads, self._explain, request)
+        with self.admission.request(left):
+            response: pb.ExplainResponse = await self.cancellable(self._explain, request)
             return response
 
     def _explain(self, cancellation: Cancellation, request: pb.ExplainRequest) -> pb.ExplainResponse:
+        check_counts(request, self.limits)
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
+        asked = decoder.name("value", request.value)
         lowered = self.engine.infer(graph, cancellation)
         faults = [*decoder.faults, *lowered.faults]
         specs = lowered.specs()
-        if not faults and request.value not in specs:
-            near = did_you_mean(request.value, specs)
-            faults.append(Fault("value", f"there is no value named {request.value!r}{near}", "VALUE_UNKNOWN"))
+        if asked not in specs and (not lowered.faults or asked not in names_of(graph)):
+            near = did_you_mean(asked, specs)
+            faults.append(Fault("value", f"there is no value named {asked!r}{near}", "VALUE_UNKNOWN"))
         if faults:
             raise InvalidRequest(faults)
         self.limits.check("explain_elements", sum(spec.size for spec in specs.values()))
@@ -261,15 +312,17 @@ class Handler:
         return encode.explained(found)
 
     def _derive(self, cancellation: Cancellation, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        check_counts(request, self.limits)
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
-        mode = MODES.get(request.mode)
+        by, mode = decoder.names("by", request.by), MODES.get(request.mode)
         if mode is None:
-            decoder.faults.append(Fault("mode", f"{request.mode} is no mode; see DeriveMode", "MODE"))
+            text = f"{request.mode} is no mode to derive; there are {', '.join(map(pb.DeriveMode.Name, MODES))}"
+            decoder.faults.append(Fault("mode", text, "MODE"))
         if decoder.faults or mode is None:
-            raise InvalidRequest([*decoder.faults, *self.engine.infer(graph).faults])
+            raise InvalidRequest([*decoder.faults, *derivation_faults(graph, self.engine.registry, by)])
         most = self.limits.graph_nodes
-        derived = derive(graph, self.engine.registry, mode, request.by, max_nodes=most, cancellation=cancellation)
+        derived = derive(graph, self.engine.registry, mode, by, max_nodes=most, cancellation=cancellation)
         values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
         return pb.DeriveResponse(
             graph=encode.graph(derived.graph, values),
@@ -287,11 +340,6 @@ class Handler:
         cancellation: Cancellation = NEVER,
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
-        if isinstance(request, pb.DifferentiateRequest):
-            self.limits.check("verify_budget_ms", request.verify.budget_ms)
-            if request.verify.required and request.verify.level == pb.VERIFY_LEVEL_OFF:
-                text = "a summary is required, and the level is OFF: nothing would be checked"
-                raise InvalidRequest([Fault("verify.required", text, "VERIFY_REQUIRED_OFF")])
         known, forward, source = None, None, request.WhichOneof("source")
         reused = [desk.kept(one.kept) for one in request.reuse] if desk is not None else []
         if source == "digest":
@@ -324,8 +372,7 @@ class Handler:
             )
         except InvalidRequest as error:
             raise decoded.relocated(error) from error
-        self.limits.check("tensor_elements", max((spec.size for spec in prepared.plan.specs.values()), default=0))
-        self.limits.check("estimated_bytes", prepared.nbytes)
+        check_cost(self.limits, prepared.plan.specs, prepared.cost)
         graph = decoded.job.graph
         digest = request.digest or graph.digest()
         with self._lock:
@@ -338,19 +385,14 @@ class Handler:
     async def cancellable(self, function: Any, *arguments: Any) -> Any:
         """What a function of a cancellation and ``arguments`` gives, in a thread of the checks. The cancellation is that of
         this call."""
-        return await self._cancellable(self.checks.threads, function, *arguments)
-
-    async def _cancellable(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
-        """As `_in`, of a function whose first argument is the cancellation of this call."""
         cancellation = Cancellation()
         try:
-            return await self._in(pool, cancellation.within, function, cancellation, *arguments)
+            loop, threads = asyncio.get_running_loop(), self.checks.threads
+            asked = (cancellation.within, function, cancellation, *arguments)
+            return await loop.run_in_executor(threads, contained, *asked)
         except asyncio.CancelledError:
             cancellation.cancel()
             raise
-
-    async def _in(self, pool: ThreadPoolExecutor, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(pool, contained, function, *arguments)
 
 
 @dataclass
@@ -363,17 +405,15 @@ class Evaluated:
     kept_bytes: int = 0
 
 
-class _Admitted:
-    """Counts a run in flight; refuses it at once when there are too many."""
+def preparing(request: Any) -> float:
+    """Seconds to decode and lower what a request brings, about."""
+    hooks = getattr(request, "hooks", ())
+    return NODE_SECONDS * (len(request.graph.nodes) + sum(len(hook.graph.nodes) for hook in hooks))
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
 
-    def __enter__(self) -> None:
-        limit = self.handler.limits.runs_in_flight
-        if self.handler._in_flight >= limit:
-            raise LimitExceeded("runs_in_flight", self.handler._in_flight + 1, limit)
-        self.handler._in_flight += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.handler._in_flight -= 1
+def unary_bytes(prepared: Prepared) -> int:
+    """Bytes of a response in one message, from shapes: values that leave, gradients, and what hooks make of them."""
+    specs, hooks = prepared.plan.specs, prepared.hooks
+    flowing = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
+    gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * specs[name].nbytes for name in flowing)
+    return gradients + sum(specs[name].nbytes for name in prepared.leaving)

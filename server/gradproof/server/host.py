@@ -18,8 +18,10 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.workers import Workers
 from gradproof.server.access import Access
+from gradproof.server.admission import settle
 from gradproof.server.handler import Handler
 from gradproof.server.health import Health
+from gradproof.server.messages import Readable
 from gradproof.server.preflight import is_local, problems_of
 from gradproof.server.problems import Unusable
 from gradproof.server.services import AutodiffServicer, OpServicer
@@ -68,7 +70,7 @@ class Host:
         """Bind and serve, also at ``door`` (an address), if there is one. Raises OSError if the address is taken."""
         message_bytes = self.settings.limits.message_bytes
         server = grpc.aio.server(
-            interceptors=self.access.interceptors(),
+            interceptors=(*self.access.interceptors(), Readable(self.settings.limits)),
             options=[
                 ("grpc.max_receive_message_length", 2 * message_bytes),
                 ("grpc.max_send_message_length", 2 * message_bytes),
@@ -156,6 +158,7 @@ async def serve(settings: Settings, announce: Callable[[Host], None], *, quick: 
         await host.start(door)
         warming = asyncio.create_task(host.warm(door, quick=quick))
         await asyncio.wait((waiting, warming), return_when=asyncio.FIRST_COMPLETED)
+    settle()
     if warming.done():
         warming.result()
         announce(host)

@@ -45,8 +45,11 @@ class KeptRuns:
         nbytes = forward.nbytes
         with self._lock:
             self._entries.pop((owner, name), None)
-            if nbytes > self.limits.kept_bytes:
+            if nbytes > self.limits.kept_bytes or not self.limits.session_kept_runs:
                 return 0
+            own = [key for key in self._entries if key[0] == owner]
+            if len(own) >= self.limits.session_kept_runs > 0:
+                del self._entries[own[0]]
             self._entries[owner, name] = _Entry(forward, nbytes, self.clock())
             while self._held() > self.limits.kept_bytes or len(self._entries) > self.limits.kept_runs:
                 self._entries.popitem(last=False)

@@ -6,30 +6,29 @@ import asyncio
 import platform
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import grpc
 
 from gradproof.engine.cancellation import Cancellation, watched
-from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, LimitExceeded, NotFound
+from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
-from gradproof.server.decode import Decoder
 from gradproof.server.handler import Evaluated, Handler
+from gradproof.server.messages import send
 from gradproof.server.session import run_session
-from gradproof.server.status import status_of, unforeseen
+from gradproof.server.status import fail
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
-from gradproof.wire import encode_spec, encode_tensor
+from gradproof.wire import encode_tensor
 
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
-DETAILS = "grpc-status-details-bin"
 FEW = 64  # values, which take no time to encode
 LOOK_UP_SECONDS = 0.02  # how often a call that waits for a proof looks whether it is there
 DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
@@ -43,16 +42,7 @@ async def answering(context: Context) -> AsyncIterator[None]:
     except grpc.aio.AbortError:
         raise
     except Exception as error:
-        await _fail(context, error)
-
-
-async def _fail(context: Context, error: Exception) -> None:
-    if isinstance(error, GradproofError):
-        status = status_of(error)
-    else:
-        status = unforeseen(error)
-    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+        await fail(context, error)
 
 
 class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
@@ -63,7 +53,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         async with answering(context):
-            found = await self.handler.evaluate(request, {})
+            found = await self.handler.evaluate(request, {}, left=context.time_remaining())
             if len(found.values) <= FEW:
                 return self._evaluated(found)
             response: pb.EvaluateResponse = await self.handler.cancellable(lambda _: self._evaluated(found))
@@ -78,18 +68,20 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
         response = pb.DifferentiateResponse()
         async with answering(context):
-            async for event in self.handler.differentiate(request, {}, chunked=False, left=context.time_remaining()):
-                kind = event.WhichOneof("kind")
-                if kind == "accepted":
-                    response.accepted.CopyFrom(event.accepted)
-                elif kind == "values":
-                    response.values.extend(event.values.values)
-                elif kind == "gradients":
-                    response.gradients.extend(event.gradients.gradients)
-                elif kind == "verdicts":
-                    response.verdicts.extend(event.verdicts.verdicts)
-                elif kind == "summary":
-                    response.summary.CopyFrom(event.summary)
+            run = self.handler.differentiate(request, {}, chunked=False, left=context.time_remaining())
+            async with aclosing(run) as events:
+                async for event in events:
+                    kind = event.WhichOneof("kind")
+                    if kind == "accepted":
+                        response.accepted.CopyFrom(event.accepted)
+                    elif kind == "values":
+                        response.values.extend(event.values.values)
+                    elif kind == "gradients":
+                        response.gradients.extend(event.gradients.gradients)
+                    elif kind == "verdicts":
+                        response.verdicts.extend(event.verdicts.verdicts)
+                    elif kind == "summary":
+                        response.summary.CopyFrom(event.summary)
             encode.summarized(response, self.handler.limits.message_bytes)
             return self._fits(response)
 
@@ -99,46 +91,35 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             raise LimitExceeded("message_bytes", size, self.handler.limits.message_bytes)
         return response
 
-    async def StreamingDifferentiate(
+    async def StreamingDifferentiate(  # type: ignore[override]
         self, request: pb.StreamingDifferentiateRequest, context: Context
-    ) -> AsyncIterator[pb.StreamingDifferentiateResponse]:
+    ) -> None:
         async with answering(context):
-            left = context.time_remaining()
-            async for event in self.handler.differentiate(request.request, {}, chunked=True, left=left):
-                yield pb.StreamingDifferentiateResponse(event=event)
+            left, stall = context.time_remaining(), self.handler.limits.stall_ms
+            run = self.handler.differentiate(request.request, {}, chunked=True, left=left)
+            async with aclosing(run) as events:
+                async for event in events:
+                    await send(context, pb.StreamingDifferentiateResponse(event=event), stall)
 
-    async def Session(
+    async def Session(  # type: ignore[override]
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
-    ) -> AsyncIterator[pb.SessionResponse]:
-        async with answering(context):
-            async for response in run_session(self.handler, requests, context.time_remaining):
-                yield response
+    ) -> None:
+        session = run_session(self.handler, requests, context.time_remaining)
+        async with answering(context), aclosing(session) as responses:
+            async for response in responses:
+                await send(context, response, self.handler.limits.stall_ms)
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         async with answering(context):
-            response: pb.InferResponse = await self.handler.cancellable(self._inferred, request)
-            return response
-
-    def _inferred(self, cancellation: Cancellation, request: pb.InferRequest) -> pb.InferResponse:
-        decoder = Decoder(self.handler.limits)
-        graph, _ = decoder.graph(request.graph)
-        specs, faults, estimated = self.handler.infer(cancellation, graph)
-        faults = [*decoder.faults, *faults]
-        spec_of = {spec: encode_spec(spec.shape, spec.dtype) for spec in watched(dict.fromkeys(specs.values()))}
-        return pb.InferResponse(
-            values=[tensor_pb2.NamedSpec(name=name, spec=spec_of[spec]) for name, spec in watched(specs.items())],
-            faults=[pb.FieldFault(path=f.path, message=f.message, reason=f.reason) for f in watched(faults)],
-            digest="" if faults else graph.digest(),
-            estimated_bytes=estimated,
-        )
+            return await self.handler.infer(request, context.time_remaining())
 
     async def Derive(self, request: pb.DeriveRequest, context: Context) -> pb.DeriveResponse:
         async with answering(context):
-            return await self.handler.derive(request)
+            return await self.handler.derive(request, context.time_remaining())
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         async with answering(context):
-            return await self.handler.explain(request)
+            return await self.handler.explain(request, context.time_remaining())
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         registry = self.handler.engine.registry
@@ -170,6 +151,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         self.handler = handler
         self.registry = handler.engine.registry
         self._keys: dict[str, list[ProofKey]] = {}
+        self._drawing = asyncio.Semaphore(handler.limits.verify_ops)
 
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         async with answering(context):
@@ -177,6 +159,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             if request.page_size < 0:
                 text = f"{request.page_size} is negative; 0 means 100"
                 raise InvalidRequest([Fault("page_size", text, "PAGE_SIZE")])
+            self.handler.limits.check("page_size", request.page_size, "ask for smaller pages")
             start = self._page_start(request.page_token, names)
             page = names[start : start + (request.page_size or 100)]
             end = start + len(page)
@@ -213,6 +196,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
+            self.handler.limits.check("verify_op_budget_ms", request.budget_ms)
             asked = Cancellation()
             try:
                 async for response in self._verified(op, request, asked):
@@ -229,7 +213,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         budget = (request.budget_ms or 30_000) / 1000
         started = time.monotonic()
         drawing = min(budget / 2, DRAW_SECONDS)
-        keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, asked)
+        async with self._drawing:  # which holds a worker
+            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, asked)
         for done, key in enumerate(keys, 1):
             end = started + (budget if key.case.is_owed else budget / 2)
             while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:

@@ -32,20 +32,21 @@ async def run_session(
     """Answers of one stream; ``left`` gives the seconds that it may still take. A request at fault is answered, and the
     session goes on; it ends when the client has no more to say and all runs are done, or when the server is to stop and no
     run is in progress."""
-    session = _Session(handler, left)
-    handler.sessions.add(session)
-    reader = asyncio.create_task(session.read(requests))
-    try:
-        while (response := await session.next()) is not None:
-            yield response
-        if not session.draining:
-            await reader
-    finally:
-        handler.sessions.discard(session)
-        session.left = True
-        for task in (reader, *session.runs.values(), *session.ending):
-            task.cancel()
-        session.desk.close()
+    with handler.admission.session():
+        session = _Session(handler, left)
+        handler.sessions.add(session)
+        reader = asyncio.create_task(session.read(requests))
+        try:
+            while (response := await session.next()) is not None:
+                yield response
+            if not session.draining:
+                await reader
+        finally:
+            handler.sessions.discard(session)
+            session.left = True
+            for task in (reader, *session.runs.values(), *session.ending):
+                task.cancel()
+            session.desk.close()
 
 
 class _Session:
@@ -55,7 +56,8 @@ class _Session:
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.ahead: deque[pb.SessionResponse | None] = deque()
         self.runs: dict[str, asyncio.Task[None]] = {}
-        self.uploads = Assembler(handler.limits.session_upload_bytes)
+        limits = handler.limits
+        self.uploads = Assembler(limits.session_upload_bytes, limits.session_uploads, limits.session_uploads_open)
         self.draining = False
         self.ending: list[asyncio.Task[None]] = []
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
@@ -116,8 +118,10 @@ class _Session:
                 raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
             if error.reason == "LIMIT_EXCEEDED":
-                held = self.uploads.held_bytes + frame.header.total_bytes
-                await self._fault("", LimitExceeded("session_upload_bytes", held, self.uploads.max_bytes))
+                names = ("session_upload_bytes", "session_uploads", "session_uploads_open")
+                counts = zip(names, self.uploads.passed(frame.header), strict=True)
+                first, *others = [(name, count, most) for name, (count, most) in counts if count > most]
+                await self._fault("", LimitExceeded(*first, "send requests that use what was uploaded", others))
             else:
                 await self._fault("", InvalidRequest([Fault(error.path, error.message, error.reason)]))
         except GradproofError as error:
@@ -126,12 +130,13 @@ class _Session:
     def _used(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
         """The uploads that a message names. They are taken out: an upload serves one message."""
         named = {tensor.upload for tensor in tensors(message) if tensor.WhichOneof("body") == "upload"}
-        return {n: self.uploads.complete.pop(n) for n in named if n in self.uploads.complete}
+        return {n: array for n in named if (array := self.uploads.take(n)) is not None}
 
     async def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if request_id in self.runs:
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
+        self.handler.limits.check("session_runs", len(self.runs) + 1, "wait for runs of this session to end")
         self.runs[request_id] = asyncio.create_task(self._guarded(request_id, run))
         await asyncio.sleep(0)  # a task that is cancelled before its first step never runs, and would not say so
 
@@ -160,7 +165,7 @@ class _Session:
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
         authorize(f"{AUTODIFF}Evaluate", request)
-        found = await self.handler.evaluate(request, uploads, self.desk)
+        found = await self.handler.evaluate(request, uploads, self.desk, left=self.left_seconds())
         accepted = pb.Event(accepted=pb.Accepted(digest=found.digest, request_id=request.request_id))
         summary = pb.Event(summary=pb.RunSummary(kept_bytes=found.kept_bytes, nodes_computed=found.nodes_computed))
         for event in (accepted, *Encoder(chunked=True).batch(found.values), summary):

@@ -18,6 +18,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 
 log = structlog.get_logger("gradproof.server")
 DOMAIN = "gradproof"
+DETAILS = "grpc-status-details-bin"
 MAX_VIOLATIONS = 20
 MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
 MAX_MESSAGE = 900
@@ -35,13 +36,24 @@ class VerdictRequired(errors.GradproofError):
         super().__init__(f"every gradient must be {required}, and {shown}{more}")
 
 
+class Stalled(errors.GradproofError):
+    """A client that reads nothing of a stream for longer than it may."""
+
+    reason = "STALLED"
+
+    def __init__(self, milliseconds: int) -> None:
+        super().__init__(f"nothing of the stream was read for {milliseconds} ms: the limit stall_ms")
+
+
 CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
     (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.NotFound, grpc.StatusCode.NOT_FOUND),
     (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.Cancelled, grpc.StatusCode.CANCELLED),
     (errors.NoRule, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.DataFault, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
+    (Stalled, grpc.StatusCode.ABORTED),
     (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),
     (Denied, grpc.StatusCode.PERMISSION_DENIED),
     (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
@@ -51,15 +63,48 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
 
 def code_of(error: errors.GradproofError) -> grpc.StatusCode:
     """The status code of an exception; INTERNAL for one that the table does not name."""
+    if isinstance(error, errors.RunFault) and error.kind:
+        return grpc.StatusCode.INTERNAL  # a plugin's own fault, whatever it was at
     return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
+def metadata_of(error: errors.GradproofError) -> dict[str, str]:
+    """What ErrorInfo says beside the reason. A `RunFault` with details of a plugin's exception gets its incident."""
+    if isinstance(error, errors.InvalidRequest):
+        return {"faults": str(len(error.faults))}
+    if isinstance(error, errors.LimitExceeded):
+        return {"limit": error.name, "actual": str(error.actual), "allowed": str(error.limit)}
+    if isinstance(error, errors.RunFault):
+        places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value, "kind": error.kind}
+        places |= {"element": error.element, "incident": incident_of(error)}
+        return {name: str(place)[:300] for name, place in places.items() if place not in (None, "")}
+    if isinstance(error, Denied):
+        return {"scope": error.scope}
+    if isinstance(error, VerdictRequired):
+        names = ", ".join(name for name, _, _ in error.weaker[:MAX_VIOLATIONS])[:300]
+        return {"required": error.required, "weaker": str(len(error.weaker)), "gradients": names}
+    return {}
+
+
+def incident_of(error: errors.RunFault) -> str:
+    """The name under which the log has what a plugin's code raised, in full; empty where nothing is kept back."""
+    if error.kind and not error.incident:
+        error.incident = _logged(error)
+    return error.incident
+
+
+def message_of(error: errors.GradproofError) -> str:
+    """The sentence that a client gets."""
+    if isinstance(error, errors.RunFault) and error.kind:
+        return f"{error.public}; the server's log has it as incident {incident_of(error)}"
+    return str(error)
+
+
 def status_of(error: errors.GradproofError) -> status_pb2.Status:
-    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults) or QuotaFailure."""
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure and RetryInfo."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata_of(error))
     details: list[Any] = [info]
     if isinstance(error, errors.InvalidRequest):
-        info.metadata["faults"] = str(len(error.faults))
         bad = error_details_pb2.BadRequest()
         for fault in error.faults[:MAX_VIOLATIONS]:
             bad.field_violations.add(field=fault.path[:120], description=fault.message[:300], reason=fault.reason)
@@ -68,19 +113,15 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
                 break
         details.append(bad)
     elif isinstance(error, errors.LimitExceeded):
-        info.metadata.update({"limit": error.name, "actual": str(error.actual), "allowed": str(error.limit)})
         quota = error_details_pb2.QuotaFailure()
-        quota.violations.add(subject=error.name, description=str(error))
+        for name, actual, limit in error.passed[:MAX_VIOLATIONS]:
+            quota.violations.add(subject=name, description=f"{name} is {actual}, and the limit is {limit}")
         details.append(quota)
-    elif isinstance(error, errors.RunFault):
-        places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value}
-        info.metadata.update({name: str(place) for name, place in places.items() if place not in (None, "")})
-    elif isinstance(error, Denied):
-        info.metadata["scope"] = error.scope
-    elif isinstance(error, VerdictRequired):
-        info.metadata.update({"required": error.required, "weaker": str(len(error.weaker))})
-        info.metadata["gradients"] = ", ".join(name for name, _, _ in error.weaker[:MAX_VIOLATIONS])[:300]
-    status = status_pb2.Status(code=code_of(error).value[0], message=_short(str(error)))
+        if seconds := retry_seconds(error):
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromMilliseconds(round(1000 * seconds))
+            details.append(retry)
+    status = status_pb2.Status(code=code_of(error).value[0], message=_short(message_of(error)))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
@@ -88,13 +129,16 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
     return status
 
 
+def retry_seconds(error: errors.GradproofError) -> float:
+    """Seconds after which the same request may be let in; 0 where that is not known, or never."""
+    return float(getattr(error, "retry_seconds", 0.0))
+
+
 def request_fault(error: errors.GradproofError) -> pb.RequestFault:
     """The same for a session, where a failed request does not end the stream."""
     fault = fault_of(status_of(error))
     if isinstance(error, errors.InvalidRequest):
-        fault.faults.extend(
-            pb.FieldFault(path=one.path, message=one.message, reason=one.reason) for one in error.faults[:MAX_VIOLATIONS]
-        )
+        fault.faults.extend(field_faults(error.faults[:MAX_VIOLATIONS]))
     elif isinstance(error, VerdictRequired):
         fault.faults.extend(
             pb.FieldFault(path=f"verdicts[{name}]", message=f"{summary}: {why}"[:300], reason=error.reason)
@@ -116,10 +160,41 @@ def fault_of(status: status_pb2.Status) -> pb.RequestFault:
     return fault
 
 
-def unforeseen(error: Exception) -> status_pb2.Status:
-    """For what nobody foresaw: the log gets it under an incident id, the client the id and nothing of the inside."""
+def field_faults(faults: Sequence[errors.Fault]) -> list[pb.FieldFault]:
+    """Faults as messages, none of them long."""
+    return [pb.FieldFault(path=one.path, message=_short(one.message), reason=one.reason) for one in faults]
+
+
+def run_fault(error: errors.RunFault) -> pb.RunFault:
+    """A fault of a node or hook as an event."""
+    return pb.RunFault(
+        node=error.node,
+        op=error.op,
+        plugin=error.plugin,
+        value=error.value,
+        reason=error.reason,
+        message=_short(message_of(error)),
+        element=error.element,
+        incident=incident_of(error),
+    )
+
+
+async def fail(context: Any, error: Exception) -> None:
+    """End a call with the status of ``error``. What nobody foresaw is logged under an incident id."""
+    status = status_of(error) if isinstance(error, errors.GradproofError) else unforeseen(error)
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+
+
+def _logged(error: BaseException) -> str:
     incident = uuid.uuid4().hex[:12]
     log.error("internal error", incident=incident, traceback="".join(traceback.format_exception(error)))
+    return incident
+
+
+def unforeseen(error: Exception) -> status_pb2.Status:
+    """For what nobody foresaw: the log gets it under an incident id, the client the id and nothing of the inside."""
+    incident = _logged(error)
     status = status_pb2.Status(
         code=grpc.StatusCode.INTERNAL.value[0],
         message=f"internal error; the server's log has it as incident {incident}",
