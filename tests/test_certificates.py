@@ -264,9 +264,9 @@ class TestSideDoor:
             with only(tmp_path / "proofs", door, token_file=callers(tmp_path / "callers.toml"), **settings) as server:
                 before = server.host.handler.derive
 
-                async def derive(asked: Any) -> Any:
+                async def derive(asked: Any, left: float | None = None) -> Any:
                     seen.append(CURRENT.get().caller)
-                    return await before(asked)
+                    return await before(asked, left)
 
                 monkeypatch.setattr(server.host.handler, "derive", derive)
                 server.do(server.host.warm(door, quick=True))
