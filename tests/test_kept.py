@@ -497,6 +497,7 @@ def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> 
         assert handler._sweeping is None  # type: ignore[unreachable, unused-ignore]
         await handler.evaluate(pb.EvaluateRequest(graph=graph, keep="c"), {}, desk)
         handler.close()
+        handler.proofs.close()
         desk.close()
 
     asyncio.run(main())

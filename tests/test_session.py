@@ -360,6 +360,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
             await asyncio.sleep(0)
         assert handler.admission.busy == 0
         handler.close()
+        handler.proofs.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
