@@ -16,7 +16,7 @@ from gradproof.engine.compiled.store import Compilations
 from gradproof.server.host import Host
 from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2_grpc
+from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2_grpc, operations_service_pb2_grpc
 from gradproof.wire import encode_tensor
 
 
@@ -29,6 +29,7 @@ class Served:
         self.channel = grpc.insecure_channel(self.target)
         self.autodiff = autodiff_service_pb2_grpc.AutodiffServiceStub(self.channel)
         self.ops = op_service_pb2_grpc.OpServiceStub(self.channel)
+        self.operations = operations_service_pb2_grpc.OperationsServiceStub(self.channel)
         self.client = Client(self.target)
 
     def close(self) -> None:

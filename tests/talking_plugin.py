@@ -1,4 +1,4 @@
-"""A plugin that writes to the standard output of whoever loads it."""
+"""A plugin that writes to the standard output of whoever loads it, and whenever its definition is read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ print("said at the start")
 @hookimpl
 def register_ops(register: Callable[[Op], None]) -> None:
     def same(f: Any, x: Any) -> Any:
+        print("said by a definition")
         return x
 
     register(Op("talking.say", lambda x: +x, lambda g, y, x: g, same))

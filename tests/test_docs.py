@@ -22,7 +22,7 @@ from gradproof.engine.verify import verdict as words
 from gradproof.server import status
 from gradproof.server.cli import app
 from gradproof.server.limits import Limits
-from gradproof.v1 import autodiff_service_pb2, op_service_pb2, verdict_pb2
+from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_service_pb2, verdict_pb2
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,7 +96,7 @@ def run_snippets(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_block_says_its_language(page: Path) -> None:
     languages = {language for _, language, _ in blocks(page)}
-    assert languages <= {"python", "text", "sh", "json", "toml", "mermaid"}
+    assert languages <= {"python", "text", "sh", "json", "toml", "yaml", "mermaid"}
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=page_id)
@@ -127,6 +127,7 @@ def test_every_call_is_named() -> None:
     services = [
         *autodiff_service_pb2.DESCRIPTOR.services_by_name.values(),
         *op_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *operations_service_pb2.DESCRIPTOR.services_by_name.values(),
     ]
     assert missing([method.name for service in services for method in service.methods]) == []
 

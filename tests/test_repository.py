@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import REGISTRY
 
-from gradproof.v1 import autodiff_service_pb2, op_service_pb2
+from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_service_pb2
 
 ROOT = Path(__file__).parents[1]
 TOPS = [ROOT / top for top in ("proto", "engine", "server", "plugins", "clients/python")]
@@ -23,6 +23,7 @@ TESTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__fil
 SERVICES = [
     *autodiff_service_pb2.DESCRIPTOR.services_by_name.values(),
     *op_service_pb2.DESCRIPTOR.services_by_name.values(),
+    *operations_service_pb2.DESCRIPTOR.services_by_name.values(),
 ]
 
 
@@ -75,5 +76,5 @@ def test_every_hook_is_named_in_a_test(hook: str) -> None:
 @pytest.mark.parametrize("call", [f"{one.name}.{method.name}" for one in SERVICES for method in one.methods])
 def test_every_call_is_made_in_a_test(call: str) -> None:
     service, _, method = call.partition(".")
-    stub = {"AutodiffService": "autodiff", "OpService": "ops"}[service]
+    stub = {"AutodiffService": "autodiff", "OpService": "ops", "OperationsService": "operations"}[service]
     assert f"served.{stub}.{method}" in TESTS

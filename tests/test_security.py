@@ -43,12 +43,13 @@ from gradproof.server.problems import Unusable
 from gradproof.server.scopes import NEEDED
 from gradproof.server.settings import Settings
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import op_service_pb2
+from gradproof.v1 import op_service_pb2, operations_service_pb2
 
 ROOT = Path(__file__).parents[1]
 SERVICES = [
     *pb.DESCRIPTOR.services_by_name.values(),
     *op_service_pb2.DESCRIPTOR.services_by_name.values(),
+    *operations_service_pb2.DESCRIPTOR.services_by_name.values(),
 ]
 
 

@@ -232,6 +232,11 @@ class Engine:
             self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, wanted))
         )
 
+    @property
+    def plans_cached(self) -> int:
+        """Plans that are kept for graphs that come again."""
+        return len(self._plans)
+
     def _known(self, key: Any) -> Plan | None:
         with self._lock:
             plan = self._plans.get(key)

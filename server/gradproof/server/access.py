@@ -26,6 +26,7 @@ from gradproof.server.identities import DEFAULT, Identities, read_identities
 from gradproof.server.messages import Unreadable
 from gradproof.server.private import told
 from gradproof.server.problems import Problem, Unusable
+from gradproof.server.record import identified
 from gradproof.server.scopes import OPEN, Unauthenticated, authorize
 from gradproof.server.status import status_of
 
@@ -229,7 +230,9 @@ class Callers(Around):
             await asyncio.sleep(REFUSE_SECONDS)
             raise Unauthenticated()
         _AS_OF.set(as_of)
-        CURRENT.set(replace(call, caller=found))
+        known = replace(call, caller=found)
+        CURRENT.set(known)
+        identified(known)
 
     def _note(self, call: Call) -> None:
         self._refused += 1

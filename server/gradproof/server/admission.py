@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ from gradproof.engine.estimate import Cost
 from gradproof.engine.strangers import contained
 from gradproof.server.calls import CURRENT
 from gradproof.server.limits import Limits
+from gradproof.server.record import begin
 
 SMALL_SECONDS = 0.0005
 """Work that is estimated below this is small."""
@@ -270,12 +272,14 @@ class Turn:
         until the request ends, or waits for its client. Raises Busy where the line is too long."""
         admission, large = self.admission, seconds > SMALL_SECONDS
         if large and not self._holds:
+            begin("queue")
             await admission._take(self, seconds, back=self._began)
             self._holds = True
         threads = admission._large_threads if large else admission._small_threads
         admission.small += not large
         started = time.perf_counter()
-        work = threads.submit(contained, self.cancellation.within, function, *arguments)
+        begin(phase)
+        work = threads.submit(copy_context().run, contained, self.cancellation.within, function, *arguments)
         self._work = work
         try:
             return await asyncio.wrap_future(work)

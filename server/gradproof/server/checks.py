@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import TypeVar
 
 from gradproof.engine.cancellation import Cancellation
@@ -19,6 +20,7 @@ from gradproof.engine.verify.verdict import GradientVerdict, Summary
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server import encode
 from gradproof.server.admission import quiet
+from gradproof.server.record import begin
 from gradproof.server.status import unforeseen
 from gradproof.server.stepper import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -55,6 +57,7 @@ class Checks:
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
+        begin("checks")
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
         if deadline is not None:
             left = (1 - ANSWER_SHARE) * (deadline - time.monotonic()) - 2 * ANSWER_SECONDS
@@ -88,7 +91,8 @@ class Checks:
         loop = asyncio.get_running_loop()
         try:
             while not done:
-                taking = loop.run_in_executor(self.threads, contained, cancellation.within, _take, verdicts)
+                inside = copy_context().run
+                taking = loop.run_in_executor(self.threads, contained, inside, cancellation.within, _take, verdicts)
                 batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]

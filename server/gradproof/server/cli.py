@@ -1,11 +1,10 @@
-"""The command line: serve, token, demo, diff, draw, ops, verify."""
+"""The command line: serve, status, token, demo, diff, draw, ops, verify."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import json
-import logging
 import os
 import sys
 from argparse import ArgumentError
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import numpy as np
-import structlog
 import typer
 from google.protobuf import json_format
 from rich.console import Console
@@ -22,7 +20,7 @@ from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
 from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
-from gradproof.server import report
+from gradproof.server import logs, overview, report
 from gradproof.server.configuration import configure, help_text, parser
 from gradproof.server.embedded import READY
 from gradproof.server.host import Host, serve
@@ -49,14 +47,7 @@ Plugin = Annotated[
 
 @app.callback()
 def _root() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-        ],
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is at the time
-    )
+    logs.configure()
 
 
 @app.command("serve", add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
@@ -64,14 +55,14 @@ def serve_command(context: typer.Context) -> None:
     """Serve until SIGTERM; running calls may then finish. Settings: gradproof serve --help."""
     settings = settings_of(context.args)
 
+    least = settings.log_level  # of an embedded server only warnings and errors are worth a line
+    logs.configure(settings.log_format, "warning" if settings.owner is not None and least == "info" else least)
+
     def announce(running: Host) -> None:
         print(f"{READY}{running.target}", flush=True)
 
     async def run() -> None:
-        quick = settings.owner is not None
-        if quick:  # an embedded server: only warnings and errors are worth a line
-            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-        await serve(settings, announce, quick=quick)
+        await serve(settings, announce, quick=settings.owner is not None)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # an end in order would join threads, which an op may hold for ever
@@ -137,6 +128,8 @@ def new(
     typer.echo(f"The token of {name}, which is shown now and kept nowhere:\n{token}", err=True)
     typer.echo(entry, nl=False)
 
+
+app.command()(overview.status)
 
 Target = Annotated[
     Optional[str],  # noqa: UP045

@@ -22,7 +22,7 @@ from gradproof.engine.spec import Array
 from gradproof.engine.strangers import contained
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
-from gradproof.server import encode
+from gradproof.server import encode, record
 from gradproof.server.admission import NODE_SECONDS, SMALL_SECONDS, Admission, Turn
 from gradproof.server.checks import Checks, required
 from gradproof.server.client_hooks import ClientHooks
@@ -32,6 +32,7 @@ from gradproof.server.desk import Desk
 from gradproof.server.inference import check_cost, infer
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
+from gradproof.server.record import judged
 from gradproof.server.status import VerdictRequired, run_fault
 from gradproof.server.stepper import Batch, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -66,7 +67,12 @@ class Handler:
     def __post_init__(self) -> None:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.kept = KeptRuns(self.limits)
-        self.admission = Admission(self.limits)
+        self.admission = Admission(self.limits, record)
+
+    @property
+    def graphs_known(self) -> int:
+        """Graphs that requests may name by digest."""
+        return len(self._graphs)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -144,6 +150,7 @@ class Handler:
         summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
         self.admission.observer.observe("checks", summary.verify_seconds)
         summary.weaker = len(weaker)
+        judged({word: getattr(summary, word) for word in ("verified", "plausible", "unchecked", "wrong")})
         yield pb.Event(summary=summary)
         if weaker:
             raise VerdictRequired(required(request.verify).value, weaker)

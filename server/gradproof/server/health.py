@@ -1,34 +1,74 @@
-"""Health: the standard service, whose watches end with the server instead of keeping it."""
+"""Health: grpc.health.v1. A watch follows a service, and ends with the server instead of keeping it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import aio
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+VERIFY = "verify"
+"""The service of worker processes. Without them runs go on, unchecked: it is degraded, not down."""
+
+Status = health_pb2.HealthCheckResponse
+SERVING, NOT_SERVING, UNKNOWN = Status.SERVING, Status.NOT_SERVING, Status.SERVICE_UNKNOWN
 
 
-class Health(aio.HealthServicer):  # type: ignore[misc]
-    """As its parent. A watch that was told NOT_SERVING, which is said when the server is to stop, is over."""
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """Statuses by the name of the service. To be used in the event loop of the server only."""
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
-        try:
-            await super().Watch(request, _Last(context))
-        except _Over:
-            return
+    def __init__(self, names: Iterable[str]) -> None:
+        self._states = dict.fromkeys(names, NOT_SERVING)
+        self._news = asyncio.Event()
+        self._over = False
 
+    def set(self, name: str, serving: bool) -> None:
+        """Say of a service whether it is there. After `drain` nothing is."""
+        status = SERVING if serving and not self._over else NOT_SERVING
+        if self._states.get(name) != status:
+            self._states[name] = status
+            self._tell()
 
-class _Over(Exception):
-    """The last word is said."""
+    def is_serving(self, name: str) -> bool:
+        """Whether a service is there."""
+        return bool(self._states.get(name) == SERVING)
 
+    def words(self) -> dict[str, str]:
+        """SERVING or NOT_SERVING, by service."""
+        return {name: str(Status.ServingStatus.Name(status)) for name, status in self._states.items()}
 
-class _Last:
-    """A context in which NOT_SERVING is the last word."""
+    def drain(self) -> None:
+        """Say NOT_SERVING of all, and end the watches with it."""
+        self._over = True
+        self._states = dict.fromkeys(self._states, NOT_SERVING)
+        self._tell()
 
-    def __init__(self, context: Any) -> None:
-        self._context = context
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
-    async def write(self, response: health_pb2.HealthCheckResponse) -> None:
-        await self._context.write(response)
-        if response.status == health_pb2.HealthCheckResponse.NOT_SERVING:
-            raise _Over
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:
+        status = self._states.get(request.service)
+        if status is None:
+            text = f"there is no service {request.service[:200]!r}; there are {', '.join(map(repr, self._states))}"
+            await context.abort(grpc.StatusCode.NOT_FOUND, text)
+        return Status(status=status)
+
+    async def List(self, request: health_pb2.HealthListRequest, context: Any) -> health_pb2.HealthListResponse:
+        return health_pb2.HealthListResponse(statuses={n: Status(status=status) for n, status in self._states.items()})
+
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        said = None
+        while True:
+            news, status = self._news, self._states.get(request.service, UNKNOWN)
+            if status != said:
+                yield Status(status=status)
+                said = status
+            if self._over:
+                return
+            if status == self._states.get(request.service, UNKNOWN):
+                await news.wait()

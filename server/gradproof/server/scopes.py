@@ -11,6 +11,7 @@ from gradproof.server.calls import CURRENT
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 AUTODIFF, OPS = "/gradproof.v1.AutodiffService/", "/gradproof.v1.OpService/"
+OPERATIONS = "/gradproof.v1.OperationsService/"
 OPEN: Final = "/grpc.health.v1.Health/"
 """Calls that need no caller: who balances load asks without one."""
 
@@ -64,6 +65,7 @@ NEEDED: Final[dict[str, Callable[[Any], set[str]]]] = {
     f"{OPS}ListOps": _nothing,
     f"{OPS}GetOp": _nothing,
     f"{OPS}VerifyOp": lambda request: {VERIFY, ADMIN} if getattr(request, "refresh", True) else {VERIFY},
+    f"{OPERATIONS}GetStatus": _nothing,  # without admin, of one's own calls
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": _nothing,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _nothing,
 }

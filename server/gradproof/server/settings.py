@@ -85,6 +85,27 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     owner: CliSuppress[int | None] = Field(None, description="End when this process does.")
 
+    # operations
+    log_format: Literal["console", "json"] = Field("console", description="Form of the lines of the log.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least grave lines of the log; info has one for each call."
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz (HTTP); 0 picks a free one."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port: everybody who reaches it may read.")
+    channelz: bool = Field(False, description="Describe connections and calls to clients that ask (gRPC channelz).")
+    processes: int = Field(1, ge=1, le=64, description="Serving processes that share the port.")
+    max_connection_age: float = Field(
+        0.0, ge=0, description="Seconds after which a connection is to be made anew, so that load is balanced; 0: never."
+    )
+    max_connection_age_grace: float = Field(
+        60.0, ge=0, description="Seconds that calls of such a connection may still take."
+    )
+    watchdog: float = Field(
+        0.0, ge=0, description="Seconds after which a process whose event loop is stuck is replaced; 0: never."
+    )
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any

@@ -13,12 +13,13 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from gradproof.engine import errors
+from gradproof.server.calls import CURRENT, DETAILS, REQUEST_ID
 from gradproof.server.scopes import Denied, Unauthenticated
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 log = structlog.get_logger("gradproof.server")
 DOMAIN = "gradproof"
-DETAILS = "grpc-status-details-bin"
+
 MAX_VIOLATIONS = 20
 MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
 MAX_MESSAGE = 900
@@ -183,7 +184,9 @@ async def fail(context: Any, error: Exception) -> None:
     """End a call with the status of ``error``. What nobody foresaw is logged under an incident id."""
     status = status_of(error) if isinstance(error, errors.GradproofError) else unforeseen(error)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+    request_id = CURRENT.get().request_id
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()), (REQUEST_ID, request_id)))
 
 
 def _logged(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from threading import Condition, Semaphore
@@ -141,7 +142,7 @@ class ProofPool:
                 self.memory.keep(key, RuleVerdict(Rule.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
             self._askers[key] = set(askers)
-            self._asked[key] = self._threads.submit(self._prove, key)
+            self._asked[key] = self._threads.submit(copy_context().run, self._prove, key)
 
     def abandon(self, asker: Cancellation) -> None:
         """Nobody waits any more for what was asked for in the name of ``asker``: proofs that nobody else asked for are not

@@ -14,6 +14,7 @@ from multiprocessing.reduction import send_handle
 from typing import Any, Protocol
 
 from gradproof.engine.verify.advice import MEMORY
+from gradproof.engine.verify.envelope import ORIGIN, Hearing, sound
 from gradproof.engine.verify.spawner import Forked
 from gradproof.engine.verify.watch import Watch
 from gradproof.engine.verify.worker import NOTE_BYTES, NOTHING, Reply, keep
@@ -43,6 +44,7 @@ class Owner(Protocol):
 
     counts: Counts
     watch: Watch
+    heard: list[Hearing]
 
     @property
     def crowded(self) -> bool: ...
@@ -68,7 +70,8 @@ class Worker:
         self.tasks += 1
         self.notes[:] = NOTHING.to_bytes(NOTE_BYTES, "little", signed=True)
         try:
-            self.connection.send_bytes(pickle.dumps((self.tasks, task), pickle.HIGHEST_PROTOCOL))
+            envelope = self.tasks, task, ORIGIN.get(), bool(self._workers.heard)
+            self.connection.send_bytes(pickle.dumps(envelope, pickle.HIGHEST_PROTOCOL))
             if handle is not None:
                 send_handle(self.connection, handle, self.pid)
         except OSError as error:
@@ -101,6 +104,9 @@ class Worker:
         if not isinstance(reply, Reply) or reply.number != self.tasks:
             raise self._ended()
         self.kept = self.kept and reply.kept
+        timings = sound(reply.timings) if self._workers.heard else []
+        for hear in self._workers.heard if timings else ():
+            hear(self.pid, timings)
         return reply.what
 
     def answer(

@@ -39,12 +39,14 @@ class Forked(NamedTuple):
 class Spawner:
     """The process that workers are forked from; started with the first, and again if it ends. ``told`` gives what it is to
     load: the arguments of `worker.load_registry`. ``began`` is called with the descriptor of the socket to it once that is
-    loaded, ``over`` before the socket is closed. Safe to use from several threads."""
+    loaded, ``over`` before the socket is closed. What it writes goes to ``stderr``, if that is set. Safe to use from
+    several threads."""
 
     def __init__(
         self, told: Callable[[], Mapping[str, Any]], began: Callable[[int], None], over: Callable[[int], None]
     ) -> None:
         self._told, self._began, self._over = told, began, over
+        self.stderr: int | None = None
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -109,7 +111,11 @@ class Spawner:
             with other:
                 try:
                     self._process = subprocess.Popen(
-                        template.started(other.fileno()), stdin=subprocess.DEVNULL, stdout=2, pass_fds=[other.fileno()]
+                        template.started(other.fileno()),
+                        stdin=subprocess.DEVNULL,
+                        stdout=self.stderr or 2,
+                        stderr=self.stderr,
+                        pass_fds=[other.fileno()],
                     )
                     self._connection = Connection(os.dup(mine.fileno()))
                 except OSError:

@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -31,6 +31,7 @@ from gradproof.engine.strangers import Interrupt, text_of
 from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
+from gradproof.engine.verify.envelope import Timing, marked
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
@@ -82,6 +83,7 @@ def work(connection: Connection, notes: int) -> None:
     """Do what comes through a connection, one task after the other, until its other end is closed."""
     np.seterr(all="ignore")  # numbers that are not finite have words of their own
     desk = Desk(connection, notes)
+    lines = marked()
     while True:
         try:
             data = connection.recv_bytes()
@@ -89,8 +91,10 @@ def work(connection: Connection, notes: int) -> None:
             return
         desk.note(BEGUN)
         try:
-            desk.number, task = pickle.loads(data)
+            desk.number, task, origin, desk.timed = pickle.loads(data)
             del data
+            lines.begin(origin)
+            desk.begin(type(task).__name__.lower())
             task.run(desk)
         except OwnerGone:
             return
@@ -121,11 +125,13 @@ def failed(error: BaseException) -> Failed:
 
 
 class Reply(NamedTuple):
-    """The answer, or a part of it, to the task of a number. ``kept``: the process is as the task found it."""
+    """The answer, or a part of it, to the task of a number. ``kept``: the process is as the task found it;
+    ``timings``: what it was at, where somebody wants to know."""
 
     number: int
     what: Any
     kept: bool
+    timings: tuple[Timing, ...] = ()
 
 
 class Batch(NamedTuple):
@@ -141,7 +147,9 @@ class Desk:
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
         self.plans: OrderedDict[int, Plan] = OrderedDict()
-        self.number = 0
+        self.number, self.timed = 0, False
+        self._timings: list[Timing] = []
+        self._at, self._began = "", 0
         self._mapped = _mapped()
         self._found, self._pid = state(), os.getpid()
 
@@ -149,11 +157,24 @@ class Desk:
         """Send an answer to the task at hand, or a part of it; with the last goes whether the process is as it was."""
         self._be_alone()
         kept = not last or self._found.kept()
-        data = pickle.dumps(Reply(self.number, what, kept), pickle.HIGHEST_PROTOCOL)
+        if last:
+            sys.stdout.flush()
+            self.begin("")
+        reply = Reply(self.number, what, kept, tuple(self._timings))
+        self._timings.clear()
+        data = pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
         try:
             self.connection.send_bytes(data)
         except OSError as error:
             raise OwnerGone from error
+
+    def begin(self, name: str) -> None:
+        """Say what it is at from now on."""
+        if self.timed:
+            now = time.time_ns()
+            if self._at:
+                self._timings.append(Timing(self._at, self._began, now))
+            self._at, self._began = name, now
 
     def note(self, number: int) -> None:
         """Say which step it is at."""
@@ -262,7 +283,7 @@ class Examine:
         plan = self._plan(desk, _registry)
         values = read_values(plan.program.specs, self.layout, buffer)
         examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
-        for batch in _batches(self._answers(examination, desk.note), len(self.questions)):
+        for batch in _batches(self._answers(examination, desk), len(self.questions)):
             desk.answer(batch, last=batch.last)
 
     def _plan(self, desk: Desk, registry: Registry) -> Plan:
@@ -273,9 +294,10 @@ class Examine:
         keep(desk.plans, self.number)
         return desk.plans[self.number]
 
-    def _answers(self, examination: Examination, note: Callable[[int], None]) -> Iterator[tuple[int, Any]]:
+    def _answers(self, examination: Examination, desk: Desk) -> Iterator[tuple[int, Any]]:
         for index, question in self.questions:
-            note(index)
+            desk.note(index)
+            desk.begin(f"{question.kind.name.lower()} {question.of}".rstrip())
             answer: Any
             try:
                 answer = examination.answer(question)

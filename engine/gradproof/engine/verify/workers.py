@@ -19,6 +19,7 @@ from typing import Any
 
 from gradproof.engine.strangers import named
 from gradproof.engine.verify.advice import AGAIN
+from gradproof.engine.verify.envelope import Hearing
 from gradproof.engine.verify.process import TICK, Counts, Ended, Worker
 from gradproof.engine.verify.spawner import START_SECONDS, NoWorker, Spawner, shared
 from gradproof.engine.verify.watch import Watch
@@ -42,9 +43,17 @@ class Workers:
         fault: why not, or empty.
         changed: called with ``ready`` whenever that changed, from any thread; is not to wait, nor to raise.
         counts: workers so far.
+        heard: called with the times that a worker took for each part of an answer.
     """
 
-    def __init__(self, sources: Sequence[str] = (), *, most: int = MAX_WORKERS, extra_bytes: int = EXTRA_BYTES) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str] = (),
+        *,
+        most: int = MAX_WORKERS,
+        extra_bytes: int = EXTRA_BYTES,
+        stderr: int | None = None,
+    ) -> None:
         self.sources, self.most, self.extra_bytes = list(sources), most, extra_bytes
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -52,6 +61,7 @@ class Workers:
         self.ready, self.fault = False, "no process has been started"
         self.changed: list[Callable[[bool], None]] = []
         self.counts = Counts()
+        self.heard: list[Hearing] = []
         self._pause = FIRST_PAUSE
         self._again: Timer | None = None
         self._changed = Condition()
@@ -59,6 +69,7 @@ class Workers:
         self.watch = Watch()
         told = lambda: {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes}  # noqa: E731
         self._spawner = Spawner(told, lambda number: self.watch.add(number, self._template_ended), self.watch.remove)
+        self._spawner.stderr = stderr
         self._background = ThreadPoolExecutor(1, "fork")
 
     @property

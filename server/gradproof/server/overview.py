@@ -1,0 +1,124 @@
+"""The overview of a server: what `gradproof status` shows of it."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import grpc
+import typer
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from gradproof.client.channel import Connection
+from gradproof.v1 import operations_service_pb2 as pb
+from gradproof.v1 import operations_service_pb2_grpc
+
+SERVING, NOT_SERVING, UNREACHABLE = 0, 1, 2
+"""Exit statuses."""
+
+GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def status(
+    target: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A running server.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    watch: Annotated[float, typer.Option(help="Show it anew every so many seconds, until interrupted; 0: once.")] = 0.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for the server to answer.")] = 5.0,
+    tls: Annotated[bool, typer.Option("--tls", help="The server has a certificate.")] = False,
+    tls_ca: Annotated[Optional[Path], typer.Option(help="Certificates to trust (PEM); implies --tls.")] = None,  # noqa: UP045
+    token_file: Annotated[Optional[Path], typer.Option(help="The token in this file, of scope admin.")] = None,  # noqa: UP045
+) -> None:
+    """Show what a server runs. Exit status 0 if it is serving, 1 if it is not, 2 if it does not answer."""
+    console = Console()
+    try:
+        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+        connection = Connection(target, tls=str(tls_ca) if tls_ca else tls, token=token, retries=0)
+        with connection.channel() as channel:
+            asking = _Asking(channel, connection, timeout)
+            code = UNREACHABLE
+            if not watch:
+                code = _print(console, asking, as_json)
+            elif as_json:
+                while (code := _print(console, asking, True)) != UNREACHABLE:
+                    time.sleep(watch)
+            else:
+                with Live(console=console, auto_refresh=False) as live:
+                    while True:
+                        code, shown = asking.shown()
+                        live.update(shown, refresh=True)
+                        time.sleep(watch)
+    except KeyboardInterrupt:
+        pass
+    except (OSError, ValueError) as error:
+        typer.echo(f"gradproof status: {error}", err=True)
+        code = UNREACHABLE
+    raise typer.Exit(code)
+
+
+class _Asking:
+    """Asks one server, for `timeout` seconds."""
+
+    def __init__(self, channel: grpc.Channel, connection: Connection, timeout: float) -> None:
+        self._health = health_pb2_grpc.HealthStub(channel)
+        self._operations: Any = operations_service_pb2_grpc.OperationsServiceStub(channel)
+        self._connection, self._timeout = connection, timeout
+
+    def answer(self) -> tuple[int, str, pb.GetStatusResponse]:
+        """The exit status, the health or what is wrong, and what runs, as far as it may be known."""
+        rest = self._connection.call(self._timeout, uuid.uuid4().hex)
+        try:
+            found = self._health.Check(health_pb2.HealthCheckRequest(), **rest).status
+        except grpc.RpcError as error:
+            return UNREACHABLE, f"{error.code().name}: {error.details()}", pb.GetStatusResponse()
+        word = health_pb2.HealthCheckResponse.ServingStatus.Name(found)
+        code = SERVING if word == "SERVING" else NOT_SERVING
+        try:
+            return code, word, self._operations.GetStatus(pb.GetStatusRequest(), **rest)
+        except grpc.RpcError as error:
+            if error.code() in GONE:
+                return UNREACHABLE, f"{error.code().name}: {error.details()}", pb.GetStatusResponse()
+            return code, f"{word} (what runs is not shown: {error.details()})", pb.GetStatusResponse()
+
+    def shown(self) -> tuple[int, Group]:
+        """The exit status, and what to show."""
+        code, word, found = self.answer()
+        return code, Group(word, *(part for process in found.processes for part in _tables(process)))
+
+
+def _print(console: Console, asking: _Asking, as_json: bool) -> int:
+    if not as_json:
+        code, shown = asking.shown()
+        console.print(shown)
+        return code
+    code, word, found = asking.answer()
+    text = json_format.MessageToDict(found, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+    print(json.dumps({"health": word, **text}), flush=True)
+    return code
+
+
+def _tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
+    about = Table(title=f"process {process.number}, pid {process.pid}", show_header=False)
+    health = ", ".join(f"{name or 'server'} {word}" for name, word in sorted(process.health.items()))
+    fault = f" ({process.verify_fault})" if process.verify_fault else ""
+    for name, value in (
+        ("health", health + fault),
+        ("version", process.version),
+        ("up", f"{process.uptime_seconds:.0f} s, {process.resident_bytes / 1e6:.0f} MB"),
+        ("calls in flight", str(process.calls_in_flight)),
+        ("sessions", f"{process.sessions}, with {process.kept_runs} kept runs, {process.kept_bytes / 1e6:.1f} MB"),
+        ("workers", f"{process.workers_busy} busy, {process.workers_idle} idle, {process.workers_lost} lost so far"),
+        ("proofs", f"{process.proofs_running} running, {process.proofs_queued} queued"),
+    ):
+        about.add_row(name, value)
+    calls = Table("method", "seconds", "at", "caller", "request id", "peer")
+    for one in process.calls:
+        method = one.method.rpartition("/")[2]
+        calls.add_row(method, f"{one.seconds:.1f}", one.phase, one.caller, one.request_id, one.peer)
+    return about, calls
