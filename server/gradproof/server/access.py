@@ -20,7 +20,7 @@ import structlog
 from gradproof.engine.caller import EVALUATE, VERIFY, Caller
 from gradproof.engine.errors import GradproofError
 from gradproof.engine.registry import Registry
-from gradproof.server.calls import CURRENT, DETAILS, Around, Call, Context
+from gradproof.server.calls import CURRENT, Around, Call, Context
 from gradproof.server.certificates import Certificates
 from gradproof.server.identities import DEFAULT, Identities, read_identities
 from gradproof.server.messages import Unreadable
@@ -28,7 +28,7 @@ from gradproof.server.private import told
 from gradproof.server.problems import Problem, Unusable
 from gradproof.server.record import identified
 from gradproof.server.scopes import OPEN, Unauthenticated, authorize
-from gradproof.server.status import status_of
+from gradproof.server.status import fail
 
 log = structlog.get_logger("gradproof.server")
 SIDE_DOOR = Caller("side door", frozenset((EVALUATE, VERIFY)))
@@ -205,7 +205,7 @@ class Callers(Around):
             try:
                 await self._identify(call, context)
             except Unauthenticated as error:
-                await _end(context, error)
+                await fail(context, error)
         yield
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
@@ -219,7 +219,7 @@ class Callers(Around):
         except GradproofError as error:
             if session:  # it ends when it has heard of this
                 raise
-            await _end(context, error)
+            await fail(context, error)
 
     async def _identify(self, call: Call, context: Context) -> None:
         """Say whose the running call is. Raises Unauthenticated."""
@@ -239,18 +239,3 @@ class Callers(Around):
         if (now := time.monotonic()) - self._logged >= LOG_SECONDS:
             log.warning("calls without a valid token were refused", count=self._refused, peer=call.peer, method=call.method)
             self._refused, self._logged = 0, now
-
-
-async def _end(context: Context, error: GradproofError) -> None:
-    status = status_of(error)
-    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
-    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
-
-
-def certified(connection: Connection) -> list[str]:
-    """The names in the certificate of a client: the alternative ones, then the common one."""
-    return [*_texts(connection, "x509_subject_alternative_name"), *_texts(connection, "x509_common_name")]
-
-
-def _texts(connection: Connection, key: str) -> list[str]:
-    return [one.decode("utf-8", "replace") for one in connection.get(key, ())]
