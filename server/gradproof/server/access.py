@@ -239,3 +239,12 @@ class Callers(Around):
         if (now := time.monotonic()) - self._logged >= LOG_SECONDS:
             log.warning("calls without a valid token were refused", count=self._refused, peer=call.peer, method=call.method)
             self._refused, self._logged = 0, now
+
+
+def certified(connection: Connection) -> list[str]:
+    """The names in the certificate of a client: the alternative ones, then the common one."""
+    return [*_texts(connection, "x509_subject_alternative_name"), *_texts(connection, "x509_common_name")]
+
+
+def _texts(connection: Connection, key: str) -> list[str]:
+    return [one.decode("utf-8", "replace") for one in connection.get(key, ())]
