@@ -192,9 +192,9 @@ class TestTokens:
         handler = served.host.handler
         before = handler.derive
 
-        async def derive(asked: Any) -> Any:
+        async def derive(asked: Any, *rest: Any) -> Any:
             seen.append(CURRENT.get().caller)
-            return await before(asked)
+            return await before(asked, *rest)
 
         monkeypatch.setattr(handler, "derive", derive)
         served.autodiff.Derive(pb.DeriveRequest(graph=square().graph, mode=pb.DERIVE_MODE_VJP), metadata=bearer("checker"))
