@@ -1,0 +1,219 @@
+"""What small requests wait beside heavy ones: latency of a small gradient over a real server, alone and beside each burden.
+
+    python -m benchmarks.load [--seconds 8] [--json FILE]
+
+Every number is of one client that sends one small request after the other (two numbers, gradient of the sum of their
+squares, no checks). Rounds alone and beside a burden alternate. The last rows are of the server: its memory after large
+streams that were cancelled, and beside idle sessions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import quantiles
+from threading import Event, Thread
+from typing import Any
+
+import grpc
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tests.processes import ServerProcess, served
+from tests.serving import leaf, node, request
+
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import autodiff_service_pb2_grpc
+
+GOAL_MS = 10.0
+"""Of the small request's 99th percentile, beside any burden."""
+STREAMS, GROWTH = 24, 1.2
+SESSIONS = 200
+PLUGINS = ("--plugin", "tests.stuck_plugin")
+Stub = Any
+
+
+def small() -> pb.DifferentiateRequest:
+    return request([leaf("x", np.array([1.0, 2.0]))], [node("multiply", "x x", "s"), node("sum", "s", "y")], "y")
+
+
+def product(rows: int) -> pb.DifferentiateRequest:
+    """Both gradients of a product of two square matrices that the server makes itself."""
+    shape = {"shape": {"ints": {"values": [rows, rows]}}}
+    ones = [node("broadcast_to", f"{name}0", name, attributes=shape) for name in "ab"]
+    nodes = [*ones, node("matmul", "a b", "c"), node("sum", "c", "y")]
+    return request([leaf("a0", np.array(1.5)), leaf("b0", np.array(0.5))], nodes, "y")
+
+
+def chain(length: int, size: int = 2) -> pb.DifferentiateRequest:
+    nodes = [node("sin", f"v{k}" if k else "x", f"v{k + 1}") for k in range(length)]
+    return request([leaf("x", np.ones(size))], [*nodes, node("sum", f"v{length}", "y")], "y", fetch=[])
+
+
+def wide(size: int) -> pb.DifferentiateRequest:
+    """Many large gradients, more than anybody reads."""
+    parts = [leaf(f"x{k}", np.array(1.0)) for k in range(8)]
+    shape = {"shape": {"ints": {"values": [size]}}}
+    nodes = [node("broadcast_to", f"x{k}", f"b{k}", attributes=shape) for k in range(8)]
+    nodes += [node("exp", f"b{k}", f"e{k}") for k in range(8)] + [node("sum", f"e{k}", f"y{k}") for k in range(8)]
+    return request(parts, nodes, " ".join(f"y{k}" for k in range(8)), fetch=[f"e{k}" for k in range(8)])
+
+
+def hanging() -> pb.DifferentiateRequest:
+    """A check that does not end by itself."""
+    verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=20_000)
+    nodes = [node("stuck.hang_symbols", "x", "s"), node("sum", "s", "y")]
+    return request([leaf("x", np.array([0.5]))], nodes, "y", verify=verify)
+
+
+@contextmanager
+def repeated(call: Callable[[], Any], count: int = 1) -> Iterator[None]:
+    """The call, again and again, from so many threads. Raises RpcError if it is no burden, since the server refuses it for
+    what it is."""
+    over, refused = Event(), list[grpc.RpcError]()
+
+    def work() -> None:
+        while not over.is_set() and not refused:
+            try:
+                call()
+            except grpc.RpcError as error:
+                if error.code() not in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    refused.append(error)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    if refused:
+        raise refused[0]
+
+
+def cancelled(stub: Stub, message: pb.DifferentiateRequest) -> None:
+    """A stream that is left after its first event."""
+    call = stub.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message), timeout=60)
+    next(iter(call))
+    call.cancel()
+
+
+@contextmanager
+def burden(name: str, target: str) -> Iterator[None]:
+    """What else the server has to do."""
+    with grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub: Stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
+        heavy, large, many = product(1500), wide(1 << 20), pb.InferRequest(graph=chain(99_000).graph)
+        calls: dict[str, Callable[[], Any]] = {
+            "a hanging proof": lambda: stub.Differentiate(hanging(), timeout=30),
+            "four heavy products": lambda: stub.Evaluate(
+                pb.EvaluateRequest(graph=heavy.graph, fetch=["y"]), timeout=60
+            ),
+            "Infer of 99 000 nodes": lambda: stub.Infer(many, timeout=60),
+            "cancelled streams": lambda: cancelled(stub, large),
+        }
+        if name not in calls:
+            yield
+            return
+        with repeated(calls[name], 4 if name.startswith("four") else 1):
+            yield
+
+
+BURDENS = ("nothing", "a hanging proof", "four heavy products", "Infer of 99 000 nodes", "cancelled streams")
+
+
+def latencies(stub: Stub, seconds: float) -> list[float]:
+    """Milliseconds of small requests, one after the other."""
+    message, found, end = small(), [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        started = time.perf_counter()
+        stub.Differentiate(message, timeout=60)
+        found.append(1000 * (time.perf_counter() - started))
+    return found
+
+
+def measured(target: str, seconds: float, rounds: int = 3) -> dict[str, dict[str, float]]:
+    """Percentiles of the latency beside each burden, in rounds that alternate."""
+    times: dict[str, list[float]] = {name: [] for name in BURDENS}
+    with grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
+        latencies(stub, 0.5)
+        for _ in range(rounds):
+            for name in BURDENS:
+                with burden(name, target):
+                    times[name] += latencies(stub, seconds / rounds)
+    return {name: percentiles(found) for name, found in times.items()}
+
+
+def percentiles(found: Sequence[float]) -> dict[str, float]:
+    cuts = quantiles(found, n=1000, method="inclusive")
+    return {"requests": len(found), "p50": cuts[499], "p99": cuts[989], "worst": max(found)}
+
+
+def memory(server: ServerProcess) -> dict[str, float]:
+    """Resident bytes of the server before and after large streams that were cancelled, and beside idle sessions."""
+    with grpc.insecure_channel(server.target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        stub: Stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
+        large = wide(1 << 20)
+        for _ in range(3):
+            cancelled(stub, large)
+        time.sleep(1.0)
+        before = server.resident()
+        for _ in range(STREAMS):
+            cancelled(stub, large)
+        time.sleep(1.0)
+        after, threads, descriptors = server.resident(), server.threads(), server.descriptors()
+        with ExitStack() as stack:
+            over = Event()
+            for _ in range(SESSIONS):
+                call = stub.Session(idle(over), timeout=120)
+                stack.callback(call.cancel)
+            times = percentiles(latencies(stub, 2.0))
+            found = {
+                "before cancelled streams": before,
+                "after them": after,
+                "growth": after / before,
+                "beside idle sessions": server.resident(),
+                "threads more": server.threads() - threads,
+                "descriptors more": server.descriptors() - descriptors,
+                "p99 beside idle sessions": times["p99"],
+            }
+            over.set()
+    return found
+
+
+def idle(over: Event) -> Iterator[pb.SessionRequest]:
+    """A client that has nothing to say."""
+    over.wait(60)
+    yield from ()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=8.0, help="of measuring, beside each burden")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    options = parser.parse_args(arguments)
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder), *PLUGINS) as server:
+        found: dict[str, Any] = {"latency": measured(server.target, options.seconds), "memory": memory(server)}
+    table = Table(title=f"a small request, in milliseconds (goal: 99 of 100 below {GOAL_MS:g})")
+    for column in ("beside", "requests", "p50", "p99", "worst"):
+        table.add_column(column, justify="left" if column == "beside" else "right")
+    for name, row in found["latency"].items():
+        table.add_row(name, f"{row['requests']:.0f}", *(f"{row[column]:.2f}" for column in ("p50", "p99", "worst")))
+    console.print(table)
+    for name, value in found["memory"].items():
+        console.print(f"{name}: {value / 2**20:.0f} MiB" if value > 1e6 else f"{name}: {value:.2f}")
+    if options.json:
+        Path(options.json).write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
