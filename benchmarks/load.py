@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,8 @@ from gradproof.v1 import autodiff_service_pb2_grpc
 GOAL_MS = 10.0
 """Of the small request's 99th percentile, beside any burden."""
 STREAMS, GROWTH = 24, 1.2
+HEAVY_ROWS = 2600  # 35 GFlop in the product
+SETTLE_SECONDS, READY = 0.3, "burdened"
 SESSIONS = 200
 PLUGINS = ("--plugin", "tests.stuck_plugin")
 Stub = Any
@@ -71,14 +75,33 @@ def hanging() -> pb.DifferentiateRequest:
     return request([leaf("x", np.array([0.5]))], nodes, "y", verify=verify)
 
 
-@contextmanager
-def repeated(call: Callable[[], Any], count: int = 1) -> Iterator[None]:
-    """The call, again and again, from so many threads. Raises RpcError if it is no burden, since the server refuses it for
-    what it is."""
-    over, refused = Event(), list[grpc.RpcError]()
+def cancelled(stub: Stub, message: pb.DifferentiateRequest) -> None:
+    """A stream that is left after its first event."""
+    call = stub.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message), timeout=60)
+    next(iter(call))
+    call.cancel()
+
+
+def burdens(stub: Stub) -> dict[str, tuple[int, Callable[[], Any]]]:
+    """What else a server may have to do, by name: from how many threads, and the call that is made again and again."""
+    heavy = pb.EvaluateRequest(graph=product(HEAVY_ROWS).graph, fetch=["y"])
+    many, large = pb.InferRequest(graph=chain(99_000).graph), wide(1 << 20)
+    return {
+        "a hanging proof": (1, lambda: stub.Differentiate(hanging(), timeout=30)),
+        "four heavy products": (4, lambda: stub.Evaluate(heavy, timeout=120)),
+        "Infer of 99 000 nodes": (1, lambda: stub.Infer(many, timeout=60)),
+        "cancelled streams": (1, lambda: cancelled(stub, large)),
+    }
+
+
+def bear(target: str, name: str) -> None:
+    """Be a burden until killed; says so once it is one. Raises RpcError if the server refuses it for what it is."""
+    channel = grpc.insecure_channel(target)
+    count, call = burdens(autodiff_service_pb2_grpc.AutodiffServiceStub(channel))[name]
+    refused: list[grpc.RpcError] = []
 
     def work() -> None:
-        while not over.is_set() and not refused:
+        while not refused:
             try:
                 call()
             except grpc.RpcError as error:
@@ -88,45 +111,30 @@ def repeated(call: Callable[[], Any], count: int = 1) -> Iterator[None]:
     threads = [Thread(target=work, daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join(60)
-    if refused:
-        raise refused[0]
-
-
-def cancelled(stub: Stub, message: pb.DifferentiateRequest) -> None:
-    """A stream that is left after its first event."""
-    call = stub.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message), timeout=60)
-    next(iter(call))
-    call.cancel()
+    print(READY, flush=True)
+    for thread in threads:
+        thread.join()
+    raise refused[0]
 
 
 @contextmanager
-def burden(name: str, target: str) -> Iterator[None]:
-    """What else the server has to do."""
-    with grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-        stub: Stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
-        heavy, large, many = product(1500), wide(1 << 20), pb.InferRequest(graph=chain(99_000).graph)
-        calls: dict[str, Callable[[], Any]] = {
-            "a hanging proof": lambda: stub.Differentiate(hanging(), timeout=30),
-            "four heavy products": lambda: stub.Evaluate(
-                pb.EvaluateRequest(graph=heavy.graph, fetch=["y"]), timeout=60
-            ),
-            "Infer of 99 000 nodes": lambda: stub.Infer(many, timeout=60),
-            "cancelled streams": lambda: cancelled(stub, large),
-        }
-        if name not in calls:
-            yield
-            return
-        with repeated(calls[name], 4 if name.startswith("four") else 1):
-            yield
+def burdened(target: str, name: str) -> Iterator[None]:
+    """A burden in a process of its own, so that it costs the measuring client nothing but the machine's time."""
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.load", "--bear", name, target], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().decode().strip() == READY
+        time.sleep(SETTLE_SECONDS)
+        yield
+        assert process.poll() is None, f"{name!r} was refused"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-BURDENS = ("nothing", "a hanging proof", "four heavy products", "Infer of 99 000 nodes", "cancelled streams")
+BURDENS = ("a hanging proof", "four heavy products", "Infer of 99 000 nodes", "cancelled streams")
+ROWS: dict[str, tuple[str, ...]] = {"nothing": (), **{name: (name,) for name in BURDENS}, "all of these": BURDENS}
 
 
 def latencies(stub: Stub, seconds: float) -> list[float]:
@@ -141,13 +149,15 @@ def latencies(stub: Stub, seconds: float) -> list[float]:
 
 def measured(target: str, seconds: float, rounds: int = 3) -> dict[str, dict[str, float]]:
     """Percentiles of the latency beside each burden, in rounds that alternate."""
-    times: dict[str, list[float]] = {name: [] for name in BURDENS}
+    times: dict[str, list[float]] = {name: [] for name in ROWS}
     with grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         latencies(stub, 0.5)
         for _ in range(rounds):
-            for name in BURDENS:
-                with burden(name, target):
+            for name, those in ROWS.items():
+                with ExitStack() as stack:
+                    for one in those:
+                        stack.enter_context(burdened(target, one))
                     times[name] += latencies(stub, seconds / rounds)
     return {name: percentiles(found) for name, found in times.items()}
 
@@ -199,7 +209,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of measuring, beside each burden")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there")
+    parser.add_argument("--bear", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.bear:
+        bear(options.bear[1], options.bear[0])
     console = Console()
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), *PLUGINS) as server:
         found: dict[str, Any] = {"latency": measured(server.target, options.seconds), "memory": memory(server)}

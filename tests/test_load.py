@@ -34,7 +34,11 @@ STALL_MS = 1500
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One server for the whole module, which nothing here may leave other than it was."""
     folder = tmp_path_factory.mktemp("server")
-    with served(folder, "--plugin", "tests.stuck_plugin", ) as one:
+    with served(
+        folder,
+        "--plugin",
+        "tests.stuck_plugin",
+    ) as one:
         with grpc.insecure_channel(one.target) as channel:
             load.latencies(autodiff_service_pb2_grpc.AutodiffServiceStub(channel), 0.2)
         yield one
