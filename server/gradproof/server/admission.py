@@ -349,14 +349,18 @@ class Turn:
         if self._work is None or self._work.done():
             self.rest()
             return
-        loop = asyncio.get_running_loop()
-        loop.call_later(LOST_SECONDS, self.rest)
+        loop, work, self._work = asyncio.get_running_loop(), self._work, None  # its result is nobody's
+        lost = loop.call_later(LOST_SECONDS, self.rest)
+
+        def over() -> None:
+            lost.cancel()
+            self.rest()
 
         def ended(_: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self.rest)
+                loop.call_soon_threadsafe(over)
 
-        self._work.add_done_callback(ended)
+        work.add_done_callback(ended)
 
 
 def _less(counter: Counter[str], key: str) -> None:
