@@ -380,12 +380,32 @@ class TestStore:
         assert [key for key, _ in store._entries] == [plans[0], plans[2]]
 
     def test_workspaces_are_bounded_in_bytes(self) -> None:
-        store = Compilations(Plans.ALWAYS, max_bytes=100_000)
+        store = Compilations(Plans.ALWAYS, max_bytes=1 << 30)
         mine = bench()
         for n in (5000, 6000):
             plan = mine.engine.prepare(mine.job({"x": np.ones(n)}, ["y = sin(x)", "z = exp(y)", "s = sum(z)"], "s")).plan
-            store.find(plan, plan, Variant(("s",)))
-        assert len(store._entries) == 1
+            compiled = store.find(plan, plan, Variant(("s",)))
+            assert compiled is not None
+            compiled.all([np.ones(n)])
+            store.max_bytes = compiled.nbytes  # both are more
+        other = mine.engine.prepare(mine.job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
+        store.find(other, other, Variant(("s",)))
+        assert [key for key, _ in store._entries] == [plan, other]
+
+    @pytest.mark.parametrize(("most", "waiting"), [(1 << 30, 1), (1000, 0)])
+    def test_a_large_workspace_does_not_wait(self, monkeypatch: pytest.MonkeyPatch, most: int, waiting: int) -> None:
+        """Arrays that left and are to be used again are counted with it."""
+        from gradproof.engine.compiled import compiled as module
+
+        monkeypatch.setattr(module, "MAX_IDLE_BYTES", most)
+        mine = bench()
+        plan = mine.engine.prepare(mine.job({"x": np.ones(9000)}, ["y = sin(x)", "s = sum(y)"], "s", fetch=("y",))).plan
+        compiled = Compiled(plan, Variant(("y", "s")))
+        found = compiled.all([np.ones(9000)])
+        assert len(compiled._idle) == waiting
+        assert compiled.nbytes >= waiting * found[0].nbytes
+        again = compiled.all([np.ones(9000)])
+        np.testing.assert_array_equal(again[0], np.sin(np.ones(9000)))
 
     def test_a_plan_that_cannot_be_compiled_is_interpreted(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -86,8 +86,17 @@ class Workspace:
             reader.flags.writeable = False
             self.readable.append(reader)
         self.bound = [one.bind(self.readable, self.writable) for one in watched(recipes)]
-        self.outputs = [_maker(spec) for spec in outputs]
-        self.nbytes = layout.nbytes
+        makers = [partial(np.empty, spec.shape, spec.dtype) for spec in outputs]
+        large = [spec.nbytes >= RECYCLED_BYTES for spec in outputs]
+        self._recyclers = [Recycler(make) for make, recycled in zip(makers, large) if recycled]
+        again = iter(self._recyclers)
+        self.outputs = [next(again).take if recycled else make for make, recycled in zip(makers, large)]
+        self._nbytes = layout.nbytes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds, those of arrays that left and are used again included."""
+        return self._nbytes + sum(one.nbytes for one in self._recyclers)
 
 
 def _aligned(size: int) -> Array:
@@ -96,17 +105,17 @@ def _aligned(size: int) -> Array:
     return raw[start : start + size]
 
 
-def _maker(spec: Spec) -> Callable[[], Array]:
-    make = partial(np.empty, spec.shape, spec.dtype)
-    return Recycler(make).take if spec.nbytes >= RECYCLED_BYTES else make
-
-
 class Recycler:
     """Large arrays that leave, used again when nobody holds them any more: fresh pages cost more than the arithmetic."""
 
     def __init__(self, make: Callable[[], Array]) -> None:
         self._make = make
         self._held: list[Array] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that it holds."""
+        return sum(one.nbytes for one in self._held)
 
     def take(self) -> Array:
         for position in range(len(self._held)):

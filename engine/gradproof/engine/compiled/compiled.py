@@ -21,6 +21,7 @@ from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
 
 MAX_IDLE: Final = 2  # workspaces that wait for the next run
+MAX_IDLE_BYTES: Final = 256 << 20  # of all workspaces of a plan that wait; pages are made anew where a run takes more
 MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 
@@ -53,7 +54,7 @@ class Compiled:
     @property
     def nbytes(self) -> int:
         """Bytes of the workspaces that wait for a run."""
-        return MAX_IDLE * self._layout.nbytes
+        return sum(workspace.nbytes for workspace in self._idle)
 
     def brought(self, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> list[Any]:
         """The arrays that a run brings, in the order in which the function takes them."""
@@ -111,7 +112,7 @@ class Compiled:
         return Workspace(self._layout, self._recipes, self._outputs)
 
     def _give_back(self, workspace: Workspace) -> None:
-        if len(self._idle) < MAX_IDLE:
+        if len(self._idle) < MAX_IDLE and self.nbytes + workspace.nbytes <= MAX_IDLE_BYTES:
             self._idle.append(workspace)
 
 
