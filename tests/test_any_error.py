@@ -101,7 +101,7 @@ def test_a_hook_ends_its_request_and_no_more(served: Served, kind: str) -> None:
     hook.named.name = "exiting.leave"
     hook.named.attributes["kind"].CopyFrom(encode_attributes({"kind": kind})["kind"])
     code, text = said(served, asked("forward", "", hooks=[hook]))
-    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert code is grpc.StatusCode.INTERNAL
     assert NAMES[kind] in text
     assert well(served)
 

@@ -21,7 +21,7 @@ from gradproof.engine.verify.verdict import Rule
 from gradproof.engine.verify.worker import Ping
 from gradproof.engine.verify.workers import Ended, NoWorker, Workers
 
-SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGHUP, signal.SIGUSR1]
+SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1]
 
 
 @pytest.fixture(scope="module")

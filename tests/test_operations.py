@@ -231,6 +231,8 @@ def test_lines_are_json_and_all_go_the_same_way(capsys: pytest.CaptureFixture[st
         logging.getLogger("library").exception("theirs\nin two lines")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)  # pytest has put its own in place since
         warnings.warn("careful", UserWarning, stacklevel=1)
     logging.getLogger("asyncio").debug("nothing")
     ours, theirs, warned = map(json.loads, capsys.readouterr().err.splitlines())
@@ -485,6 +487,7 @@ def sleeping(served: Served) -> Iterator[None]:
 def test_status_shows_what_runs(served: Served) -> None:
     with served.client.session() as session:
         session.release("nothing")
+        wait(lambda: len(served.host.book.records()) == 2)
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
         [call] = [one for one in found.calls if one.request_id == "asleep"]
         assert call.method == "/gradproof.v1.AutodiffService/Evaluate"

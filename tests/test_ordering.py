@@ -17,7 +17,7 @@ from tests.planting import registry_with
 from tests.test_value import verdicts_of
 
 from gradproof.engine.engine import Engine
-from gradproof.engine.errors import ForwardFault, InvalidRequest
+from gradproof.engine.errors import DataFault, InvalidRequest
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.regions import differences
@@ -165,7 +165,7 @@ def test_places_that_do_not_fit_are_refused(bench: Bench, op: str, arrays: Any, 
 @pytest.mark.parametrize(("op", "rest"), [("take_along_axis", []), ("add_along_axis", [np.ones((2, 1))])])
 @pytest.mark.parametrize("place", [3, -4])
 def test_a_place_outside_is_a_fault_of_the_run(bench: Bench, op: str, rest: Any, place: int) -> None:
-    with pytest.raises(ForwardFault, match=f"{op}.*out of bounds for axis 1 with size 3"):
+    with pytest.raises(DataFault, match=f"{op}.*out of bounds for axis 1 with size 3"):
         value(bench, op, np.ones((2, 3)), np.full((2, 1), place), *rest)
 
 

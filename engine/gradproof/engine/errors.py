@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+MOST_CHARACTERS = 1000  # of what the error of a plugin says
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -129,7 +131,7 @@ class RunFault(GradproofError):
         self.bare = message if raised is None else f"{message} raised {self.kind}"
         place = f"graph.nodes[{node}] ({op}, plugin {plugin}): " if node is not None else ""
         self.public = place + self.bare
-        super().__init__(self.public if raised is None else f"{self.public}: {raised}")
+        super().__init__(self.public if raised is None else f"{self.public}: {text_of(raised)}")
 
     def at(self, node: int | None) -> Self:
         """The same fault at a node."""
@@ -180,3 +182,12 @@ class HookFault(RunFault):
     """A hook raised, or changed the size or the type of the gradient it was given."""
 
     reason = "HOOK_FAULT"
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, shortened."""
+    try:
+        text = str(error)
+    except BaseException:  # its text is a stranger's too
+        text = ""
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."

@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gradproof.engine.errors import Cancelled
-
-MOST_CHARACTERS = 1000
+from gradproof.engine.errors import Cancelled, text_of
 
 
 class Interrupt(BaseException):
@@ -40,15 +38,6 @@ def contained(function: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except BaseException as error:
         raise Escaped(named(error)) from error
-
-
-def text_of(error: BaseException) -> str:
-    """What an error says, shortened."""
-    try:
-        text = str(error)
-    except BaseException:  # its text is a stranger's too
-        text = ""
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."
 
 
 def named(error: BaseException) -> str:

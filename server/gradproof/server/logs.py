@@ -86,8 +86,10 @@ class WorkerLog:
         Thread(target=self._read, name="worker-log", daemon=True).start()
 
     def close(self) -> None:
-        """Read until all that write have ended."""
-        os.close(self.end)
+        """Read until all that write have ended. May be called twice."""
+        if self.end >= 0:
+            os.close(self.end)
+            self.end = -1
 
     def _read(self) -> None:
         second, taken, dropped, begun = 0, 0, 0, b""

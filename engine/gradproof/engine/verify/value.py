@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from gradproof.engine.errors import text_of
 from gradproof.engine.functions import Undecided
 from gradproof.engine.spec import Array, parts
-from gradproof.engine.strangers import foreign, named, text_of
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.balls import Reading, all_narrow
 from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours, unbounded

@@ -24,10 +24,11 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import text_of
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
-from gradproof.engine.strangers import foreign, named, text_of
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent

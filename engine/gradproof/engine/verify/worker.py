@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradproof.engine.errors import text_of
 from gradproof.engine.graph import Graph
 from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
-from gradproof.engine.strangers import Interrupt, text_of
+from gradproof.engine.strangers import Interrupt
 from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
