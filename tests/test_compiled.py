@@ -392,6 +392,14 @@ class TestStore:
         store.find(other, other, Variant(("s",)))
         assert [key for key, _ in store._entries] == [plan, other]
 
+    def test_plans_are_bounded_in_size(self) -> None:
+        store = Compilations(Plans.ALWAYS, max_instructions=1)
+        mine = bench()
+        plans = [mine.engine.prepare(mine.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(2)]
+        for plan in plans:
+            store.find(plan, plan, Variant(("s",)))
+        assert [key for key, _ in store._entries] == [plans[1]]
+
     @pytest.mark.parametrize(("most", "waiting"), [(1 << 30, 1), (1000, 0)])
     def test_a_large_workspace_does_not_wait(self, monkeypatch: pytest.MonkeyPatch, most: int, waiting: int) -> None:
         """Arrays that left and are to be used again are counted with it."""

@@ -594,6 +594,24 @@ def test_plans_least_recently_used_go_first() -> None:
     assert plan(2) is not second
 
 
+def test_plans_are_bounded_in_size() -> None:
+    """A few large graphs would else take all memory: an instruction of a plan takes about a KB."""
+    bench = Bench(Engine(REGISTRY, max_instructions=30))
+
+    def plan(name: str, length: int) -> Any:
+        steps = [f"{name}{k + 1} = sin({name}{k})" for k in range(length)]
+        return bench.events(bench.job({f"{name}0": np.array(0.5)}, steps, f"{name}{length}"))[1].plan
+
+    small = [plan(name, 2) for name in "ab"]
+    assert [plan(name, 2) for name in "ab"] == small
+    large = plan("c", 20)
+    assert len(large.program.instructions) > 30
+    assert plan("c", 20) is large  # alone it may be as large as it is
+    assert bench.engine.plans_cached == 1
+    assert plan("a", 2) is not small[0]
+    assert bench.engine.plans_cached == 1
+
+
 def test_two_interleaved_runs_of_one_plan_do_not_meet(engine: Engine) -> None:
     bench = Bench(engine)
 

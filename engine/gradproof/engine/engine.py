@@ -14,7 +14,7 @@ import numpy as np
 from gradproof.engine.backward import Backward, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.compiled import Variant
-from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.compiled.store import MAX_INSTRUCTIONS, Compilations, Plans
 from gradproof.engine.errors import InvalidRequest, RuleFault
 from gradproof.engine.estimate import NOTHING, Cost, leaving_bytes, run_cost
 from gradproof.engine.flow import Flow, compared, compiled, interpreted
@@ -150,12 +150,16 @@ class Run:
 
 @dataclass
 class Engine:
-    """Runs jobs over the ops of one registry, and keeps the plans of the graphs it has seen (least recently used out)."""
+    """Runs jobs over the ops of one registry, and keeps the plans of the graphs it has seen. The least recently used leave
+    where there are more than ``max_plans``, or where all together have more than ``max_instructions``; the last one
+    stays."""
 
     registry: Registry
     max_plans: int = 256
+    max_instructions: int = MAX_INSTRUCTIONS
     compilations: Compilations = field(default_factory=Compilations, repr=False)
     _plans: OrderedDict[Any, Plan] = field(default_factory=OrderedDict, repr=False)
+    _instructions: int = field(default=0, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def infer(self, graph: Graph, cancellation: Cancellation = NEVER) -> Lowered:
@@ -246,9 +250,14 @@ class Engine:
 
     def _keep(self, key: Any, plan: Plan) -> Plan:
         with self._lock:
+            before = self._plans.pop(key, None)  # two threads may have made it
             self._plans[key] = plan
-            while len(self._plans) > self.max_plans:
-                self._plans.popitem(last=False)
+            self._instructions += len(plan.program.instructions) - (len(before.program.instructions) if before else 0)
+            while len(self._plans) > self.max_plans or (
+                self._instructions > self.max_instructions and len(self._plans) > 1
+            ):
+                _, gone = self._plans.popitem(last=False)
+                self._instructions -= len(gone.program.instructions)
         return plan
 
     def compute(self, prepared: Prepared) -> Prepared:

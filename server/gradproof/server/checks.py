@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
@@ -51,7 +51,7 @@ class Checks:
         summary: pb.RunSummary,
         weaker: list[tuple[str, str, str]],
         deadline: float | None,
-    ) -> AsyncIterator[pb.Event]:
+    ) -> AsyncGenerator[pb.Event]:
         """Batches of verdicts; counted in ``summary``, and those that the request does not put up with in ``weaker``.
         ``deadline``: when the call ends, on the monotonic clock."""
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING

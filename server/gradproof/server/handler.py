@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Protocol
 
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.derive import Mode, derivation_faults, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
-from gradproof.engine.errors import Fault, HookFault, InvalidRequest, NotFound, RunFault
-from gradproof.engine.graph import Graph, names_of
+from gradproof.engine.errors import Fault, HookFault, InvalidRequest, RunFault
+from gradproof.engine.graph import names_of
 from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array
 from gradproof.engine.strangers import contained
@@ -29,6 +27,7 @@ from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.counts import check_counts
 from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
+from gradproof.server.graph_cache import GraphCache
 from gradproof.server.inference import check_cost, infer
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
@@ -37,7 +36,6 @@ from gradproof.server.status import VerdictRequired, run_fault
 from gradproof.server.stepper import Batch, Stepper
 from gradproof.v1 import autodiff_service_pb2 as pb
 
-MAX_GRAPHS = 1024
 MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 
 
@@ -58,21 +56,15 @@ class Handler:
     admission: Admission = field(init=False)
     checks: Checks = field(init=False)
     kept: KeptRuns = field(init=False)
+    graphs: GraphCache = field(default_factory=GraphCache)
     sessions: set[Draining] = field(default_factory=set)
     _sweeping: asyncio.TimerHandle | None = None
     _desks: Iterator[int] = field(default_factory=itertools.count)
-    _graphs: OrderedDict[str, Graph] = field(default_factory=OrderedDict)
-    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.kept = KeptRuns(self.limits)
         self.admission = Admission(self.limits, record)
-
-    @property
-    def graphs_known(self) -> int:
-        """Graphs that requests may name by digest."""
-        return len(self._graphs)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -145,8 +137,10 @@ class Handler:
         summary.run_seconds = time.perf_counter() - started
         assert stepper.run is not None
         weaker: list[tuple[str, str, str]] = []
-        async for event in self.checks.verdicts(request.verify, stepper.run, summary, weaker, turn.deadline):
-            yield event
+        checking = self.checks.verdicts(request.verify, stepper.run, summary, weaker, turn.deadline)
+        async with aclosing(checking) as verdicts:
+            async for event in verdicts:
+                yield event
         summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
         self.admission.observer.observe("checks", summary.verify_seconds)
         summary.weaker = len(weaker)
@@ -350,9 +344,7 @@ class Handler:
         known, forward, source = None, None, request.WhichOneof("source")
         reused = [desk.kept(one.kept) for one in request.reuse] if desk is not None else []
         if source == "digest":
-            known = self._graphs.get(request.digest)
-            if known is None:
-                raise NotFound("graph", request.digest, "send the graph itself; the answer has its digest")
+            known = self.graphs.get(request.digest)
         elif source == "kept" and desk is not None:
             forward = desk.kept(request.kept)
             known = forward.graph
@@ -382,11 +374,7 @@ class Handler:
         check_cost(self.limits, prepared.plan.specs, prepared.cost)
         graph = decoded.job.graph
         digest = request.digest or graph.digest()
-        with self._lock:
-            self._graphs[digest] = graph
-            self._graphs.move_to_end(digest)
-            while len(self._graphs) > MAX_GRAPHS:
-                self._graphs.popitem(last=False)
+        self.graphs.put(digest, graph)
         return prepared, digest
 
     async def cancellable(self, function: Any, *arguments: Any) -> Any:

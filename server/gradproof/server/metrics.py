@@ -70,7 +70,7 @@ TABLE = (
     ),
     Row(GAUGE, "gradproof_kept_bytes", "Bytes of kept values", "", _one(lambda h: h.handler.kept.held_bytes)),
     Row(GAUGE, "gradproof_kept_runs", "Kept runs", "", _one(lambda h: len(h.handler.kept))),
-    Row(GAUGE, "gradproof_graphs_cached", "Graphs known by digest", "", _one(lambda h: h.handler.graphs_known)),
+    Row(GAUGE, "gradproof_graphs_cached", "Graphs known by digest", "", _one(lambda h: len(h.handler.graphs))),
     Row(GAUGE, "gradproof_plans_cached", "Plans made and kept", "", _one(lambda h: h.handler.engine.plans_cached)),
     Row(
         GAUGE,

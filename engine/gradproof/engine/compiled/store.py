@@ -27,6 +27,7 @@ class Plans(StrEnum):
 
 MAX_ITEMS: Final = 50_000  # instructions of a plan that is compiled: source of more takes seconds
 
+MAX_INSTRUCTIONS: Final = 500_000  # of all plans that are kept: each takes about 0.8 KB
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +41,20 @@ class _Entry:
 
 class Compilations:
     """Compiled plans by graph, cuts and `Variant`; the least recently used leave when there are more than ``max_plans``,
-    or when their workspaces hold more than ``max_bytes``. Left out, ``plans`` is ``default``."""
+    when all together have more than ``max_instructions``, or when their workspaces hold more than ``max_bytes``. Left out,
+    ``plans`` is ``default``."""
 
     default: ClassVar[Plans] = Plans.AUTO
 
-    def __init__(self, plans: Plans | None = None, max_plans: int = 256, max_bytes: int = 1 << 29) -> None:
+    def __init__(
+        self,
+        plans: Plans | None = None,
+        max_plans: int = 256,
+        max_bytes: int = 1 << 29,
+        max_instructions: int = MAX_INSTRUCTIONS,
+    ) -> None:
         self.plans = plans or self.default
-        self.max_plans, self.max_bytes = max_plans, max_bytes
+        self.max_plans, self.max_bytes, self.max_instructions = max_plans, max_bytes, max_instructions
         self._entries: OrderedDict[Any, _Entry] = OrderedDict()
         self._lock = Lock()
 
@@ -78,7 +86,13 @@ class Compilations:
 
     def _trim(self) -> None:
         with self._lock:
-            held = sum(entry.compiled.nbytes for entry in self._entries.values() if entry.compiled)
-            while len(self._entries) > self.max_plans or (held > self.max_bytes and len(self._entries) > 1):
+            compiled = [entry.compiled for entry in self._entries.values() if entry.compiled]
+            held = sum(one.nbytes for one in compiled)
+            instructions = sum(len(one.plan.program.instructions) for one in compiled)
+            while len(self._entries) > self.max_plans or (
+                (held > self.max_bytes or instructions > self.max_instructions) and len(self._entries) > 1
+            ):
                 _, entry = self._entries.popitem(last=False)
-                held -= entry.compiled.nbytes if entry.compiled else 0
+                if entry.compiled:
+                    held -= entry.compiled.nbytes
+                    instructions -= len(entry.compiled.plan.program.instructions)
