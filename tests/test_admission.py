@@ -156,10 +156,40 @@ def test_a_place_in_the_line_that_is_left_is_free() -> None:
         for task in left:
             task.cancel()
         await until(lambda: admission.queued == 1)
+        assert admission.expected_wait() <= 2 * LARGE  # what runs, and the one that stays
+        stays_not = asyncio.create_task(work(admission, "c", lambda: None))
+        await until(lambda: admission.queued == 2)
+        stays_not.cancel()
         gate.set()
         assert await stays == "done"
         await running
-        assert (admission.large, admission.in_flight) == (0, 0)
+        assert (admission.large, admission.in_flight, len(admission._line)) == (0, 0, 0)
+
+    asked(body, large_runs=1)
+
+
+def test_a_place_that_is_left_as_its_slot_comes_is_free() -> None:
+    """The slot that becomes free goes past a place whose task is cancelled, or comes back from it."""
+
+    async def body(admission: Admission) -> None:
+        for cancel_first in (True, False):
+            gate = threading.Event()
+            running = asyncio.create_task(work(admission, "a", lambda gate=gate: gate.wait(30)))  # type: ignore[misc]
+            await until(lambda: admission.large == 1)
+            left = asyncio.create_task(work(admission, "b", lambda: None))
+            await until(lambda: admission.queued == 1)
+            if cancel_first:
+                left.cancel()
+                admission._free()
+            else:
+                admission._free()
+                left.cancel()
+            admission.large += 1  # that of `running`, which still has its own
+            with suppress(asyncio.CancelledError):
+                await left
+            gate.set()
+            await running
+            assert (admission.large, admission.queued, len(admission._line)) == (0, 0, 0)
 
     asked(body, large_runs=1)
 

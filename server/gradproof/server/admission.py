@@ -225,16 +225,27 @@ class Admission:
 
     async def _stand(self, caller: str, seconds: float) -> None:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.setdefault(caller, deque()).append((place, seconds))
+        entry = place, seconds
+        self._line.setdefault(caller, deque()).append(entry)
         self.queued += 1
         try:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self._free()
+            else:
+                self._leave(caller, entry)
             raise
         finally:
             self.queued -= 1
+
+    def _leave(self, caller: str, entry: tuple[asyncio.Future[None], float]) -> None:
+        """Give up a place: it counts no longer in the wait that others are told."""
+        places = self._line.get(caller, deque())
+        if entry in places:  # or a slot that became free went past it
+            places.remove(entry)
+            if not places:
+                del self._line[caller]
 
     def _free(self) -> None:
         """A slot is free: it goes to the identity whose turn it is."""
@@ -243,7 +254,7 @@ class Admission:
             place, _ = places.popleft()
             if places:
                 self._line[caller] = places  # behind the others
-            if not place.done():
+            if not place.done():  # its task was cancelled, and has not come to leave the line yet
                 place.set_result(None)
                 return
         self.large -= 1
