@@ -302,7 +302,7 @@ class TestDigests:
     def test_a_graph_that_the_server_forgot_is_sent_again(self, client: Client, served: Served, sent: list[Any]) -> None:
         g = square()
         client.differentiate(g, verify="off")
-        served.host.handler._graphs.clear()
+        served.host.handler.graphs.clear()
         assert only(client.differentiate(g, verify="off").gradients, "x") == 6.0
         assert only(client.differentiate(g, verify="off").gradients, "x") == 6.0
         assert [request.WhichOneof("source") for request in sent] == ["graph", "digest", "graph", "digest"]
@@ -315,7 +315,7 @@ class TestDigests:
         g.output(g.apply("sum", v * v))
         for forgotten in (False, False, True):
             if forgotten:
-                served.host.handler._graphs.clear()
+                served.host.handler.graphs.clear()
             gradient = only(client.differentiate(g, verify="off").gradients, "v")
             assert gradient.tobytes() == (2 * array).tobytes()
         assert client.evaluate(g, fetch=["v"])["v"].tobytes() == array.tobytes()

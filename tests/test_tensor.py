@@ -303,7 +303,7 @@ class TestCost:
     def test_a_graph_that_the_server_forgot_is_sent_again(self, tensors: Served) -> None:
         x = gp.tensor(3.0)
         (x * 7).item()
-        tensors.host.handler._graphs.clear()
+        tensors.host.handler.graphs.clear()
         assert (x * 7).item() == 21.0
         assert runtime.current().graphs_sent >= 2
 
