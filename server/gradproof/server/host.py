@@ -137,7 +137,11 @@ class Host:
             folder = tempfile.mkdtemp(prefix="gradproof-")
         words = {"metrics": self.metrics.text, "status": lambda: process_status(self).SerializeToString()}
         self.peers = Peers(folder, self.seat.number, words)
-        self._listen_for_http()
+        try:
+            self._listen_for_http()
+        except OSError:
+            self.peers.close()
+            raise
         await server.start()
         self.seat.say("bound", host=self.settings.host, port=self.port, folder=folder)
         for name in ("", *self.names):

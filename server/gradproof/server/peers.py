@@ -53,10 +53,13 @@ class Peers:
         return generate_latest(registry)
 
     def close(self) -> None:
-        """Answer no more."""
+        """Answer no more. The folder goes with the last of them."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            (self._folder / str(self.number)).unlink(missing_ok=True)
+            with suppress(OSError):  # others are there
+                self._folder.rmdir()
 
 
 class _Merged:

@@ -88,7 +88,10 @@ class Tracing:
             self.part(record, phase, time.time_ns() - int(seconds * 1e9), time.time_ns())
 
     def part(self, record: Record, name: str, began: int, ended: int, **said: Any) -> None:
-        """A span below that of a call; ``began`` and ``ended`` in nanoseconds since 1970."""
+        """A span below that of a call; ``began`` and ``ended`` in nanoseconds since 1970. Nothing for a call that has
+        ended: threads and workers may go on for a while when it was left."""
+        if record.code and record not in self._spans:
+            return
         above = self._trace.set_span_in_context(self._span(record))
         span = self._tracer.start_span(name, context=above, start_time=began, attributes=said)
         span.end(ended)
