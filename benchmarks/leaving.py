@@ -20,11 +20,12 @@ from typing import Any
 
 import grpc
 import numpy as np
+from tests.processes import Processes
+from tests.serving import leaf
 
 from gradproof.server.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc
-from gradproof.wire import encode_tensor
 
 ALLOWED = 0.1  # seconds, after which nothing is to be at work
 MOMENTS = (0.02, 0.1, 0.3, 0.8, 2.0)  # seconds after which a call is left
@@ -33,28 +34,15 @@ MOST = 0.004  # seconds of CPU time in `QUIET` of a server at rest
 PATIENCE = 20.0  # seconds
 
 
-def family(root: int) -> set[int]:
-    """A process and all behind it."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    found, size = {root}, 0
-    while len(found) > size:
-        size = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
-    return found
-
-
 class Meter:
     """Reads the CPU time of a server with all its processes, those included that have ended since."""
 
     def __init__(self, root: int) -> None:
-        self.root = root
+        self._processes = Processes(root)
         self._seen: dict[tuple[int, str], int] = {}
 
     def seconds(self) -> float:
-        for pid in family(self.root):
+        for pid in self._processes.tree():
             with suppress(OSError):
                 for thread in Path(f"/proc/{pid}/task").iterdir():
                     with suppress(OSError):
@@ -80,21 +68,18 @@ class Meter:
 # what is asked for
 
 
-def leaf(name: str, value: Any) -> graph_pb2.Leaf:
-    tensor = encode_tensor(np.asarray(value))
-    return graph_pb2.Leaf(name=name, value=tensor, spec=tensor.spec, requires_grad=True)
-
-
 def chain(count: int, value: Any, ops: tuple[str, ...] = ("sin", "tanh", "exp", "negative")) -> graph_pb2.Graph:
     nodes = [graph_pb2.Node(op=ops[k % len(ops)], inputs=[f"v{k}"], outputs=[f"v{k + 1}"]) for k in range(count)]
     if np.ndim(value):
         nodes.append(graph_pb2.Node(op="sum", inputs=[f"v{count}"], outputs=["s"]))
-    return graph_pb2.Graph(leaves=[leaf("v0", value)], nodes=nodes, outputs=["s" if np.ndim(value) else f"v{count}"])
+    return graph_pb2.Graph(
+        leaves=[leaf("v0", np.asarray(value))], nodes=nodes, outputs=["s" if np.ndim(value) else f"v{count}"]
+    )
 
 
 def wide(count: int) -> graph_pb2.Graph:
     """As many leaves and outputs as nodes."""
-    leaves = [leaf(f"x{k}", 0.5 + k) for k in range(count)]
+    leaves = [leaf(f"x{k}", np.asarray(0.5 + k)) for k in range(count)]
     nodes = [graph_pb2.Node(op="sin", inputs=[f"x{k}"], outputs=[f"y{k}"]) for k in range(count)]
     return graph_pb2.Graph(leaves=leaves, nodes=nodes, outputs=[f"y{k}" for k in range(count)])
 
@@ -102,7 +87,7 @@ def wide(count: int) -> graph_pb2.Graph:
 def faulty(count: int) -> graph_pb2.Graph:
     """Nothing fits."""
     nodes = [graph_pb2.Node(op="no_op", inputs=[f"n{k}"], outputs=[f"y{k}"]) for k in range(count)]
-    return graph_pb2.Graph(leaves=[leaf("x", 1.0)], nodes=nodes, outputs=[f"z{k}" for k in range(count // 2)])
+    return graph_pb2.Graph(leaves=[leaf("x", np.asarray(1.0))], nodes=nodes, outputs=[f"z{k}" for k in range(count // 2)])
 
 
 def vector(count: int, size: int) -> graph_pb2.Graph:

@@ -127,6 +127,12 @@ def until(condition: object, seconds: float) -> bool:
     return found
 
 
+def running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended yet."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the state on: 0 state, 1 parent, 11 to 14 times, 17 threads."""
     try:

@@ -7,16 +7,11 @@ A budget counts as kept up to 20 % and 50 ms beyond it, as the server measures i
 from __future__ import annotations
 
 import math
-import os
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -25,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from tests import stuck_plugin
+from tests.processes import running, served, until
 
 from gradproof.client import GradproofError, GraphBuilder, Ref, connect
 from gradproof.engine.op import INTEGER, Case, InferenceError, Op, case
@@ -36,7 +32,6 @@ MOST_ROWS = 64
 MATRICES = ("solve", "inv", "det", "cholesky", "cofactors")
 SLACK, GRACE = 1.2, 0.05
 GROWTH_BYTES = 96 << 20
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -143,53 +138,6 @@ class Draw:
         return self.builder.leaf(f"x{self.leaves}", np.asarray(array), requires_grad=requires_grad)
 
 
-@contextmanager
-def server(folder: str) -> Iterator[tuple[str, int]]:
-    """A server of its own: target and process number."""
-    command = [sys.executable, "-m", "gradproof.server", "serve", "--port", "0", "--plugin", "tests.stuck_plugin"]
-    command += ["--cache", os.path.join(folder, "proofs"), "--proof-seconds", "2"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = re.search(r"(\S+:\d+)", process.stdout.readline())
-        assert found is not None
-        try:
-            yield found[1], process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes below ``pid``, zombies left out."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-            except OSError:
-                continue
-            if state != "Z":
-                parents.setdefault(int(parent), []).append(int(entry.name))
-    found, pending = [], [pid]
-    while pending:
-        below = parents.get(pending.pop(), [])
-        found += below
-        pending += below
-    return found
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a server and its guard ``pid`` have in use; workers come and go."""
-    total = 0
-    for one in (pid, *descendants(pid)):
-        try:
-            if b"gradproof.server" in Path(f"/proc/{one}/cmdline").read_bytes():
-                total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * PAGE
-        except OSError:
-            continue
-    return total
-
-
 def soak(graphs: int, say: Any = print) -> Seen:
     """Run ``graphs`` random graphs, one of eight with a definition that misbehaves."""
     registry = build_registry(BUILTIN, others=[stuck_plugin])
@@ -197,7 +145,8 @@ def soak(graphs: int, say: Any = print) -> Seen:
     theirs = [op for name, op in registry.ops.items() if name.startswith("stuck.")]
     seen = Seen()
     with tempfile.TemporaryDirectory() as folder:
-        with server(folder) as (target, pid), connect(target, timeout=120.0) as client:
+        options = ("--plugin", "tests.stuck_plugin", "--proof-seconds", "2")
+        with served(Path(folder) / "proofs", *options) as server, connect(server.target, timeout=120.0) as client:
             for seed in range(graphs):
                 random = Random(f"soak {seed}")
                 op = random.choice(theirs) if seed % 8 == 7 else ours[seed % len(ours)]
@@ -217,15 +166,15 @@ def soak(graphs: int, say: Any = print) -> Seen:
                     if one.summary == "wrong":
                         seen.faults[f"wrong, graph {seed}, {name}: {one.reason[:200]}"] += 1
                 if seed % max(1, graphs // 20) == 0:
-                    seen.resident.append(resident(pid))
+                    seen.resident.append(server.resident())
                     say(f"{seed} graphs: {dict(seen.words)}, late {len(seen.late)}, {seen.resident[-1] >> 20} MB, "
-                        f"{len(descendants(pid))} processes")  # fmt: skip
-            seen.resident.append(resident(pid))
-            below = descendants(pid)
-        until = time.monotonic() + 5
-        while (left := [one for one in below if Path(f"/proc/{one}").exists()]) and time.monotonic() < until:
-            time.sleep(0.05)
-        seen.left = left
+                        f"{len(server.tree())} processes")  # fmt: skip
+            seen.resident.append(server.resident())
+            below = server.tree()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(60)
+            until(lambda: not any(map(running, below)), 5)
+            seen.left = [pid for pid in below if running(pid)]
     return seen
 
 

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import stuck_plugin
 from tests.conftest import REGISTRY, Bench
+from tests.processes import running
 from tests.programs import random_job
 from tests.test_value import Here, finish
 
@@ -75,13 +76,6 @@ def check(registry: Registry, workers: Workers, run: Run, budget: float, **optio
 
 def untimed(verdict: GradientVerdict) -> str:
     return repr(verdict).replace(repr(verdict.graph.seconds), "")
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def ended(pids: Sequence[int]) -> bool:
