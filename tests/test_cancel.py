@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -183,7 +184,7 @@ def test_every_executor_stops_at_the_next_node(plans: Plans, size: int, behind: 
     cancellation = Cancellation()
     counting.act.append(cancellation.cancel)
     with pytest.raises(Cancelled):
-        list(engine.gradients(engine.prepare(job, evidence=False, cancellation=cancellation)))
+        list(engine.gradients(cancellation.within(partial(engine.prepare, job, evidence=False))))
     assert 0 < len(counting.counted) < whole
 
 
@@ -193,7 +194,7 @@ def test_a_stretch_of_elementwise_work_stops_between_calls_and_blocks(size: int)
     lines = ["h = exp(x)", *(f"h{k} = sin({'h' if k == 0 else f'h{k - 1}'})" for k in range(6)), "y = sum(h5)"]
     job = Bench(engine).job({"x": np.zeros(size)}, lines, "y", fetch=("h",))
     cancellation = Cancellation()
-    run = engine.gradients(engine.prepare(job, evidence=False, cancellation=cancellation))
+    run = engine.gradients(cancellation.within(partial(engine.prepare, job, evidence=False)))
     assert next(run).name == "h"
     cancellation.cancel()
     with pytest.raises(Cancelled):
@@ -206,12 +207,12 @@ def test_lowering_planning_and_deriving_stop_too() -> None:
     engine = Engine(REGISTRY)
     job = Bench(engine).job({"x": np.ones(2)}, ["s = exp(x)", "y = sum(s)"], "y")
     with pytest.raises(Cancelled):
-        lower(job.graph, REGISTRY, cancellation)
+        cancellation.within(lower, job.graph, REGISTRY)
     with pytest.raises(Cancelled):
-        engine.prepare(job, cancellation=cancellation)
+        cancellation.within(engine.prepare, job)
     for mode in Mode:
         with pytest.raises(Cancelled):
-            derive(job.graph, REGISTRY, mode, cancellation=cancellation)
+            cancellation.within(derive, job.graph, REGISTRY, mode)
     assert list(engine.differentiate(job))  # and nothing of it was kept
 
 

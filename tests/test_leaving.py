@@ -241,6 +241,8 @@ def test_a_thread_works_for_whoever_asked() -> None:
 
     assert outer.within(work) == [0, 1, 2]
     assert current() is NEVER
+    with pytest.raises(RuntimeError, match="make one to cancel"):
+        NEVER.cancel()  # else all that anybody does would end
 
 
 # proofs

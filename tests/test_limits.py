@@ -284,7 +284,7 @@ def test_names_that_are_too_long_are_not_repeated(served: Served) -> None:
 
 def test_infer_lists_so_many_faults_and_counts_all() -> None:
     graph = request([leaf("x", 1.0)], [node("nope", "x", f"v{k}") for k in range(50)], "x").graph
-    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(faults=7), NEVER)
+    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(faults=7))
     assert (len(found.faults), found.faults_total) == (7, 50)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gradproof.engine.cancellation import NEVER, Cancellation, watched
+from gradproof.engine.cancellation import look, watched
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.lower import Lowered
 from gradproof.engine.registry import Registry, traced_rule
@@ -83,7 +83,6 @@ def append_backward(
     registry: Registry,
     wanted: Sequence[str],
     outputs: Sequence[str],
-    cancellation: Cancellation = NEVER,
 ) -> Backward:
     """Write the backward half behind the forward half, from seeds for ``outputs`` to the gradients of ``wanted``.
 
@@ -128,7 +127,7 @@ def append_backward(
     for number in watched(leaves - seen):
         close(number)
     for position in watched(range(len(forward) - 1, -1, -1)):
-        cancellation.check()
+        look()
         one = forward[position]
         if not needed.isdisjoint(one.outputs):
             _pull(lowered, registry, backward, pending, close, position, one, needed)

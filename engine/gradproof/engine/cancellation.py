@@ -43,7 +43,14 @@ class Cancellation:
             _thread.cancellation = before
 
 
-NEVER: Final = Cancellation()
+class _Never(Cancellation):
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        raise RuntimeError("this cancellation is shared by all that is waited for to its end: make one to cancel")
+
+
+NEVER: Final = _Never()
 """Of what is waited for to its end."""
 
 _thread = threading.local()

@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.cancellation import NEVER, Cancellation, watched
+from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
 from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules, names_of
 from gradproof.engine.lower import Lowered, did_you_mean, lower
@@ -66,32 +66,29 @@ def derive(
     by: Sequence[str] = (),
     *,
     max_nodes: int = 100_000,
-    cancellation: Cancellation = NEVER,
 ) -> Derived:
     """Derive ``graph`` by the values ``by`` (default: the leaves that require grad). Raises InvalidRequest with all faults,
     RuleFault where a rule does not trace, LimitExceeded if the result has more than ``max_nodes`` nodes, Cancelled."""
     by = _by(graph, by)
-    _check(graph, lower(graph, registry, cancellation), by, mode)
+    _check(graph, lower(graph, registry), by, mode)
     if mode is Mode.VJP:
-        found = _pull(graph, registry, by, cancellation)
+        found = _pull(graph, registry, by)
     elif mode is Mode.GRADIENT:
-        found = _gradient(graph, registry, by, cancellation)
+        found = _gradient(graph, registry, by)
     elif mode is Mode.JVP:
-        found = _push(graph, registry, by, cancellation)
+        found = _push(graph, registry, by)
     elif mode is Mode.JACOBIAN:
-        found = _rows(graph, registry, by, max_nodes, cancellation)
+        found = _rows(graph, registry, by, max_nodes)
     else:
-        found = _second(graph, registry, mode, by, max_nodes, cancellation)
+        found = _second(graph, registry, mode, by, max_nodes)
     if len(found.graph.nodes) > max_nodes:
         raise LimitExceeded("graph_nodes", len(found.graph.nodes), max_nodes)
     return found
 
 
-def _second(
-    graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max_nodes: int, cancellation: Cancellation
-) -> Derived:
+def _second(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max_nodes: int) -> Derived:
     """The derivative of the gradient: along tangents (HVP), or all of it (HESSIAN)."""
-    gradient = _gradient(graph, registry, by, cancellation)
+    gradient = _gradient(graph, registry, by)
     sources = {one.value: one.by for one in gradient.found if one.value is not None}
     there = names_of(gradient.graph)
     met = tuple(name for name in by if name in there)  # the gradient depends on no other
@@ -99,9 +96,9 @@ def _second(
     if not sources or not met:  # nothing flows, so there is no graph to derive once more
         return replace(gradient, found=tuple(Found(one, other, None) for one in by for other in others))
     if mode is Mode.HVP:
-        pushed = _behind(gradient, _push(gradient.graph, registry, met, cancellation))
+        pushed = _behind(gradient, _push(gradient.graph, registry, met))
         return replace(pushed, found=tuple(Found(sources[one.output], "", one.value) for one in pushed.found))
-    rows = _behind(gradient, _rows(gradient.graph, registry, met, max_nodes, cancellation))
+    rows = _behind(gradient, _rows(gradient.graph, registry, met, max_nodes))
     found = [Found(one.by, sources[one.output], one.value) for one in rows.found]
     found += [Found(name, other, None) for name in by if name not in met for other in others]
     return replace(rows, found=tuple(found))
@@ -159,11 +156,11 @@ def _check_scalar(faults: list[Fault], k: int, name: str, spec: Spec, outputs: i
         faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
 
 
-def _pull(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
+def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     """Cotangents of the outputs through to ``by``."""
-    lowered = lower(graph, registry, cancellation)
+    lowered = lower(graph, registry)
     program = lowered.builder.program
-    backward = append_backward(lowered, registry, by, graph.outputs, cancellation)
+    backward = append_backward(lowered, registry, by, graph.outputs)
     names = {number: name for name, number in lowered.values.items()}
     taken = set(names.values()) | {name for node in graph.nodes for name in node.outputs}
     leaves = list(graph.leaves)
@@ -310,9 +307,9 @@ def _behind(first: Derived, second: Derived) -> Derived:
     return replace(second, values=tuple((n, a) for n, a in (*first.values, *second.values) if n in names))
 
 
-def _gradient(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
+def _gradient(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     """The cotangent of the one output is 1."""
-    return _fixed(_pull(graph, registry, by, cancellation), lambda spec: np.ones(spec.shape, spec.dtype))
+    return _fixed(_pull(graph, registry, by), lambda spec: np.ones(spec.shape, spec.dtype))
 
 
 def _fixed(pulled: Derived, seed: Callable[[Spec], Array]) -> Derived:
@@ -325,15 +322,15 @@ def _fixed(pulled: Derived, seed: Callable[[Spec], Array]) -> Derived:
     return replace(pulled, graph=replace(pulled.graph, leaves=leaves), values=(*pulled.values, *values), leaves={})
 
 
-def _push(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Cancellation) -> Derived:
+def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     """Tangents of ``by`` through to the outputs: the derivative, in its cotangents, of what `_pull` gives. That is linear
     in them, so that they do not matter, and are pruned."""
-    pulled = _pull(graph, registry, by, cancellation)
+    pulled = _pull(graph, registry, by)
     source = {one.value: one.by for one in pulled.found if one.value is not None}
     cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
     if not source:
         return replace(pulled, found=tuple(Found("", output, None) for output in graph.outputs), leaves={})
-    pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents), cancellation))
+    pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents)))
     results = {cotangents[one.by]: one.value for one in pushed.found}
     tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
     found = tuple(Found("", output, results.get(output)) for output in graph.outputs)
@@ -344,21 +341,20 @@ def _push(graph: Graph, registry: Registry, by: Sequence[str], cancellation: Can
     return clean
 
 
-def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int, cancellation: Cancellation) -> Derived:
+def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -> Derived:
     """For each output and each of ``by`` the Jacobian: one backward half for each element, behind one forward half."""
-    specs = lower(graph, registry, cancellation).specs()
+    specs = lower(graph, registry).specs()
     table = Rules(graph.rules)
     nodes, leaves, values = list(table.moved(graph.nodes, graph.rules)), list(graph.leaves), []
     known = {leaf.name for leaf in leaves} | {name for node in nodes for name in node.outputs}
     found: list[Found] = []
     for output in graph.outputs:
-        pulled = _pull(replace(graph, outputs=(output,)), registry, by, cancellation)
+        pulled = _pull(replace(graph, outputs=(output,)), registry, by)
         spec = specs[output]
         columns: dict[str, list[str]] = {one.by: [] for one in pulled.found if one.value is not None}
         if spec.size * len(pulled.graph.nodes) > max_nodes:
             raise LimitExceeded("graph_nodes", spec.size * len(pulled.graph.nodes), max_nodes)
         for k in watched(range(spec.size)):
-            cancellation.check()
             seed = np.zeros(spec.shape, spec.dtype)
             seed.flat[k] = 1
             names = {name: name for name in known}

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
-from gradproof.engine.cancellation import NEVER, Cancellation, watched
+from gradproof.engine.cancellation import NEVER, Cancellation, current, watched
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import MAX_INSTRUCTIONS, Compilations, Plans
 from gradproof.engine.errors import InvalidRequest, RuleFault
@@ -162,12 +162,12 @@ class Engine:
     _instructions: int = field(default=0, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def infer(self, graph: Graph, cancellation: Cancellation = NEVER) -> Lowered:
+    def infer(self, graph: Graph) -> Lowered:
         """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing but Cancelled."""
         plan = self._known((graph.digest(), ()))
-        return plan.lowered if plan else lower(graph, self.registry, cancellation)
+        return plan.lowered if plan else lower(graph, self.registry)
 
-    def estimate(self, job: Job, lowered: Lowered, cancellation: Cancellation = NEVER) -> Estimate:
+    def estimate(self, job: Job, lowered: Lowered) -> Estimate:
         """What a job without faults will cost, as it is prepared; it needs no values. Writes the backward half behind the
         program of ``lowered``, its graph's, which is to be the caller's own."""
         program, specs = lowered.builder.program, lowered.specs()
@@ -176,7 +176,7 @@ class Engine:
         if not job.cuts():
             return Estimate(evaluate)
         try:
-            backward = append_backward(lowered, self.registry, job.cuts(), job.graph.outputs, cancellation)
+            backward = append_backward(lowered, self.registry, job.cuts(), job.graph.outputs)
         except RuleFault:  # such a graph can be evaluated, and no more
             return Estimate(evaluate)
         hooks = self._bound(job)
@@ -202,22 +202,22 @@ class Engine:
         differentiate: bool = True,
         forward: Forward | None = None,
         evidence: bool = True,
-        cancellation: Cancellation = NEVER,
     ) -> Prepared:
         """Check a job and make its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
         values, the forward half is not computed later either. Without ``evidence`` only what is asked for is computed, and
-        nothing can be checked. Raises InvalidRequest with all faults, or RuleFault."""
+        nothing can be checked. The run ends with what is the `current` cancellation here. Raises InvalidRequest with all
+        faults, or RuleFault."""
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
         plan = self._known(key)
-        lowered = plan.lowered if plan else lower(job.graph, self.registry, cancellation)
+        lowered = plan.lowered if plan else lower(job.graph, self.registry)
         specs = plan.specs if plan else lowered.specs()
         leaves = check_job(job, lowered.faults, specs, self, differentiate=differentiate)
         if plan is None:
-            plan = self._keep(key, compile_plan(lowered, self.registry, cuts, cancellation))
+            plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
         hooks = self._bound(job)
         leaving = job.fetch if differentiate else job.fetch or job.graph.outputs
-        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), cancellation, leaving)
+        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), current(), leaving)
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from gradproof.engine.cancellation import NEVER, Cancellation, look, watched
+from gradproof.engine.cancellation import look, watched
 from gradproof.engine.errors import Fault
 from gradproof.engine.graph import Graph, Node
 from gradproof.engine.op import InferenceError, Op
@@ -37,7 +37,7 @@ class Lowered:
         self.faults.append(Fault(path, message, reason))
 
 
-def lower(graph: Graph, registry: Registry, cancellation: Cancellation = NEVER) -> Lowered:
+def lower(graph: Graph, registry: Registry) -> Lowered:
     """Infer all shapes and dtypes and write the program, with explicit ``broadcast_to`` and ``astype``. Runs nothing and
     allocates no tensor. Every fault of the graph is in the result; raises nothing but Cancelled."""
     lowered = Lowered(graph, Builder(registry.ops))
@@ -58,7 +58,7 @@ def lower(graph: Graph, registry: Registry, cancellation: Cancellation = NEVER) 
         lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
     _check_rules(lowered, registry)
     for position in watched(_topological_order(lowered)):
-        cancellation.check()
+        look()
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
 

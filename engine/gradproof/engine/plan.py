@@ -187,14 +187,14 @@ class Plan:
         return ForwardFault(f"{where}forward", node=node, op=op, plugin=plugin, raised=error)
 
 
-def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str], cancellation: Cancellation = NEVER) -> Plan:
+def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) -> Plan:
     """Compile a lowered graph without faults; ``wanted`` are the values whose gradients leave the run. An empty list
     gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets; Cancelled."""
     program = lowered.builder.program
     count, forward_count = len(program.instructions), len(program.specs)
     backward = Backward()
     if wanted:
-        backward = append_backward(lowered, registry, wanted, lowered.graph.outputs, cancellation)
+        backward = append_backward(lowered, registry, wanted, lowered.graph.outputs)
     return Plan(lowered, backward, registry, count, forward_count)
 
 

@@ -272,17 +272,14 @@ class Handler:
     async def infer(self, request: pb.InferRequest, left: float | None = None) -> pb.InferResponse:
         """Specs of the values, all faults, and what runs cost. Raises GradproofError."""
         with self.admission.request(left) as turn:
-            return await turn.do("decode", preparing(request), self._infer, turn.cancellation, request)
-
-    def _infer(self, cancellation: Cancellation, request: pb.InferRequest) -> pb.InferResponse:
-        return infer(request, self.engine, self.limits, cancellation)
+            return await turn.do("decode", preparing(request), infer, request, self.engine, self.limits)
 
     async def derive(self, request: pb.DeriveRequest, left: float | None = None) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
         with self.admission.request(left) as turn:
             rows = request.mode in (pb.DERIVE_MODE_JACOBIAN, pb.DERIVE_MODE_HESSIAN)
             seconds = 1.0 if rows and len(request.graph.nodes) > 1 else 4 * preparing(request)
-            return await turn.do("decode", seconds, self._derive, turn.cancellation, request)
+            return await turn.do("decode", seconds, self._derive, request)
 
     async def explain(self, request: pb.ExplainRequest, left: float | None = None) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""
@@ -295,7 +292,7 @@ class Handler:
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
         asked = decoder.name("value", request.value)
-        lowered = self.engine.infer(graph, cancellation)
+        lowered = self.engine.infer(graph)
         faults = [*decoder.faults, *lowered.faults]
         specs = lowered.specs()
         if asked not in specs and (not lowered.faults or asked not in names_of(graph)):
@@ -312,7 +309,7 @@ class Handler:
             raise InvalidRequest([Fault("value", str(error), "NO_FORMULA")]) from error
         return encode.explained(found)
 
-    def _derive(self, cancellation: Cancellation, request: pb.DeriveRequest) -> pb.DeriveResponse:
+    def _derive(self, request: pb.DeriveRequest) -> pb.DeriveResponse:
         check_counts(request, self.limits)
         decoder = Decoder(self.limits)
         graph, carried = decoder.graph(request.graph)
@@ -323,7 +320,7 @@ class Handler:
         if decoder.faults or mode is None:
             raise InvalidRequest([*decoder.faults, *derivation_faults(graph, self.engine.registry, by)])
         most = self.limits.graph_nodes
-        derived = derive(graph, self.engine.registry, mode, by, max_nodes=most, cancellation=cancellation)
+        derived = derive(graph, self.engine.registry, mode, by, max_nodes=most)
         values = {**{name: array for name, array, _ in carried}, **dict(derived.values)}
         return pb.DeriveResponse(
             graph=encode.graph(derived.graph, values),
@@ -367,7 +364,6 @@ class Handler:
                 differentiate=differentiate,
                 forward=forward,
                 evidence=checked,
-                cancellation=cancellation,
             )
         except InvalidRequest as error:
             raise decoded.relocated(error) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradproof.engine.cancellation import Cancellation, watched
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Engine, Estimate
 from gradproof.engine.errors import Fault, LimitExceeded
 from gradproof.engine.estimate import NOTHING, Cost
@@ -29,20 +29,20 @@ def check_cost(limits: Limits, specs: Mapping[str, Spec], cost: Cost) -> None:
     limits.check_all(counts, TOO_LARGE)
 
 
-def infer(request: pb.InferRequest, engine: Engine, limits: Limits, cancellation: Cancellation) -> pb.InferResponse:
+def infer(request: pb.InferRequest, engine: Engine, limits: Limits) -> pb.InferResponse:
     """Specs, faults and costs; limits that a run would pass are faults too. Raises Cancelled, LimitExceeded."""
     check_counts(request, limits)
     decoder = Decoder(limits, session=True)  # a hook that runs at the client is nothing to infer
     graph, _ = decoder.graph(request.graph)
     hooks = decoder.hooks(request.hooks)
-    lowered = lower(graph, engine.registry, cancellation)
+    lowered = lower(graph, engine.registry)
     specs = lowered.specs()
     gradients, retain = decoder.names("gradients", request.gradients), decoder.names("retain", request.retain)
     job = Job(graph, (), (), hooks, gradients, retain, decoder.names("fetch", request.fetch))
     faults = [*decoder.faults, *job_faults(job, lowered.faults, specs, engine)]
     found, sound = Estimate(NOTHING), not faults
     if sound:
-        found = engine.estimate(job, lowered, cancellation)
+        found = engine.estimate(job, lowered)
         try:
             check_cost(limits, specs, found.evaluate if found.differentiate is None else found.differentiate)
         except LimitExceeded as error:
