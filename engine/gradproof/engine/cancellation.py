@@ -1,4 +1,4 @@
-"""Cancellation: what nobody waits for any more ends soon, wherever it is.
+"""Cancellation: work that nobody waits for any more ends soon, wherever it is.
 
 A run looks between its nodes. All other work on large graphs is loops of short steps: they go over what is `watched`, and
 end with the cancellation of whoever has the thread work.
@@ -34,7 +34,7 @@ class Cancellation:
             raise Cancelled
 
     def within(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function gives; loops in it over what is `watched` end with this cancellation."""
+        """The result of a function; loops in it over what is `watched` end with this cancellation."""
         before = current()
         _thread.cancellation = self
         try:
@@ -51,7 +51,7 @@ class _Never(Cancellation):
 
 
 NEVER: Final = _Never()
-"""Of what is waited for to its end."""
+"""The cancellation of work that is waited for to its end."""
 
 _thread = threading.local()
 

@@ -112,7 +112,7 @@ def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> Non
 
 
 def derivation_faults(graph: Graph, registry: Registry, by: Sequence[str], mode: Mode | None = None) -> list[Fault]:
-    """All that is wrong with what is to be derived; ``mode``: where it is known."""
+    """Faults of what is to be derived, all of them; ``mode``: where it is known."""
     return _faults(graph, lower(graph, registry), _by(graph, by), mode)
 
 

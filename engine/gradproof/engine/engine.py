@@ -107,7 +107,7 @@ class Prepared:
 
     @cached_property
     def cost(self) -> Cost:
-        """What a run costs, about."""
+        """Cost of a run, estimated from shapes."""
         plan = self.plan
         own = run_cost(plan.program, plan.backward, self.hooks) if self.hooks else plan.cost
         return own + hooks_cost(self.hooks) + Cost(leaving_bytes(self.leaving, plan.specs))
@@ -126,7 +126,7 @@ def hooks_cost(hooks: Mapping[str, Sequence[BoundHook]]) -> Cost:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job costs that evaluates a graph, and that differentiates it: None where nothing can be differentiated."""
+    """Cost of a job that evaluates a graph, and that differentiates it: None where nothing can be differentiated."""
 
     evaluate: Cost
     differentiate: Cost | None = None
@@ -168,7 +168,7 @@ class Engine:
         return plan.lowered if plan else lower(graph, self.registry)
 
     def estimate(self, job: Job, lowered: Lowered) -> Estimate:
-        """What a job without faults will cost, as it is prepared; it needs no values. Writes the backward half behind the
+        """Cost of a job without faults, as it is prepared; it needs no values. Writes the backward half behind the
         program of ``lowered``, its graph's, which is to be the caller's own."""
         program, specs = lowered.builder.program, lowered.specs()
         forward = run_cost(program, Backward())

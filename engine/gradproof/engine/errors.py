@@ -185,7 +185,7 @@ class HookFault(RunFault):
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says, shortened."""
+    """The text of an error, shortened."""
     try:
         text = str(error)
     except BaseException:  # its text is a stranger's too

@@ -22,7 +22,7 @@ BYTE_SECONDS = 1e-9  # of values that are written, in an elementwise op
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run costs: ``nbytes`` that it allocates, ``flops``, and ``calls``, one for each instruction."""
+    """Cost of a run: ``nbytes`` that it allocates, ``flops``, and ``calls``, one for each instruction."""
 
     nbytes: int = 0
     flops: int = 0

@@ -28,7 +28,7 @@ def foreign(error: BaseException) -> BaseException:
 
 
 def contained(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function gives. Raises what it raises, but `Escaped` instead of what would end a thread, a task or an event
+    """The result of a function. Raises what it raises, but `Escaped` instead of what would end a thread, a task or an event
     loop: a last resort, behind `foreign` where an error has a name."""
     try:
         return function(*arguments)

@@ -41,7 +41,7 @@ SOON = timedelta(days=14)
 LOG_SECONDS = 1.0  # refusals are logged so often at most, with their count
 
 Connection: TypeAlias = Mapping[str, Iterable[bytes]]
-"""What gRPC knows of a connection: its kind, and the certificate of the client."""
+"""Properties of a connection, as gRPC knows them: its kind, and the certificate of the client."""
 
 _AS_OF: ContextVar[int] = ContextVar("gradproof_identified", default=0)
 """The generation of `Access` in which it was found out whose the running call is."""
@@ -147,7 +147,7 @@ class Access:
         return int(server.add_secure_port(address, self._certificates.credentials()))
 
     async def caller(self, call: Call, connection: Connection) -> Caller | None:
-        """Whose a call is, by how its connection was made, its token, its certificate, or what a plugin says."""
+        """The caller of a call, by how its connection was made, its token, its certificate, or what a plugin says."""
         if b"local" in connection.get("transport_security_type", ()):  # ports of that kind are side doors
             return SIDE_DOOR
         kind, _, token = call.metadata.get("authorization", "").partition(" ")

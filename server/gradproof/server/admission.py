@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Observer(Protocol):
-    """What hears how long each phase of a request took: queue, decode, run, checks, encode."""
+    """Hears how long each phase of a request took: queue, decode, run, checks, encode."""
 
     def observe(self, phase: str, seconds: float) -> None: ...
 
@@ -89,7 +89,7 @@ def quiet() -> None:
 
 
 def modest() -> None:
-    """The same, and let threads of small work and of the event loop go first where there are too few processors."""
+    """As `quiet`, and let threads of small work and of the event loop go first where there are too few processors."""
     quiet()
     if sys.platform == "linux":  # where a priority is that of a thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + LARGE_NICE)
@@ -269,7 +269,8 @@ class Admission:
 
 
 class Turn:
-    """What one request may do. ``cancellation`` is that of its work: set when the call is left while it works."""
+    """The turn of a request: the work that it may do, and when. ``cancellation`` is that of its work: set when the call is
+    left while it works."""
 
     def __init__(self, admission: Admission, caller: str, deadline: float | None) -> None:
         self.admission, self.caller, self.deadline = admission, caller, deadline

@@ -22,7 +22,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One RPC. ``method`` is its full name, ``request_id`` the client's name for it or a new one."""
+    """An RPC. ``method`` is its full name, ``request_id`` the client's name for it or a new one."""
 
     method: str = ""
     request_id: str = ""

@@ -115,7 +115,7 @@ def required(options: pb.VerifyOptions) -> Summary:
 
 
 def _take(items: Iterator[T]) -> tuple[list[T], bool]:
-    """What an iterator gives within two milliseconds, at least one item unless it is at its end; and whether it is."""
+    """Items that an iterator gives within two milliseconds, at least one unless it is at its end; and whether it is."""
     started = time.perf_counter()
     batch: list[T] = []
     for item in items:

@@ -16,14 +16,14 @@ from gradproof.wire import WireError, decode_tensor
 
 @dataclass
 class Question:
-    """One hook call that the client has not answered yet."""
+    """A hook call that the client has not answered yet."""
 
     call: HookCall
     reply: asyncio.Future[Array | HookFault | None]
     milliseconds: int
 
     async def answer(self) -> Array | HookFault | None:
-        """What the run is to be resumed with: the new gradient, None for no change, or what to throw in."""
+        """The value with which the run is resumed: the new gradient, None for no change, or what to throw in."""
         try:
             async with asyncio.timeout(self.milliseconds / 1000):
                 return await self.reply

@@ -57,7 +57,7 @@ class Configuration:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What reads the words that are no settings."""
+    """A parser of the flags that are no settings."""
     made = argparse.ArgumentParser(
         prog="gradproof serve",
         usage="gradproof serve [--config FILE] [--print-config | --check-config] [settings]",
@@ -131,7 +131,7 @@ def _made(flat: Mapping[str, Any], origins: dict[str, str], problems: list[Probl
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong with a value, as we say it."""
+    """A fault that pydantic found, in a sentence of ours."""
     given, context = error["input"], error.get("ctx", {})
     wanted = {
         "greater_than_equal": "{ge} or more",
@@ -217,7 +217,7 @@ def _flags(words: Sequence[str], problems: list[Problem]) -> Table:
 
 
 def _variables(variables: Mapping[str, str], problems: list[Problem]) -> Table:
-    """What the environment says. Every variable that is named as ours is a setting."""
+    """Settings of the environment. Every variable that is named as ours is a setting."""
     known = {PREFIX + name.replace(".", "__").upper(): name for name in _names(Settings.model_fields)}
     found: Table = {}
     for variable, value in variables.items():

@@ -114,7 +114,7 @@ class Decoder:
             self.faults.append(Fault(path, f"{number} is none of {', '.join(kind.keys())}", reason))
 
     def verify(self, options: pb.VerifyOptions) -> None:
-        """What is wrong with how a run is to be checked."""
+        """Faults of the options by which a run is to be checked."""
         self.enum("verify.level", pb.VerifyLevel, options.level, "VERIFY_LEVEL")
         self.enum("verify.required", verdict_pb2.SummaryWord, options.required, "VERIFY_REQUIRED")
         if options.required and options.level == pb.VERIFY_LEVEL_OFF:
@@ -151,7 +151,7 @@ class Decoder:
         return hooks
 
     def keeping(self, request: Request) -> None:
-        """What is wrong with what the request keeps, or takes from what was kept."""
+        """Faults of what the request keeps, or takes from kept runs."""
         kept = request.WhichOneof("source") == "kept"
         self.name("keep", request.keep)
         for path, asked in (("keep", bool(request.keep)), ("kept", kept), ("reuse", bool(request.reuse))):

@@ -117,7 +117,7 @@ class EmbeddedServer:
 
 
 class _Child:
-    """One process of a server, and what it says. ``target``: its address once it answers, and empty before that;
+    """A process of a server, and its output. ``target``: its address once it answers, and empty before that;
     ``before``: what the process that it replaces said last."""
 
     def __init__(self, words: Sequence[str], before: str = "") -> None:

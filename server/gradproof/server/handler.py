@@ -40,7 +40,7 @@ MODES = {getattr(pb, f"DERIVE_MODE_{mode.name}"): mode for mode in Mode}
 
 
 class Draining(Protocol):
-    """What ends when it has nothing in progress."""
+    """Ends when it has nothing in progress."""
 
     def drain(self) -> None: ...
 
@@ -79,7 +79,7 @@ class Handler:
         self.checks.close()
 
     def desk(self) -> Desk:
-        """What a new session adds to its runs. To be closed with it."""
+        """A desk for a new session. To be closed with it."""
         return Desk(ClientHooks(self.limits.hook_timeout_ms), self.kept, next(self._desks))
 
     async def differentiate(
@@ -262,7 +262,7 @@ class Handler:
         return prepared, digest, self._evaluate(prepared, digest, bool(request.keep)) if small else None
 
     def _evaluate(self, prepared: Prepared, digest: str, keep: bool) -> tuple[Evaluated, Forward | None]:
-        """What `evaluate` gives, and the forward half if it is to be kept."""
+        """The result of `evaluate`, and the forward half if it is to be kept."""
         missing = prepared.missing
         if keep:
             prepared = self.engine.compute(prepared)
@@ -374,7 +374,7 @@ class Handler:
         return prepared, digest
 
     async def cancellable(self, function: Any, *arguments: Any) -> Any:
-        """What a function of a cancellation and ``arguments`` gives, in a thread of the checks. The cancellation is that of
+        """The result of a function of a cancellation and ``arguments``, in a thread of the checks. The cancellation is that of
         this call."""
         cancellation = Cancellation()
         try:

@@ -1,4 +1,4 @@
-"""One serving process: registry, engine, proofs, gRPC; started, drained on SIGTERM, stopped."""
+"""The serving process: registry, engine, proofs, gRPC; started, drained on SIGTERM, stopped."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Identities:
-    """All callers that a file names. An empty one knows nobody."""
+    """The callers that a file names. An empty table knows nobody."""
 
     known: Sequence[Identity] = ()
 

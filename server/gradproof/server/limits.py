@@ -78,5 +78,5 @@ class Limits(BaseModel):
             raise LimitExceeded(*passed[0], hint, passed[1:])
 
     def table(self) -> dict[str, int]:
-        """All limits by name."""
+        """The limits by name."""
         return self.model_dump()

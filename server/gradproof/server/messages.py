@@ -21,7 +21,7 @@ HINT = "send large tensors in chunks on a Session, and a graph once, then its di
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What a message is where it cannot be read."""
+    """A message that cannot be read, or is too long, as the error that its call ends with."""
 
     error: GradproofError
 

@@ -126,7 +126,7 @@ COUNTED = {
 
 
 class Metrics:
-    """What a server counts (as a watcher of calls), and a registry that also looks up the rest."""
+    """Counters of a server, fed as a watcher of calls, and a registry that also looks up the rest."""
 
     def __init__(self, host: Looked) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -170,7 +170,7 @@ class Metrics:
         return "other", ""
 
     def collect(self) -> Iterator[Metric]:
-        """What is looked up now."""
+        """The metrics that are looked up, as they are now."""
         for row in TABLE:
             family = row.kind(row.name, row.help, labels=(row.label,) if row.label else ())
             for value, number in row.read(self._host).items():
@@ -179,7 +179,7 @@ class Metrics:
         yield _build()
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """The metrics as text, in the format of Prometheus."""
         return generate_latest(self.registry)
 
 

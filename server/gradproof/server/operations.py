@@ -41,7 +41,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
 
 
 def process_status(host: Host) -> pb.ProcessStatus:
-    """What runs in this process. May be called from any thread."""
+    """The status of this process. May be called from any thread."""
     handler, proofs, records = host.handler, host.proofs, host.book.records()
     workers = proofs.workers
     return pb.ProcessStatus(

@@ -26,7 +26,7 @@ MAX_PATH = 100  # bytes of the path of a Unix socket
 
 
 def problems_of(settings: Settings) -> list[Problem]:
-    """All that is wrong. Imports the plugins that are named, and serves nothing."""
+    """Faults of settings, all of them. Imports the plugins that are named, and serves nothing."""
     found = [*_network(settings), *_plugins(settings), *_cache(settings)]
     try:
         Access(settings)

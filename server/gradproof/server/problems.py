@@ -10,7 +10,7 @@ PREFIX, CONFIG = "GRADPROOF_", "GRADPROOF_CONFIG"
 
 
 class Problem(NamedTuple):
-    """What is wrong with the setting of a name (with dots: ``limits.hooks``); the text says what to do about it."""
+    """A fault of the setting of a name (with dots: ``limits.hooks``); the text says what to do about it."""
 
     setting: str
     text: str

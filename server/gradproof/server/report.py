@@ -1,4 +1,4 @@
-"""What the command line prints: tables of gradients, verdicts and ops."""
+"""Reports of the command line: tables of gradients, verdicts and ops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def short(array: Any) -> str:
 
 
 def gradient_table(result: Result) -> Table:
-    """One row per gradient: value, shape, gradient, raw where hooks changed it, and what is known of it."""
+    """A row per gradient: value, shape, gradient, raw where hooks changed it, and what is known of it."""
     table = Table(title="Gradients")
     for column in ("value", "shape", "gradient", "raw (before hooks)", "rule", "number", "sum", "graph", "verdict"):
         table.add_column(column, overflow="fold")
@@ -65,7 +65,7 @@ def print_result(console: Console, result: Result) -> None:
 
 
 def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
-    """One row per op; with ``verdicts``, the proof of its rule and the time it took."""
+    """A row per op; with ``verdicts``, the proof of its rule and the time it took."""
     table = Table(title=f"{len(ops)} ops")
     columns = ["op", "inputs", "attributes", "what it is"]
     if verdicts:
@@ -92,7 +92,7 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
 
 
 def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
-    """What is not proved, a line each, then how many proofs there are of each kind, and where they are from."""
+    """Rules that are not proved, a line each, then how many proofs there are of each kind, and where they are from."""
     for one in verdicts:
         if one.word not in ("PROVED", "PROVED_AE"):
             print_case(console, one, 0, 0)
@@ -104,7 +104,7 @@ def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
 
 
 def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
-    """One line of ``gradproof verify``; with ``evidence``, one more for each obligation."""
+    """A line of ``gradproof verify``; with ``evidence``, one more for each obligation."""
     text = f"{done}/{total}  " if total else ""
     text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):

@@ -36,7 +36,7 @@ DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """Whatever the body raises ends the call with its status. What nobody foresaw is logged under an incident id."""
+    """End the call with the status of what the body raises. An unforeseen error is logged under an incident id."""
     try:
         yield
     except grpc.aio.AbortError:
@@ -229,7 +229,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def _to_verify(
         self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float, asked: Cancellation
     ) -> list[ProofKey]:
-        """All that is to be proved of an op, and is being proved from now on: its cases, drawn attributes, and, to prove
+        """Keys of an op that are to be proved, and are being proved from now on: its cases, drawn attributes, and, to prove
         them again, the classes that were met in runs. A declared case comes last, as each of those has an answer.
         Attributes are drawn for ``seconds``."""
         proofs = self.handler.proofs

@@ -40,7 +40,7 @@ APART = ("Network", "Encryption and callers")
 
 
 class Settings(BaseSettings):
-    """What a server is told. A table made in a program has what it is given, and defaults; `configuration.configure` reads
+    """Settings of a server. A table made in a program has the values that it is given, and defaults; `configuration.configure` reads
     flags, environment and file."""
 
     model_config = SettingsConfigDict(

@@ -70,7 +70,7 @@ def code_of(error: errors.GradproofError) -> grpc.StatusCode:
 
 
 def metadata_of(error: errors.GradproofError) -> dict[str, str]:
-    """What ErrorInfo says beside the reason. A `RunFault` with details of a plugin's exception gets its incident."""
+    """Metadata of ErrorInfo, beside the reason. A `RunFault` with details of a plugin's exception gets its incident."""
     if isinstance(error, errors.InvalidRequest):
         return {"faults": str(len(error.faults))}
     if isinstance(error, errors.LimitExceeded):
@@ -136,7 +136,7 @@ def retry_seconds(error: errors.GradproofError) -> float:
 
 
 def request_fault(error: errors.GradproofError) -> pb.RequestFault:
-    """The same for a session, where a failed request does not end the stream."""
+    """A status as a message of a session, where a failed request does not end the stream."""
     fault = fault_of(status_of(error))
     if isinstance(error, errors.InvalidRequest):
         fault.faults.extend(field_faults(error.faults[:MAX_VIOLATIONS]))

@@ -53,7 +53,8 @@ class Stepper:
         return found
 
     def batch(self, answer: Array | HookFault | None = None) -> Batch:
-        """What comes within two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is what the last one gave."""
+        """The events of the next two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is the result of the last
+        hook call."""
         return self.prepared.cancellation.within(self._batch, answer)
 
     def _batch(self, answer: Array | HookFault | None) -> Batch:

@@ -151,7 +151,7 @@ class AsyncClient:
         return response
 
     async def ops(self) -> list[OpInfo]:
-        """All ops of the server."""
+        """The ops of the server."""
         call = self._call()
         found: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest()
@@ -163,7 +163,7 @@ class AsyncClient:
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     async def op(self, name: str) -> op_service_pb2.GetOpResponse:
-        """One op, with its cases and traced rules."""
+        """An op, with its cases and traced rules."""
         response: op_service_pb2.GetOpResponse = await self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
         return response
 
@@ -183,7 +183,7 @@ class AsyncClient:
                 yield step
 
     def session(self, *, timeout: float | None = None) -> AsyncSession:
-        """One stream for many runs, as `Client.session`: ``async with``."""
+        """A stream for many runs, as `Client.session`: ``async with``."""
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> AsyncSession:
@@ -204,7 +204,7 @@ class AsyncClient:
     async def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook]
     ) -> AsyncGenerator[Event, None]:
-        """One attempt at a run."""
+        """Attempt a run once."""
         conversation = Conversation(request, hooks)
         if conversation.needs_session:
             async with aclosing(self._session(conversation, call)) as events:
@@ -219,7 +219,7 @@ class AsyncClient:
                         yield event
 
     async def _session(self, conversation: Conversation, call: Call) -> AsyncGenerator[Event, None]:
-        """One run on a session of its own, which ends with the run."""
+        """A run on a session of its own, which ends with the run."""
         conversation.request.request_id = conversation.request.request_id or call.request_id
         try:
             async with self._opened(call.options()) as session, aclosing(session.converse(conversation)) as events:

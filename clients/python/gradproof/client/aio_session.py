@@ -241,7 +241,7 @@ async def _until(end: float | None, request_id: str) -> AsyncGenerator[None, Non
 
 
 async def collected(events: AsyncIterator[Event]) -> Result:
-    """All events of a run, by name."""
+    """The events of a run, by name."""
     result = Result()
     try:
         async for event in events:

@@ -105,7 +105,7 @@ class Connection:
                 call.cancel()
 
     async def aio_answers(self, call: Any) -> AsyncGenerator[Any, None]:
-        """The same for asyncio."""
+        """As the method above, for asyncio."""
         try:
             async for answer in call:
                 yield answer
@@ -119,7 +119,7 @@ class Connection:
         return held(grpc.secure_channel(self.target, self._credentials, self._options))
 
     def aio_channel(self) -> grpc.aio.Channel:
-        """The same for asyncio."""
+        """As the method above, for asyncio."""
         if self._credentials is None:
             return held(grpc.aio.insecure_channel(self.target, self._options))
         return held(grpc.aio.secure_channel(self.target, self._credentials, self._options))

@@ -224,7 +224,7 @@ class Client:
         return self._asked(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
 
     def ops(self) -> list[OpInfo]:
-        """All ops of the server."""
+        """The ops of the server."""
         call = self._call()
         found: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest()
@@ -236,7 +236,7 @@ class Client:
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
-        """One op, with its cases and traced rules."""
+        """An op, with its cases and traced rules."""
         return self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
 
     def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
@@ -252,7 +252,7 @@ class Client:
         yield from retried_stream(call, attempt)
 
     def session(self, *, timeout: float | None = None) -> Session:
-        """One stream for many runs, which may keep their values on the server. Each run may take as long as a call of the
+        """A stream for many runs, which may keep their values on the server. Each run may take as long as a call of the
         client; the session ends after ``timeout`` seconds, if there is one. A session that lost its server is over: its
         runs raise Unavailable."""
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
@@ -275,7 +275,7 @@ class Client:
     def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook] = (), at_once: bool = False
     ) -> Generator[Event, None, None]:
-        """One attempt at a run."""
+        """Attempt a run once."""
         conversation = Conversation(request, hooks)
         if conversation.needs_session:
             yield from self._session(conversation, call)
@@ -289,7 +289,7 @@ class Client:
                 yield from conversation.decoder.decode(response.event)
 
     def _session(self, conversation: Conversation, call: Call) -> Generator[Event, None, None]:
-        """One run on a session of its own, which ends with the run."""
+        """A run on a session of its own, which ends with the run."""
         conversation.request.request_id = conversation.request.request_id or call.request_id
         try:
             with self._opened(call.options()) as session:

@@ -1,4 +1,4 @@
-"""What a client raises, and how it is made from what the server said.
+"""Exceptions of a client, and how they are made from what the server said.
 
 GradproofError           a RuntimeError, as PyTorch's are
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
@@ -33,7 +33,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 
 @dataclass(frozen=True)
 class FieldFault:
-    """One fault: its place as a path in the request, what is wrong, and a stable word."""
+    """A fault: its place as a path in the request, what is wrong, and a stable word."""
 
     path: str
     message: str

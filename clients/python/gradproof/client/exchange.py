@@ -1,4 +1,4 @@
-"""What clients and sessions of both kinds say, and to whom an answer is, without a connection."""
+"""Exchange of messages: what clients and sessions of both kinds say, and to whom an answer is, without a connection."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _by_digest(request: Asked, graph: graph_pb2.Graph, digest: str) -> Asked:
 
 
 def addressees(answer: pb.SessionResponse, runs: Iterable[str]) -> list[str]:
-    """Those of the runs in progress that an answer of a session is for. None for what is still said of a run that was given
+    """Runs in progress that an answer of a session is addressed to. None for what is still said of a run that was given
     up; all for a fault that names none."""
     if answer.request_id:
         return [answer.request_id] if answer.request_id in runs else []

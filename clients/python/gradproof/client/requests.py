@@ -96,7 +96,7 @@ numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is asked for, as `Client.stream` has it. Raises ValueError for words that there are not."""
+    """Options of a run, as `Client.stream` has it. Raises ValueError for words that there are not."""
 
     seeds: Mapping[str, Any] | None = None
     hooks: Sequence[Hook] = ()
@@ -133,7 +133,7 @@ class Options:
 
 
 class Conversation:
-    """One run: what is said, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
+    """State of a run: its request, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
     session. ``over``: nothing more will be said; ``asked``: a hook that runs here was called."""
 
     def __init__(self, request: Request, hooks: Sequence[Hook] = ()) -> None:
@@ -274,7 +274,7 @@ def derived(response: pb.DeriveResponse) -> Derived:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What gRPC raises becomes a `GradproofError`."""
+    """Raise what gRPC raises as a `GradproofError`."""
     try:
         yield
     except grpc.RpcError as error:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Call:
-    """One call as its user sees it: all attempts have one deadline, ``seconds`` from now, and one request id.
+    """A call as its user sees it: all attempts have one deadline, ``seconds`` from now, and one request id.
 
     ``given``: something of the call has reached its user (an event, or a hook that ran here), so it is not repeated.
     """
@@ -90,7 +90,7 @@ class Call:
 
 
 def retried(call: Call, attempt: Callable[[], T]) -> T:
-    """What an attempt returns; it is made again where that may help."""
+    """The result of an attempt; it is made again where that may help."""
     while True:
         try:
             return attempt()
@@ -102,7 +102,7 @@ def retried(call: Call, attempt: Callable[[], T]) -> T:
 
 
 def retried_stream(call: Call, attempt: Callable[[], Generator[T, None, None]]) -> Generator[T, None, None]:
-    """What an attempt yields; it is made again as long as it has yielded nothing."""
+    """The items of an attempt; it is made again as long as it has yielded nothing."""
     while True:
         try:
             with closing(attempt()) as found:

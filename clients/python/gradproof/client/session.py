@@ -197,7 +197,7 @@ class Session:
             raise ValueError("the session is closed")
 
     def _outgoing(self) -> Iterator[pb.SessionRequest]:
-        """What is said, as gRPC's thread for it takes it."""
+        """Frames to send, as gRPC's writer thread takes them."""
         while (frame := self._frames.get()) is not None:
             yield frame
 
@@ -251,7 +251,7 @@ class Session:
                     self._turn.notify_all()
 
     def _final(self, request_id: str) -> GradproofError:
-        """What ends a run whose stream has ended: an error of its own, as several threads raise theirs."""
+        """The error of a run whose stream has ended: one of its own, as several threads raise theirs."""
         assert self._ended is not None
         end = self._deadlines.get(request_id)
         late = end is not None and end <= time.monotonic()
@@ -299,7 +299,7 @@ def conversed(session: Session, make: Callable[[], Conversation], seconds: float
 
 
 def collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
-    """All events of a run, by name; ``watch`` is called with each as it comes."""
+    """The events of a run, by name; ``watch`` is called with each as it comes."""
     result = Result()
     try:
         for event in events:

@@ -109,7 +109,7 @@ class OwnerGone(Interrupt):
 
 @dataclass(frozen=True)
 class Failed:
-    """What a task raised."""
+    """An error that a task raised."""
 
     kind: str
     text: str
@@ -143,7 +143,7 @@ class Batch(NamedTuple):
 
 
 class Desk:
-    """What a worker has: the connection to its owner, memory in which it notes what it is at, and plans it has read."""
+    """The state of a worker: the connection to its owner, memory in which it notes what it is at, and plans it has read."""
 
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
