@@ -374,8 +374,8 @@ class Handler:
         return prepared, digest
 
     async def cancellable(self, function: Any, *arguments: Any) -> Any:
-        """The result of a function of a cancellation and ``arguments``, in a thread of the checks. The cancellation is that of
-        this call."""
+        """The result of a function of a cancellation and ``arguments``, in a thread of the checks. The cancellation is
+        that of this call."""
         cancellation = Cancellation()
         try:
             loop, threads = asyncio.get_running_loop(), self.checks.threads

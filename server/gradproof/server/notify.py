@@ -8,8 +8,9 @@ from contextlib import suppress
 
 
 class Manager:
-    """The process that listens at ``NOTIFY_SOCKET``, if there is one. ``period``: seconds in which it wants to hear that all goes well,
-    from ``WATCHDOG_USEC``; 0 if it does not. What is read is taken out of the environment: it is not for children."""
+    """The process that listens at ``NOTIFY_SOCKET``, if there is one. ``period``: seconds in which it wants to hear that
+    all goes well, from ``WATCHDOG_USEC``; 0 if it does not. What is read is taken out of the environment: it is not for
+    children."""
 
     def __init__(self) -> None:
         self._address = os.environ.pop("NOTIFY_SOCKET", "")

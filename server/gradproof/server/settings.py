@@ -40,8 +40,8 @@ APART = ("Network", "Encryption and callers")
 
 
 class Settings(BaseSettings):
-    """Settings of a server. A table made in a program has the values that it is given, and defaults; `configuration.configure` reads
-    flags, environment and file."""
+    """Settings of a server. A table made in a program has the values that it is given, and defaults;
+    `configuration.configure` reads flags, environment and file."""
 
     model_config = SettingsConfigDict(
         frozen=True,

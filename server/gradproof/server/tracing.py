@@ -25,7 +25,8 @@ log = structlog.get_logger("gradproof.server")
 
 
 def watchers() -> list[Watcher]:
-    """The watchers that make traces of calls: none unless one of the variables `ASKED` is set, and OpenTelemetry is installed."""
+    """The watchers that make traces of calls: none unless one of the variables `ASKED` is set, and OpenTelemetry is
+    installed."""
     wanted = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or wanted == "none"
     if off or not any(os.environ.get(name) for name in ASKED):

@@ -89,8 +89,8 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """The verdict that is known, in memory or on disk: of all values of attributes, if that is proved, or else of those of
-        the key. Does not wait for a proof; one that did not end by itself is tried again."""
+        """The verdict that is known, in memory or on disk: of all values of attributes, if that is proved, or else of
+        those of the key. Does not wait for a proof; one that did not end by itself is tried again."""
         if key.general is not None:
             general = self.lookup(key.general)
             if general is not None and general.proved:
