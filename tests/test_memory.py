@@ -70,6 +70,23 @@ def test_what_cpu_time_ended_is_tried_again_with_more(tmp_path: Path) -> None:
     assert memory(tmp_path, 31.0).lookup(KEY) is None
 
 
+def test_classes_that_were_used_longest_ago_are_forgotten(tmp_path: Path) -> None:
+    """A stream of new attributes makes new classes without end."""
+    one = ProofMemory(REGISTRY, tmp_path, 30.0, max_keys=3)
+    others = [ProofKey("var", case((2, 3), axis=0, correction=k)).traced(REGISTRY) for k in range(5)]
+    one.keep(KEY, PROVED)
+    for key in others:
+        one.keep(key, replace(PROVED, word=Rule.UNDECIDED, case=str(key.case)), settled=False)
+        assert one.lookup(KEY) is PROVED  # it is used all the time
+    assert set(one._known) == {KEY, *others[-2:]}
+    sizes = [len(kept) for kept in (one._used, one._known, one._looked, one._tries, one._seen["var"])]
+    assert max(sizes) <= 3
+    for key in others:
+        one.forget(key)
+    found = one.lookup(KEY)  # forgotten here, and found on disk again
+    assert found == replace(PROVED, cached=True)
+
+
 @pytest.mark.parametrize("word", [Rule.AGREED, Rule.UNDECIDED, Rule.NO_SPEC])
 def test_what_is_no_decision_is_not_kept_on_disk(tmp_path: Path, word: Rule) -> None:
     one = memory(tmp_path)

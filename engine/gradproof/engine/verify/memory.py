@@ -8,7 +8,7 @@ nowhere, and tried again a few times.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 from threading import Lock
 
@@ -19,6 +19,9 @@ from gradproof.engine.verify.classes import ProofKey, name_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
 TRIES = 3
+MAX_KEYS = 100_000
+"""Classes that are remembered: a stream of new attributes makes new ones without end, and each takes a few KB."""
+
 _log = logging.getLogger(__name__)
 LASTING = (Rule.PROVED, Rule.PROVED_AE, Rule.REFUTED)
 
@@ -29,16 +32,18 @@ class ProofMemory:
     Args:
         directory: where proofs are kept; None keeps none.
         seconds: CPU time that a proof gets here.
+        max_keys: classes that are remembered; the least recently used are forgotten, and looked up on disk again.
 
     Attributes:
         hits, misses: how often the disk was asked for a proof, and had it, or not.
     """
 
-    def __init__(self, registry: Registry, directory: Path | None, seconds: float) -> None:
-        self.registry, self.seconds = registry, float(seconds)
+    def __init__(self, registry: Registry, directory: Path | None, seconds: float, *, max_keys: int = MAX_KEYS) -> None:
+        self.registry, self.seconds, self.max_keys = registry, float(seconds), max_keys
         self.cache = _cache(directory)
         if self.cache:
             checker_digest()  # now, rather than while someone waits
+        self._used: OrderedDict[ProofKey, None] = OrderedDict()
         self._known: dict[ProofKey, RuleVerdict] = {}
         self._seen: dict[str, dict[ProofKey, None]] = {}
         self._looked: set[ProofKey] = set()
@@ -50,7 +55,7 @@ class ProofMemory:
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
         """What is known of a traced key. Reads the disk the first time."""
         with self._lock:
-            self._seen.setdefault(key.op, {})[key] = None
+            self._use(key)
             known = self._known.get(key)
             if known is not None or self.cache is None or key in self._looked:
                 return known
@@ -63,7 +68,21 @@ class ProofMemory:
             return None
         with self._lock:
             self.hits += 1
+            self._use(key)
             return self._known.setdefault(key, found)
+
+    def _use(self, key: ProofKey) -> None:
+        """Note that a key is used now, and forget those that were used longest ago. The lock is held."""
+        self._seen.setdefault(key.op, {})[key] = None
+        self._used[key] = None
+        self._used.move_to_end(key)
+        while len(self._used) > self.max_keys:
+            oldest, _ = self._used.popitem(last=False)
+            del self._seen[oldest.op][oldest]
+            self._known.pop(oldest, None)
+            self._looked.discard(oldest)
+            self._tries.pop(oldest, None)
+            self._unsettled.discard(oldest)
 
     def _holds(self, key: ProofKey, found: RuleVerdict) -> bool:
         """Whether what was kept is of this key, and is not of a proof that had less time than there is now."""
@@ -83,9 +102,9 @@ class ProofMemory:
             settled: False where it ended for another reason than itself.
         """
         with self._lock:
+            self._use(key)
             self._known[key] = verdict
             self._looked.add(key)
-            self._seen.setdefault(key.op, {})[key] = None
             self._tries[key] += 1
             (self._unsettled.discard if settled else self._unsettled.add)(key)
         if self.cache is None or not settled or not (verdict.word in LASTING or verdict.budget):
@@ -97,6 +116,7 @@ class ProofMemory:
     def forget(self, key: ProofKey) -> None:
         """Know nothing of a key, and do not look on disk for it: it is to be proved again."""
         with self._lock:
+            self._use(key)
             self._known.pop(key, None)
             self._looked.add(key)
             self._tries.pop(key, None)
