@@ -21,7 +21,7 @@ PHASES = ("queue", "decode", "run", "checks", "encode")
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A call. ``phase``: its part that began last; ``seconds``: what each part took so far; ``verdicts``: gradients by
+    """One call. ``phase``: its part that began last; ``seconds``: what each part took so far; ``verdicts``: gradients by
     their summary; ``reason`` and ``limit``: of the error that ended it."""
 
     call: Call
