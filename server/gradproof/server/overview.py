@@ -89,7 +89,7 @@ class _Asking:
     def shown(self) -> tuple[int, Group]:
         """The exit status, and what to show."""
         code, word, found = self.answer()
-        return code, Group(word, *(part for process in found.processes for part in _tables(process)))
+        return code, Group(word, *(part for process in found.processes for part in tables(process)))
 
 
 def _print(console: Console, asking: _Asking, as_json: bool) -> int:
@@ -103,7 +103,8 @@ def _print(console: Console, asking: _Asking, as_json: bool) -> int:
     return code
 
 
-def _tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
+def tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
+    """What a process is, and the calls that it is at."""
     about = Table(title=f"process {process.number}, pid {process.pid}", show_header=False)
     health = ", ".join(f"{name or 'server'} {word}" for name, word in sorted(process.health.items()))
     fault = f" ({process.verify_fault})" if process.verify_fault else ""
@@ -117,8 +118,10 @@ def _tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
         ("proofs", f"{process.proofs_running} running, {process.proofs_queued} queued"),
     ):
         about.add_row(name, value)
-    calls = Table("method", "seconds", "at", "caller", "request id", "peer")
+    calls = Table()
+    for name in ("method", "seconds", "at", "caller", "request id", "peer"):
+        calls.add_column(name, overflow="fold" if name in ("method", "request id") else "ellipsis")  # both are searched for
     for one in process.calls:
-        method = one.method.rpartition("/")[2]
+        method = one.method.lstrip("/").partition("/")[2]
         calls.add_row(method, f"{one.seconds:.1f}", one.phase, one.caller, one.request_id, one.peer)
     return about, calls
