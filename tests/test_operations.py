@@ -11,6 +11,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from rich.console import Console
 from structlog.testing import capture_logs
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_docs import ROOT
@@ -37,6 +39,7 @@ from gradproof.server.calls import CURRENT, Call
 from gradproof.server.cli import app
 from gradproof.server.metrics import COUNTED, MAX_WORDS, TABLE, Metrics
 from gradproof.server.operations import OperationsServicer
+from gradproof.server.overview import tables
 from gradproof.server.peers import Peers
 from gradproof.server.record import PHASES, Book, Record, begin, observe
 from gradproof.server.tracing import Tracing, watchers
@@ -47,9 +50,6 @@ SECRET = 987.654321
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 ALWAYS = [part for part in PHASES if part != "queue"]
 """Small requests wait for nobody."""
-
-WORKING = {"decode", "run"}
-"""Small work is done with the reading of its request."""
 
 SOON = 20.0
 """Seconds for what takes a moment, on a machine that is busy with other tests."""
@@ -242,6 +242,77 @@ def test_lines_are_json_and_all_go_the_same_way(capsys: pytest.CaptureFixture[st
     assert "careful" in warned["event"]
 
 
+# requests of sessions
+
+SESSION = "/gradproof.v1.AutodiffService/Session"
+
+
+def talk(served: Served, *frames: pb.SessionRequest) -> list[pb.SessionResponse]:
+    """The answers of a session called ``talk`` to all frames."""
+    return list(served.autodiff.Session(iter(frames), metadata=(("x-request-id", "talk"),), timeout=SOON))
+
+
+def evaluation(op: str, request_id: str) -> pb.SessionRequest:
+    return pb.SessionRequest(evaluate=pb.EvaluateRequest(graph=small(op).graph, request_id=request_id))
+
+
+def test_a_request_of_a_session_has_a_line_and_numbers_of_its_own(served: Served) -> None:
+    names = {
+        f'gradproof_calls_total{{code="OK",method="{SESSION}/differentiate"}}': 1,
+        f'gradproof_calls_total{{code="NOT_FOUND",method="{SESSION}/evaluate"}}': 1,
+        f'gradproof_calls_total{{code="INVALID_ARGUMENT",method="{SESSION}/empty"}}': 1,
+        f'gradproof_calls_total{{code="OK",method="{SESSION}"}}': 1,
+        'gradproof_verdicts_total{summary="verified"}': 1,
+        'gradproof_refusals_total{limit="",reason="GRAPH_NOT_FOUND"}': 1,
+    }
+    before = {name: number(served, name) for name in names}
+    run = checked("multiply")
+    run.request_id = "7"
+    with capture_logs() as lines:
+        talk(
+            served,
+            pb.SessionRequest(differentiate=run),
+            pb.SessionRequest(evaluate=pb.EvaluateRequest(digest="none", request_id="8")),
+            pb.SessionRequest(),
+        )
+        wait(lambda: any(one.get("method") == SESSION for one in lines))
+    said = {one["request_id"]: one for one in lines if one["event"] == "call" and one["method"].startswith(SESSION)}
+    assert set(said) == {"talk", "talk/7", "talk/8", "talk/"}
+    assert {f"{part}_seconds" for part in ALWAYS} | {"verified"} < set(said["talk/7"])
+    assert (said["talk/8"]["code"], said["talk/8"]["reason"]) == ("NOT_FOUND", "GRAPH_NOT_FOUND")
+    assert said["talk/"]["reason"] == "INVALID_REQUEST"
+    assert said["talk"]["bytes_in"] > 0
+    assert {name: number(served, name) - before[name] for name in names} == names
+
+
+def test_a_request_of_a_session_that_is_cancelled_is_over(served: Served) -> None:
+    cancel = pb.SessionRequest(cancel=pb.CancelRun(request_id="9"))
+    with capture_logs() as lines:
+        talk(served, evaluation("held.asleep", "9"), cancel)
+        wait(lambda: not served.host.book.records())
+    assert ("talk/9", "CANCELLED") in {(one["request_id"], one["code"]) for one in lines if one["event"] == "call"}
+
+
+def test_a_request_of_a_session_is_seen_while_it_runs(served: Served) -> None:
+    frames: SimpleQueue[pb.SessionRequest | None] = SimpleQueue()
+    frames.put(evaluation("held.asleep", "10"))
+    answers = served.autodiff.Session(iter(frames.get, None), timeout=SOON)
+    try:
+        wait(lambda: any(record.above is not None and record.phase == "run" for record in served.host.book.records()))
+        [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
+    finally:
+        frames.put(None)
+        answers.cancel()
+    shown = {call.method: call.phase for call in found.calls}
+    assert shown.items() >= {SESSION: "", f"{SESSION}/evaluate": "run"}.items()
+    with (console := Console(width=200)).capture() as shown_calls:
+        console.print(tables(found)[1])
+    [row] = [row for row in shown_calls.get().splitlines() if "Session/evaluate" in row]
+    assert "run" in row
+    # with the stream its requests are over
+    wait(lambda: not served.host.book.records())
+
+
 # metrics
 
 
@@ -370,6 +441,20 @@ def test_a_call_goes_on_with_the_trace_of_its_client(served: Served, spans: InMe
         assert call.start_time <= span.start_time
 
 
+def test_a_request_of_a_session_is_below_it_in_the_trace(served: Served, spans: InMemorySpanExporter) -> None:
+    talk(served, evaluation("multiply", "11"))
+    wait(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
+    found = {span.name: span for span in spans.get_finished_spans()}
+    run, stream = (found[f"gradproof.v1.AutodiffService/Session{part}"] for part in ("/evaluate", ""))
+    assert run.parent
+    assert run.parent.span_id == stream.context.span_id
+    assert run.attributes
+    assert run.attributes["gradproof.request_id"] == "talk/11"
+    decode = found["decode"]
+    assert decode.parent
+    assert decode.parent.span_id == run.context.span_id
+
+
 def test_an_error_is_one_in_the_trace(served: Served, spans: InMemorySpanExporter) -> None:
     with pytest.raises(grpc.RpcError):
         served.autodiff.Evaluate(pb.EvaluateRequest(digest="none"))
@@ -477,7 +562,7 @@ def sleeping(served: Served) -> Iterator[None]:
     """A call that never ends by itself."""
     graph = small("held.asleep").graph
     call = served.autodiff.Evaluate.future(pb.EvaluateRequest(graph=graph), metadata=(("x-request-id", "asleep"),))
-    wait(lambda: any(record.phase in WORKING for record in served.host.book.records()))
+    wait(lambda: any(record.phase == "run" for record in served.host.book.records()))
     yield
     call.cancel()
     wait(lambda: not served.host.book.records())
@@ -491,7 +576,7 @@ def test_status_shows_what_runs(served: Served) -> None:
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
         [call] = [one for one in found.calls if one.request_id == "asleep"]
         assert call.method == "/gradproof.v1.AutodiffService/Evaluate"
-        assert call.phase in WORKING
+        assert call.phase == "run"
         assert call.seconds > 0
         assert found.calls_in_flight == 3
         assert found.sessions == 1
@@ -507,7 +592,7 @@ def test_the_command_shows_it_too(served: Served) -> None:
     assert "Evaluate" in shown.output
     as_json = json.loads(CliRunner().invoke(app, ["status", served.target, "--json"]).stdout)
     assert as_json["health"] == "SERVING"
-    assert {call["phase"] for call in as_json["processes"][0]["calls"]} & WORKING
+    assert "run" in {call["phase"] for call in as_json["processes"][0]["calls"]}
 
 
 def test_the_command_says_by_its_status_whether_a_server_serves(served: Served) -> None:

@@ -100,14 +100,20 @@ class TestSources:
         assert found.settings.port == 50551
 
     def test_no_module_reads_the_environment_by_itself(self) -> None:
-        """But the command line, for all settings, and the guard, which is there before it."""
+        """But the command line, for all settings, the guard, which is there before it, and what has names of others."""
         found = {
             path.name
             for folder in ("engine", "server", "plugins")
             for path in (ROOT / folder / "gradproof").rglob("*.py")
             if re.search(r"os\.(environ|getenv)", path.read_text())
         }
-        assert found == {"configuration.py", "guard.py", "notify.py", "tracing.py"}  # the latter: names that are others'
+        assert found == {
+            "__main__.py",
+            "configuration.py",
+            "guard.py",
+            "notify.py",
+            "tracing.py",
+        }
 
 
 class TestFaults:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+NATIVE = "GRPC_VERBOSITY"
+"""How much gRPC's core writes by itself: a line for each stranger's failed handshake, unless it is told not to. Its errors come
+through statuses too, and lines that are not ours break a log in JSON."""
 
 
 def main() -> None:
     """Run the command line; say which extra is missing if the server's libraries are not installed."""
+    os.environ.setdefault(NATIVE, "NONE")
     if sys.argv[1:2] == ["serve"]:
         from gradproof.server.guard import guarded
 

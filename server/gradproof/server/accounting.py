@@ -13,8 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from gradproof.server.calls import DETAILS, REQUEST_ID, Around, Call, Context, call_of
 from gradproof.server.record import Book, Record
-
-CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+from gradproof.server.status import CODE_NAMES
 
 
 class Accounting(Around):
@@ -99,7 +98,7 @@ class _Writing:
 def _code(context: Context, default: int) -> str:
     """The name of the status that a call ended with; the default where none was set."""
     code: Any = context.code() or default  # a number as long as nobody set it
-    return str(code.name) if isinstance(code, grpc.StatusCode) else CODES.get(code, "UNKNOWN")
+    return str(code.name) if isinstance(code, grpc.StatusCode) else CODE_NAMES.get(code, "UNKNOWN")
 
 
 def _why(context: Context) -> tuple[str, str]:

@@ -276,6 +276,7 @@ class Turn:
         self.admission, self.caller, self.deadline = admission, caller, deadline
         self.cancellation = Cancellation()
         self._holds = self._began = self._waits = False
+        self._phase, self._since = "", 0.0
         self._work: Future[Any] | None = None
         self._nbytes = 0
 
@@ -289,7 +290,7 @@ class Turn:
             self._holds = True
         threads = admission._large_threads if large else admission._small_threads
         admission.small += not large
-        started = time.perf_counter()
+        self._phase, self._since = phase, time.perf_counter()
         begin(phase)
         work = threads.submit(copy_context().run, contained, self.cancellation.within, function, *arguments)
         self._work = work
@@ -300,7 +301,16 @@ class Turn:
             raise
         finally:
             admission.small -= not large
-            admission.observer.observe(phase, time.perf_counter() - started)
+            admission.observer.observe(self._phase, time.perf_counter() - self._since)
+
+    def enter(self, phase: str) -> None:
+        """The work in the thread goes on with another part of the request. Called from that thread."""
+        if self.cancellation.cancelled:  # nobody waits, and what it took so far has been noted
+            return
+        now = time.perf_counter()
+        self.admission.observer.observe(self._phase, now - self._since)
+        self._phase, self._since = phase, now
+        begin(phase)
 
     def expect(self, cost: Cost) -> None:
         """A run is to come. Raises Busy where it would take too much beside the others, or the line is too long for it;

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from rich.console import Console
 from rich.progress import Progress
 
-from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired, connect
+from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired
 from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
 from gradproof.server import logs, overview, report
 from gradproof.server.configuration import configure, help_text, parser
@@ -27,6 +27,7 @@ from gradproof.server.host import Host, serve
 from gradproof.server.identities import new_token
 from gradproof.server.problems import Unusable
 from gradproof.server.settings import Settings
+from gradproof.server.target import GIVEN, Target, reaching
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
 from gradproof.wire import decode_spec, decode_tensor, encode_tensor
@@ -129,12 +130,7 @@ def new(
     typer.echo(entry, nl=False)
 
 
-app.command()(overview.status)
-
-Target = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(help="A running server (host:port). Left out: one is started for this command."),
-]
+app.command()(reaching(GIVEN)(overview.status))
 
 
 @app.command()
@@ -146,10 +142,11 @@ def demo() -> None:
 
 
 @app.command()
+@reaching()
 def diff(
+    target: Target,
     file: Annotated[Path, typer.Argument(help="A graph as proto JSON (gradproof.v1.Graph or DifferentiateRequest).")],
     values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
-    target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
     required: Annotated[str, typer.Option(help="The weakest summary that will do: verified, plausible, unchecked.")] = "",
@@ -161,12 +158,12 @@ def diff(
         request = read_request(file, values)
         if required:
             request.verify.required = summary_word(required)
-        with open_client(target, plugin) as client, console.status("running, and proving what is not proved yet"):
+        with target.client(plugin) as client, console.status("running, and proving what is not proved yet"):
             result = client.send(request, budget=budget)
     except VerdictRequired as error:
         result, weaker = error.result, str(error)
     except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof diff: {error}", err=True)
+        typer.echo(f"gradproof diff: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
     if as_json:
         print(json.dumps(report.as_json(result), indent=2))
@@ -179,7 +176,9 @@ def diff(
 
 
 @app.command()
+@reaching()
 def draw(
+    target: Target,
     file: Annotated[Path, typer.Argument(help="A graph as proto JSON, as for diff.")],
     form: Annotated[
         str | None, typer.Option("--format", help="dot, mermaid or svg; default: as PATH says, or dot.")
@@ -187,7 +186,6 @@ def draw(
     output: Annotated[Optional[Path], typer.Option(help="Write here (.dot, .mmd, .svg), not to standard output.")] = None,  # noqa: UP045
     run: Annotated[bool, typer.Option("--run", help="Differentiate first; show values, gradients, verdicts.")] = False,
     values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
-    target: Target = None,
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
     plugin: Plugin = None,
 ) -> None:
@@ -204,26 +202,27 @@ def draw(
         else:
             typer.echo(text, nl=False)
     except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof draw: {error}", err=True)
+        typer.echo(f"gradproof draw: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
 
 
 @app.command("ops")
+@reaching()
 def list_ops(
+    target: Target,
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Prove every rule that is not proved yet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-    target: Target = None,
     plugin: Plugin = None,
 ) -> None:
     """List the ops; with --verdicts, what is proved of their rules. Exit status 1 if a rule is refuted."""
     try:
-        with open_client(target, plugin) as client:
+        with target.client(plugin) as client:
             ops = client.ops()
             if verdicts:
                 prove_all(client, [op.name for op in ops if op.differentiable])
                 ops = client.ops()
-    except GradproofError as error:
-        typer.echo(f"gradproof ops: {error}", err=True)
+    except (GradproofError, OSError, ValueError) as error:
+        typer.echo(f"gradproof ops: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
     if as_json:
         print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
@@ -234,12 +233,13 @@ def list_ops(
 
 
 @app.command()
+@reaching()
 def verify(
+    target: Target,
     ops: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
     refresh: Annotated[bool, typer.Option(help="Prove again what is in the cache.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for all cases of an op.")] = 120.0,
     evidence: Annotated[bool, typer.Option(help="Print every obligation, with how it was met.")] = False,
-    target: Target = None,
     plugin: Plugin = None,
 ) -> None:
     """Prove the backward rules of ops, case by case; exit status 1 if a case is not proved.
@@ -248,7 +248,7 @@ def verify(
     a rule is refuted.
     """
     try:
-        with open_client(target, plugin) as client:
+        with target.client(plugin) as client:
             if ops:
                 steps = [step for op in ops for step in verify_one(client, op, budget, refresh, evidence)]
                 bad = [step for step in steps if step.verdict.word not in ("PROVED", "PROVED_AE")]
@@ -257,8 +257,8 @@ def verify(
                 steps = prove_all(client, names, budget, refresh)
                 report.print_tally(console, [step.verdict for step in steps])
                 bad = [step for step in steps if step.verdict.word == "REFUTED"]
-    except GradproofError as error:
-        typer.echo(f"gradproof verify: {error}", err=True)
+    except (GradproofError, OSError, ValueError) as error:
+        typer.echo(f"gradproof verify: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
     if bad:
         raise typer.Exit(1)
@@ -271,19 +271,14 @@ def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: 
         yield step
 
 
-def open_client(target: str | None, plugins: list[str] | None) -> Client:
-    """A client of ``target``, or of a server started for it with ``plugins``."""
-    return connect(target, arguments=[word for source in plugins or () for word in ("--plugin", source)])
-
-
 def given(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
     """The values beside the graph, by name."""
     return {named.name: decode_tensor(named.value) for named in request.values}
 
 
-def drawn(request: pb.DifferentiateRequest, target: str | None, plugins: list[str] | None, budget: float) -> Picture:
+def drawn(request: pb.DifferentiateRequest, target: Target, plugins: list[str] | None, budget: float) -> Picture:
     """The picture of a request that is run first, with every value and gradient that there is."""
-    with open_client(target, plugins) as client:
+    with target.client(plugins) as client:
         ops = {op.name: op for op in client.ops()}
         moving = flowing(request.graph, ops)
         specs = client.infer(request.graph).values

@@ -22,8 +22,11 @@ from gradproof.server.private import read_trusted, told
 from gradproof.server.problems import CONFIG, PREFIX, Problem, Unusable
 from gradproof.server.settings import APART, Settings, section
 
-NOT_OURS = re.compile(r"GRADPROOF_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*|TEST_.*)")
-"""Variables that Kubernetes sets in pods beside a service called gradproof, and those of tests."""
+NOT_OURS = re.compile(
+    r"GRADPROOF_(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*|TEST_.*|CLIENT_(TLS|TLS_CA|TLS_CERT|TLS_KEY|TOKEN_FILE))"
+)
+"""Variables that Kubernetes sets in pods beside a service called gradproof, those of tests, and those of commands that talk
+to a server."""
 
 DEFAULT = "default"
 Table = dict[str, Any]

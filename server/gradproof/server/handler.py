@@ -112,7 +112,7 @@ class Handler:
     ) -> AsyncGenerator[pb.Event]:
         started = time.perf_counter()
         stepper, digest = await turn.do(
-            "decode", preparing(request), self._begin, turn.cancellation, request, uploads, desk, encoder.chunked
+            "decode", preparing(request), self._begin, turn, request, uploads, desk, encoder.chunked
         )
         prepared = stepper.prepared
         turn.expect(prepared.cost)
@@ -193,7 +193,7 @@ class Handler:
 
     def _begin(
         self,
-        cancellation: Cancellation,
+        turn: Turn,
         request: pb.DifferentiateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None,
@@ -201,11 +201,12 @@ class Handler:
     ) -> tuple[Stepper, str]:
         """A run, and the digest of its graph. Where the forward half is known and the rest is small, it goes as far as the
         first batch."""
-        prepared, digest = self._prepare(request, uploads, desk, cancellation)
+        prepared, digest = self._prepare(request, uploads, desk, turn.cancellation)
         if not chunked:
             self._fits(unary_bytes(prepared), "StreamingDifferentiate")
         stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
         if not prepared.missing and prepared.cost.seconds <= SMALL_SECONDS:
+            turn.enter("run")
             stepper.begin()
         return stepper, digest
 
@@ -238,7 +239,7 @@ class Handler:
     ) -> Evaluated:
         """The values asked for. Raises GradproofError."""
         with self.admission.request(left) as turn:
-            asked = (self._prepared, turn.cancellation, request, uploads, desk)
+            asked = (self._prepared, turn, request, uploads, desk)
             prepared, digest, found = await turn.do("decode", preparing(request), *asked)
             if found is None:
                 turn.expect(prepared.cost)
@@ -249,17 +250,19 @@ class Handler:
 
     def _prepared(
         self,
-        cancellation: Cancellation,
+        turn: Turn,
         request: pb.EvaluateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None,
     ) -> tuple[Prepared, str, tuple[Evaluated, Forward | None] | None]:
         """The job, the digest of its graph, and what is found, if that is little work."""
-        prepared, digest = self._prepare(request, uploads, desk, cancellation)
+        prepared, digest = self._prepare(request, uploads, desk, turn.cancellation)
         if desk is None:
             self._fits(unary_bytes(prepared), "Evaluate on a Session")
-        small = prepared.cost.seconds <= SMALL_SECONDS
-        return prepared, digest, self._evaluate(prepared, digest, bool(request.keep)) if small else None
+        if prepared.cost.seconds > SMALL_SECONDS:
+            return prepared, digest, None
+        turn.enter("run")
+        return prepared, digest, self._evaluate(prepared, digest, bool(request.keep))
 
     def _evaluate(self, prepared: Prepared, digest: str, keep: bool) -> tuple[Evaluated, Forward | None]:
         """The result of `evaluate`, and the forward half if it is to be kept."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import grpc
 import typer
@@ -17,6 +16,8 @@ from rich.live import Live
 from rich.table import Table
 
 from gradproof.client.channel import Connection
+from gradproof.client.errors import from_rpc
+from gradproof.server.target import Target
 from gradproof.v1 import operations_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2_grpc
 
@@ -27,21 +28,17 @@ GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def status(
-    target: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A running server.")],
+    target: Target,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     watch: Annotated[float, typer.Option(help="Show it anew every so many seconds, until interrupted; 0: once.")] = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds for the server to answer.")] = 5.0,
-    tls: Annotated[bool, typer.Option("--tls", help="The server has a certificate.")] = False,
-    tls_ca: Annotated[Optional[Path], typer.Option(help="Certificates to trust (PEM); implies --tls.")] = None,  # noqa: UP045
-    token_file: Annotated[Optional[Path], typer.Option(help="The token in this file, of scope admin.")] = None,  # noqa: UP045
 ) -> None:
     """Show what a server runs. Exit status 0 if it is serving, 1 if it is not, 2 if it does not answer."""
     console = Console()
     try:
-        token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
-        connection = Connection(target, tls=str(tls_ca) if tls_ca else tls, token=token, retries=0)
+        connection = target.connection()
         with connection.channel() as channel:
-            asking = _Asking(channel, connection, timeout)
+            asking = _Asking(channel, connection, timeout, target)
             code = UNREACHABLE
             if not watch:
                 code = _print(console, asking, as_json)
@@ -57,7 +54,7 @@ def status(
     except KeyboardInterrupt:
         pass
     except (OSError, ValueError) as error:
-        typer.echo(f"gradproof status: {error}", err=True)
+        typer.echo(f"gradproof status: {target.explained(error)}", err=True)
         code = UNREACHABLE
     raise typer.Exit(code)
 
@@ -65,10 +62,10 @@ def status(
 class _Asking:
     """Asks one server, for `timeout` seconds."""
 
-    def __init__(self, channel: grpc.Channel, connection: Connection, timeout: float) -> None:
+    def __init__(self, channel: grpc.Channel, connection: Connection, timeout: float, target: Target) -> None:
         self._health = health_pb2_grpc.HealthStub(channel)
         self._operations: Any = operations_service_pb2_grpc.OperationsServiceStub(channel)
-        self._connection, self._timeout = connection, timeout
+        self._connection, self._timeout, self._target = connection, timeout, target
 
     def answer(self) -> tuple[int, str, pb.GetStatusResponse]:
         """The exit status, the health or what is wrong, and what runs, as far as it may be known."""
@@ -76,20 +73,23 @@ class _Asking:
         try:
             found = self._health.Check(health_pb2.HealthCheckRequest(), **rest).status
         except grpc.RpcError as error:
-            return UNREACHABLE, f"{error.code().name}: {error.details()}", pb.GetStatusResponse()
+            return UNREACHABLE, f"{error.code().name}: {self._said(error)}", pb.GetStatusResponse()
         word = health_pb2.HealthCheckResponse.ServingStatus.Name(found)
         code = SERVING if word == "SERVING" else NOT_SERVING
         try:
             return code, word, self._operations.GetStatus(pb.GetStatusRequest(), **rest)
         except grpc.RpcError as error:
             if error.code() in GONE:
-                return UNREACHABLE, f"{error.code().name}: {error.details()}", pb.GetStatusResponse()
-            return code, f"{word} (what runs is not shown: {error.details()})", pb.GetStatusResponse()
+                return UNREACHABLE, f"{error.code().name}: {self._said(error)}", pb.GetStatusResponse()
+            return code, f"{word} (what runs is not shown: {self._said(error)})", pb.GetStatusResponse()
+
+    def _said(self, error: grpc.RpcError) -> str:
+        return self._target.explained(from_rpc(error))
 
     def shown(self) -> tuple[int, Group]:
         """The exit status, and what to show."""
         code, word, found = self.answer()
-        return code, Group(word, *(part for process in found.processes for part in _tables(process)))
+        return code, Group(word, *(part for process in found.processes for part in tables(process)))
 
 
 def _print(console: Console, asking: _Asking, as_json: bool) -> int:
@@ -103,7 +103,8 @@ def _print(console: Console, asking: _Asking, as_json: bool) -> int:
     return code
 
 
-def _tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
+def tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
+    """What a process is, and the calls that it is at."""
     about = Table(title=f"process {process.number}, pid {process.pid}", show_header=False)
     health = ", ".join(f"{name or 'server'} {word}" for name, word in sorted(process.health.items()))
     fault = f" ({process.verify_fault})" if process.verify_fault else ""
@@ -117,8 +118,10 @@ def _tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
         ("proofs", f"{process.proofs_running} running, {process.proofs_queued} queued"),
     ):
         about.add_row(name, value)
-    calls = Table("method", "seconds", "at", "caller", "request id", "peer")
+    calls = Table()
+    for name in ("method", "seconds", "at", "caller", "request id", "peer"):
+        calls.add_column(name, overflow="fold" if name in ("method", "request id") else "ellipsis")  # both are searched for
     for one in process.calls:
-        method = one.method.rpartition("/")[2]
+        method = one.method.lstrip("/").partition("/")[2]
         calls.add_row(method, f"{one.seconds:.1f}", one.phase, one.caller, one.request_id, one.peer)
     return about, calls

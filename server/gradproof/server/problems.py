@@ -8,6 +8,9 @@ from typing import NamedTuple
 PREFIX, CONFIG = "GRADPROOF_", "GRADPROOF_CONFIG"
 """How the environment variables of settings begin, and the one that names a file of them."""
 
+CLIENT = "GRADPROOF_CLIENT_"
+"""How variables begin that are no settings of a server: they say how commands reach one, and as whom."""
+
 
 class Problem(NamedTuple):
     """A fault of the setting of a name (with dots: ``limits.hooks``); the text says what to do about it."""

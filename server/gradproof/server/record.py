@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Protocol
 
 from gradproof.engine.verify.envelope import ORIGIN
-from gradproof.server.calls import Call
+from gradproof.server.calls import CURRENT, MAX_REQUEST_ID, Call
 
 PHASES = ("queue", "decode", "run", "checks", "encode")
 """Parts of a call, in their order."""
@@ -21,10 +21,12 @@ PHASES = ("queue", "decode", "run", "checks", "encode")
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One call. ``phase``: its part that began last; ``seconds``: what each part took so far; ``verdicts``: gradients by
-    their summary; ``reason`` and ``limit``: of the error that ended it."""
+    """One call, or a request of a session, which has the record of its stream ``above``. ``phase``: its part that began
+    last; ``seconds``: what each part took so far; ``verdicts``: gradients by their summary; ``reason`` and ``limit``: of
+    the error that ended it."""
 
     call: Call
+    above: Record | None = None
     started: float = field(default_factory=time.perf_counter)
     began: int = field(default_factory=time.time_ns)
     phase: str = ""
@@ -88,6 +90,25 @@ class Book:
 
 CURRENT_RECORD: ContextVar[tuple[Book, Record] | None] = ContextVar("gradproof_record", default=None)
 _lock = Lock()
+
+
+@contextmanager
+def below(part: str, request_id: str) -> Iterator[Record]:
+    """A record of its own for a request of the stream that the running call is, called ``part``. Its id is that of the
+    stream with the client's name for the request behind it. Outside a call nobody hears of it."""
+    stream, found = CURRENT.get(), CURRENT_RECORD.get()
+    name = f"{stream.request_id}/{request_id}"[:MAX_REQUEST_ID]
+    call = replace(stream, method=f"{stream.method}/{part}", request_id=name)
+    token = CURRENT.set(call)
+    try:
+        if found is None:
+            yield Record(call)
+            return
+        book, above = found
+        with book.open(Record(call, above)) as record:
+            yield record
+    finally:
+        CURRENT.reset(token)
 
 
 def identified(call: Call) -> None:

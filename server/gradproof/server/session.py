@@ -15,8 +15,9 @@ from gradproof.engine.errors import Fault, GradproofError, InvalidRequest, Limit
 from gradproof.engine.spec import Array
 from gradproof.server.encode import Encoder
 from gradproof.server.handler import Handler
+from gradproof.server.record import Record, below
 from gradproof.server.scopes import AUTODIFF, authorize
-from gradproof.server.status import fault_of, request_fault, unforeseen
+from gradproof.server.status import CODE_NAMES, fault_of, request_fault, unforeseen
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import Assembler, WireError, tensors
 
@@ -102,10 +103,11 @@ class _Session:
                 self.uploads.chunk(frame.chunk)
             elif kind == "differentiate":
                 request = frame.differentiate
-                await self._start(request.request_id, partial(self._differentiate, request, self._used(request)))
+                asking = partial(self._differentiate, request, self._used(request))
+                await self._start(kind, request.request_id, asking)
             elif kind == "evaluate":
                 asked = frame.evaluate
-                await self._start(asked.request_id, partial(self._evaluate, asked, self._used(asked)))
+                await self._start(kind, asked.request_id, partial(self._evaluate, asked, self._used(asked)))
             elif kind == "cancel":
                 run = self.runs.get(frame.cancel.request_id)
                 if run is not None:
@@ -117,40 +119,42 @@ class _Session:
             else:
                 raise InvalidRequest([Fault("frame", "the message holds no frame", "FRAME_EMPTY")])
         except WireError as error:
-            if error.reason == "LIMIT_EXCEEDED":
-                names = ("session_upload_bytes", "session_uploads", "session_uploads_open")
-                counts = zip(names, self.uploads.passed(frame.header), strict=True)
-                first, *others = [(name, count, most) for name, (count, most) in counts if count > most]
-                await self._fault("", LimitExceeded(*first, "send requests that use what was uploaded", others))
-            else:
-                await self._fault("", InvalidRequest([Fault(error.path, error.message, error.reason)]))
+            await self._refuse(kind, self._meant(error, frame))
         except GradproofError as error:
-            await self._fault("", error)
+            await self._refuse(kind, error)
+
+    def _meant(self, error: WireError, frame: pb.SessionRequest) -> GradproofError:
+        """A fault of an upload as an error of ours."""
+        if error.reason != "LIMIT_EXCEEDED":
+            return InvalidRequest([Fault(error.path, error.message, error.reason)])
+        names = ("session_upload_bytes", "session_uploads", "session_uploads_open")
+        counts = zip(names, self.uploads.passed(frame.header), strict=True)
+        first, *others = [(name, count, most) for name, (count, most) in counts if count > most]
+        return LimitExceeded(*first, "send requests that use what was uploaded", others)
+
+    async def _refuse(self, kind: str | None, error: GradproofError) -> None:
+        """Answer a frame that is at fault, and go on."""
+        with below(kind or "empty", "") as record:
+            await self._fault(record, "", request_fault(error))
 
     def _used(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
         """The uploads that a message names. They are taken out: an upload serves one message."""
         named = {tensor.upload for tensor in tensors(message) if tensor.WhichOneof("body") == "upload"}
         return {n: array for n in named if (array := self.uploads.take(n)) is not None}
 
-    async def _start(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _start(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if request_id in self.runs:
             text = f"a run with request_id {request_id!r} is in progress"
             raise InvalidRequest([Fault("request_id", text, "REQUEST_ID")])
         self.handler.limits.check("session_runs", len(self.runs) + 1, "wait for runs of this session to end")
-        self.runs[request_id] = asyncio.create_task(self._guarded(request_id, run))
+        self.runs[request_id] = asyncio.create_task(self._guarded(kind, request_id, run))
         await asyncio.sleep(0)  # a task that is cancelled before its first step never runs, and would not say so
 
-    async def _guarded(self, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _guarded(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await run()
-        except GradproofError as error:
-            await self._fault(request_id, error)
-        except asyncio.CancelledError:
-            fault = pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
-            await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
-        except Exception as error:  # what nobody foresaw ends this run, not the session
-            fault = fault_of(unforeseen(error))
-            await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
+            with below(kind, request_id) as record:
+                fault = await _fault_in(run)
+                await self._fault(record, request_id, fault)
         finally:
             self.runs.pop(request_id, None)
             if self.draining and not self.runs:
@@ -175,5 +179,23 @@ class _Session:
         if not self.left:
             await self.out.put(response)
 
-    async def _fault(self, request_id: str, error: GradproofError) -> None:
-        await self._put(pb.SessionResponse(request_id=request_id, fault=request_fault(error)))
+    async def _fault(self, record: Record, request_id: str, fault: pb.RequestFault | None) -> None:
+        """Note how a request ended, and say so where it was not well."""
+        record.code = "OK"
+        if fault is not None:
+            record.code, record.reason = CODE_NAMES[fault.code], fault.reason
+            record.limit = fault.metadata.get("limit", "")
+            await self._put(pb.SessionResponse(request_id=request_id, fault=fault))
+
+
+async def _fault_in(run: Callable[[], Coroutine[Any, Any, None]]) -> pb.RequestFault | None:
+    """What ended a run, if it did not come to its end; none of it ends the session."""
+    try:
+        await run()
+    except GradproofError as error:
+        return request_fault(error)
+    except asyncio.CancelledError:
+        return pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
+    except Exception as error:
+        return fault_of(unforeseen(error))
+    return None

@@ -62,6 +62,10 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
 )
 
 
+CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+"""Names of status codes, by their numbers."""
+
+
 def code_of(error: errors.GradproofError) -> grpc.StatusCode:
     """The status code of an exception; INTERNAL for one that the table does not name."""
     if isinstance(error, errors.RunFault) and error.kind:

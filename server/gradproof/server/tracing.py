@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,6 +15,7 @@ from gradproof.engine.verify.envelope import Timing
 from gradproof.server.record import CURRENT_RECORD, Record, Watcher
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
@@ -59,7 +60,7 @@ class Tracing:
         self._tracer = provider.get_tracer("gradproof.server")
         self._propagator = TraceContextTextMapPropagator()
         self._spans: dict[Record, Span] = {}
-        self._lock = Lock()
+        self._lock = RLock()
 
     def _span(self, record: Record) -> Span:
         """The span of a call, which begins with it."""
@@ -75,14 +76,23 @@ class Tracing:
                     "gradproof.request_id": call.request_id,
                     "client.address": call.peer,
                 }
+                above = self._above(record)
+                kinds = self._trace.SpanKind
                 span = self._spans[record] = self._tracer.start_span(
                     f"{service}/{method}",
-                    context=self._propagator.extract(dict(call.metadata)),
-                    kind=self._trace.SpanKind.SERVER,
+                    context=self._propagator.extract(dict(call.metadata)) if above is None else above,
+                    kind=kinds.SERVER if record.above is None else kinds.INTERNAL,
                     attributes=said,
                     start_time=record.began,
                 )
             return span
+
+    def _above(self, record: Record) -> Context | None:
+        """The span of the stream that a request came by, unless that has ended."""
+        stream = record.above
+        if stream is None or (stream.code and stream not in self._spans):
+            return None
+        return self._trace.set_span_in_context(self._span(stream))
 
     def observe(self, record: Record | None, phase: str, seconds: float) -> None:
         if record is not None:
