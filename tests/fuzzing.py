@@ -271,7 +271,7 @@ FRAMES = [
 
 @st.composite
 def talks(draw: DrawFn) -> list[pb.SessionRequest]:
-    """What a client says in a session: frames in any order, or a right talk with a few others put in, or in place of some."""
+    """What a client says in a session: frames in any order, or a right talk with a few others in it."""
     if draw(st.booleans()):
         return draw(st.lists(st.one_of(st.sampled_from(FRAMES), changed(FRAMES)), max_size=8))
     found: list[pb.SessionRequest] = list(draw(st.sampled_from(TALKS)))

@@ -79,8 +79,7 @@ def in_flight(target: str) -> int:
 
 
 def test_readers_that_do_not_read(server: ServerProcess, stub: Any) -> None:
-    """They keep nobody from anything, and are cut off in the end: the server is done with them, and they hear of it once
-    they read."""
+    """They keep nobody from anything, and are cut off in the end: nothing of their calls is left in the server."""
     message = pb.StreamingDifferentiateRequest(request=load.wide(1 << 20))
     calls = [stub.StreamingDifferentiate(message, timeout=2 * SECONDS) for _ in range(8)]
     for call in calls:
@@ -92,7 +91,7 @@ def test_readers_that_do_not_read(server: ServerProcess, stub: Any) -> None:
     for call in calls:
         with suppress(grpc.RpcError):
             list(call)
-        assert call.code() is grpc.StatusCode.ABORTED, call.details()
+        assert call.code() in (grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED), call.details()
     answers(stub)
 
 
