@@ -25,8 +25,12 @@ import numpy as np
 from tests.processes import KINDS, Processes, served, until
 
 from gradproof.client import Client, GradproofError, GraphBuilder, connect
+from gradproof.server.guard import SETTLED_SECONDS
 
 CLIENTS, BUDGET, TIMEOUT, LATE = 4, 1.0, 30.0, 5.0
+RETRIES = 1000  # the time that a call may take is its limit
+SPARED_SECONDS = SETTLED_SECONDS + 6.0
+"""A server that is killed sooner after the last one is taken for broken, and has to wait: see the guard."""
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Toll:
     kills: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    spared: float = 0.0
     lock: Lock = field(default_factory=Lock)
 
     def __str__(self) -> str:
@@ -80,8 +85,12 @@ def work(client: Client, seed: int, over: Event, toll: Toll) -> None:
 
 
 def strike(processes: Callable[[], Processes], kinds: tuple[str, ...], random: Random, toll: Toll) -> None:
-    """Kill a process of some kind, if there is one."""
-    kind = random.choice(kinds)
+    """Kill a process of some kind, if there is one; a server, or its guard, only where the last one was killed long ago."""
+    now, kind = time.monotonic(), random.choice(kinds)
+    if kind in ("guard", "server"):
+        if now < toll.spared:
+            return
+        toll.spared = now + SPARED_SECONDS
     found = processes().of(kind)
     if found:
         with suppress(ProcessLookupError):
@@ -112,7 +121,7 @@ def storm(
 def operated(folder: Path, *options: str) -> Iterator[tuple[list[Client], Callable[[], Processes]]]:
     """Clients of a server as an operator runs it."""
     with served(folder / "proofs", *options) as one:
-        clients = [Client(one.target, timeout=TIMEOUT, retries=8) for _ in range(CLIENTS)]
+        clients = [Client(one.target, timeout=TIMEOUT, retries=RETRIES) for _ in range(CLIENTS)]
         yield clients, lambda: one
         for client in clients:
             client.close()
@@ -121,18 +130,37 @@ def operated(folder: Path, *options: str) -> Iterator[tuple[list[Client], Callab
 @contextmanager
 def embedded(folder: Path) -> Iterator[tuple[list[Client], Callable[[], Processes]]]:
     """A client of a server of its own, from several threads. Its processes are children of this one."""
-    with connect(timeout=TIMEOUT, retries=8, arguments=["--cache", str(folder / "proofs")]) as client:
-        yield [client] * CLIENTS, lambda: _Below(os.getpid())
-    if not until(lambda: len(Processes(os.getpid()).tree()) == 1, LATE):
+    others = set(Processes(os.getpid()).tree())
+    with connect(timeout=TIMEOUT, retries=RETRIES, arguments=["--cache", str(folder / "proofs")]) as client:
+        yield [client] * CLIENTS, lambda: _Below(os.getpid(), others)
+    if not until(lambda: not _Below(os.getpid(), others).left(), LATE):
         raise AssertionError("a process is left")
 
 
 class _Below(Processes):
-    """The processes of servers that are children of this one."""
+    """The processes of servers that are children of this one, but for those that were there before."""
+
+    def __init__(self, root: int, others: set[int]) -> None:
+        super().__init__(root)
+        self.others = others
+
+    def left(self) -> list[int]:
+        """All of them that are there now; what others have started since hangs below them."""
+        tree, found = self.tree(), []
+        for pid in tree:
+            above = pid
+            while above != self.root and above not in self.others:
+                above = tree[above]
+            if above == self.root and pid != self.root:
+                found.append(pid)
+        return found
 
     def of(self, kind: str) -> list[int]:
         tree = self.tree()
-        return [pid for pid in tree if min(self.depth(pid, tree) - 1, len(KINDS) - 1) == KINDS.index(kind)]
+        return [pid for pid in self.left() if pid in tree and self._kind(pid, tree) == kind]
+
+    def _kind(self, pid: int, tree: dict[int, int]) -> str:
+        return KINDS[min(self.depth(pid, tree) - 1, len(KINDS) - 1)]
 
 
 def main(kills: int = 100, seed: int = 0) -> int:

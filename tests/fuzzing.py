@@ -16,7 +16,7 @@ from tests.conftest import REGISTRY
 from tests.serving import leaf, node, request
 
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
+from gradproof.v1 import graph_pb2, op_service_pb2, operations_service_pb2, tensor_pb2, verdict_pb2
 
 F = pbd.FieldDescriptor
 DEPTH, MOST = 4, 3
@@ -164,9 +164,7 @@ def _graphs() -> list[graph_pb2.Graph]:
         request([leaf("x", np.array(0.5))], [node("sin", "x", "s"), node("exp", "s", "y")], "y"),
         request([leaf("x", m)], [node("inv", "x", "s"), node("sum", "s", "y")], "y"),
         request([leaf("x", m), leaf("b", np.ones(2))], [node("solve", "x b", "s"), node("sum", "s", "y")], "y"),
-        request(
-            [leaf("x", np.arange(3, dtype=np.float32))], [node("cumulative_sum", "x", "s"), node("sum", "s", "y")], "y"
-        ),
+        request([leaf("x", np.arange(3, dtype=np.float32))], [node("cumsum", "x", "s"), node("sum", "s", "y")], "y"),
         request([leaf("x", np.array(1 + 2j))], [node("conj", "x", "s"), node("real", "s", "y")], "y"),
         request(
             [leaf("x", np.arange(6.0)), leaf("i", np.array([1, 4]), requires_grad=False)],
@@ -184,13 +182,26 @@ VERIFY = [
     pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_ms=50),
     pb.VerifyOptions(budget_ms=50, required=verdict_pb2.SUMMARY_WORD_PLAUSIBLE),
 ]
-HOOKS = [
-    graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="scale")),
-    graph_pb2.Hook(value="x", graph=GRAPHS[1]),
-    graph_pb2.Hook(value="x", client=graph_pb2.ClientHook(hook_id=1)),
-]
+
+
+def _hooks(g: graph_pb2.Graph) -> list[graph_pb2.Hook]:
+    """One of each kind that a call without a session may have, on x and on y."""
+    half = {"factor": graph_pb2.Attribute(float_value=0.5)}
+    gradient = graph_pb2.Leaf(name="g", spec=g.leaves[0].spec)
+    doubled = graph_pb2.Graph(leaves=[gradient], nodes=[node("add", "g g", "h")], outputs=["h"])
+    return [
+        graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="scale", attributes=half)),
+        graph_pb2.Hook(value="x", graph=doubled, label="doubled"),
+        graph_pb2.Hook(value="s", named=graph_pb2.NamedHook(name="record")),
+    ]
+
+
+def run(g: graph_pb2.Graph, verify: pb.VerifyOptions = VERIFY[0], **rest: Any) -> pb.DifferentiateRequest:
+    return pb.DifferentiateRequest(graph=g, verify=verify, fetch=["y"], **rest)
+
+
 DIFFERENTIATE = [
-    pb.DifferentiateRequest(graph=g, verify=verify, request_id=f"r{k}", hooks=HOOKS[k % 4 : k % 4 + 1], fetch=["y"])
+    run(g, verify, request_id=f"r{k}", hooks=_hooks(g)[k % 4 : k % 4 + 1])
     for k, g in enumerate(GRAPHS)
     for verify in VERIFY
 ]
@@ -200,23 +211,77 @@ GOOD: dict[str, list[Any]] = {
     "StreamingDifferentiate": [pb.StreamingDifferentiateRequest(request=one) for one in DIFFERENTIATE],
     "Evaluate": EVALUATE,
     "Infer": [pb.InferRequest(graph=g) for g in GRAPHS],
-    "Derive": [pb.DeriveRequest(graph=g, mode=mode, by=["x"]) for g in GRAPHS for mode in pb.DeriveMode.values()],
+    "Derive": [pb.DeriveRequest(graph=g, mode=mode, by=["x"]) for g in GRAPHS for mode in pb.DeriveMode.values()[1:]],
     "Explain": [pb.ExplainRequest(graph=g, value="y") for g in GRAPHS[:2]],
     "GetServerInfo": [pb.GetServerInfoRequest()],
+    "GetStatus": [operations_service_pb2.GetStatusRequest()],
     "ListOps": [op_service_pb2.ListOpsRequest(page_size=5), op_service_pb2.ListOpsRequest(page_token="sin")],
     "GetOp": [op_service_pb2.GetOpRequest(name=name) for name in ("sin", "inv", "concat")],
     "VerifyOp": [op_service_pb2.VerifyOpRequest(name="sin", budget_ms=20)],
 }
+
+
+def _uploaded(n: int) -> list[pb.SessionRequest]:
+    """An upload of two numbers, and a run that uses it."""
+    spec = GRAPHS[0].leaves[0].spec
+    using = run(GRAPHS[0], request_id=f"u{n}")
+    using.graph.leaves[0].value.Clear()
+    using.graph.leaves[0].value.CopyFrom(tensor_pb2.Tensor(spec=spec, upload=n))
+    return [
+        pb.SessionRequest(header=tensor_pb2.TensorHeader(tensor_id=n, total_bytes=16, spec=spec)),
+        pb.SessionRequest(chunk=tensor_pb2.TensorChunk(tensor_id=n, data=b"\0" * 16)),
+        pb.SessionRequest(differentiate=using),
+    ]
+
+
+def _kept() -> list[pb.SessionRequest]:
+    """A run whose values are kept, others that go on from there, and the end of it."""
+    g = GRAPHS[1]
+    again = pb.DifferentiateRequest(kept="k", verify=VERIFY[0], request_id="k1")
+    taken = run(g, request_id="k2", reuse=[pb.Reuse(kept="k", values=["x", "s"])])
+    return [
+        pb.SessionRequest(differentiate=run(g, request_id="k0", keep="k")),
+        pb.SessionRequest(differentiate=again),
+        pb.SessionRequest(differentiate=taken),
+        pb.SessionRequest(evaluate=pb.EvaluateRequest(kept="k", fetch=["s"], request_id="k3")),
+        pb.SessionRequest(release=pb.ReleaseKept(kept="k")),
+    ]
+
+
+def _asking(n: int) -> pb.SessionRequest:
+    """A run with a hook that the client is to answer."""
+    hooks = [graph_pb2.Hook(value="x", client=graph_pb2.ClientHook(hook_id=n))]
+    return pb.SessionRequest(differentiate=run(GRAPHS[0], request_id=f"c{n}", hooks=hooks))
+
+
+TALKS = [_uploaded(1), _kept(), [_asking(1)], [_asking(2), *_kept()], [*_uploaded(1), *_uploaded(2)]]
+REPLIES = [
+    pb.SessionRequest(hook=pb.HookReply(hook_id=1, gradient=GRAPHS[0].leaves[0].value)),
+    pb.SessionRequest(hook=pb.HookReply(hook_id=1)),
+    pb.SessionRequest(hook=pb.HookReply(hook_id=2, error="no")),
+]
 FRAMES = [
     *(pb.SessionRequest(differentiate=one) for one in DIFFERENTIATE),
     *(pb.SessionRequest(evaluate=one) for one in EVALUATE),
-    pb.SessionRequest(
-        header=tensor_pb2.TensorHeader(
-            tensor_id=1, total_bytes=16, spec=tensor_pb2.TensorSpec(dtype=tensor_pb2.DATA_TYPE_FLOAT64, shape=[2])
-        )
-    ),
-    pb.SessionRequest(chunk=tensor_pb2.TensorChunk(tensor_id=1, data=b"\0" * 16)),
+    *(frame for talk in TALKS for frame in talk),
+    *REPLIES,
     pb.SessionRequest(cancel=pb.CancelRun(request_id="r1")),
-    pb.SessionRequest(hook=pb.HookReply(hook_id=1)),
-    pb.SessionRequest(release=pb.ReleaseKept(kept="k")),
 ]
+
+
+@st.composite
+def talks(draw: DrawFn) -> list[pb.SessionRequest]:
+    """What a client says in a session: frames in any order, or a right talk with a few others in it."""
+    if draw(st.booleans()):
+        return draw(st.lists(st.one_of(st.sampled_from(FRAMES), changed(FRAMES)), max_size=8))
+    found: list[pb.SessionRequest] = list(draw(st.sampled_from(TALKS)))
+    for _ in range(draw(st.integers(0, 3))):
+        k = draw(st.integers(0, len(found)))
+        found[k : k + draw(st.integers(0, 1))] = [draw(st.one_of(st.sampled_from(FRAMES), changed(FRAMES)))]
+    return found
+
+
+def asked(frames: Sequence[pb.SessionRequest]) -> list[int]:
+    """Ids of the hooks that the client is to answer."""
+    hooks = [hook for frame in frames for hook in frame.differentiate.hooks]
+    return [hook.client.hook_id for hook in hooks if hook.HasField("client")]

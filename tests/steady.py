@@ -24,11 +24,13 @@ import numpy as np
 from tests.processes import ServerProcess, served
 from tests.serving import leaf, node, request
 
+from gradproof.server.admission import SMALL_THREADS
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 THREADS, SAMPLES, RUNS_PER_SESSION = 4, 40, 50
-GROWTH_BYTES, GROWTH_DESCRIPTORS, GROWTH_THREADS = 32 << 20, 8, 4
+GROWTH_BYTES, GROWTH_DESCRIPTORS = 32 << 20, 8
+GROWTH_THREADS = SMALL_THREADS  # a pool may still be filling up
 
 
 @dataclass

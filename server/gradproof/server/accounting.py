@@ -50,7 +50,8 @@ class Accounting(Around):
                     record.code = _code(context, 0)
                 except asyncio.CancelledError:
                     left = context.time_remaining()
-                    record.code = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
+                    cut_off = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
+                    record.code = _code(context, 0) if context.code() else cut_off
                     raise
                 except BaseException:
                     record.code = _code(context, 2)

@@ -38,8 +38,8 @@ MARGIN_SECONDS, ORPHAN_SECONDS, LEAVE_SECONDS = 1.0, 0.5, 0.5
 than itself, before they are killed."""
 
 POLL_SECONDS = 0.25
-SETTLED_SECONDS, LONGEST_PAUSE = 60.0, 30.0
-"""A process that served for so long is replaced at once; where several die sooner, the pause before the next doubles."""
+SETTLED_SECONDS, LONGEST_PAUSE = 10.0, 30.0
+"""A process that was ready for so long is replaced at once; where several die sooner, the pause before the next doubles."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 PASSED = (*STOPPING, signal.SIGHUP)
@@ -83,12 +83,12 @@ def _grace(found: Namespace) -> float:
 
 @dataclass
 class _Serving:
-    """A serving process, and what it said last."""
+    """A serving process, and what it said last. ``since``: when it was ready, or else when it was started."""
 
     pid: int
     seat: int
     pipe: int
-    started: float
+    since: float
     ready: bool = False
     beat: float | None = None
     said: bytes = field(default=b"", repr=False)
@@ -225,6 +225,7 @@ class Guard:
 
     def _on_ready(self, one: _Serving, facts: dict[str, Any]) -> None:
         one.ready = self._well = True
+        one.since = time.monotonic()
         if not self._stopping and not self._due and all(other.ready for other in self._serving.values()):
             self.manager.say("READY=1", f"STATUS={len(self._serving)} serving on port {self._shared.port}")
 
@@ -284,8 +285,8 @@ class Guard:
         """A process has ended: replace it, unless it was to end, could not start, or has an owner who would."""
         os.close(one.pipe)
         if code != 0 and self._well and not self.embedded and not self._stopping:
-            lived = time.monotonic() - one.started
-            failures = 1 if lived > SETTLED_SECONDS else self._failures.get(one.seat, 0) + 1
+            served = time.monotonic() - one.since
+            failures = 1 if one.ready and served > SETTLED_SECONDS else self._failures.get(one.seat, 0) + 1
             self._failures[one.seat] = failures
             pause = 0.0 if failures == 1 else min(LONGEST_PAUSE, 2.0 ** (failures - 2))
             self._due[one.seat] = time.monotonic() + pause

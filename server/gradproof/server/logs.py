@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import MutableMapping
+from contextlib import suppress
 from threading import Thread
 from typing import Any, Literal, TypeAlias
 
@@ -43,7 +44,7 @@ def configure(form: Form = "console", level: Level = "info") -> None:
             *(rendering if form == "json" else [shown]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is at the time
+        logger_factory=lambda *_: _Lines(sys.stderr),  # whatever stderr is at the time
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(True)
@@ -61,6 +62,16 @@ def _of_call(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
     if request_id:
         event.setdefault("request_id", request_id)
     return event
+
+
+class _Lines(structlog.PrintLogger):
+    """Writes lines where they can be written: a log on a full disk, or that nobody reads any more, costs no call."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = exception = fatal = failure = msg
 
 
 class _Passing(logging.Handler):

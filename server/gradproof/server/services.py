@@ -104,7 +104,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
     async def Session(  # type: ignore[override]
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
     ) -> None:
-        session = run_session(self.handler, requests, context.time_remaining)
+        session = run_session(self.handler, requests, context.time_remaining())
         async with answering(context), aclosing(session) as responses:
             async for response in responses:
                 await send(context, response, self.handler.limits.stall_ms)

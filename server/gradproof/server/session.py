@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
@@ -28,9 +29,9 @@ TOGETHER_BYTES = 64 << 10  # events that wait are sent together up to this size
 async def run_session(
     handler: Handler,
     requests: AsyncIterator[pb.SessionRequest],
-    left: Callable[[], float | None] = lambda: None,
+    left: float | None = None,
 ) -> AsyncGenerator[pb.SessionResponse]:
-    """Answers of one stream; ``left`` gives the seconds that it may still take. A request at fault is answered, and the
+    """Answers of one stream; ``left``: the seconds that it may take. A request at fault is answered, and the
     session goes on; it ends when the client has no more to say and all runs are done, or when the server is to stop and no
     run is in progress."""
     with handler.admission.session():
@@ -51,8 +52,9 @@ async def run_session(
 
 
 class _Session:
-    def __init__(self, handler: Handler, left: Callable[[], float | None]) -> None:
-        self.handler, self.left_seconds = handler, left
+    def __init__(self, handler: Handler, left: float | None) -> None:
+        self.handler = handler
+        self.deadline = None if left is None else time.monotonic() + left  # whatever becomes of the time of day
         self.desk = handler.desk()
         self.out: asyncio.Queue[pb.SessionResponse | None] = asyncio.Queue(QUEUE)
         self.ahead: deque[pb.SessionResponse | None] = deque()
@@ -62,6 +64,10 @@ class _Session:
         self.draining = False
         self.ending: list[asyncio.Task[None]] = []
         self.left = False  # nobody reads any more: what waits for room in the queue would wait for ever
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline of the stream."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     async def next(self) -> pb.SessionResponse | None:
         """The next response, with the events of its run that wait behind it. None at the end."""
@@ -162,14 +168,14 @@ class _Session:
 
     async def _differentiate(self, request: pb.DifferentiateRequest, uploads: dict[int, Array]) -> None:
         authorize(f"{AUTODIFF}Differentiate", request)
-        run = self.handler.differentiate(request, uploads, chunked=True, desk=self.desk, left=self.left_seconds())
+        run = self.handler.differentiate(request, uploads, chunked=True, desk=self.desk, left=self.seconds_left())
         async with aclosing(run) as events:
             async for event in events:
                 await self._put(pb.SessionResponse(request_id=request.request_id, event=event))
 
     async def _evaluate(self, request: pb.EvaluateRequest, uploads: dict[int, Array]) -> None:
         authorize(f"{AUTODIFF}Evaluate", request)
-        found = await self.handler.evaluate(request, uploads, self.desk, left=self.left_seconds())
+        found = await self.handler.evaluate(request, uploads, self.desk, left=self.seconds_left())
         accepted = pb.Event(accepted=pb.Accepted(digest=found.digest, request_id=request.request_id))
         summary = pb.Event(summary=pb.RunSummary(kept_bytes=found.kept_bytes, nodes_computed=found.nodes_computed))
         for event in (accepted, *Encoder(chunked=True).batch(found.values), summary):

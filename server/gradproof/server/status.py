@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 import uuid
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ class VerdictRequired(errors.GradproofError):
         shown = "; ".join(f"{name!r} is {summary}: {why}" for name, summary, why in weaker[:MAX_VIOLATIONS])
         more = f"; and {len(weaker) - MAX_VIOLATIONS} more" if len(weaker) > MAX_VIOLATIONS else ""
         super().__init__(f"every gradient must be {required}, and {shown}{more}")
+
+
+FAREWELL_SECONDS = 3.0
+"""A client that has read nothing may take so long to read why its call ends."""
 
 
 class Stalled(errors.GradproofError):
@@ -190,7 +195,12 @@ async def fail(context: Any, error: Exception) -> None:
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     request_id = CURRENT.get().request_id
     status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
-    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()), (REQUEST_ID, request_id)))
+    metadata = ((DETAILS, status.SerializeToString()), (REQUEST_ID, request_id))
+    try:
+        async with asyncio.timeout(FAREWELL_SECONDS if isinstance(error, Stalled) else None):
+            await context.abort(code, status.message, metadata)
+    except TimeoutError:  # the status waits behind what is not read: without it the stream is reset, and all of it freed
+        raise asyncio.CancelledError from error
 
 
 def _logged(error: BaseException) -> str:
