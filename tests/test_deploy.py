@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gradproof.server import target as of_commands
+from gradproof.server.problems import CLIENT, PREFIX
 from gradproof.server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -38,9 +40,10 @@ def test_options_and_variables_of_the_server_exist(file: Path) -> None:
     if file.suffix == ".yaml" or file.name == "Dockerfile":
         words += re.findall(r'"(--[a-z][\w-]*)=', text)
     assert set(words) <= OPTIONS
-    assert {
-        f"--{name.lower().replace('_', '-')}" for name in re.findall(r"GRADPROOF_([A-Z]+(?:_[A-Z]+)*)\b(?!__)", text)
-    } <= OPTIONS
+    variables = set(re.findall(r"GRADPROOF_[A-Z]+(?:_[A-Z]+)*\b(?!__)", text))
+    ours = {name for name in variables if name.startswith(CLIENT)}
+    assert {f"--{name.removeprefix(PREFIX).lower().replace('_', '-')}" for name in variables - ours} <= OPTIONS
+    assert ours <= {CLIENT + name.upper() for name in of_commands.OPTIONS}
 
 
 def test_the_image_runs_as_nobody_in_particular_and_takes_signals() -> None:

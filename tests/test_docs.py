@@ -19,7 +19,7 @@ from gradproof.client import Client, connect
 from gradproof.engine import errors
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify import verdict as words
-from gradproof.server import status
+from gradproof.server import problems, status, target
 from gradproof.server.cli import app
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_service_pb2, verdict_pb2
@@ -121,6 +121,11 @@ def test_every_op_and_hook_is_named(registry: Registry) -> None:
 def test_every_command_is_named() -> None:
     group: Any = typer.main.get_command(app)
     assert missing([f"gradproof {name}" for name in group.commands]) == []
+
+
+def test_every_way_to_reach_a_server_is_named() -> None:
+    options = [f"--{name.replace('_', '-')}" for name in target.OPTIONS]
+    assert missing([*options, *(problems.CLIENT + name.upper() for name in target.OPTIONS)]) == []
 
 
 def test_every_call_is_named() -> None:

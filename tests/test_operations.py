@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 import re
+import socket
 import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -34,14 +36,18 @@ from typer.testing import CliRunner
 
 from gradproof.engine.caller import Caller
 from gradproof.engine.verify import template
-from gradproof.server import logs, metrics
+from gradproof.server import logs, metrics, peers
 from gradproof.server.calls import CURRENT, Call
 from gradproof.server.cli import app
+from gradproof.server.host import Host
 from gradproof.server.metrics import COUNTED, MAX_WORDS, TABLE, Metrics
 from gradproof.server.operations import OperationsServicer
 from gradproof.server.overview import tables
 from gradproof.server.peers import Peers
+from gradproof.server.preflight import problems_of
 from gradproof.server.record import PHASES, Book, Record, begin, observe
+from gradproof.server.seat import Seat
+from gradproof.server.settings import Settings
 from gradproof.server.tracing import Tracing, watchers
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2 as operations
@@ -242,6 +248,17 @@ def test_lines_are_json_and_all_go_the_same_way(capsys: pytest.CaptureFixture[st
     assert "careful" in warned["event"]
 
 
+def test_every_field_of_the_line_is_on_the_page(served: Served) -> None:
+    record = Record(Call("/a/B", "1", "peer", caller=Caller("me")), code="INTERNAL", reason="R", limit="l")
+    record.seconds.update(dict.fromkeys(PHASES, 1.0))
+    record.verdicts.update(["verified", "plausible", "unchecked", "wrong"])
+    with capture_logs() as lines:
+        logs.CallLog().ended(record)
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    named = set(re.findall("`(\\w+)`", text.partition("## Logs")[2].partition("\n## ")[0]))
+    assert {*lines[0], "level", "timestamp"} - {"log_level"} <= named
+
+
 # requests of sessions
 
 SESSION = "/gradproof.v1.AutodiffService/Session"
@@ -401,6 +418,55 @@ def test_processes_answer_for_each_other(served: Served, tmp_path: Path) -> None
         for one in with_folder:
             one.close()
     assert Peers("", 0, {"metrics": lambda: b"x"}).metrics() == b"x"
+
+
+def test_all_processes_are_well_or_the_server_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradproof.server.peers.SECONDS", 0.2)
+    words = [peers.said(True, "SERVING"), peers.said(False, "NOT_SERVING"), peers.said(True, "SERVING")]
+    several = [Peers(str(tmp_path), k, {"ready": lambda k=k: words[k]}) for k in range(2)]  # type: ignore[misc]
+    try:
+        assert several[0].well("ready") == (False, b"process 0: SERVING\nprocess 1: NOT_SERVING\n")
+        words[1] = words[0]
+        assert several[1].well("ready") == (True, b"process 0: SERVING\nprocess 1: SERVING\n")
+        with socket.socket(socket.AF_UNIX) as stuck:  # which takes a connection, and says nothing
+            stuck.bind(str(tmp_path / "2"))
+            stuck.listen()
+            well, text = several[0].well("ready")
+        assert (well, text.splitlines()[2]) == (False, b"process 2: does not answer within 0.2 s")
+        assert several[0].well("ready")[0]  # it is gone
+    finally:
+        for one in several:
+            one.close()
+    assert Peers("", 0, {"ready": lambda: words[0]}).well("ready") == (True, b"SERVING\n")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_http_port_that_is_taken(processes: int) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # of a stranger, who would share it
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        host: Any = SimpleNamespace(settings=Settings(metrics_port=port, processes=processes), seat=Seat())
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port} for metrics.*--metrics-port"):
+            Host._listen_for_http(host)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"metrics_host": "no host"}, "it must be an address or a name"),
+        ({"metrics_port": 0, "processes": 2}, "name one"),
+        ({"metrics_port": 50551}, "that of gRPC"),
+    ],
+)
+def test_an_http_port_that_will_not_do_is_a_problem(options: dict[str, Any], wanted: str) -> None:
+    [problem] = problems_of(Settings(**options))
+    assert wanted in problem.text
+
+
+def test_other_machines_may_read_where_the_address_says_so() -> None:
+    assert problems_of(Settings(metrics_port=9464, metrics_host="0.0.0.0")) == []
 
 
 # traces

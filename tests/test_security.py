@@ -311,6 +311,19 @@ class TestPlugins:
         finally:
             greeting_plugin.HELD.set()
 
+    def test_why_a_plugin_was_refused_is_for_operators(self, served: Served) -> None:
+        refused = [PluginRefused("mine", "import", "", "KeyError: /secret/path")]
+        served.host.registry.refused[:] = refused
+        try:
+            told = {
+                name: served.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer(name)).refused[0].reason
+                for name in ("alice", "operator")
+            }
+        finally:
+            served.host.registry.refused.clear()
+        assert told["operator"] == "plugin 'mine' refused: import: KeyError: /secret/path"
+        assert told["alice"] == "plugin 'mine' refused: import; the server's log says why"
+
     def test_a_server_with_such_a_plugin_is_not_open(self) -> None:
         assert Access(Settings(), build_registry(BUILTIN)).open
         assert not Access(Settings(), build_registry(BUILTIN, others=[greeting_plugin])).open
@@ -373,14 +386,21 @@ class TestClosed:
             ]
 
     @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o602])
-    def test_files_that_others_may_read(self, tmp_path: Path, mode: int) -> None:
+    def test_files_that_others_may_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
         token = private(tmp_path / "token", "a token of its own")
         token.chmod(mode)
-        found = problems_of(Settings(token_file=token))
-        if mode == 0o640 and os.geteuid() == 0:  # containers are given secrets so
-            assert found == []
-        else:
-            assert "may be read or changed by others" in found[0].text
+        if os.geteuid() == 0:
+            os.chown(token, 12345, -1)
+            monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        monkeypatch.setattr(os, "getegid", lambda: token.stat().st_gid + 1)
+        monkeypatch.setattr(os, "getgroups", list)
+        assert "may be read or changed by others" in problems_of(Settings(token_file=token))[0].text
+
+    @pytest.mark.parametrize("mode", [0o400, 0o440, 0o640])
+    def test_a_group_of_the_process_may_read_as_containers_have_it(self, tmp_path: Path, mode: int) -> None:
+        token = private(tmp_path / "token", "a token of its own")
+        token.chmod(mode)
+        assert problems_of(Settings(token_file=token)) == []
 
     def test_files_of_others_and_no_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         token = private(tmp_path / "token", "a token of its own")

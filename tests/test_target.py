@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -25,11 +26,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def served(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+def mutual(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     """A server that knows tokens, and one certificate."""
     folder = tmp_path_factory.mktemp("served")
     more = '[callers.shown]\ncertificate = "me@example.org"\nscopes = ["admin"]\n'
-    files = {"tls_cert": authority.certificate, "tls_key": authority.key, "tls_client_ca": authority.trusted}
+    files: dict[str, Any] = {
+        "tls_cert": authority.certificate,
+        "tls_key": authority.key,
+        "tls_client_ca": authority.trusted,
+    }
     with only(folder / "proofs", token_file=callers(folder / "callers.toml", more=more), **files) as alone:
         yield alone
 
@@ -38,7 +43,7 @@ def served(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> It
 def tokens(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     """A server that knows tokens, and asks nobody for a certificate."""
     folder = tmp_path_factory.mktemp("tokens")
-    files = {"tls_cert": authority.certificate, "tls_key": authority.key}
+    files: dict[str, Any] = {"tls_cert": authority.certificate, "tls_key": authority.key}
     with only(folder / "proofs", token_file=callers(folder / "callers.toml"), **files) as alone:
         yield alone
 
@@ -78,9 +83,7 @@ def test_every_command_reaches_a_server_with_tls_and_tokens(
         assert done.exit_code == 0, done.output
 
 
-def test_variables_say_it_too(
-    tokens: Alone, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_say_it_too(tokens: Alone, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADPROOF_CLIENT_TLS_CA", str(authority.trusted))
     monkeypatch.setenv("GRADPROOF_CLIENT_TOKEN_FILE", str(file_of("operator", tmp_path)))
     assert json.loads(gradproof("status", tokens.target, "--json").stdout)["processes"]
@@ -93,17 +96,15 @@ def test_variables_of_commands_are_no_settings_of_a_server() -> None:
     assert configure([], environment={f"{CLIENT}TOKEN": "x"}).problems
 
 
-def test_a_certificate_is_shown(served: Alone, authority: Authority, tmp_path: Path) -> None:
+def test_a_certificate_is_shown(mutual: Alone, authority: Authority, tmp_path: Path) -> None:
     made = authority.ca.issue_cert("me@example.org")
     key = private(tmp_path / "key.pem", made.private_key_pem.bytes())
     certificate = private(tmp_path / "certificate.pem", made.cert_chain_pems[0].bytes())
     how = ["--tls-ca", authority.trusted, "--tls-cert", certificate, "--tls-key", key]
-    assert "calls in flight" in gradproof("status", served.target, *how).output
+    assert "calls in flight" in gradproof("status", mutual.target, *how).output
 
 
-def test_what_is_missing_is_named_by_its_option(
-    tokens: Alone, authority: Authority, tmp_path: Path, graph: Path
-) -> None:
+def test_what_is_missing_is_named_by_its_option(tokens: Alone, authority: Authority, tmp_path: Path, graph: Path) -> None:
     target, trusted = ["--target", tokens.target], ["--tls-ca", authority.trusted]
     for words, wanted in (
         (["ops", *target], "give --tls, or --tls-ca FILE"),

@@ -94,13 +94,15 @@ class Cancelled(GradproofError):
 
 
 class PluginRefused(GradproofError):
-    """Plugin ``plugin`` may not be registered, because of what its hook ``hook`` gave as ``definition``."""
+    """Plugin ``plugin`` may not be registered, because of what its hook ``hook`` gave as ``definition``. ``public`` says
+    all but why: that may be what an exception said of the server's inside."""
 
     reason = "PLUGIN_REFUSED"
 
     def __init__(self, plugin: str, hook: str, definition: str, why: str) -> None:
         self.plugin, self.hook, self.definition, self.why = plugin, hook, definition, why
         place = f"{hook}, {definition}" if definition else hook
+        self.public = f"plugin {plugin!r} refused: {place}; the server's log says why"
         super().__init__(f"plugin {plugin!r} refused: {place}: {why}")
 
 

@@ -6,8 +6,8 @@ import os
 import sys
 
 NATIVE = "GRPC_VERBOSITY"
-"""How much gRPC's core writes by itself: a line for each stranger's failed handshake, unless it is told not to. Its errors come
-through statuses too, and lines that are not ours break a log in JSON."""
+"""How much gRPC's core writes by itself: a line for each failed handshake of a stranger, unless it is told not to. Its
+errors come through statuses too, and lines that are not ours break a log in JSON."""
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from gradproof.server.logs import CallLog, WorkerLog
 from gradproof.server.messages import Readable
 from gradproof.server.metrics import Metrics
 from gradproof.server.operations import OperationsServicer, process_status
-from gradproof.server.peers import Peers
+from gradproof.server.peers import Peers, said
 from gradproof.server.preflight import is_local, problems_of
 from gradproof.server.problems import Unusable
 from gradproof.server.record import Book
@@ -135,7 +135,12 @@ class Host:
         folder = self.seat.folder
         if self.settings.processes > 1 and not folder:
             folder = tempfile.mkdtemp(prefix="gradproof-")
-        words = {"metrics": self.metrics.text, "status": lambda: process_status(self).SerializeToString()}
+        words = {
+            "metrics": self.metrics.text,
+            "status": lambda: process_status(self).SerializeToString(),
+            "live": self._live,
+            "ready": lambda: said(self.serving, "SERVING" if self.serving else "NOT_SERVING"),
+        }
         self.peers = Peers(folder, self.seat.number, words)
         try:
             self._listen_for_http()
@@ -187,19 +192,23 @@ class Host:
             return
         paths = {
             "/metrics": lambda: (True, self.peers.metrics()),
-            "/healthz": self._live,
-            "/readyz": lambda: (self.serving, b"SERVING\n" if self.serving else b"NOT_SERVING\n"),
+            "/healthz": lambda: self.peers.well("live"),
+            "/readyz": lambda: self.peers.well("ready"),
         }
-        shared = self.settings.processes > 1
-        if shared and self.settings.metrics_port == 0:
-            raise OSError("--metrics-port 0 picks a port for each process: with --processes name one")
-        self.web = Web(self.settings.metrics_host, self.settings.metrics_port, paths, shared=shared)
+        host, port, shared = self.settings.metrics_host, self.settings.metrics_port, self.settings.processes > 1
+        try:
+            if shared and not self.seat.port:
+                _expect_free(host, port)
+            self.web = Web(host, port, paths, shared=shared)
+        except OSError as error:
+            why = f"cannot listen on {self.settings.metrics_address()} for metrics: {error}"
+            raise OSError(f"{why}; give another --metrics-port, or end what has this one") from error
         self.metrics_port = self.web.port
-        log.info("metrics", address=f"http://{self.settings.metrics_host}:{self.metrics_port}/metrics")
+        log.info("metrics", address=f"http://{self.settings.metrics_address(self.metrics_port)}/metrics")
 
-    def _live(self) -> tuple[bool, bytes]:
+    def _live(self) -> bytes:
         silence = time.monotonic() - self._beaten
-        return silence < STUCK_SECONDS, f"the event loop turned {silence:.1f} s ago\n".encode()
+        return said(silence < STUCK_SECONDS, f"the event loop turned {silence:.1f} s ago")
 
     async def _beat(self) -> None:
         """Say, as long as the event loop turns, that it does."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingMixIn, UnixStreamServer
 from threading import Thread
@@ -20,6 +19,14 @@ SECONDS = 2.0
 WORD_BYTES = 32
 
 
+WELL = b"well "
+
+
+def said(well: bool, text: str) -> bytes:
+    """The answer of a process that says whether it is well, and something about it."""
+    return (WELL if well else b"ill ") + text.encode() + b"\n"
+
+
 class Peers:
     """The processes that have a socket in ``folder``, which only their user may enter; this one is ``number`` and answers
     ``words``, each with what its function gives. Without a folder it is alone."""
@@ -33,15 +40,30 @@ class Peers:
             self._server = _Server(str(own), words)
             Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="peers", daemon=True).start()
 
-    def ask(self, word: str) -> dict[int, bytes]:
-        """The answers of all processes, by number. Waits."""
+    def ask(self, word: str, silence: bytes | None = None) -> dict[int, bytes]:
+        """The answers of all processes, by number; ``silence`` stands for that of one that is there and gives none in time.
+        Waits."""
         found = {self.number: self._words[word]()}
         if self._server is not None:
             for path in self._folder.iterdir():
                 if path.name.isdigit() and int(path.name) not in found:
-                    with suppress(OSError):
+                    try:
                         found[int(path.name)] = _ask(str(path), word)
+                    except TimeoutError:
+                        if silence is not None:
+                            found[int(path.name)] = silence
+                    except OSError:
+                        continue  # a process that is gone
         return dict(sorted(found.items()))
+
+    def well(self, word: str) -> tuple[bool, bytes]:
+        """Whether all processes are well, and what they say, each in a line; see `said`."""
+        answers = self.ask(word, said(False, f"does not answer within {SECONDS:g} s"))
+        well = all(text.startswith(WELL) for text in answers.values())
+        lines = {number: text.partition(b" ")[2] for number, text in answers.items()}
+        if self._server is None:
+            return well, lines[self.number]
+        return well, b"".join(b"process %d: %s" % line for line in lines.items())
 
     def metrics(self) -> bytes:
         """The metrics of all processes; where there are several, each number has the label ``process``."""

@@ -27,7 +27,7 @@ MAX_PATH = 100  # bytes of the path of a Unix socket
 
 def problems_of(settings: Settings) -> list[Problem]:
     """Faults of settings, all of them. Imports the plugins that are named, and serves nothing."""
-    found = [*_network(settings), *_plugins(settings), *_cache(settings)]
+    found = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
     try:
         Access(settings)
     except Unusable as error:
@@ -66,6 +66,17 @@ def _network(settings: Settings) -> Iterator[Problem]:
             f"is {host!r}, which other machines reach, and there is no TLS: whoever is on the way would read and change "
             f"all that is sent{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, if something else encrypts",
         )
+
+
+def _metrics(settings: Settings) -> Iterator[Problem]:
+    """The port has numbers, no values, and the default is this machine: naming another address is saying so."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if not _NAME.fullmatch(host) and not _is_address(host):
+        yield Problem("metrics_host", f"is {host!r}; it must be an address or a name")
+    if port == 0 and settings.processes > 1:
+        yield Problem("metrics_port", "is 0, by which each of several processes would have a port of its own; name one")
+    if port and port == settings.port and not settings.host.startswith("unix:"):
+        yield Problem("metrics_port", f"is {port}, which is that of gRPC; name another")
 
 
 def _socket(path: Path) -> Iterator[Problem]:

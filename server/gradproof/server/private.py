@@ -16,8 +16,9 @@ def read_trusted(path: Path) -> bytes:
 
 
 def read_private(path: Path) -> bytes:
-    """A file that nobody else may read either; a group may read what is root's, since that is how containers are given
-    secrets. Raises ValueError for another, OSError where it cannot be read."""
+    """A file that nobody else may read either. A group may read what is root's, and what is its own where this process
+    is in it, since that is how containers are given secrets. Raises ValueError for another, OSError where it cannot be
+    read."""
     return _read(path, 0o077, "read or changed", "chmod 600 it")
 
 
@@ -29,11 +30,17 @@ def _read(path: Path, others: int, what: str, mend: str) -> bytes:
             raise ValueError(f"{path} is no file")
         if hasattr(os, "geteuid") and status.st_uid not in (os.geteuid(), 0):
             raise ValueError(f"{path} belongs to another user (uid {status.st_uid}), who can change it; chown it")
-        if mode & (others & ~0o040 if status.st_uid == 0 else others):
+        shared = status.st_uid == 0 or status.st_gid in _groups()
+        if mode & (others & ~0o040 if shared else others):
             raise ValueError(f"{path} may be {what} by others (mode {mode:04o}); {mend}")
         if status.st_size > MAX_BYTES:
             raise ValueError(f"{path} is larger than {MAX_BYTES} bytes")
         return file.read()
+
+
+def _groups() -> set[int]:
+    """Groups that this process is in."""
+    return {os.getegid(), *os.getgroups()} if hasattr(os, "getegid") else set()
 
 
 def told(error: OSError | ValueError) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from gradproof.engine.caller import ADMIN
 from gradproof.engine.cancellation import Cancellation, watched
 from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded, NotFound
 from gradproof.engine.hookspecs import API_VERSION
@@ -19,6 +20,7 @@ from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.verify.classes import ProofKey, keys_of
 from gradproof.engine.verify.verdict import Rule, RuleVerdict, weakest
 from gradproof.server import encode
+from gradproof.server.calls import CURRENT
 from gradproof.server.handler import Evaluated, Handler
 from gradproof.server.messages import send
 from gradproof.server.session import run_session
@@ -138,7 +140,8 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                 hooks=[hook.name for hook in plugin.hooks],
             )
         for refusal in registry.refused:
-            response.refused.add(name=refusal.plugin, reason=str(refusal))
+            inside = ADMIN in CURRENT.get().caller.scopes
+            response.refused.add(name=refusal.plugin, reason=str(refusal) if inside else refusal.public)
         for hook in registry.hooks.values():
             response.hooks.add(name=hook.name, doc=hook.doc, attributes=list(hook.attributes))
         return response

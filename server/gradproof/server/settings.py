@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz (HTTP); 0 picks a free one."
     )
-    metrics_host: str = Field("127.0.0.1", description="Address of that port: everybody who reaches it may read.")
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address of that port, in plain text: everybody who reaches it may read."
+    )
     channelz: bool = Field(False, description="Describe connections and calls to clients that ask (gRPC channelz).")
     processes: int = Field(1, ge=1, le=64, description="Serving processes that share the port.")
     max_connection_age: float = Field(
@@ -124,9 +126,16 @@ class Settings(BaseSettings):
 
     def address(self, port: int | None = None) -> str:
         """Where clients connect to; ``port`` is the one that was bound."""
-        if self.host.startswith("unix:"):
-            return self.host
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port if port is None else port}"
+        return self.host if self.host.startswith("unix:") else joined(self.host, self.port if port is None else port)
+
+    def metrics_address(self, port: int | None = None) -> str:
+        """The same of the HTTP port."""
+        return joined(self.metrics_host, self.metrics_port if port is None else port)
+
+
+def joined(host: str, port: int | None) -> str:
+    """Host and port in one text."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def section(setting: str) -> str:

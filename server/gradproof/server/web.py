@@ -19,7 +19,8 @@ READ_SECONDS = 10.0
 
 class Web:
     """Answers GET at ``paths``, in threads of its own, so that a server whose event loop is stuck can say so: 200 where all
-    is well, 503 where it is not. ``shared``: other processes listen at the same port. Raises OSError if it is taken."""
+    is well, 503 where it is not. ``shared``: other processes listen at the same port. Raises OSError if it is taken, or
+    is none."""
 
     def __init__(self, address: str, port: int, paths: Mapping[str, Answer], *, shared: bool = False) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -34,8 +35,8 @@ class Web:
 
         try:
             self._server = Server((address.strip("[]"), port), _handler(paths))
-        except (OSError, OverflowError) as error:
-            raise OSError(f"cannot listen on {address}:{port} for metrics: {error}; see --metrics-port") from error
+        except OverflowError as error:
+            raise OSError(str(error)) from error
         self.port = int(self._server.server_address[1])
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="web", daemon=True)
         self._thread.start()
