@@ -16,11 +16,11 @@ from tests.conftest import REGISTRY, Bench
 from tests.serving import Served, leaf, node, request, serving
 
 from gradproof.client import Accepted, Client, GraphBuilder, ResourceExhausted
-from gradproof.engine.cancellation import NEVER
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import LimitExceeded
 from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
+from gradproof.server.admission import Turn
 from gradproof.server.counts import check_counts
 from gradproof.server.handler import Handler
 from gradproof.server.inference import infer
@@ -256,17 +256,18 @@ def test_every_count_of_a_request_has_a_limit_and_all_that_are_passed_are_told_a
 
 def test_a_response_too_long_for_one_message_is_refused_before_the_run(served: Served) -> None:
     handler = Handler(Engine(REGISTRY), served.host.proofs, Limits(message_bytes=5000))
+    turn = Turn(handler.admission, "", None)
     message = request([leaf("x", np.ones(500))], [node("sin", "x", "a"), node("sum", "a", "y")], "y")
     try:
-        assert handler._begin(NEVER, message, {}, None, False)
+        assert handler._begin(turn, message, {}, None, False)
         message.fetch.append("a")
         with pytest.raises(LimitExceeded, match="call StreamingDifferentiate, or use a Session") as caught:
-            handler._begin(NEVER, message, {}, None, False)
+            handler._begin(turn, message, {}, None, False)
         assert (caught.value.name, caught.value.actual) == ("message_bytes", 8000)
-        assert handler._begin(NEVER, message, {}, None, True)
+        assert handler._begin(turn, message, {}, None, True)
         asked = pb.EvaluateRequest(graph=message.graph, fetch=["a", "x"])
         with pytest.raises(LimitExceeded, match="Evaluate on a Session"):
-            handler._prepared(NEVER, asked, {}, None)
+            handler._prepared(turn, asked, {}, None)
     finally:
         handler.close()
 

@@ -75,7 +75,7 @@ def in_flight(target: str) -> int:
     with grpc.insecure_channel(target) as channel:
         stub: Any = operations_service_pb2_grpc.OperationsServiceStub(channel)
         status = stub.GetStatus(operations_service_pb2.GetStatusRequest(), timeout=SECONDS)
-    return sum(process.calls_in_flight for process in status.processes) - 1
+    return int(sum(process.calls_in_flight for process in status.processes)) - 1
 
 
 def test_readers_that_do_not_read(server: ServerProcess, stub: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingMixIn, UnixStreamServer
 from threading import Thread
@@ -17,8 +18,6 @@ SECONDS = 2.0
 """A process that does not answer within this time is left out."""
 
 WORD_BYTES = 32
-
-
 WELL = b"well "
 
 

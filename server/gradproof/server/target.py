@@ -49,7 +49,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Target:
-    """What the options say. ``address``: None for a server that is started for the command, to which they do not apply."""
+    """Options as they were given. ``address``: None for a server that is started for the command, to which they do not apply."""
 
     address: str | None
     tls: bool = False
