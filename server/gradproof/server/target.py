@@ -49,7 +49,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Target:
-    """Options as they were given. ``address``: None for a server that is started for the command, to which they do not apply."""
+    """Options as given. ``address``: None for a server that is started for the command; the others do not apply to it."""
 
     address: str | None
     tls: bool = False
