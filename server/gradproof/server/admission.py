@@ -34,7 +34,6 @@ from gradproof.server.record import begin
 SMALL_SECONDS = 0.0005
 """Work that is estimated below this is small."""
 
-NODE_SECONDS = 25e-6  # to decode and lower a node of a request
 SMALL_THREADS = 32
 PATIENCE = 0.05  # seconds for what was sent to be read, before a slot is given back
 LOST_SECONDS = 30.0  # after which the slot of work that nobody waits for, and that does not end, is another's

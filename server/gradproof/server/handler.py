@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gradproof.engine.cancellation import NEVER, Cancellation, watched
+from gradproof.engine.cancellation import Cancellation, look, watched
 from gradproof.engine.derive import Mode, derivation_faults, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import Fault, HookFault, InvalidRequest, RunFault
@@ -21,14 +21,14 @@ from gradproof.engine.strangers import contained
 from gradproof.engine.verify.formulas import NoFormula
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.server import encode, record
-from gradproof.server.admission import NODE_SECONDS, SMALL_SECONDS, Admission, Turn
+from gradproof.server.admission import SMALL_SECONDS, Admission, Turn
 from gradproof.server.checks import Checks, required
 from gradproof.server.client_hooks import ClientHooks
 from gradproof.server.counts import check_counts
 from gradproof.server.decode import Decoder, decode_job
 from gradproof.server.desk import Desk
 from gradproof.server.graph_cache import GraphCache
-from gradproof.server.inference import check_cost, infer
+from gradproof.server.inference import check_cost, infer, preparing, unary_bytes
 from gradproof.server.kept import KeptRuns
 from gradproof.server.limits import Limits
 from gradproof.server.record import judged
@@ -201,7 +201,7 @@ class Handler:
     ) -> tuple[Stepper, str]:
         """A run, and the digest of its graph. Where the forward half is known and the rest is small, it goes as far as the
         first batch."""
-        prepared, digest = self._prepare(request, uploads, desk, turn.cancellation)
+        prepared, digest = self._prepare(request, uploads, desk)
         if not chunked:
             self._fits(unary_bytes(prepared), "StreamingDifferentiate")
         stepper = Stepper(self.engine, prepared, keep=bool(request.keep))
@@ -256,7 +256,7 @@ class Handler:
         desk: Desk | None,
     ) -> tuple[Prepared, str, tuple[Evaluated, Forward | None] | None]:
         """The job, the digest of its graph, and what is found, if that is little work."""
-        prepared, digest = self._prepare(request, uploads, desk, turn.cancellation)
+        prepared, digest = self._prepare(request, uploads, desk)
         if desk is None:
             self._fits(unary_bytes(prepared), "Evaluate on a Session")
         if prepared.cost.seconds > SMALL_SECONDS:
@@ -338,7 +338,6 @@ class Handler:
         request: pb.DifferentiateRequest | pb.EvaluateRequest,
         uploads: Mapping[int, Array],
         desk: Desk | None = None,
-        cancellation: Cancellation = NEVER,
     ) -> tuple[Prepared, str]:
         """The job, checked and planned, and its graph's digest, which is known here from now on."""
         known, forward, source = None, None, request.WhichOneof("source")
@@ -358,7 +357,7 @@ class Handler:
             forward=forward,
             reused=reused,
         )
-        cancellation.check()
+        look()
         try:
             differentiate = isinstance(request, pb.DifferentiateRequest)
             checked = isinstance(request, pb.DifferentiateRequest) and request.verify.level != pb.VERIFY_LEVEL_OFF
@@ -397,17 +396,3 @@ class Evaluated:
     values: list[ValueEvent]
     nodes_computed: int
     kept_bytes: int = 0
-
-
-def preparing(request: Any) -> float:
-    """Seconds to decode and lower what a request brings, about."""
-    hooks = getattr(request, "hooks", ())
-    return NODE_SECONDS * (len(request.graph.nodes) + sum(len(hook.graph.nodes) for hook in hooks))
-
-
-def unary_bytes(prepared: Prepared) -> int:
-    """Bytes of a response in one message, from shapes: values that leave, gradients, and what hooks make of them."""
-    specs, hooks = prepared.plan.specs, prepared.hooks
-    flowing = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
-    gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * specs[name].nbytes for name in flowing)
-    return gradients + sum(specs[name].nbytes for name in prepared.leaving)

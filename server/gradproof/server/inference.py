@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.engine import Engine, Estimate
+from gradproof.engine.engine import Engine, Estimate, Prepared
 from gradproof.engine.errors import Fault, LimitExceeded
 from gradproof.engine.estimate import NOTHING, Cost
 from gradproof.engine.job import Job, job_faults
@@ -19,6 +20,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import tensor_pb2
 from gradproof.wire import encode_spec
 
+NODE_SECONDS = 25e-6  # to decode and lower a node of a request
 TOO_LARGE = "make the graph or its tensors smaller, or ask for less at once"
 
 
@@ -58,3 +60,17 @@ def infer(request: pb.InferRequest, engine: Engine, limits: Limits) -> pb.InferR
         evaluate_bytes=found.evaluate.nbytes,
         evaluate_flops=found.evaluate.flops,
     )
+
+
+def preparing(request: Any) -> float:
+    """Seconds to decode and lower what a request brings, about."""
+    hooks = getattr(request, "hooks", ())
+    return NODE_SECONDS * (len(request.graph.nodes) + sum(len(hook.graph.nodes) for hook in hooks))
+
+
+def unary_bytes(prepared: Prepared) -> int:
+    """Bytes of a response in one message, from shapes: values that leave, gradients, and what hooks make of them."""
+    specs, hooks = prepared.plan.specs, prepared.hooks
+    flowing = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
+    gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * specs[name].nbytes for name in flowing)
+    return gradients + sum(specs[name].nbytes for name in prepared.leaving)
