@@ -78,9 +78,7 @@ def test_every_command_reaches_a_server_with_tls_and_tokens(
         assert done.exit_code == 0, done.output
 
 
-def test_variables_say_it_too(
-    tokens: Alone, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_say_it_too(tokens: Alone, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADPROOF_CLIENT_TLS_CA", str(authority.trusted))
     monkeypatch.setenv("GRADPROOF_CLIENT_TOKEN_FILE", str(file_of("operator", tmp_path)))
     assert json.loads(gradproof("status", tokens.target, "--json").stdout)["processes"]
@@ -101,9 +99,7 @@ def test_a_certificate_is_shown(served: Alone, authority: Authority, tmp_path: P
     assert "calls in flight" in gradproof("status", served.target, *how).output
 
 
-def test_what_is_missing_is_named_by_its_option(
-    tokens: Alone, authority: Authority, tmp_path: Path, graph: Path
-) -> None:
+def test_what_is_missing_is_named_by_its_option(tokens: Alone, authority: Authority, tmp_path: Path, graph: Path) -> None:
     target, trusted = ["--target", tokens.target], ["--tls-ca", authority.trusted]
     for words, wanted in (
         (["ops", *target], "give --tls, or --tls-ca FILE"),
