@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo test check soak bench lint proto clean
+.PHONY: demo test check fuzz chaos soak bench lint proto clean
 
 BIN := .venv/bin
 
@@ -19,9 +19,19 @@ check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
 	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py
 
-# Two thousand random graphs of all ops, definitions among them that never end: budgets, processes, memory. Half an hour.
+# A hundred thousand fuzzed requests of every call: a quarter of an hour.
+fuzz: $(BIN)/ready
+	GRADPROOF_FUZZ=100000 $(BIN)/pytest -q --show-capture=no tests/test_fuzz.py
+
+# A hundred processes of servers are killed at random under load: ten minutes.
+chaos: $(BIN)/ready
+	$(BIN)/python -m tests.chaos 100
+
+# Two thousand random graphs of all ops, definitions among them that never end, and a million small requests: budgets,
+# processes, memory. Two hours.
 soak: $(BIN)/ready
 	$(BIN)/python -m tests.soak 2000
+	$(BIN)/python -m tests.steady 1000000
 
 bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.speed

@@ -28,7 +28,7 @@ from gradproof.server.admission import SMALL_THREADS
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
-THREADS, SAMPLES, RUNS_PER_SESSION = 4, 40, 50
+THREADS, SAMPLES, RUNS_PER_SESSION = 4, 40, 10  # together fewer runs than a caller may have in flight
 GROWTH_BYTES, GROWTH_DESCRIPTORS = 32 << 20, 8
 GROWTH_THREADS = SMALL_THREADS  # a pool may still be filling up
 

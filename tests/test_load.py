@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 from queue import Queue
 from threading import Event
@@ -152,6 +154,26 @@ def test_idle_sessions_cost_nothing(server: ServerProcess, stub: Any) -> None:
             answers(stub)
         assert server.threads() == before
         over.set()
+
+
+def test_a_caller_that_floods_keeps_nobody_out(tmp_path: Path) -> None:
+    """Five hundred calls of a caller at once: what is above its share is refused; another caller has all its answers."""
+    tokens = {name: name * 40 for name in "ab"}
+    lines = [
+        f'[callers.{name}]\nsha256 = "{sha256(token.encode()).hexdigest()}"\nscopes = ["evaluate"]\n'
+        for name, token in tokens.items()
+    ]
+    file = tmp_path / "callers.toml"
+    file.write_text("".join(lines))
+    file.chmod(0o600)
+    heavy = pb.EvaluateRequest(graph=load.product(600).graph, fetch=["y"])
+    with serving(tmp_path / "proofs", token_file=file) as one:
+        mine, other = ((("authorization", f"Bearer {tokens[name]}"),) for name in "ab")
+        flood = [one.autodiff.Evaluate.future(heavy, metadata=other, timeout=2 * SECONDS) for _ in range(500)]
+        for _ in range(20):
+            one.autodiff.Differentiate(load.small(), metadata=mine, timeout=SECONDS)
+        codes = Counter(call.code() for call in flood)
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, codes
 
 
 def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:

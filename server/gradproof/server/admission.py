@@ -105,14 +105,14 @@ def settle() -> None:
 
 class Admission:
     """Admits the requests of all calls. Numbers to read: ``in_flight``, ``waiting`` (runs that wait for their clients),
-    ``small`` and ``large`` (work in threads), ``queued``, ``sessions``, ``nbytes`` (estimated, of runs), ``refused`` by
-    reason and limit. Belongs to one event loop."""
+    ``small`` and ``large`` (work in threads), ``queued``, ``sessions``, ``nbytes`` (estimated, of runs), ``admitted`` (in
+    all), ``refused`` by reason and limit. Belongs to one event loop."""
 
     def __init__(self, limits: Limits, observer: Observer | None = None) -> None:
         self.limits = limits
         self.observer = observer or Seconds()
         self.in_flight = self.waiting = self.small = self.large = self.queued = self.sessions = 0
-        self.nbytes = 0
+        self.nbytes = self.admitted = 0
         self.refused: Counter[tuple[str, str]] = Counter()
         self.pace = 1.0  # seconds that large work took, for each that was estimated
         self._runs_of: Counter[str] = Counter()
@@ -138,6 +138,7 @@ class Admission:
                 raise self._busy("OVERLOADED", "runs_in_flight", self.in_flight)
             if self._runs_of[caller] >= (most := self._share(CURRENT.get().caller)):
                 raise self._busy("QUOTA_EXCEEDED", "runs_per_caller", self._runs_of[caller], most)
+            self.admitted += 1
             turn = Turn(self, caller, None if left is None else time.monotonic() + left)
             self._count(caller, 1)
             try:

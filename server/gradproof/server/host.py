@@ -28,6 +28,7 @@ from gradproof.server.admission import settle
 from gradproof.server.handler import Handler
 from gradproof.server.health import VERIFY, Health
 from gradproof.server.logs import CallLog, WorkerLog
+from gradproof.server.memory import Tidying, trimmer
 from gradproof.server.messages import Readable
 from gradproof.server.metrics import Metrics
 from gradproof.server.operations import OperationsServicer, process_status
@@ -212,9 +213,12 @@ class Host:
 
     async def _beat(self) -> None:
         """Say, as long as the event loop turns, that it does."""
+        tidying = Tidying(self.handler.admission, trimmer())
         while True:
             self._beaten = time.monotonic()
             self.seat.say("beat")
+            if (trim := tidying.look()) is not None:
+                asyncio.get_running_loop().run_in_executor(None, trim)
             await asyncio.sleep(seat.BEAT_SECONDS)
 
     def _verify_soon(self, loop: asyncio.AbstractEventLoop, ready: bool) -> None:
