@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo test check fuzz chaos soak bench lint proto clean
+.PHONY: demo test stress check fuzz chaos soak bench lint proto clean
 
 BIN := .venv/bin
 
@@ -14,6 +14,10 @@ demo: $(BIN)/ready
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# Servers that are killed, flooded and fuzzed, in short.
+stress: $(BIN)/ready
+	$(BIN)/pytest -n 2 --dist loadfile -m stress
+
 # A thousand draws for each op, a thousand programs, every planted fault, 20 000 points against mpmath: half an hour.
 check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
@@ -21,7 +25,7 @@ check: $(BIN)/ready
 
 # A hundred thousand fuzzed requests of every call: a quarter of an hour.
 fuzz: $(BIN)/ready
-	GRADPROOF_FUZZ=100000 $(BIN)/pytest -q --show-capture=no tests/test_fuzz.py
+	GRADPROOF_FUZZ=100000 $(BIN)/pytest -q --show-capture=no -m stress tests/test_fuzz.py
 
 # A hundred processes of servers are killed at random under load: ten minutes.
 chaos: $(BIN)/ready

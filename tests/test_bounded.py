@@ -103,6 +103,7 @@ def test_nobody_waits_for_the_checks_of_others(running: Served) -> None:
     assert statistics.median(taken) < 20 * idle + 0.1
 
 
+@pytest.mark.stress
 def test_a_short_soak() -> None:
     seen: Seen = soak(16, say=lambda text: None)
     assert not seen.left

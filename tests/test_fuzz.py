@@ -24,6 +24,7 @@ from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
+pytestmark = pytest.mark.stress
 REQUESTS = int(os.environ.get("GRADPROOF_FUZZ", "1200"))
 SECONDS = 30.0  # for one answer; a run of such graphs takes milliseconds
 Code = grpc.StatusCode

@@ -28,7 +28,7 @@ from tests.serving import leaf, node, request, serving
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, operations_service_pb2, operations_service_pb2_grpc
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 SECONDS = 30.0  # what would wait for so long hangs
 STALL_MS = 1500
 

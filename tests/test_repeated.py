@@ -38,7 +38,10 @@ SECONDS = 60.0
 LARGE = np.full(1 << 20, 2.0)
 """More than goes into a connection that nobody reads."""
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked for in /proc")
+pytestmark = [
+    pytest.mark.stress,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked for in /proc"),
+]
 
 
 class Own:
