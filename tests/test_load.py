@@ -62,7 +62,7 @@ def answers(stub: Any) -> None:
 
 
 def test_small_requests_leave_nothing_behind(server: ServerProcess) -> None:
-    found = steady.course(server, 3000)
+    found = steady.course(server, 1500)
     assert found.flat, str(found)
 
 
@@ -221,7 +221,7 @@ def test_processes_that_are_killed(tmp_path: Path, kind: str) -> None:
     """Kills at random under load: no answer is lost, late or wrong, and no process is left."""
     if kind == "operated":
         with chaos.operated(tmp_path) as (clients, processes):
-            toll = chaos.storm(clients, processes, KINDS[1:], 6, 0.5, seed=7)
+            toll = chaos.storm(clients, processes, KINDS[1:], 4, 0.5, seed=7)
     else:
         with chaos.embedded(tmp_path) as (clients, processes):
             toll = chaos.storm(clients, processes, KINDS, 3, 1.0, seed=3)
