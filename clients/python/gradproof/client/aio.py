@@ -40,7 +40,7 @@ class AsyncClient:
         certificate: str | Path = "",
         key: str | Path = "",
         token: Token = "",
-        retries: int = 3,
+        retries: int = 6,
         on_close: Callable[[], None] | None = None,
         on_loss: Callable[[float], None] | None = None,
     ) -> None:

@@ -42,7 +42,7 @@ class Connection:
         certificate: str | Path = "",
         key: str | Path = "",
         token: Token = "",
-        retries: int = 3,
+        retries: int = 6,
         on_loss: Callable[[float], None] | None = None,
     ) -> None:
         targets = [target] if isinstance(target, str) else list(target)

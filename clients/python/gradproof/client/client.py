@@ -62,7 +62,7 @@ class Client:
         certificate: str | Path = "",
         key: str | Path = "",
         token: Token = "",
-        retries: int = 3,
+        retries: int = 6,
         on_close: Callable[[], None] | None = None,
         on_loss: Callable[[float], None] | None = None,
     ) -> None:
