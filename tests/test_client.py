@@ -403,7 +403,10 @@ class TestErrors:
     def test_unavailable(self) -> None:
         with socket.socket() as taken:  # bound, and nobody listens
             taken.bind(("127.0.0.1", 0))
-            with Client(f"127.0.0.1:{taken.getsockname()[1]}", timeout=30.0, retries=1) as nobody, pytest.raises(Unavailable):
+            with (
+                Client(f"127.0.0.1:{taken.getsockname()[1]}", timeout=30.0, retries=1) as nobody,
+                pytest.raises(Unavailable),
+            ):
                 nobody.evaluate(square())
 
     def test_a_level_that_does_not_exist(self, client: Client) -> None:

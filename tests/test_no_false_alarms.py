@@ -35,15 +35,16 @@ def judged(point: Point) -> list[GradientVerdict]:
     return list(VERIFIER.check(finish(ENGINE, point.job()), budget=60.0))
 
 
-def nothing_times_infinity(use: UseVerdict) -> bool:
-    """Whether a cotangent of 0 met a result that overflowed, in a rule that reads it: nan, where 0 is right. That is no
-    right number, and is rightly called wrong."""
-    return use.forward.word is Value.OVERFLOWED and use.value.word is Value.OFF and use.value.got == "nan"
+def behind_an_overflow(use: UseVerdict) -> bool:
+    """Whether a rule read a result that overflowed: infinite where the slope is not, or nan where a cotangent of 0 met it.
+    That is no right number, and is rightly called wrong."""
+    off = use.value.word is Value.OFF and use.value.got in ("nan", "inf", "-inf")
+    return use.forward.word is Value.OVERFLOWED and off
 
 
 def words(point: Point) -> Counter[Value]:
     """How often each word is said of this point, after none of them was an alarm."""
-    verdicts = [verdict for verdict in judged(point) if not any(map(nothing_times_infinity, verdict.uses))]
+    verdicts = [verdict for verdict in judged(point) if not any(map(behind_an_overflow, verdict.uses))]
     alarms = [f"{catch.level}: {catch.text}: {catch.got} for {catch.expected}" for v in verdicts for catch in of_run(v)]
     assert not alarms, f"{point}: {'; '.join(alarms)}"
     assert all(verdict.summary is not Summary.WRONG for verdict in verdicts), f"{point}: {verdicts}"
