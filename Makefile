@@ -14,7 +14,7 @@ demo: $(BIN)/ready
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Servers that are killed, flooded and fuzzed, in short.
+# Servers that are started, ended, killed, flooded and fuzzed, in short: three minutes.
 stress: $(BIN)/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m stress
 

@@ -213,6 +213,7 @@ def test_without_a_word_there_is_help() -> None:
         assert word in done.stdout
 
 
+@pytest.mark.stress
 def test_verifying_everything_warms_the_cache(environment: dict[str, str]) -> None:
     """All ops of all plugins, built in and named; the second time nothing is proved."""
     words = command("verify", "--plugin", "gradproof.server.planted")

@@ -31,6 +31,9 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 over = threading.Event()
 
 
+pytestmark = pytest.mark.stress
+
+
 @pytest.fixture(autouse=True)
 def silence() -> Iterator[None]:
     """Streams that stay open end with the test."""

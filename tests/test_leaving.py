@@ -36,6 +36,8 @@ from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
+pytestmark = pytest.mark.stress
+
 NODES = 600
 MOST = NODES // 2  # calls, in a loop over the nodes there are twice as many
 MOMENTS = 10

@@ -30,7 +30,10 @@ SOON = 10.0
 OWNED = ("--owner", str(os.getpid()))
 """As embedded servers are: ready as soon as it can be."""
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked for in /proc")
+pytestmark = [
+    pytest.mark.stress,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked for in /proc"),
+]
 
 JOB = """
 import os, signal, sys, threading, time

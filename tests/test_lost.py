@@ -21,6 +21,8 @@ from gradproof.engine.verify.verdict import Rule
 from gradproof.engine.verify.worker import Ping
 from gradproof.engine.verify.workers import Ended, NoWorker, Workers
 
+pytestmark = pytest.mark.stress
+
 SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1]
 
 

@@ -19,6 +19,8 @@ from gradproof.server.configuration import NOT_OURS, configure
 from gradproof.server.problems import CLIENT
 from gradproof.server.target import OPTIONS
 
+pytestmark = pytest.mark.stress
+
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
