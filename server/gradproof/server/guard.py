@@ -226,6 +226,7 @@ class Guard:
     def _on_ready(self, one: _Serving, facts: dict[str, Any]) -> None:
         one.ready = self._well = True
         one.since = time.monotonic()
+        one.beat = one.beat or one.since  # from now on it is expected to go on
         if not self._stopping and not self._due and all(other.ready for other in self._serving.values()):
             self.manager.say("READY=1", f"STATUS={len(self._serving)} serving on port {self._shared.port}")
 
