@@ -11,21 +11,16 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from gradproof.server.calls import DETAILS, REQUEST_ID, Around, Call, Context, call_of
+from gradproof.server.calls import DETAILS, REQUEST_ID, Context, Interceptor, call_of
 from gradproof.server.record import Book, Record
 from gradproof.server.status import CODE_NAMES
 
 
-class Accounting(Around):
+class Accounting(Interceptor):
     """Keeps a record of each call in ``book``: bytes, how it ended, and by whatever is noted in between."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
-
-    @asynccontextmanager
-    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
-        raise NotImplementedError("the bytes of a call are known to its handler only: see _wrapped")
-        yield
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         taken = 0

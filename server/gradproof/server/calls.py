@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -36,15 +36,8 @@ CURRENT: ContextVar[Call] = ContextVar("gradproof_call", default=NO_CALL)
 """The call that the running task serves."""
 
 
-class Around(grpc.aio.ServerInterceptor):
-    """An interceptor that runs something around every call. ``around`` is given the context of each; it raises, or aborts
-    the context, to end the call before anything of it is read."""
-
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
-        raise NotImplementedError
-
-    async def message(self, call: Call, request: Any, context: Context) -> None:
-        """Called with each message of the client before the handler has it. May end the call, as ``around`` may."""
+class Interceptor(grpc.aio.ServerInterceptor):
+    """An interceptor that puts a handler of the same kind in the place of every one."""
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
@@ -54,6 +47,32 @@ class Around(grpc.aio.ServerInterceptor):
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         """A handler of the same kind."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _kind(handler: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """How handlers of the same kind are made, and what this one does."""
+        kinds = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
+            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
+            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
+        }
+        return kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+
+
+class Around(Interceptor):
+    """An interceptor that runs something around every call. ``around`` is given the context of each; it raises, or aborts
+    the context, to end the call before anything of it is read."""
+
+    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+        """A context manager for the whole of a call."""
+        return nullcontext()
+
+    async def message(self, call: Call, request: Any, context: Context) -> None:
+        """Called with each message of the client before the handler has it. May end the call, as ``around`` may."""
+
+    def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         made, behaviour = self._kind(handler)
 
         async def given(request: Any, call: Call, context: Context) -> Any:
@@ -82,17 +101,6 @@ class Around(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
-
-    @staticmethod
-    def _kind(handler: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """How handlers of the same kind are made, and what this one does."""
-        kinds = {
-            (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
-            (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
-            (True, False): (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
-            (True, True): (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
-        }
-        return kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
 
     async def _each(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
         async for request in requests:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +31,6 @@ class Readable(Around):
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-
-    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
-        return nullcontext()
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
         if not isinstance(request, Unreadable):
