@@ -22,7 +22,8 @@ from random import Random
 from threading import Event, Lock, Thread
 
 import numpy as np
-from tests.processes import KINDS, Processes, served, until
+from tests.processes import KINDS, Processes, served
+from tests.waiting import within
 
 from gradproof.client import Client, GradproofError, GraphBuilder, connect
 from gradproof.server.guard import SETTLED_SECONDS
@@ -133,7 +134,7 @@ def embedded(folder: Path) -> Iterator[tuple[list[Client], Callable[[], Processe
     others = set(Processes(os.getpid()).tree())
     with connect(timeout=TIMEOUT, retries=RETRIES, arguments=["--cache", str(folder / "proofs")]) as client:
         yield [client] * CLIENTS, lambda: _Below(os.getpid(), others)
-    if not until(lambda: not _Below(os.getpid(), others).left(), LATE):
+    if not within(LATE, lambda: not _Below(os.getpid(), others).left()):
         raise AssertionError("a process is left")
 
 

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,15 +115,6 @@ def served(cache: Path, *options: str, environment: dict[str, str] | None = None
         one.kill_all()
         process.wait()
         process.stdout.close()
-
-
-def until(condition: object, seconds: float) -> bool:
-    """Whether a function gives something true within ``seconds``; it is asked often."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not (found := bool(condition())) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 def running(pid: int) -> bool:

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from tests import stuck_plugin
-from tests.processes import running, served, until
+from tests.processes import running, served
+from tests.waiting import within
 
 from gradproof.client import GradproofError, GraphBuilder, Ref, connect
 from gradproof.engine.op import INTEGER, Case, InferenceError, Op, case
@@ -173,7 +174,7 @@ def soak(graphs: int, say: Any = print) -> Seen:
             below = server.tree()
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(60)
-            until(lambda: not any(map(running, below)), 5)
+            within(5, lambda: not any(map(running, below)))
             seen.left = [pid for pid in below if running(pid)]
     return seen
 

@@ -15,6 +15,7 @@ import pytest
 from tests import counting_plugin as counting
 from tests.conftest import Bench
 from tests.serving import Served, leaf, node, request, serving
+from tests.waiting import until
 
 from gradproof.client import Client, DeadlineExceeded, GraphBuilder
 from gradproof.engine.cancellation import Cancellation
@@ -48,14 +49,6 @@ def fresh() -> Iterator[None]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.counting_plugin"]) as one:
         yield one
-
-
-def until(said: Callable[[], bool]) -> None:
-    """Wait for something that another thread brings about."""
-    end = time.monotonic() + 20
-    while not said():
-        assert time.monotonic() < end, "it did not come about in 20 s"
-        time.sleep(0.005)
 
 
 def idle(served: Served) -> bool:

@@ -16,7 +16,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.serving import leaf, node, request
-from tests.test_life import OWNED, SOON, environment, serve, servers, within
+from tests.test_life import OWNED, SOON, environment, serve, servers
+from tests.waiting import within
 from typer.testing import CliRunner
 
 from gradproof.server.cli import app

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 from tests.serving import Served, leaf, node, request, serving
-from tests.test_strangers import until
 from tests.test_value import Never, finish
+from tests.waiting import until
 
 from gradproof.engine.cancellation import NEVER, Cancellation, current, look, watched
 from gradproof.engine.compiled.compiled import Compiled, Variant

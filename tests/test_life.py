@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.serving import leaf, node, request
+from tests.waiting import within
 
 from gradproof.client import Client, connect
 from gradproof.server.embedded import READY
@@ -79,15 +80,6 @@ def processor_seconds(pid: int) -> float:
     """What a process has worked so far."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def within(seconds: float, said: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not said():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @contextmanager

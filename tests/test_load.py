@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from benchmarks import load
 from tests import chaos, steady
-from tests.processes import KINDS, ServerProcess, served, until
+from tests.processes import KINDS, ServerProcess, served
 from tests.serving import leaf, node, request, serving
+from tests.waiting import within
 
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, operations_service_pb2, operations_service_pb2_grpc
@@ -89,7 +90,7 @@ def test_readers_that_do_not_read(server: ServerProcess, stub: Any) -> None:
     assert in_flight(server.target) == len(calls)
     for _ in range(20):
         answers(stub)
-    assert until(lambda: in_flight(server.target) == 0, SECONDS)
+    assert within(SECONDS, lambda: in_flight(server.target) == 0)
     for call in calls:
         with suppress(grpc.RpcError):
             list(call)
@@ -129,7 +130,7 @@ def test_clients_that_say_half_of_it(server: ServerProcess, stub: Any) -> None:
         process.wait()
         process.stdout.close()
     answers(stub)
-    assert until(lambda: server.descriptors() <= before + 2, SECONDS), (before, server.descriptors())
+    assert within(SECONDS, lambda: server.descriptors() <= before + 2), (before, server.descriptors())
 
 
 def vanish(target: str) -> None:

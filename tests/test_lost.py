@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import REGISTRY
 from tests.held_tasks import Deadly, HeldOnce
-from tests.test_strangers import until
 from tests.test_workers import SOURCES, ended
+from tests.waiting import until
 
 from gradproof.engine.op import case
 from gradproof.engine.verify.classes import ProofKey

@@ -10,7 +10,7 @@ import socket
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -32,6 +32,7 @@ from rich.console import Console
 from structlog.testing import capture_logs
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_docs import ROOT
+from tests.waiting import until
 from typer.testing import CliRunner
 
 from gradproof.engine.caller import Caller
@@ -198,7 +199,7 @@ def test_the_health_of_a_server_is_asked_in_silence(served: Served) -> None:
 def test_what_a_definition_says_is_a_line_with_the_id_of_the_request(served: Served) -> None:
     with capture_logs() as lines:
         served.autodiff.Differentiate(checked("talking.say"), metadata=(("x-request-id", "job-10"),))
-        wait(lambda: any(one.get("request_id") == "job-10" and one["event"] == "worker" for one in lines))
+        until(lambda: any(one.get("request_id") == "job-10" and one["event"] == "worker" for one in lines))
     assert {one["line"] for one in lines if one["event"] == "worker"} == {"said by a definition"}
 
 
@@ -210,7 +211,7 @@ def test_a_definition_that_says_much_is_not_let_speak() -> None:
             logs_end.write(b"blah\n" * 10_000)
         logs_end.close()
         talk.close()
-        wait(lambda: any(one["event"] == "worker" for one in lines))
+        until(lambda: any(one["event"] == "worker" for one in lines))
     assert len(lines) < 100
 
 
@@ -292,7 +293,7 @@ def test_a_request_of_a_session_has_a_line_and_numbers_of_its_own(served: Served
             pb.SessionRequest(evaluate=pb.EvaluateRequest(digest="none", request_id="8")),
             pb.SessionRequest(),
         )
-        wait(lambda: any(one.get("method") == SESSION for one in lines))
+        until(lambda: any(one.get("method") == SESSION for one in lines))
     said = {one["request_id"]: one for one in lines if one["event"] == "call" and one["method"].startswith(SESSION)}
     assert set(said) == {"talk", "talk/7", "talk/8", "talk/"}
     assert {f"{part}_seconds" for part in ALWAYS} | {"verified"} < set(said["talk/7"])
@@ -306,7 +307,7 @@ def test_a_request_of_a_session_that_is_cancelled_is_over(served: Served) -> Non
     cancel = pb.SessionRequest(cancel=pb.CancelRun(request_id="9"))
     with capture_logs() as lines:
         talk(served, evaluation("held.asleep", "9"), cancel)
-        wait(lambda: not served.host.book.records())
+        until(lambda: not served.host.book.records())
     assert ("talk/9", "CANCELLED") in {(one["request_id"], one["code"]) for one in lines if one["event"] == "call"}
 
 
@@ -315,7 +316,7 @@ def test_a_request_of_a_session_is_seen_while_it_runs(served: Served) -> None:
     frames.put(evaluation("held.asleep", "10"))
     answers = served.autodiff.Session(iter(frames.get, None), timeout=SOON)
     try:
-        wait(lambda: any(record.above is not None and record.phase == "run" for record in served.host.book.records()))
+        until(lambda: any(record.above is not None and record.phase == "run" for record in served.host.book.records()))
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
     finally:
         frames.put(None)
@@ -327,7 +328,7 @@ def test_a_request_of_a_session_is_seen_while_it_runs(served: Served) -> None:
     [row] = [row for row in shown_calls.get().splitlines() if "Session/evaluate" in row]
     assert "run" in row
     # with the stream its requests are over
-    wait(lambda: not served.host.book.records())
+    until(lambda: not served.host.book.records())
 
 
 # metrics
@@ -488,7 +489,7 @@ def spans(served: Served) -> Iterator[InMemorySpanExporter]:
 def test_a_call_goes_on_with_the_trace_of_its_client(served: Served, spans: InMemorySpanExporter) -> None:
     trace, above = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     served.autodiff.Differentiate(checked("exp"), metadata=(("traceparent", f"00-{trace}-{above}-01"),))
-    wait(lambda: any(span.parent and f"{span.parent.span_id:016x}" == above for span in spans.get_finished_spans()))
+    until(lambda: any(span.parent and f"{span.parent.span_id:016x}" == above for span in spans.get_finished_spans()))
     found = spans.get_finished_spans()
     [call] = [span for span in found if span.parent and f"{span.parent.span_id:016x}" == above]
     assert call.name == "gradproof.v1.AutodiffService/Differentiate"
@@ -509,7 +510,7 @@ def test_a_call_goes_on_with_the_trace_of_its_client(served: Served, spans: InMe
 
 def test_a_request_of_a_session_is_below_it_in_the_trace(served: Served, spans: InMemorySpanExporter) -> None:
     talk(served, evaluation("multiply", "11"))
-    wait(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
+    until(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
     found = {span.name: span for span in spans.get_finished_spans()}
     run, stream = (found[f"gradproof.v1.AutodiffService/Session{part}"] for part in ("/evaluate", ""))
     assert run.parent
@@ -524,7 +525,7 @@ def test_a_request_of_a_session_is_below_it_in_the_trace(served: Served, spans: 
 def test_an_error_is_one_in_the_trace(served: Served, spans: InMemorySpanExporter) -> None:
     with pytest.raises(grpc.RpcError):
         served.autodiff.Evaluate(pb.EvaluateRequest(digest="none"))
-    wait(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
+    until(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
     [call] = [span for span in spans.get_finished_spans() if span.kind is SpanKind.SERVER]
     assert not call.status.is_ok
     assert call.status.description == "GRAPH_NOT_FOUND"
@@ -547,14 +548,6 @@ def test_traces_are_made_where_they_are_asked_for(monkeypatch: pytest.MonkeyPatc
 
 
 # health
-
-
-def wait(said: Callable[[], bool]) -> None:
-    async def looking() -> None:
-        while not said():
-            await asyncio.sleep(0.01)
-
-    asyncio.run(asyncio.wait_for(looking(), SOON))
 
 
 def test_health_is_known_of_each_service(served: Served) -> None:
@@ -628,17 +621,17 @@ def sleeping(served: Served) -> Iterator[None]:
     """A call that never ends by itself."""
     graph = small("held.asleep").graph
     call = served.autodiff.Evaluate.future(pb.EvaluateRequest(graph=graph), metadata=(("x-request-id", "asleep"),))
-    wait(lambda: any(record.phase == "run" for record in served.host.book.records()))
+    until(lambda: any(record.phase == "run" for record in served.host.book.records()))
     yield
     call.cancel()
-    wait(lambda: not served.host.book.records())
+    until(lambda: not served.host.book.records())
 
 
 @pytest.mark.usefixtures("sleeping")
 def test_status_shows_what_runs(served: Served) -> None:
     with served.client.session() as session:
         session.release("nothing")
-        wait(lambda: len(served.host.book.records()) == 2)
+        until(lambda: len(served.host.book.records()) == 2)
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
         [call] = [one for one in found.calls if one.request_id == "asleep"]
         assert call.method == "/gradproof.v1.AutodiffService/Evaluate"

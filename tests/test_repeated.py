@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pausing_plugin import VARIABLE
+from tests.waiting import within
 
 import gradproof.client as gp
 from gradproof.client import (
@@ -96,15 +96,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
             found.tensors.close()
         finally:
             server.stop()
-
-
-def within(seconds: float, said: Callable[[], bool]) -> bool:
-    end = time.monotonic() + seconds
-    while not said():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def square(value: Any = 3.0, op: str = "pausing.pause") -> GraphBuilder:

@@ -17,6 +17,7 @@ from tests.conftest import Bench
 from tests.serving import Served, leaf, node, request, serving
 from tests.test_value import finish
 from tests.test_workers import check, started
+from tests.waiting import until
 from tests.wild_plugin import ENDING, LEAVING, LONG, Look
 
 from gradproof.engine.engine import Engine
@@ -73,13 +74,6 @@ class Odd:
         forward = lambda x, power: x ** power()  # noqa: E731
         define = lambda f, i, x, power: x[i] * x[i]  # noqa: E731
         register(Op("odd.square", forward, None, define, infer))
-
-
-def until(said: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not said():
-        assert time.monotonic() < end, f"it did not come about in {seconds} s"
-        time.sleep(0.01)
 
 
 def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
