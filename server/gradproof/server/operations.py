@@ -7,24 +7,32 @@ import os
 import time
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gradproof.server.calls import CURRENT, Context
-from gradproof.server.metrics import STARTED, resident
+from gradproof.server.health import Health
+from gradproof.server.metrics import STARTED, Looked, resident
+from gradproof.server.peers import Peers
+from gradproof.server.seat import Seat
 from gradproof.v1 import operations_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2_grpc
-
-if TYPE_CHECKING:
-    from gradproof.server.host import Host
 
 MAX_CALLS = 1000
 ADMIN = "admin"
 
 
+class Shown(Looked, Protocol):
+    """A server, as far as its status shows it."""
+
+    health: Health
+    peers: Peers
+    seat: Seat
+
+
 class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
     """gradproof.v1.OperationsService."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Shown) -> None:
         self._host = host
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
@@ -40,7 +48,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
         return response
 
 
-def process_status(host: Host) -> pb.ProcessStatus:
+def process_status(host: Shown) -> pb.ProcessStatus:
     """The status of this process. May be called from any thread."""
     handler, proofs, records = host.handler, host.proofs, host.book.records()
     workers = proofs.workers
