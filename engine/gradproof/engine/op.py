@@ -211,6 +211,9 @@ class Op:
             and dtype and overlaps no input. Saves a compiled plan the memory that forward would make. A forward that is a
             ufunc needs none.
         place: ``(x, **attributes)`` with the spec of the only input: the index of a result that is zero but for x there.
+        arrays: the definition once more, for all elements at once: ``(f, *arrays, **attributes) -> array``, written with
+            what ``f`` has for whole arrays. It is shown to be equal to the definition where the rule is proved; large arrays
+            are checked by it. An elementwise definition needs none, since it takes arrays as it stands.
         view: forward gives a view of its only input wherever NumPy can make one, and never looks at values.
         doc: one sentence.
     """
@@ -236,6 +239,7 @@ class Op:
     into: Callable[..., Any] | None = None
     view: bool = False
     place: Callable[..., tuple[Any, ...]] | None = None
+    arrays: Callable[..., Any] | None = None
     doc: str = ""
     inputs: tuple[str, ...] = field(init=False)
     attributes: Mapping[str, Any] = field(init=False)

@@ -1,0 +1,1 @@
+"""Whole arrays in ball arithmetic: rigorous readings at the speed of NumPy."""

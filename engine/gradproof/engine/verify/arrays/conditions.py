@@ -1,0 +1,45 @@
+"""Conditions over arrays of balls: true, false, or not decided, element by element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+
+
+class Mask:
+    """Where a condition certainly holds, and where it certainly does not. Elsewhere balls straddle it."""
+
+    __slots__ = ("false", "true")
+
+    def __init__(self, true: Any, false: Any = None) -> None:
+        self.true: Array = np.asarray(true, bool)
+        self.false: Array = ~self.true if false is None else np.asarray(false, bool)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.true.shape
+
+    def __and__(self, other: Mask) -> Mask:
+        return Mask(self.true & other.true, self.false | other.false)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Mask(self.true | other.true, self.false & other.false)
+
+    def __invert__(self) -> Mask:
+        return Mask(self.false, self.true)
+
+    def __bool__(self) -> bool:
+        raise NotImplementedError("a definition that branches on a condition is not read in arrays: use f.where")
+
+    @property
+    def open(self) -> Array:
+        """Where it is not decided."""
+        return np.asarray(~(self.true | self.false))
+
+
+def mask_of(x: Any) -> Mask:
+    """A condition as one: a truth value, an array of them, or integers, which hold unless they are 0."""
+    return x if isinstance(x, Mask) else Mask(np.asarray(x) != 0)

@@ -1,0 +1,193 @@
+"""The reading of definitions over whole arrays of balls: `Arrays` is the ``f`` of a definition, given arrays for scalars.
+
+An elementwise definition is read as it stands: its scalars are arrays, all elements at once. Of any other op the ``arrays``
+form is read, which takes whole arrays too (see `Op`). Scalars may move (`Dual`); then so do results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.functions import OnReals
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, number
+from gradproof.engine.verify.arrays.conditions import Mask, mask_of
+from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.functions import TABLE
+
+
+class Arrays(OnReals):
+    """One reading.
+
+    Args:
+        lean: on which side of a tie to read, as the step of each direction; None: on none.
+        running: sums are charged the rounding of the partial sums that they have in the usual orders, one by one; else
+            that of any order, which is more.
+
+    ``tied`` collects where numbers that move were compared and are equal.
+    """
+
+    def __init__(self, lean: Sequence[float] | None = None, *, running: bool = False) -> None:
+        self.lean, self.running = lean, running
+        self.tied: Any = False
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A row of the table."""
+        row = TABLE.get(name)
+        if row is None:
+            raise NotImplementedError(f"{name} is not read in arrays")
+
+        def apply(*arguments: Any) -> Any:
+            heads = [head(x) for x in arguments]
+            value = row.ball(*heads)
+            moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
+            if not moving:
+                return value
+            slopes = row.partials(self, *heads)
+            found: dict[int, BallArray] = {}
+            for k in moving:
+                for direction, along in tangents(arguments[k]).items():
+                    part = slopes[k] * along
+                    found[direction] = found[direction] + part if direction in found else part
+            return Dual(value, found)
+
+        setattr(self, name, apply)
+        return apply
+
+    @property
+    def pi(self) -> BallArray:
+        found = ball_array(arb.pi())
+        assert isinstance(found, BallArray)
+        return found
+
+    def number(self, value: Any) -> Any:
+        return value if isinstance(value, (BallArray, Dual)) else number(value)
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        """The sum of a few scalars."""
+        return sum(terms, BallArray(0.0))
+
+    # comparisons
+
+    def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
+        """Where ``a`` is certainly below ``b``, above it, and where both are the same number."""
+        one, other = head(a), head(b)
+        apart = other.mid - one.mid
+        if one.rad is None and other.rad is None:
+            below, above, equal = apart > 0, apart < 0, one.mid == other.mid  # infinities are equal to themselves
+        else:
+            wide = (one.radius() + other.radius()) * (1 + 8 * UNIT)
+            sure = np.abs(apart) * (1 - 4 * UNIT) > wide
+            below, above, equal = sure & (apart > 0), sure & (apart < 0), (wide == 0) & (apart == 0)
+        below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
+        moving = self._moving(a, b)
+        if moving is not None and equal.any():
+            self.tied = self.tied | (equal & moving)
+            if self.lean is not None:
+                slope = self._slope(b) - self._slope(a)
+                below, above = below | (equal & (slope > 0)), above | (equal & (slope < 0))
+                equal = equal & (slope == 0)
+        return below, above, equal
+
+    def _moving(self, a: Any, b: Any) -> Any:
+        """Where the difference of two numbers moves; None if nowhere."""
+        if not isinstance(a, Dual) and not isinstance(b, Dual):
+            return None
+        return np.True_
+
+    def _slope(self, x: Any) -> Any:
+        """The derivative along the step of the lean."""
+        assert self.lean is not None
+        return sum((tangent.mid * self.lean[k] for k, tangent in tangents(x).items()), 0.0)
+
+    def less(self, a: Any, b: Any) -> Mask:
+        below, above, equal = self._compared(a, b)
+        return Mask(below, above | equal)
+
+    def less_equal(self, a: Any, b: Any) -> Mask:
+        below, above, equal = self._compared(a, b)
+        return Mask(below | equal, above)
+
+    def equal(self, a: Any, b: Any) -> Mask:
+        below, above, equal = self._compared(a, b)
+        return Mask(equal, below | above)
+
+    def both(self, a: Any, b: Any) -> Mask:
+        return mask_of(a) & mask_of(b)
+
+    def either(self, a: Any, b: Any) -> Mask:
+        return mask_of(a) | mask_of(b)
+
+    def negate(self, a: Any) -> Mask:
+        return ~mask_of(a)
+
+    def as_number(self, x: Any) -> Any:
+        """A condition as 1 or 0, nan where it is not decided; a number as itself."""
+        if isinstance(x, bool):
+            return number(int(x))
+        if not isinstance(x, Mask):
+            return self.number(x)
+        return BallArray(np.where(x.true, 1.0, np.where(x.false, 0.0, np.nan)))
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        """Of each element the branch that is taken, nan where that is not decided."""
+        if isinstance(condition, bool):
+            return a if condition else b
+        mask = mask_of(condition)
+        value = _chosen(mask, head(a), head(b))
+        moving = tangents(a).keys() | tangents(b).keys()
+        if not moving:
+            return value
+        still = BallArray(0.0)
+        return Dual(value, {k: _chosen(mask, tangents(a).get(k, still), tangents(b).get(k, still)) for k in moving})
+
+    def floor(self, x: Any) -> Any:
+        """The largest integer up to ``x``, nan where a ball straddles a step; it does not move."""
+        ball = head(x)
+        if ball.rad is None:
+            whole = np.floor(ball.mid)
+        else:
+            rad = ball.rad * (1 + 8 * UNIT) + np.abs(ball.mid) * (4 * UNIT)
+            low, high = np.floor(ball.mid - rad), np.floor(ball.mid + rad)
+            whole = np.where(low == high, low, np.nan)
+        if isinstance(x, Dual):
+            self.tied = self.tied | (whole == ball.mid)
+        return BallArray(whole)
+
+    # whole arrays
+
+    def moved(self, move: Callable[..., Array], *arrays: Any) -> Any:
+        """The numbers of arrays at other places: ``move`` is a function of NumPy that only moves elements."""
+        if len(arrays) == 1 and isinstance(arrays[0], Dual):
+            return arrays[0].moved(move)
+        heads = [head(x) for x in arrays]
+        value = _moved(move, heads)
+        moving = set().union(*(tangents(x) for x in arrays))
+        if not moving:
+            return value
+        still = BallArray(0.0)
+        return Dual(
+            value, {k: _moved(move, [spread(tangents(x).get(k, still), x.shape) for x in arrays]) for k in sorted(moving)}
+        )
+
+
+def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
+    mid = move(*(x.mid for x in balls))
+    unit = max(x.unit for x in balls)
+    return BallArray(mid, None if all(x.rad is None for x in balls) else move(*(x.radius() for x in balls)), unit)
+
+
+def _chosen(mask: Mask, a: BallArray, b: BallArray) -> BallArray:
+    mid = np.where(mask.true, a.mid, b.mid)
+    open_ = mask.open
+    if open_.any():
+        mid = np.where(open_, np.nan, mid)
+    unit = max(a.unit, b.unit)
+    if a.rad is None and b.rad is None:
+        return BallArray(mid, None, unit)
+    rad = np.where(mask.true, 0.0 if a.rad is None else a.rad, 0.0 if b.rad is None else b.rad)
+    return BallArray(mid, rad, unit)
