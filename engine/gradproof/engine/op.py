@@ -212,8 +212,8 @@ class Op:
             ufunc needs none.
         place: ``(x, **attributes)`` with the spec of the only input: the index of a result that is zero but for x there.
         arrays: the definition once more, for all elements at once: ``(f, *arrays, **attributes) -> array``, written with
-            what ``f`` has for whole arrays. It is shown to be equal to the definition where the rule is proved; large arrays
-            are checked by it. An elementwise definition needs none, since it takes arrays as it stands.
+            what ``f`` has for whole arrays. It is shown to be equal to the definition where the rule is proved; large
+            arrays are checked by it. An elementwise definition needs none, since it takes arrays as it stands.
         view: forward gives a view of its only input wherever NumPy can make one, and never looks at values.
         doc: one sentence.
     """
