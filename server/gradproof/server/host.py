@@ -213,13 +213,24 @@ class Host:
 
     async def _beat(self) -> None:
         """Say, as long as the event loop turns, that it does."""
-        tidying = Tidying(self.handler.admission, trimmer())
+        tidying = Tidying(self.handler.admission, self._trimmer())
         while True:
             self._beaten = time.monotonic()
             self.seat.say("beat")
             if (trim := tidying.look()) is not None:
                 asyncio.get_running_loop().run_in_executor(None, trim)
             await asyncio.sleep(seat.BEAT_SECONDS)
+
+    def _trimmer(self) -> Callable[[], object]:
+        """What gives memory back that nobody needs soon: that of the heap, and that shared with workers."""
+        heap = trimmer()
+
+        def trim() -> None:
+            self.workers.memory.trim()
+            if heap is not None:
+                heap()
+
+        return trim
 
     def _verify_soon(self, loop: asyncio.AbstractEventLoop, ready: bool) -> None:
         log.log(20 if ready else 30, "verify", ready=ready, fault=self.workers.fault)

@@ -6,8 +6,6 @@ question, and the answers that were there before stay. So a definition that neve
 
 from __future__ import annotations
 
-import mmap
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -20,10 +18,11 @@ from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.process import TICK, Ended, Worker
+from gradproof.engine.verify.shared_memory import Region
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed
-from gradproof.engine.verify.workers import NoWorker, Workers, shared
+from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed, SharedBy
+from gradproof.engine.verify.workers import NoWorker, Workers
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
@@ -52,8 +51,8 @@ class Remote:
         self._index = {question: k for k, question in enumerate(questions)}
         self.ended: set[int] = set()
         self._stalled: list[tuple[str, int]] = []
-        self.handle: int | None = None
-        self.buffer: bytes | None = None
+        self.region: Region | None = None
+        self.buffer = b""
         self._lanes: list[_Lane] = []
         try:
             self._write()
@@ -71,9 +70,8 @@ class Remote:
         specs = self.run.plan.program.specs
         self.layout = layout_of(self.run.values, specs)
         if self.layout.size > INLINE_BYTES:
-            self.handle = shared(self.layout.size)
-            with mmap.mmap(self.handle, self.layout.size) as memory:
-                write_values(self.run.values, specs, self.layout, memory)
+            self.region = self.workers.memory.take(self.layout.size)
+            write_values(self.run.values, specs, self.layout, self.region.memory)
         else:
             buffer = bytearray(self.layout.size)
             write_values(self.run.values, specs, self.layout, buffer)
@@ -123,9 +121,9 @@ class Remote:
         """Stop what is still being found out."""
         for lane in self._lanes:
             lane.stop()
-        if self.handle is not None:
-            os.close(self.handle)
-            self.handle = None
+        if self.region is not None:
+            self.workers.memory.give_back(self.region)
+            self.region = None
 
     def _answer(self, question: Question) -> Any:
         index = self._index.get(question)
@@ -155,7 +153,14 @@ class Remote:
         plan = packed_plan(self.run.plan)
         data = None if worker.has_plan(plan.number) else plan.data
         questions = [(k, self.questions[k]) for k in indices]
-        return Examine(plan.number, data, request_of(self.run), self.layout, self.buffer, self.brief, questions, self.left)
+        return Examine(
+            plan.number, data, request_of(self.run), self.layout, self._values(worker), self.brief, questions, self.left
+        )
+
+    def _values(self, worker: Worker) -> bytes | SharedBy:
+        if self.region is None:
+            return self.buffer
+        return SharedBy(self.region.number, not worker.has_region(self.region.number))
 
     def give_up(self, index: int, reason: str) -> None:
         """Answer a question by why there is no answer; one that is like it, and as large, is not asked either. Numbers that
@@ -217,7 +222,9 @@ class _Lane:
             return
         self.at, self.since, self.allowed = NOTHING, time.monotonic(), SHARE * findings.left
         try:
-            self.worker.send(findings.task(self.worker, indices), findings.handle)
+            task = findings.task(self.worker, indices)
+            new = isinstance(task.buffer, SharedBy) and task.buffer.new
+            self.worker.send(task, findings.region.handle if new and findings.region else None)
         except Ended as error:
             self._lost(str(error), ended=True)
         except BaseException as error:  # attributes are what a plugin made of them, and may not travel

@@ -17,7 +17,7 @@ from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.envelope import ORIGIN, Hearing, sound
 from gradproof.engine.verify.spawner import Forked
 from gradproof.engine.verify.watch import Watch
-from gradproof.engine.verify.worker import NOTE_BYTES, NOTHING, Reply, keep
+from gradproof.engine.verify.worker import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply, keep
 
 LONG = 0.1  # seconds
 MAX_TASKS = 1000  # SymPy's own caches only grow
@@ -61,6 +61,7 @@ class Worker:
         os.close(notes)
         self._workers = workers
         self.plans: OrderedDict[int, bool] = OrderedDict()
+        self.regions: OrderedDict[int, bool] = OrderedDict()
         self.tasks, self.started = 0, math.inf
         self.alive = self.prompt = self.kept = True
 
@@ -79,10 +80,11 @@ class Worker:
 
     def has_plan(self, number: int) -> bool:
         """Whether it has the plan of this number; from now on it has."""
-        known = number in self.plans
-        self.plans[number] = True
-        keep(self.plans, number)
-        return known
+        return _noted(self.plans, number, KEPT_PLANS)
+
+    def has_region(self, number: int) -> bool:
+        """Whether it has mapped the region of this number; from now on it has."""
+        return _noted(self.regions, number, KEPT_REGIONS)
 
     def poll(self, seconds: float) -> bool:
         """Whether there is something to receive within ``seconds``. A worker that is at one task for long gives way, where
@@ -193,3 +195,11 @@ class Worker:
     def _ended(self) -> Ended:
         self.lose()
         return Ended(f"the process that checked it ended: it took too much memory, or crashed; {MEMORY}")
+
+
+def _noted(held: OrderedDict[int, bool], number: int, most: int) -> bool:
+    """Whether a worker has what goes by a number, which from now on it has."""
+    known = number in held
+    held[number] = True
+    keep(held, number, most)
+    return known

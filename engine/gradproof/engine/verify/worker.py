@@ -44,6 +44,7 @@ ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
 KEPT_PLANS = 64
+KEPT_REGIONS = 4
 NOTE_BYTES = 8
 NOTHING, BEGUN = -1, -2  # noted before a task has come, and before its first step
 WARMING = ("multiply", "clip")  # a sum of products, and a rule with branches, which SymPy simplifies
@@ -148,6 +149,7 @@ class Desk:
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
         self.plans: OrderedDict[int, Plan] = OrderedDict()
+        self.regions: OrderedDict[int, mmap.mmap] = OrderedDict()
         self.number, self.timed = 0, False
         self._timings: list[Timing] = []
         self._at, self._began = "", 0
@@ -187,14 +189,22 @@ class Desk:
         if os.getpid() != self._pid:
             os._exit(1)
 
-    def limit(self, seconds: float, given: int = 0) -> None:
-        """Cap memory, not counting the ``given`` bytes that the owner shares; and end this process by itself once it has
-        worked far longer than its owner would let it: that one may be gone, and then nobody else stops it."""
-        most = self._mapped + _memory + given
+    def limit(self, seconds: float) -> None:
+        """Cap memory, not counting what the owner shares; and end this process by itself once it has worked far longer than
+        its owner would let it: that one may be gone, and then nobody else stops it."""
+        most = self._mapped + _memory + sum(map(len, self.regions.values()))
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         limit(seconds)
-        if given:  # its file is open now; else the process is as the last task found it
-            self._found = state()
+
+    def region(self, number: int, new: bool) -> mmap.mmap:
+        """The memory of this number that the owner shares; its handle comes behind the task if it is ``new`` here."""
+        if new:
+            handle = recv_handle(self.connection)
+            self.regions[number] = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+            os.close(handle)
+        keep(self.regions, number, KEPT_REGIONS)
+        self._found = state()  # a mapping has a descriptor of its own
+        return self.regions[number]
 
 
 def _mapped() -> int:
@@ -259,31 +269,35 @@ class Explain:
         desk.answer(explain_value(self.graph, self.name, self.values))
 
 
+class SharedBy(NamedTuple):
+    """Memory that the owner shares; a handle comes behind the message where it is ``new`` to the worker."""
+
+    number: int
+    new: bool
+
+
 @dataclass(frozen=True)
 class Examine:
     """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come with it the first time.
-    Values come in ``buffer``, or as shared memory behind this message."""
+    Values come in ``buffer``, as bytes or in shared memory."""
 
     number: int
     plan: bytes | None
     request: Request
     layout: Layout
-    buffer: bytes | None
+    buffer: bytes | SharedBy
     brief: Brief
     questions: Sequence[tuple[int, Question]]
     seconds: float
 
     def run(self, desk: Desk) -> None:
-        buffer: Any = self.buffer
-        if buffer is None:
-            handle = recv_handle(desk.connection)
-            buffer = mmap.mmap(handle, self.layout.size, access=mmap.ACCESS_READ)
-            os.close(handle)
-        desk.limit(self.seconds + 1, self.layout.size)
+        buffer = self.buffer
+        values = desk.region(buffer.number, buffer.new) if isinstance(buffer, SharedBy) else buffer
+        desk.limit(self.seconds + 1)
         assert _registry is not None
         plan = self._plan(desk, _registry)
-        values = read_values(plan.program.specs, self.layout, buffer)
-        examination = Examination(run_of(plan, self.request, values), self.brief, self.seconds)
+        arrays = read_values(plan.program.specs, self.layout, values)
+        examination = Examination(run_of(plan, self.request, arrays), self.brief, self.seconds)
         for batch in _batches(self._answers(examination, desk), len(self.questions)):
             desk.answer(batch, last=batch.last)
 
@@ -292,7 +306,7 @@ class Examine:
             gc.disable()
             desk.plans[self.number] = unpack_plan(self.plan, registry)
             gc.enable()
-        keep(desk.plans, self.number)
+        keep(desk.plans, self.number, KEPT_PLANS)
         return desk.plans[self.number]
 
     def _answers(self, examination: Examination, desk: Desk) -> Iterator[tuple[int, Any]]:
@@ -307,12 +321,12 @@ class Examine:
             yield index, answer
 
 
-def keep(plans: OrderedDict[int, Any], number: int) -> None:
-    """Keep the plans used last, ``number`` among them. A worker and its owner do the same, so that both know what the
-    worker has."""
-    plans.move_to_end(number)
-    while len(plans) > KEPT_PLANS:
-        plans.popitem(last=False)
+def keep(held: OrderedDict[int, Any], number: int, most: int) -> None:
+    """Keep what was used last, ``number`` among it. A worker and its owner do the same, so that both know what the worker
+    has."""
+    held.move_to_end(number)
+    while len(held) > most:
+        held.popitem(last=False)
 
 
 def _batches(items: Iterator[tuple[int, Any]], count: int) -> Iterator[Batch]:

@@ -21,7 +21,8 @@ from gradproof.engine.strangers import named
 from gradproof.engine.verify.advice import AGAIN
 from gradproof.engine.verify.envelope import Hearing
 from gradproof.engine.verify.process import TICK, Counts, Ended, Worker
-from gradproof.engine.verify.spawner import START_SECONDS, NoWorker, Spawner, shared
+from gradproof.engine.verify.shared_memory import SharedMemory
+from gradproof.engine.verify.spawner import START_SECONDS, NoWorker, Spawner
 from gradproof.engine.verify.watch import Watch
 from gradproof.engine.verify.worker import Ping
 
@@ -43,6 +44,7 @@ class Workers:
         fault: why not, or empty.
         changed: called with ``ready`` whenever that changed, from any thread; is not to wait, nor to raise.
         counts: workers so far.
+        memory: regions of memory that they can map.
         heard: called with the times that a worker took for each part of an answer.
     """
 
@@ -71,6 +73,7 @@ class Workers:
         self._spawner = Spawner(told, lambda number: self.watch.add(number, self._template_ended), self.watch.remove)
         self._spawner.stderr = stderr
         self._background = ThreadPoolExecutor(1, "fork")
+        self.memory = SharedMemory()
 
     @property
     def idle(self) -> int:
@@ -275,6 +278,7 @@ class Workers:
         self._background.shutdown(cancel_futures=True)
         for one in idle:
             one.close()
+        self.memory.close()
 
 
-__all__ = ["Ended", "NoWorker", "Workers", "shared"]
+__all__ = ["Ended", "NoWorker", "Workers"]
