@@ -18,6 +18,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from gradproof.engine.verify import worker
 
 FORK, KILL = b"f", b"k"
@@ -41,6 +43,7 @@ def main(number: int) -> None:
         os._exit(0)
     worker.load_registry(**what)
     worker.warm()
+    threadpool_limits(1, user_api="blas")  # workers are many, and threads of BLAS wait for each other by spinning
     loaded.set()
     watch.join()
     gc.collect()

@@ -29,6 +29,7 @@ from gradproof.engine.plan import Plan
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.strangers import Interrupt
+from gradproof.engine.verify import heap
 from gradproof.engine.verify.advice import MEMORY
 from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
@@ -43,6 +44,7 @@ from gradproof.engine.verify.verdict import Rule, RuleVerdict
 ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
 FLUSH_SECONDS = 0.002
+IDLE_SECONDS = 5.0  # after which free memory goes back to the system
 KEPT_PLANS = 64
 KEPT_REGIONS = 4
 NOTE_BYTES = 8
@@ -84,10 +86,13 @@ def warm() -> None:
 def work(connection: Connection, notes: int) -> None:
     """Do what comes through a connection, one task after the other, until its other end is closed."""
     np.seterr(all="ignore")  # numbers that are not finite have words of their own
+    heap.keep_freed()
     desk = Desk(connection, notes)
     lines = marked()
     while True:
         try:
+            if not connection.poll(IDLE_SECONDS):
+                heap.give_back()
             data = connection.recv_bytes()
         except (EOFError, ConnectionError):
             return
