@@ -59,7 +59,8 @@ def in_points(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
         found = operation(a, b)
         return found if found.is_finite() else None
 
-    return np.frompyfunc(apply, 2, 1)
+    found: Callable[[Any, Any], Any] = np.frompyfunc(apply, 2, 1)
+    return found
 
 
 class Tree:
@@ -169,7 +170,7 @@ def test_underflow_of_narrow_dtypes_is_charged() -> None:
 
 @pytest.mark.parametrize("unit", [2.0**-24, 2.0**-11])
 def test_an_evaluation_in_a_narrow_dtype_is_within_its_balls(unit: float) -> None:
-    dtype = {2.0**-24: np.float32, 2.0**-11: np.float16}[unit]
+    dtype: Any = {2.0**-24: np.float32, 2.0**-11: np.float16}[unit]
     rng = np.random.default_rng(8)
     x, y, z = (rng.uniform(-2, 2, 4000).astype(dtype) for _ in range(3))
     narrow: Any = ((x * y + z) * x - y / (z * z + dtype(1))) * dtype(0.3)
