@@ -302,3 +302,98 @@ def test_a_folder_of_others_is_not_believed(tmp_path: Path, caplog: pytest.LogCa
         Calibration(folder).measured(TABLE["log"])
     assert "may be written to by others" in caplog.text
     assert file.read_text() == before
+
+
+def test_the_documented_bounds_are_those_of_the_table() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    found = {}
+    for line in text.split("| function | units | and |")[1].splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        names, ulps, absolute = (cell.strip() for cell in line.strip("|").split("|"))
+        power = absolute.partition("^")[2]
+        for name in names.split(","):
+            found[name.strip(" `")] = float(ulps), 2.0 ** float(power) if power else 0.0
+    assert found == {row.name: (row.ulps, row.absolute) for row in ROWS}
+    assert f"{points.COUNT} points" in text
+
+
+def test_every_function_of_the_definitions_has_a_row() -> None:
+    assert {row.name for row in core.FUNCTIONS} <= set(TABLE)
+
+
+# random programs of functions
+
+CHAINS = {
+    "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "tanh": 1, "atan": 1, "erf": 1, "erfc": 1, "expm1": 1,
+    "log1p": 1, "sinh": 1, "cosh": 1, "asinh": 1, "lgamma": 1, "power": 2, "atan2": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [UNIT, 2.0**-24, 2.0**-11])
+def test_random_programs_are_contained_or_not_known(unit: float) -> None:
+    """Values and derivatives, against Arb's power series."""
+    known = [0, 0]
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        x = rng.choice([-1, 1], 12) * np.exp2(rng.uniform(-6, 3, 12))
+        with np.errstate(all="ignore"):
+            moving = program(Arrays(), Dual(exact(x, unit), {0: BallArray(1.0)}), np.random.default_rng(seed))
+        for k, one in enumerate(x.tolist()):
+            with precision(400):
+                try:
+                    value, slope = program(Series(), (arb(one), arb(1)), np.random.default_rng(seed))
+                except (core.Undecided, ZeroDivisionError, ValueError):
+                    continue
+            if value.is_finite():
+                known[0] += contained(moving.head, k, value, one)
+            if slope.is_finite():
+                shape = (
+                    np.broadcast_to(moving.tangents[0].mid, x.shape),
+                    np.broadcast_to(moving.tangents[0].radius(), x.shape),
+                )
+                known[1] += contained(BallArray(*shape), k, slope, one)
+    assert min(known) > 400
+
+
+def program(f: Any, x: Any, rng: np.random.Generator) -> Any:
+    """A random chain of functions and arithmetic of one variable."""
+    names = sorted(CHAINS)
+    made = [x]
+    for _ in range(4):
+        name = names[rng.integers(len(names))]
+        a, b = made[rng.integers(len(made))], made[-1]
+        value = getattr(f, name)(*((b, a) if CHAINS[name] == 2 else (b,)))
+        choice = rng.integers(5)
+        a = made[rng.integers(len(made))]
+        if isinstance(f, Series):
+            value = f.joined(value, a, int(choice))
+        else:
+            value = [value, value * a, value + a, value / (a * a + 1), a - value * 0.5][choice]
+        made.append(value)
+    return made[-1]
+
+
+class Series:
+    """The same in pairs of Arb's balls: a value and its derivative, by `core.Function.partials`."""
+
+    def __getattr__(self, name: str) -> Any:
+        row = core.TABLE[name]
+
+        def apply(*pairs: Any) -> Any:
+            heads = [p[0] for p in pairs]
+            slopes = row.partials(heads, range(len(heads)))
+            return row.ball(*heads), sum((s * p[1] for s, p in zip(slopes, pairs, strict=True)), arb(0))
+
+        return apply
+
+    def joined(self, value: Any, a: Any, choice: int) -> Any:
+        (v, dv), (u, du) = value, a
+        below = u * u + 1
+        return [
+            (v, dv),
+            (v * u, dv * u + v * du),
+            (v + u, dv + du),
+            (v / below, (dv * below - v * 2 * u * du) / (below * below)),
+            (u - v / 2, du - dv / 2),
+        ][choice]
