@@ -15,12 +15,16 @@ from flint import arb
 
 from gradproof.engine import functions as core
 from gradproof.engine.precision import precision
+from gradproof.engine.registry import build_registry
+from gradproof.engine.verify import worker
 from gradproof.engine.verify.arrays import calibration, points
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.pool import ProofPool
+from gradproof.engine.verify.workers import Workers
 
 NAMES = [row.name for row in ROWS]
 EDGES: dict[str, tuple[float, ...]] = {
@@ -179,6 +183,15 @@ def test_what_is_not_known_stays_so(name: str) -> None:
         for other in others:
             found = row.ball(other, bad)
             assert not (np.isfinite(found.mid) & np.isfinite(found.radius())).any()
+
+
+def test_a_wide_power_of_a_wide_exponent_is_contained() -> None:
+    """The radius is e^500 of the value, so that the rounding of the 500 counts."""
+    x, a, ra = 7.756008266667504e197, -1.0, 1.14970530837592
+    found = TABLE["power"].ball(exact(np.array([x])), BallArray([a], [ra]))
+    with precision(300):
+        contained(found, 0, arb(x) ** (arb(a) + arb(ra)), x)
+    assert np.isfinite(found.radius()).all()
 
 
 def test_domains_end_where_they_do() -> None:
@@ -397,3 +410,17 @@ class Series:
             (v / below, (dv * below - v * 2 * u * du) / (below * below)),
             (u - v / 2, du - dv / 2),
         ][choice]
+
+
+def test_workers_learn_where_measurements_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = build_registry(())
+    workers = ProofPool(registry, tmp_path / "proofs", workers=Workers()).workers
+    assert workers._told()["folder"] == tmp_path / "proofs"
+    for name in ("_registry", "_memory"):
+        monkeypatch.setattr(worker, name, None)
+    monkeypatch.setattr(calibration, "HERE", calibration.HERE)
+    worker.load_registry(**workers._told())
+    Arrays().exp(exact(np.array([1.0])))
+    [file] = (tmp_path / "proofs").iterdir()
+    assert file.suffix == ".calibration"
+    assert ProofPool(registry, None, workers=Workers()).workers.folder is None
