@@ -189,6 +189,17 @@ class Wholes(Extremes):
         one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
         return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
 
+    def finite(self, x: Any) -> tuple[Any, Any]:
+        """Where numbers are not exactly -inf, and these, with 0 in the place of those. For limits: what comes of -inf is
+        said apart, as in ``f.where(there, f.exp(x), 0)``. True if all are."""
+        x = self.as_number(x)
+        ball = head(x)
+        away = np.isneginf(ball.mid)
+        if not away.any():
+            return True, x
+        there = Mask(~(away & (ball.radius() == 0)))
+        return there, self.where(there, x, 0)
+
 
 def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
     mid = move(*(x.mid for x in balls))
