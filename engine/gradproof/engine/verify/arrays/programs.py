@@ -26,6 +26,8 @@ def entered(array: Array) -> Any:
     """The numbers of a run as a definition takes them: floats as exact balls, conditions as masks, integers as they are."""
     if array.dtype.kind == "b":
         return Mask(array)
+    if array.dtype == np.float64:
+        return BallArray(array)  # as it is: nothing writes to it
     return array if array.dtype.kind in "iu" else exact(array)
 
 

@@ -162,13 +162,15 @@ class Wholes(Extremes):
         It is close to the largest element, or, with ``near="mean"``, to the mean."""
         ball = head(self.as_number(x))
         axes = axes_of(axis, ball.ndim)
-        finite = np.isfinite(ball.mid)
-        if near == "mean":
-            count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
-            with np.errstate(all="ignore"):
-                found = np.where(finite, ball.mid / count, 0.0).sum(axis=axes, keepdims=True)
-        else:
-            found = np.where(finite, ball.mid, -np.inf).max(axis=axes, keepdims=True, initial=-np.inf)
+        with np.errstate(all="ignore"):
+            if near == "mean":
+                count = max(math.prod(ball.shape[k] for k in axes), 1)
+                found = ball.mid.sum(axis=axes, keepdims=True) / count
+            else:
+                found = ball.mid.max(axis=axes, keepdims=True, initial=-np.inf)
+                if not np.isfinite(found).all():
+                    known = np.where(np.isfinite(ball.mid), ball.mid, -np.inf)
+                    found = known.max(axis=axes, keepdims=True, initial=-np.inf)
         return BallArray(np.where(np.isfinite(found), found, 0.0), None, ball.unit)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
