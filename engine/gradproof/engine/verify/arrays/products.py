@@ -25,7 +25,8 @@ FLOOR = 2.0**-500
 COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
 BLOCK = 1 << 15
-ROOM = 1 << 22
+ORDERS = (1, 2, 16)
+ROOM = 1 << 20
 """Numbers of products that are held at once."""
 
 
@@ -57,20 +58,16 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
 
 @dataclass(frozen=True)
 class Side:
-    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given."""
+    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given. ``some``: what is
+    added to the norms of lines that are not all 0."""
 
     scaled: Array
     rad: Array | None
     exponent: Array
     known: Array
+    some: Array
     axis: int
     terms: int
-
-    @cached_property
-    def some(self) -> Array:
-        """Beside the norms of lines that are not all 0."""
-        largest = np.maximum(self.scaled.max(axis=self.axis, initial=0.0), -self.scaled.min(axis=self.axis, initial=0.0))
-        return np.where(largest > 0, FLOOR, 0.0)
 
     @cached_property
     def norm(self) -> Array:
@@ -137,7 +134,8 @@ def _side(x: BallArray, axis: int) -> Side:
         there = np.expand_dims(known, axis)
         scaled = np.where(there, x.mid, 0.0) * factor
         wide = None if rad is None else np.where(there, rad, 0.0) * factor
-    return Side(scaled, wide, exponent, known, axis, x.shape[axis])
+    some = np.where(known & (top > 0), FLOOR, 0.0)
+    return Side(scaled, wide, exponent, known, some, axis, x.shape[axis])
 
 
 def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
@@ -204,13 +202,13 @@ def _wanderings(a: Array, b: Array) -> Array:
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))
-    found = np.empty((*batch, n, m))
+    found = np.zeros((*batch, n, m))
     step = max(1, ROOM // max(k * m, 1))
-    for index in np.ndindex(batch):
+    for index in np.ndindex(batch) if k and m else ():
         for start in range(0, n, step):
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
-            found[index][start : start + step] = wandering(terms.reshape(k, -1)).reshape(-1, m) + sizes
+            found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
     return found
 
 
