@@ -47,7 +47,7 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
     """Some rows at once, so that what is made of them stays in the cache."""
     right = _side(b, -2)
     n, k = a.shape[-2:]
-    step = max(64, BLOCK // max(k, 1))
+    step = max(256, BLOCK // max(k, 1))
     if a.ndim > 2 or n < 2 * step:
         return _product(a, b, right, unit, running=running)
     parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
@@ -142,38 +142,41 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
     terms = a.shape[-1]
     left = _side(a, -1)
     pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
+    once = 0.0  # the share of the result that its last rounding may be
     if unit is not None:
         mid = left.scaled @ right.scaled
         charge = terms * UNIT if running else terms * (unit + UNIT)
         pairs.append((charge * left.norm, right.norm))
-        once = 0.0
     elif terms == 1 or _is_coarse(left, right):
         mid = left.scaled @ right.scaled
         pairs.append((terms * UNIT * left.norm, right.norm))
-        once = 0.0
     else:
         a1, a2 = left.halves
         b1, b2 = right.halves
         mid = a1 @ b1
         if a2.any() or right.rest.any():
-            mid += a1 @ b2 + a2 @ right.scaled
+            low = a1 @ b2
+            low += a2 @ right.scaled
+            mid += low  # rounded once
             rest = (terms + 3) * UNIT
-            small = rest * left.norm_of(a2) + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
-            pairs += [(rest * (left.norm + left.norm_of(a2)), right.rest), (small, right.norm)]
-            once = UNIT
-        else:
-            once = 0.0
-            if not (left.is_exact(a.mid) and right.is_exact(b.mid)):
-                pairs.append((FLOOR * left.norm, right.norm))
+            second = left.norm_of(a2)
+            small = rest * second + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
+            pairs += [(rest * (left.norm + second), right.rest), (small, right.norm)]
+            once = UNIT * GROW
+        elif not (left.is_exact(a.mid) and right.is_exact(b.mid)):
+            pairs.append((FLOOR * left.norm, right.norm))
     if left.rad is not None:
         pairs.append((left.wide, right.norm + right.wide))
     if right.rad is not None:
         pairs.append((left.norm, right.wide))
     rad = _outer(pairs)
     if once:
-        rad = np.abs(mid) * once if rad is None else np.abs(mid) * once + rad
+        size = np.abs(mid)
+        size *= once
+        rad = size if rad is None else np.add(rad, size, out=rad)
     if running and unit is not None:
-        rad = (0.0 if rad is None else rad) + MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        more = MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        rad = more if rad is None else rad + more
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
 
@@ -213,13 +216,19 @@ def _wanderings(a: Array, b: Array) -> Array:
 
 
 def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:
-    exponent = left.exponent[..., :, None] + right.exponent[..., None, :]
-    low, high = int(exponent.min(initial=0)), int(exponent.max(initial=0))
-    power = np.ldexp(1.0, exponent) if low > -1000 and high < 1000 else None
-    mid = mid * power if power is not None else np.ldexp(mid, exponent)
-    if rad is not None:
-        rad = rad * power if power is not None else np.ldexp(rad, exponent)
-    if low < -900:  # the result may have underflowed, and products on the way
+    rows, columns = left.exponent[..., :, None], right.exponent[..., None, :]
+    least = int(rows.min(initial=0)), int(columns.min(initial=0))
+    most = int(rows.max(initial=0)), int(columns.max(initial=0))
+    near = min(least) > -450 and max(most) < 450
+    if near:
+        powers = np.ldexp(1.0, rows), np.ldexp(1.0, columns)
+        for array in (mid,) if rad is None else (mid, rad):
+            for power in powers:
+                array *= power
+    else:
+        mid = np.ldexp(mid, rows + columns)
+        rad = None if rad is None else np.ldexp(rad, rows + columns)
+    if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
         lost = np.full(mid.shape, TINY * max(left.terms, 1))
         rad = lost if rad is None else rad + lost
     if not (left.known.all() and right.known.all()):
