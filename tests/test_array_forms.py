@@ -250,6 +250,23 @@ def test_conditions_and_integers_move_too() -> None:
         read_op(op, f, [exact(np.ones(3))], {"dtype": "int64"}, [Spec((3,), np.dtype(np.int64))])
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "float32"])
+def test_integers_in_other_dtypes(dtype: str) -> None:
+    op = REGISTRY.op("astype")
+    for x in (np.array([0, 1, 5, 127]), np.array([0, 300, -200, 5]), np.array([True, False])):
+        found = op.inference([Spec(x.shape, x.dtype)], {"dtype": dtype})
+        result = op.forward(x, **found.attributes)
+        one = Application(op, found.attributes, [x], found.outputs, [result], [], [None])
+        [truth] = true_outputs(one)[0]
+        assert [float(y) for y in truth] == result.astype(float).tolist()
+        if 300 in x and dtype.endswith("int8"):
+            with pytest.raises(NoArrays, match="an integer that u?int8 does not hold"):
+                read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
+            continue
+        [made] = read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
+        assert (Arrays().as_number(made).mid == result).all()
+
+
 def test_extremes_of_balls_that_overlap() -> None:
     f = Arrays()
     x = BallArray(np.array([[1.0, 1.0 + 1e-9, 0.0], [3, 1, 2]]), np.full((2, 3), 1e-8))
