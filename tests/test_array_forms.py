@@ -260,7 +260,7 @@ def test_integers_in_other_dtypes(dtype: str) -> None:
         [truth] = true_outputs(one)[0]
         assert [float(y) for y in truth] == result.astype(float).tolist()
         if 300 in x and dtype.endswith("int8"):
-            with pytest.raises(NoArrays, match="an integer that u?int8 does not hold"):
+            with pytest.raises(NoArrays, match=r"an integer that u?int8 does not hold"):
                 read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
             continue
         [made] = read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
