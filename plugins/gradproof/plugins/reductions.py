@@ -6,8 +6,20 @@ from fractions import Fraction
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
-from gradproof.plugins.axes import at, axes_of, axis_of, line, members, truth, whole
+from gradproof.plugins.axes import at, axes_of, axis_of, count, line, members, truth, whole
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
+from gradproof.plugins.reduced import (
+    largest,
+    log_softmax_arrays,
+    log_softmax_define,
+    logsumexp_arrays,
+    product,
+    smallest,
+    softmax_arrays,
+    softmax_define,
+    var_arrays,
+    var_define,
+)
 from gradproof.plugins.sums import mean, total
 
 GRADPROOF_API = 1
@@ -55,11 +67,6 @@ def scan_infer(x, *, axis=0):
 def kept(g, axis, keepdims):
     """``g`` with the reduced axes back in place, as size 1."""
     return g if keepdims or not axis else ops.expand_dims(g, axis=axis)
-
-
-def count(x, axis):
-    """How many elements go into one element of the result."""
-    return math.prod(x.shape[k] for k in axis)
 
 
 def axes_shrink(specs, attributes):
@@ -239,45 +246,6 @@ def running_product(x, *, axis, out=None):
     return np.multiply.accumulate(x, axis, None, out)
 
 
-# definitions
-
-
-def product(terms):
-    result = 1
-    for term in terms:
-        result = result * term
-    return result
-
-
-def largest(f, terms):
-    result = next(terms)
-    for term in terms:
-        result = f.where(f.less(result, term), term, result)
-    return result
-
-
-def smallest(f, terms):
-    result = next(terms)
-    for term in terms:
-        result = f.where(f.less(term, result), term, result)
-    return result
-
-
-def var_define(f, i, x, *, axis, correction, keepdims):
-    terms = list(members(i, x, axis, keepdims))
-    centre = f.total(terms) / len(terms)
-    return f.total((term - centre) * (term - centre) for term in terms) / (len(terms) - correction)
-
-
-def softmax_define(f, i, x, *, axis):
-    # Written with differences, as a ball of e^800 / e^801 would be, only cheaper to enclose.
-    return 1 / f.total(f.exp(other - x[i]) for other in line(i, x, axis))
-
-
-def log_softmax_define(f, i, x, *, axis):
-    return -f.log(f.total(f.exp(other - x[i]) for other in line(i, x, axis)))
-
-
 REDUCED = (
     case((2, 3)),
     case((2, 3), axis=0),
@@ -302,6 +270,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(total),
+        arrays=lambda f, x, *, axis, keepdims: f.total(x, axis, keepdims),
         doc="the sum over axes",
     ),
     Op(
@@ -314,6 +283,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(mean),
+        arrays=lambda f, x, *, axis, keepdims: f.total(x, axis, keepdims) / count(x, axis),
         doc="the mean over axes",
     ),
     Op(
@@ -325,6 +295,7 @@ REDUCTIONS = (
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, *, axis, keepdims: f.product(x, axis, keepdims),
         doc="the product over axes",
     ),
     Op(
@@ -339,6 +310,7 @@ REDUCTIONS = (
         kink=Kink.MEAN,
         shrink=extremum_shrink,
         into=lambda out, x, *, axis, keepdims: np.maximum.reduce(x, axis, out=out, keepdims=keepdims),
+        arrays=lambda f, x, *, axis, keepdims: f.largest(x, axis, keepdims),
         doc="the largest over axes",
     ),
     Op(
@@ -353,6 +325,7 @@ REDUCTIONS = (
         kink=Kink.MEAN,
         shrink=extremum_shrink,
         into=lambda out, x, *, axis, keepdims: np.minimum.reduce(x, axis, out=out, keepdims=keepdims),
+        arrays=lambda f, x, *, axis, keepdims: f.smallest(x, axis, keepdims),
         doc="the smallest over axes",
     ),
     Op(
@@ -369,6 +342,7 @@ REDUCTIONS = (
             case((1, 3), correction=1),
         ),
         shrink=axes_shrink,
+        arrays=var_arrays,
         doc="the variance over axes, divided by n - correction",
     ),
     Op(
@@ -379,6 +353,7 @@ REDUCTIONS = (
         reduce_infer(np.mean),
         REDUCED,
         shrink=axes_shrink,
+        arrays=logsumexp_arrays,
         doc="ln Σ eˣ over axes",
     ),
     Op(
@@ -389,6 +364,7 @@ REDUCTIONS = (
         axis_infer,
         ALONG,
         shrink=axes_shrink,
+        arrays=softmax_arrays,
         doc="eˣ / Σ eˣ along an axis",
     ),
     Op(
@@ -399,6 +375,7 @@ REDUCTIONS = (
         axis_infer,
         ALONG,
         shrink=axes_shrink,
+        arrays=log_softmax_arrays,
         doc="x - ln Σ eˣ along an axis",
     ),
     Op(
@@ -411,6 +388,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(running_sum),
+        arrays=lambda f, x, *, axis: f.running_total(x, axis),
         doc="running sums along an axis",
     ),
     Op(
@@ -423,6 +401,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(running_product),
+        arrays=lambda f, x, *, axis: f.running_product(x, axis),
         doc="running products along an axis",
     ),
 )

@@ -129,8 +129,32 @@ def astype_define(f, i, x, *, dtype):
     number = f.as_number(x[i])
     if np.dtype(dtype).kind in "fV":
         return f.real(number)
-    if np.dtype(dtype).kind in "biu" and number is x[i] and not isinstance(number, (bool, int)):
+    if np.dtype(dtype).kind in "biu" and number is x[i]:
+        if not isinstance(number, int):
+            raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+        return held(number, np.dtype(dtype))
+    return number
+
+
+def held(number, dtype):
+    """An integer in another integer dtype: whether it is not 0, or what is left of it, as NumPy has it."""
+    if dtype.kind == "b":
+        return number != 0
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return (number - low) % (high - low + 1) + low
+
+
+def astype_arrays(f, x, *, dtype):
+    """A float stays what it is in another dtype; what becomes of it in an integer is not defined."""
+    number, target = f.as_number(x), np.dtype(dtype)
+    if target.kind in "biu" and number is x:
         raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+    if target.kind == "b":
+        return f.negate(f.equal(number, 0))
+    if target.kind in "iu" and isinstance(x, np.ndarray) and x.size:
+        limits = np.iinfo(target)
+        if int(x.min()) < limits.min or int(x.max()) > limits.max:
+            raise NotImplementedError(f"an integer that {dtype} does not hold is not read in arrays")
     return number
 
 
@@ -165,6 +189,7 @@ SHAPES = (
         grad_fn="ViewBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, shape: f.moved(np.reshape, x, shape=shape),
         doc="the same elements in C order, in another shape",
     ),
     Op(
@@ -184,6 +209,7 @@ SHAPES = (
         grad_fn="ExpandBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, shape: f.moved(np.broadcast_to, x, shape=shape),
         doc="x repeated to a larger shape",
     ),
     Op(
@@ -197,6 +223,7 @@ SHAPES = (
         grad_fn="UnsqueezeBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.expand_dims, x, axis=axis),
         doc="axes of size 1 put in",
     ),
     Op(
@@ -209,6 +236,7 @@ SHAPES = (
         shrink=keeping(lambda x, axis: ()),
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.squeeze, x, axis=axis),
         doc="axes of size 1 taken out",
     ),
     Op(
@@ -230,6 +258,7 @@ SHAPES = (
         grad_fn="PermuteBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axes: f.moved(np.transpose, x, axes=axes),
         doc="axes permuted",
     ),
     Op(
@@ -243,6 +272,7 @@ SHAPES = (
         grad_fn="TransposeBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x: f.moved(np.swapaxes, x, axis1=-1, axis2=-2),
         doc="the last two axes swapped",
     ),
     Op(
@@ -255,6 +285,7 @@ SHAPES = (
         shrink=keeping(lambda x, axis: axis),
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.flip, x, axis=axis),
         doc="the order reversed along axes",
     ),
     Op(
@@ -268,6 +299,7 @@ SHAPES = (
         grad_fn="ToCopyBackward0",
         complex=DIRECT,
         into=astype_into,
+        arrays=astype_arrays,
         doc="another dtype",
     ),
 )

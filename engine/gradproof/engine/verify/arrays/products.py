@@ -1,0 +1,237 @@
+"""Matrix products of balls.
+
+The product of two exact matrices is taken apart without error: A = A₁ + A₂ and B = B₁ + B₂, where A₁ and B₁ have so few
+bits that float64 holds A₁ B₁ exactly (K. Ozaki, T. Ogita, S. Oishi and S. M. Rump, Error-free transformations of matrix
+multiplication, Numer. Algorithms 59, 2012). The rest A₁ B₂ + A₂ B is small, and so is its rounding. Radii come from the
+norms of rows and columns, by Cauchy and Schwarz: that costs n² where a product of magnitudes would cost n³.
+
+Rows of A and columns of B are brought to at most 1 first, by powers of 2. One with a number in it that is not finite makes
+its row or column of the product unknown, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import GROW, TINY, UNIT, BallArray
+from gradproof.engine.verify.arrays.sums import MARGIN, wandering
+
+FLOOR = 2.0**-500
+"""Beside norms, for what underflows on the way."""
+COARSE = 2.0**-46
+"""A relative radius from which on the rounding of a plain product does not count."""
+BLOCK = 1 << 15
+ORDERS = (1, 2, 16)
+ROOM = 1 << 20
+"""Numbers of products that are held at once."""
+
+
+def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running: bool = False) -> BallArray:
+    """The matrix product as NumPy has it, of vectors and batches too. ``unit`` None: the truth; else what an evaluation
+    with that rounding unit gives, in any order, or, if ``running``, in a usual one."""
+    row, column = a.ndim == 1, b.ndim == 1
+    left = a.moved(lambda x: x[None]) if row else a
+    right = b.moved(lambda x: x[:, None]) if column else b
+    with np.errstate(all="ignore"):
+        found = _in_blocks(left, right, unit, running=running)
+    if column:
+        found = found.moved(lambda x: x[..., 0])
+    return found.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else found
+
+
+def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
+    """Some rows at once, so that what is made of them stays in the cache."""
+    right = _side(b, -2)
+    n, k = a.shape[-2:]
+    step = max(256, BLOCK // max(k, 1))
+    if a.ndim > 2 or n < 2 * step:
+        return _product(a, b, right, unit, running=running)
+    parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
+    mid = np.concatenate([one.mid for one in parts])
+    exact = all(one.rad is None for one in parts)
+    return BallArray(mid, None if exact else np.concatenate([one.radius() for one in parts]), parts[0].unit)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given. ``some``: what is
+    added to the norms of lines that are not all 0."""
+
+    scaled: Array
+    rad: Array | None
+    exponent: Array
+    known: Array
+    some: Array
+    axis: int
+    terms: int
+
+    @cached_property
+    def norm(self) -> Array:
+        return self.norm_of(self.scaled)
+
+    @cached_property
+    def wide(self) -> Array:
+        """The norms of the radii."""
+        if self.rad is None:
+            return np.zeros_like(self.norm)
+        return self.norm_of(self.rad) + np.where(self.rad.max(axis=self.axis, initial=0.0) > 0, FLOOR, 0.0)
+
+    def norm_of(self, x: Array) -> Array:
+        """At least the norms of lines of ``x``, which is a part of these; 0 for a line of zeros only."""
+        squares = np.einsum("...ij,...ij->...j" if self.axis == -2 else "...ij,...ij->...i", x, x)
+        return np.asarray(np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + self.some)
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether float32 holds all numbers, but for their range; the first few mostly tell."""
+        x = self.scaled
+        first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
+        return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
+
+    def is_exact(self, given: Array) -> bool:
+        """Whether nothing of what was given was lost where it was brought to at most 1."""
+        low, high = int(self.exponent.min(initial=0)), int(self.exponent.max(initial=0))
+        return low > -1000 and high < 1000 and bool((self.scaled * np.ldexp(1.0, self.powers) == given).all())
+
+    @property
+    def powers(self) -> Array:
+        return np.expand_dims(self.exponent, self.axis)
+
+    @cached_property
+    def halves(self) -> tuple[Array, Array]:
+        """The first bits after the point, so few that products of them are added exactly, and the rest."""
+        bits = (53 - (self.terms - 1).bit_length()) // 2
+        sigma = 1.5 * 2.0 ** (52 - bits)
+        first = (self.scaled + sigma) - sigma
+        return first, self.scaled - first
+
+    @cached_property
+    def rest(self) -> Array:
+        """The norms of the second halves, 0 where there are none."""
+        second = self.halves[1]
+        found = self.norm_of(second)
+        return found if second.any() else np.zeros_like(found)
+
+
+def _side(x: BallArray, axis: int) -> Side:
+    top = np.maximum(x.mid.max(axis=axis, initial=0.0), -x.mid.min(axis=axis, initial=0.0))
+    rad = x.rad
+    if rad is not None:
+        rad = x.radius()
+        known = np.isfinite(top) & np.isfinite(rad.max(axis=axis, initial=0.0))
+    else:
+        known = np.isfinite(top)
+    exponent = np.maximum(np.frexp(np.where(known, top, 1.0))[1], -1021)
+    factor = np.expand_dims(np.ldexp(1.0, -exponent), axis)
+    if known.all():
+        scaled = x.mid * factor
+        wide = None if rad is None else rad * factor
+    else:
+        there = np.expand_dims(known, axis)
+        scaled = np.where(there, x.mid, 0.0) * factor
+        wide = None if rad is None else np.where(there, rad, 0.0) * factor
+    some = np.where(known & (top > 0), FLOOR, 0.0)
+    return Side(scaled, wide, exponent, known, some, axis, x.shape[axis])
+
+
+def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
+    terms = a.shape[-1]
+    left = _side(a, -1)
+    pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
+    once = 0.0  # the share of the result that its last rounding may be
+    if unit is not None:
+        mid = left.scaled @ right.scaled
+        charge = terms * UNIT if running else terms * (unit + UNIT)
+        pairs.append((charge * left.norm, right.norm))
+    elif terms == 1 or _is_coarse(left, right):
+        mid = left.scaled @ right.scaled
+        pairs.append((terms * UNIT * left.norm, right.norm))
+    else:
+        a1, a2 = left.halves
+        b1, b2 = right.halves
+        mid = a1 @ b1
+        if a2.any() or right.rest.any():
+            low = a1 @ b2
+            low += a2 @ right.scaled
+            mid += low  # rounded once
+            rest = (terms + 3) * UNIT
+            second = left.norm_of(a2)
+            small = rest * second + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
+            pairs += [(rest * (left.norm + second), right.rest), (small, right.norm)]
+            once = UNIT * GROW
+        elif not (left.is_exact(a.mid) and right.is_exact(b.mid)):
+            pairs.append((FLOOR * left.norm, right.norm))
+    if left.rad is not None:
+        pairs.append((left.wide, right.norm + right.wide))
+    if right.rad is not None:
+        pairs.append((left.norm, right.wide))
+    rad = _outer(pairs)
+    if once:
+        size = np.abs(mid)
+        size *= once
+        rad = size if rad is None else np.add(rad, size, out=rad)
+    if running and unit is not None:
+        more = MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        rad = more if rad is None else rad + more
+    return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
+
+
+def _is_coarse(left: Side, right: Side) -> bool:
+    """Whether splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
+    wide."""
+    if left.rad is None and right.rad is None:
+        return left.is_single and right.is_single
+    for side in (left, right):
+        if side.rad is not None and side.norm.size and (side.wide > COARSE * side.norm).mean() > 0.5:
+            return True
+    return False
+
+
+def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
+    """The sum of the outer products of norms, rounded up."""
+    if not pairs:
+        return None
+    rows = np.stack([p for p, _ in pairs], axis=-1)
+    columns = np.stack([q for _, q in pairs], axis=-2)
+    return np.asarray((rows @ columns) * GROW)
+
+
+def _wanderings(a: Array, b: Array) -> Array:
+    """For each element of a product the magnitudes of the partial sums, in the usual order in which these are largest."""
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
+    a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))
+    found = np.zeros((*batch, n, m))
+    step = max(1, ROOM // max(k * m, 1))
+    for index in np.ndindex(batch) if k and m else ():
+        for start in range(0, n, step):
+            terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
+            sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
+            found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
+    return found
+
+
+def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:
+    rows, columns = left.exponent[..., :, None], right.exponent[..., None, :]
+    least = int(rows.min(initial=0)), int(columns.min(initial=0))
+    most = int(rows.max(initial=0)), int(columns.max(initial=0))
+    near = min(least) > -450 and max(most) < 450
+    if near:
+        powers = np.ldexp(1.0, rows), np.ldexp(1.0, columns)
+        for array in (mid,) if rad is None else (mid, rad):
+            for power in powers:
+                array *= power
+    else:
+        mid = np.ldexp(mid, rows + columns)
+        rad = None if rad is None else np.ldexp(rad, rows + columns)
+    if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
+        lost = np.full(mid.shape, TINY * max(left.terms, 1))
+        rad = lost if rad is None else rad + lost
+    if not (left.known.all() and right.known.all()):
+        unknown = ~(left.known[..., :, None] & right.known[..., None, :])
+        mid = np.where(unknown, np.nan, mid)
+    return BallArray(mid, rad, unit)
