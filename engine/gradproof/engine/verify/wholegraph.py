@@ -85,46 +85,17 @@ class _Pass:
     left_out: int
 
 
-class _Readable:
-    """The forward half of a run, as far as outputs depend on it differentiably."""
+class _Readable(ForwardHalf):
+    """The forward half of a run, with what of it cannot be read."""
 
     def __init__(self, run: Run, deadline: float) -> None:
-        self.run, self.plan, self.deadline = run, run.plan, deadline
-        self.program, self.values = run.plan.program, run.values
-        self.backward = run.plan.backward
-        self.positions = self._positions()
-        specs = self.program.specs
-        size = sum(specs[out].size for k in self.positions for out in self.program.instructions[k].outputs)
-        if size + sum(specs[k].size for k in self.program.inputs) > MAX_ELEMENTS:
-            raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most; {SMALLER}")
-        self.uses: dict[int, list[Any]] = defaultdict(list)
-        for use in self.backward.contributions:
-            self.uses[use.instruction].append(use)
-        numbers = self.plan.lowered.values
-        self.hooked = {numbers[name] for name in run.hooked}
+        super().__init__(run)
+        self.deadline = deadline
         self.unreadable = {
             k: f"the result of {self.program.instructions[k].op.name} is not finite"
             for k in self.positions
             if not all(finite(np.asarray(self.values[out])) for out in self.program.instructions[k].outputs)
         }
-
-    def _positions(self) -> list[int]:
-        """Instructions that an output with a seed depends on, through differentiable values."""
-        needed = {self.plan.lowered.values[name] for name in self.backward.seeds}
-        found = []
-        for position in range(self.plan.forward_length - 1, -1, -1):
-            one = self.program.instructions[position]
-            if not needed.isdisjoint(one.outputs) and self._moves(one.outputs):
-                needed.update(one.inputs)
-                found.append(position)
-        return found[::-1]
-
-    def _moves(self, numbers: Iterable[int]) -> bool:
-        return any(is_differentiable(self.program.specs[k].dtype) for k in numbers)
-
-    def _gradient(self, number: int) -> Array:
-        """The raw gradient of a value: what its uses and seed added up to."""
-        return np.asarray(self.values[self.backward.raw[number]])
 
     def direction(self, names: Sequence[str], seed: int) -> Direction:
         """Random dyadic numbers for the elements of the values ``names``."""
@@ -201,10 +172,10 @@ class _Readable:
                 dtype = self.program.specs[number].dtype
                 close = min(close, close_enough(dtype))
                 if number in self.backward.raw:
-                    part, size = _weigh(self._gradient(number), cells)
+                    part, size = _weigh(self.raw(number), cells)
                     total, yard = total + part, yard + size * unit(dtype)
             for number in self._cuts():
-                part, size = _weigh(self._gradient(number), self._start(number))
+                part, size = _weigh(self.raw(number), self._start(number))
                 total, yard = total + part, yard + size * unit(self.program.specs[number].dtype)
             return total, yard, close
 
@@ -246,10 +217,9 @@ class _Reader:
 
     def read(self) -> _Pass:
         graph, program = self.graph, self.graph.program
-        seeds = {graph.plan.lowered.values[name]: number for name, number in graph.backward.seeds.items()}
-        for number in (*program.inputs, *program.literals):
-            if graph.values[number] is not None:
-                self._enter(number, self._still(number), seeds)
+        seeds = graph.seeds
+        for number in graph.starts():
+            self._enter(number, self._still(number), seeds)
         for position in graph.positions:
             one = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
@@ -278,21 +248,21 @@ class _Reader:
         array = np.asarray(self.graph.values[number])
         if not is_differentiable(array.dtype):
             return concrete(array)
-        return _map(exact, parts(array))
+        return mapped(exact, parts(array))
 
     def _anchor(self, number: int, cells: Array, restart: bool) -> Array:
         """The floats of the run, moving as ``cells`` do, or along a new direction."""
         still = self._still(number)
-        moving = _map(tangent, cells)
+        moving = mapped(tangent, cells)
         if restart:
             moving = self.graph._start(number) if number in self.graph.backward.raw else np.zeros(cells.shape, object)
-        return _series(still, moving)
+        return series_of(still, moving)
 
     def _enter(self, number: int, cells: Array, seeds: Mapping[int, int]) -> None:
         """A value is known: move it along its direction, and weigh it if it is an output."""
         along = self.direction.get(number)
         if along is not None:
-            cells = _series(_map(head, cells), np.asarray(_map(tangent, cells) + along, object))
+            cells = series_of(mapped(head, cells), np.asarray(mapped(tangent, cells) + along, object))
         self.cells[number] = cells
         if number in seeds:
             self._weigh(np.asarray(self.graph.values[seeds[number]]), cells)
@@ -354,7 +324,7 @@ class _Reader:
         least = max((abs(float(arb(head(x)).mid())) for x in cells.flat), default=0.0) if normwise else 0.0
         result: Array = np.empty(numbers.shape, object)
         for k, one in enumerate(numbers):
-            for j, x in enumerate(_widened(one, spec.dtype, least)):
+            for j, x in enumerate(widened_series(one, spec.dtype, least)):
                 result[k, j] = x
         return result.reshape(cells.shape)
 
@@ -375,33 +345,6 @@ def _finite(x: Any) -> bool:
     if isinstance(x, arb_series):
         return bool(x[0].is_finite() and x[1].is_finite())
     return bool(arb(x).is_finite())
-
-
-def _widened(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
-    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
-    number of size ``least`` at the least."""
-    value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
-    step = arb(spacing(value, dtype)) * explained(dtype)
-    slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
-    result: list[Any] = []
-    for x in cells:
-        wide = arb(head(x), step) if value else head(x)
-        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
-    return result
-
-
-def _series(heads: Array, tangents: Array) -> Array:
-    result: Array = np.empty(heads.shape, object)
-    for index in np.ndindex(heads.shape):
-        result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)
-    return result
-
-
-def _map(function: Callable[[Any], Any], array: Array) -> Array:
-    result: Array = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        result[index] = function(array[index])
-    return result
 
 
 def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:
