@@ -1,0 +1,207 @@
+"""Words for whole arrays: what the ``arrays`` form of an op is written with, beside operators and the function table.
+
+Each takes balls that move or not, and gives such. ``axis`` is an axis, a tuple of them, or None for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray
+from gradproof.engine.verify.arrays.conditions import Mask
+from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.extremes import Extremes
+from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbers
+from gradproof.engine.verify.arrays.products import product_of
+from gradproof.engine.verify.arrays.scans import folded, running_totals
+from gradproof.engine.verify.arrays.sums import total_of
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Axes as sorted numbers that are not negative."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))
+
+
+def is_whole(x: Any) -> bool:
+    """Whether it is an array, and no sequence of scalars."""
+    return isinstance(x, (BallArray, Dual, Mask, np.ndarray))
+
+
+class Wholes(Extremes):
+    """The words. ``model``: results contain what an evaluation may give, with the rounding that operands are charged; else
+    only operands that are charged more than float64's rounding are read so. ``running``: see `Arrays`."""
+
+    model: bool
+    running: bool
+    number: Any
+    as_number: Any
+    where: Any
+
+    def _unit(self, *balls: BallArray) -> float | None:
+        """The rounding that an evaluation is charged, or None for the truth."""
+        unit = max(x.unit for x in balls)
+        return unit if self.model or self.running or unit > UNIT else None
+
+    def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
+        """The numbers of arrays at other places, and zeros: ``move(*arrays, **options)`` is a function of NumPy that looks
+        at no number. Conditions and integers move likewise."""
+        if options:
+            plain = move
+
+            def move(*given: Array) -> Any:
+                return plain(*given, **options)
+
+        if all(isinstance(x, np.ndarray) for x in arrays):
+            return move(*arrays)
+        if all(isinstance(x, Mask) for x in arrays):
+            no = np.asarray(move(*(~x.false for x in arrays)), bool)
+            return Mask(move(*(x.true for x in arrays)), ~no)
+        numbers = [self.as_number(x) for x in arrays]
+        if len(numbers) == 1:
+            return numbers[0].moved(move)
+        moving = sorted(set().union(*(tangents(x) for x in numbers)))
+        value = _moved(move, [head(x) for x in numbers])
+        if not moving:
+            return value
+        still = BallArray(0.0)
+        return Dual(value, {k: _moved(move, [spread(tangents(x).get(k, still), x.shape) for x in numbers]) for k in moving})
+
+    def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The sum over axes of an array; or of a few scalars."""
+        if not is_whole(terms):
+            return sum(terms, BallArray(0.0))
+        x = self.as_number(terms)
+        axes = axes_of(axis, x.ndim)
+
+        def each(one: BallArray) -> BallArray:
+            return total_of(one, axes, keepdims, self._unit(one), running=self.running)
+
+        return self._linear(each, x)
+
+    def running_total(self, x: Any, axis: int) -> Any:
+        """The sums of the elements up to each, along an axis."""
+
+        def each(one: BallArray) -> BallArray:
+            return running_totals(one, axis, self._unit(one), running=self.running)
+
+        return self._linear(each, self.as_number(x))
+
+    def _linear(self, each: Callable[[BallArray], BallArray], x: Any) -> Any:
+        if not isinstance(x, Dual):
+            return each(x)
+        return Dual(each(x.head), {k: each(spread(t, x.shape)) for k, t in x.tangents.items()})
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        """The matrix product, as NumPy has it."""
+        a, b = self.as_number(a), self.as_number(b)
+
+        def times(one: BallArray, other: BallArray) -> BallArray:
+            return product_of(one, other, self._unit(one, other), running=self.running)
+
+        value = times(head(a), head(b))
+        found: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
+        for k, t in tangents(b).items():
+            part = times(head(a), spread(t, b.shape))
+            found[k] = found[k] + part if k in found else part
+        return Dual(value, found) if found else value
+
+    def product(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The product over axes."""
+        x = self.as_number(x)
+        axes = axes_of(axis, x.ndim)
+        rest = tuple(k for k in range(x.ndim) if k not in axes)
+        shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape) if keepdims or k not in axes)
+        count = int(np.prod([x.shape[k] for k in axes], dtype=int))
+        if count == 0:
+            return BallArray(np.ones(shape))
+        lines = x.moved(lambda a: np.transpose(a, (*axes, *rest)).reshape(count, *(a.shape[k] for k in rest)))
+        whole = folded(lambda a, b: a * b, lambda a, start, stop: a[start:stop], lines, count)
+        return whole.moved(lambda a: np.reshape(a, shape))
+
+    def running_product(self, x: Any, axis: int) -> Any:
+        """The products of the elements up to each, along an axis."""
+        x = self.moved(np.moveaxis, self.as_number(x), source=axis, destination=0)
+        step = 1
+        while step < x.shape[0]:
+            x = self.moved(lambda *parts: np.concatenate(parts), x[:step], x[step:] * x[:-step])
+            step *= 2
+        return self.moved(np.moveaxis, x, source=0, destination=axis)
+
+    # places
+
+    def places(self, indices: Any) -> Array:
+        """Integers that say where, as NumPy's. Raises NotImplementedError where balls do not decide them."""
+        return whole_numbers(indices)
+
+    def added(self, x: Any, indices: Any, updates: Any, axis: int) -> Any:
+        """``x``, and at each place of an axis the sum of the updates for it: ``updates`` has the shape of what is taken
+        there."""
+        where = self.places(indices)
+        x, updates = self.as_number(x), self.as_number(updates)
+
+        def each(one: BallArray, more: BallArray) -> BallArray:
+            return added_at(one, where, more, axis, self._unit(one, more), running=self.running)
+
+        still = BallArray(0.0)
+        found = {
+            k: each(spread(tangents(x).get(k, still), x.shape), spread(tangents(updates).get(k, still), updates.shape))
+            for k in sorted(tangents(x).keys() | tangents(updates).keys())
+        }
+        value = each(head(x), head(updates))
+        return Dual(value, found) if found else value
+
+    def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
+        """The places of the elements of each line, sorted; equal ones stay in their order; nan where balls do not tell."""
+        return ordered(head(self.as_number(x)), axis, descending)
+
+    # what leaves the value as it is
+
+    def anchor(self, x: Any, axis: Axis, near: str = "largest") -> BallArray:
+        """A constant for each line along axes, which are kept: any will do, as a form that uses it must not depend on it.
+        It is close to the largest element, or, with ``near="mean"``, to the mean."""
+        ball = head(self.as_number(x))
+        axes = axes_of(axis, ball.ndim)
+        finite = np.isfinite(ball.mid)
+        if near == "mean":
+            count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
+            with np.errstate(all="ignore"):
+                found = np.where(finite, ball.mid / count, 0.0).sum(axis=axes, keepdims=True)
+        else:
+            found = np.where(finite, ball.mid, -np.inf).max(axis=axes, keepdims=True, initial=-np.inf)
+        return BallArray(np.where(np.isfinite(found), found, 0.0), None, ball.unit)
+
+    def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
+        """An element of each line along axes: where it is, and what it is, with these axes kept. Any will do, as a form
+        that uses it must not depend on which. It is the largest."""
+        x = self.as_number(x)
+        mid = head(x).mid
+        axes = axes_of(axis, x.ndim)
+        order = (*(k for k in range(x.ndim) if k not in axes), *axes)
+        sizes, kept = tuple(x.shape[k] for k in order), tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+
+        def lines(a: Array) -> Array:
+            return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
+
+        places = np.argmax(lines(np.where(np.isnan(mid), -np.inf, mid)), axis=-1)[..., None]
+        chosen = np.zeros(lines(mid).shape, bool)
+        np.put_along_axis(chosen, places, True, -1)
+        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
+
+
+def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
+    mid = move(*(x.mid for x in balls))
+    unit = max(x.unit for x in balls)
+    return BallArray(mid, None if all(x.rad is None for x in balls) else move(*(x.radius() for x in balls)), unit)
+
+
+__all__ = ["Axis", "Wholes", "axes_of", "is_whole"]
