@@ -12,10 +12,14 @@ from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, is_differentiable
 
 
+class Skipped(Exception):
+    """Nothing can be compared; the message says why."""
+
+
 class ForwardHalf:
     """``positions``: the instructions that an output with a seed depends on, through differentiable values. ``uses``: by
-    instruction, the contributions of its rule; ``parts``: by value, those to its gradient. ``hooked``: values whose gradient
-    a hook changed. ``seeds``: by value, the number of its seed."""
+    instruction, the contributions of its rule; ``parts``: by value, those to its gradient. ``hooked``: values whose
+    gradient a hook changed. ``seeds``: by value, the number of its seed."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.plan = run, run.plan

@@ -10,7 +10,9 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.functions import Balls, Function
+from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.tape import TooLarge
+from gradproof.engine.verify.ulps import explained, spacing, unit
 
 MAX_OPERATIONS = 2_000_000
 MATRIX_SHARE = 10  # operations on numbers of whole matrices take so much less time than those on single ones
@@ -100,6 +102,7 @@ def widened_series(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
 
 
 def series_of(heads: Array, tangents: Array) -> Array:
+    """Numbers that move."""
     result: Array = np.empty(heads.shape, object)
     for index in np.ndindex(heads.shape):
         result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)
@@ -107,6 +110,7 @@ def series_of(heads: Array, tangents: Array) -> Array:
 
 
 def mapped(function: Callable[[Any], Any], array: Array) -> Array:
+    """The function of each number of an object array."""
     result: Array = np.empty(array.shape, object)
     for index in np.ndindex(array.shape):
         result[index] = function(array[index])

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.errors import text_of
 from gradproof.engine.functions import Undecided
-from gradproof.engine.spec import Array, is_differentiable, parts
+from gradproof.engine.spec import Array, Spec, is_differentiable, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.bridge import MAX_ELEMENTS, bridged
 from gradproof.engine.verify.arrays.crossing import Contradiction, Crossed, Node, Unread, blank
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
-from gradproof.engine.verify.arrays.plain import Plain
+from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, weigh
+from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, rounded, weigh
 from gradproof.engine.verify.reading import NoDefinition, parts_shape
 from gradproof.engine.verify.tape import TooLarge
 from gradproof.engine.verify.ulps import smallest_normal, unit
@@ -35,7 +35,7 @@ class Across:
         self.node = node
         self.found = blank(node, beside=beside)
         self.heads = {
-            number: parts(given.array).astype(np.float64)
+            number: parts(given.array).astype(node.working)
             for number, given in node.given.items()
             if is_differentiable(given.array.dtype)
         }
@@ -49,10 +49,10 @@ class Across:
         node, found = self.node, self.found
         with np.errstate(all="ignore"):
             for made in self._pushed():
-                for k, ways in enumerate(made):
-                    for direction, step in ways.items():
-                        if found.along[k][direction] is not None:
-                            found.along[k][direction] = step
+                for k, pushed in enumerate(made):
+                    for direction, room in enumerate(found.along[k]):
+                        if room is not None:
+                            found.along[k][direction] = pushed[direction] if direction in pushed else np.zeros_like(room)
             self._compare()
             if any(one is not None for one in found.beside):
                 self._beside()
@@ -65,33 +65,52 @@ class Across:
         """How the outputs move."""
         infinite = {number: ~np.isfinite(x) for number, x in self.heads.items() if not np.isfinite(x).all()}
         if not infinite:
-            return [self._steps(self.heads)]
+            return [[ways for _, ways in self._plainly(self.heads, self.steps)]]
         for number, places in infinite.items():
             if any(np.any(t[places] != 0) for t in self.steps.get(number, {}).values()):
                 raise Unread(f"an input of {self.node.one.op.name} that moves is not finite")
         several = []
         for far in FAR:
-            heads = dict(self.heads)
-            for number in infinite:
-                heads[number] = np.nan_to_num(heads[number], nan=np.nan, posinf=far, neginf=-far)
-            several.append(self._steps(heads))
+            heads = {number: _finite(x, far) for number, x in self.heads.items()}
+            several.append([ways for _, ways in self._plainly(heads, self.steps)])
         for one, other in zip(*several, strict=True):
             if not all(np.allclose(one[d], other[d], rtol=SAME, atol=0, equal_nan=True) for d in one):
                 raise Unread(f"{self.node.one.op.name} has no finite derivative")
         return several[:1]
 
-    def _steps(self, heads: Mapping[int, Array]) -> list[dict[int, Array]]:
-        balls = {number: self._dual(BallArray(x), self.steps.get(number, {})) for number, x in heads.items()}
-        results = self._read(Plain, balls, ties=True)
-        made = []
-        for k, result in enumerate(results):
-            shape = parts_shape(self.node.outputs[k])
-            ways = tangents(result)
-            made.append({d: np.array(np.broadcast_to(one.mid, shape)) for d, one in ways.items()})
-        return made
+    def _plainly(
+        self, heads: Mapping[int, Array], steps: Mapping[int, Mapping[int, Array]], *, ties: bool = True
+    ) -> list[tuple[Callable[[], Any], dict[int, Array]]]:
+        """Of each output its value, and how it moves, in floats. Raises Unread."""
+        node, op = self.node, self.node.one.op
+        form = op.arrays if not op.elementwise else None
+        found = []
+        if form is not None and not any(spec.dtype.kind == "c" for spec in (*node.inputs, *node.outputs)):
+            scalars = {number: FloatDual(x, steps.get(number, {})) for number, x in heads.items()}
+            inputs = [scalars.get(k, node.given[k].array) for k in node.one.inputs]
+            try:
+                results = form(Floats(), *inputs, **node.one.attributes)
+                several = results if isinstance(results, tuple) else (results,)
+                for one, spec in zip(several, node.outputs, strict=True):
+                    found.append(self._landed(_value(one), tangents(one), spec))
+                return found
+            except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
+                found = []
+            except BaseException as error:  # a definition is a stranger's code
+                foreign(error)
+                raise Unread(f"the definition of {op.name} raised {named(error)}") from None
+        balls = {number: _dual(BallArray(x), steps.get(number, {})) for number, x in heads.items()}
+        for one, spec in zip(self._read(lambda: Arrays(model=True), balls, ties=ties), node.outputs, strict=True):
+            found.append(self._landed(_value(one), {k: t.mid for k, t in tangents(one).items()}, spec))
+        return found
 
-    def _dual(self, ball: BallArray, steps: Mapping[int, Array]) -> Any:
-        return Dual(ball, {k: BallArray(t) for k, t in steps.items()}) if steps else ball
+    def _landed(
+        self, value: Callable[[], Any], ways: Mapping[int, Any], spec: Spec
+    ) -> tuple[Callable[[], Any], dict[int, Array]]:
+        """An output in its shape, in the dtype to work in."""
+        shape, dtype = parts_shape(spec), self.node.working
+        made = {d: np.asarray(np.broadcast_to(one, shape), dtype) for d, one in ways.items()}
+        return lambda: np.asarray(np.broadcast_to(value(), shape), dtype), made
 
     def _read(self, reading: Any, balls: Mapping[int, Any], *, ties: bool) -> list[Any]:
         """The outputs. Raises Unread."""
@@ -141,7 +160,7 @@ class Across:
                         claimed += weigh(taken, along)
             defect = forward.signed - claimed.signed
             size = forward.size + claimed.size
-            allowed = (node.close + SUMMED) * size + node.tiny * steps
+            allowed = (node.close + SUMMED * unit(node.working)) * size + node.tiny * steps
             if not np.isfinite(defect):
                 raise Unread(f"a gradient at {node.one.op.name} is not finite")
             if not abs(defect) <= allowed:
@@ -165,6 +184,7 @@ class Across:
         share = node.explained + 2 * node.terms * rounding
         balls: dict[int, Any] = {}
         for number, x in self.heads.items():
+            x = x.astype(np.float64)
             size = np.abs(x)
             least = float(size.max(initial=0)) if node.one.op.normwise else size
             finite = np.isfinite(x)
@@ -189,24 +209,44 @@ class Across:
     def _beside(self) -> None:
         """The outputs beside those of the run, as the inputs beside them give them; those of the run where they do not."""
         found, node = self.found, self.node
-        balls: dict[int, Any] = {}
-        for number, x in self.heads.items():
-            pair = node.given[number].moving.beside if number in node.moving else None
-            value, step = pair if pair is not None else (x, self.steps.get(number, {}).get(0))
-            value = np.where(np.isfinite(x), value, np.copysign(FAR[0], x))
-            balls[number] = self._dual(BallArray(value), {} if step is None else {0: step})
+        heads, steps = dict(self.heads), dict[int, dict[int, Array]]()
+        for number, given in node.moving.items():
+            pair, along = given.moving.beside, given.moving.along[0]
+            if pair is not None:
+                heads[number] = np.where(np.isfinite(heads[number]), pair[0], heads[number])
+            step = pair[1] if pair is not None else along
+            if step is not None:
+                steps[number] = {0: step}
+        heads = {number: _finite(x, FAR[0]) for number, x in heads.items()}
         try:
-            results = self._read(Plain, balls, ties=False)
+            results = self._plainly(heads, steps, ties=False)
         except Unread:
-            results = [None] * len(node.outputs)
+            results = []
         for k, pair in enumerate(found.beside):
             along = found.along[k][0]
             if pair is None or along is None:
                 continue
-            own = parts(node.results[k]).astype(np.float64)
-            value, step = own, along
-            if isinstance(results[k], Dual) and 0 in results[k].tangents:
-                value = np.broadcast_to(head(results[k]).mid, own.shape)
-                step = np.broadcast_to(results[k].tangents[0].mid, own.shape)
+            own = parts(node.results[k]).astype(node.working)
+            if not results or 0 not in results[k][1]:
+                found.beside[k] = (own, along)
+                continue
+            value, step = rounded(results[k][0](), node.outputs[k].dtype), results[k][1][0]
             known = np.isfinite(value) & np.isfinite(step)
-            found.beside[k] = (np.where(known, value, own), np.where(known, step, along))
+            whole = bool(known.all())
+            found.beside[k] = (value, step) if whole else (np.where(known, value, own), np.where(known, step, along))
+
+
+def _dual(ball: BallArray, steps: Mapping[int, Array]) -> Any:
+    return Dual(ball, {k: BallArray(t) for k, t in steps.items()}) if steps else ball
+
+
+def _value(x: Any) -> Callable[[], Any]:
+    """The value of a result, once it is asked for."""
+    if isinstance(x, FloatDual):
+        return lambda: x.head
+    return lambda: head(x).mid
+
+
+def _finite(x: Array, far: float) -> Array:
+    """``far`` in the place of infinities."""
+    return np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))

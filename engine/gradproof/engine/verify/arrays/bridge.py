@@ -23,7 +23,12 @@ MAX_OPERATIONS = 200_000
 
 
 def bridged(
-    op: Op, inputs: Sequence[Any], specs: Sequence[Spec], attributes: Attributes, outputs: Sequence[Spec], moving: Sequence[int]
+    op: Op,
+    inputs: Sequence[Any],
+    specs: Sequence[Spec],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    moving: Sequence[int],
 ) -> tuple[list[Any], bool]:
     """The outputs of an op, moving along the directions ``moving``, and whether it is at a tie. Inputs are balls, moving or
     not (parts of complex numbers), or integers and conditions of the run. Raises `TooLarge`, and what `read_parts` does."""

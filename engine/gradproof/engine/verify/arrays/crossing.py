@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
+
 import numpy as np
 
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
@@ -13,7 +15,14 @@ from gradproof.engine.verify.reading import parts_shape
 from gradproof.engine.verify.ulps import close_enough, explained, smallest_normal, unit
 
 Along: TypeAlias = Array | None
-"""The derivative of a value along a direction, in float64 (parts of a complex one); None: 0."""
+"""The derivative of a value along a direction (parts of a complex one), in the dtype to work in; None: 0."""
+
+
+def working(*dtypes: DType) -> DType:
+    """The dtype to work in where gradients have these: one that tells more than they do. A derivative along a direction is
+    one of the floats that it is rounded to, and need not be exact."""
+    narrow = all(one.itemsize <= (8 if one.kind == "c" else 4) for one in dtypes if is_differentiable(one))
+    return np.dtype(np.float32 if narrow else np.float64)
 
 
 @dataclass
@@ -55,7 +64,7 @@ class Node:
     starts: Callable[[int, int], Along]
     terms: int = 1
 
-    @property
+    @cached_property
     def moving(self) -> dict[int, Given]:
         """The values that move."""
         return {number: given for number, given in self.given.items() if given.moving.moves}
@@ -64,13 +73,18 @@ class Node:
     def directions(self) -> int:
         return max((len(one.moving.along) for one in self.given.values()), default=0)
 
-    @property
+    @cached_property
+    def working(self) -> DType:
+        """The dtype to work in."""
+        return working(*(spec.dtype for spec in (*self.inputs, *self.outputs)))
+
+    @cached_property
     def dtype(self) -> DType:
         """The dtype with the fewest digits."""
         own = [spec.dtype for spec in (*self.inputs, *self.outputs) if is_differentiable(spec.dtype)]
         return max(own, key=unit)
 
-    @property
+    @cached_property
     def close(self) -> float:
         """By how much of itself a contribution may be off, and be as good as rules are."""
         return 2 * close_enough(self.dtype) * unit(self.dtype)
@@ -80,7 +94,7 @@ class Node:
         """By how much of itself an input may be off."""
         return 2 * explained(self.dtype) * unit(self.dtype)
 
-    @property
+    @cached_property
     def tiny(self) -> float:
         """What underflow may add to a product."""
         return 8 * smallest_normal(self.dtype)
@@ -120,7 +134,7 @@ class Unread(Exception):
 
 
 def blank(node: Node, *, beside: bool) -> Crossed:
-    """Nothing found yet, and room for it."""
+    """Nothing found yet, and room for it, to be filled."""
     count = node.directions
     moving = [any(one.moving.along[k] is not None for one in node.given.values()) for k in range(count)]
     along: list[list[Along]] = []
@@ -128,6 +142,13 @@ def blank(node: Node, *, beside: bool) -> Crossed:
     for spec in node.outputs:
         shape = parts_shape(spec)
         differs = is_differentiable(spec.dtype)
-        along.append([np.zeros(shape) if differs and moves else None for moves in moving])
-        apart.append((np.zeros(shape), np.zeros(shape)) if differs and beside and moving[0] else None)
-    return Crossed(along, apart, *([0.0] * count for _ in range(4)))
+        along.append([np.empty(shape, node.working) if differs and moves else None for moves in moving])
+        apart.append(
+            (np.empty(shape, node.working), np.empty(shape, node.working)) if differs and beside and moving[0] else None
+        )
+    return Crossed(along, apart, *zeros(count))
+
+
+def zeros(count: int) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Four sums for each of so many directions."""
+    return [0.0] * count, [0.0] * count, [0.0] * count, [0.0] * count

@@ -12,8 +12,8 @@ from gradproof.engine.verify.arrays.ball import BallArray, ball_array
 
 
 class Dual:
-    """``head`` + Σ t ``tangents[direction]``, to first order in t: arrays of balls. A direction along which it does not move
-    is missing. A subclass may have arrays of another kind (see `number`)."""
+    """``head`` + Σ t ``tangents[direction]``, to first order in t: arrays of balls. A direction along which it does not
+    move is missing. A subclass may have arrays of another kind (see `number`)."""
 
     __slots__ = ("head", "tangents")
     __array_ufunc__ = None
@@ -45,7 +45,7 @@ class Dual:
         b = self.number(other)
         if b is NotImplemented:
             return NotImplemented
-        return type(self)(self.head + b, _added(self.tangents, tangents(other)))
+        return type(self)(self.head + b, added(self.tangents, tangents(other)))
 
     __radd__ = __add__
 
@@ -53,7 +53,7 @@ class Dual:
         b = self.number(other)
         if b is NotImplemented:
             return NotImplemented
-        return type(self)(self.head - b, _added(self.tangents, {k: -x for k, x in tangents(other).items()}))
+        return type(self)(self.head - b, added(self.tangents, {k: -x for k, x in tangents(other).items()}))
 
     def __rsub__(self, other: Any) -> Any:
         return -self + other
@@ -63,7 +63,7 @@ class Dual:
         if b is NotImplemented:
             return NotImplemented
         mine = {k: x * b for k, x in self.tangents.items()}
-        return type(self)(a * b, _added(mine, {k: a * x for k, x in tangents(other).items()}))
+        return type(self)(a * b, added(mine, {k: a * x for k, x in tangents(other).items()}))
 
     __rmul__ = __mul__
 
@@ -76,7 +76,7 @@ class Dual:
         theirs = tangents(other)
         if theirs:
             slope = -(whole / b)
-            mine = _added(mine, {k: slope * x for k, x in theirs.items()})
+            mine = added(mine, {k: slope * x for k, x in theirs.items()})
         return type(self)(whole, mine)
 
     def __rtruediv__(self, other: Any) -> Any:
@@ -100,9 +100,7 @@ class Dual:
 
     def moved(self, move: Callable[[Array], Array]) -> Self:
         """The same numbers at other places (see `BallArray.moved`)."""
-        return type(self)(
-            self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()}
-        )
+        return type(self)(self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()})
 
     def __bool__(self) -> bool:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
@@ -132,7 +130,8 @@ def spread(x: BallArray, shape: tuple[int, ...]) -> BallArray:
     return x if x.shape == shape else BallArray(np.broadcast_to(x.mid, shape), x.rad, x.unit)
 
 
-def _added(a: dict[int, Any], b: dict[int, Any]) -> dict[int, Any]:
+def added(a: Mapping[int, Any], b: Mapping[int, Any]) -> dict[int, Any]:
+    """The sum of two sets of tangents."""
     found = dict(a)
     for k, x in b.items():
         found[k] = found[k] + x if k in found else x

@@ -15,16 +15,15 @@ import numpy as np
 from gradproof.engine.attributes import in_balls
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.crossing import Along, Contradiction, Crossed, Given, Node, blank
+from gradproof.engine.verify.arrays.crossing import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.arrays.dual import Dual, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
+from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import BLOCK, blocks, total_of
+from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
 from gradproof.engine.verify.ulps import smallest_normal
 
-ONE = np.float64(1.0)
-ROUNDED = np.where(np.random.default_rng(5).random(BLOCK) < 0.5, 1 + 2.0**-52, 1 - 2.0**-53)
-"""One float up or down, at random: another rounding of a float64."""
+ONE = 1.0
 
 
 def by_element(node: Node) -> bool:
@@ -45,17 +44,18 @@ class Elements:
         self.arrays = {number: given.array.reshape(-1) for number, given in node.given.items()}
         self.cotangents = [None if g is None else g.reshape(-1) for g in node.cotangents]
         self._doubtful: list[Array] = []
-        self._sums: list[tuple[list[float], ...]] = [([], [], []) for _ in range(node.directions)]
+        self._sums: tuple[list[float], list[float]] = ([], [])
+        self.close = node.close
 
     def cross(self) -> Crossed:
         """Raises what the definition raises."""
         with np.errstate(all="ignore"):
             for block in blocks(self.node.outputs[0].size):
                 self._block(block)
-            for direction, (defects, allowed, sizes) in enumerate(self._sums):
-                self.found.defects[direction] += total_of(defects)
-                self.found.allowed[direction] += total_of(allowed)
-                self.found.sizes[direction] += total_of(sizes)
+            defects, sizes = map(total_of, self._sums)
+            self.found.defects[0] += defects
+            self.found.sizes[0] += sizes
+            self.found.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
             if self._doubtful:
                 places = np.unique(np.concatenate(self._doubtful))
                 for block in blocks(places.size):
@@ -67,9 +67,9 @@ class Elements:
         return [define(f, *inputs, **self.attributes) for define in self.node.one.op.definitions]
 
     def _heads(self, places: Any) -> dict[int, Any]:
-        """The floats of the run, in float64; integers and conditions as they are."""
+        """The floats of the run, in the dtype to work in; integers and conditions as they are."""
         picked = {number: array[places] for number, array in self.arrays.items()}
-        return {number: x if x.dtype.kind in "iub" else x.astype(np.float64) for number, x in picked.items()}
+        return {number: x if x.dtype.kind in "iub" else x.astype(self.node.working) for number, x in picked.items()}
 
     def _slopes(self, f: Floats, heads: Mapping[int, Any]) -> list[Any]:
         """The outputs, moving with each of the moving inputs: the tangents are the partial derivatives."""
@@ -83,23 +83,24 @@ class Elements:
         found, size = self.found, block.stop - block.start
         f = Floats()
         results = self._slopes(f, self._heads(block))
-        left = np.zeros(size, bool)
+        left: Array | None = None
         if np.any(f.tied):
-            left |= f.tied & self._moves(block, size)
-        tied = bool(left.any())
+            left = f.tied & self._moves(block, size)
+            left = left if left.any() else None
+        reason = "at a kink" if left is not None else "at a pole"
         for k in self.outs:
             for direction, along in enumerate(found.along[k]):
                 if along is not None:
                     steps = {number: one.moving.along[direction] for number, one in self.moving.items()}
-                    made = _pushed(results[k], steps, block, size)
-                    left |= ~np.isfinite(made)
+                    made, known = _pushed(results[k], steps, block, size)
+                    if known is not None:
+                        left = ~known if left is None else left | ~known
                     along.reshape(-1)[block] = made
-        for direction in range(self.node.directions):
-            self._compare(block, direction, left)
+        self._compare(block, left)
         if any(one is not None for one in found.beside):
             self._beside(block, f.decisions, left)
-        if left.any():
-            self._leave(block, left, "at a kink" if tied else "at a pole")
+        if left is not None:
+            self._leave(block, left, reason)
 
     def _moves(self, block: slice, size: int) -> Array:
         """Where an input moves."""
@@ -110,28 +111,30 @@ class Elements:
                     found |= along.reshape(-1)[block] != 0
         return found
 
-    def _compare(self, block: slice, direction: int, left: Array) -> None:
+    def _compare(self, block: slice, left: Array | None) -> None:
+        """Element by element, along the first direction: whatever is wrong of one element shows along any."""
         rest: Any = 0.0
         for k in self.outs:
-            along, g = self.found.along[k][direction], self.cotangents[k]
+            along, g = self.found.along[k][0], self.cotangents[k]
             if along is not None and g is not None:
                 rest = rest + g[block] * along.reshape(-1)[block]
-        size: Any = np.zeros(left.shape)
-        steps: Any = 0.0
-        for t, products in self._taken(block, direction):
-            steps = steps + np.abs(t)
+        sizes: list[Array] = []
+        for _, products in self._taken(block, 0):
             for product in products:
                 rest = rest - product
-                size += np.abs(product)
-        limit = size * self.node.close + steps * self.node.tiny
-        good = np.abs(rest) <= limit
-        taking = good & ~left
-        whole = bool(taking.all())
-        for numbers, summed in zip((rest, limit, size), self._sums[direction], strict=True):
-            one = np.broadcast_to(np.asarray(numbers, np.float64), left.shape)
-            summed.append(float((one if whole else one[taking]).sum()))
-        if not whole:
-            self._doubtful.append(np.flatnonzero(~good & ~left) + block.start)
+                sizes.append(np.abs(product, out=product))
+        if isinstance(rest, float):
+            return
+        size: Any = sum(sizes[1:], sizes[0]) if sizes else np.zeros(rest.shape)
+        good = np.abs(rest) <= size * self.close + self.node.tiny
+        taking = good if left is None else good & ~left
+        if taking.all():
+            self._sums[0].append(float(rest.sum()))
+            self._sums[1].append(float(size.sum()))
+            return
+        self._sums[0].append(float(rest[taking].sum()))
+        self._sums[1].append(float(size[taking].sum()))
+        self._doubtful.append(np.flatnonzero(~good if left is None else ~(good | left)) + block.start)
 
     def _taken(self, places: Any, direction: int) -> list[tuple[Array, list[Array]]]:
         """How each input moves, and what its contributions make of that."""
@@ -164,7 +167,7 @@ class Elements:
                 pair[0].reshape(-1)[places] = self.node.results[k].reshape(-1)[places]
                 pair[1].reshape(-1)[places] = first.reshape(-1)[places]
 
-    def _beside(self, block: slice, decisions: Sequence[Array], left: Array) -> None:
+    def _beside(self, block: slice, decisions: Sequence[Array], left: Array | None) -> None:
         """The same, of the numbers beside those of the run; of these where there are no others."""
         heads, steps = self._heads(block), dict[int, Along]()
         for number, given in self.moving.items():
@@ -178,12 +181,11 @@ class Elements:
             pair, along = self.found.beside[k], self.found.along[k][0]
             if pair is None or along is None:
                 continue
-            value = np.array(np.broadcast_to(np.asarray(FloatDual.number(results[k]), np.float64), (size,)))
-            if self.node.outputs[k].dtype == np.float64:
-                value *= ROUNDED[:size]
-            made = _pushed(results[k], steps, block, size)
-            lost = ~(np.isfinite(value) & np.isfinite(made)) & ~left
-            if lost.any():
+            value = np.array(np.broadcast_to(np.asarray(FloatDual.number(results[k]), self.node.working), (size,)))
+            value = rounded(value, self.node.outputs[k].dtype)
+            made, known = _pushed(results[k], steps, block, size)
+            if known is not None or not np.isfinite(value).all():
+                lost = ~(np.isfinite(value) & np.isfinite(made))
                 value[lost] = self.node.results[k].reshape(-1)[block][lost]
                 made[lost] = along.reshape(-1)[block][lost]
             pair[0].reshape(-1)[block] = value
@@ -195,8 +197,9 @@ class Elements:
         scalars: dict[int, Any] = {}
         for number, x in self._heads(places).items():
             if x.dtype.kind in "iub":
-                scalars[number] = x
+                scalars[number] = entered(x)
                 continue
+            x = x.astype(np.float64)
             wide = np.where(x != 0, node.explained * (np.abs(x) + smallest_normal(node.dtype)), 0.0)
             ball = BallArray(x, wide)
             given = node.given[number]
@@ -208,11 +211,10 @@ class Elements:
             self.found.left += places.size
             self.found.reason = self.found.reason or str(error)
             return
-        for direction in range(node.directions):
-            self._judge(places, direction, results)
+        self._judge(places, results)
 
-    def _judge(self, places: Array, direction: int, results: Sequence[Any]) -> None:
-        found, node = self.found, self.node
+    def _judge(self, places: Array, results: Sequence[Any]) -> None:
+        found, node, direction = self.found, self.node, 0
         forward, radius = np.zeros(places.shape), np.zeros(places.shape)
         for k in self.outs:
             g = self.cotangents[k]
@@ -246,16 +248,17 @@ class Elements:
             found.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
 
 
-def _pushed(result: Any, steps: Mapping[int, Along], block: slice, size: int) -> Array:
-    """How an output moves where its inputs take ``steps``."""
-    made: Any = 0.0
+def _pushed(result: Any, steps: Mapping[int, Along], block: slice, size: int) -> tuple[Array, Array | None]:
+    """How an output moves where its inputs take ``steps``, and where that is known; None: everywhere."""
+    pairs = []
     for number, slope in tangents(result).items():
         step = steps.get(number)
-        if step is None:
-            continue
-        t = step.reshape(-1)[block]
-        product = slope * t
-        if not np.isfinite(product).all():
-            product = np.where(t == 0, 0.0, product)
-        made = made + product
-    return np.array(np.broadcast_to(np.asarray(made, np.float64), (size,)))
+        if step is not None:
+            pairs.append((slope, step.reshape(-1)[block]))
+    made = sum((slope * t for slope, t in pairs[1:]), pairs[0][0] * pairs[0][1]) if pairs else np.zeros(size)
+    known = np.isfinite(made)
+    if known.all():
+        return made, None
+    made = sum((np.where(t == 0, 0.0, slope * t) for slope, t in pairs), np.zeros(size))
+    known = np.isfinite(made)
+    return made, None if known.all() else known

@@ -6,12 +6,12 @@ the run. At each node the change that the outputs' gradients see must be the cha
     Σ <gradient of an output, its direction> = Σ <contribution to an input, its direction>,
 
 and at each value that of its gradient must be the sum of those of its contributions. Added up over the graph, all but the
-ends cancels: the derivative at the seeded outputs is <gradient, v>. Judged at each node the same equation names the node, and
-allows rounding where it happens: directions need not be exact, since any direction must satisfy it. An edge that was lost, a
-contribution that was not added, a node that was visited too early each break it somewhere.
+ends cancels: the derivative at the seeded outputs is <gradient, v>. Judged at each node, the same equation names the node,
+and allows rounding where it happens: directions need not be exact, since any direction must satisfy it. An edge that was
+lost, a contribution that was not added, a node that was visited too early each break it somewhere.
 
-Beside the run goes another, whose numbers are rounded otherwise (those of a dtype narrower than float64: not at all). How far
-its derivative is from that of the run says how many digits the gradient has.
+Beside the run goes another, whose numbers are rounded otherwise (those of a dtype narrower than float64: not at all). How
+far its derivative is from that of the run says how many digits the gradient has.
 """
 
 from __future__ import annotations
@@ -25,9 +25,20 @@ from typing import TypeAlias
 import numpy as np
 
 from gradproof.engine.spec import Array, Spec, is_differentiable, parts
+from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, TABLE, TIME
 from gradproof.engine.verify.arrays.across import Across
-from gradproof.engine.verify.arrays.crossing import Along, Contradiction, Crossed, Given, Moving, Node, Unread
+from gradproof.engine.verify.arrays.crossing import (
+    Along,
+    Contradiction,
+    Crossed,
+    Given,
+    Moving,
+    Node,
+    Unread,
+    working,
+    zeros,
+)
 from gradproof.engine.verify.arrays.elements import Elements, by_element
 from gradproof.engine.verify.arrays.weights import SUMMED, weigh
 from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
@@ -43,8 +54,8 @@ BESIDE_SHARE = 0.5
 class Crossing:
     """What came of a graph. Numbers by direction: ``defects``, by how much contributions miss the derivative; ``allowed``,
     by how much they may; ``excess``, what of it only rounding explains; ``yard``, u Σ |gradient v|. ``moved``: by how much
-    another rounding moves the derivative along the first direction; None if there was no time for that. ``left``: nodes that
-    are left to their own checks, or some of whose elements are, and why; ``whole``: how many nodes are."""
+    another rounding moves the derivative along the first direction; None if there was no time for that. ``left``: nodes
+    that are left to their own checks, or some of whose elements are, and why; ``whole``: how many nodes are."""
 
     defects: list[float]
     allowed: list[float]
@@ -63,8 +74,7 @@ class Sweep:
         self.half, self.directions, self.deadline = half, directions, deadline
         self.started = time.monotonic()
         self.program, self.backward = half.program, half.backward
-        count = len(directions)
-        self.found = Crossing(*([0.0] * count for _ in range(4)), 0.0 if beside else None)
+        self.found = Crossing(*zeros(len(directions)), 0.0 if beside else None)
         self.moving: dict[int, Moving] = {}
         self.last: dict[int, int] = {}
         for position in half.positions:
@@ -93,11 +103,11 @@ class Sweep:
             needed = (now - self.started) / share if share > 0.02 else 0.0
             text = f"; about {needed:.2g} s would do" if needed else ""
             raise Skipped(f"budget: the time for the whole graph was over{text}; {TIME}")
-        if self.found.moved is not None and now - self.started > BESIDE_SHARE * (self.deadline - self.started):
-            if share < BESIDE_SHARE:
-                self.found.moved = None
-                for one in self.moving.values():
-                    one.beside = None
+        late = now - self.started > BESIDE_SHARE * (self.deadline - self.started)
+        if self.found.moved is not None and late and share < BESIDE_SHARE:
+            self.found.moved = None
+            for one in self.moving.values():
+                one.beside = None
 
     def _cross(self, position: int) -> None:
         one = self.program.instructions[position]
@@ -112,8 +122,9 @@ class Sweep:
                 found = crossing(node, beside=self.found.moved is not None).cross()
             except Unread as reason:
                 found = self._unread(position, node, str(reason))
-            except (NotImplementedError, AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
-                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({error})")
+            except BaseException as error:  # a definition is a stranger's code
+                foreign(error)
+                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({named(error)})")
             self._note(position, found)
             for k, out in enumerate(one.outputs):
                 self._leave(out, found, k)
@@ -163,7 +174,7 @@ class Sweep:
 
     def _unread(self, position: int, node: Node, reason: str) -> Crossed:
         """A node is left to its own checks, and new directions start behind it."""
-        found, own = self.found, Crossed([], [], *([0.0] * len(self.directions) for _ in range(4)))
+        found, own = self.found, Crossed([], [], *zeros(len(self.directions)))
         found.whole += 1
         if found.whole > len(self.half.positions) // 2 + 1:
             raise Skipped(f"most of the graph cannot be read ({reason}); {TABLE}")
@@ -181,7 +192,7 @@ class Sweep:
         """The run itself, as what is beside it."""
         if self.found.moved is None or not along or along[0] is None:
             return None
-        return parts(array).astype(np.float64), along[0]
+        return parts(array).astype(working(array.dtype)), along[0]
 
     def _measure(self, numbers: Sequence[int], along: Sequence[Sequence[Along]]) -> None:
         """Add what starts at these values to the yard."""
@@ -229,7 +240,7 @@ class Sweep:
             before = moving.along[direction]
             moving.along[direction] = own if before is None else before + own
             if direction == 0 and self.found.moved is not None:
-                value = parts(self.half.value(number)).astype(np.float64)
+                value = parts(self.half.value(number)).astype(own.dtype)
                 pair = moving.beside
                 moving.beside = (value, own) if pair is None else (pair[0], pair[1] + own)
         if not moving.moves:
@@ -252,7 +263,7 @@ class Sweep:
         if raw is None or taken == [raw]:
             return
         dtype = self.program.specs[number].dtype
-        share = 2 * (len(taken) + close_enough(dtype)) * unit(dtype) + SUMMED
+        share = 2 * (len(taken) + close_enough(dtype)) * unit(dtype) + SUMMED * unit(working(dtype))
         for direction, step in enumerate(moving.along):
             if step is None:
                 continue
@@ -288,4 +299,4 @@ def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
     random = np.random.default_rng(seed)
     shape = parts_shape(spec)
     signs = random.integers(0, 2, shape, np.int8) * 2 - 1
-    return np.asarray(signs * random.integers(4, 16, shape, np.int8), np.float64) / 8
+    return np.asarray(signs * random.integers(4, 16, shape, np.int8), working(spec.dtype)) / 8

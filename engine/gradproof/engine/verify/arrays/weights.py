@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.spec import Array, parts
+from gradproof.engine.spec import Array, DType, parts
 
 BLOCK = 2**14
 """Elements at a time: what is made of so many stays in the cache."""
-SUMMED = 2.0**-47
-"""An inner product is within so much of the sum of its products' magnitudes. NumPy adds up pairwise, 128 numbers in eight
-lanes at the ends: 16 additions, and one for each doubling up to a block (Higham, Accuracy and Stability, section 4.2).
-Sums of blocks are exact."""
+SUMMED = 32
+"""An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
+adds up pairwise, 128 numbers in eight lanes at the ends, which makes 16 additions, and one for each doubling up to a block
+(Higham, Accuracy and Stability, section 4.2). Sums of blocks are exact."""
 
 
 @dataclass
@@ -44,12 +44,12 @@ def flat(array: Any) -> Array:
 
 
 def weigh(a: Any, b: Array) -> Weight:
-    """The inner product of a gradient ``a`` (of any dtype) and a direction ``b``. Where the direction is 0 nothing is
-    weighed, whatever the gradient is."""
+    """The inner product of a gradient ``a`` (of a dtype that is no wider) and a direction ``b``. Where the direction is 0
+    nothing is weighed, whatever the gradient is."""
     one, other = flat(a), flat(b)
     signed, sizes = [], []
     for block in blocks(other.size):
-        product = one[block].astype(np.float64) * other[block]
+        product = one[block].astype(other.dtype, copy=False) * other[block]
         total = float(product.sum())
         if not math.isfinite(total):
             product[other[block] == 0] = 0
@@ -65,3 +65,19 @@ def total_of(numbers: list[float]) -> float:
         return math.fsum(numbers)
     except (OverflowError, ValueError):
         return math.nan
+
+
+_UPS = np.random.default_rng(5).random(BLOCK) < 0.5
+
+
+def rounded(value: Array, dtype: DType) -> Array:
+    """Numbers that were computed in the dtype to work in, rounded otherwise than in the run: one float up or down, at
+    random, where that dtype is the run's; where it is a wider one, they are."""
+    if dtype != value.dtype:
+        return value
+    step = float(np.finfo(dtype).eps)
+    flips = np.where(_UPS, 1 + step, 1 - step / 2).astype(dtype)
+    flat = np.array(value).reshape(-1)
+    for block in blocks(flat.size):
+        flat[block] *= flips[: block.stop - block.start]
+    return flat.reshape(value.shape)
