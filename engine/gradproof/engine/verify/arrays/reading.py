@@ -51,11 +51,11 @@ class Arrays(Wholes, OnReals):
             moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
             if not moving:
                 return value
-            slopes = row.partials(self, *heads)
             found: dict[int, BallArray] = {}
             for k in moving:
+                slope = row.partials[k](self, value, *heads)
                 for direction, along in tangents(arguments[k]).items():
-                    part = slopes[k] * along
+                    part = slope * along
                     found[direction] = found[direction] + part if direction in found else part
             return Dual(value, found)
 
