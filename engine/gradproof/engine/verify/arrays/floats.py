@@ -38,6 +38,11 @@ class FloatDual(Dual):
     def __neg__(self) -> Self:
         return type(self)(lambda: -self.head, {k: -x for k, x in self.tangents.items()})
 
+    def __abs__(self) -> Self:
+        if self.tangents:
+            raise NotImplementedError("a magnitude is written as f.modulus")
+        return type(self)(lambda: np.abs(self.head), {})
+
     def __add__(self, other: Any) -> Any:
         if not _is_number(other):
             return NotImplemented
@@ -73,6 +78,15 @@ class FloatDual(Dual):
         return type(self)(move(self.head), {k: move(np.broadcast_to(x, self.shape)) for k, x in self.tangents.items()})
 
 
+def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
+    """a x^(a - 1), and 0 for the exponent 0."""
+    return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
+
+
+SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
+"""Derivatives that are written for balls in the table."""
+
+
 class Floats(OnReals):
     """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
 
@@ -101,12 +115,14 @@ class Floats(OnReals):
             found: dict[int, Any] = {}
             moving = [k for k, x in enumerate(arguments) if tangents(x)]
             if moving:
-                slopes = row.partials(self, *(FloatDual(x, {}) for x in heads))
+                value, still = FloatDual(lambda: row.numpy(*heads), {}), [FloatDual(x, {}) for x in heads]
+                partials = SLOPES.get(name, row.partials)
                 for k in moving:
-                    slope = _float(slopes[k])
+                    slope = _float(partials[k](self, value, *still))
                     for direction, along in tangents(arguments[k]).items():
                         part = slope * along
                         found[direction] = found[direction] + part if direction in found else part
+                return FloatDual(lambda: value.head, found)
             return FloatDual(lambda: row.numpy(*heads), found)
 
         setattr(self, name, apply)
