@@ -15,7 +15,8 @@ from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.ulps import unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
-DIRECTIONS = 2
+COARSE = 2.0**-20
+"""The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
 MAX_ALONE = 64
 
 
@@ -24,7 +25,9 @@ def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dic
     if any(not np.isfinite(half.raw(k)).all() for k in _numbers(half, names) if k in half.backward.raw):
         raise Skipped(f"a gradient is not finite; {MADE}")
     with np.errstate(all="ignore"):
-        found = Sweep(half, [direction(half, names, k) for k in range(DIRECTIONS)], deadline, beside=True).cross()
+        coarse = any(unit(half.program.specs[k].dtype) > COARSE for k in _numbers(half, names))
+        ways = [direction(half, names, k) for k in range(2 if coarse else 1)]
+        found = Sweep(half, ways, deadline, beside=True).cross()
     verdict = _verdict(half, names, found)
     if verdict.word is not Graph.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
         return dict.fromkeys(names, verdict)
@@ -49,7 +52,7 @@ def _numbers(half: ForwardHalf, names: Sequence[str]) -> list[int]:
 
 def direction(half: ForwardHalf, names: Sequence[str], seed: int) -> Mapping[int, Array]:
     """Random dyadic numbers for the elements of values: of random signs, and, as the second direction, of those of the
-    gradients, along which what is missing of a gradient does not average out."""
+    gradients, along which what is wrong with a gradient does not average out."""
     found = {}
     for number in _numbers(half, names):
         steps = dyadic(half.program.specs[number], (number, seed, 0))
@@ -95,7 +98,8 @@ def _contradiction(place: str, one: Contradiction) -> str:
             f"{place}{one.place}: the forward pass has the derivative {one.forward:.12g} along a random direction, "
             f"the contributions give {one.claimed:.12g}"
         )
-    return f"{place}: its uses add up to {one.forward:.12g} along a random direction, the gradient gives {one.claimed:.12g}"
+    uses, whole = f"{one.forward:.12g}", f"{one.claimed:.12g}"
+    return f"{place}{one.place}: its uses add up to {uses} along a random direction, the gradient gives {whole}"
 
 
 def _over(away: float, yard: float) -> float:

@@ -173,11 +173,10 @@ class Across:
             found.sizes[direction] += claimed.size
 
     def _wide(self) -> list[Any]:
-        """The outputs, where inputs are as wide as their rounding, and every sum is charged that of an evaluation in the
-        dtype, and of the sums in the rule."""
+        """The outputs, where inputs are as wide as their rounding, and directions as that of the sums in the rule."""
         node = self.node
         rounding = unit(node.dtype)
-        share = node.explained + 2 * node.terms * rounding
+        share = node.explained + node.terms * rounding
         balls: dict[int, Any] = {}
         for number, x in self.heads.items():
             x = x.astype(np.float64)
@@ -185,11 +184,11 @@ class Across:
             least = float(size.max(initial=0)) if node.one.op.normwise else size
             finite = np.isfinite(x)
             rad = np.where((x != 0) & finite, node.explained * (least + smallest_normal(node.dtype)), 0.0)
-            ball = BallArray(np.where(finite, x, np.copysign(FAR[0], x)), rad, rounding)
+            ball = BallArray(np.where(finite, x, np.copysign(FAR[0], x)), rad)
             steps = self.steps.get(number, {})
-            ways = {k: BallArray(t, share * np.abs(t), rounding) for k, t in steps.items()}
+            ways = {k: BallArray(t, share * np.abs(t)) for k, t in steps.items()}
             balls[number] = Dual(ball, ways) if ways else ball
-        return self._read(lambda: Arrays(model=True), balls, ties=False)
+        return self._read(Arrays, balls, ties=False)
 
     def _explained(self, wide: list[Any], direction: int) -> float:
         """By how much rounding may move the inner product."""

@@ -215,21 +215,22 @@ class Elements:
 
     def _judge(self, places: Array, results: Sequence[Any]) -> None:
         found, node, direction = self.found, self.node, 0
-        forward, radius = np.zeros(places.shape), np.zeros(places.shape)
+        forward, radius, slack = np.zeros(places.shape), np.zeros(places.shape), np.zeros(places.shape)
         for k in self.outs:
             g = self.cotangents[k]
             ball = tangents(results[k]).get(direction) if g is not None else None
             if g is not None and ball is not None:
                 cotangent = g[places].astype(np.float64)
                 forward += cotangent * ball.mid
-                radius += np.abs(cotangent) * ball.radius() + np.abs(cotangent) * node.tiny
+                radius += np.abs(cotangent) * ball.radius()
+                slack += np.abs(cotangent) * node.tiny
         claimed, size, steps = np.zeros(places.shape), np.zeros(places.shape), np.zeros(places.shape)
         for t, products in self._taken(places, direction):
             steps += np.abs(t)
             for product in products:
                 claimed += product
                 size += np.abs(product)
-        slack = node.tiny * (steps + np.abs(forward))
+        slack += node.tiny * (steps + np.abs(forward))
         allowed = (radius + node.close * size + slack) * (1 + 2.0**-40)
         rest = forward - claimed
         known = np.isfinite(rest) & np.isfinite(allowed)
@@ -240,7 +241,7 @@ class Elements:
         found.defects[direction] += total_of(rest[known].tolist())
         found.allowed[direction] += float(allowed[known].sum())
         found.sizes[direction] += float(size[known].sum())
-        found.excess[direction] += float(np.abs(rest[known & ~off]).sum())
+        found.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
         if off.any():
             worst = int(np.argmax(np.where(off, np.abs(rest) / np.maximum(allowed, 1e-300), 0)))
             index = [int(k) for k in np.unravel_index(places[worst], node.outputs[0].shape)]

@@ -15,9 +15,9 @@ from flint import arb
 
 from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.axes import Axis
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.functions import TABLE
-from gradproof.engine.verify.arrays.wholes import Axis
 
 
 class FloatDual(Dual):

@@ -40,10 +40,10 @@ from gradproof.engine.verify.arrays.crossing import (
     zeros,
 )
 from gradproof.engine.verify.arrays.elements import Elements, by_element
-from gradproof.engine.verify.arrays.weights import SUMMED, weigh
+from gradproof.engine.verify.arrays.weights import Added, added_up, weigh
 from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.reading import parts_shape
-from gradproof.engine.verify.ulps import close_enough, smallest_normal, unit
+from gradproof.engine.verify.ulps import unit
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
 BESIDE_SHARE = 0.5
@@ -176,7 +176,7 @@ class Sweep:
         """A node is left to its own checks, and new directions start behind it."""
         found, own = self.found, Crossed([], [], *zeros(len(self.directions)))
         found.whole += 1
-        if found.whole > len(self.half.positions) // 2 + 1:
+        if found.whole > len(self.half.positions) // 2 + 1 or found.whole == len(self.half.positions):
             raise Skipped(f"most of the graph cannot be read ({reason}); {TABLE}")
         own.reason = reason
         for k, spec in enumerate(node.outputs):
@@ -232,6 +232,7 @@ class Sweep:
         """A value is known: it moves along its own direction too, and its gradient is compared with its contributions."""
         if not is_differentiable(self.program.specs[number].dtype):
             return
+        self._handed_on(number, moving)
         for direction, starts in enumerate(self.directions):
             own = starts.get(number)
             if own is None:
@@ -254,6 +255,27 @@ class Sweep:
         if number in self.last:
             self.moving[number] = moving
 
+    def _handed_on(self, number: int, moving: Moving) -> None:
+        """The gradient of a value against what the rule before it was given, which is the same but for hooks."""
+        raw, final = self.backward.raw.get(number), self.backward.final.get(number)
+        if raw is None or final is None or number in self.half.hooked or self.half.values[raw] is self.half.values[final]:
+            return
+        for direction, step in enumerate(moving.along):
+            if step is None:
+                continue
+            found = added_up(self.half.value(final), [self.half.value(raw)], step)
+            self.found.defects[direction] += found.defect
+            self.found.allowed[direction] += found.allowed
+            if found.place is not None:
+                self._contradict(number, found, direction)
+
+    def _contradict(self, number: int, found: Added, direction: int) -> None:
+        assert found.place is not None
+        spec = self.program.specs[number]
+        index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
+        one = Contradiction(f", element {index}" if index else "", found.several, found.whole, direction)
+        self.found.contradictions.append((self._name(number), one))
+
     def _sum(self, number: int, moving: Moving) -> None:
         """The gradient of a value against the sum of its contributions."""
         raw = self.backward.raw.get(number)
@@ -262,23 +284,14 @@ class Sweep:
             taken.append(self.half.seeds[number])
         if raw is None or taken == [raw]:
             return
-        dtype = self.program.specs[number].dtype
-        share = 2 * (len(taken) + close_enough(dtype)) * unit(dtype) + SUMMED * unit(working(dtype))
         for direction, step in enumerate(moving.along):
             if step is None:
                 continue
-            whole, several = weigh(self.half.value(raw), step), [weigh(self.half.value(k), step) for k in taken]
-            signed = math.fsum(one.signed for one in several) if several else 0.0
-            size = sum(one.size for one in several)
-            defect = signed - whole.signed
-            if not math.isfinite(defect):
-                continue
-            allowed = share * size + smallest_normal(dtype) * float(np.abs(step).sum())
-            self.found.defects[direction] += defect
-            self.found.allowed[direction] += allowed
-            if abs(defect) > allowed:
-                contradiction = Contradiction("", signed, whole.signed, direction)
-                self.found.contradictions.append((self._name(number), contradiction))
+            found = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
+            self.found.defects[direction] += found.defect
+            self.found.allowed[direction] += found.allowed
+            if found.place is not None:
+                self._contradict(number, found, direction)
 
     def _name(self, number: int) -> str:
         known = self.half.plan.lowered.values
@@ -295,8 +308,9 @@ def _apart(weights: Sequence[Array], moving: Moving) -> float:
 
 
 def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
-    """Random dyadic numbers of magnitude 1/2 to 15/8, one for each part."""
-    random = np.random.default_rng(seed)
-    shape = parts_shape(spec)
-    signs = random.integers(0, 2, shape, np.int8) * 2 - 1
-    return np.asarray(signs * random.integers(4, 16, shape, np.int8), working(spec.dtype)) / 8
+    """Random dyadic numbers of magnitude 1/2 to 1, one for each part, of 16 bits: so many that errors do not cancel by
+    chance."""
+    numbers = np.random.default_rng(seed).integers(-(2**15), 2**15, parts_shape(spec), np.int16)
+    found = np.asarray(numbers, working(spec.dtype)) / 2**16
+    found += np.copysign(0.5, found)
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradproof.engine.spec import Array, DType, parts
+from gradproof.engine.spec import Array, DType, part_dtype, parts
+from gradproof.engine.verify.ulps import smallest_normal, unit
 
 BLOCK = 2**14
 """Elements at a time: what is made of so many stays in the cache."""
@@ -48,14 +49,15 @@ def weigh(a: Any, b: Array) -> Weight:
     nothing is weighed, whatever the gradient is."""
     one, other = flat(a), flat(b)
     signed, sizes = [], []
-    for block in blocks(other.size):
-        product = one[block].astype(other.dtype, copy=False) * other[block]
-        total = float(product.sum())
-        if not math.isfinite(total):
-            product[other[block] == 0] = 0
+    with np.errstate(all="ignore"):
+        for block in blocks(other.size):
+            product = one[block].astype(other.dtype, copy=False) * other[block]
             total = float(product.sum())
-        signed.append(total)
-        sizes.append(float(np.abs(product, out=product).sum()))
+            if not math.isfinite(total):
+                product[other[block] == 0] = 0
+                total = float(product.sum())
+            signed.append(total)
+            sizes.append(float(np.abs(product, out=product).sum()))
     return Weight(total_of(signed), total_of(sizes))
 
 
@@ -65,6 +67,49 @@ def total_of(numbers: list[float]) -> float:
         return math.fsum(numbers)
     except (OverflowError, ValueError):
         return math.nan
+
+
+@dataclass
+class Added:
+    """A gradient against the sum of its contributions, along a direction: by how much it misses that, and by how much it
+    may; the first element where it misses it by more, what the contributions give there, and the gradient."""
+
+    defect: float = 0.0
+    allowed: float = 0.0
+    place: int | None = None
+    several: float = 0.0
+    whole: float = 0.0
+
+
+def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> Added:
+    """Element by element. What is not finite is left out: the check of sums answers for it."""
+    dtype = part_dtype(gradient.dtype)
+    share = 2 * (len(contributions) + 1) * unit(dtype) + SUMMED * unit(along.dtype)
+    whole, several, step = flat(gradient), [flat(one) for one in contributions], along.reshape(-1)
+    defects, sizes = [], []
+    found = Added()
+    for block in blocks(step.size):
+        t = step[block]
+        rest = -(whole[block].astype(t.dtype, copy=False) * t)
+        size: Any = np.abs(rest)
+        for one in several:
+            product = one[block].astype(t.dtype, copy=False) * t
+            rest += product
+            size += np.abs(product)
+        bad = np.abs(rest) > size * share + smallest_normal(dtype)
+        if not math.isfinite(float(size.sum())):
+            known = np.isfinite(size) & np.isfinite(rest)
+            rest, size, bad = np.where(known, rest, 0), np.where(known, size, 0), bad & known
+        defects.append(float(rest.sum()))
+        sizes.append(float(size.sum()))
+        if found.place is None and bad.any():
+            k = int(np.argmax(bad))
+            found.place = block.start + k
+            found.whole = float(whole[found.place] * t[k])
+            found.several = found.whole + float(rest[k])
+    found.defect, total = total_of(defects), total_of(sizes)
+    found.allowed = share * total + smallest_normal(dtype) * step.size
+    return found
 
 
 _UPS = np.random.default_rng(5).random(BLOCK) < 0.5
