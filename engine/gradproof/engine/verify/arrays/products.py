@@ -24,6 +24,7 @@ FLOOR = 2.0**-500
 """Beside norms, for what underflows on the way."""
 COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
+BLOCK = 1 << 15
 ROOM = 1 << 22
 """Numbers of products that are held at once."""
 
@@ -35,10 +36,23 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
     left = a.moved(lambda x: x[None]) if row else a
     right = b.moved(lambda x: x[:, None]) if column else b
     with np.errstate(all="ignore"):
-        found = _product(left, right, unit, running=running)
+        found = _in_blocks(left, right, unit, running=running)
     if column:
         found = found.moved(lambda x: x[..., 0])
     return found.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else found
+
+
+def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
+    """Some rows at once, so that what is made of them stays in the cache."""
+    right = _side(b, -2)
+    n, k = a.shape[-2:]
+    step = max(64, BLOCK // max(k, 1))
+    if a.ndim > 2 or n < 2 * step:
+        return _product(a, b, right, unit, running=running)
+    parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
+    mid = np.concatenate([one.mid for one in parts])
+    exact = all(one.rad is None for one in parts)
+    return BallArray(mid, None if exact else np.concatenate([one.radius() for one in parts]), parts[0].unit)
 
 
 @dataclass(frozen=True)
@@ -53,19 +67,33 @@ class Side:
     terms: int
 
     @cached_property
+    def some(self) -> Array:
+        """Beside the norms of lines that are not all 0."""
+        largest = np.maximum(self.scaled.max(axis=self.axis, initial=0.0), -self.scaled.min(axis=self.axis, initial=0.0))
+        return np.where(largest > 0, FLOOR, 0.0)
+
+    @cached_property
     def norm(self) -> Array:
         return self.norm_of(self.scaled)
 
     @cached_property
     def wide(self) -> Array:
         """The norms of the radii."""
-        return np.zeros_like(self.norm) if self.rad is None else self.norm_of(self.rad)
+        if self.rad is None:
+            return np.zeros_like(self.norm)
+        return self.norm_of(self.rad) + np.where(self.rad.max(axis=self.axis, initial=0.0) > 0, FLOOR, 0.0)
 
     def norm_of(self, x: Array) -> Array:
-        """At least the norms of lines; 0 for a line of zeros only."""
+        """At least the norms of lines of ``x``, which is a part of these; 0 for a line of zeros only."""
         squares = np.einsum("...ij,...ij->...j" if self.axis == -2 else "...ij,...ij->...i", x, x)
-        some = np.abs(x).max(axis=self.axis, initial=0.0) > 0
-        return np.asarray(np.where(some, np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + FLOOR, 0.0))
+        return np.asarray(np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + self.some)
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether float32 holds all numbers, but for their range; the first few mostly tell."""
+        x = self.scaled
+        first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
+        return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
     def is_exact(self, given: Array) -> bool:
         """Whether nothing of what was given was lost where it was brought to at most 1."""
@@ -76,11 +104,20 @@ class Side:
     def powers(self) -> Array:
         return np.expand_dims(self.exponent, self.axis)
 
-    def split(self, bits: int) -> tuple[Array, Array]:
-        """The first ``bits`` bits after the point, and the rest."""
+    @cached_property
+    def halves(self) -> tuple[Array, Array]:
+        """The first bits after the point, so few that products of them are added exactly, and the rest."""
+        bits = (53 - (self.terms - 1).bit_length()) // 2
         sigma = 1.5 * 2.0 ** (52 - bits)
         first = (self.scaled + sigma) - sigma
         return first, self.scaled - first
+
+    @cached_property
+    def rest(self) -> Array:
+        """The norms of the second halves, 0 where there are none."""
+        second = self.halves[1]
+        found = self.norm_of(second)
+        return found if second.any() else np.zeros_like(found)
 
 
 def _side(x: BallArray, axis: int) -> Side:
@@ -103,29 +140,28 @@ def _side(x: BallArray, axis: int) -> Side:
     return Side(scaled, wide, exponent, known, axis, x.shape[axis])
 
 
-def _product(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
+def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
     terms = a.shape[-1]
-    left, right = _side(a, -1), _side(b, -2)
+    left = _side(a, -1)
     pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
     if unit is not None:
         mid = left.scaled @ right.scaled
         charge = terms * UNIT if running else terms * (unit + UNIT)
         pairs.append((charge * left.norm, right.norm))
         once = 0.0
-    elif terms == 1 or _is_coarse(a, b, left, right):
+    elif terms == 1 or _is_coarse(left, right):
         mid = left.scaled @ right.scaled
         pairs.append((terms * UNIT * left.norm, right.norm))
         once = 0.0
     else:
-        bits = (53 - (terms - 1).bit_length()) // 2
-        a1, a2 = left.split(bits)
-        b1, b2 = right.split(bits)
+        a1, a2 = left.halves
+        b1, b2 = right.halves
         mid = a1 @ b1
-        if a2.any() or b2.any():
+        if a2.any() or right.rest.any():
             mid += a1 @ b2 + a2 @ right.scaled
             rest = (terms + 3) * UNIT
             small = rest * left.norm_of(a2) + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
-            pairs += [(rest * left.norm_of(a1), right.norm_of(b2)), (small, right.norm)]
+            pairs += [(rest * (left.norm + left.norm_of(a2)), right.rest), (small, right.norm)]
             once = UNIT
         else:
             once = 0.0
@@ -143,21 +179,15 @@ def _product(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
 
-def _is_coarse(a: BallArray, b: BallArray, left: Side, right: Side) -> bool:
+def _is_coarse(left: Side, right: Side) -> bool:
     """Whether splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
     wide."""
-    if a.rad is None and b.rad is None:
-        return _is_single(a.mid) and _is_single(b.mid)
+    if left.rad is None and right.rad is None:
+        return left.is_single and right.is_single
     for side in (left, right):
         if side.rad is not None and side.norm.size and (side.wide > COARSE * side.norm).mean() > 0.5:
             return True
     return False
-
-
-def _is_single(x: Array) -> bool:
-    """Whether float32 holds all numbers; the first few mostly tell."""
-    first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
-    return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
 
 def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
