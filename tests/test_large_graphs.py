@@ -4,6 +4,7 @@ INCONSISTENT, at any size and in any dtype; kinks, masks, hooks, chaos, rounding
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -33,7 +34,10 @@ from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.bridge import bridged
 from gradproof.engine.verify.arrays.dual import Dual, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
+from gradproof.engine.verify.arrays.graph import Sweep
 from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
+from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.largegraph import direction
 from gradproof.engine.verify.reading import concrete, read_op
 from gradproof.engine.verify.series import Series
 from gradproof.engine.verify.tied import tied_values
@@ -248,6 +252,24 @@ def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
     found = check_graph(run, -1.0)["w"]
     assert found.word is Graph.SKIPPED
     assert found.reason.startswith("budget: the time for the whole graph was over")
+    half = ForwardHalf(run)
+    sweep = Sweep(half, [direction(half, ["w"], 0)], SECONDS + time.monotonic(), beside=True)
+    sweep.share, sweep.started = 0.25, time.monotonic() - 2
+    sweep.deadline = sweep.started + 1
+    with pytest.raises(Skipped, match=r"about 8 s would do; give more time \(budget\)"):
+        sweep._look()
+
+
+def test_where_time_is_short_the_run_beside_is_given_up_and_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradproof.engine.verify.arrays.graph.BESIDE_SHARE", 0.0)
+    late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
+    assert "budget" not in late.reason
+    monkeypatch.setattr("gradproof.engine.verify.arrays.graph.BESIDE_SHARE", 1e-9)
+    found = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
+    assert found.word is Graph.CONSISTENT
+    assert "budget: how far rounding on the way moves it was not looked at" in found.reason
 
 
 def test_many_operations_of_few_elements_are_read_in_arrays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

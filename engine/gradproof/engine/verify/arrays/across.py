@@ -19,6 +19,7 @@ from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, rounded, weigh
+from gradproof.engine.verify.forward_half import Skipped
 from gradproof.engine.verify.reading import NoDefinition, parts_shape
 from gradproof.engine.verify.tape import TooLarge
 from gradproof.engine.verify.ulps import smallest_normal, unit
@@ -121,8 +122,8 @@ class Across:
                 if sum(x.size for x in inputs) + sum(spec.size for spec in node.outputs) > MAX_ELEMENTS:
                     raise Unread(f"{op.name} is not read in whole arrays ({text_of(error)})") from error
                 moving = sorted({d for one in inputs for d in tangents(one)})
-                results, tied = bridged(op, inputs, node.inputs, node.one.attributes, node.outputs, moving)
-        except Unread:
+                results, tied = bridged(op, inputs, node.inputs, node.one.attributes, node.outputs, moving, node.tick)
+        except (Unread, Skipped):
             raise
         except TooLarge:
             raise Unread(f"{op.name} has no form for whole arrays, and is too large to be read by elements") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from gradproof.engine.verify.reading import concrete, read_parts
 from gradproof.engine.verify.series import Series
 
 BITS = 128
-MAX_ELEMENTS = 20_000
-MAX_OPERATIONS = 200_000
-"""Some 0.3 s."""
+MAX_ELEMENTS = 100_000
+MAX_OPERATIONS = 2_000_000
+"""Some 4 s: what the time for the whole graph ends before."""
 
 
 def bridged(
@@ -29,16 +29,18 @@ def bridged(
     attributes: Attributes,
     outputs: Sequence[Spec],
     moving: Sequence[int],
+    tick: Callable[[], None] | None = None,
 ) -> tuple[list[Any], bool]:
     """The outputs of an op, moving along the directions ``moving``, and whether it is at a tie. Inputs are balls, moving or
-    not (parts of complex numbers), or integers and conditions of the run. Raises `TooLarge`, and what `read_parts` does."""
+    not (parts of complex numbers), or integers and conditions of the run. ``tick`` is called for each element, and may
+    raise. Raises `TooLarge`, and what `read_parts` does."""
     found: list[list[Array]] = []
     tied = False
     with precision(BITS):
         for direction in moving:
             f = Series(MAX_OPERATIONS)
             cells = [_cells(x, spec, direction) for x, spec in zip(inputs, specs, strict=True)]
-            found.append(read_parts(op, f, cells, specs, attributes, outputs))
+            found.append(read_parts(op, f, cells, specs, attributes, outputs, tick))
             tied = tied or f.tied
         results: list[Any] = []
         for k, spec in enumerate(outputs):

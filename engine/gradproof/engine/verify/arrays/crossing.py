@@ -53,7 +53,8 @@ class Given:
 class Node:
     """One instruction with all that is known about it. ``given``: by number, the values that it reads; ``results``: the
     floats of the run; ``cotangents``: of each output its gradient, None where it has none; ``starts``: of each output and
-    direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be."""
+    direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be; ``tick``: is called now
+    and then, and raises where the time is over."""
 
     one: Instruction
     given: dict[int, Given]
@@ -62,7 +63,8 @@ class Node:
     results: list[Array]
     cotangents: list[Array | None]
     starts: Callable[[int, int], Along]
-    terms: int = 1
+    terms: int
+    tick: Callable[[], None]
 
     @cached_property
     def moving(self) -> dict[int, Given]:

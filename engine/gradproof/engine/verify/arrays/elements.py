@@ -51,6 +51,7 @@ class Elements:
         """Raises what the definition raises."""
         with np.errstate(all="ignore"):
             for block in blocks(self.node.outputs[0].size):
+                self.node.tick()
                 self._block(block)
             defects, sizes = map(total_of, self._sums)
             self.found.defects[0] += defects
@@ -59,6 +60,7 @@ class Elements:
             if self._doubtful:
                 places = np.unique(np.concatenate(self._doubtful))
                 for block in blocks(places.size):
+                    self.node.tick()
                     self._again(places[block])
         return self.found
 

@@ -46,6 +46,10 @@ from gradproof.engine.verify.reading import parts_shape
 from gradproof.engine.verify.ulps import unit
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
+NODE = 1000
+"""A node costs as much as so many elements."""
+LEAST_SHARE = 0.02
+"""From less than this nothing is concluded."""
 BESIDE_SHARE = 0.5
 """When so much of the time is over, the run beside is given up."""
 
@@ -72,7 +76,7 @@ class Sweep:
 
     def __init__(self, half: ForwardHalf, directions: Directions, deadline: float, *, beside: bool) -> None:
         self.half, self.directions, self.deadline = half, directions, deadline
-        self.started = time.monotonic()
+        self.started, self.share = time.monotonic(), 0.0
         self.program, self.backward = half.program, half.backward
         self.found = Crossing(*zeros(len(directions)), 0.0 if beside else None)
         self.moving: dict[int, Moving] = {}
@@ -82,29 +86,30 @@ class Sweep:
 
     def cross(self) -> Crossing:
         """Raises Skipped."""
+        self._look()
         still = [None] * len(self.directions)
         for number in self.half.starts():
             self._enter(number, Moving(list(still)))
         work = [self._size(position) for position in self.half.positions]
-        done = 0
         for position, size in zip(self.half.positions, work, strict=True):
-            self._look(done / max(sum(work), 1))
+            self._look()
             self._cross(position)
-            done += size
+            self.share += size / sum(work)
         return self.found
 
     def _size(self, position: int) -> int:
         one = self.program.instructions[position]
-        return 1000 + sum(self.program.specs[k].size for k in (*one.inputs, *one.outputs))
+        return NODE + sum(self.program.specs[k].size for k in (*one.inputs, *one.outputs))
 
-    def _look(self, share: float) -> None:
+    def _look(self) -> None:
+        """Whether there is time; raises Skipped, with what it would take, where there is none."""
         now = time.monotonic()
         if now > self.deadline:
-            needed = (now - self.started) / share if share > 0.02 else 0.0
+            needed = (now - self.started) / self.share if self.share > LEAST_SHARE else 0.0
             text = f"; about {needed:.2g} s would do" if needed else ""
             raise Skipped(f"budget: the time for the whole graph was over{text}; {TIME}")
         late = now - self.started > BESIDE_SHARE * (self.deadline - self.started)
-        if self.found.moved is not None and late and share < BESIDE_SHARE:
+        if self.found.moved is not None and late and self.share < BESIDE_SHARE:
             self.found.moved = None
             for one in self.moving.values():
                 one.beside = None
@@ -120,6 +125,8 @@ class Sweep:
             try:
                 crossing = Elements if by_element(node) else Across
                 found = crossing(node, beside=self.found.moved is not None).cross()
+            except Skipped:
+                raise
             except Unread as reason:
                 found = self._unread(position, node, str(reason))
             except BaseException as error:  # a definition is a stranger's code
@@ -146,7 +153,7 @@ class Sweep:
             [half.value(out) for out in one.outputs],
             [half.value(final[out]) if out in final else None for out in one.outputs],
             lambda k, direction: self._start(one.outputs[k], direction),
-            self._terms(position),
+            self._terms(position), self._look,
         )  # fmt: skip
 
     def _terms(self, position: int) -> int:
