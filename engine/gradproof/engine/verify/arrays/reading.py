@@ -15,6 +15,7 @@ from flint import arb
 from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number
+from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 from gradproof.engine.verify.arrays.extremes import noted
@@ -40,10 +41,11 @@ class Arrays(Wholes, OnReals):
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A row of the table."""
+        """A row of the table, if it is as accurate on this machine as it states."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
+        demand(name)
 
         def apply(*arguments: Any) -> Any:
             heads = [head(x) for x in arguments]
