@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flint import arb
 
-from gradproof.engine.extend import Inferred, Op, case, hookimpl, ops
+from gradproof.engine.extend import InferenceError, Inferred, Op, case, hookimpl, ops
 from gradproof.engine.op import Case
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry, build_registry
@@ -277,6 +277,46 @@ def test_ties_of_the_largest_are_collected_and_lean() -> None:
     assert Arrays([1.0]).largest(x, 1).tangents[0].mid.tolist() == [5, 2]
     assert Arrays([-1.0]).largest(x, 1).tangents[0].mid.tolist() == [1, 2]
     assert Arrays([1.0]).smallest(x, 1).tangents[0].mid.tolist() == [9, 4]
+
+
+EMPTY: tuple[tuple[str, tuple[Array, ...], dict[str, Any]], ...] = (
+    *((name, (np.zeros(shape),), {"axis": axis})
+      for name in ("sum", "mean", "prod", "logsumexp", "var", "max", "argmin", "softmax", "log_softmax", "cumsum",
+                   "cumprod", "argsort", "flip")
+      for shape in ((0,), (0, 3), (3, 0), (2, 0, 3)) for axis in (0, -1)),
+    *((name, (np.zeros((2, 3)),), {"axis": ()}) for name in ("sum", "prod", "max", "logsumexp", "var")),
+    *((name, (np.zeros(()),), {}) for name in ("sum", "prod", "max", "logsumexp", "var", "argmax", "transpose")),
+    *(("matmul", (np.zeros(a), np.zeros(b)), {}) for a, b in (((0, 3), (3, 2)), ((2, 0), (0, 2)), ((0,), (0,)))),
+    ("scatter_add", (np.zeros((3, 2)), np.zeros(0, int), np.zeros((0, 2))), {"axis": 0}),
+    ("add_along_axis", (np.zeros((0, 3)), np.zeros((0, 3), int), np.zeros((0, 3))), {"axis": 0}),
+    ("take", (np.zeros((3, 2)), np.zeros((0, 4), int)), {"axis": 1}),
+    ("pad", (np.zeros(()),), {"widths": ()}),
+    ("unslice", (np.zeros(0),), {"shape": (4,), "start": (0,), "step": (1,)}),
+    ("broadcast_to", (np.zeros((0, 1)),), {"shape": (2, 0, 3)}),
+    ("split", (np.zeros((0, 2)),), {"sections": (0, 0)}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "inputs", "attributes"), EMPTY)
+def test_arrays_without_elements_have_the_right_shapes(
+    name: str, inputs: tuple[Array, ...], attributes: dict[str, Any]
+) -> None:
+    op = REGISTRY.op(name)
+    try:
+        found = op.inference([Spec(x.shape, x.dtype) for x in inputs], attributes)
+    except InferenceError:
+        assert name in ("max", "argmin")
+        return
+    rule = None
+    if op.rule is not None:
+        rule = REGISTRY.rule_of(op, Case(tuple(x if x.dtype.kind == "i" else x.shape for x in inputs), attributes))
+    for f in (Arrays(), Arrays(model=True), Arrays(running=True)):
+        made = read_op(op, f, [entered(x) for x in inputs], found.attributes, found.outputs)
+        assert [y.shape for y in made] == [spec.shape for spec in found.outputs]
+        if rule is not None:
+            g = [BallArray(np.zeros(spec.shape)) for spec in found.outputs]
+            for x, one in zip(inputs, read_program(rule, [*g, *made, *map(entered, inputs)], f), strict=True):
+                assert one is None or one.shape == x.shape
 
 
 # what an evaluation may give

@@ -25,7 +25,8 @@ FLOOR = 2.0**-500
 COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
 BLOCK = 1 << 15
-ROOM = 1 << 22
+ORDERS = (1, 2, 16)
+ROOM = 1 << 20
 """Numbers of products that are held at once."""
 
 
@@ -46,7 +47,7 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
     """Some rows at once, so that what is made of them stays in the cache."""
     right = _side(b, -2)
     n, k = a.shape[-2:]
-    step = max(64, BLOCK // max(k, 1))
+    step = max(256, BLOCK // max(k, 1))
     if a.ndim > 2 or n < 2 * step:
         return _product(a, b, right, unit, running=running)
     parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
@@ -57,20 +58,16 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
 
 @dataclass(frozen=True)
 class Side:
-    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given."""
+    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given. ``some``: what is
+    added to the norms of lines that are not all 0."""
 
     scaled: Array
     rad: Array | None
     exponent: Array
     known: Array
+    some: Array
     axis: int
     terms: int
-
-    @cached_property
-    def some(self) -> Array:
-        """Beside the norms of lines that are not all 0."""
-        largest = np.maximum(self.scaled.max(axis=self.axis, initial=0.0), -self.scaled.min(axis=self.axis, initial=0.0))
-        return np.where(largest > 0, FLOOR, 0.0)
 
     @cached_property
     def norm(self) -> Array:
@@ -137,45 +134,49 @@ def _side(x: BallArray, axis: int) -> Side:
         there = np.expand_dims(known, axis)
         scaled = np.where(there, x.mid, 0.0) * factor
         wide = None if rad is None else np.where(there, rad, 0.0) * factor
-    return Side(scaled, wide, exponent, known, axis, x.shape[axis])
+    some = np.where(known & (top > 0), FLOOR, 0.0)
+    return Side(scaled, wide, exponent, known, some, axis, x.shape[axis])
 
 
 def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
     terms = a.shape[-1]
     left = _side(a, -1)
     pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
+    once = 0.0  # the share of the result that its last rounding may be
     if unit is not None:
         mid = left.scaled @ right.scaled
         charge = terms * UNIT if running else terms * (unit + UNIT)
         pairs.append((charge * left.norm, right.norm))
-        once = 0.0
     elif terms == 1 or _is_coarse(left, right):
         mid = left.scaled @ right.scaled
         pairs.append((terms * UNIT * left.norm, right.norm))
-        once = 0.0
     else:
         a1, a2 = left.halves
         b1, b2 = right.halves
         mid = a1 @ b1
         if a2.any() or right.rest.any():
-            mid += a1 @ b2 + a2 @ right.scaled
+            low = a1 @ b2
+            low += a2 @ right.scaled
+            mid += low  # rounded once
             rest = (terms + 3) * UNIT
-            small = rest * left.norm_of(a2) + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
-            pairs += [(rest * (left.norm + left.norm_of(a2)), right.rest), (small, right.norm)]
-            once = UNIT
-        else:
-            once = 0.0
-            if not (left.is_exact(a.mid) and right.is_exact(b.mid)):
-                pairs.append((FLOOR * left.norm, right.norm))
+            second = left.norm_of(a2)
+            small = rest * second + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
+            pairs += [(rest * (left.norm + second), right.rest), (small, right.norm)]
+            once = UNIT * GROW
+        elif not (left.is_exact(a.mid) and right.is_exact(b.mid)):
+            pairs.append((FLOOR * left.norm, right.norm))
     if left.rad is not None:
         pairs.append((left.wide, right.norm + right.wide))
     if right.rad is not None:
         pairs.append((left.norm, right.wide))
     rad = _outer(pairs)
     if once:
-        rad = np.abs(mid) * once if rad is None else np.abs(mid) * once + rad
+        size = np.abs(mid)
+        size *= once
+        rad = size if rad is None else np.add(rad, size, out=rad)
     if running and unit is not None:
-        rad = (0.0 if rad is None else rad) + MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        more = MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        rad = more if rad is None else rad + more
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
 
@@ -204,24 +205,30 @@ def _wanderings(a: Array, b: Array) -> Array:
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))
-    found = np.empty((*batch, n, m))
+    found = np.zeros((*batch, n, m))
     step = max(1, ROOM // max(k * m, 1))
-    for index in np.ndindex(batch):
+    for index in np.ndindex(batch) if k and m else ():
         for start in range(0, n, step):
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
-            found[index][start : start + step] = wandering(terms.reshape(k, -1)).reshape(-1, m) + sizes
+            found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
     return found
 
 
 def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:
-    exponent = left.exponent[..., :, None] + right.exponent[..., None, :]
-    low, high = int(exponent.min(initial=0)), int(exponent.max(initial=0))
-    power = np.ldexp(1.0, exponent) if low > -1000 and high < 1000 else None
-    mid = mid * power if power is not None else np.ldexp(mid, exponent)
-    if rad is not None:
-        rad = rad * power if power is not None else np.ldexp(rad, exponent)
-    if low < -900:  # the result may have underflowed, and products on the way
+    rows, columns = left.exponent[..., :, None], right.exponent[..., None, :]
+    least = int(rows.min(initial=0)), int(columns.min(initial=0))
+    most = int(rows.max(initial=0)), int(columns.max(initial=0))
+    near = min(least) > -450 and max(most) < 450
+    if near:
+        powers = np.ldexp(1.0, rows), np.ldexp(1.0, columns)
+        for array in (mid,) if rad is None else (mid, rad):
+            for power in powers:
+                array *= power
+    else:
+        mid = np.ldexp(mid, rows + columns)
+        rad = None if rad is None else np.ldexp(rad, rows + columns)
+    if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
         lost = np.full(mid.shape, TINY * max(left.terms, 1))
         rad = lost if rad is None else rad + lost
     if not (left.known.all() and right.known.all()):

@@ -29,6 +29,8 @@ MARGIN = 1.5
 LANES = (1, 2, 4, 8, 16, 32)
 BLOCK = 128
 """Usual orders: one sum after the other, in lanes of a vector unit, and NumPy's blocks, which are added in pairs."""
+BROAD = 256
+"""So many columns are worth a step of their own for each row."""
 
 
 def total_of(
@@ -221,12 +223,12 @@ def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, ru
     return np.asarray(own + (MARGIN * unit) * wandering(columns(x.mid, axes)))
 
 
-def wandering(x: Array) -> Array:
+def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
     """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
     found = np.zeros(x.shape[1])
-    for lanes in LANES:
-        if lanes <= len(x):
-            found = np.fmax(found, _in_lanes(x, lanes))
+    for one in lanes:
+        if one <= len(x):
+            found = np.fmax(found, _in_lanes(x, one))
     if len(x) > BLOCK:
         found = np.fmax(found, _in_blocks(x))
     return found
@@ -235,10 +237,17 @@ def wandering(x: Array) -> Array:
 def _in_lanes(x: Array, lanes: int) -> Array:
     """Each ``lanes``-th term is added to the same partial sum; those are added in pairs, and then what is left over."""
     steps = len(x) // lanes
-    rows = x[: steps * lanes].reshape(steps, lanes, -1)
-    partial = np.cumsum(rows, axis=0)
-    found = np.abs(partial[1:]).sum(axis=(0, 1))
-    last, more = _pairs(partial[-1])
+    if x.shape[1] < BROAD:
+        partials = np.cumsum(x[: steps * lanes].reshape(steps, lanes, -1), axis=0)
+        found, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
+    else:  # in place, one step after the other
+        found, ends = np.zeros(x.shape[1]), x[:lanes].copy()
+        size = np.empty_like(ends)
+        for start in range(lanes, steps * lanes, lanes):
+            ends += x[start : start + lanes]
+            np.abs(ends, out=size)
+            found += size[0] if lanes == 1 else size.sum(axis=0)
+    last, more = _pairs(ends)
     rest = np.cumsum(np.concatenate([last[None], x[steps * lanes :]]), axis=0)[1:]
     return np.asarray(found + more + np.abs(rest).sum(axis=0))
 

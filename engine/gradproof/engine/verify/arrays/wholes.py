@@ -182,6 +182,9 @@ class Wholes(Extremes):
         order = (*(k for k in range(x.ndim) if k not in axes), *axes)
         sizes, kept = tuple(x.shape[k] for k in order), without(x.shape, axes, True)
 
+        if not x.size:
+            return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept, np.nan))
+
         def lines(a: Array) -> Array:
             return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
 
