@@ -3,46 +3,29 @@ INCONSISTENT, at any size and in any dtype; kinks, masks, hooks, chaos, rounding
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from random import Random
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from flint import arb, arb_series
 from tests.conftest import REGISTRY, Bench, Line
 from tests.test_faults import lost_edge, summing
 from tests.test_value import with_rules
 from tests.test_wholegraph import changed, run_of
 
-from gradproof.engine.attributes import in_balls
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine
-from gradproof.engine.extend import Op, Spec, hookimpl
-from gradproof.engine.functions import Undecided
+from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
-from gradproof.engine.op import INTEGER
-from gradproof.engine.precision import precision
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.accumulation import check_sum
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.bridge import bridged
-from gradproof.engine.verify.arrays.dual import Dual, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.graph import Sweep
-from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
 from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.largegraph import direction
-from gradproof.engine.verify.reading import concrete, read_op
-from gradproof.engine.verify.series import Series
-from gradproof.engine.verify.tied import tied_values
 from gradproof.engine.verify.ulps import largest
-from gradproof.engine.verify.verdict import Accumulation, Graph, GraphVerdict
+from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.wholegraph import check_graph
 from gradproof.plugins import BUILTIN
 
@@ -260,9 +243,7 @@ def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
         sweep._look()
 
 
-def test_where_time_is_short_the_run_beside_is_given_up_and_said(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_time_is_short_the_run_beside_is_given_up_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.arrays.graph.BESIDE_SHARE", 0.0)
     late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert "budget" not in late.reason
@@ -387,186 +368,3 @@ def test_a_wrong_rule_contradicts_with_its_node() -> None:
     found = graphs_of(bench, {"x": normal(50, 80)}, ["w = sin(x)", "y = planted.tanh(w)", "z = sum(y)"], "z")["x"]
     assert found.word is Graph.INCONSISTENT
     assert found.reason.startswith("node 1 (planted.tanh), element")
-
-
-# the readings beneath
-
-ELEMENTWISE = [op for op in REGISTRY.ops.values() if op.elementwise and op.differentiable and op.definitions]
-
-
-def floats_of(op: Op, count: int, random: np.random.Generator) -> list[Any]:
-    found: list[Any] = []
-    for k in range(len(op.inputs)):
-        domain = op.domain(k)
-        if domain is INTEGER:
-            found.append(random.integers(0, 2, count).astype(bool))
-            continue
-        own = Random(k)
-        found.append(np.array([float(domain.sample(own)) for _ in range(count)]))
-    return found
-
-
-@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
-    """Of every elementwise op: the derivative along a direction, and what another reading makes of the same decisions."""
-    random = np.random.default_rng(len(op.name))
-    inputs = [x if x.dtype.kind == "b" else x.astype(dtype) for x in floats_of(op, 40, random)]
-    steps = [None if x.dtype.kind == "b" else random.normal(size=40).astype(dtype) for x in inputs]
-    scalars = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
-    attributes = in_balls(op.attributes)
-    reading = Floats()
-    try:
-        with np.errstate(all="ignore"):
-            got = op.definitions[0](reading, *scalars, **attributes)
-            again = op.definitions[0](Floats(reading.decisions), *scalars, **attributes)
-    except (NotImplementedError, TypeError):
-        pytest.skip("of complex numbers, or of a function that arrays do not have")
-    slope = np.broadcast_to(np.asarray(tangents(got).get(0, 0.0)), 40)
-    assert np.array_equal(slope, np.broadcast_to(np.asarray(tangents(again).get(0, 0.0)), 40), equal_nan=True)
-    assert slope.dtype == dtype or not slope.any()
-    unit, compared = float(np.finfo(dtype).eps), 0
-    with precision(200):
-        for k in range(40):
-            cells = [
-                bool(x[k]) if t is None else arb_series([arb(float(x[k])), arb(float(t[k]))], 2)
-                for x, t in zip(inputs, steps, strict=True)
-            ]
-            try:
-                truth = op.definitions[0](Series(), *cells, **attributes)
-            except (Undecided, ValueError, ZeroDivisionError):
-                continue
-            derivative = truth[1] if isinstance(truth, arb_series) else arb(0)
-            if not arb(derivative).is_finite() or abs(float(arb(derivative).mid())) > 1e30:
-                continue
-            scale = abs(float(arb(derivative).mid())) + sum(abs(float(t[k])) for t in steps if t is not None) + 1
-            assert abs(float(arb(derivative).mid()) - float(slope[k])) <= 4096 * unit * scale, (op.name, k)
-            compared += 1
-    assert compared >= 8, op.name
-
-
-def test_inner_products_are_within_their_bound() -> None:
-    random = np.random.default_rng(0)
-    for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):
-        for dtype in ("float64", "float32"):
-            a, b = (random.normal(size=size).astype(dtype) for _ in range(2))
-            exact = [Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a, b, strict=True)]
-            found = weigh(a, b)
-            size_ = float(sum(map(abs, exact)))
-            unit = float(np.finfo(dtype).eps) / 2
-            assert abs(Fraction(found.signed) - sum(exact)) <= Fraction(SUMMED * unit * size_)
-            assert abs(found.size - size_) <= SUMMED * unit * size_
-
-
-def test_nothing_is_weighed_where_nothing_moves() -> None:
-    found = weigh(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
-    assert (found.signed, found.size) == (6.0, 6.0)
-    assert not np.isfinite(weigh(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
-
-
-def test_another_rounding_is_one_float_away_and_of_narrow_dtypes_none() -> None:
-    x = normal(3 * BLOCK)
-    near = rounded(x, np.dtype(np.float64))
-    assert (np.abs(near / x - 1) <= 2.0**-52).all()
-    assert (near != x).mean() > 0.6
-    assert rounded(x, np.dtype(np.float32)) is x
-
-
-def test_a_bridge_encloses_what_series_say() -> None:
-    """Balls go in, balls come out, and contain what exact numbers inside of them give."""
-    op = REGISTRY.op("solve")
-    a, b, t = normal(4, 4) + 4 * np.eye(4), normal(4, 2), normal(4, 4, seed=9)
-    specs = [Spec((4, 4), np.dtype(float)), Spec((4, 2), np.dtype(float))]
-    wide = Dual(BallArray(a, np.full((4, 4), 1e-9)), {3: BallArray(t, np.full((4, 4), 1e-9))})
-    results, tied = bridged(op, [wide, BallArray(b)], specs, {}, specs[1:], [3])
-    assert not tied
-    inner = a + normal(4, 4, seed=5).clip(-1, 1) * 1e-9
-    y = np.linalg.solve(inner, b)
-    slope = -np.linalg.solve(inner, t @ y)
-    assert (np.abs(results[0].head.mid - y) <= results[0].head.radius()).all()
-    assert (np.abs(results[0].tangents[3].mid - slope) <= results[0].tangents[3].radius()).all()
-    assert results[0].head.radius().max() < 1e-6
-    exact = read_op(op, Series(), [concrete(a), concrete(b)], {}, specs[1:])
-    assert float(abs(exact[0][0, 0] - results[0].head.mid[0, 0])) < 1e-8
-
-
-# sums and ties of large graphs
-
-
-@every_dtype
-def test_sums_of_many_elements_that_cancel_are_exact(dtype: Any) -> None:
-    """More than can be added up one by one; the digits that are right are told of the worst."""
-    count = 30_000
-    parts = [normal(count, seed=k, dtype=dtype, scale=100.0) for k in range(3)]
-    parts.append((-(parts[0].astype(float) + parts[1].astype(float))).astype(dtype))
-    parts.append((-parts[2]).astype(dtype))
-    raw = parts[0]
-    for part in parts[1:]:
-        raw = (raw + part).astype(dtype)
-    truth = [float(sum(Fraction(float(part[k])) for part in parts)) for k in range(count)]
-    nearest = np.array(truth).astype(dtype)
-    assert check_sum(parts, nearest, 5).word is Accumulation.EXACT
-    found = check_sum(parts, raw, 5)
-    assert found.word is Accumulation.ILL_CONDITIONED
-    k = int(re.findall(r"element \[(\d+)\]", found.reason)[0])
-    assert f"the sum is {truth[k]:.6g}"[:16] in found.reason
-    wrong = nearest.copy()
-    wrong[20_011] = 40
-    assert f"element [{20_011}]" in check_sum(parts, wrong, 5).reason
-    assert check_sum(parts, wrong, 5).word is Accumulation.OFF
-    wrong[20_011] = np.nan
-    assert check_sum(parts, wrong, 5).word is Accumulation.OFF
-
-
-def test_a_sum_of_two_is_right_to_the_last_bit_or_seen_to_be_off() -> None:
-    a, b = normal(50_000), normal(50_000, seed=1)
-    b[7] = -a[7] * (1 - 2.0**-40)
-    assert check_sum([a, b], a + b, 2).word is Accumulation.EXACT
-    wrong = a + b
-    wrong[7] *= 1.0001
-    assert check_sum([a, b], wrong, 2).word is Accumulation.ILL_CONDITIONED
-    wrong[7] = 1
-    assert check_sum([a, b], wrong, 2).word is Accumulation.OFF
-
-
-@pytest.mark.parametrize("size", [50, 5000, 200_000])
-def test_ties_are_found_at_any_size(bench: Bench, size: int) -> None:
-    """Of a comparison, of the largest, and of an order; and none where none is."""
-    x = np.random.default_rng(1).permutation(size) / 4 + 0.125
-    for op, attributes in (("argmax", {"axis": 0}), ("argsort", {"axis": 0}), ("argmin", {"axis": 0})):
-        lines: list[Line] = [
-            (f"i = {op}(x)", attributes),
-            ("j = astype(i)", {"dtype": "float64"}),
-            "k = multiply(x, j)",
-            "s = sum(k)",
-        ]
-        assert tied_values(run_of(bench, {"x": x}, lines, "s"), ["x"]) == {}
-        twice = x.copy()
-        twice[0], twice[1] = (x.max(), x.max()) if op != "argmin" else (x.min(), x.min())
-        [text] = tied_values(run_of(bench, {"x": twice}, lines, "s"), ["x"]).values()
-        assert text.startswith(f"node 0 ({op}): both sides of the comparison are equal")
-
-
-class Close:
-    """Comparisons with a definition of their own."""
-
-    GRADPROOF_API = 1
-
-    @hookimpl
-    def register_ops(self, register: Callable[[Op], None]) -> None:
-        register(
-            Op("close.outside", lambda x, *, d: np.asarray(np.abs(x) > d), None, lambda f, x, *, d: f.less(d, f.modulus(x)))
-        )
-
-
-def test_ties_inside_of_a_definition_are_found_in_large_arrays() -> None:
-    registry = build_registry(BUILTIN, others=[Close()])
-    bench = Bench(Engine(registry))
-    x = normal(10_000)
-    x[123] = -3.0
-    lines: list[Line] = [("c = close.outside(x)", {"d": 3.0}), "y = where(c, x, z)", "s = sum(y)"]
-    leaves = {"x": x, "z": np.zeros(10_000)}
-    found = tied_values(run_of(bench, leaves, lines, "s", constants="z"), ["x"])
-    assert found["x"].startswith("node 0 (close.outside), element [123]: both sides of the comparison are equal")
-    x[123] = -3.1
-    assert tied_values(run_of(bench, leaves, lines, "s", constants="z"), ["x"]) == {}

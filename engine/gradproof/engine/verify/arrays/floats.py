@@ -15,7 +15,7 @@ from flint import arb
 
 from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.functions import TABLE
 
@@ -240,6 +240,32 @@ class Floats(OnReals):
         else:
             found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
         return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
+
+    def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
+        """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
+        x = self.as_number(x)
+        value = np.asarray(x.head)
+        axes = axes_of(axis, value.ndim)
+        order = (*(k for k in range(value.ndim) if k not in axes), *axes)
+        sizes, kept = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
+        outer = sizes[: value.ndim - len(axes)]
+        if not value.size:
+            return np.zeros(value.shape, bool), FloatDual(np.full(kept, np.nan), {})
+
+        def lines(a: Array) -> Array:
+            return np.transpose(a, order).reshape(*outer, -1)
+
+        places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
+        chosen = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
+        np.put_along_axis(chosen, places, True, -1)
+        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        return np.transpose(chosen.reshape(sizes), np.argsort(order)), one
+
+    def finite(self, x: Any) -> tuple[Any, Any]:
+        """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""
+        x = self.as_number(x)
+        away = np.isneginf(x.head)
+        return (~away, self.where(~away, x, 0)) if np.any(away) else (True, x)
 
     def cast(self, x: Any, dtype: Any) -> Any:
         """A number of another dtype, which is what is meant by it."""
