@@ -12,6 +12,7 @@ import scipy.linalg
 import scipy.optimize
 from flint import arb, arb_series
 from tests.conftest import REGISTRY
+from tests.test_conduct import registry_of
 from tests.test_value import finish, graph_of, judge, numbers
 
 from gradproof.engine.engine import Engine
@@ -402,17 +403,18 @@ def test_an_equation_that_raises_says_so() -> None:
 
 
 def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of 40 elements of a softmax is a sum of as many."""
-    graph, values = graph_of("softmax", np.linspace(0, 1, 40), axis=0)
-    run = finish(Engine(REGISTRY), Job(graph, values, [("y", np.linspace(-1, 2, 40))]))
+    """Each of 40 elements is a sum of as many, and there is no form for whole arrays."""
+    whole = REGISTRY.op("softmax")
+    registry = registry_of(replace(whole, name="planted.softmax", arrays=None))
+    graph, values = graph_of("planted.softmax", np.linspace(0, 1, 40), axis=0)
+    run = finish(Engine(registry), Job(graph, values, [("y", np.linspace(-1, 2, 40))]))
     assert check_graph(run, 60.0)["x0"].word is Graph.CONSISTENT
     monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_OPERATIONS", 500)
+    monkeypatch.setattr("gradproof.engine.verify.arrays.bridge.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is Graph.SKIPPED
-    assert (
-        verdict.reason
-        == "node 0 (softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"
-    )
+    expected = "node 0 (planted.softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"
+    assert verdict.reason == expected
 
 
 # where an equation compares

@@ -96,12 +96,9 @@ def test_underflow_on_the_way_back_is_no_contradiction(bench: Bench) -> None:
     assert graph_of(bench, leaves, lines, "s", constants="a b")["x"].word is Graph.CONSISTENT
 
 
-def test_what_is_not_finite_or_too_large_is_skipped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_finite_or_late_is_skipped(bench: Bench) -> None:
     found = graph_of(bench, {"x": np.array(0.0)}, ["y = sqrt(x)"], "y")["x"]
     assert (found.word, "not finite" in found.reason) == (Graph.SKIPPED, True)
-    monkeypatch.setattr("gradproof.engine.verify.wholegraph.MAX_ELEMENTS", 10)
-    found = graph_of(bench, {"x": np.ones(20)}, ["s = sum(x)"], "s")["x"]
-    assert (found.word, "at most" in found.reason) == (Graph.SKIPPED, True)
     late = check_graph(run_of(bench, {"x": np.array(1.0)}, ["y = sin(x)"], "y"), -1.0)["x"]
     assert late.reason.startswith("budget: the time for the whole graph was over")
 
@@ -116,7 +113,7 @@ def test_inner_gradients_are_checked_beside_the_leaves(bench: Bench) -> None:
     assert {one.word for one in found.values()} == {Graph.CONSISTENT}
 
 
-def changed(run: Run, name: str, factor: float) -> Run:
+def changed(run: Run, name: str, factor: complex) -> Run:
     """The run with the raw gradient of ``name`` scaled."""
     values = list(run.values)
     number = run.plan.backward.raw[run.plan.lowered.values[name]]

@@ -10,7 +10,9 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.functions import Balls, Function
+from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.tape import TooLarge
+from gradproof.engine.verify.ulps import explained, spacing, unit
 
 MAX_OPERATIONS = 2_000_000
 MATRIX_SHARE = 10  # operations on numbers of whole matrices take so much less time than those on single ones
@@ -84,3 +86,32 @@ def _each(function: Callable[[Any], Any], array: Any) -> Any:
     cells = np.empty(array.shape, object)
     cells.reshape(-1)[:] = [function(x) for x in array.flat]
     return cells
+
+
+def widened_series(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
+    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
+    number of size ``least`` at the least."""
+    value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
+    step = arb(spacing(value, dtype)) * explained(dtype)
+    slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
+    result: list[Any] = []
+    for x in cells:
+        wide = arb(head(x), step) if value else head(x)
+        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
+    return result
+
+
+def series_of(heads: Array, tangents: Array) -> Array:
+    """Numbers that move."""
+    result: Array = np.empty(heads.shape, object)
+    for index in np.ndindex(heads.shape):
+        result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)
+    return result
+
+
+def mapped(function: Callable[[Any], Any], array: Array) -> Array:
+    """The function of each number of an object array."""
+    result: Array = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        result[index] = function(array[index])
+    return result

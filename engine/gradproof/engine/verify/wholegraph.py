@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -30,22 +29,26 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
+from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.largegraph import MAX_ALONE, check_large
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
-from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, tangent
+from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, mapped, series_of, tangent, widened_series
 from gradproof.engine.verify.tape import TooLarge
-from gradproof.engine.verify.ulps import close_enough, exact, explained, finite, smallest_normal, spacing, unit
+from gradproof.engine.verify.ulps import close_enough, exact, finite, smallest_normal, unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
-MAX_ELEMENTS = 100_000
+FEW_ELEMENTS = 2_000
+PER_NODE = 32
+"""Graphs of more elements than these together are read in whole arrays. A node costs some 0.1 ms there, and an element of
+one 2 us here."""
 DIRECTIONS = 2
 PRECISIONS = (128, 256, 512, 1024, 2048)
 ANCHORED_BITS = 128
-MAX_ALONE = 64
 Direction: TypeAlias = Mapping[int, Array]  # value number -> dyadic numbers, as Python floats
 
 
-class _Skipped(Exception):
-    """Nothing can be compared; the message says why."""
+class _TooLarge(Skipped):
+    """Power series of single numbers take too long."""
 
 
 def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
@@ -53,12 +56,20 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
     that is too little."""
     started = time.monotonic()
     names = run.job.wanted()
+    half = ForwardHalf(run)
+    large = half.size > FEW_ELEMENTS + PER_NODE * len(half.positions)
+
+    def in_arrays() -> dict[str, GraphVerdict]:
+        found = check_large(half, names, started + seconds)
+        return {name: replace(one, seconds=time.monotonic() - started) for name, one in found.items()}
 
     def same(verdict: GraphVerdict) -> dict[str, GraphVerdict]:
         timed = replace(verdict, seconds=time.monotonic() - started)
         return dict.fromkeys(names, timed)
 
     try:
+        if large:
+            return in_arrays()
         graph = _Readable(run, started + seconds)
         found = [graph.compare(graph.direction(names, seed)) for seed in range(DIRECTIONS)]
         worst = max(found, key=lambda one: (_ORDER.index(one.word), one.ratio))
@@ -69,7 +80,12 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
         if all(one.word is not Graph.INCONSISTENT for one in alone.values()):
             return same(verdict)
         return {name: replace(one, directions=1, seconds=time.monotonic() - started) for name, one in alone.items()}
-    except _Skipped as reason:
+    except _TooLarge as reason:
+        try:
+            return in_arrays()
+        except Skipped:
+            return same(GraphVerdict(Graph.SKIPPED, str(reason)))
+    except Skipped as reason:
         return same(GraphVerdict(Graph.SKIPPED, str(reason)))
 
 
@@ -85,46 +101,17 @@ class _Pass:
     left_out: int
 
 
-class _Readable:
-    """The forward half of a run, as far as outputs depend on it differentiably."""
+class _Readable(ForwardHalf):
+    """The forward half of a run, with what of it cannot be read."""
 
     def __init__(self, run: Run, deadline: float) -> None:
-        self.run, self.plan, self.deadline = run, run.plan, deadline
-        self.program, self.values = run.plan.program, run.values
-        self.backward = run.plan.backward
-        self.positions = self._positions()
-        specs = self.program.specs
-        size = sum(specs[out].size for k in self.positions for out in self.program.instructions[k].outputs)
-        if size + sum(specs[k].size for k in self.program.inputs) > MAX_ELEMENTS:
-            raise _Skipped(f"the graph has {size} elements; {MAX_ELEMENTS} are read at most; {SMALLER}")
-        self.uses: dict[int, list[Any]] = defaultdict(list)
-        for use in self.backward.contributions:
-            self.uses[use.instruction].append(use)
-        numbers = self.plan.lowered.values
-        self.hooked = {numbers[name] for name in run.hooked}
+        super().__init__(run)
+        self.deadline = deadline
         self.unreadable = {
             k: f"the result of {self.program.instructions[k].op.name} is not finite"
             for k in self.positions
             if not all(finite(np.asarray(self.values[out])) for out in self.program.instructions[k].outputs)
         }
-
-    def _positions(self) -> list[int]:
-        """Instructions that an output with a seed depends on, through differentiable values."""
-        needed = {self.plan.lowered.values[name] for name in self.backward.seeds}
-        found = []
-        for position in range(self.plan.forward_length - 1, -1, -1):
-            one = self.program.instructions[position]
-            if not needed.isdisjoint(one.outputs) and self._moves(one.outputs):
-                needed.update(one.inputs)
-                found.append(position)
-        return found[::-1]
-
-    def _moves(self, numbers: Iterable[int]) -> bool:
-        return any(is_differentiable(self.program.specs[k].dtype) for k in numbers)
-
-    def _gradient(self, number: int) -> Array:
-        """The raw gradient of a value: what its uses and seed added up to."""
-        return np.asarray(self.values[self.backward.raw[number]])
 
     def direction(self, names: Sequence[str], seed: int) -> Direction:
         """Random dyadic numbers for the elements of the values ``names``."""
@@ -139,13 +126,13 @@ class _Readable:
         return found
 
     def compare(self, direction: Direction) -> GraphVerdict:
-        """The verdict along one direction. Raises _Skipped."""
+        """The verdict along one direction. Raises Skipped."""
         total = len(self.positions)
         for bits in PRECISIONS:
             passed = self._pass(direction, bits, anchored=False)
             claimed, yard, close = self._claimed(direction, bits)
             if not claimed.is_finite():
-                raise _Skipped(f"a gradient is not finite; {MADE}")
+                raise Skipped(f"a gradient is not finite; {MADE}")
             if not passed.derivative.is_finite():
                 break
             with precision(bits):
@@ -164,7 +151,7 @@ class _Readable:
         passed = self._pass(direction, ANCHORED_BITS, anchored=True)
         claimed, yard, _ = self._claimed(direction, ANCHORED_BITS)
         if not passed.derivative.is_finite():
-            raise _Skipped(f"no enclosure of the whole graph is finite; {SMALLER}")
+            raise Skipped(f"no enclosure of the whole graph is finite; {SMALLER}")
         with precision(ANCHORED_BITS):
             difference = arb(passed.derivative - claimed)
             within = arb(0, difference.rad() + passed.slack.upper()).contains(arb(difference.mid()))
@@ -201,10 +188,10 @@ class _Readable:
                 dtype = self.program.specs[number].dtype
                 close = min(close, close_enough(dtype))
                 if number in self.backward.raw:
-                    part, size = _weigh(self._gradient(number), cells)
+                    part, size = _weigh(self.raw(number), cells)
                     total, yard = total + part, yard + size * unit(dtype)
             for number in self._cuts():
-                part, size = _weigh(self._gradient(number), self._start(number))
+                part, size = _weigh(self.raw(number), self._start(number))
                 total, yard = total + part, yard + size * unit(self.program.specs[number].dtype)
             return total, yard, close
 
@@ -232,7 +219,7 @@ class _Readable:
             if len(self.unreadable) == before:
                 return done
             if len(self.unreadable) > len(self.positions) // 2 + 1:
-                raise _Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))}); {TABLE}")
+                raise Skipped(f"most of the graph cannot be read ({next(iter(self.unreadable.values()))}); {TABLE}")
 
 
 class _Reader:
@@ -246,10 +233,9 @@ class _Reader:
 
     def read(self) -> _Pass:
         graph, program = self.graph, self.graph.program
-        seeds = {graph.plan.lowered.values[name]: number for name, number in graph.backward.seeds.items()}
-        for number in (*program.inputs, *program.literals):
-            if graph.values[number] is not None:
-                self._enter(number, self._still(number), seeds)
+        seeds = graph.seeds
+        for number in graph.starts():
+            self._enter(number, self._still(number), seeds)
         for position in graph.positions:
             one = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
@@ -271,28 +257,28 @@ class _Reader:
     def _tick(self) -> None:
         self.f.spend()
         if time.monotonic() > self.graph.deadline:
-            raise _Skipped(f"budget: the time for the whole graph was over; {TIME}")
+            raise Skipped(f"budget: the time for the whole graph was over; {TIME}")
 
     def _still(self, number: int) -> Array:
         """The float values of the run, exactly, not moving."""
         array = np.asarray(self.graph.values[number])
         if not is_differentiable(array.dtype):
             return concrete(array)
-        return _map(exact, parts(array))
+        return mapped(exact, parts(array))
 
     def _anchor(self, number: int, cells: Array, restart: bool) -> Array:
         """The floats of the run, moving as ``cells`` do, or along a new direction."""
         still = self._still(number)
-        moving = _map(tangent, cells)
+        moving = mapped(tangent, cells)
         if restart:
             moving = self.graph._start(number) if number in self.graph.backward.raw else np.zeros(cells.shape, object)
-        return _series(still, moving)
+        return series_of(still, moving)
 
     def _enter(self, number: int, cells: Array, seeds: Mapping[int, int]) -> None:
         """A value is known: move it along its direction, and weigh it if it is an output."""
         along = self.direction.get(number)
         if along is not None:
-            cells = _series(_map(head, cells), np.asarray(_map(tangent, cells) + along, object))
+            cells = series_of(mapped(head, cells), np.asarray(mapped(tangent, cells) + along, object))
         self.cells[number] = cells
         if number in seeds:
             self._weigh(np.asarray(self.graph.values[seeds[number]]), cells)
@@ -323,11 +309,11 @@ class _Reader:
             if all(_finite(x) for cells in outputs for x in cells.flat):
                 return outputs
             reason = f"{one.op.name} has no finite derivative"
-        except _Skipped:
+        except Skipped:
             raise
         except TooLarge:
             node = graph.plan.lowered.node_of[position]
-            raise _Skipped(
+            raise _TooLarge(
                 f"node {node} ({one.op.name}) takes the reading beyond {self.f.limit} operations; {SMALLER}"
             ) from None
         except Undecided:
@@ -354,7 +340,7 @@ class _Reader:
         least = max((abs(float(arb(head(x)).mid())) for x in cells.flat), default=0.0) if normwise else 0.0
         result: Array = np.empty(numbers.shape, object)
         for k, one in enumerate(numbers):
-            for j, x in enumerate(_widened(one, spec.dtype, least)):
+            for j, x in enumerate(widened_series(one, spec.dtype, least)):
                 result[k, j] = x
         return result.reshape(cells.shape)
 
@@ -375,33 +361,6 @@ def _finite(x: Any) -> bool:
     if isinstance(x, arb_series):
         return bool(x[0].is_finite() and x[1].is_finite())
     return bool(arb(x).is_finite())
-
-
-def _widened(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
-    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
-    number of size ``least`` at the least."""
-    value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
-    step = arb(spacing(value, dtype)) * explained(dtype)
-    slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
-    result: list[Any] = []
-    for x in cells:
-        wide = arb(head(x), step) if value else head(x)
-        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
-    return result
-
-
-def _series(heads: Array, tangents: Array) -> Array:
-    result: Array = np.empty(heads.shape, object)
-    for index in np.ndindex(heads.shape):
-        result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)
-    return result
-
-
-def _map(function: Callable[[Any], Any], array: Array) -> Array:
-    result: Array = np.empty(array.shape, object)
-    for index in np.ndindex(array.shape):
-        result[index] = function(array[index])
-    return result
 
 
 def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:

@@ -1,9 +1,9 @@
-"""Arrays of balls that move: a value and its derivatives along some directions, each an array of balls."""
+"""Arrays of numbers that move: a value and its derivatives along some directions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,67 +12,82 @@ from gradproof.engine.verify.arrays.ball import BallArray, ball_array
 
 
 class Dual:
-    """``head`` + Σ t ``tangents[direction]``, to first order in t. A direction along which it does not move is missing."""
+    """``head`` + Σ t ``tangents[direction]``, to first order in t: arrays of balls. A direction along which it does not
+    move is missing. A subclass may have arrays of another kind (see `number`)."""
 
     __slots__ = ("head", "tangents")
     __array_ufunc__ = None
     __eq__ = __ne__ = BallArray.__eq__  # compared with f.equal
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, head: BallArray, tangents: Mapping[int, BallArray]) -> None:
+    def __init__(self, head: Any, tangents: Mapping[int, Any]) -> None:
         self.head, self.tangents = head, dict(tangents)
+
+    @staticmethod
+    def number(x: Any) -> Any:
+        """The value of what may move; NotImplemented for what is no number."""
+        return x.head if isinstance(x, Dual) else ball_array(x)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.head.shape
+        return tuple(self.head.shape)
 
     @property
     def ndim(self) -> int:
-        return self.head.ndim
+        return int(self.head.ndim)
 
     @property
     def size(self) -> int:
-        return self.head.size
+        return int(self.head.size)
 
-    def __neg__(self) -> Dual:
-        return Dual(-self.head, {k: -x for k, x in self.tangents.items()})
+    def __neg__(self) -> Self:
+        return type(self)(-self.head, {k: -x for k, x in self.tangents.items()})
 
     def __add__(self, other: Any) -> Any:
-        if not readable(other):
+        b = self.number(other)
+        if b is NotImplemented:
             return NotImplemented
-        return Dual(self.head + head(other), _added(tangents(self), tangents(other)))
+        return type(self)(self.head + b, added(self.tangents, tangents(other)))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        return self + -other if readable(other) else NotImplemented
+        b = self.number(other)
+        if b is NotImplemented:
+            return NotImplemented
+        return type(self)(self.head - b, added(self.tangents, {k: -x for k, x in tangents(other).items()}))
 
     def __rsub__(self, other: Any) -> Any:
         return -self + other
 
     def __mul__(self, other: Any) -> Any:
-        if not readable(other):
+        a, b = self.head, self.number(other)
+        if b is NotImplemented:
             return NotImplemented
-        a, b = self.head, head(other)
         mine = {k: x * b for k, x in self.tangents.items()}
-        return Dual(a * b, _added(mine, {k: a * x for k, x in tangents(other).items()}))
+        return type(self)(a * b, added(mine, {k: a * x for k, x in tangents(other).items()}))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        if not readable(other):
+        b = self.number(other)
+        if b is NotImplemented:
             return NotImplemented
-        b = head(other)
         whole = self.head / b
         mine = {k: x / b for k, x in self.tangents.items()}
-        theirs = {k: -(whole / b) * x for k, x in tangents(other).items()}
-        return Dual(whole, _added(mine, theirs))
+        theirs = tangents(other)
+        if theirs:
+            slope = -(whole / b)
+            mine = added(mine, {k: slope * x for k, x in theirs.items()})
+        return type(self)(whole, mine)
 
     def __rtruediv__(self, other: Any) -> Any:
-        if not readable(other):
+        a = self.number(other)
+        if a is NotImplemented:
             return NotImplemented
-        whole = head(other) / self.head
-        return Dual(whole, {k: -(whole / self.head) * x for k, x in self.tangents.items()})
+        whole = a / self.head
+        slope = -(whole / self.head)
+        return type(self)(whole, {k: slope * x for k, x in self.tangents.items()})
 
     def __pow__(self, exponent: int) -> Any:
         if not isinstance(exponent, int):
@@ -82,12 +97,12 @@ class Dual:
             result = result * self
         return result if exponent >= 0 else 1 / result
 
-    def __getitem__(self, index: Any) -> Dual:
+    def __getitem__(self, index: Any) -> Self:
         return self.moved(lambda x: x[index])
 
-    def moved(self, move: Callable[[Array], Array]) -> Dual:
+    def moved(self, move: Callable[[Array], Array]) -> Self:
         """The same numbers at other places (see `BallArray.moved`)."""
-        return Dual(self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()})
+        return type(self)(self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()})
 
     def __bool__(self) -> bool:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
@@ -107,7 +122,7 @@ def head(x: Any) -> BallArray:
     return found
 
 
-def tangents(x: Any) -> dict[int, BallArray]:
+def tangents(x: Any) -> dict[int, Any]:
     """The derivatives along the directions that it moves along."""
     return x.tangents if isinstance(x, Dual) else {}
 
@@ -117,7 +132,8 @@ def spread(x: BallArray, shape: tuple[int, ...]) -> BallArray:
     return x if x.shape == shape else BallArray(np.broadcast_to(x.mid, shape), x.rad, x.unit)
 
 
-def _added(a: dict[int, BallArray], b: dict[int, BallArray]) -> dict[int, BallArray]:
+def added(a: Mapping[int, Any], b: Mapping[int, Any]) -> dict[int, Any]:
+    """The sum of two sets of tangents."""
     found = dict(a)
     for k, x in b.items():
         found[k] = found[k] + x if k in found else x

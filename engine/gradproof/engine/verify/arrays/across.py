@@ -1,0 +1,248 @@
+"""Nodes that are crossed as a whole: an inner product with the contributions against one with the derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.errors import text_of
+from gradproof.engine.functions import Undecided
+from gradproof.engine.spec import Array, Spec, is_differentiable, parts
+from gradproof.engine.strangers import foreign, named
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.bridge import MAX_ELEMENTS, bridged
+from gradproof.engine.verify.arrays.crossing import Contradiction, Crossed, Node, Unread, blank
+from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.arrays.floats import FloatDual, Floats
+from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, rounded, weigh
+from gradproof.engine.verify.forward_half import Skipped
+from gradproof.engine.verify.reading import NoDefinition, parts_shape
+from gradproof.engine.verify.tape import TooLarge
+from gradproof.engine.verify.ulps import smallest_normal, unit
+
+FAR = (2.0**60, 2.0**70)
+"""What stands for an infinity: where derivatives are the same for both, they do not depend on it."""
+SAME = 2.0**-40
+
+
+class Across:
+    """A node on its way through `cross`."""
+
+    def __init__(self, node: Node, *, beside: bool) -> None:
+        self.node = node
+        self.found = blank(node, beside=beside)
+        self.heads = {
+            number: parts(given.array).astype(node.working)
+            for number, given in node.given.items()
+            if is_differentiable(given.array.dtype)
+        }
+        self.steps: dict[int, dict[int, Array]] = {
+            number: {k: one for k, one in enumerate(given.moving.along) if one is not None}
+            for number, given in node.moving.items()
+        }
+
+    def cross(self) -> Crossed:
+        """Raises Unread."""
+        node, found = self.node, self.found
+        with np.errstate(all="ignore"):
+            for made in self._pushed():
+                for k, pushed in enumerate(made):
+                    for direction, room in enumerate(found.along[k]):
+                        if room is not None:
+                            found.along[k][direction] = pushed[direction] if direction in pushed else np.zeros_like(room)
+            self._compare()
+            if any(one is not None for one in found.beside):
+                self._beside()
+        for ways in found.along:
+            if not all(one is None or np.isfinite(one).all() for one in ways):
+                raise Unread(f"{node.one.op.name} has no finite derivative")
+        return found
+
+    def _pushed(self) -> list[list[dict[int, Array]]]:
+        """How the outputs move."""
+        if all(np.isfinite(x).all() for x in self.heads.values()):
+            return [[ways for _, ways in self._plainly(self.heads, self.steps)]]
+        several = []
+        for far in FAR:
+            heads = {number: _finite(x, far) for number, x in self.heads.items()}
+            several.append([ways for _, ways in self._plainly(heads, self.steps)])
+        for one, other in zip(*several, strict=True):
+            if not all(np.allclose(one[d], other[d], rtol=SAME, atol=0, equal_nan=True) for d in one):
+                raise Unread(f"{self.node.one.op.name} has no finite derivative")
+        return several[:1]
+
+    def _plainly(
+        self, heads: Mapping[int, Array], steps: Mapping[int, Mapping[int, Array]], *, ties: bool = True
+    ) -> list[tuple[Callable[[], Any], dict[int, Array]]]:
+        """Of each output its value, and how it moves, in floats. Raises Unread."""
+        node, op = self.node, self.node.one.op
+        form = op.arrays if not op.elementwise else None
+        found = []
+        if form is not None and not any(spec.dtype.kind == "c" for spec in (*node.inputs, *node.outputs)):
+            scalars = {number: FloatDual(x, steps.get(number, {})) for number, x in heads.items()}
+            inputs = [scalars.get(k, node.given[k].array) for k in node.one.inputs]
+            try:
+                results = form(Floats(), *inputs, **node.one.attributes)
+                several = results if isinstance(results, tuple) else (results,)
+                for one, spec in zip(several, node.outputs, strict=True):
+                    found.append(self._landed(_value(one), tangents(one), spec))
+                return found
+            except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
+                found = []
+            except BaseException as error:  # a definition is a stranger's code
+                foreign(error)
+                raise Unread(f"the definition of {op.name} raised {named(error)}") from None
+        balls = {number: _dual(BallArray(x), steps.get(number, {})) for number, x in heads.items()}
+        for one, spec in zip(self._read(lambda: Arrays(model=True), balls, ties=ties), node.outputs, strict=True):
+            found.append(self._landed(_value(one), {k: t.mid for k, t in tangents(one).items()}, spec))
+        return found
+
+    def _landed(
+        self, value: Callable[[], Any], ways: Mapping[int, Any], spec: Spec
+    ) -> tuple[Callable[[], Any], dict[int, Array]]:
+        """An output in its shape, in the dtype to work in."""
+        shape, dtype = parts_shape(spec), self.node.working
+        made = {d: np.asarray(np.broadcast_to(one, shape), dtype) for d, one in ways.items()}
+        return lambda: np.asarray(np.broadcast_to(value(), shape), dtype), made
+
+    def _read(self, reading: Any, balls: Mapping[int, Any], *, ties: bool) -> list[Any]:
+        """The outputs. Raises Unread."""
+        node, op = self.node, self.node.one.op
+        inputs = [balls[k] if k in balls else node.given[k].array for k in node.one.inputs]
+        try:
+            f = reading()
+            try:
+                given = [entered(x) if isinstance(x, np.ndarray) else x for x in inputs]
+                results, tied = read_op(op, f, given, node.one.attributes, node.outputs), bool(np.any(f.tied))
+            except (NoArrays, NotImplementedError) as error:
+                if sum(x.size for x in inputs) + sum(spec.size for spec in node.outputs) > MAX_ELEMENTS:
+                    raise Unread(f"{op.name} is not read in whole arrays ({text_of(error)})") from error
+                moving = sorted({d for one in inputs for d in tangents(one)})
+                results, tied = bridged(op, inputs, node.inputs, node.one.attributes, node.outputs, moving, node.tick)
+        except (Unread, Skipped):
+            raise
+        except TooLarge:
+            raise Unread(f"{op.name} has no form for whole arrays, and is too large to be read by elements") from None
+        except Undecided:
+            raise Unread(f"rounding decides a branch of {op.name}") from None
+        except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
+            raise Unread(f"{op.name} has no form that can be read ({text_of(error)})") from error
+        except (ZeroDivisionError, ValueError):
+            raise Unread(f"{op.name} is at a pole") from None
+        except BaseException as error:  # a definition is a stranger's code
+            foreign(error)
+            raise Unread(f"the definition of {op.name} raised {named(error)}") from None
+        if tied and ties:
+            raise Unread(f"{op.name} is at a kink, where it has no derivative")
+        return results
+
+    def _compare(self) -> None:
+        found, node = self.found, self.node
+        wide: list[Any] | None = None
+        for direction in range(node.directions):
+            forward, claimed, steps = Weight(), Weight(), 0.0
+            for k, g in enumerate(node.cotangents):
+                step = found.along[k][direction]
+                if g is not None and step is not None:
+                    forward += weigh(g, step)
+            for given in node.moving.values():
+                along = given.moving.along[direction]
+                if along is not None:
+                    steps += float(np.abs(along).sum())
+                    for taken in given.taken:
+                        claimed += weigh(taken, along)
+            defect = forward.signed - claimed.signed
+            size = forward.size + claimed.size
+            allowed = (node.close + SUMMED * unit(node.working)) * size + node.tiny * steps
+            if not np.isfinite(defect):
+                raise Unread(f"a gradient at {node.one.op.name} is not finite")
+            if not abs(defect) <= allowed:
+                wide = self._wide() if wide is None else wide
+                allowed += self._explained(wide, direction)
+                if not np.isfinite(allowed):
+                    raise Unread(f"rounding decides a branch of {node.one.op.name}")
+                if abs(defect) > allowed:
+                    found.contradictions.append(Contradiction("", forward.signed, claimed.signed, direction))
+                else:
+                    found.excess[direction] += abs(defect)
+            found.defects[direction] += defect
+            found.allowed[direction] += allowed
+            found.sizes[direction] += claimed.size
+
+    def _wide(self) -> list[Any]:
+        """The outputs, where inputs are as wide as their rounding, and directions as that of the sums in the rule."""
+        node = self.node
+        rounding = unit(node.dtype)
+        share = node.explained + node.terms * rounding
+        balls: dict[int, Any] = {}
+        for number, x in self.heads.items():
+            x = x.astype(np.float64)
+            size = np.abs(x)
+            least = float(size.max(initial=0)) if node.one.op.normwise else size
+            finite = np.isfinite(x)
+            rad = np.where((x != 0) & finite, node.explained * (least + smallest_normal(node.dtype)), 0.0)
+            ball = BallArray(np.where(finite, x, np.copysign(FAR[0], x)), rad)
+            steps = self.steps.get(number, {})
+            ways = {k: BallArray(t, share * np.abs(t)) for k, t in steps.items()}
+            balls[number] = Dual(ball, ways) if ways else ball
+        return self._read(Arrays, balls, ties=False)
+
+    def _explained(self, wide: list[Any], direction: int) -> float:
+        """By how much rounding may move the inner product."""
+        total = 0.0
+        for k, g in enumerate(self.node.cotangents):
+            step, ball = self.found.along[k][direction], tangents(wide[k]).get(direction)
+            if g is None or step is None or ball is None:
+                continue
+            radius = np.broadcast_to(ball.radius() + np.abs(ball.mid - step), step.shape)
+            total += float((np.abs(flat(g)).astype(np.float64) * radius.reshape(-1)).sum())
+        return total * (1 + 2.0**-40)
+
+    def _beside(self) -> None:
+        """The outputs beside those of the run, as the inputs beside them give them; those of the run where they do not."""
+        found, node = self.found, self.node
+        heads, steps = dict(self.heads), dict[int, dict[int, Array]]()
+        for number, given in node.moving.items():
+            pair, along = given.moving.beside, given.moving.along[0]
+            if pair is not None:
+                heads[number] = np.where(np.isfinite(heads[number]), pair[0], heads[number])
+            step = pair[1] if pair is not None else along
+            if step is not None:
+                steps[number] = {0: step}
+        heads = {number: _finite(x, FAR[0]) for number, x in heads.items()}
+        try:
+            results = self._plainly(heads, steps, ties=False)
+        except Unread:
+            results = []
+        for k, pair in enumerate(found.beside):
+            along = found.along[k][0]
+            if pair is None or along is None:
+                continue
+            own = parts(node.results[k]).astype(node.working)
+            if not results or 0 not in results[k][1]:
+                found.beside[k] = (own, along)
+                continue
+            value, step = rounded(results[k][0](), node.outputs[k].dtype), results[k][1][0]
+            known = np.isfinite(value) & np.isfinite(step)
+            whole = bool(known.all())
+            found.beside[k] = (value, step) if whole else (np.where(known, value, own), np.where(known, step, along))
+
+
+def _dual(ball: BallArray, steps: Mapping[int, Array]) -> Any:
+    return Dual(ball, {k: BallArray(t) for k, t in steps.items()}) if steps else ball
+
+
+def _value(x: Any) -> Callable[[], Any]:
+    """The value of a result, once it is asked for."""
+    if isinstance(x, FloatDual):
+        return lambda: x.head
+    return lambda: head(x).mid
+
+
+def _finite(x: Array, far: float) -> Array:
+    """``far`` in the place of infinities."""
+    return np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))

@@ -1,0 +1,82 @@
+"""A node in Arb's power series, for arrays of balls: an op without a form for whole arrays is read inside a large graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_series
+
+from gradproof.engine.op import Attributes, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array, Spec, is_differentiable
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.reading import concrete, read_parts
+from gradproof.engine.verify.series import Series
+
+BITS = 128
+MAX_ELEMENTS = 100_000
+MAX_OPERATIONS = 2_000_000
+"""Some 4 s: what the time for the whole graph ends before."""
+
+
+def bridged(
+    op: Op,
+    inputs: Sequence[Any],
+    specs: Sequence[Spec],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    moving: Sequence[int],
+    tick: Callable[[], None] | None = None,
+) -> tuple[list[Any], bool]:
+    """The outputs of an op, moving along the directions ``moving``, and whether it is at a tie. Inputs are balls, moving or
+    not (parts of complex numbers), or integers and conditions of the run. ``tick`` is called for each element, and may
+    raise. Raises `TooLarge`, and what `read_parts` does."""
+    found: list[list[Array]] = []
+    tied = False
+    with precision(BITS):
+        for direction in moving:
+            f = Series(MAX_OPERATIONS)
+            cells = [_cells(x, spec, direction) for x, spec in zip(inputs, specs, strict=True)]
+            found.append(read_parts(op, f, cells, specs, attributes, outputs, tick))
+            tied = tied or f.tied
+        results: list[Any] = []
+        for k, spec in enumerate(outputs):
+            if not is_differentiable(spec.dtype):
+                results.append(None)
+                continue
+            slopes = {d: _balls(found[j][k], slope=True) for j, d in enumerate(moving)}
+            results.append(Dual(_balls(found[0][k], slope=False), slopes))
+    return results, tied
+
+
+def _cells(x: Any, spec: Spec, direction: int) -> Array:
+    """Scalars of the series reading."""
+    if not is_differentiable(spec.dtype):
+        return concrete(np.asarray(x))
+    ball, along = head(x), tangents(x).get(direction)
+    cells = _arbs(ball)
+    if along is None:
+        return cells
+    steps = _arbs(BallArray(np.broadcast_to(along.mid, ball.shape), along.rad))
+    moving: Array = np.empty(cells.shape, object)
+    moving.reshape(-1)[:] = [arb_series([a, b], 2) for a, b in zip(cells.flat, steps.flat, strict=True)]
+    return moving
+
+
+def _arbs(ball: BallArray) -> Array:
+    cells: Array = np.empty(ball.shape, object)
+    cells.reshape(-1)[:] = [arb(m, r) for m, r in zip(ball.mid.flat, ball.radius().flat, strict=True)]
+    return cells
+
+
+def _balls(cells: Array, *, slope: bool) -> BallArray:
+    mid, rad = np.zeros(cells.shape), np.zeros(cells.shape)
+    for k, x in enumerate(cells.flat):
+        one = arb(x[1 if slope else 0]) if isinstance(x, arb_series) else arb(0 if slope else x)
+        near = float(one.mid())
+        mid.reshape(-1)[k] = near if one.is_finite() else np.nan
+        rad.reshape(-1)[k] = float(abs(one - arb(near)).upper()) * (1 + 2.0**-50) if one.is_finite() else np.nan
+    return BallArray(mid, rad)

@@ -1,0 +1,156 @@
+"""How directions get through one node: the terms in which that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from gradproof.engine.spec import Array, DType, Spec, is_differentiable
+from gradproof.engine.trace import Instruction
+from gradproof.engine.verify.reading import parts_shape
+from gradproof.engine.verify.ulps import close_enough, explained, smallest_normal, unit
+
+Along: TypeAlias = Array | None
+"""The derivative of a value along a direction (parts of a complex one), in the dtype to work in; None: 0."""
+
+
+def working(*dtypes: DType) -> DType:
+    """The dtype to work in where gradients have these: one that tells more than they do. A derivative along a direction is
+    one of the floats that it is rounded to, and need not be exact."""
+    narrow = all(one.itemsize <= (8 if one.kind == "c" else 4) for one in dtypes if is_differentiable(one))
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+@dataclass
+class Moving:
+    """A value on its way: its derivative along each direction; and, beside the run, the value that it has when the numbers
+    before it are rounded otherwise, and its derivative along the first direction there. ``beside`` is None where it does
+    not move."""
+
+    along: list[Along]
+    beside: tuple[Array, Array] | None = None
+
+    @property
+    def moves(self) -> bool:
+        return any(one is not None for one in self.along)
+
+
+@dataclass
+class Given:
+    """A value that a node reads, at one or more places: the floats of the run, how it moves, and the contributions that the
+    node's rule gave for it."""
+
+    array: Array
+    moving: Moving
+    taken: list[Array] = field(default_factory=list)
+
+
+@dataclass
+class Node:
+    """One instruction with all that is known about it. ``given``: by number, the values that it reads; ``results``: the
+    floats of the run; ``cotangents``: of each output its gradient, None where it has none; ``starts``: of each output and
+    direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be; ``tick``: is called now
+    and then, and raises where the time is over."""
+
+    one: Instruction
+    given: dict[int, Given]
+    inputs: list[Spec]
+    outputs: list[Spec]
+    results: list[Array]
+    cotangents: list[Array | None]
+    starts: Callable[[int, int], Along]
+    terms: int
+    tick: Callable[[], None]
+
+    @cached_property
+    def moving(self) -> dict[int, Given]:
+        """The values that move."""
+        return {number: given for number, given in self.given.items() if given.moving.moves}
+
+    @property
+    def directions(self) -> int:
+        return max((len(one.moving.along) for one in self.given.values()), default=0)
+
+    @cached_property
+    def working(self) -> DType:
+        """The dtype to work in."""
+        return working(*(spec.dtype for spec in (*self.inputs, *self.outputs)))
+
+    @cached_property
+    def dtype(self) -> DType:
+        """The dtype with the fewest digits."""
+        own = [spec.dtype for spec in (*self.inputs, *self.outputs) if is_differentiable(spec.dtype)]
+        return max(own, key=unit)
+
+    @cached_property
+    def close(self) -> float:
+        """By how much of itself a contribution may be off, and be as good as rules are."""
+        return 2 * close_enough(self.dtype) * unit(self.dtype)
+
+    @property
+    def explained(self) -> float:
+        """By how much of itself an input may be off."""
+        return 2 * explained(self.dtype) * unit(self.dtype)
+
+    @cached_property
+    def tiny(self) -> float:
+        """What underflow may add to a product."""
+        return 8 * smallest_normal(self.dtype)
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Along a direction the node's outputs change the loss by ``forward``, and its contributions say ``claimed``."""
+
+    place: str
+    forward: float
+    claimed: float
+    direction: int
+
+
+@dataclass
+class Crossed:
+    """What was found of a node. ``along``: by output and direction, how it moves (None where it does not); ``beside``: by
+    output, see `Moving`. ``defects`` and ``allowed``: by direction, by how much the contributions miss the derivative, and
+    by how much they may; ``excess``: by how much those miss it that only rounding explains. ``left``: elements that were
+    left out, and why; ``moved``: how much these move by rounding, see `Sweep`."""
+
+    along: list[list[Along]]
+    beside: list[tuple[Array, Array] | None]
+    defects: list[float]
+    allowed: list[float]
+    sizes: list[float]
+    excess: list[float]
+    contradictions: list[Contradiction] = field(default_factory=list)
+    left: int = 0
+    reason: str = ""
+    moved: float = 0.0
+
+
+class Unread(Exception):
+    """A node cannot be read; the message says why."""
+
+
+def blank(node: Node, *, beside: bool) -> Crossed:
+    """Nothing found yet, and room for it, to be filled."""
+    count = node.directions
+    moving = [any(one.moving.along[k] is not None for one in node.given.values()) for k in range(count)]
+    along: list[list[Along]] = []
+    apart: list[tuple[Array, Array] | None] = []
+    for spec in node.outputs:
+        shape = parts_shape(spec)
+        differs = is_differentiable(spec.dtype)
+        along.append([np.empty(shape, node.working) if differs and moves else None for moves in moving])
+        apart.append(
+            (np.empty(shape, node.working), np.empty(shape, node.working)) if differs and beside and moving[0] else None
+        )
+    return Crossed(along, apart, *zeros(count))
+
+
+def zeros(count: int) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Four sums for each of so many directions."""
+    return [0.0] * count, [0.0] * count, [0.0] * count, [0.0] * count

@@ -1,0 +1,287 @@
+"""The reading of definitions over whole arrays in plain floats: values and slopes, nothing enclosed.
+
+Where a number is only to be compared with others, and what is too far off is read again in balls, radii cost three times
+what is known by them. Arrays may be of float32 or float64, and results are of their dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Self
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.functions import OnReals
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.arrays.dual import Dual, added, tangents
+from gradproof.engine.verify.arrays.functions import TABLE
+
+
+class FloatDual(Dual):
+    """A `Dual` of float arrays; a constant is a Python float. Its value may be a function without arguments, called when it
+    is first asked for: where only slopes are wanted, most values are not."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, head: Any, tangents: Mapping[int, Any]) -> None:
+        self._value, self.tangents = head, dict(tangents)
+
+    @property
+    def head(self) -> Any:
+        if callable(self._value):
+            self._value = self._value()
+        return self._value
+
+    def __neg__(self) -> Self:
+        return type(self)(lambda: -self.head, {k: -x for k, x in self.tangents.items()})
+
+    def __abs__(self) -> Self:
+        if self.tangents:
+            raise NotImplementedError("a magnitude is written as f.modulus")
+        return type(self)(lambda: np.abs(self.head), {})
+
+    def __add__(self, other: Any) -> Any:
+        if not _is_number(other):
+            return NotImplemented
+        return type(self)(lambda: self.head + self.number(other), added(self.tangents, tangents(other)))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other if _is_number(other) else NotImplemented
+
+    def __mul__(self, other: Any) -> Any:
+        if not _is_number(other):
+            return NotImplemented
+        mine = {k: x * self.number(other) for k, x in self.tangents.items()}
+        theirs = {k: self.head * x for k, x in tangents(other).items()}
+        return type(self)(lambda: self.head * self.number(other), added(mine, theirs))
+
+    __rmul__ = __mul__
+
+    @staticmethod
+    def number(x: Any) -> Any:
+        if isinstance(x, FloatDual):
+            return x.head
+        if isinstance(x, np.ndarray):
+            return x
+        if isinstance(x, arb):
+            return float(x.mid())
+        if isinstance(x, (int, float, Fraction, np.number)):
+            return float(x)
+        return NotImplemented
+
+    def moved(self, move: Callable[[Array], Array]) -> Self:
+        return type(self)(move(self.head), {k: move(np.broadcast_to(x, self.shape)) for k, x in self.tangents.items()})
+
+
+def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
+    """a x^(a - 1), and 0 for the exponent 0."""
+    return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
+
+
+SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
+"""Derivatives that are written for balls in the table."""
+
+
+class Floats(OnReals):
+    """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
+
+    Args:
+        decided: the comparisons of another reading of the same definition, in order, to be decided alike; None: as the
+            numbers say. A definition cannot ask for the truth of one, so that both make the same comparisons.
+
+    ``decisions`` holds the comparisons that were made, and ``tied`` where both sides of one are equal, and a side moves.
+    """
+
+    def __init__(self, decided: Sequence[Array] | None = None) -> None:
+        self._decided = None if decided is None else iter(decided)
+        self.decisions: list[Array] = []
+        self.tied: Any = False
+
+    def __getattr__(self, name: str) -> Callable[..., FloatDual]:
+        """A row of the table."""
+        row = TABLE.get(name)
+        if row is None:
+            raise NotImplementedError(f"{name} is not read in arrays")
+
+        def apply(*arguments: Any) -> FloatDual:
+            heads = [_float(x) for x in arguments]
+            if all(isinstance(x, float) for x in heads):
+                return FloatDual(float(row.numpy(*heads)), {})
+            found: dict[int, Any] = {}
+            moving = [k for k, x in enumerate(arguments) if tangents(x)]
+            if moving:
+                value, still = FloatDual(lambda: row.numpy(*heads), {}), [FloatDual(x, {}) for x in heads]
+                partials = SLOPES.get(name, row.partials)
+                for k in moving:
+                    slope = _float(partials[k](self, value, *still))
+                    for direction, along in tangents(arguments[k]).items():
+                        part = slope * along
+                        found[direction] = found[direction] + part if direction in found else part
+                return FloatDual(lambda: value.head, found)
+            return FloatDual(lambda: row.numpy(*heads), found)
+
+        setattr(self, name, apply)
+        return apply
+
+    @property
+    def pi(self) -> FloatDual:
+        return self.number(np.pi)
+
+    def number(self, value: Any) -> FloatDual:
+        return value if isinstance(value, FloatDual) else FloatDual(_float(value), {})
+
+    def _decide(self, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Array:
+        one, other = _float(a), _float(b)
+        if self._decided is not None:
+            return np.asarray(next(self._decided))
+        found = np.asarray(compare(one, other))
+        self.decisions.append(found)
+        if a is not b and (tangents(a) or tangents(b)):
+            self.tied = self.tied | np.equal(one, other)
+        return found
+
+    def less(self, a: Any, b: Any) -> Array:
+        return self._decide(np.less, a, b)
+
+    def less_equal(self, a: Any, b: Any) -> Array:
+        return self._decide(np.less_equal, a, b)
+
+    def equal(self, a: Any, b: Any) -> Array:
+        return self._decide(np.equal, a, b)
+
+    def both(self, a: Any, b: Any) -> Array:
+        return _truth(a) & _truth(b)
+
+    def either(self, a: Any, b: Any) -> Array:
+        return _truth(a) | _truth(b)
+
+    def negate(self, a: Any) -> Array:
+        return ~_truth(a)
+
+    def as_number(self, x: Any) -> FloatDual:
+        """A condition as 1 or 0; a number as itself."""
+        if isinstance(x, bool) or (isinstance(x, np.ndarray) and x.dtype.kind == "b"):
+            return FloatDual(np.asarray(x, np.float32), {})
+        return self.number(x)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        """Of each element the branch that is taken."""
+        if isinstance(condition, bool):
+            return a if condition else b
+        mask = _truth(condition)
+        found = {k: np.where(mask, tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)) for k in (*tangents(a), *tangents(b))}
+        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), found)
+
+    def floor(self, x: Any) -> FloatDual:
+        """The largest integer up to ``x``; it does not move, and has no derivative at its steps."""
+        value = _float(x)
+        if self._decided is not None:
+            return FloatDual(next(self._decided), {})
+        whole = np.asarray(np.floor(value))
+        self.decisions.append(whole)
+        if tangents(x):
+            self.tied = self.tied | np.equal(whole, value)
+        return FloatDual(whole, {})
+
+    # whole arrays (see `wholes`)
+
+    def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The sum over axes of an array; or of a few scalars."""
+        if not isinstance(terms, (FloatDual, np.ndarray)):
+            return sum(terms, self.number(0))
+        return self._each(lambda x: np.sum(x, axis=axis, keepdims=keepdims), terms)
+
+    def running_total(self, x: Any, axis: int) -> Any:
+        """The sums of the elements up to each, along an axis."""
+        return self._each(lambda a: np.cumsum(a, axis), x)
+
+    def _each(self, linear: Callable[[Array], Array], x: Any) -> FloatDual:
+        x = self.as_number(x)
+        return FloatDual(
+            lambda: linear(x.head), {k: linear(np.broadcast_to(t, np.shape(x.head))) for k, t in x.tangents.items()}
+        )
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        """The matrix product; its value is made only where it is asked for."""
+        one, other = self.as_number(a), self.as_number(b)
+        mine = {k: np.broadcast_to(t, np.shape(one.head)) @ other.head for k, t in one.tangents.items()}
+        theirs = {k: one.head @ np.broadcast_to(t, np.shape(other.head)) for k, t in other.tangents.items()}
+        return FloatDual(lambda: one.head @ other.head, added(mine, theirs))
+
+    def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
+        """The numbers of arrays at other places."""
+        if all(isinstance(x, np.ndarray) for x in arrays):
+            return move(*arrays, **options)
+        several = [self.as_number(x) for x in arrays]
+        shapes = [np.shape(x.head) for x in several]
+        found = {}
+        for k in sorted({k for x in several for k in x.tangents}):
+            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(several, shapes, strict=True)]
+            found[k] = move(*steps, **options)
+        return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), found)
+
+    def places(self, indices: Any) -> Array:
+        """Integers that say where."""
+        if not isinstance(indices, np.ndarray):
+            raise NotImplementedError("places are integers of the run")
+        return indices
+
+    def anchor(self, x: Any, axis: Axis, near: str = "largest") -> FloatDual:
+        """A constant for each line along axes that is close to the largest element, or to the mean."""
+        value = np.asarray(self.number(x).head)
+        finite = np.isfinite(value)
+        if near == "mean":
+            found = np.where(finite, value, 0.0).mean(axis=axis, keepdims=True)
+        else:
+            found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
+        return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
+
+    def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
+        """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
+        x = self.as_number(x)
+        value = np.asarray(x.head)
+        axes = axes_of(axis, value.ndim)
+        order = (*(k for k in range(value.ndim) if k not in axes), *axes)
+        sizes, kept = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
+        outer = sizes[: value.ndim - len(axes)]
+        if not value.size:
+            return np.zeros(value.shape, bool), FloatDual(np.full(kept, np.nan), {})
+
+        def lines(a: Array) -> Array:
+            return np.transpose(a, order).reshape(*outer, -1)
+
+        places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
+        chosen = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
+        np.put_along_axis(chosen, places, True, -1)
+        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        return np.transpose(chosen.reshape(sizes), np.argsort(order)), one
+
+    def finite(self, x: Any) -> tuple[Any, Any]:
+        """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""
+        x = self.as_number(x)
+        away = np.isneginf(x.head)
+        return (~away, self.where(~away, x, 0)) if np.any(away) else (True, x)
+
+    def cast(self, x: Any, dtype: Any) -> Any:
+        """A number of another dtype, which is what is meant by it."""
+        return x
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, FloatDual) or FloatDual.number(x) is not NotImplemented
+
+
+def _float(x: Any) -> Any:
+    found = FloatDual.number(x)
+    if found is NotImplemented:
+        raise TypeError(f"{type(x).__name__} is no number")
+    return found
+
+
+def _truth(x: Any) -> Array:
+    return np.asarray(np.asarray(x) != 0)

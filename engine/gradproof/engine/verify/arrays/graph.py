@@ -1,0 +1,323 @@
+"""A large graph, crossed node by node along random directions: is each gradient what the forward pass says?
+
+A direction starts at the values whose gradients are wanted, and is carried forward through the definitions at the floats of
+the run. At each node the change that the outputs' gradients see must be the change that its contributions claim,
+
+    Σ <gradient of an output, its direction> = Σ <contribution to an input, its direction>,
+
+and at each value that of its gradient must be the sum of those of its contributions. Added up over the graph, all but the
+ends cancels: the derivative at the seeded outputs is <gradient, v>. Judged at each node, the same equation names the node,
+and allows rounding where it happens: directions need not be exact, since any direction must satisfy it. An edge that was
+lost, a contribution that was not added, a node that was visited too early each break it somewhere.
+
+Beside the run goes another, whose numbers are rounded otherwise (those of a dtype narrower than float64: not at all). How
+far its derivative is from that of the run says how many digits the gradient has.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from gradproof.engine.spec import Array, Spec, is_differentiable, parts
+from gradproof.engine.strangers import foreign, named
+from gradproof.engine.verify.advice import MADE, TABLE, TIME
+from gradproof.engine.verify.arrays.across import Across
+from gradproof.engine.verify.arrays.crossing import (
+    Along,
+    Contradiction,
+    Crossed,
+    Given,
+    Moving,
+    Node,
+    Unread,
+    working,
+    zeros,
+)
+from gradproof.engine.verify.arrays.elements import Elements, by_element
+from gradproof.engine.verify.arrays.weights import Added, added_up, weigh
+from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.reading import parts_shape
+from gradproof.engine.verify.ulps import unit
+
+Directions: TypeAlias = Sequence[Mapping[int, Array]]
+NODE = 1000
+"""A node costs as much as so many elements."""
+LEAST_SHARE = 0.02
+"""From less than this nothing is concluded."""
+BESIDE_SHARE = 0.5
+"""When so much of the time is over, the run beside is given up."""
+
+
+@dataclass
+class Crossing:
+    """What came of a graph. Numbers by direction: ``defects``, by how much contributions miss the derivative; ``allowed``,
+    by how much they may; ``excess``, what of it only rounding explains; ``yard``, u Σ |gradient v|. ``moved``: by how much
+    another rounding moves the derivative along the first direction; None if there was no time for that. ``left``: nodes
+    that are left to their own checks, or some of whose elements are, and why; ``whole``: how many nodes are."""
+
+    defects: list[float]
+    allowed: list[float]
+    excess: list[float]
+    yard: list[float]
+    moved: float | None = 0.0
+    contradictions: list[tuple[str, Contradiction]] = field(default_factory=list)
+    left: dict[int, str] = field(default_factory=dict)
+    whole: int = 0
+
+
+class Sweep:
+    """One way through the graph along ``directions``: by value, where they start. ``deadline``: of `time.monotonic`."""
+
+    def __init__(self, half: ForwardHalf, directions: Directions, deadline: float, *, beside: bool) -> None:
+        self.half, self.directions, self.deadline = half, directions, deadline
+        self.started, self.share = time.monotonic(), 0.0
+        self.program, self.backward = half.program, half.backward
+        self.found = Crossing(*zeros(len(directions)), 0.0 if beside else None)
+        self.moving: dict[int, Moving] = {}
+        self.last: dict[int, int] = {}
+        for position in half.positions:
+            self.last.update(dict.fromkeys(self.program.instructions[position].inputs, position))
+
+    def cross(self) -> Crossing:
+        """Raises Skipped."""
+        self._look()
+        still = [None] * len(self.directions)
+        for number in self.half.starts():
+            self._enter(number, Moving(list(still)))
+        work = [self._size(position) for position in self.half.positions]
+        for position, size in zip(self.half.positions, work, strict=True):
+            self._look()
+            self._cross(position)
+            self.share += size / sum(work)
+        return self.found
+
+    def _size(self, position: int) -> int:
+        one = self.program.instructions[position]
+        return NODE + sum(self.program.specs[k].size for k in (*one.inputs, *one.outputs))
+
+    def _look(self) -> None:
+        """Whether there is time; raises Skipped, with what it would take, where there is none."""
+        now = time.monotonic()
+        if now > self.deadline:
+            needed = (now - self.started) / self.share if self.share > LEAST_SHARE else 0.0
+            text = f"; about {needed:.2g} s would do" if needed else ""
+            raise Skipped(f"budget: the time for the whole graph was over{text}; {TIME}")
+        late = now - self.started > BESIDE_SHARE * (self.deadline - self.started)
+        if self.found.moved is not None and late and self.share < BESIDE_SHARE:
+            self.found.moved = None
+            for one in self.moving.values():
+                one.beside = None
+
+    def _cross(self, position: int) -> None:
+        one = self.program.instructions[position]
+        inputs = [self._given(number) for number in one.inputs]
+        if not any(given.moves for given in inputs):
+            for out in one.outputs:
+                self._enter(out, Moving([None] * len(self.directions)))
+        else:
+            node = self._node(position)
+            try:
+                crossing = Elements if by_element(node) else Across
+                found = crossing(node, beside=self.found.moved is not None).cross()
+            except Skipped:
+                raise
+            except Unread as reason:
+                found = self._unread(position, node, str(reason))
+            except BaseException as error:  # a definition is a stranger's code
+                foreign(error)
+                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({named(error)})")
+            self._note(position, found)
+            for k, out in enumerate(one.outputs):
+                self._leave(out, found, k)
+        for number in {*one.inputs}:
+            if self.last[number] == position:
+                self.moving.pop(number, None)
+
+    def _given(self, number: int) -> Moving:
+        return self.moving.get(number) or Moving([None] * len(self.directions))
+
+    def _node(self, position: int) -> Node:
+        one, half = self.program.instructions[position], self.half
+        given = {number: Given(half.value(number), self._given(number)) for number in one.inputs}
+        for use in half.uses.get(position, ()):
+            given[one.inputs[use.position]].taken.append(half.value(use.number))
+        final = self.backward.final
+        return Node(
+            one, given, [self.program.specs[k] for k in one.inputs], [self.program.specs[k] for k in one.outputs],
+            [half.value(out) for out in one.outputs],
+            [half.value(final[out]) if out in final else None for out in one.outputs],
+            lambda k, direction: self._start(one.outputs[k], direction),
+            self._terms(position), self._look,
+        )  # fmt: skip
+
+    def _terms(self, position: int) -> int:
+        """The largest number of terms in a sum that the rule of an instruction made."""
+        most = 1
+        for k in self.backward.written.get(position, ()):
+            one = self.program.instructions[k]
+            given, made = ([self.program.specs[n] for n in numbers] for numbers in (one.inputs, one.outputs))
+            if one.op.elementwise or one.op.view:
+                continue
+            size, result = max(spec.size for spec in given), max(spec.size for spec in made)
+            if one.op.name == "matmul":
+                most = max(most, given[0].shape[-1])
+            elif one.op.name in ("sum", "mean"):
+                most = max(most, size // max(result, 1))
+            elif one.op.name != "broadcast_to":
+                most = max(most, max((n for spec in (*given, *made) for n in spec.shape), default=1))
+        return most
+
+    def _start(self, number: int, direction: int) -> Array | None:
+        """A new direction behind what is left out; None where no gradient is claimed."""
+        if number not in self.backward.raw:
+            return None
+        return dyadic(self.program.specs[number], (number, direction, 1))
+
+    def _unread(self, position: int, node: Node, reason: str) -> Crossed:
+        """A node is left to its own checks, and new directions start behind it."""
+        found, own = self.found, Crossed([], [], *zeros(len(self.directions)))
+        found.whole += 1
+        if found.whole > len(self.half.positions) // 2 + 1 or found.whole == len(self.half.positions):
+            raise Skipped(f"most of the graph cannot be read ({reason}); {TABLE}")
+        own.reason = reason
+        for k, spec in enumerate(node.outputs):
+            moves = is_differentiable(spec.dtype)
+            own.along.append([node.starts(k, d) if moves else None for d in range(len(self.directions))])
+            own.beside.append(self._own(node.results[k], own.along[k]))
+        for given in node.moving.values():
+            own.moved += _apart(given.taken, given.moving)
+        self._measure(node.one.outputs, own.along)
+        return own
+
+    def _own(self, array: Array, along: list[Along]) -> tuple[Array, Array] | None:
+        """The run itself, as what is beside it."""
+        if self.found.moved is None or not along or along[0] is None:
+            return None
+        return parts(array).astype(working(array.dtype)), along[0]
+
+    def _measure(self, numbers: Sequence[int], along: Sequence[Sequence[Along]]) -> None:
+        """Add what starts at these values to the yard."""
+        for number, ways in zip(numbers, along, strict=True):
+            for direction, step in enumerate(ways):
+                if step is not None and number in self.backward.raw:
+                    size = weigh(self.half.raw(number), step).size
+                    if not math.isfinite(size):
+                        raise Skipped(f"a gradient is not finite; {MADE}")
+                    self.found.yard[direction] += unit(self.program.specs[number].dtype) * size
+
+    def _note(self, position: int, own: Crossed) -> None:
+        found = self.found
+        for direction in range(len(self.directions)):
+            found.defects[direction] += own.defects[direction]
+            found.allowed[direction] += own.allowed[direction]
+            found.excess[direction] += own.excess[direction]
+        if own.reason:
+            several = f"{own.left} elements: " if own.left else ""
+            found.left[position] = several + own.reason
+        if found.moved is not None:
+            found.moved += own.moved
+        found.contradictions += [(self.half.node(position), one) for one in own.contradictions]
+
+    def _leave(self, out: int, own: Crossed, k: int) -> None:
+        """An output goes on, behind a hook along a new direction."""
+        along, beside = own.along[k], own.beside[k]
+        if out in self.half.hooked:
+            if out in self.backward.final and self.found.moved is not None:
+                self.found.moved += _apart([self.half.value(self.backward.final[out])], Moving(along, beside))
+            along = [self._start(out, direction) for direction in range(len(self.directions))]
+            beside = self._own(self.half.value(out), along)
+            self._measure([out], [along])
+        self._enter(out, Moving(along, beside))
+
+    def _enter(self, number: int, moving: Moving) -> None:
+        """A value is known: it moves along its own direction too, and its gradient is compared with its contributions."""
+        if not is_differentiable(self.program.specs[number].dtype):
+            return
+        self._handed_on(number, moving)
+        for direction, starts in enumerate(self.directions):
+            own = starts.get(number)
+            if own is None:
+                continue
+            self._measure([number], [[own if k == direction else None for k in range(len(self.directions))]])
+            before = moving.along[direction]
+            moving.along[direction] = own if before is None else before + own
+            if direction == 0 and self.found.moved is not None:
+                value = parts(self.half.value(number)).astype(own.dtype)
+                pair = moving.beside
+                moving.beside = (value, own) if pair is None else (pair[0], pair[1] + own)
+        if not moving.moves:
+            return
+        if self.found.moved is None:
+            moving.beside = None
+        self._sum(number, moving)
+        seed = self.half.seeds.get(number)
+        if seed is not None and self.found.moved is not None:
+            self.found.moved += _apart([self.half.value(seed)], moving)
+        if number in self.last:
+            self.moving[number] = moving
+
+    def _handed_on(self, number: int, moving: Moving) -> None:
+        """The gradient of a value against what the rule before it was given, which is the same but for hooks."""
+        raw, final = self.backward.raw.get(number), self.backward.final.get(number)
+        if raw is None or final is None or number in self.half.hooked or self.half.values[raw] is self.half.values[final]:
+            return
+        for direction, step in enumerate(moving.along):
+            if step is None:
+                continue
+            found = added_up(self.half.value(final), [self.half.value(raw)], step)
+            self.found.defects[direction] += found.defect
+            self.found.allowed[direction] += found.allowed
+            if found.place is not None:
+                self._contradict(number, found, direction)
+
+    def _contradict(self, number: int, found: Added, direction: int) -> None:
+        assert found.place is not None
+        spec = self.program.specs[number]
+        index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
+        one = Contradiction(f", element {index}" if index else "", found.several, found.whole, direction)
+        self.found.contradictions.append((self._name(number), one))
+
+    def _sum(self, number: int, moving: Moving) -> None:
+        """The gradient of a value against the sum of its contributions."""
+        raw = self.backward.raw.get(number)
+        taken = [use.number for use in self.half.parts.get(number, ())]
+        if number in self.half.seeds:
+            taken.append(self.half.seeds[number])
+        if raw is None or taken == [raw]:
+            return
+        for direction, step in enumerate(moving.along):
+            if step is None:
+                continue
+            found = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
+            self.found.defects[direction] += found.defect
+            self.found.allowed[direction] += found.allowed
+            if found.place is not None:
+                self._contradict(number, found, direction)
+
+    def _name(self, number: int) -> str:
+        known = self.half.plan.lowered.values
+        return f"the gradient of {next((repr(name) for name, k in known.items() if k == number), 'a value')}"
+
+
+def _apart(weights: Sequence[Array], moving: Moving) -> float:
+    """How far the two runs are apart, weighed."""
+    along, beside = moving.along[0] if moving.along else None, moving.beside
+    if along is None or beside is None:
+        return 0.0
+    found = [weigh(one, np.asarray(beside[1] - along)).signed for one in weights]
+    return sum(one for one in found if math.isfinite(one))
+
+
+def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
+    """Random dyadic numbers of magnitude 1/2 to 1, one for each part, of 16 bits: so many that errors do not cancel by
+    chance."""
+    numbers = np.random.default_rng(seed).integers(-(2**15), 2**15, parts_shape(spec), np.int16)
+    found = np.asarray(numbers, working(spec.dtype)) / 2**16
+    found += np.copysign(0.5, found)
+    return found

@@ -1,0 +1,110 @@
+"""L3 of a large graph: the verdict that is made of a way through it in whole arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gradproof.engine.spec import Array, parts
+from gradproof.engine.verify.advice import MADE, TIME
+from gradproof.engine.verify.arrays.crossing import Contradiction
+from gradproof.engine.verify.arrays.graph import Crossing, Sweep, dyadic
+from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.ulps import unit
+from gradproof.engine.verify.verdict import Graph, GraphVerdict
+
+COARSE = 2.0**-20
+"""The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
+MAX_ALONE = 64
+
+
+def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dict[str, GraphVerdict]:
+    """One verdict for each of ``names``. Raises Skipped."""
+    if any(not np.isfinite(half.raw(k)).all() for k in _numbers(half, names) if k in half.backward.raw):
+        raise Skipped(f"a gradient is not finite; {MADE}")
+    with np.errstate(all="ignore"):
+        coarse = any(unit(half.program.specs[k].dtype) > COARSE for k in _numbers(half, names))
+        ways = [direction(half, names, k) for k in range(2 if coarse else 1)]
+        found = Sweep(half, ways, deadline, beside=True).cross()
+    verdict = _verdict(half, names, found)
+    if verdict.word is not Graph.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
+        return dict.fromkeys(names, verdict)
+    seen = found.contradictions[0][1].direction
+    alone: dict[str, GraphVerdict] = {}
+    try:
+        for name in names:
+            with np.errstate(all="ignore"):
+                one = Sweep(half, [direction(half, [name], seen)], deadline, beside=False).cross()
+            right = not one.contradictions or abs(one.defects[0]) <= one.allowed[0]
+            alone[name] = _verdict(half, [name], one, contradicts=not right)
+    except Skipped:
+        return dict.fromkeys(names, verdict)
+    if all(one.word is not Graph.INCONSISTENT for one in alone.values()):
+        return dict.fromkeys(names, verdict)
+    return alone
+
+
+def _numbers(half: ForwardHalf, names: Sequence[str]) -> list[int]:
+    return [half.plan.lowered.values[name] for name in names]
+
+
+def direction(half: ForwardHalf, names: Sequence[str], seed: int) -> Mapping[int, Array]:
+    """Random dyadic numbers for the elements of values: of random signs, and, as the second direction, of those of the
+    gradients, along which what is wrong with a gradient does not average out."""
+    found = {}
+    for number in _numbers(half, names):
+        steps = dyadic(half.program.specs[number], (number, seed, 0))
+        if seed and number in half.backward.raw:
+            gradient = parts(half.raw(number))
+            steps = np.where(gradient != 0, np.copysign(steps, gradient.astype(steps.dtype)), steps)
+        found[number] = steps
+    return found
+
+
+def _verdict(half: ForwardHalf, names: Sequence[str], found: Crossing, *, contradicts: bool = True) -> GraphVerdict:
+    """The word for what was found along all directions."""
+    total = len(half.positions)
+    nodes = total - found.whole
+    count = len(found.defects)
+    ratios = [_over(abs(found.defects[k]), found.yard[k]) for k in range(count)]
+    ratio = max(ratios, default=0.0)
+    if found.contradictions and contradicts:
+        place, one = found.contradictions[0]
+        return GraphVerdict(
+            Graph.INCONSISTENT, _contradiction(place, one), ratio, _log2(ratio), directions=count, nodes=nodes, total=total
+        )
+    digits = min((-math.log2(unit(half.program.specs[k].dtype)) for k in _numbers(half, names)), default=53.0)
+    lost = max((_over(found.excess[k], found.yard[k]) for k in range(count)), default=0.0)
+    moved = _over(abs(found.moved or 0.0), found.yard[0] if count else 0.0)
+    reasons = ["compared at the floats of the run, node by node"]
+    bits = _log2(max(lost, moved))
+    word = Graph.CONSISTENT if bits < digits / 2 else Graph.ILL_CONDITIONED
+    if word is Graph.ILL_CONDITIONED:
+        left = max(0.0, (digits - bits) * math.log10(2))
+        reasons.append(f"rounding on the way leaves about {int(left)} digits of the derivative along a random direction")
+    if found.moved is None and contradicts:
+        reasons.append(f"budget: how far rounding on the way moves it was not looked at; {TIME}")
+    if found.left:
+        position, reason = next(iter(found.left.items()))
+        reasons.append(f"{len(found.left)} left to their own checks, {half.node(position)} first: {reason}")
+    return GraphVerdict(word, "; ".join(reasons), ratio, bits, directions=count, nodes=nodes, total=total)
+
+
+def _contradiction(place: str, one: Contradiction) -> str:
+    if place.startswith("node"):
+        return (
+            f"{place}{one.place}: the forward pass has the derivative {one.forward:.12g} along a random direction, "
+            f"the contributions give {one.claimed:.12g}"
+        )
+    uses, whole = f"{one.forward:.12g}", f"{one.claimed:.12g}"
+    return f"{place}{one.place}: its uses add up to {uses} along a random direction, the gradient gives {whole}"
+
+
+def _over(away: float, yard: float) -> float:
+    return away / yard if yard else (0.0 if not away else math.inf)
+
+
+def _log2(ratio: float) -> float:
+    return math.log2(ratio) if 1 < ratio < math.inf else (0.0 if ratio <= 1 else math.inf)
