@@ -1,7 +1,9 @@
-"""What verdicts cost: ratios within one run. ``python -m benchmarks.verdicts``"""
+"""What verdicts cost: ratios within one run. ``python -m benchmarks.verdicts [--real [--only NAME]]``; ``--real``: only
+at the size of real data, ``--only``: workloads with this in their name."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import at_size
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
@@ -92,7 +95,19 @@ def report(name: str, gradient: float, checking: float, verdicts: Sequence[Gradi
           f"{checking / gradient:6.1f} x   {words}")  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--only", default="")
+    given = parser.parse_args(arguments)
+    if not given.real:
+        small()
+    print("At the size of real data:")
+    at_size.report(Proved, given.only)
+
+
+def small() -> None:
+    """Graphs of few nodes."""
     registry = build_registry(BUILTIN)
     engine, verifier = Engine(registry), Verifier(registry, Proved(registry))
 
