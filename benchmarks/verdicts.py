@@ -1,10 +1,15 @@
-"""What verdicts cost: ratios within one run. ``python -m benchmarks.verdicts [--real [--only NAME]]``; ``--real``: only
-at the size of real data, ``--only``: workloads with this in their name."""
+"""What verdicts cost: ratios within one run, on one thread. ``python -m benchmarks.verdicts [--real [--only NAME]]``.
+
+``--real``: only at the size of real data; ``--only``: workloads with this in their name.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import at_size
+from benchmarks.speed import LIMITED, limited
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
@@ -100,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--only", default="")
     given = parser.parse_args(arguments)
+    if os.environ.get(LIMITED) != "1":
+        command = [sys.executable, "-m", "benchmarks.verdicts", *(sys.argv[1:] if arguments is None else arguments)]
+        sys.exit(subprocess.call(command, env=limited(1)))
     if not given.real:
         small()
     print("At the size of real data:")

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import at_size
 from benchmarks.at_size import builder_of, job_of, words
 from benchmarks.real_data import DEAD_PIXELS, REAL, REAL_SMALL, attention, classified, digits, logistic, perceptron
+from benchmarks.speed import LIMITED
 from benchmarks.tensor_programs import PROGRAMS
 from benchmarks.verdicts import main
 from benchmarks.workloads import Workload
@@ -153,6 +154,7 @@ def test_a_graph_is_the_same_for_a_client() -> None:
 def test_the_table_prints_words_and_ratios(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(at_size, "REAL", {"gelu": REAL_SMALL["gelu"], "attention": REAL_SMALL["attention, key bias"]})
     monkeypatch.setattr(at_size, "ROUNDS", 1)
+    monkeypatch.setenv(LIMITED, "1")
     main(["--real"])
     head, columns, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("At the size of real data")

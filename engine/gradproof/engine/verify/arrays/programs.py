@@ -45,7 +45,10 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
     """The outputs of a program, None where a rule says NO_GRADIENT. Raises NoArrays."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
-        values[number] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
+        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
+            values[number] = literal
+        else:
+            values[number] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
     for one in program.instructions:
         outputs = [program.specs[k] for k in one.outputs]
         results = read_op(one.op, f, [values[k] for k in one.inputs], one.attributes, outputs)
