@@ -584,7 +584,6 @@ def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: fl
 @pytest.mark.parametrize("condition", [False, True])
 def test_a_condition_that_is_written_down_is_what_it_says(condition: bool) -> None:
     """Of ``where(False, a, b)`` the rule and its readings take b."""
-    branches = (lambda g, x: 2 * g * ops.cos(x), lambda g, x: g * ops.cos(x))
-    one, other = branches if not condition else branches[::-1]
-    registry = with_rules(sin=lambda g, y, x: ops.where(condition, one(g, x), other(g, x)))
+    one, other = (1, 2) if condition else (2, 1)
+    registry = with_rules(sin=lambda g, y, x: ops.where(condition, one * g * ops.cos(x), other * g * ops.cos(x)))
     assert judge(registry, "planted.sin", np.array([0.5, 1.0]))["x0"].summary is Summary.VERIFIED
