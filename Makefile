@@ -18,10 +18,12 @@ test: lint
 stress: $(BIN)/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m stress
 
-# A thousand draws for each op, a thousand programs, every planted fault, 20 000 points against mpmath: half an hour.
+# A thousand draws for each op, a thousand programs, a thousand random graphs of up to a million elements, every planted fault,
+# elements of every array of the real workloads, 20 000 points against mpmath: two hours.
 check: $(BIN)/ready
-	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
-	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py
+	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
+	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py \
+	  tests/test_random_graphs.py tests/test_planted_at_size.py
 
 # A hundred thousand fuzzed requests of every call: a quarter of an hour.
 fuzz: $(BIN)/ready

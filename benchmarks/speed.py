@@ -25,7 +25,7 @@ from rich.table import Table
 ROUND_SECONDS = 0.02
 AGREEMENT = 1e-9
 COMMAND = (sys.executable, "-m", "benchmarks.speed")
-LIMITED = "GRADPROOF_BENCHMARK_THREADS"
+LIMITED = "BENCHMARK_THREADS"
 GOALS = {
     "scalar": 40.0, "elementwise_1e3": 4.0, "elementwise": 1.5, "mlp": 1.3, "layer_norm": 2.5, "gmm": 2.0, "lstm": 2.5,
     "matmul": 1.0, "conv": 1.0,
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if os.environ.get(LIMITED) != str(options.threads):
         again = [*COMMAND, *(arguments or sys.argv[1:])]
-        sys.exit(subprocess.call(again, env=_limited(options)))
+        sys.exit(subprocess.call(again, env=limited(options.threads)))
     from gradproof.engine.compiled.blocks import use_threads
 
     use_threads(options.threads)
@@ -63,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             json.dump(found, file, indent=1)
 
 
-def _limited(options: argparse.Namespace) -> dict[str, str]:
+def limited(threads: int) -> dict[str, str]:
     """The environment in which every library uses so many threads: they read it when they are loaded."""
-    count = str(options.threads)
+    count = str(threads)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GRADPROOF_THREADS", LIMITED)
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if count == "1" else ""
     return {**os.environ, **dict.fromkeys(names, count), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}

@@ -1,14 +1,23 @@
-"""What verdicts cost: ratios within one run. ``python -m benchmarks.verdicts``"""
+"""What verdicts cost: ratios within one run, on one thread. ``python -m benchmarks.verdicts [--real [--only NAME]]``.
+
+``--real``: only at the size of real data; ``--only``: workloads with this in their name.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks import at_size
+from benchmarks.speed import LIMITED, limited
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
@@ -92,7 +101,22 @@ def report(name: str, gradient: float, checking: float, verdicts: Sequence[Gradi
           f"{checking / gradient:6.1f} x   {words}")  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--only", default="")
+    given = parser.parse_args(arguments)
+    if os.environ.get(LIMITED) != "1":
+        command = [sys.executable, "-m", "benchmarks.verdicts", *(sys.argv[1:] if arguments is None else arguments)]
+        sys.exit(subprocess.call(command, env=limited(1)))
+    if not given.real:
+        small()
+    print("At the size of real data:")
+    at_size.report(Proved, given.only)
+
+
+def small() -> None:
+    """Graphs of few nodes."""
     registry = build_registry(BUILTIN)
     engine, verifier = Engine(registry), Verifier(registry, Proved(registry))
 

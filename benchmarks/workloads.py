@@ -2,7 +2,8 @@
 
 They are those that other systems are measured with: chains and a DAG of single numbers, elementwise vectors, a multilayer
 perceptron, layer norm, Gaussian mixtures and bundle adjustment after ADBench, an unrolled LSTM, a chain of matrix products,
-a convolution as slices. All in float64.
+a convolution as slices. In float64, or in another dtype where one is given; `benchmarks.real_data` has those at the size of
+real data.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.graph import Graph, Leaf, Node
-from gradproof.engine.spec import Array, spec_of
+from gradproof.engine.spec import Array, DType, spec_of
+
+FLOAT64: DType = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,18 @@ class Workload:
 
 
 class Sketch:
-    """Writes a graph: ``s.leaf(array)`` and ``s.<op>(*names, **attributes)`` give the name of a value."""
+    """Writes a graph: ``s.leaf(array)`` and ``s.<op>(*names, **attributes)`` give the name of a value. Leaves of floating
+    point are of ``dtype``."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: DType = FLOAT64) -> None:
+        self.dtype = dtype
         self.leaves: list[Leaf] = []
         self.values: list[Array] = []
         self.nodes: list[Node] = []
 
     def leaf(self, value: Any, requires_grad: bool = True) -> str:
         array = np.asarray(value)
+        array = array.astype(self.dtype) if array.dtype.kind == "f" else array
         name = f"x{len(self.leaves)}"
         self.leaves.append(Leaf(name, spec_of(array), requires_grad))
         self.values.append(array)
@@ -84,9 +90,9 @@ def scalar_dag(count: int = 1000) -> Workload:
     return s.done(total)
 
 
-def elementwise(n: int) -> Workload:
+def elementwise(n: int, dtype: DType = FLOAT64) -> Workload:
     """Twenty ops on vectors of ``n`` elements, and their sum."""
-    random, s = np.random.default_rng(0), Sketch()
+    random, s = np.random.default_rng(0), Sketch(dtype)
     x, y, z = (s.leaf(random.uniform(0.5, 1.5, n)) for _ in range(3))
     a = s.tanh(s.multiply(x, y))
     b = s.exp(s.negative(s.sigmoid(s.add(a, z))))
@@ -178,9 +184,9 @@ def bundle_adjustment(cameras: int = 49, points: int = 2000, seen: int = 8000) -
     return s.done(s.multiply(half, s.sum(s.square(error))))
 
 
-def lstm(steps: int = 20, hidden: int = 64, batch: int = 16) -> Workload:
+def lstm(steps: int = 20, hidden: int = 64, batch: int = 16, dtype: DType = FLOAT64) -> Workload:
     """An unrolled LSTM: the sum of squares of its last state."""
-    random, s = np.random.default_rng(5), Sketch()
+    random, s = np.random.default_rng(5), Sketch(dtype)
     wx, wh = (s.leaf(random.normal(size=(hidden, 4 * hidden)) / 8) for _ in range(2))
     bias = s.leaf(np.zeros(4 * hidden))
     h, c = (s.constant(np.zeros((batch, hidden))) for _ in range(2))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmarks import leaving, speed, workloads
 from benchmarks.by_hand import written
+from benchmarks.real_data import REAL_SMALL
 from benchmarks.systems import ENGINE, SYSTEMS, Absent
-from benchmarks.workloads import SMALL, WORKLOADS
+from benchmarks.workloads import SMALL, WORKLOADS, Workload
 
 from gradproof.v1 import autodiff_service_pb2, op_service_pb2
 
+IN_SMALL: dict[str, Callable[[], Workload]] = {
+    **SMALL,
+    **{f"{name} of real data": partial(make, np.dtype(np.float64)) for name, make in REAL_SMALL.items()},
+}
 
-@pytest.mark.parametrize("name", SMALL)
+
+@pytest.mark.parametrize("name", IN_SMALL)
 def test_gradients_are_slopes(name: str) -> None:
     """Along random directions, by Richardson's extrapolation of central differences."""
-    workload = SMALL[name]()
+    workload = IN_SMALL[name]()
     f, random = ENGINE.function(workload.graph), np.random.default_rng(0)
     moving = [leaf.requires_grad for leaf in workload.graph.leaves]
     values = [np.asarray(value) for value in workload.values]

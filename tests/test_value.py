@@ -579,3 +579,11 @@ def test_shrinking_keeps_equal_sizes_equal_and_small() -> None:
 @pytest.mark.parametrize(("got", "truth", "ulps"), [(1.0, 1, 0.0), (np.nextafter(1.0, 2), 1, 1.0), (np.inf, 1, np.inf)])
 def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: float) -> None:
     assert distance(got, arb(truth), np.dtype(np.float64)) == ulps
+
+
+@pytest.mark.parametrize("condition", [False, True])
+def test_a_condition_that_is_written_down_is_what_it_says(condition: bool) -> None:
+    """Of ``where(False, a, b)`` the rule and its readings take b."""
+    one, other = (1, 2) if condition else (2, 1)
+    registry = with_rules(sin=lambda g, y, x: ops.where(condition, one * g * ops.cos(x), other * g * ops.cos(x)))
+    assert judge(registry, "planted.sin", np.array([0.5, 1.0]))["x0"].summary is Summary.VERIFIED

@@ -181,7 +181,10 @@ def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None
     values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         cell = np.empty((), object)
-        cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
+        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
+            cell[()] = literal  # a condition: a ball of 0 is no falsehood
+        else:
+            cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         values[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
     for one in program.instructions:
         specs, outputs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]

@@ -60,7 +60,11 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
     what underflows there."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
-        value, spec = literal.define(f) if isinstance(literal, Exact) else f.number(literal), program.specs[number]
+        spec = program.specs[number]
+        if isinstance(literal, bool) and spec.dtype.kind == "b":
+            values[number] = literal
+            continue
+        value = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         values[number] = evaluated(value, spec, not is_held(value, spec)) if f.model else value
     for one in program.instructions:
         outputs = [program.specs[k] for k in one.outputs]
