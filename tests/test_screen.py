@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradproof.engine.verify.screen import kernel_of, screen
 from tests.test_value import judge, numbers, with_rules
 
 from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import spec, spec_of
-from gradproof.engine.verify.screen import kernel_of, screen
 from gradproof.engine.verify.value import Application
 from gradproof.engine.verify.verdict import Rule, Summary, Value
 from gradproof.plugins import BUILTIN

@@ -52,12 +52,22 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
     if value.word in (Value.TIE, Value.ILL_CONDITIONED):
         return Summary.PLAUSIBLE, f"{place}{element}: value {value.word}: {value.reason}"
-    if value.word is Value.SCREENED and value.checked:
-        if value.screened < value.total:
-            return Summary.PLAUSIBLE, f"{place}: {value.screened} of {value.total} elements screened"
-    elif value.checked < value.total:
-        return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
+    if value.word is Value.SCREENED or value.checked < value.total:
+        seen = f"{value.checked} of {value.total} elements enclosed"
+        return Summary.PLAUSIBLE, f"{place}: {value.reason if seen in value.reason else _joined(seen, value.reason)}"
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def _joined(first: str, then: str) -> str:
+    return f"{first}: {then}" if then else first
+
+
+def lowered(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
+    """The verdict on numbers that were enclosed by what their rule gives: that is the truth only if the rule is proved."""
+    if not value.through_rule or rule.proved or value.word not in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED):
+        return value
+    reason = f"the numbers are what the rule gives, which is {rule.word}"
+    return replace(value, word=Value.SCREENED, checked=0, screened=value.checked, reason=reason)
 
 
 def miscomputed(node: int, op: str, made: ValueVerdict) -> str:

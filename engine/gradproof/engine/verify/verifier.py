@@ -33,6 +33,7 @@ from gradproof.engine.verify.summary import (
     Known,
     compose,
     contradicted,
+    lowered,
     miscomputed,
     seen_through_hooks,
     summarize,
@@ -157,7 +158,7 @@ class _Check:
             return Unasked(self.run, brief)
         workers = self.verifier.workers
         if workers is None:
-            return Examination(self.run, brief, self.budget)
+            return Examination(self.run, brief, self.budget, self.verifier.rules)
         bad = [name for name in watched(self.run.job.wanted()) if not self._finite(name)] if not self.run.hooked else []
         left = self.deadline - time.monotonic()
         return Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
@@ -316,9 +317,9 @@ class _Check:
                 self.verifier.proofs.request(key)
             nothing = self.findings.numbers(position).contributions[slot]
             assert nothing is not None  # it has been judged as 0
-            node = self.plan.lowered.node_of[position]
+            node, rule = self.plan.lowered.node_of[position], self._proof(one.op.name, key)
             silent[number].append(
-                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one.op.name, key), nothing)
+                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, rule, lowered(nothing, rule))
             )
         return silent
 
@@ -355,13 +356,14 @@ class _Check:
         value = checked.contributions[use.position]
         assert value is not None  # every contribution has been judged
         node = self.plan.lowered.node_of[use.instruction]
+        rule = self._proof(one.op.name, self.keys[use.instruction])
         return UseVerdict(
             node,
             one.op.name,
             one.op.input_name(use.position),
             use.position,
-            self._proof(one.op.name, self.keys[use.instruction]),
-            value,
+            rule,
+            lowered(value, rule),
             checked.forward,
         )
 

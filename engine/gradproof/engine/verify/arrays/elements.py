@@ -1,0 +1,187 @@
+"""A large node of an elementwise op: its definition read over all elements at once, in blocks, with its derivatives.
+
+One reading over duals encloses the result and, with the cotangent that the rule really got, every contribution. No rule is
+used. What is in doubt, the extremes and a sample are read by Arb, which knows more: poles, conditioning, extended reals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.attributes import in_balls
+from gradproof.engine.complexes import Complexes, Pair, pair
+from gradproof.engine.spec import Array, is_complex, parts
+from gradproof.engine.verify.arrays.ball import BallArray, exact
+from gradproof.engine.verify.arrays.conditions import Mask
+from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.programs import NoArrays
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.truth import FAR, Application
+
+BLOCK = 1 << 14
+AGREE = 2.0**-40
+NOTHING = 1e-300
+
+
+def columns(array: Array) -> Array:
+    """The floats of an array, one row for each element, with one or two parts."""
+    floats = parts(np.asarray(array))
+    width = 2 if array.dtype.kind == "c" else 1
+    return np.asarray(floats if floats.dtype.kind in "biu" else floats.astype(np.float64)).reshape(-1, width)
+
+
+@dataclass
+class Seen:
+    """What one reading of some elements enclosed: the parts of the results, those of the contributions, and where numbers
+    were tied that move."""
+
+    heads: list[BallArray]
+    truths: list[BallArray]
+    tied: Array
+    sides: list[list[BallArray]] = field(default_factory=list)
+    side_heads: list[list[BallArray]] = field(default_factory=list)
+
+
+class Elements:
+    """The elements of an application of an elementwise op, as columns of floats."""
+
+    def __init__(self, one: Application) -> None:
+        self.one, self.count = one, one.results[0].size
+        shape = one.results[0].shape
+        self.complex = any(is_complex(spec) for spec in (*one.specs, *one.outputs))
+        self.inputs = [columns(np.broadcast_to(x, shape)) for x in one.inputs]
+        self.cotangents = [columns(np.broadcast_to(g, shape)) for g in one.cotangents]
+        self.slots = [k for k, c in enumerate(one.contributions) if c is not None]
+        self.claimed = [columns(np.broadcast_to(c, shape)) for c in one.contributions if c is not None]
+        self.results = [columns(y) for y in one.results]
+        self.directions = [(k, p) for k in self.slots for p in range(self.inputs[k].shape[1])]
+        floats = [x for x in self.inputs if x.dtype.kind == "f"]
+        self.infinite = any(np.isinf(x).any() for x in floats)
+        self.far = np.zeros(0)
+        if self.infinite:
+            sizes = [np.abs(x[np.isfinite(x) & (np.abs(x) >= FAR)]) for x in floats]
+            self.far = np.unique(np.concatenate(sizes))
+
+    def blocks(self) -> Iterator[slice]:
+        return (slice(start, min(start + BLOCK, self.count)) for start in range(0, self.count, BLOCK))
+
+    def read(self, index: Any) -> Seen:
+        """The elements at ``index``. Raises NoArrays, and what a stranger's code raises."""
+        seen = self._read([x[index] for x in self.inputs], index, None)
+        if self.infinite:
+            self._take_limits(seen, index)
+        if seen.tied.any():
+            at = np.flatnonzero(seen.tied)
+            mine = (np.arange(self.count)[index])[at]
+            for lean in self._leanings():
+                side = self._read([x[mine] for x in self.inputs], mine, lean)
+                seen.sides.append(side.truths)
+                seen.side_heads.append(side.heads)
+        return seen
+
+    def _leanings(self) -> Iterator[list[float]]:
+        """Steps along which to leave a kink, one for each direction: each comes first, and last, equally often."""
+        count = len(self.directions)
+        for shift in range(count):
+            for sign in (1.0, -1.0):
+                yield [sign * ((k + shift) % count + 1) for k in range(count)]
+
+    def _read(self, inputs: Sequence[Array], index: Any, lean: Sequence[float] | None) -> Seen:
+        one, f = self.one, Arrays(lean)
+        size = len(inputs[0]) if inputs else len(self.results[0][index])
+        given = [self._entered(k, x) for k, x in enumerate(inputs)]
+        reading: Any = Complexes(f) if self.complex else f
+        attributes = in_balls(one.attributes)
+        heads: list[BallArray] = []
+        truths: list[Any] = [BallArray(0.0)] * len(self.directions)
+        with np.errstate(all="ignore"):
+            for define, spec, g in zip(one.op.definitions, one.outputs, self.cotangents, strict=True):
+                made = define(reading, *given, **attributes)
+                weights = g[index]
+                for q, part in enumerate(self._parts(f, made, is_complex(spec))):
+                    heads.append(spread(head(part), (size,)))
+                    for direction, slope in tangents(part).items():
+                        truths[direction] = truths[direction] + slope * exact(weights[:, q])
+        tied = np.broadcast_to(np.asarray(f.tied, bool), (size,))
+        return Seen(heads, [spread(x, (size,)) for x in truths], tied)
+
+    def _entered(self, k: int, x: Array) -> Any:
+        """The numbers of an input as the definition takes them."""
+        if x.dtype.kind == "b":
+            return Mask(x[:, 0])
+        if x.dtype.kind in "iu":
+            return exact(x[:, 0])
+        cells: list[Any] = [exact(np.ascontiguousarray(x[:, p])) for p in range(x.shape[1])]
+        if k in self.slots:
+            cells = [Dual(x, {self.directions.index((k, p)): BallArray(1.0)}) for p, x in enumerate(cells)]
+        if not self.complex:
+            return cells[0]
+        return Pair(*cells)
+
+    def _parts(self, f: Arrays, made: Any, turned: bool) -> list[Any]:
+        if not self.complex or isinstance(made, (bool, Mask)):
+            return [f.as_number(made)]
+        z = pair(made)
+        if turned:
+            return [f.number(z.re), f.number(0 if z.is_real else z.im)]
+        if not z.is_real:
+            raise NoArrays(f"op {self.one.op.name!r}: the definition gives complex numbers")
+        return [f.as_number(z.re)]
+
+    # infinite inputs
+
+    def _take_limits(self, seen: Seen, index: Any) -> None:
+        """Read elements with infinite inputs as limits: two numbers far out take the place of each (see `truth`)."""
+        mine = [x[index] for x in self.inputs]
+        at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in mine if x.dtype.kind == "f"], axis=0))
+        if not at.size:
+            return
+        where = (np.arange(self.count)[index])[at]
+        a, b = (self._read([self._beyond(x[at], seed) for x in mine], where, None) for seed in (1, 2))
+        tied = np.array(seen.tied)
+        tied[at] = a.tied | b.tied
+        seen.tied = tied
+        for found, first, second, unbounded in (
+            *((x, y, z, True) for x, y, z in zip(seen.heads, a.heads, b.heads, strict=True)),
+            *((x, y, z, False) for x, y, z in zip(seen.truths, a.truths, b.truths, strict=True)),
+        ):
+            found.mid, found.rad = np.array(found.mid), np.array(found.radius())
+            limit = limits(first, second, unbounded)
+            found.mid[at], found.rad[at] = limit.mid, limit.radius()
+
+    def _beyond(self, x: Array, seed: int) -> Array:
+        return x if x.dtype.kind != "f" else beyond(x, self.far, seed)
+
+
+def beyond(x: Array, far: Array, seed: int) -> Array:
+    """Floats with other numbers far out in the place of those that are, in the same order; of infinite ones each is
+    another. ``far``: all finite magnitudes far out, in order."""
+    random = np.random.default_rng(seed)
+    result = np.array(x)
+    large = FAR * (np.arange(1, len(far) + 1) + random.integers(1, 200, len(far)) / 256)
+    sizes = np.abs(x)
+    out = np.isfinite(x) & (sizes >= FAR)
+    result[out] = np.sign(x[out]) * large[np.searchsorted(far, sizes[out])]
+    infinite = np.isinf(x)
+    end = FAR * (len(far) + 2)
+    result[infinite] = np.sign(x[infinite]) * (end * (1 + random.integers(0, 2**20, int(infinite.sum())) / 2**20))
+    return result
+
+
+def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:
+    """The limits that two readings far out agree on, nan elsewhere; ``unbounded``: they may be infinite."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(a.mid - b.mid) + a.radius() + b.radius()
+        small = np.maximum(np.abs(a.mid) + a.radius(), np.abs(b.mid) + b.radius()) < NOTHING
+        agree = (apart <= np.abs(a.mid) * AGREE) | small
+        mid = np.where(agree, a.mid, np.nan)
+        rad = np.where(agree, a.radius() + apart, 0.0)
+        if unbounded:
+            out = ~agree & np.isfinite(apart) & (a.mid * np.sign(b.mid) > math.sqrt(FAR)) & (np.abs(b.mid) > math.sqrt(FAR))
+            mid = np.where(out, np.sign(a.mid) * np.inf, mid)
+        return BallArray(mid, rad)
