@@ -184,6 +184,14 @@ def add_along_define(f, i, x, indices, updates, *, axis):
     return f.total([x[i], *(updates[j] for j in line if int(indices[j]) % size == i[axis])])
 
 
+def add_along_arrays(f, x, indices, updates, *, axis):
+    """In one long line, where each element has a number."""
+    numbers = np.arange(x.size).reshape(x.shape)
+    places = np.take_along_axis(numbers, f.places(indices) % max(x.shape[axis], 1), axis)
+    added = f.added(f.moved(np.ravel, x), np.ravel(places), f.moved(np.ravel, updates), 0)
+    return f.moved(np.reshape, added, shape=x.shape)
+
+
 INDICES = np.array([2, 0, 2])
 GRID = np.array([[1, 0, 1], [0, 0, -1]])
 
@@ -204,6 +212,7 @@ GATHERING = (
         domains=(REAL, INTEGER),
         grad_fn="IndexSelectBackward0",
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, indices, *, axis: f.moved(np.take, x, indices=f.places(indices), axis=axis),
         doc="elements at indices along an axis",
     ),
     Op(
@@ -217,6 +226,7 @@ GATHERING = (
         domains=(REAL, INTEGER, REAL),
         complex=HOLOMORPHIC,
         into=scatter_into,
+        arrays=lambda f, x, indices, updates, *, axis: f.added(x, indices, updates, axis),
         doc="x with updates added at indices along an axis",
     ),
     Op(
@@ -235,6 +245,7 @@ GATHERING = (
         domains=(REAL, INTEGER),
         grad_fn="GatherBackward0",
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, indices, *, axis: f.moved(np.take_along_axis, x, indices=f.places(indices), axis=axis),
         doc="elements at indices along an axis, of each line its own",
     ),
     Op(
@@ -248,6 +259,7 @@ GATHERING = (
         domains=(REAL, INTEGER, REAL),
         complex=HOLOMORPHIC,
         into=add_along_into,
+        arrays=add_along_arrays,
         doc="x with updates added at indices along an axis, on each line its own",
     ),
 )

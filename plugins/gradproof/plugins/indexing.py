@@ -94,6 +94,19 @@ def unslice_define(f, i, x, *, shape, start, step):
     return x[tuple(k for k, _ in found)] if inside else f.number(0)
 
 
+def unslice_arrays(f, x, *, shape, start, step):
+    """Axis by axis each element goes to its place."""
+    places = np.ix_(*(a + s * np.arange(n) for n, a, s in zip(x.shape, start, step, strict=True)))
+    return f.moved(lambda a: put(a, shape, places), x)
+
+
+def put(x, shape, places):
+    """Zeros with ``x`` at places."""
+    found = np.zeros(shape, x.dtype)
+    found[places] = x
+    return found
+
+
 def unslice_shrink(specs, attributes):
     """Per axis: whole, or apart by a step. Where there is no room for all the first become 1."""
     [x] = specs
@@ -153,6 +166,11 @@ def pad_define(f, i, x, *, widths):
     return x[k] if all(0 <= j < size for j, size in zip(k, x.shape, strict=True)) else f.number(0)
 
 
+def pad_arrays(f, x, *, widths):
+    inside = tuple(slice(a, size + a) for (a, _), size in zip(widths, x.shape, strict=True))
+    return f.moved(lambda a: put(a, [size + before + after for size, (before, after) in zip(a.shape, widths)], inside), x)
+
+
 def pad_shrink(specs, attributes):
     return case(smaller((2,) * specs[0].ndim), widths=tuple((min(a, 1), min(b, 2)) for a, b in attributes["widths"]))
 
@@ -175,6 +193,7 @@ INDEXING = (
         shrink=slice_shrink,
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, start, stop, step: f.moved(lambda a: a[tuple(map(slice, start, stop, step))], x),
         doc="x[start:stop:step] on each axis",
     ),
     Op(
@@ -188,6 +207,7 @@ INDEXING = (
         complex=HOLOMORPHIC,
         into=unslice_into,
         place=lambda x, *, shape, start, step: _place(x, start, step),
+        arrays=unslice_arrays,
         doc="zeros, with x at a slice: what slice is undone by",
     ),
     Op(
@@ -202,6 +222,7 @@ INDEXING = (
         complex=HOLOMORPHIC,
         into=pad_into,
         place=pad_place,
+        arrays=pad_arrays,
         doc="zeros put around x",
     ),
 )

@@ -1,5 +1,7 @@
 """Ops that join arrays, and the one that takes them apart."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
@@ -93,6 +95,12 @@ def split_define(part):
     return lambda f, i, x, *, sections, axis: x[at(i, axis, sum(sections[:part]) + i[axis])]
 
 
+def split_arrays(f, x, *, sections, axis):
+    ends = np.cumsum((0, *sections))
+    cuts = [(slice(None),) * axis + (slice(a, b),) for a, b in pairwise(ends)]
+    return tuple(f.moved(lambda a, cut=cut: a[cut], x) for cut in cuts)
+
+
 JOINING = (
     Op(
         "concat",
@@ -105,6 +113,7 @@ JOINING = (
         grad_fn="CatBackward0",
         complex=HOLOMORPHIC,
         into=lambda out, *arrays, axis: np.concatenate(arrays, axis, out),
+        arrays=lambda f, *arrays, axis: f.moved(lambda *parts: np.concatenate(parts, axis), *arrays),
         doc="arrays joined along an axis",
     ),
     Op(
@@ -117,6 +126,7 @@ JOINING = (
         shrink=stack_shrink,
         complex=HOLOMORPHIC,
         into=lambda out, *arrays, axis: np.stack(arrays, axis, out),
+        arrays=lambda f, *arrays, axis: f.moved(lambda *parts: np.stack(parts, axis), *arrays),
         doc="arrays joined along a new axis",
     ),
     Op(
@@ -128,6 +138,7 @@ JOINING = (
         (case((5,), sections=(2, 3)), case((2, 4), sections=2, axis=1)),
         shrink=split_shrink,
         complex=HOLOMORPHIC,
+        arrays=split_arrays,
         doc="cut into sections along an axis (at most 16)",
     ),
 )

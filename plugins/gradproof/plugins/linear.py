@@ -68,6 +68,11 @@ def triangle_infer(x, *, k=0):
     return Inferred((x,), {"k": max(-rows, min(columns, whole("k", k)))})
 
 
+def below(x, k):
+    """A mask of what is on or below a diagonal."""
+    return np.arange(x.shape[-1]) - np.arange(x.shape[-2])[:, None] <= k
+
+
 MATRICES = (
     case((2, 3), (3, 1)),
     case((2, 2), (2, 2)),
@@ -93,6 +98,7 @@ LINEAR = (
         shrink=matmul_shrink,
         grad_fn="MmBackward0",
         complex=HOLOMORPHIC,
+        arrays=lambda f, a, b: f.matmul(a, b),
         doc="matrix product",
     ),
     Op(
@@ -104,6 +110,7 @@ LINEAR = (
         SQUARES,
         shrink=triangle_shrink,
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, *, k: f.moved(lambda a: np.where(below(a, k), a, 0), x),
         doc="the lower triangle",
     ),
     Op(
@@ -115,6 +122,7 @@ LINEAR = (
         SQUARES,
         shrink=triangle_shrink,
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, *, k: f.moved(lambda a: np.where(below(a, k - 1), 0, a), x),
         doc="the upper triangle",
     ),
 )

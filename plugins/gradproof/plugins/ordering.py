@@ -69,7 +69,7 @@ PLACED = (case((3,)), case((2, 3), axis=0), case((2, 3), axis=1, keepdims=True),
 SORTED = (case((3,)), case((2, 3), axis=0), case((2, 3), descending=True), case((1, 1)))
 
 
-def place_op(name, forward, better, doc):
+def place_op(name, forward, better, arrays, doc):
     return Op(
         name,
         lambda x, *, axis, keepdims: forward(x, axis, keepdims=keepdims),
@@ -77,14 +77,25 @@ def place_op(name, forward, better, doc):
         place_define(better),
         place_infer,
         PLACED,
+        arrays=arrays,
         doc=doc,
     )
 
 
 ORDERING = (
-    place_op("argmax", np.argmax, lambda f, one, best: f.less(best, one), "the place of the largest, of several the first"),
     place_op(
-        "argmin", np.argmin, lambda f, one, best: f.less(one, best), "the place of the smallest, of several the first"
+        "argmax",
+        np.argmax,
+        lambda f, one, best: f.less(best, one),
+        lambda f, x, *, axis, keepdims: f.place_of_largest(x, axis, keepdims),
+        "the place of the largest, of several the first",
+    ),
+    place_op(
+        "argmin",
+        np.argmin,
+        lambda f, one, best: f.less(one, best),
+        lambda f, x, *, axis, keepdims: f.place_of_smallest(x, axis, keepdims),
+        "the place of the smallest, of several the first",
     ),
     Op(
         "argsort",
@@ -93,6 +104,7 @@ ORDERING = (
         argsort_define,
         sort_infer,
         SORTED,
+        arrays=lambda f, x, *, axis, descending: f.order(x, axis, descending),
         doc="the places of the elements of each line in order; equal ones stay in theirs",
     ),
 )

@@ -278,6 +278,38 @@ def log_softmax_define(f, i, x, *, axis):
     return -f.log(f.total(f.exp(other - x[i]) for other in line(i, x, axis)))
 
 
+# definitions of whole arrays
+
+
+def var_arrays(f, x, *, axis, correction, keepdims):
+    """Whatever is taken from all elements; little is left to be taken away where that is close to the mean."""
+    away = x - f.anchor(x, axis, near="mean")
+    whole = f.total(away, axis, keepdims)
+    n = count(x, axis)
+    return (f.total(away * away, axis, keepdims) - whole * whole / n) / (n - correction)
+
+
+def above_one(f, x, axis):
+    """An element of each line, and Σ eˣ less 1 where it is taken from all."""
+    one, top = f.one_of(x, axis)
+    return top, f.total(f.where(one, 0, f.exp(x - top)), axis, keepdims=True)
+
+
+def logsumexp_arrays(f, x, *, axis, keepdims):
+    top, rest = above_one(f, x, axis)
+    return f.total(top + f.log1p(rest), axis, keepdims)
+
+
+def softmax_arrays(f, x, *, axis):
+    parts = f.exp(x - f.anchor(x, axis))
+    return parts / f.total(parts, axis, keepdims=True)
+
+
+def log_softmax_arrays(f, x, *, axis):
+    top, rest = above_one(f, x, axis)
+    return x - top - f.log1p(rest)
+
+
 REDUCED = (
     case((2, 3)),
     case((2, 3), axis=0),
@@ -302,6 +334,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(total),
+        arrays=lambda f, x, *, axis, keepdims: f.total(x, axis, keepdims),
         doc="the sum over axes",
     ),
     Op(
@@ -314,6 +347,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(mean),
+        arrays=lambda f, x, *, axis, keepdims: f.total(x, axis, keepdims) / count(x, axis),
         doc="the mean over axes",
     ),
     Op(
@@ -325,6 +359,7 @@ REDUCTIONS = (
         REDUCED,
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
+        arrays=lambda f, x, *, axis, keepdims: f.product(x, axis, keepdims),
         doc="the product over axes",
     ),
     Op(
@@ -339,6 +374,7 @@ REDUCTIONS = (
         kink=Kink.MEAN,
         shrink=extremum_shrink,
         into=lambda out, x, *, axis, keepdims: np.maximum.reduce(x, axis, out=out, keepdims=keepdims),
+        arrays=lambda f, x, *, axis, keepdims: f.largest(x, axis, keepdims),
         doc="the largest over axes",
     ),
     Op(
@@ -353,6 +389,7 @@ REDUCTIONS = (
         kink=Kink.MEAN,
         shrink=extremum_shrink,
         into=lambda out, x, *, axis, keepdims: np.minimum.reduce(x, axis, out=out, keepdims=keepdims),
+        arrays=lambda f, x, *, axis, keepdims: f.smallest(x, axis, keepdims),
         doc="the smallest over axes",
     ),
     Op(
@@ -369,6 +406,7 @@ REDUCTIONS = (
             case((1, 3), correction=1),
         ),
         shrink=axes_shrink,
+        arrays=var_arrays,
         doc="the variance over axes, divided by n - correction",
     ),
     Op(
@@ -379,6 +417,7 @@ REDUCTIONS = (
         reduce_infer(np.mean),
         REDUCED,
         shrink=axes_shrink,
+        arrays=logsumexp_arrays,
         doc="ln Σ eˣ over axes",
     ),
     Op(
@@ -389,6 +428,7 @@ REDUCTIONS = (
         axis_infer,
         ALONG,
         shrink=axes_shrink,
+        arrays=softmax_arrays,
         doc="eˣ / Σ eˣ along an axis",
     ),
     Op(
@@ -399,6 +439,7 @@ REDUCTIONS = (
         axis_infer,
         ALONG,
         shrink=axes_shrink,
+        arrays=log_softmax_arrays,
         doc="x - ln Σ eˣ along an axis",
     ),
     Op(
@@ -411,6 +452,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(running_sum),
+        arrays=lambda f, x, *, axis: f.running_total(x, axis),
         doc="running sums along an axis",
     ),
     Op(
@@ -423,6 +465,7 @@ REDUCTIONS = (
         shrink=axes_shrink,
         complex=HOLOMORPHIC,
         into=rounded_once_into(running_product),
+        arrays=lambda f, x, *, axis: f.running_product(x, axis),
         doc="running products along an axis",
     ),
 )

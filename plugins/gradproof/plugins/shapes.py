@@ -134,6 +134,14 @@ def astype_define(f, i, x, *, dtype):
     return number
 
 
+def astype_arrays(f, x, *, dtype):
+    """A float stays what it is in another dtype; what becomes of it in an integer is not defined."""
+    number = f.as_number(x)
+    if np.dtype(dtype).kind in "biu" and number is x:
+        raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+    return number
+
+
 def astype_shrink(specs, attributes):
     [x] = specs
     small = smaller(x.shape)
@@ -165,6 +173,7 @@ SHAPES = (
         grad_fn="ViewBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, shape: f.moved(np.reshape, x, shape=shape),
         doc="the same elements in C order, in another shape",
     ),
     Op(
@@ -184,6 +193,7 @@ SHAPES = (
         grad_fn="ExpandBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, shape: f.moved(np.broadcast_to, x, shape=shape),
         doc="x repeated to a larger shape",
     ),
     Op(
@@ -197,6 +207,7 @@ SHAPES = (
         grad_fn="UnsqueezeBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.expand_dims, x, axis=axis),
         doc="axes of size 1 put in",
     ),
     Op(
@@ -209,6 +220,7 @@ SHAPES = (
         shrink=keeping(lambda x, axis: ()),
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.squeeze, x, axis=axis),
         doc="axes of size 1 taken out",
     ),
     Op(
@@ -230,6 +242,7 @@ SHAPES = (
         grad_fn="PermuteBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axes: f.moved(np.transpose, x, axes=axes),
         doc="axes permuted",
     ),
     Op(
@@ -243,6 +256,7 @@ SHAPES = (
         grad_fn="TransposeBackward0",
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x: f.moved(np.swapaxes, x, axis1=-1, axis2=-2),
         doc="the last two axes swapped",
     ),
     Op(
@@ -255,6 +269,7 @@ SHAPES = (
         shrink=keeping(lambda x, axis: axis),
         complex=HOLOMORPHIC,
         view=True,
+        arrays=lambda f, x, *, axis: f.moved(np.flip, x, axis=axis),
         doc="the order reversed along axes",
     ),
     Op(
@@ -268,6 +283,7 @@ SHAPES = (
         grad_fn="ToCopyBackward0",
         complex=DIRECT,
         into=astype_into,
+        arrays=astype_arrays,
         doc="another dtype",
     ),
 )

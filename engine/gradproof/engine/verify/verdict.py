@@ -55,8 +55,9 @@ class Summary(StrEnum):
     """One word for a gradient.
 
     ``verified``: every rule it came through is proved, every number enclosed (or CONDITIONED, where its inputs' own
-    rounding explains the distance), every sum right, and the graph does not contradict. ``plausible``: nothing contradicts, something is weaker than that. ``unchecked``: too
-    little is known. ``wrong``: something contradicts.
+    rounding explains the distance), every sum right, and the graph does not contradict. ``plausible``:
+    nothing contradicts, something is weaker than that. ``unchecked``: too little is known. ``wrong``: something
+    contradicts.
     """
 
     VERIFIED = "verified"

@@ -15,7 +15,7 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.arrays.elementwise import SAMPLE, check_elements, sampled
 from gradproof.engine.verify.arrays.programs import NoArrays
-from gradproof.engine.verify.arrays.wholes import Whole, judge_contributions, judge_forward
+from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.projecting import projected
 from gradproof.engine.verify.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward

@@ -9,11 +9,13 @@ import numpy as np
 
 from gradproof.engine.attributes import in_balls
 from gradproof.engine.op import Attributes, Op
-from gradproof.engine.spec import Array, Spec, is_complex
-from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.arrays.ball import BallArray, exact
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
+from gradproof.engine.trace import Exact, Instruction, Program
+from gradproof.engine.verify.arrays.ball import BallArray, ball_array, exact
 from gradproof.engine.verify.arrays.conditions import Mask
+from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.ulps import smallest_normal, unit
 
 
 class NoArrays(Exception):
@@ -28,29 +30,90 @@ def entered(array: Array) -> Any:
 
 
 def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Any]:
-    """The outputs of one op: balls, or masks for conditions. Raises NoArrays, and what a stranger's code raises."""
+    """The outputs of one op, of the shapes of ``outputs``: balls, or masks for conditions. Raises NoArrays, and what a
+    stranger's code raises."""
     if any(is_complex(spec) for spec in outputs):
         raise NoArrays(f"op {op.name!r}: complex numbers are not read in arrays")
-    if op.elementwise:
-        if not op.definitions:
-            raise NoArrays(f"op {op.name!r} has no definition")
-        return [define(f, *inputs, **in_balls(attributes)) for define in op.definitions]
-    if op.arrays is None:
-        raise NoArrays(f"op {op.name!r} has no form for whole arrays")
-    found = op.arrays(f, *inputs, **attributes)
-    return list(found) if isinstance(found, tuple) else [found]
+    try:
+        if op.elementwise:
+            if not op.definitions:
+                raise NoArrays(f"op {op.name!r} has no definition")
+            found = [define(f, *inputs, **in_balls(attributes)) for define in op.definitions]
+        elif op.arrays is None:
+            raise NoArrays(f"op {op.name!r} has no form for whole arrays")
+        else:
+            whole = op.arrays(f, *inputs, **attributes)
+            found = list(whole) if isinstance(whole, tuple) else [whole]
+    except NotImplementedError as error:
+        raise NoArrays(f"op {op.name!r}: {error}") from error
+    return [shaped(x, spec.shape, op) for x, spec in zip(found, outputs, strict=False)]
 
 
 def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any]:
-    """The outputs of a program, None where a rule says NO_GRADIENT. Raises NoArrays."""
+    """The outputs of a program, None where a rule says NO_GRADIENT. Raises NoArrays.
+
+    Where ``f`` reads what an evaluation may give, each instruction is charged the rounding unit of its output's dtype, and
+    what underflows there."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         values[number] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
     for one in program.instructions:
         outputs = [program.specs[k] for k in one.outputs]
-        results = read_op(one.op, f, [values[k] for k in one.inputs], one.attributes, outputs)
+        given = [values[k] for k in one.inputs]
+        if f.model:
+            given = [charged(x, unit(outputs[0].dtype)) for x in given]
+        results = read_op(one.op, f, given, one.attributes, outputs)
+        if f.model:
+            results = [evaluated(x, spec, narrowed(program, one, spec)) for x, spec in zip(results, outputs, strict=True)]
         values.update(zip(one.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
+
+
+def narrowed(program: Program, one: Instruction, spec: Spec) -> bool:
+    """Whether an instruction rounds to a narrower dtype, which is no operation in itself."""
+    return one.op.name == "astype" and is_differentiable(spec.dtype) and unit(spec.dtype) > unit_of(program, one)
+
+
+def unit_of(program: Program, one: Instruction) -> float:
+    dtype = program.specs[one.inputs[0]].dtype
+    return unit(dtype) if is_differentiable(dtype) else 0.0
+
+
+def charged(x: Any, rounding: float) -> Any:
+    """The same numbers, to be charged the rounding unit of a dtype in what is made of them."""
+    if isinstance(x, BallArray):
+        return BallArray(x.mid, x.rad, rounding)
+    if isinstance(x, Dual):
+        return Dual(charged(x.head, rounding), {k: charged(t, rounding) for k, t in x.tangents.items()})
+    return x
+
+
+def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
+    """What an evaluation gives for a result: rounded to its dtype if it was not, and what underflows is lost."""
+    if not isinstance(x, BallArray) or not is_differentiable(spec.dtype) or (x.rad is None and not rounds):
+        return x
+    lost = smallest_normal(spec.dtype) * unit(spec.dtype) * 2
+    rad = x.radius() + np.where(np.abs(x.mid) < smallest_normal(spec.dtype), lost, 0.0)
+    return BallArray(x.mid, rad + np.abs(x.mid) * unit(spec.dtype) if rounds else rad, x.unit)
+
+
+def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
+    """A result, broadcast to the shape it must have: a definition may be of a constant. Raises NoArrays where it does not
+    fit."""
+    if isinstance(x, bool):
+        x = Mask(np.asarray(x))
+    elif not isinstance(x, (BallArray, Dual, Mask)):
+        x = ball_array(x)
+        if x is NotImplemented:
+            raise NoArrays(f"op {op.name!r}: its form for whole arrays gives what is no number")
+    if x.shape == shape:
+        return x
+    try:
+        if isinstance(x, Mask):
+            return Mask(np.broadcast_to(x.true, shape), np.broadcast_to(x.false, shape))
+        return x.moved(lambda a: np.broadcast_to(a, shape))
+    except ValueError:
+        raise NoArrays(f"op {op.name!r}: its form for whole arrays gives shape {x.shape}, and not {shape}") from None
 
 
 def numbers(f: Arrays, x: Any, spec: Spec) -> BallArray:

@@ -44,9 +44,7 @@ class Projections:
     def _along(self, seed: int) -> dict[int, BallArray]:
         """For each input <g, J v> along its direction of a seed."""
         if seed not in self._seen:
-            self._seen[seed] = self._pushed(
-                {k: _direction(np.shape(self.one.contributions[k]), seed, k) for k in self.balls}
-            )
+            self._seen[seed] = self._pushed({k: _direction(self.one.inputs[k].shape, seed, k) for k in self.balls})
         return self._seen[seed]
 
     def _pushed(self, directions: dict[int, Array]) -> dict[int, BallArray]:

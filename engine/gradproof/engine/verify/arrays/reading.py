@@ -6,7 +6,7 @@ form is read, which takes whole arrays too (see `Op`). Scalars may move (`Dual`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,27 @@ from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, number
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
-from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.arrays.extremes import noted
 from gradproof.engine.verify.arrays.functions import TABLE
+from gradproof.engine.verify.arrays.wholes import Wholes
 
 
-class Arrays(OnReals):
+class Arrays(Wholes, OnReals):
     """One reading.
 
     Args:
         lean: on which side of a tie to read, as the step of each direction; None: on none.
-        running: sums are charged the rounding of the partial sums that they have in the usual orders, one by one; else
-            that of any order, which is more.
+        model: read all that an evaluation may give, with the rounding that numbers are charged (`BallArray.unit`); else
+            the truth, but where that is more than float64's.
+        running: read as ``model`` does, and charge sums the rounding of the partial sums that they have in the usual
+            orders; else that of any order, which is more.
 
     ``tied`` collects where numbers that move were compared and are equal.
     """
 
-    def __init__(self, lean: Sequence[float] | None = None, *, running: bool = False) -> None:
-        self.lean, self.running = lean, running
+    def __init__(self, lean: Sequence[float] | None = None, *, model: bool = False, running: bool = False) -> None:
+        self.lean, self.model, self.running = lean, model or running, running
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -67,10 +71,6 @@ class Arrays(OnReals):
     def number(self, value: Any) -> Any:
         return value if isinstance(value, (BallArray, Dual)) else number(value)
 
-    def total(self, terms: Iterable[Any]) -> Any:
-        """The sum of a few scalars."""
-        return sum(terms, BallArray(0.0))
-
     # comparisons
 
     def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
@@ -86,7 +86,7 @@ class Arrays(OnReals):
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
         moving = self._moving(a, b)
         if moving is not None and equal.any():
-            self.tied = self.tied | (equal & moving)
+            self.tied = noted(self.tied, equal & moving)
             if self.lean is not None:
                 slope = self._slope(b) - self._slope(a)
                 below, above = below | (equal & (slope > 0)), above | (equal & (slope < 0))
@@ -155,30 +155,8 @@ class Arrays(OnReals):
             low, high = np.floor(ball.mid - rad), np.floor(ball.mid + rad)
             whole = np.where(low == high, low, np.nan)
         if isinstance(x, Dual):
-            self.tied = self.tied | (whole == ball.mid)
+            self.tied = noted(self.tied, whole == ball.mid)
         return BallArray(whole)
-
-    # whole arrays
-
-    def moved(self, move: Callable[..., Array], *arrays: Any) -> Any:
-        """The numbers of arrays at other places: ``move`` is a function of NumPy that only moves elements."""
-        if len(arrays) == 1 and isinstance(arrays[0], Dual):
-            return arrays[0].moved(move)
-        heads = [head(x) for x in arrays]
-        value = _moved(move, heads)
-        moving = set().union(*(tangents(x) for x in arrays))
-        if not moving:
-            return value
-        still = BallArray(0.0)
-        return Dual(
-            value, {k: _moved(move, [spread(tangents(x).get(k, still), x.shape) for x in arrays]) for k in sorted(moving)}
-        )
-
-
-def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
-    mid = move(*(x.mid for x in balls))
-    unit = max(x.unit for x in balls)
-    return BallArray(mid, None if all(x.rad is None for x in balls) else move(*(x.radius() for x in balls)), unit)
 
 
 def _chosen(mask: Mask, a: BallArray, b: BallArray) -> BallArray:

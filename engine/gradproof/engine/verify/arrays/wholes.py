@@ -1,227 +1,207 @@
-"""A large node of an op that is not elementwise: its form for whole arrays encloses the results, and the program of its
-rule the contributions.
+"""Words for whole arrays: what the ``arrays`` form of an op is written with, beside operators and the function table.
 
-What the program gives in exact arithmetic is the true contribution if the rule is proved; that is said beside it
-(`ValueVerdict.through_rule`). Without the rule, contributions are compared along random directions v: <contribution, v>
-must be <g, J v>, with J v from the form for whole arrays, which moves.
+Each takes balls that move or not, and gives such. ``axis`` is an axis, a tuple of them, or None for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.rules import prune
-from gradproof.engine.spec import Array, is_complex
-from gradproof.engine.strangers import foreign, named
-from gradproof.engine.trace import Program
-from gradproof.engine.verify.arrays.allowances import judge_array
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.elements import beyond, limits
-from gradproof.engine.verify.arrays.judging import Tally
-from gradproof.engine.verify.arrays.programs import NoArrays, entered, numbers, read_op, read_program
-from gradproof.engine.verify.arrays.projections import Projections
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.truth import FAR, Application
-from gradproof.engine.verify.ulps import finite
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray
+from gradproof.engine.verify.arrays.conditions import Mask
+from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.extremes import Extremes
+from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbers
+from gradproof.engine.verify.arrays.products import product_of
+from gradproof.engine.verify.arrays.scans import folded, running_totals
+from gradproof.engine.verify.arrays.sums import total_of
 
-GROWN = 128.0  # by how much an input may have multiplied what underflowed
-AT_KINK = "at a kink: what the rule gives there, by the op's convention"
+Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-class Whole:
-    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one."""
-
-    def __init__(self, one: Application, rule: Program | None) -> None:
-        self.one, self.rule = one, rule
-        if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
-            raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
-        floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
-        self.finite = all(map(finite, (*floats, *one.cotangents)))
-        infinite = any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
-        self.readings: list[Sequence[Array]] = [one.inputs]
-        if infinite:
-            sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
-            far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
-            self.readings = [
-                [x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed) for x in one.inputs]
-                for seed in (1, 2)
-            ]
-        self._outputs: list[list[Any]] = []
-        self._allowed: dict[tuple[bool, int | None], list[BallArray | None] | None] = {}
-
-    # the truth
-
-    def outputs(self) -> list[BallArray]:
-        """Enclosures of the results. Raises NoArrays, and what a stranger's code raises."""
-        one, found = self.one, []
-        for inputs in self.readings:
-            f = Arrays()
-            made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
-            self._outputs.append(made)
-            found.append([numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)])
-        return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
-
-    def contribution(self, k: int) -> BallArray:
-        """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""
-        one = self.one
-        spec = one.specs[k]
-        program = self._program(k)
-        if program is None:
-            return BallArray(np.zeros(spec.shape))
-        found = []
-        for inputs, made in zip(self.readings, self._outputs, strict=True):
-            f = Arrays()
-            [ball] = [x for x in read_program(program, self._given(program, inputs, made), f) if x is not None]
-            found.append(numbers(f, ball, spec))
-        return found[0] if len(found) == 1 else limits(found[0], found[1], False)
-
-    def _program(self, k: int) -> Program | None:
-        """The part of the rule that makes the contribution of input ``k``; None where it denies that there is one."""
-        if self.rule is None:
-            raise NoArrays(f"the rule of op {self.one.op.name!r} is not known here")
-        if self.rule.outputs[k] is None:
-            return None
-        return prune(self.rule, [j == k for j in range(len(self.rule.outputs))])
-
-    def _given(self, program: Program, inputs: Sequence[Array], made: Sequence[Any]) -> list[Any]:
-        """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
-        one = self.one
-        used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
-        results = [x if x.dtype.kind in "biu" else y for y, x in zip(made, one.results, strict=True)]
-        given: list[Any] = []
-        for number, x in zip(program.inputs, (*one.cotangents, *results, *inputs), strict=True):
-            array = isinstance(x, np.ndarray)
-            given.append(None if number not in used else entered(x) if array else x)
-        return given
-
-    # allowances
-
-    def allowed(self, running: bool, k: int | None) -> Array | None:
-        """What an evaluation in the dtype of the run may be off: the results (``k`` None, all of them in a row), or the
-        contribution to input ``k``. None where that cannot be read."""
-        key = (running, k)
-        if key not in self._allowed:
-            try:
-                self._allowed[key] = self._evaluate(running, k)
-            except BaseException as error:  # a form is a stranger's code
-                foreign(error)
-                self._allowed[key] = None
-        found = self._allowed[key]
-        if found is None:
-            return None
-        return np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found if ball is not None])
-
-    def _evaluate(self, running: bool, k: int | None) -> list[BallArray | None]:
-        one = self.one
-        f = Arrays(model=True, running=running)
-        inputs = [entered(x) for x in self.readings[0]]
-        made = read_op(one.op, f, inputs, one.attributes, one.outputs)
-        if k is None:
-            return [numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)]
-        program = self._program(k)
-        if program is None:
-            return [BallArray(np.zeros(one.specs[k].shape))]
-        [ball] = [x for x in read_program(program, self._given(program, self.readings[0], made), f) if x is not None]
-        return [numbers(f, ball, one.specs[k])]
-
-    def beneath(self, k: int | None) -> float:
-        """By how much a number that underflowed may have grown on its way."""
-        largest = max((_largest(x) for x in self.one.inputs), default=1.0)
-        grown = min(GROWN, max(1.0, largest)) * max(1.0, self.one.terms / 32)
-        if k is None:
-            return grown
-        return grown * max(1.0, *(_largest(g) for g in self.one.cotangents))
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Axes as sorted numbers that are not negative."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))
 
 
-def _largest(x: Array) -> float:
-    if x.dtype.kind in "biu":
-        return 1.0
-    sizes = np.abs(np.asarray(x, np.float64))
-    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+def is_whole(x: Any) -> bool:
+    """Whether it is an array, and no sequence of scalars."""
+    return isinstance(x, (BallArray, Dual, Mask, np.ndarray))
 
 
-def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
-    """The verdict on the results, and the elements of each that nothing is known of."""
-    one = whole.one
-    balls = whole.outputs()
-    verdict: Tally | None = None
-    left, start = [], 0
-    for result, ball in zip(one.results, balls, strict=True):
-        tally = Tally(result.shape, result.size)
-        place = slice(start, start + result.size)
+class Wholes(Extremes):
+    """The words. ``model``: results contain what an evaluation may give, with the rounding that operands are charged; else
+    only operands that are charged more than float64's rounding are read so. ``running``: see `Arrays`."""
 
-        def allowing(running: bool, place: slice = place) -> Array | None:
-            found = whole.allowed(running, None)
-            return None if found is None else found[place]
+    model: bool
+    running: bool
+    number: Any
+    as_number: Any
+    where: Any
 
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
-        start += result.size
-        if verdict is None:
-            verdict = tally
+    def _unit(self, *balls: BallArray) -> float | None:
+        """The rounding that an evaluation is charged, or None for the truth."""
+        unit = max(x.unit for x in balls)
+        return unit if self.model or self.running or unit > UNIT else None
+
+    def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
+        """The numbers of arrays at other places, and zeros: ``move(*arrays, **options)`` is a function of NumPy that looks
+        at no number. Conditions and integers move likewise."""
+        if options:
+            plain = move
+
+            def move(*given: Array) -> Any:
+                return plain(*given, **options)
+
+        if all(isinstance(x, np.ndarray) for x in arrays):
+            return move(*arrays)
+        if all(isinstance(x, Mask) for x in arrays):
+            no = np.asarray(move(*(~x.false for x in arrays)), bool)
+            return Mask(move(*(x.true for x in arrays)), ~no)
+        numbers = [self.as_number(x) for x in arrays]
+        if len(numbers) == 1:
+            return numbers[0].moved(move)
+        moving = sorted(set().union(*(tangents(x) for x in numbers)))
+        value = _moved(move, [head(x) for x in numbers])
+        if not moving:
+            return value
+        still = BallArray(0.0)
+        return Dual(value, {k: _moved(move, [spread(tangents(x).get(k, still), x.shape) for x in numbers]) for k in moving})
+
+    def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The sum over axes of an array; or of a few scalars."""
+        if not is_whole(terms):
+            return sum(terms, BallArray(0.0))
+        x = self.as_number(terms)
+        axes = axes_of(axis, x.ndim)
+
+        def each(one: BallArray) -> BallArray:
+            return total_of(one, axes, keepdims, self._unit(one), running=self.running)
+
+        return self._linear(each, x)
+
+    def running_total(self, x: Any, axis: int) -> Any:
+        """The sums of the elements up to each, along an axis."""
+
+        def each(one: BallArray) -> BallArray:
+            return running_totals(one, axis, self._unit(one), running=self.running)
+
+        return self._linear(each, self.as_number(x))
+
+    def _linear(self, each: Callable[[BallArray], BallArray], x: Any) -> Any:
+        if not isinstance(x, Dual):
+            return each(x)
+        return Dual(each(x.head), {k: each(spread(t, x.shape)) for k, t in x.tangents.items()})
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        """The matrix product, as NumPy has it."""
+        a, b = self.as_number(a), self.as_number(b)
+
+        def times(one: BallArray, other: BallArray) -> BallArray:
+            return product_of(one, other, self._unit(one, other), running=self.running)
+
+        value = times(head(a), head(b))
+        found: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
+        for k, t in tangents(b).items():
+            part = times(head(a), spread(t, b.shape))
+            found[k] = found[k] + part if k in found else part
+        return Dual(value, found) if found else value
+
+    def product(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The product over axes."""
+        x = self.as_number(x)
+        axes = axes_of(axis, x.ndim)
+        rest = tuple(k for k in range(x.ndim) if k not in axes)
+        shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape) if keepdims or k not in axes)
+        count = int(np.prod([x.shape[k] for k in axes], dtype=int))
+        if count == 0:
+            return BallArray(np.ones(shape))
+        lines = x.moved(lambda a: np.transpose(a, (*axes, *rest)).reshape(count, *(a.shape[k] for k in rest)))
+        whole = folded(lambda a, b: a * b, lambda a, start, stop: a[start:stop], lines, count)
+        return whole.moved(lambda a: np.reshape(a, shape))
+
+    def running_product(self, x: Any, axis: int) -> Any:
+        """The products of the elements up to each, along an axis."""
+        x = self.moved(np.moveaxis, self.as_number(x), source=axis, destination=0)
+        step = 1
+        while step < x.shape[0]:
+            x = self.moved(lambda *parts: np.concatenate(parts), x[:step], x[step:] * x[:-step])
+            step *= 2
+        return self.moved(np.moveaxis, x, source=0, destination=axis)
+
+    # places
+
+    def places(self, indices: Any) -> Array:
+        """Integers that say where, as NumPy's. Raises NotImplementedError where balls do not decide them."""
+        return whole_numbers(indices)
+
+    def added(self, x: Any, indices: Any, updates: Any, axis: int) -> Any:
+        """``x``, and at each place of an axis the sum of the updates for it: ``updates`` has the shape of what is taken
+        there."""
+        where = self.places(indices)
+        x, updates = self.as_number(x), self.as_number(updates)
+
+        def each(one: BallArray, more: BallArray) -> BallArray:
+            return added_at(one, where, more, axis, self._unit(one, more), running=self.running)
+
+        still = BallArray(0.0)
+        found = {
+            k: each(spread(tangents(x).get(k, still), x.shape), spread(tangents(updates).get(k, still), updates.shape))
+            for k in sorted(tangents(x).keys() | tangents(updates).keys())
+        }
+        value = each(head(x), head(updates))
+        return Dual(value, found) if found else value
+
+    def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
+        """The places of the elements of each line, sorted; equal ones stay in their order; nan where balls do not tell."""
+        return ordered(head(self.as_number(x)), axis, descending)
+
+    # what leaves the value as it is
+
+    def anchor(self, x: Any, axis: Axis, near: str = "largest") -> BallArray:
+        """A constant for each line along axes, which are kept: any will do, as a form that uses it must not depend on it.
+        It is close to the largest element, or, with ``near="mean"``, to the mean."""
+        ball = head(self.as_number(x))
+        axes = axes_of(axis, ball.ndim)
+        finite = np.isfinite(ball.mid)
+        if near == "mean":
+            count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
+            with np.errstate(all="ignore"):
+                found = np.where(finite, ball.mid / count, 0.0).sum(axis=axes, keepdims=True)
         else:
-            verdict.note(tally.worst)
-    assert verdict is not None
-    missing = sum(map(len, left))
-    return replace(verdict.worst, checked=start - missing, total=start), left
+            found = np.where(finite, ball.mid, -np.inf).max(axis=axes, keepdims=True, initial=-np.inf)
+        return BallArray(np.where(np.isfinite(found), found, 0.0), None, ball.unit)
+
+    def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
+        """An element of each line along axes: where it is, and what it is, with these axes kept. Any will do, as a form
+        that uses it must not depend on which. It is the largest."""
+        x = self.as_number(x)
+        mid = head(x).mid
+        axes = axes_of(axis, x.ndim)
+        order = (*(k for k in range(x.ndim) if k not in axes), *axes)
+        sizes, kept = tuple(x.shape[k] for k in order), tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+
+        def lines(a: Array) -> Array:
+            return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
+
+        places = np.argmax(lines(np.where(np.isnan(mid), -np.inf, mid)), axis=-1)[..., None]
+        chosen = np.zeros(lines(mid).shape, bool)
+        np.put_along_axis(chosen, places, True, -1)
+        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
 
 
-def judge_contributions(whole: Whole) -> tuple[list[ValueVerdict | None], list[Array]]:
-    """The verdicts on the contributions, and the elements of each that nothing is known of."""
-    one = whole.one
-    verdicts: list[ValueVerdict | None] = []
-    left: list[Array] = []
-    balls: dict[int, BallArray] = {}
-    for k, claimed in enumerate(one.contributions):
-        left.append(np.zeros(0, int))
-        if claimed is None:
-            verdicts.append(None)
-            continue
-        try:
-            ball = whole.contribution(k)
-        except MemoryError:
-            raise
-        except BaseException as error:  # a rule, or a form in it, is a stranger's code
-            foreign(error)
-            verdicts.append(ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}"))
-            left[k] = np.arange(claimed.size)
-            continue
-        tally = Tally(claimed.shape, claimed.size)
-
-        def allowing(running: bool, k: int = k) -> Array | None:
-            return whole.allowed(running, k)
-
-        left[k] = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
-        balls[k] = ball
-        checked = claimed.size - len(left[k])
-        verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
-    if balls and whole.finite:
-        _project(whole, balls, verdicts)
-    return verdicts, left
+def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
+    mid = move(*(x.mid for x in balls))
+    unit = max(x.unit for x in balls)
+    return BallArray(mid, None if all(x.rad is None for x in balls) else move(*(x.radius() for x in balls)), unit)
 
 
-def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
-    """Compare contributions with the form for whole arrays along random directions."""
-    projections = Projections(whole.one, balls)
-    for k in balls:
-        verdict = verdicts[k]
-        assert verdict is not None
-        if verdict.word is Value.OFF:
-            continue
-        try:
-            found = projections.check(k)
-        except BaseException as error:  # a form is a stranger's code
-            foreign(error)
-            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
-            continue
-        if found is not None:
-            verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)
-        elif projections.tied and verdict.word in (Value.ENCLOSED, Value.CONDITIONED):
-            verdicts[k] = replace(verdict, word=Value.TIE, reason=AT_KINK)
-
-
-__all__ = ["Whole", "judge_contributions", "judge_forward"]
+__all__ = ["Axis", "Wholes", "axes_of", "is_whole"]

@@ -1,0 +1,124 @@
+"""The largest and the smallest of lines of balls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray
+from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+
+
+class Extremes:
+    """Words for the largest and smallest. Their value is enclosed also where balls do not tell which element it is; their
+    derivative is known where one element is certainly the only one, or, along a ``lean``, becomes it."""
+
+    lean: Sequence[float] | None
+    tied: Any
+    as_number: Any
+
+    def largest(self, x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+        """The largest over axes."""
+        x = self.as_number(x)
+        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        rest = tuple(k for k in range(x.ndim) if k not in [a % x.ndim for a in axes])
+        shape = tuple(n if k in rest else 1 for k, n in enumerate(x.shape) if keepdims or k in rest)
+
+        def lines(a: Array) -> Array:
+            reduced = tuple(k for k in range(a.ndim) if k not in rest)
+            return np.transpose(a, (*rest, *reduced)).reshape(*(a.shape[k] for k in rest), -1)
+
+        found = self._top(x.moved(lines))
+        return found.moved(lambda a: np.reshape(a, shape))
+
+    def smallest(self, x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+        """The smallest over axes."""
+        return -self.largest(-self.as_number(x), axis, keepdims)
+
+    def place_of_largest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        """The place of the first of the largest along an axis, or in the whole array; nan where balls do not tell."""
+        ball = head(self.as_number(x))
+        shape = tuple(1 if axis in (None, k) else n for k, n in enumerate(ball.shape) if keepdims or axis not in (None, k))
+        lines = ball.moved(lambda a: a.reshape(1, -1) if axis is None else np.moveaxis(a, axis, -1))
+        candidate, _ = _candidates(lines)
+        sure = (candidate.sum(axis=-1) == 1) | self._equal(lines, candidate)
+        return BallArray(np.where(sure, np.argmax(candidate, axis=-1), np.nan).reshape(shape))
+
+    def place_of_smallest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        """The place of the first of the smallest, likewise."""
+        return self.place_of_largest(-self.as_number(x), axis, keepdims)
+
+    def _top(self, x: Any) -> Any:
+        """Of each line along the last axis."""
+        ball = head(x)
+        candidate, value = _candidates(ball)
+        if not isinstance(x, Dual):
+            return value
+        several = candidate.sum(axis=-1) > 1
+        if several.any():
+            same = several & self._equal(ball, candidate)
+            if same.any():
+                self.tied = noted(self.tied, same)
+                if self.lean is not None:
+                    candidate = np.where(same[..., None], self._leading(x, candidate), candidate)
+        place = np.argmax(candidate, axis=-1)[..., None]
+        open_ = candidate.sum(axis=-1) > 1
+        found = {}
+        for k, tangent in tangents(x).items():
+            whole = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
+            one = whole.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+            found[k] = BallArray(np.where(open_, np.nan, one.mid), one.rad, one.unit)
+        return Dual(value, found)
+
+    def _equal(self, ball: BallArray, candidate: Array) -> Array:
+        """Where all candidates of a line are the same exact number."""
+        exact = np.where(candidate, ball.radius() == 0, True).all(axis=-1)
+        top = np.where(candidate, ball.mid, -np.inf).max(axis=-1)
+        least = np.where(candidate, ball.mid, np.inf).min(axis=-1)
+        return np.asarray(exact & (top == least))
+
+    def _leading(self, x: Dual, candidate: Array) -> Array:
+        """Of tied candidates the first of those that grow most along the lean."""
+        assert self.lean is not None
+        slope = np.zeros(x.shape)
+        for k, tangent in x.tangents.items():
+            slope = slope + tangent.mid * self.lean[k]
+        slope = np.where(candidate, slope, -np.inf)
+        found = np.zeros(candidate.shape, bool)
+        np.put_along_axis(found, np.argmax(slope, axis=-1)[..., None], True, -1)
+        return found
+
+
+def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
+    """Of lines along the last axis the elements that may be the largest, and the largest."""
+    if ball.rad is None:
+        top = ball.mid.max(axis=-1)
+        unknown = np.isnan(top)[..., None]
+        return (ball.mid == top[..., None]) | unknown, BallArray(top, None, ball.unit)
+    wide = ball.radius()
+    rad = np.where(wide > 0, wide * (1 + 4 * UNIT) + np.abs(ball.mid) * (2 * UNIT), wide)
+    with np.errstate(all="ignore"):
+        low, high = (ball.mid - rad).max(axis=-1), (ball.mid + rad).max(axis=-1)
+        candidate = ~(ball.mid + rad < low[..., None])
+        return candidate, _between(ball, candidate, low, high)
+
+
+def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> BallArray:
+    """The ball of the only candidate, or one around all of them."""
+    place = np.argmax(candidate, axis=-1)[..., None]
+    one = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+    middle = low + (high - low) / 2
+    wide = np.maximum(high - middle, middle - low) * (1 + 4 * UNIT) + np.abs(middle) * (2 * UNIT)
+    several = candidate.sum(axis=-1) > 1
+    return BallArray(np.where(several, middle, one.mid), np.where(several, wide, one.radius()), ball.unit)
+
+
+def noted(tied: Any, more: Array) -> Any:
+    """Ties that were known, and more: element by element where both are of the same shape."""
+    try:
+        return np.asarray(tied | more)
+    except ValueError:
+        return np.True_

@@ -1,0 +1,129 @@
+"""Places: elements at integer positions, sums of what falls on the same one, and orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.dual import Dual
+from gradproof.engine.verify.arrays.sums import MARGIN, SMALLEST, two_sum
+
+
+def whole_numbers(indices: Any) -> Array:
+    """Indices as an array of integers. Raises NotImplementedError where they are not known."""
+    if isinstance(indices, np.ndarray):
+        return indices.astype(np.intp)
+    ball = indices.head if isinstance(indices, Dual) else indices
+    known = isinstance(ball, BallArray) and not ball.radius().any() and np.isfinite(ball.mid).all()
+    if not known or (ball.mid != np.rint(ball.mid)).any():
+        raise NotImplementedError("places that are not known as integers are not read in arrays")
+    return np.asarray(ball.mid.astype(np.intp))
+
+
+def added_at(
+    x: BallArray, indices: Array, updates: BallArray, axis: int, unit: float | None = None, *, running: bool = False
+) -> BallArray:
+    """``x`` with ``updates`` added at ``indices`` along an axis: the truth if ``unit`` is None, as sums are; else what an
+    evaluation gives that adds them in some order, or, if ``running``, one by one."""
+    size = x.shape[axis]
+
+    def rows(a: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(a, axis, 0)).reshape(size, -1)
+
+    def more(a: Array) -> Array:
+        inside = tuple(range(axis, axis + indices.ndim))
+        return np.ascontiguousarray(np.moveaxis(a, inside, tuple(range(indices.ndim)))).reshape(indices.size, -1)
+
+    places = np.concatenate([np.arange(size), indices.reshape(-1) % max(size, 1)])
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    terms = np.concatenate([rows(x.mid), more(updates.mid)])[order]
+    first = np.flatnonzero(np.diff(places, prepend=-1))  # each place has its own element of x first
+    counts = np.diff(first, append=len(places))[:, None]
+    with np.errstate(all="ignore"):
+        sizes = np.add.reduceat(np.abs(terms), first, axis=0) if size else np.zeros_like(terms)
+        if unit is None:
+            high, low, depth = _in_segments(terms, places)
+            mid = high + low
+            rad = np.abs(mid) * UNIT + sizes * (1.01 * (depth * UNIT) ** 2) + np.minimum(sizes, SMALLEST)
+            alone = (counts == 1) | ((mid == 0) & (sizes == 0))
+            rad = np.where(alone, 0.0, rad)
+        else:
+            mid = np.add.reduceat(terms, first, axis=0) if size else terms
+            rad = sizes * (counts * UNIT)
+            if running:
+                rad = rad + (MARGIN * unit) * _stepwise(terms, first, counts)
+            else:
+                rad = rad + sizes * ((counts - 1) * unit)
+        if x.rad is not None or updates.rad is not None:
+            given = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
+            rad = rad + (np.add.reduceat(given, first, axis=0) if size else given) * (1 + 2 * counts * UNIT)
+        rad = np.where(rad == 0, 0.0, grown(rad))
+        rad = np.where(np.isnan(mid), np.nan, rad)
+    shape = (size, *x.shape[:axis], *x.shape[axis + 1 :])
+    return BallArray(mid, rad, max(x.unit, updates.unit)).moved(lambda a: np.moveaxis(np.reshape(a, shape), 0, axis))
+
+
+def _in_segments(terms: Array, places: Array) -> tuple[Array, Array, int]:
+    """The sums of rows at the same place, those of the errors, and the number of additions a term went through at most."""
+    high, low, depth = terms, np.zeros_like(terms), 1
+    while len(places) and (places[1:] == places[:-1]).any():
+        first = np.flatnonzero(np.diff(places, prepend=-1))
+        rank = np.arange(len(places)) - np.repeat(first, np.diff(first, append=len(places)))
+        left = np.flatnonzero(rank % 2 == 0)
+        paired = (left + 1 < len(places)) & (places[np.minimum(left + 1, len(places) - 1)] == places[left])
+        a = left[paired]
+        s, e = two_sum(high[a], high[a + 1])
+        e += low[a]
+        e += low[a + 1]
+        high, low, places = high[left], low[left], places[left]
+        high[paired], low[paired] = s, e
+        depth += 3
+    return high, low, depth
+
+
+def _stepwise(terms: Array, first: Array, counts: Array) -> Array:
+    """Of each place the magnitudes of the partial sums, where rows are added one by one."""
+    found = np.zeros((len(first), terms.shape[1]))
+    partial = terms[first] if len(first) else found
+    for k in range(1, int(counts.max(initial=0))):
+        there = counts[:, 0] > k
+        partial = np.where(there[:, None], partial + terms[np.where(there, first + k, 0)], partial)
+        found = found + np.where(there[:, None], np.abs(partial), 0.0)
+    return found
+
+
+def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:
+    """The places of the elements of each line in order, nan where balls overlap that are not the same number."""
+    mid, rad = np.moveaxis(x.mid, axis, -1), np.moveaxis(x.radius(), axis, -1)
+    n = mid.shape[-1]
+    if descending:
+        order = n - 1 - np.flip(np.argsort(np.flip(mid, -1), -1, kind="stable"), -1)
+    else:
+        order = np.argsort(mid, -1, kind="stable")
+    places = order.astype(np.float64)
+    line, wide = np.take_along_axis(mid, order, -1), np.take_along_axis(rad, order, -1)
+    low, high = _ends(line, wide)
+    if descending:
+        low, high = -high, -low
+    reach = np.maximum.accumulate(high, axis=-1)[..., :-1]
+    next_ = np.flip(np.minimum.accumulate(np.flip(low, -1), axis=-1), -1)[..., 1:]
+    same = (line[..., 1:] == line[..., :-1]) & (wide[..., 1:] == 0) & (wide[..., :-1] == 0)
+    touching = ~((reach < next_) | (same & (reach <= next_)))
+    open_ = np.zeros(line.shape, bool)
+    open_[..., :-1] |= touching
+    open_[..., 1:] |= touching
+    open_ |= ~np.isfinite(wide) | np.isnan(line)
+    if np.isnan(mid).any() or not np.isfinite(rad).all():
+        open_ |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
+    return BallArray(np.moveaxis(np.where(open_, np.nan, places), -1, axis))
+
+
+def _ends(mid: Array, rad: Array) -> tuple[Array, Array]:
+    """The ends of balls, rounded outwards; of exact numbers themselves."""
+    wide = np.where(rad > 0, rad * (1 + 4 * UNIT) + np.abs(mid) * (2 * UNIT), 0.0)
+    with np.errstate(all="ignore"):
+        return mid - wide, mid + wide

@@ -1,0 +1,208 @@
+"""Sums of whole arrays of balls.
+
+A sum that contains the truth has a midpoint that is nearly correctly rounded, so that it keeps its digits where terms
+cancel: each addition's error is found (T. Dekker, D. Knuth: TwoSum) and added up beside the sum (T. Ogita, S. M. Rump and
+S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: Sum2). Along a path of d additions for each term the
+sum is within u |sum| + d² u² Σ|x| of the truth.
+
+A sum that an evaluation may give is charged the rounding of its additions instead: in any order they cost at most
+(n - 1) u Σ|x| (Higham, Accuracy and Stability, section 4.2), in a known one u Σ |partial sums|.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+
+SMALLEST = 2.0**-1074
+WIDE = 8192
+"""Numbers that are added at once: they stay in the cache of a core."""
+MARGIN = 1.5
+"""By so much the rounding of an order that was looked at may be exceeded by that of the order that was taken."""
+LANES = (1, 2, 4, 8, 16, 32)
+BLOCK = 128
+"""Usual orders: one sum after the other, in lanes of a vector unit, and NumPy's blocks, which are added in pairs."""
+
+
+def total_of(
+    x: BallArray, axes: tuple[int, ...], keepdims: bool, unit: float | None = None, *, running: bool = False
+) -> BallArray:
+    """The sum over axes. ``unit`` None: the truth; else what an evaluation with that rounding unit gives, in any order, or,
+    if ``running``, in a usual one."""
+    shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape) if keepdims or k not in axes)
+    terms = int(np.prod([x.shape[k] for k in axes], dtype=int))
+    if terms == 0 or x.size == 0:
+        return BallArray(np.zeros(shape), None, x.unit)
+    if terms == 1:
+        return x.moved(lambda a: np.reshape(a, shape))
+    given = None if x.rad is None else _plain(x.radius(), axes) * (1 + 2 * terms * UNIT)
+    with np.errstate(all="ignore"):
+        if unit is None:
+            mid, rad = _accurate(x, axes)
+        else:
+            mid = _plain(x.mid, axes)
+            rad = _charged(x, axes, terms, unit, running=running)
+        if given is not None:
+            rad = given if rad is None else rad + given
+        if rad is not None:
+            rad = np.where(rad == 0, 0.0, grown(rad))
+            rad = np.where(np.isnan(mid), np.nan, rad).reshape(shape)
+    return BallArray(mid.reshape(shape), rad, x.unit)
+
+
+def columns(array: Array, axes: tuple[int, ...]) -> Array:
+    """An array of two axes, the first of them for what is reduced. A view where one is possible."""
+    rest = tuple(k for k in range(array.ndim) if k not in axes)
+    n = int(np.prod([array.shape[k] for k in axes], dtype=int))
+    return np.transpose(array, (*axes, *rest)).reshape(n, array.size // max(n, 1))
+
+
+def _plain(array: Array, axes: tuple[int, ...]) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.add.reduce(array, axis=axes)).reshape(-1)
+
+
+# the truth
+
+
+def _accurate(x: BallArray, axes: tuple[int, ...]) -> tuple[Array, Array | None]:
+    """Midpoints and radii of the sums of midpoints; no radii where all sums are exact."""
+    if x.rad is None and _whole(x.mid):
+        size = _plain(np.abs(x.mid), axes)
+        if (size <= 2.0**53).all():
+            return _plain(x.mid, axes), None
+    return column_sums(columns(x.mid, axes))
+
+
+def _whole(array: Array) -> bool:
+    """Whether all numbers are whole."""
+    first = array.reshape(-1)[:32] if array.flags.c_contiguous else array[(slice(0, 4),) * array.ndim]
+    return bool((first == np.rint(first)).all() and (array == np.rint(array)).all())
+
+
+def column_sums(x: Array) -> tuple[Array, Array]:
+    """The sums of the columns of exact numbers, and radii around them."""
+    n, width = x.shape
+    mid, rad = np.empty(width), np.empty(width)
+    step = max(WIDE if x.strides[1] == x.itemsize else 4 * WIDE // n, 1)
+    for start in range(0, width, step):
+        some = slice(start, start + step)
+        part = x[:, some]
+        high, low, size, depth = _with_errors(part if part.shape[1] == WIDE else np.ascontiguousarray(part))
+        whole = high + low
+        mid[some] = whole
+        rad[some] = np.abs(whole) * UNIT + size * (1.01 * (depth * UNIT) ** 2) + np.minimum(size, SMALLEST)
+    return mid, rad
+
+
+def _with_errors(x: Array) -> tuple[Array, Array, Array, int]:
+    """Of each column the sum as it is rounded, the sum of the errors of all additions, that of the magnitudes, and how many
+    additions a term went through at most."""
+    n, width = x.shape
+    together = max(WIDE // max(width, 1), 1)
+    steps, left = divmod(n, together)
+    if together > 1 and steps > 2 and x.flags.c_contiguous:
+        rows = x[: steps * together].reshape(steps, together * width)
+    else:
+        rows, together, steps, left = x, 1, n, 0
+    if steps <= 2 or (together == 1 and width < 256):  # a few rows, or short ones: in pairs at once
+        return *_in_pairs(x, np.zeros_like(x), np.abs(x)), 2 * (int(n).bit_length() + 1)
+    high: Array = rows[0].copy()
+    low: Array = np.zeros(rows.shape[1])
+    size: Array = np.abs(rows[0])
+    one, two = np.empty_like(high), np.empty_like(high)
+    other = np.empty_like(high)
+    for row in rows[1:]:
+        np.add(high, row, out=one)
+        np.subtract(one, high, out=two)  # the part of the row that went in
+        np.subtract(one, two, out=other)
+        np.subtract(high, other, out=other)
+        low += other
+        np.subtract(row, two, out=other)
+        low += other
+        np.abs(row, out=other)
+        size += other
+        high, one = one, high
+    high, low, size = (a.reshape(together, width) for a in (high, low, size))
+    if left:
+        rest = x[steps * together :]
+        high, low = np.concatenate([high, rest]), np.concatenate([low, np.zeros_like(rest)])
+        size = np.concatenate([size, np.abs(rest)])
+    return *_in_pairs(high, low, size), 2 * (steps + len(high).bit_length() + 1)
+
+
+def _in_pairs(high: Array, low: Array, size: Array) -> tuple[Array, Array, Array]:
+    while len(high) > 1:
+        half, odd = divmod(len(high), 2)
+        a, b = high[:half], high[half : 2 * half]
+        s, e = two_sum(a, b)
+        e += low[:half]
+        e += low[half : 2 * half]
+        t = size[:half] + size[half : 2 * half]
+        if odd:
+            s, e, t = (np.concatenate([p, q[-1:]]) for p, q in ((s, high), (e, low), (t, size)))
+        high, low, size = s, e, t
+    return high[0], low[0], size[0]
+
+
+def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """The rounded sum, and its error, which is a float too (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+# what an evaluation may give
+
+
+def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, running: bool) -> Array:
+    """The rounding of the additions, and that of the midpoints in float64."""
+    sizes = np.abs(x.mid) if x.rad is None else np.abs(x.mid) + x.radius()
+    whole = _plain(sizes, axes)
+    own = whole * (terms * UNIT)
+    if not running:
+        return np.asarray(own + whole * ((terms - 1) * unit))
+    return np.asarray(own + (MARGIN * unit) * wandering(columns(x.mid, axes)))
+
+
+def wandering(x: Array) -> Array:
+    """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
+    found = np.zeros(x.shape[1])
+    for lanes in LANES:
+        if lanes <= len(x):
+            found = np.fmax(found, _in_lanes(x, lanes))
+    if len(x) > BLOCK:
+        found = np.fmax(found, _in_blocks(x))
+    return found
+
+
+def _in_lanes(x: Array, lanes: int) -> Array:
+    """Each ``lanes``-th term is added to the same partial sum; those are added in pairs, and then what is left over."""
+    steps = len(x) // lanes
+    rows = x[: steps * lanes].reshape(steps, lanes, -1)
+    partial = np.cumsum(rows, axis=0)
+    found = np.abs(partial[1:]).sum(axis=(0, 1))
+    last, more = _pairs(partial[-1])
+    rest = np.cumsum(np.concatenate([last[None], x[steps * lanes :]]), axis=0)[1:]
+    return np.asarray(found + more + np.abs(rest).sum(axis=0))
+
+
+def _in_blocks(x: Array) -> Array:
+    """Blocks of 128 in eight lanes each, whose sums are added in pairs."""
+    blocks = [x[k : k + BLOCK] for k in range(0, len(x), BLOCK)]
+    found = sum(_in_lanes(one, min(8, len(one))) for one in blocks)
+    _, more = _pairs(np.stack([one.sum(axis=0) for one in blocks]))
+    return np.asarray(found + more)
+
+
+def _pairs(x: Array) -> tuple[Array, Array]:
+    """The sum of rows that are added in pairs, and the magnitudes of the partial sums."""
+    found: Array = np.zeros(x.shape[1:])
+    while len(x) > 1:
+        half, odd = divmod(len(x), 2)
+        s = x[:half] + x[half : 2 * half]
+        found = found + np.abs(s).sum(axis=0)
+        x = np.concatenate([s, x[-1:]]) if odd else s
+    return x[0], found
