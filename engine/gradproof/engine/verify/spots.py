@@ -54,9 +54,8 @@ def spot_forward(
 
     def truths(reading: Reading) -> Iterator[Any]:
         f = Balls()
-        cells = [Cells(x, reading) for x in one.inputs]
+        cells = [Cells(x, reading, deadline) for x in one.inputs]
         for k, index in spots:
-            _tick(deadline)
             yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
 
     return _seen([(one.results[k], index) for k, index in spots], truths, one.terms, unseen)
@@ -144,16 +143,18 @@ def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int,
 
 
 class Cells:
-    """An array of numbers that become balls as they are looked at: of a large array an element needs few."""
+    """An array of numbers that become balls as they are looked at, until ``deadline``: of a large array an element needs
+    few."""
 
-    def __init__(self, array: Array, reading: Reading) -> None:
-        self.array, self.reading = np.asarray(array), reading
+    def __init__(self, array: Array, reading: Reading, deadline: float) -> None:
+        self.array, self.reading, self.deadline = np.asarray(array), reading, deadline
         self.shape, self.ndim, self.size = self.array.shape, self.array.ndim, self.array.size
 
     def __getitem__(self, index: Any) -> Any:
         found = self.array[index]
         if isinstance(found, np.ndarray) and found.ndim:
-            return Cells(found, self.reading)
+            return Cells(found, self.reading, self.deadline)
+        _tick(self.deadline)
         if self.array.dtype.kind in "biu":
             return found.item()
         number = float(found)
@@ -168,7 +169,7 @@ class Cells:
     @property
     def flat(self) -> Cells:
         """The same numbers in a row."""
-        return Cells(self.array.reshape(-1), self.reading)
+        return Cells(self.array.reshape(-1), self.reading, self.deadline)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         cells = np.empty(self.shape, object)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,22 @@ FACTOR = 2.0
 """Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""
 SEEN_BITS = {np.dtype(np.float64): 31.0}
 """An error of a billionth is seen in float64, though half of the digits are right then; of others a half is seen."""
+MAX_LOOKED_AT = 2048
+"""Elements whose rounding in the usual orders is looked at, the worst: a fault is among them, or hides behind others."""
 WIDE = 0.25
 """A ball is too wide to say how many digits are right if it is so much of the distance."""
 
-Allowing = Callable[[bool], Array | None]
-"""The radii of what an evaluation may give, flat; given whether sums are made in the usual orders. None: not known."""
+
+class Orders(Enum):
+    """In which orders numbers are added up, for an allowance."""
+
+    ANY = "any"  # a bound
+    LIKELY = "likely"  # what is likely, in any order: no bound
+    USUAL = "usual"  # what the usual orders may cost, looked at one by one
+
+
+Allowing = Callable[[Orders, Array], Array | None]
+"""The radii of what an evaluation may give, flat, at least at the elements of a mask. None: not known."""
 
 
 def judge_array(
@@ -103,22 +115,27 @@ class _Doubtful:
     def judge(self, todo: Array) -> Array:
         """Note the words of the elements ``todo``, and give those that nothing can be said of."""
         todo = todo & ~self._overflowed_on_the_way(todo)
-        allowed = self.allowing(False)
+        bound = self.allowing(Orders.ANY, todo)
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
-        if allowed is not None:
-            easy = todo & self._within(allowed) & self.far.digits(needed)
-            self._conditioned(easy)
-            todo &= ~easy
-        if not todo.any():
+        if bound is None:
             return todo
-        usual = self.allowing(True)
-        allowed = allowed if usual is None else usual
-        if allowed is None:
-            return todo
-        off = todo & ~self._within(allowed)
+        easy = todo & self._within(bound) & self.far.digits(needed)
+        self._conditioned(easy)
+        left = todo & ~easy
+        if not left.any():
+            return left
+        likely = self.allowing(Orders.LIKELY, left)
+        explained = left & self._within(bound)
+        if likely is not None:
+            explained &= self._within(likely)
+        doubted, off = left & ~explained, left & ~self._within(bound)
+        if doubted.any() and not off.any():
+            usual = self.allowing(Orders.USUAL, self._worst(doubted))
+            if usual is not None:
+                off = doubted & ~self._within(usual)
         if off.any():
             self._off(off)
-        todo &= ~off
+        todo = left & ~off
         easy = todo & self.far.digits()
         self._conditioned(easy)
         todo &= ~easy
@@ -126,6 +143,17 @@ class _Doubtful:
         if (todo & ~loose).any():
             self._ill(todo & ~loose)
         return np.asarray(loose)
+
+    def _worst(self, some: Array) -> Array:
+        """The elements of a mask that are furthest off, of too many."""
+        at = np.flatnonzero(some)
+        if at.size <= MAX_LOOKED_AT:
+            return some
+        with np.errstate(all="ignore"):
+            order = np.argsort(-self.far.least[at] / np.maximum(self.far.size[at], self.far.step[at]), kind="stable")
+        found = np.zeros_like(some)
+        found[at[order[:MAX_LOOKED_AT]]] = True
+        return found
 
     def _within(self, allowed: Array) -> Array:
         """Where the float is no further off than it may be; an allowance that is not known allows all."""
@@ -137,7 +165,7 @@ class _Doubtful:
         lost = todo & ~np.isfinite(self.got)
         if not lost.any():
             return lost
-        allowed = self.allowing(False)
+        allowed = self.allowing(Orders.ANY, lost)
         if allowed is None:
             return np.zeros_like(lost)
         large = lost & ~(allowed < unit(self.dtype) * largest(self.dtype) / 4)

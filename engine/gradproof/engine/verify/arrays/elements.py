@@ -176,12 +176,18 @@ def beyond(x: Array, far: Array, seed: int) -> Array:
 def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:
     """The limits that two readings far out agree on, nan elsewhere; ``unbounded``: they may be infinite."""
     with np.errstate(all="ignore"):
-        apart = np.abs(a.mid - b.mid) + a.radius() + b.radius()
+        apart = np.abs(a.mid - b.mid)
+        wide = a.radius() + b.radius()
         small = np.maximum(np.abs(a.mid) + a.radius(), np.abs(b.mid) + b.radius()) < NOTHING
-        agree = (apart <= np.abs(a.mid) * AGREE) | small
+        agree = (apart <= np.abs(a.mid) * AGREE + wide) | small
         mid = np.where(agree, a.mid, np.nan)
         rad = np.where(agree, a.radius() + apart, 0.0)
         if unbounded:
-            out = ~agree & np.isfinite(apart) & (a.mid * np.sign(b.mid) > math.sqrt(FAR)) & (np.abs(b.mid) > math.sqrt(FAR))
+            out = (
+                ~agree
+                & np.isfinite(apart + wide)
+                & (a.mid * np.sign(b.mid) > math.sqrt(FAR))
+                & (np.abs(b.mid) > math.sqrt(FAR))
+            )
             mid = np.where(out, np.sign(a.mid) * np.inf, mid)
         return BallArray(mid, rad)

@@ -135,17 +135,17 @@ def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: D
     rads = np.stack([side.radius() for side in sides])
     with np.errstate(all="ignore"):
         apart = (mids - rads).max(0) > (mids + rads).min(0)
-        near = close_enough(dtype)
+        near, least = close_enough(dtype), np.where(got == 0, NOTHING, 0.0)
         if kink is None:
             inside = (got >= mids.min(0)) & (got <= mids.max(0))
-            close = (np.abs(got - mids) + rads <= near * spacings(mids, dtype)).any(0)
+            close = (np.abs(got - mids) + rads <= np.maximum(near * spacings(mids, dtype), least)).any(0)
             return apart, np.asarray(np.isfinite(mids).all(0) & (inside | close))
         if kink is Kink.MEAN:
             mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-52)
         else:
             order = np.abs(mids).argmin(0) if kink is Kink.SMALLEST else np.abs(mids).argmax(0)
             mid, rad = (np.take_along_axis(x, order[None], 0)[0] for x in (mids, rads))
-        return apart, np.asarray(np.abs(got - mid) + rad <= near * spacings(mid, dtype))
+        return apart, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
 
 
 def flat_floats(array: Any) -> Array:

@@ -18,7 +18,7 @@ from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.arrays.allowances import judge_array
+from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import beyond, limits
 from gradproof.engine.verify.arrays.judging import Tally
@@ -30,6 +30,8 @@ from gradproof.engine.verify.ulps import finite, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
+MATMUL = "matmul"
+MANY_PRODUCTS = 1 << 24
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
@@ -52,7 +54,7 @@ class Whole:
                 for seed in (1, 2)
             ]
         self._outputs: list[list[Any]] = []
-        self._allowed: dict[tuple[bool, int | None], list[BallArray | None] | None] = {}
+        self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
 
     # the truth
 
@@ -101,35 +103,62 @@ class Whole:
 
     # allowances
 
-    def allowed(self, running: bool, k: int | None) -> Array | None:
-        """What an evaluation in the dtype of the run may be off: the results (``k`` None, all of them in a row), or the
-        contribution to input ``k``. None where that cannot be read."""
-        key = (running, k)
-        if key not in self._allowed:
+    def allowed(self, orders: Orders, k: int | None, at: Array) -> Array | None:
+        """What an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row), or
+        the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
+        key = (orders, k)
+        if orders is Orders.USUAL or key not in self._allowed:
             try:
-                self._allowed[key] = self._evaluate(running, k)
+                found = self._evaluate(orders, k, at)
+                self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
             except BaseException as error:  # a form is a stranger's code
                 foreign(error)
                 self._allowed[key] = None
-        found = self._allowed[key]
-        if found is None:
-            return None
-        return np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found if ball is not None])
+        return self._allowed[key]
 
-    def _evaluate(self, running: bool, k: int | None) -> list[BallArray | None]:
+    def _evaluate(self, orders: Orders, k: int | None, at: Array) -> list[BallArray]:
         one = self.one
-        f = Arrays(model=True, running=running)
+        program = None if k is None else self._program(k)
+        if k is not None and program is None:
+            return [BallArray(np.zeros(one.specs[k].shape))]
+        usual = orders is Orders.USUAL
+        chosen = self._chosen(program, k, at) if usual else None
+        if usual and k is not None:  # of what the rule reads any order counts
+            f = Arrays(model=True)
+        else:
+            f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
         rounding = unit(one.outputs[0].dtype)
         inputs = [charged(entered(x), rounding) for x in self.readings[0]]
-        made = read_op(one.op, f, inputs, one.attributes, one.outputs)
-        made = [evaluated(y, spec, rounds=False) for y, spec in zip(made, one.outputs, strict=True)]
-        if k is None:
-            return [numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)]
-        program = self._program(k)
+        made: list[Any] = [None] * len(one.outputs)
+        if program is None or self._reads_results(program):
+            made = read_op(one.op, f, inputs, one.attributes, one.outputs)
+            made = [evaluated(y, spec, rounds=False) for y, spec in zip(made, one.outputs, strict=True)]
         if program is None:
-            return [BallArray(np.zeros(one.specs[k].shape))]
+            return [numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)]
+        assert k is not None
+        f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
         [ball] = [x for x in read_program(program, self._given(program, self.readings[0], made), f) if x is not None]
         return [numbers(f, ball, one.specs[k])]
+
+    def _reads_results(self, program: Program) -> bool:
+        used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
+        count = len(self.one.outputs)
+        return not used.isdisjoint(program.inputs[count : 2 * count])
+
+    def _chosen(self, program: Program | None, k: int | None, at: Array) -> Array | None:
+        """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
+        Raises NoArrays where there are products that are dear, and are not what is asked for."""
+        one = self.one
+        products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
+        if not any(products):
+            return None
+        shape = one.outputs[0].shape if k is None else one.specs[k].shape
+        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
+        if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
+            if sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
+                raise NoArrays("too many products to look at")
+            return None
+        return at.reshape(shape)
 
     def beneath(self, k: int | None) -> float:
         """By how much a number that underflowed may have grown on its way."""
@@ -157,8 +186,10 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
         tally = Tally(result.shape, result.size)
         place = slice(start, start + result.size)
 
-        def allowing(running: bool, place: slice = place) -> Array | None:
-            found = whole.allowed(running, None)
+        def allowing(orders: Orders, at: Array, place: slice = place) -> Array | None:
+            wanted = np.zeros(sum(y.size for y in one.results), bool)
+            wanted[place] = at
+            found = whole.allowed(orders, None, wanted)
             return None if found is None else found[place]
 
         left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
@@ -194,8 +225,8 @@ def judge_contributions(whole: Whole) -> tuple[list[ValueVerdict | None], list[A
             continue
         tally = Tally(claimed.shape, claimed.size)
 
-        def allowing(running: bool, k: int = k) -> Array | None:
-            return whole.allowed(running, k)
+        def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
+            return whole.allowed(orders, k, at)
 
         left[k] = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
         balls[k] = ball
