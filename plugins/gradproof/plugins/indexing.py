@@ -103,7 +103,7 @@ def unslice_arrays(f, x, *, shape, start, step):
 def put(x, shape, places):
     """Zeros with ``x`` at places."""
     found = np.zeros(shape, x.dtype)
-    found[places] = x
+    found[places] = x[()]
     return found
 
 

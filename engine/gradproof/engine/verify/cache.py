@@ -26,7 +26,7 @@ import numpy as np
 from gradproof.engine.op import Case
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
 
-SCHEMA = 3
+SCHEMA = 4
 MAX_BYTES = 1 << 20  # of a file that is read
 STALE_SECONDS = 3600.0  # after which a file that was never finished is swept away
 MAX_ARRAY = 1024  # elements of an array in a case that is kept

@@ -50,6 +50,8 @@ def for_all(registry: Registry, op: Op, case: Case, found: RuleVerdict) -> RuleV
         seconds = found.seconds + time.perf_counter() - started
         return RuleVerdict(word, op.name, str(case), domain=domain, seconds=seconds, **evidence)
 
+    if op.arrays is not None:
+        return verdict(Rule.UNDECIDED, reason=f"the form for whole arrays is compared at each value of {names}; {OWN}")
     if not found.proved:
         return verdict(Rule.UNDECIDED, reason=f"not proved at {found.case}; {OWN}")
     try:
@@ -68,8 +70,8 @@ def for_all(registry: Registry, op: Op, case: Case, found: RuleVerdict) -> RuleV
     at = ", ".join(f"{name}={case.attributes[name]}" for name in case.free)
     shown = (*identities, *(f"at {at}: {one}" for one in found.obligations))
     if ties:
-        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown)
-    return verdict(Rule.PROVED, tactic=used, obligations=shown)
+        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=found.arrays)
+    return verdict(Rule.PROVED, tactic=used, obligations=shown, arrays=found.arrays)
 
 
 def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[str]]:

@@ -36,6 +36,7 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import FORM, MEMORY
 from gradproof.engine.verify.charts import prove_through
 from gradproof.engine.verify.conduct import Conduct, Misconduct
+from gradproof.engine.verify.forms import Symbols, compared
 from gradproof.engine.verify.general import for_all
 from gradproof.engine.verify.implicitly import prove_implicitly
 from gradproof.engine.verify.obligations import closed, cotangents_of
@@ -64,7 +65,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     other = _proved(registry, op, case.beside)
     seconds = found.seconds + other.seconds
     if other.proved:
-        return replace(found, seconds=seconds)
+        return replace(found, seconds=seconds, arrays=found.arrays and other.arrays)
     return replace(other, case=str(case), seconds=seconds, reason=f"{other.reason}, for {case.beside}")
 
 
@@ -92,18 +93,21 @@ def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
             return verdict(Rule.NO_SPEC, reason=str(error), obligations=tuple(conduct.glance()))
         if witness:
             return verdict(Rule.REFUTED, reason="differs at an exact point", **witness)
-        seen = conduct.observe()
+        seen, forms = conduct.observe(), False
         try:
             through = _through(op)
             if turned and op.complex is HOLOMORPHIC:
                 through = " continued from the real line"
-                tactics, ties = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
+                tactics, ties, _ = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
             elif op.chart is not None:
                 tactics, ties = prove_through(op, op.chart, case, found, rule)
             elif op.equation is not None:
                 tactics, ties = prove_implicitly(op, op.equation, case, found, rule)
             else:
-                tactics, ties = _prove(op, case, found, rule)
+                tactics, ties, read_symbols = _prove(op, case, found, rule)
+                if not turned:
+                    forms, lines = compared(op, case, found, rule, read_symbols)
+                    seen += lines
         except Open as error:
             if not agreed or error.region:
                 raise
@@ -120,8 +124,8 @@ def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     used = (" ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural") + through
     shown = (*(f"{place}: {tactic}" for place, tactic in tactics.items()), *seen)
     if ties:
-        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown)
-    return verdict(Rule.PROVED, tactic=used, obligations=shown)
+        return verdict(Rule.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=forms)
+    return verdict(Rule.PROVED, tactic=used, obligations=shown, arrays=forms)
 
 
 def _through(op: Op) -> str:
@@ -213,11 +217,12 @@ def _refute_at(
 # proving
 
 
-def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str]]:
-    """The tactics of each obligation, and the ties that were left out. Raises Open."""
+def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
+    """The tactics of each obligation, the ties that were left out, and what was read. Raises Open."""
     wanted = found.inputs or case.specs()
     variables, inputs = named(op, case, found)
     outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
     cotangents = cotangents_of(found)
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    return closed(op, wanted, variables, cotangents, outputs, claimed)
+    tactics, ties = closed(op, wanted, variables, cotangents, outputs, claimed)
+    return tactics, ties, Symbols(inputs, cotangents, outputs, claimed)

@@ -71,7 +71,8 @@ class RuleVerdict:
     """The proof of one rule in one shape class. ``tie_set`` names where it does not hold (PROVED_AE); ``input``,
     ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: what had to be
     shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took; ``budget``: seconds of CPU time after which
-    it was stopped (0: it was not); ``digest``: the name of all that it depends on, as it was where it was proved."""
+    it was stopped (0: it was not); ``digest``: the name of all that it depends on, as it was where it was proved.
+    ``arrays``: rule and op may be read over whole arrays, as their forms for these are shown to be the definitions."""
 
     word: Rule
     op: str
@@ -90,6 +91,7 @@ class RuleVerdict:
     budget: float = 0.0
     cached: bool = False
     digest: str = ""
+    arrays: bool = False
 
     @property
     def proved(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 
@@ -20,21 +21,19 @@ class Extremes:
     tied: Any
     as_number: Any
 
-    def largest(self, x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         """The largest over axes."""
         x = self.as_number(x)
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        rest = tuple(k for k in range(x.ndim) if k not in [a % x.ndim for a in axes])
-        shape = tuple(n if k in rest else 1 for k, n in enumerate(x.shape) if keepdims or k in rest)
+        axes = axes_of(axis, x.ndim)
+        rest = tuple(k for k in range(x.ndim) if k not in axes)
 
         def lines(a: Array) -> Array:
-            reduced = tuple(k for k in range(a.ndim) if k not in rest)
-            return np.transpose(a, (*rest, *reduced)).reshape(*(a.shape[k] for k in rest), -1)
+            return np.transpose(a, (*rest, *axes)).reshape(*(a.shape[k] for k in rest), -1)
 
         found = self._top(x.moved(lines))
-        return found.moved(lambda a: np.reshape(a, shape))
+        return found.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
 
-    def smallest(self, x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         """The smallest over axes."""
         return -self.largest(-self.as_number(x), axis, keepdims)
 

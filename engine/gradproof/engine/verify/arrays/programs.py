@@ -42,7 +42,7 @@ def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, ou
         elif op.arrays is None:
             raise NoArrays(f"op {op.name!r} has no form for whole arrays")
         else:
-            whole = op.arrays(f, *inputs, **attributes)
+            whole = op.arrays(f, *inputs, **in_balls(attributes))
             found = list(whole) if isinstance(whole, tuple) else [whole]
     except NotImplementedError as error:
         raise NoArrays(f"op {op.name!r}: {error}") from error

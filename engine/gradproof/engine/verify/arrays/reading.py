@@ -14,7 +14,7 @@ from flint import arb
 
 from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, number
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 from gradproof.engine.verify.arrays.extremes import noted
@@ -80,7 +80,9 @@ class Arrays(Wholes, OnReals):
         return found
 
     def number(self, value: Any) -> Any:
-        return value if isinstance(value, (BallArray, Dual)) else number(value)
+        if isinstance(value, (BallArray, Dual)):
+            return value
+        return exact(value) if isinstance(value, np.ndarray) else number(value)
 
     # comparisons
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.axes import without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
 
 SMALLEST = 2.0**-1074
@@ -31,7 +32,7 @@ def total_of(
 ) -> BallArray:
     """The sum over axes. ``unit`` None: the truth; else what an evaluation with that rounding unit gives, in any order, or,
     if ``running``, in a usual one."""
-    shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape) if keepdims or k not in axes)
+    shape = without(x.shape, axes, keepdims)
     terms = int(np.prod([x.shape[k] for k in axes], dtype=int))
     if terms == 0 or x.size == 0:
         return BallArray(np.zeros(shape), None, x.unit)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
@@ -21,15 +22,6 @@ from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbe
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.scans import folded, running_totals
 from gradproof.engine.verify.arrays.sums import total_of
-
-Axis: TypeAlias = int | tuple[int, ...] | None
-
-
-def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """Axes as sorted numbers that are not negative."""
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))
 
 
 def is_whole(x: Any) -> bool:
@@ -128,7 +120,7 @@ class Wholes(Extremes):
         x = self.as_number(x)
         axes = axes_of(axis, x.ndim)
         rest = tuple(k for k in range(x.ndim) if k not in axes)
-        shape = tuple(1 if k in axes else n for k, n in enumerate(x.shape) if keepdims or k not in axes)
+        shape = without(x.shape, axes, keepdims)
         count = int(np.prod([x.shape[k] for k in axes], dtype=int))
         if count == 0:
             return BallArray(np.ones(shape))
@@ -195,7 +187,7 @@ class Wholes(Extremes):
         mid = head(x).mid
         axes = axes_of(axis, x.ndim)
         order = (*(k for k in range(x.ndim) if k not in axes), *axes)
-        sizes, kept = tuple(x.shape[k] for k in order), tuple(1 if k in axes else n for k, n in enumerate(x.shape))
+        sizes, kept = tuple(x.shape[k] for k in order), without(x.shape, axes, True)
 
         def lines(a: Array) -> Array:
             return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
@@ -211,6 +203,3 @@ def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
     mid = move(*(x.mid for x in balls))
     unit = max(x.unit for x in balls)
     return BallArray(mid, None if all(x.rad is None for x in balls) else move(*(x.radius() for x in balls)), unit)
-
-
-__all__ = ["Axis", "Wholes", "axes_of", "is_whole"]

@@ -1,0 +1,19 @@
+"""Axes, as forms for whole arrays name them: one, a tuple of them, or None for all."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Axes as sorted numbers that are not negative."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted(int(a) % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))
+
+
+def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """A shape with axes reduced."""
+    return tuple(1 if k in axes else n for k, n in enumerate(shape) if keepdims or k not in axes)

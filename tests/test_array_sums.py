@@ -1,0 +1,355 @@
+"""Sums and products over whole arrays of balls, against exact fractions and Arb: they contain the truth, and keep its
+digits where terms cancel."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from flint import arb
+
+from gradproof.engine.precision import precision
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
+from gradproof.engine.verify.arrays.dual import Dual
+from gradproof.engine.verify.arrays.products import product_of
+from gradproof.engine.verify.arrays.reading import Arrays
+
+SINGLE = 2.0**-24
+
+
+def apart(ball, truths):
+    """The largest distance from the truth in radii (0 where both are 0), having seen that all balls contain it."""
+    for mid, rad, truth in zip(ball.mid.flat, ball.radius().flat, truths, strict=True):
+        assert math.isfinite(mid)
+        assert math.isfinite(rad)
+        assert abs(Fraction(float(mid)) - truth) <= Fraction(float(rad)), (mid, rad, float(truth))
+    return ball
+
+
+def columns_of(x, axes):
+    rest = [k for k in range(x.ndim) if k not in axes]
+    return np.transpose(x, (*rest, *axes)).reshape(math.prod(x.shape[k] for k in rest), -1)
+
+
+def sums(x, axes):
+    return [sum(map(Fraction, map(float, line)), Fraction(0)) for line in columns_of(x, axes)]
+
+
+def hard(rng, shape, kind):
+    """Numbers whose sums are hard to round."""
+    x = rng.standard_normal(shape)
+    if kind == "wide":
+        return x * 2.0 ** rng.integers(-300, 300, shape)
+    if kind == "cancelling":
+        x = x * 2.0 ** rng.integers(-40, 40, shape)
+        flat = x.reshape(-1)
+        half = flat.size // 2
+        flat[half : 2 * half] = -flat[:half] * (1 + rng.integers(-2, 3, half) * 2.0**-50)
+        return flat.reshape(shape)
+    if kind == "denormal":
+        return x * 2.0**-1060
+    if kind == "whole":
+        return np.rint(x * 100)
+    if kind == "large":
+        return x * 2.0**990
+    return x
+
+
+KINDS = ("plain", "wide", "cancelling", "denormal", "whole", "large")
+SHAPES = (((1,), (0,)), ((2,), (0,)), ((129,), (0,)), ((20001,), (0,)), ((7, 5), (0,)), ((7, 5), (1,)), ((3, 4, 5), (0, 2)))
+TALL = (
+    ((3000, 4), (0,)),
+    ((3, 3000), (1,)),
+    ((40, 300), (0,)),
+    ((2, 9000), (0,)),
+    ((9, 2, 500), (0, 2)),
+    ((5000, 3), (0,)),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("shape", "axes"), [*SHAPES, *TALL])
+def test_a_sum_contains_the_truth_and_keeps_its_digits(kind, shape, axes):
+    x = hard(np.random.default_rng(3), shape, kind)
+    ball = apart(Arrays().total(exact(x), axes), truths := sums(x, axes))
+    sizes = sums(np.abs(x), axes)
+    for rad, truth, size in zip(ball.radius().flat, truths, sizes, strict=True):
+        assert rad <= 2.0**-52 * abs(float(truth)) + 1e-24 * float(size) + 2.0**-1060
+
+
+def test_sums_over_other_memory_layouts():
+    x = hard(np.random.default_rng(4), (60, 50, 8), "cancelling")
+    for view in (x.T, x[::2, ::-1], np.asfortranarray(x), x[:, :, 3:5], np.broadcast_to(x[:1], (9, 50, 8))):
+        for axes in ((0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)):
+            apart(Arrays().total(exact(view), axes), sums(view, axes))
+
+
+def test_sums_of_whole_numbers_and_of_nothing_are_exact():
+    f = Arrays()
+    whole = f.total(exact(np.arange(30000.0).reshape(300, 100)), 1, True)
+    assert whole.rad is None
+    assert whole.shape == (300, 1)
+    nothing = f.total(exact(np.zeros((0, 3))), 0)
+    assert nothing.rad is None
+    assert (nothing.mid == 0).all()
+    zeros = f.total(BallArray(np.zeros(4000), np.zeros(4000)), 0)
+    assert zeros.mid == 0
+    assert zeros.radius() == 0
+    assert f.total(np.arange(5)).mid == 10
+    assert f.total(x for x in (exact(np.ones(2)), 3)).mid.tolist() == [4, 4]
+
+
+def test_a_number_that_is_not_finite_makes_its_own_sum_unknown():
+    x = np.ones((3, 400))
+    x[1, 7] = np.inf
+    x[2, 3] = np.nan
+    found = Arrays().total(exact(x), 1)
+    known = np.isfinite(found.mid) & np.isfinite(found.radius())
+    assert known.tolist() == [True, False, False]
+    wide = Arrays().total(BallArray(np.ones(40), np.where(np.arange(40) == 3, np.inf, 0.0)), 0)
+    assert not np.isfinite(wide.radius())
+    far = Arrays().total(exact(np.full(300, 1e308)), 0)
+    assert not (np.isfinite(far.mid) and np.isfinite(far.radius()))
+
+
+@pytest.mark.parametrize("shape", [(700,), (3, 200)])
+def test_radii_are_added(shape):
+    rng = np.random.default_rng(5)
+    x, rad = rng.standard_normal(shape), np.abs(rng.standard_normal(shape)) * 1e-9
+    f = Arrays()
+    found = f.total(BallArray(x, rad), -1)
+    for sign in (-1, 1):
+        apart(found, [sum(map(Fraction, a.tolist())) + sign * sum(map(Fraction, b.tolist())) * (1 - Fraction(1, 2**60))
+                      for a, b in zip(x.reshape(-1, shape[-1]), rad.reshape(-1, shape[-1]), strict=True)])  # fmt: skip
+
+
+def test_running_sums():
+    rng = np.random.default_rng(6)
+    for kind in ("plain", "cancelling", "wide", "denormal"):
+        for shape, axis in (((1,), 0), ((5000,), 0), ((300, 3), 0), ((3, 300), 1), ((70, 4, 2), 0)):
+            x = hard(rng, shape, kind)
+            found = Arrays().running_total(exact(x), axis)
+            lines = np.moveaxis(x, axis, -1).reshape(-1, shape[axis])
+            truth = []
+            for line in lines:
+                total = Fraction(0)
+                for one in line.tolist():
+                    truth.append(total := total + Fraction(one))
+            apart(found.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
+
+
+def test_sums_at_places():
+    rng = np.random.default_rng(7)
+    for size, count, axis in ((5, 40, 0), (3, 1, 1), (400, 2000, 0), (2, 700, 1)):
+        x = hard(rng, (size, 4) if axis == 0 else (4, size), "cancelling")
+        places = rng.integers(-size, size, (count,))
+        updates = hard(rng, (count, 4) if axis == 0 else (4, count), "cancelling")
+        found = Arrays().added(exact(x), places, exact(updates), axis)
+        assert found.shape == x.shape
+        rows, more = np.moveaxis(x, axis, 0), np.moveaxis(updates, axis, 0)
+        truth = [[Fraction(float(v)) for v in row] for row in rows]
+        for place, row in zip(places, more, strict=True):
+            truth[place] = [a + Fraction(float(b)) for a, b in zip(truth[place], row, strict=True)]
+        apart(found.moved(lambda a: np.moveaxis(a, axis, 0)), [v for row in truth for v in row])  # noqa: B023
+
+
+# matrices
+
+
+def products(a, b):
+    """The exact elements of a product of two matrices."""
+    columns = [list(map(Fraction, column)) for column in b.T.tolist()]
+    return [sum((p * q for p, q in zip(map(Fraction, row), column, strict=True)), Fraction(0))
+            for row in a.tolist() for column in columns]  # fmt: skip
+
+
+def scaled(rng, shape, kind):
+    x = rng.standard_normal(shape)
+    if kind == "wide":
+        return x * 2.0 ** rng.integers(-200, 200, shape)
+    if kind == "rows":
+        return x * 2.0 ** rng.integers(-400, 400, (shape[0], 1))
+    if kind == "tiny":
+        return x * 2.0 ** rng.integers(-1060, -900, (shape[0], 1))
+    if kind == "mixed":
+        x[rng.random(shape) < 0.3] *= 2.0**-1050
+        return x
+    if kind == "single":
+        return x.astype(np.float32).astype(float)
+    if kind == "whole":
+        return np.rint(3 * x)
+    if kind == "zeros":
+        x[rng.random(shape) < 0.7] = 0
+        x[0] = 0
+        return x
+    return x
+
+
+@pytest.mark.parametrize("one", ["plain", "wide", "rows", "tiny", "mixed", "single", "whole", "zeros"])
+@pytest.mark.parametrize("other", ["plain", "rows", "mixed", "single", "whole", "zeros"])
+def test_a_product_contains_the_truth(one, other):
+    rng = np.random.default_rng(8)
+    for n, k, m in ((3, 1, 2), (2, 7, 3), (4, 33, 2)):
+        a, b = scaled(rng, (n, k), one), scaled(rng, (m, k), other).T
+        apart(product_of(exact(a), exact(b)), products(a, b))
+        wide_a = BallArray(a, np.abs(a) * 1e-12)
+        wide_b = BallArray(b, np.abs(b) * 1e-3)
+        for left, right in ((wide_a, exact(b)), (exact(a), wide_b), (wide_a, wide_b)):
+            found = product_of(left, right)
+            apart(found, products(a, b))
+            ends = [Fraction(1) + Fraction(1, 10**12) * Fraction(999, 1000) * (left.rad is not None)]
+            ends.append(Fraction(1) + Fraction(1, 10**3) * Fraction(999, 1000) * (right.rad is not None))
+            apart(found, [x * ends[0] * ends[1] for x in products(a, b)])
+
+
+def test_a_product_keeps_digits_where_it_cancels():
+    rng = np.random.default_rng(9)
+    a = rng.standard_normal((3, 256))
+    b = rng.standard_normal((256, 3))
+    rest = products(a[:1, :-1], b[:-1])
+    b[-1] = [float(-one / Fraction(float(a[0, -1]))) for one in rest]
+    found = apart(product_of(exact(a), exact(b)), products(a, b))
+    sizes = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=0)
+    assert (np.abs(found.mid[0]) < 1e-15).all()
+    assert (found.radius() <= np.abs(found.mid) * UNIT * 1.01 + 2.0**-65 * sizes).all()
+
+
+def test_products_of_small_whole_numbers_are_exact_and_rows_of_zeros_are_zero():
+    rng = np.random.default_rng(10)
+    a, b = scaled(rng, (9, 40), "whole"), scaled(rng, (40, 5), "whole")
+    found = product_of(exact(a), exact(b))
+    assert (found.mid == a @ b).all()
+    assert not np.any(found.radius() > np.abs(found.mid) * 2**-40)
+    a = rng.standard_normal((4, 30))
+    a[2] = 0
+    for b in (rng.standard_normal((30, 3)), rng.standard_normal((30, 3)).astype(np.float32).astype(float)):
+        found = product_of(exact(a), exact(b))
+        assert (found.mid[2] == 0).all()
+        assert (found.radius()[2] == 0).all()
+
+
+def test_what_is_not_finite_is_unknown_in_its_own_row_and_column():
+    rng = np.random.default_rng(11)
+    a, b = rng.standard_normal((4, 6)), rng.standard_normal((6, 5))
+    a[1, 2], a[3, 0], b[5, 4] = np.inf, np.nan, -np.inf
+    found = product_of(exact(a), exact(b))
+    known = np.isfinite(found.mid) & np.isfinite(found.radius())
+    expected = np.ones((4, 5), bool)
+    expected[[1, 3]] = expected[:, 4] = False
+    assert (known == expected).all()
+    wide = product_of(BallArray(np.ones((2, 3)), np.array([[np.inf, 0, 0], [0, 0, 0]])), exact(b[:3]))
+    assert (np.isfinite(wide.mid) & np.isfinite(wide.radius())).tolist() == [[False] * 5, [True] * 5]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 2)), ((2, 3, 5), (5, 4)), ((2, 1, 3, 5), (4, 5, 2)), ((5,), (2, 5, 3)),
+     ((2, 3, 5), (5,)), ((0, 5), (5, 2)), ((3, 0), (0, 2))],
+)  # fmt: skip
+def test_products_have_the_shapes_of_numpy(one, other):
+    rng = np.random.default_rng(12)
+    a, b = rng.standard_normal(one), rng.standard_normal(other)
+    found = product_of(exact(a), exact(b))
+    assert found.shape == (a @ b).shape
+    assert (np.abs(found.mid - a @ b) <= 1e-14 * 5).all()
+
+
+def test_a_product_of_moving_matrices():
+    rng = np.random.default_rng(13)
+    a, b, da, db = (rng.standard_normal(s) for s in ((3, 4), (4, 2), (3, 4), (4, 2)))
+    f = Arrays()
+    found = f.matmul(Dual(exact(a), {0: exact(da), 1: exact(da * 2)}), Dual(exact(b), {0: exact(db)}))
+    apart(found.head, products(a, b))
+    apart(found.tangents[0], [x + y for x, y in zip(products(a, db), products(da, b), strict=True)])
+    apart(found.tangents[1], products(2 * da, b))
+    total = f.total(Dual(exact(a), {3: BallArray(2.0)}), 0)
+    assert total.tangents[3].mid.tolist() == [6.0] * 4
+
+
+# what an evaluation may give
+
+
+def evaluations(x, dtype):
+    """The sum of a line in orders that are common."""
+    x = x.astype(dtype)
+    yield x.sum()
+    yield np.cumsum(x, dtype=dtype)[-1]
+    for lanes in (2, 4, 8, 16, 32):
+        rows = x[: len(x) // lanes * lanes].reshape(-1, lanes)
+        partial = np.cumsum(rows, axis=0, dtype=dtype)[-1]
+        total = dtype(0)
+        for one in (*partial, *x[len(rows) * lanes :]):
+            total = dtype(total + one)
+        yield total
+    yield np.matmul(x, np.ones(len(x), dtype))
+    yield np.add.reduce(np.stack([x, x]).T, axis=0)[0]
+
+
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("data", ["normal", "equal", "alternating", "one huge", "descending"])
+def test_a_sum_that_an_evaluation_may_give(running, data):
+    rng = np.random.default_rng(14)
+    for dtype, unit in ((np.float32, SINGLE), (np.float64, UNIT), (np.float16, 2.0**-11)):
+        n = 300 if dtype is np.float16 else 20000
+        x = {
+            "normal": rng.standard_normal(n),
+            "equal": np.full(n, 0.1),
+            "alternating": np.where(np.arange(n) % 2, 0.1, -0.1),
+            "one huge": np.where(np.arange(n) == n // 2, 1000.0, rng.standard_normal(n)),
+            "descending": 1 / np.arange(1, n + 1),
+        }[data].astype(dtype)
+        f = Arrays(model=not running, running=running)
+        found = f.total(BallArray(x, None, unit), 0)
+        for one in evaluations(x, dtype):
+            assert abs(float(one) - found.mid) <= found.radius()
+    assert found.unit == unit
+
+
+def test_the_allowance_of_a_sum_is_sharp_where_it_runs():
+    x = np.random.default_rng(15).standard_normal(100_000).astype(np.float32)
+    any_order = Arrays(model=True).total(BallArray(x, None, SINGLE), 0)
+    running = Arrays(running=True).total(BallArray(x, None, SINGLE), 0)
+    assert running.radius() < any_order.radius() / 50
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_that_an_evaluation_may_give(dtype):
+    rng = np.random.default_rng(16)
+    unit = SINGLE if dtype is np.float32 else UNIT
+    for a, b in (
+        (rng.standard_normal((40, 300)), rng.standard_normal((300, 30))),
+        (np.full((5, 4000), 0.1), np.full((4000, 3), 0.3)),
+        (np.where(np.arange(999) % 2, 0.1, -0.1)[None], np.ones((999, 2))),
+    ):
+        a, b = a.astype(dtype), b.astype(dtype)
+        made = (a @ b).astype(float), np.add.reduce(a[:, :, None] * b[None], axis=1).astype(float), np.einsum("ik,kj", a, b)
+        for f in (Arrays(model=True), Arrays(running=True)):
+            found = f.matmul(BallArray(a, None, unit), BallArray(b, None, unit))
+            for one in made:
+                assert (np.abs(one - found.mid) <= found.radius()).all()
+    square = [BallArray(rng.standard_normal((512, 512)).astype(np.float32), None, SINGLE) for _ in range(2)]
+    running = Arrays(running=True).matmul(square[0][:4], square[1])
+    assert (running.radius() < 2e-3 * np.sqrt(512)).all()
+
+
+def test_running_sums_that_an_evaluation_may_give():
+    for x in (np.full(5000, 0.1, np.float32), np.random.default_rng(17).standard_normal(5000).astype(np.float32)):
+        for f in (Arrays(model=True), Arrays(running=True)):
+            found = f.running_total(BallArray(x, None, SINGLE), 0)
+            assert (np.abs(np.cumsum(x, dtype=np.float32) - found.mid) <= found.radius()).all()
+
+
+def test_products_along_axes():
+    rng = np.random.default_rng(18)
+    x = rng.standard_normal((6, 5))
+    f = Arrays()
+    with precision(300):
+        for axes in ((0,), (1,), (0, 1)):
+            found = f.product(exact(x), axes)
+            for mid, rad, line in zip(found.mid.flat, found.radius().flat, columns_of(x, axes), strict=True):
+                truth = math.prod(map(arb, line.tolist()))
+                assert abs(arb(float(mid)) - truth) <= float(rad)
+        runs = f.running_product(exact(x), 1)
+        for row, mids, rads in zip(x.tolist(), runs.mid, runs.radius(), strict=True):
+            for k in range(5):
+                assert abs(arb(float(mids[k])) - math.prod(map(arb, row[: k + 1]))) <= float(rads[k])
