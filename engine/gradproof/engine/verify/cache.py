@@ -85,7 +85,7 @@ class ProofCache:
     def _read(self, name: str) -> tuple[RuleVerdict, Case | None] | None:
         try:
             self._trust()
-            whole = json.loads(_contents(self._path(name)))
+            whole = json.loads(contents(self._path(name)))
             if not isinstance(whole, dict) or whole.get("schema") != SCHEMA or whole.get("name") != name:
                 raise ValueError(f"{self._path(name)} is no proof of this version")
             if whole.get("sum") != _sum(whole["body"]):
@@ -141,7 +141,7 @@ def _others(status: os.stat_result) -> str:
     return ""
 
 
-def _contents(path: Path) -> str:
+def contents(path: Path) -> str:
     """A text file. Raises ValueError for what is too large, or is no file that ends."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that nobody waits for the other end of a pipe
     try:

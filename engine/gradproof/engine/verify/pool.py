@@ -61,6 +61,7 @@ class ProofPool:
         self.memory = ProofMemory(registry, directory, seconds)
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
+        self.workers.folder = self.memory.cache.directory if self.memory.cache else None
         self._asked: dict[ProofKey, Future[Any]] = {}
         self._askers: dict[ProofKey, set[Cancellation]] = {}
         self._behind: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.strangers import Interrupt
 from gradproof.engine.verify.advice import MEMORY
+from gradproof.engine.verify.arrays import calibration
 from gradproof.engine.verify.classes import ProofKey, drawn_keys, name_of
 from gradproof.engine.verify.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.envelope import Timing, marked
@@ -63,13 +65,14 @@ def load(source: str) -> Any:
     return found
 
 
-def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int) -> None:
+def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int, folder: Path | None = None) -> None:
     """Build the registry again from the import paths of its plugins. ``extra_bytes``: memory that a worker may take beyond
-    what is mapped at its start."""
+    what is mapped at its start; ``folder``: where measurements of NumPy's functions are kept, None keeps none."""
     global _registry, _memory
     sys.path[:] = path
     _registry = build_registry([load(source) for source in sources])  # each was accepted before
     _memory = extra_bytes
+    calibration.keep_in(folder)
 
 
 def warm() -> None:

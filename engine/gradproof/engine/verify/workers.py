@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from threading import Condition, Timer
 from typing import Any
 
@@ -43,6 +44,7 @@ class Workers:
         fault: why not, or empty.
         changed: called with ``ready`` whenever that changed, from any thread; is not to wait, nor to raise.
         counts: workers so far.
+        folder: where they keep what they measured of NumPy's functions, None for nowhere; set before the first is taken.
         heard: called with the times that a worker took for each part of an answer.
     """
 
@@ -67,10 +69,13 @@ class Workers:
         self._changed = Condition()
         self._closed = False
         self.watch = Watch()
-        told = lambda: {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes}  # noqa: E731
-        self._spawner = Spawner(told, lambda number: self.watch.add(number, self._template_ended), self.watch.remove)
+        self.folder: Path | None = None
+        self._spawner = Spawner(self._told, lambda number: self.watch.add(number, self._template_ended), self.watch.remove)
         self._spawner.stderr = stderr
         self._background = ThreadPoolExecutor(1, "fork")
+
+    def _told(self) -> dict[str, Any]:
+        return {"sources": self.sources, "path": list(sys.path), "extra_bytes": self.extra_bytes, "folder": self.folder}
 
     @property
     def idle(self) -> int:

@@ -13,6 +13,7 @@ class Mask:
     """Where a condition certainly holds, and where it certainly does not. Elsewhere balls straddle it."""
 
     __slots__ = ("false", "true")
+    __array_ufunc__ = None  # NumPy must not take it apart
 
     def __init__(self, true: Any, false: Any = None) -> None:
         self.true: Array = np.asarray(true, bool)
@@ -22,11 +23,17 @@ class Mask:
     def shape(self) -> tuple[int, ...]:
         return self.true.shape
 
-    def __and__(self, other: Mask) -> Mask:
+    def __and__(self, other: Any) -> Mask:
+        other = mask_of(other)
         return Mask(self.true & other.true, self.false | other.false)
 
-    def __or__(self, other: Mask) -> Mask:
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Mask:
+        other = mask_of(other)
         return Mask(self.true | other.true, self.false & other.false)
+
+    __ror__ = __or__
 
     def __invert__(self) -> Mask:
         return Mask(self.false, self.true)
@@ -41,5 +48,11 @@ class Mask:
 
 
 def mask_of(x: Any) -> Mask:
-    """A condition as one: a truth value, an array of them, or integers, which hold unless they are 0."""
-    return x if isinstance(x, Mask) else Mask(np.asarray(x) != 0)
+    """A condition as one: a truth value, an array of them, or integers, which hold unless they are 0. Raises
+    NotImplementedError for numbers that are no integers: they are compared with `Arrays.less` and the like."""
+    if isinstance(x, Mask):
+        return x
+    found = np.asarray(x)
+    if found.dtype.kind not in "biu":
+        raise NotImplementedError("a number is no condition in arrays: use f.less, f.less_equal or f.equal")
+    return Mask(found != 0)

@@ -15,6 +15,7 @@ from flint import arb
 from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number
+from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 from gradproof.engine.verify.arrays.extremes import noted
@@ -51,10 +52,11 @@ class Arrays(Wholes, OnReals):
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A row of the table."""
+        """A row of the table, if it is as accurate on this machine as it states."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
+        demand(name)
 
         def apply(*arguments: Any) -> Any:
             heads = [head(x) for x in arguments]
@@ -62,11 +64,11 @@ class Arrays(Wholes, OnReals):
             moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
             if not moving:
                 return value
-            slopes = row.partials(self, *heads)
             found: dict[int, BallArray] = {}
             for k in moving:
+                slope = row.partials[k](self, value, *heads)
                 for direction, along in tangents(arguments[k]).items():
-                    part = slopes[k] * along
+                    part = slope * along
                     found[direction] = found[direction] + part if direction in found else part
             return Dual(value, found)
 

@@ -1,0 +1,218 @@
+"""The calibration of functions of arrays: each is measured against Arb on the machine at hand before it is used.
+
+NumPy chooses its loops by the instructions of the processor, and takes many functions from the system's library, so the
+bounds that `functions` states are compared with what is found here: some 4000 points where functions are hard, in arrays as
+long as vector instructions like them, in short ones, and in strided ones. What is found is kept: in memory, and in a folder
+that nobody else may write to, under what it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+from scipy import special
+
+from gradproof.engine import functions as core
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays import points
+from gradproof.engine.verify.arrays.ball import TINY
+from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
+from gradproof.engine.verify.cache import contents, distrust
+
+BITS, MORE_BITS = 90, 1400
+SCHEMA = 1
+SHORT = 13  # elements: a few vectors and a tail
+_log = logging.getLogger(__name__)
+
+
+class Measured(NamedTuple):
+    """The largest error of a function that was found, in units in the last place (2^-52) of the result, and where."""
+
+    ulps: float
+    at: tuple[float, ...]
+
+
+class Calibration:
+    """What was measured of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._known: dict[str, Measured] = {}
+        self._read = self._warned = False
+        self._lock = Lock()
+
+    def demand(self, row: ArrayFunction) -> None:
+        """Raises NotImplementedError if a function is not as accurate here as its row states."""
+        if why := self.distrust(row):
+            raise NotImplementedError(why)
+
+    def distrust(self, row: ArrayFunction) -> str:
+        """Why a function is not read in arrays here; nothing if its bound holds."""
+        found = self.measured(row)
+        if found.ulps <= row.ulps:
+            return ""
+        at = ", ".join(f"{x!r}" for x in found.at)
+        return (
+            f"{row.name}({at}) is off by {found.ulps:.3g} units in the last place with the NumPy and SciPy that are here, "
+            f"where {row.ulps:g} are allowed: {row.name} is not read in arrays; another build of them may be right"
+        )
+
+    def measured(self, row: ArrayFunction) -> Measured:
+        """What was found of a function, now or before."""
+        with self._lock:
+            if not self._read:
+                self._read = True
+                self._known = self._kept() | self._known
+            found = self._known.get(row.name)
+            if found is None:
+                found = self._known[row.name] = measure(row)
+                self._keep()
+            return found
+
+    def _kept(self) -> dict[str, Measured]:
+        if self.folder is None:
+            return {}
+        try:
+            if why := distrust(self.folder):
+                raise ValueError(why)
+            whole = json.loads(contents(self._path()))
+            if whole["schema"] != SCHEMA or whole["sum"] != _sum(whole["body"]):
+                raise ValueError(f"{self._path()} has been changed")
+            body = json.loads(whole["body"])
+            return {name: Measured(float(ulps), tuple(map(float, at))) for name, (ulps, at) in body.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._warn(error)
+            return {}
+
+    def _keep(self) -> None:
+        if self.folder is None:
+            return
+        part = ""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if why := distrust(self.folder):
+                raise ValueError(why)
+            known = self._kept() | self._known  # another process may have measured others
+            text = json.dumps(known, sort_keys=True)
+            handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"schema": SCHEMA, "sum": _sum(text), "body": text}, file)
+            os.replace(part, self._path())
+        except (OSError, ValueError) as error:
+            self._warn(error)
+            with suppress(OSError):
+                os.unlink(part)
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            text = "what was measured of functions cannot be kept at %s as it is (%s); it is measured again"
+            _log.warning(text, self.folder, error)
+
+    def _path(self) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{_beneath()}.calibration"
+
+
+def measure(row: ArrayFunction) -> Measured:
+    """The largest error of a function at its points, where it says a finite number at all."""
+    arguments = points.of(row.name)
+    whole, others = _values(row, arguments)
+    finite = np.flatnonzero(np.logical_or.reduce([np.isfinite(y) for y in (whole, *others)]))
+    error = np.zeros(whole.size)
+    ball = _ball(row.name)
+    with precision(BITS):
+        for k, *x, y in zip(finite.tolist(), *(a[finite].tolist() for a in arguments), whole[finite].tolist(), strict=True):
+            error[k] = _error(ball, x, y)
+    worst = Measured(0.0, tuple(float(a[0]) for a in arguments))
+    with np.errstate(all="ignore"):
+        for y in (whole, *others):
+            size = np.abs(y)
+            away = np.abs(error + (y - whole)) - row.absolute
+            away = away - np.where(size < NORMAL, row.ulps * TINY, 0)
+            ulps = np.where(away <= 0, 0.0, away / (size * 2.0**-52))
+            ulps = np.where(np.isfinite(y), np.where(np.isnan(ulps), np.inf, ulps), 0.0)
+            k = int(ulps.argmax())
+            if ulps[k] > worst.ulps:
+                worst = Measured(float(ulps[k]), tuple(float(a[k]) for a in arguments))
+    return worst
+
+
+def _values(row: ArrayFunction, arguments: tuple[Array, ...]) -> tuple[Array, list[Array]]:
+    """A function of whole arrays, of short ones, and of every other element."""
+    with np.errstate(all="ignore"):
+        size = arguments[0].size
+        whole = np.asarray(row.numpy(*arguments))
+        short = np.concatenate([row.numpy(*(a[k : k + SHORT] for a in arguments)) for k in range(0, size, SHORT)])
+        strided = np.empty_like(whole)
+        for k in range(2):
+            strided[k::2] = row.numpy(*(a[k::2] for a in arguments))
+    return whole, [short, strided]
+
+
+def _error(ball: Any, x: list[float], y: float) -> float:
+    """y - f(x); inf where Arb says that there is no value."""
+    start = y if np.isfinite(y) else 0.0
+    for bits in (BITS, MORE_BITS):
+        with precision(bits):
+            away = arb(start) - ball(*map(arb, x))
+        if away.is_finite():
+            error, off = float(away.mid()), float(away.rad())
+            if bits == MORE_BITS or off <= abs(start) * 2.0**-60 or off < 2.0**-1074:
+                return error + (off if error >= 0 else -off)
+    return np.inf
+
+
+def _ball(name: str) -> Any:
+    return arb.digamma if name == "digamma" else core.TABLE[name].ball
+
+
+@cache
+def _beneath() -> str:
+    """A hash of what a measurement depends on: libraries, how they were built, the processor, the points and functions."""
+    array: Any = sys.modules["numpy._core._multiarray_umath"]
+    parts = [sys.version, np.__version__, str(platform.libc_ver()), platform.machine()]
+    parts += sorted(name for name, there in array.__cpu_features__.items() if there)
+    for module in (array, sys.modules[special.erf.__class__.__module__], sys.modules.get("scipy.special._ufuncs")):
+        file = getattr(module, "__file__", None)
+        if file is not None:
+            status = os.stat(file)
+            parts.append(f"{file} {status.st_size} {status.st_mtime_ns}")
+    for file in (__file__, points.__file__, sys.modules[ArrayFunction.__module__].__file__):
+        parts.append(_sum(Path(str(file)).read_text(encoding="utf-8")))
+    return _sum("\n".join(parts))[:32]
+
+
+def _sum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+HERE = Calibration()
+"""What is known in this process."""
+
+
+def keep_in(folder: Path | None) -> None:
+    """Keep what is measured in this process in a folder, and believe what is kept there."""
+    global HERE
+    HERE = Calibration(folder)
+
+
+def demand(name: str) -> None:
+    """Raises NotImplementedError if a function of the table is not as accurate here as its row states."""
+    HERE.demand(TABLE[name])

@@ -1,0 +1,192 @@
+"""How far functions move where their arguments do: bounds of |f(x') - f(x)| for all x' within ``r`` of x.
+
+Each takes x, r, |f(x)| and what that may be off by, as a part of it, as arrays; two of x and of r where there are two
+arguments. A bound is nan or inf where x' may leave the domain, or r is not finite: never a finite number of what is not
+known. Addition theorems and the mean value theorem give them, without another call of the function.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.verify.arrays.ball import TINY, UNIT
+
+SAFE = 1 - 16 * UNIT
+"""A positive difference of rounded numbers times this is below the true one's first term."""
+FAR = 1e150  # whose square is a float
+
+
+def growth(r: Any) -> Any:
+    """e^r - 1, from above: r + r² up to 1."""
+    if r.max(initial=0) <= 1:
+        return r + r * r
+    return np.expm1(r) * (1 + 2.0**-48)
+
+
+def _still(r: Any, bound: Any) -> Any:
+    """The bound, and 0 where the argument does not move."""
+    return np.where(r == 0, 0.0, bound) if np.isnan(bound).any() or np.isinf(bound).any() else bound
+
+
+def _above(x: Any) -> Any:
+    """Where it is above 0 itself, nan elsewhere."""
+    return x if x.min(initial=1) > 0 else np.where(x > 0, x, np.nan)
+
+
+def exp(x: Any, r: Any, v: Any, part: float) -> Any:
+    """e^x (e^r - 1); e^(x + r) where r is large, as that of a large mask is."""
+    if r.max(initial=0) <= 1:
+        return v * growth(r)
+    end = x + r
+    end = end + np.abs(end) * (4 * UNIT)
+    return np.where(r <= 1, v * (r + r * r), np.exp(end) * (1 + 2.0**-40) + TINY)
+
+
+def expm1(x: Any, r: Any, v: Any, part: float) -> Any:
+    """e^x (e^r - 1), with e^x = 1 + f(x)."""
+    return (np.where(x < 0, (1 - v) + 2 * part, 1 + v)) * growth(r)
+
+
+def log(x: Any, r: Any, v: Any, part: float) -> Any:
+    """-log(1 - r/x) <= r / (x - r)."""
+    return _still(r, r / _above(x - r))
+
+
+def log1p(x: Any, r: Any, v: Any, part: float) -> Any:
+    return _still(r, r / _above((1 + x) * SAFE - r))
+
+
+def sqrt(x: Any, r: Any, v: Any, part: float) -> Any:
+    """√x (1 - √(1 - q)) <= √x (q + q²) / 2 with q = r/x <= 1."""
+    q = r / _above(x)
+    if not q.max(initial=0) <= 1:
+        q = np.where(q <= 1, q, np.nan)
+    return _still(r, v * 0.5 * (q + q * q))
+
+
+def wave(x: Any, r: Any, v: Any, part: float) -> Any:
+    """Of sine and cosine."""
+    return r
+
+
+def tan(x: Any, r: Any, v: Any, part: float) -> Any:
+    """T (1 + t²) / (1 - t T) with T = tan r <= r + r³ up to 1 (addition theorem); a pole is near where t T reaches 1."""
+    t = v * (1 + part)
+    step = np.where(r <= 1, r + r * r * r, np.nan)
+    return step * (1 + t * t) / _above(1 - 4 * UNIT - t * step)
+
+
+def asin(x: Any, r: Any, v: Any, part: float) -> Any:
+    """Of arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger size."""
+    left = (1 - np.abs(x)) * SAFE - r
+    return _still(r, r / np.sqrt(_above(left) * (1 + np.abs(x))))
+
+
+def atan(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is 1 / (1 + m²) at the point m that is next to 0."""
+    m = np.clip(np.abs(x) * SAFE - r, 0, FAR)
+    return r / (1 + m * m)
+
+
+def angle(y: Any, x: Any, ry: Any, rx: Any, v: Any, part: float) -> Any:
+    """asin q <= q / (1 - q) with q the distance that the point may move, by that from the origin. On the negative axis the
+    angle jumps."""
+    r = ry + rx
+    q = r / np.maximum(np.abs(x), np.abs(y))
+    jump = (x < rx) & (np.abs(y) <= ry) & (ry > 0)
+    return _still(r, np.where(jump | ~(q < 1), np.nan, q / (1 - q)))
+
+
+def sinh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """cosh x (e^r - 1), with cosh x <= 1 + |sinh x|."""
+    return (1 + v) * growth(r)
+
+
+def cosh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """|sinh x| sinh r + cosh x (cosh r - 1), with |sinh x| <= cosh x min(1, |x|), and cosh r - 1 <= (e^r - 1)²."""
+    step = growth(r)
+    return v * step * np.minimum(np.minimum(np.abs(x), 1) + step, 1)
+
+
+def tanh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """T (1 - t²) / (1 - t T) with T = tanh r <= min(r, 1) (addition theorem); where r is large, what is left of 1 at the
+    end that is next to 0."""
+    off = v * part
+    step = np.minimum(r, 1)
+    left = 1 - 4 * UNIT - (v + off) * step
+    bound = step * ((1 - v) * (1 + v) + (2 * off + 4 * UNIT))
+    if r.max(initial=0) < 0.25:
+        return bound / left
+    end = np.abs(x) * SAFE - r
+    return np.where(r < 0.25, bound / left, np.where(r < np.inf, 1 - np.tanh(end) + (2 * off + 16 * UNIT), np.nan))
+
+
+def asinh(x: Any, r: Any, v: Any, part: float) -> Any:
+    return r / np.maximum(np.abs(x) * SAFE - r, 1)
+
+
+def acosh(x: Any, r: Any, v: Any, part: float) -> Any:
+    left = _above((x - 1) * SAFE - r)
+    return _still(r, r / (np.sqrt(left) * np.sqrt(left + 2)))
+
+
+def atanh(x: Any, r: Any, v: Any, part: float) -> Any:
+    left = (1 - np.abs(x)) * SAFE - r
+    return _still(r, r / (_above(left) * (1 + np.abs(x))))
+
+
+def erf(x: Any, r: Any, v: Any, part: float) -> Any:
+    """2/√π r."""
+    return r * 1.1283791671
+
+
+def erfc(x: Any, r: Any, v: Any, part: float) -> Any:
+    """f (e^(h r) - 1), where h bounds |f'| / f, which grows: below x + √(x² + 2) at x >= 0 (Z. W. Birnbaum, An inequality
+    for Mill's ratio, 1942), and below 2/√π left of it."""
+    return v * growth(r * (2 * np.maximum(x + r, 0) + 1.4143))
+
+
+def _digamma(low: Any, high: Any) -> Any:
+    """|digamma| between two positive numbers: log x - 1/x < digamma(x) < log x."""
+    return 1 / low + np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
+
+
+def gamma(x: Any, r: Any, v: Any, part: float) -> Any:
+    """f (e^(h r) - 1), where h bounds |digamma|: left of 0 by reflection, |digamma(1 - x)| and π |cot πx| <= 1 / distance
+    of the next integer."""
+    low, high = x - (r + np.abs(x) * (2 * UNIT)), x + (r + np.abs(x) * (2 * UNIT))
+    right = _digamma(np.where(low > 0, low, np.nan), high)
+    near = np.minimum(low - np.floor(low), np.ceil(high) - high)
+    near = np.where((np.floor(low) == np.floor(high)) & (near > 0), near, np.nan)
+    left = _digamma(np.where(high < 0, 1 - high, np.nan), 1 - low) + 1 / near
+    return _still(r, v * growth(r * np.where(low > 0, right, left) * (1 + 2.0**-40)))
+
+
+def lgamma(x: Any, r: Any, v: Any, part: float) -> Any:
+    low = _above(x - r)
+    return _still(r, r * _digamma(low, x + r) * (1 + 2.0**-40))
+
+
+def digamma(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is below 1/x + 1/x² at the lower end."""
+    low = _above(x - r)
+    return _still(r, r / low * (1 + 1 / low))
+
+
+def power(x: Any, a: Any, rx: Any, ra: Any, v: Any, part: float) -> Any:
+    """f (e^w - 1), with w = |a| q + ra (|log x| + q) and q = r / (x - r). An integer power of a ball that contains 0 is
+    between 0 and that of the end of larger size."""
+    size = np.abs(x)
+    q = rx / np.where(size > rx, size - rx, np.nan)
+    wander = np.abs(a) * q
+    if np.asarray(ra).any():
+        wander = wander + np.where(x > 0, ra * (np.abs(np.log(size)) + q), np.where(ra > 0, np.nan, 0.0))
+    bound = v * growth(wander)
+    whole = (a == np.rint(a)) & (ra == 0)
+    bound = np.where((x > 0) | whole, bound, np.nan)
+    through = whole & (a >= 1) & ~(size > rx)
+    if through.any():
+        bound = np.where(through, (np.power(size + rx, np.maximum(a, 1)) * (1 + 2.0**-48)) + v, bound)
+    return _still(np.maximum(rx, ra), bound)
