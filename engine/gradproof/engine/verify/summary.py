@@ -62,12 +62,28 @@ def _joined(first: str, then: str) -> str:
     return f"{first}: {then}" if then else first
 
 
+ENCLOSING = (Value.ENCLOSED, Value.TIE, Value.CONDITIONED)
+
+
 def lowered(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
-    """The verdict on numbers that were enclosed by what their rule gives: that is the truth only if the rule is proved."""
-    if not value.through_rule or rule.proved or value.word not in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED):
+    """The verdict on numbers that were enclosed by what their rule gives: that is the truth only if the rule is proved, and
+    the forms for whole arrays are shown to be the definitions."""
+    if not value.through_rule or value.word not in ENCLOSING or (rule.proved and rule.arrays):
         return value
-    reason = f"the numbers are what the rule gives, which is {rule.word}"
-    return replace(value, word=Value.SCREENED, checked=0, screened=value.checked, reason=reason)
+    why = "the numbers are what the rule gives, which is" if not rule.proved else UNSHOWN + "the rule, though, is"
+    return replace(value, word=Value.SCREENED, checked=0, screened=value.checked, reason=f"{why} {rule.word}")
+
+
+def lowered_forward(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
+    """The same of what a node computed, which was enclosed by its op's form for whole arrays."""
+    if not value.through_rule or value.word not in ENCLOSING or rule.arrays:
+        return value
+    return replace(
+        value, word=Value.SCREENED, checked=0, screened=value.checked, reason=UNSHOWN + f"the rule is {rule.word}"
+    )
+
+
+UNSHOWN = "the form for whole arrays that encloses the numbers is not shown to be the definition; "
 
 
 def miscomputed(node: int, op: str, made: ValueVerdict) -> str:

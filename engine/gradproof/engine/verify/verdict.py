@@ -103,9 +103,9 @@ class ValueVerdict:
     """The check of the numbers of one contribution, or of a forward value: ``checked`` of ``total`` elements enclosed, the
     worst at most ``max_ulps`` units in the last place off. ``sampled``: how many of them Arb read against the definition,
     where the others were enclosed in arrays (0: all, or none). ``screened``: how many were compared without an enclosure
-    that stands by itself. ``through_rule``: the enclosures are of what the rule's program gives in exact arithmetic, and so
-    of the truth only if the rule is proved. ``expected`` is the enclosure of the worst element if OFF, ``bits`` the working
-    precision."""
+    that stands by itself. ``through_rule``: the enclosures are of what the rule's program gives in exact arithmetic (of a
+    forward value: of what the op's form for whole arrays gives), and so of the truth only if that is proved. ``expected``
+    is the enclosure of the worst element if OFF, ``bits`` the working precision."""
 
     word: Value
     max_ulps: float = 0.0

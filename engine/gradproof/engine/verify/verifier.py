@@ -34,6 +34,7 @@ from gradproof.engine.verify.summary import (
     compose,
     contradicted,
     lowered,
+    lowered_forward,
     miscomputed,
     seen_through_hooks,
     summarize,
@@ -49,6 +50,7 @@ from gradproof.engine.verify.verdict import (
     RuleVerdict,
     Summary,
     UseVerdict,
+    ValueVerdict,
 )
 from gradproof.engine.verify.workers import Workers
 
@@ -118,7 +120,7 @@ class _Check:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in watched(self.plan.lowered.values.items())}
-        self.ground = Ground(run, lambda position: self.findings.numbers(position).forward)
+        self.ground = Ground(run, self._forward)
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
@@ -259,9 +261,9 @@ class _Check:
         severity, position = weak
         node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
         if severity == 0:
-            return Summary.WRONG, miscomputed(node, op, self.findings.numbers(position).forward)
+            return Summary.WRONG, miscomputed(node, op, self._forward(position))
         if summary is Summary.VERIFIED:
-            return Summary.PLAUSIBLE, unvouched(node, op, self.findings.numbers(position).forward)
+            return Summary.PLAUSIBLE, unvouched(node, op, self._forward(position))
         return summary, reason
 
     def _read(self, number: int) -> set[int]:
@@ -364,8 +366,20 @@ class _Check:
             use.position,
             rule,
             lowered(value, rule),
-            checked.forward,
+            lowered_forward(checked.forward, rule),
         )
+
+    def _forward(self, position: int) -> ValueVerdict:
+        """The verdict on what an instruction computed. Of an op without a rule its form for whole arrays has no proof: its
+        elements that were read one by one stand for it."""
+        found = self.findings.numbers(position).forward
+        one = self.plan.program.instructions[position]
+        if not found.through_rule or one.op.rule is None:
+            return found
+        key = self.verifier.rules.of(self.run, position).key
+        if key is not None and self.verifier.proofs.lookup(key) is None:
+            self.verifier.proofs.request(key)
+        return lowered_forward(found, self._proof(one.op.name, key))
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:

@@ -146,13 +146,15 @@ class Elements:
         tied = np.array(seen.tied)
         tied[at] = a.tied | b.tied
         seen.tied = tied
-        for found, first, second, unbounded in (
-            *((x, y, z, True) for x, y, z in zip(seen.heads, a.heads, b.heads, strict=True)),
-            *((x, y, z, False) for x, y, z in zip(seen.truths, a.truths, b.truths, strict=True)),
+        for row, first, second, unbounded in (
+            (seen.heads, a.heads, b.heads, True),
+            (seen.truths, a.truths, b.truths, False),
         ):
-            found.mid, found.rad = np.array(found.mid), np.array(found.radius())
-            limit = limits(first, second, unbounded)
-            found.mid[at], found.rad[at] = limit.mid, limit.radius()
+            for k, ball in enumerate(row):
+                limit = limits(first[k], second[k], unbounded)
+                mid, rad = np.array(ball.mid), np.array(ball.radius())
+                mid[at], rad[at] = limit.mid, limit.radius()
+                row[k] = BallArray(mid, rad)
 
     def _beyond(self, x: Array, seed: int) -> Array:
         return x if x.dtype.kind != "f" else beyond(x, self.far, seed)

@@ -126,7 +126,9 @@ def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], s
         return _left_over(found, seconds)
     missing = sum(map(len, open_))
     seen = min(missing, spots.checked)
-    whole = replace(worse(found, spots), checked=found.checked + seen, total=found.total, sampled=spots.checked)
+    whole = replace(
+        worse(found, spots), checked=found.checked + seen, total=found.total, sampled=spots.checked, through_rule=True
+    )
     return _left_over(whole, seconds * missing / max(1, seen))
 
 

@@ -200,7 +200,7 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
             verdict.note(tally.worst)
     assert verdict is not None
     missing = sum(map(len, left))
-    return replace(verdict.worst, checked=start - missing, total=start), left
+    return replace(verdict.worst, checked=start - missing, total=start, through_rule=True), left
 
 
 def judge_contributions(whole: Whole) -> tuple[list[ValueVerdict | None], list[Array]]:
