@@ -29,8 +29,8 @@ from gradproof.engine.verify.verdict import Graph, GraphVerdict, Value, ValueVer
 from gradproof.engine.verify.wholegraph import check_graph
 
 DERIVATIVE_SECONDS = 1.0
-FEW = 256
-"""A node of up to so many elements is read by Arb alone."""
+FEW, FEW_WHOLE = 128, 64
+"""A node of up to so many elements is read by Arb alone: of an elementwise op, and of another, whose elements are dear."""
 NOT_ASKED = "numbers were not to be checked"
 GRAPH_SHARE = 0.5  # of the time that is left, where numbers are still to be checked
 
@@ -147,7 +147,7 @@ class Examination:
         return application_of(self.run, position, self.uses_by.get(position, []), self.brief.denied)
 
     def _judged(self, position: int, one: Application) -> Checked:
-        if one.size <= FEW:
+        if one.size <= (FEW if one.op.elementwise else FEW_WHOLE):
             return check_values(one)
         linear = self.brief.linear.get(position, (False,) * len(one.inputs))
         return check_node(one, self._rule(position, one), linear, self.left)

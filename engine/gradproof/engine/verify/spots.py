@@ -40,10 +40,14 @@ class _Late(Exception):
 
 
 def spot_forward(
-    one: Application, deadline: float, wanted: Sequence[tuple[int, tuple[int, ...]]] | None = None
+    one: Application,
+    deadline: float,
+    wanted: Sequence[tuple[int, tuple[int, ...]]] | None = None,
+    most: int = MAX_READ,
 ) -> ValueVerdict:
     """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``: those ``wanted``
-    (the number of a result, and an index), or some of each result."""
+    (the number of a result, and an index), or some of each result; one, and others as long as fewer than ``most`` numbers
+    were looked at, which is the same on every machine."""
     total = sum(y.size for y in one.results)
     unseen = ValueVerdict(Value.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}")
     if not _readable(one, MAX_TERMS):
@@ -54,8 +58,10 @@ def spot_forward(
 
     def truths(reading: Reading) -> Iterator[Any]:
         f = Balls()
-        cells = [Cells(x, reading, deadline) for x in one.inputs]
+        clock = Clock(deadline, most)
+        cells = [Cells(x, reading, clock) for x in one.inputs]
         for k, index in spots:
+            clock.begin()
             yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
 
     return _seen([(one.results[k], index) for k, index in spots], truths, one.terms, unseen)
@@ -142,19 +148,34 @@ def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int,
     return [tuple(int(i) for i in np.unravel_index(place, array.shape)) for place in list(flat)[: count + len(some)]]
 
 
-class Cells:
-    """An array of numbers that become balls as they are looked at, until ``deadline``: of a large array an element needs
-    few."""
+class Clock:
+    """Ends the reading of elements after a time, and begins none after so many numbers."""
 
-    def __init__(self, array: Array, reading: Reading, deadline: float) -> None:
-        self.array, self.reading, self.deadline = np.asarray(array), reading, deadline
+    def __init__(self, deadline: float, most: int) -> None:
+        self.deadline, self.most, self.seen = deadline, most, 0
+
+    def begin(self) -> None:
+        if self.seen >= self.most:
+            raise _Late
+
+    def tick(self) -> None:
+        self.seen += 1
+        _tick(self.deadline)
+
+
+class Cells:
+    """An array of numbers that become balls as they are looked at, while ``clock`` lets them: of a large array an element
+    needs few."""
+
+    def __init__(self, array: Array, reading: Reading, clock: Clock) -> None:
+        self.array, self.reading, self.clock = np.asarray(array), reading, clock
         self.shape, self.ndim, self.size = self.array.shape, self.array.ndim, self.array.size
 
     def __getitem__(self, index: Any) -> Any:
         found = self.array[index]
         if isinstance(found, np.ndarray) and found.ndim:
-            return Cells(found, self.reading, self.deadline)
-        _tick(self.deadline)
+            return Cells(found, self.reading, self.clock)
+        self.clock.tick()
         if self.array.dtype.kind in "biu":
             return found.item()
         number = float(found)
@@ -169,7 +190,7 @@ class Cells:
     @property
     def flat(self) -> Cells:
         """The same numbers in a row."""
-        return Cells(self.array.reshape(-1), self.reading, self.deadline)
+        return Cells(self.array.reshape(-1), self.reading, self.clock)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         cells = np.empty(self.shape, object)

@@ -27,8 +27,6 @@ SEEN_BITS = {np.dtype(np.float64): 31.0}
 """An error of a billionth is seen in float64, though half of the digits are right then; of others a half is seen."""
 MAX_LOOKED_AT = 2048
 """Elements whose rounding in the usual orders is looked at, the worst: a fault is among them, or hides behind others."""
-WIDE = 0.25
-"""A ball is too wide to say how many digits are right if it is so much of the distance."""
 
 
 class Orders(Enum):
@@ -139,10 +137,9 @@ class _Doubtful:
         easy = todo & self.far.digits()
         self._conditioned(easy)
         todo &= ~easy
-        loose = todo & (self.rad > WIDE * self.far.most)
-        if (todo & ~loose).any():
-            self._ill(todo & ~loose)
-        return np.asarray(loose)
+        if todo.any():
+            self._ill(todo)
+        return np.zeros_like(todo)
 
     def _worst(self, some: Array) -> Array:
         """The elements of a mask that are furthest off, of too many."""
@@ -192,7 +189,10 @@ class _Doubtful:
         one = np.zeros_like(at)
         one[worst] = True
         count = "" if some.size == 1 else f" (in {some.size} of {at.size} elements less than half of them)"
-        text = f"rounding on the way explains the distance: {digits(self._bits(one))}{count}; {DIGITS}"
+        shown = digits(self._bits(one))
+        if self.rad[worst] > self.far.most[worst] / 4:
+            shown = f"the enclosure shows that {shown}"
+        text = f"rounding on the way explains the distance: {shown}{count}; {DIGITS}"
         self._note(Value.ILL_CONDITIONED, one, text)
 
     def _off(self, at: Array) -> None:

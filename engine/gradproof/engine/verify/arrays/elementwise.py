@@ -116,7 +116,9 @@ def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
         if len(balls) == 1:
             beyond = overflowed(got[p], mid, rad, array.dtype)
     if seen.tied.any() and not array.forward:
-        fine &= ~_at_ties(array, seen, got, block)
+        right, wrong = _at_ties(array, seen, got)
+        fine = (fine | right) & ~wrong
+        ulps[right] = 0.0
     if beyond.any():
         array.tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(array.dtype)))
     lost = ~fine & dead & ~known
@@ -131,21 +133,22 @@ def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
         array.worst.append(block.start + top)
 
 
-def _at_ties(array: _Column, seen: Seen, got: Sequence[Array], block: slice) -> Array:
-    """Judge the contributions at kinks, where the sides differ. Gives where they are not what they should be."""
-    wrong = np.zeros(len(seen.tied), bool)
+def _at_ties(array: _Column, seen: Seen, got: Sequence[Array]) -> tuple[Array, Array]:
+    """Judge the contributions at kinks: where the sides differ and they are what they should be, and where they are not."""
+    right_at, wrong = np.zeros(len(seen.tied), bool), np.zeros(len(seen.tied), bool)
     at = np.flatnonzero(seen.tied)
-    sides = [side[array.rows] for side in seen.side_heads] if array.forward else [side[array.rows] for side in seen.sides]
+    sides = [side[array.rows] for side in seen.sides]
     if len(sides[0]) != 1:  # parts of complex numbers have no kinks with a convention
         wrong[at] = True
-        return wrong
+        return right_at, wrong
     apart, right = at_kinks(got[0][at], [side[0] for side in sides], array.kink, array.dtype)
     unknown = ~np.all([np.isfinite(side[0].mid) & np.isfinite(side[0].radius()) for side in sides], axis=0)
     jumps = np.zeros(len(at), bool)
     for rows in zip(*seen.side_heads, strict=True):
         jumps |= at_kinks(np.zeros(len(at)), rows, None, array.dtype)[0]
     wrong[at] = unknown | (apart & ~right)
-    if (apart & right & ~unknown).any():
+    right_at[at] = apart & right & ~unknown
+    if right_at.any():
         reason = (
             f"the convention at a kink, per node: {array.kink.value}"
             if array.kink
@@ -154,7 +157,7 @@ def _at_ties(array: _Column, seen: Seen, got: Sequence[Array], block: slice) -> 
         array.tally.note(ValueVerdict(Value.TIE, reason=reason))
     if (jumps & ~wrong[at]).any():
         array.tally.note(ValueVerdict(Value.TIE, reason="at a jump: the result itself is another on either side"))
-    return wrong
+    return right_at, wrong
 
 
 # Arb

@@ -23,9 +23,9 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 LOOSE = 2.0**-34
 """In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
 right, and eight bits more."""
-NOTHING = 2.0**-1060
-"""Balls around 0 are at least as wide as underflow may make them. A float that is 0 is right where the truth is smaller
-than this, which is 10⁻³¹⁹."""
+NOTHING = 2.0**-900
+"""Balls are at least 2^-1000 wide, so that nothing underflows on the way, and grow. A float that is 0 is right where the
+truth is smaller than this, which is 10⁻²⁷⁰."""
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 

@@ -25,8 +25,8 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 SHARE = 0.25  # of the time that is left: more is not for the elements of one node that Arb reads
 ELEMENT_SECONDS = 1.5
-SPOTS_SHARE = 0.3  # of the time that a node took in arrays: for single elements by the definition
-SPOTS_SECONDS = 0.02  # at least
+SPOTS_READ, MAX_SPOTS_READ = 8_000, 60_000  # numbers that are looked at for single elements, by the size of the node
+MAX_TAPED = 10_000  # numbers behind few results, whose contributions are read one by one too
 MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
 
 
@@ -85,25 +85,23 @@ def _otherwise(one: Application, linear: Sequence[bool], seconds: float, why: st
 
 
 def _check_whole(one: Application, rule: Program | None, linear: Sequence[bool], seconds: float) -> Checked:
-    started = time.monotonic()
     whole = Whole(one, rule)
     with np.errstate(all="ignore"):
         forward, open_ = judge_forward(whole)
-        contributions, left = judge_contributions(whole)
-    spent = time.monotonic() - started
+        contributions = judge_contributions(whole)
     verdicts = [v for v in (forward, *contributions) if v is not None]
     if one.size <= MAX_ELEMENTS and any(_unsure(v) for v in verdicts):
         return _surer(check_values(one), Checked(forward, tuple(contributions)))
-    wanted = max(SPOTS_SECONDS, min(SPOTS_SHARE * spent, seconds / 10))
-    forward = _with_spots(one, forward, open_, wanted)
+    forward = _with_spots(one, forward, open_, seconds / 10)
     for k, verdict in enumerate(contributions):
         if verdict is not None:
-            contributions[k] = _with_spots_of(one, k, verdict, left[k], linear, min(wanted, seconds / 10), seconds)
+            contributions[k] = _with_spots_of(one, k, verdict, linear, seconds)
     return Checked(forward, tuple(contributions))
 
 
 def _unsure(found: ValueVerdict) -> bool:
-    return found.word not in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED) or found.checked < found.total
+    """Whether Arb may know better, or is to confirm it."""
+    return found.word in (Value.OFF, Value.UNCHECKED, Value.NONFINITE, Value.OVERFLOWED) or found.checked < found.total
 
 
 def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
@@ -121,7 +119,8 @@ def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
 def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], seconds: float) -> ValueVerdict:
     """The verdict on the results, after Arb has read elements that are not enclosed, the extremes and a sample."""
     wanted = [(j, index) for j, result in enumerate(one.results) for index in places(result, SAMPLE, open_[j])]
-    spots = spot_forward(one, time.monotonic() + seconds, wanted)
+    most = max(SPOTS_READ, min(one.size // 8, MAX_SPOTS_READ))
+    spots = spot_forward(one, time.monotonic() + seconds, wanted, most)
     if not spots.checked:
         return _left_over(found, seconds)
     missing = sum(map(len, open_))
@@ -132,18 +131,16 @@ def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], s
     return _left_over(whole, seconds * missing / max(1, seen))
 
 
-def _with_spots_of(
-    one: Application, k: int, found: ValueVerdict, open_: Array, linear: Sequence[bool], seconds: float, left: float
-) -> ValueVerdict:
+def _with_spots_of(one: Application, k: int, found: ValueVerdict, linear: Sequence[bool], left: float) -> ValueVerdict:
     """The same of a contribution; of one that is not read in arrays what can be said otherwise."""
     claimed = one.contributions[k]
     assert claimed is not None
     if found.word is Value.UNCHECKED and not found.checked:
         other = projected(one, linear, left).contributions[k]
         return found if other is None else other
-    if sum(y.size for y in one.results) > MAX_OUTPUTS:
+    if sum(y.size for y in one.results) > MAX_OUTPUTS or one.size > MAX_TAPED:
         return _left_over(found, left)
-    spots = spot_contribution(one, k, claimed, time.monotonic() + seconds)
+    spots = spot_contribution(one, k, claimed, time.monotonic() + left / 10)
     if not spots.checked:
         return _left_over(found, left)
     seen = replace(worse(found, spots), checked=found.checked, total=found.total, sampled=spots.checked)

@@ -203,14 +203,12 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
     return replace(verdict.worst, checked=start - missing, total=start, through_rule=True), left
 
 
-def judge_contributions(whole: Whole) -> tuple[list[ValueVerdict | None], list[Array]]:
-    """The verdicts on the contributions, and the elements of each that nothing is known of."""
+def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
+    """The verdicts on the contributions."""
     one = whole.one
     verdicts: list[ValueVerdict | None] = []
-    left: list[Array] = []
     balls: dict[int, BallArray] = {}
     for k, claimed in enumerate(one.contributions):
-        left.append(np.zeros(0, int))
         if claimed is None:
             verdicts.append(None)
             continue
@@ -221,20 +219,19 @@ def judge_contributions(whole: Whole) -> tuple[list[ValueVerdict | None], list[A
         except BaseException as error:  # a rule, or a form in it, is a stranger's code
             foreign(error)
             verdicts.append(ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}"))
-            left[k] = np.arange(claimed.size)
             continue
         tally = Tally(claimed.shape, claimed.size)
 
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left[k] = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
         balls[k] = ball
-        checked = claimed.size - len(left[k])
+        checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
     if balls and whole.finite:
         _project(whole, balls, verdicts)
-    return verdicts, left
+    return verdicts
 
 
 def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
