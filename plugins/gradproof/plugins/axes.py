@@ -65,6 +65,11 @@ def line(i, x, axis):
     return list(x[at(i, axis, slice(None))])
 
 
+def count(x, axis):
+    """How many elements go into one element of the result."""
+    return math.prod(x.shape[k] for k in axis)
+
+
 def members(i, x, axis, keepdims):
     """The elements of ``x`` that are reduced into element ``i``."""
     rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))

@@ -6,8 +6,20 @@ from fractions import Fraction
 import numpy as np
 
 from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Kink, Op, Spec, case, full_like, hookimpl, ops
-from gradproof.plugins.axes import at, axes_of, axis_of, line, members, truth, whole
+from gradproof.plugins.axes import at, axes_of, axis_of, count, line, members, truth, whole
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
+from gradproof.plugins.reduced import (
+    largest,
+    log_softmax_arrays,
+    log_softmax_define,
+    logsumexp_arrays,
+    product,
+    smallest,
+    softmax_arrays,
+    softmax_define,
+    var_arrays,
+    var_define,
+)
 from gradproof.plugins.sums import mean, total
 
 GRADPROOF_API = 1
@@ -55,11 +67,6 @@ def scan_infer(x, *, axis=0):
 def kept(g, axis, keepdims):
     """``g`` with the reduced axes back in place, as size 1."""
     return g if keepdims or not axis else ops.expand_dims(g, axis=axis)
-
-
-def count(x, axis):
-    """How many elements go into one element of the result."""
-    return math.prod(x.shape[k] for k in axis)
 
 
 def axes_shrink(specs, attributes):
@@ -237,77 +244,6 @@ def running_sum(x, *, axis, out=None):
 
 def running_product(x, *, axis, out=None):
     return np.multiply.accumulate(x, axis, None, out)
-
-
-# definitions
-
-
-def product(terms):
-    result = 1
-    for term in terms:
-        result = result * term
-    return result
-
-
-def largest(f, terms):
-    result = next(terms)
-    for term in terms:
-        result = f.where(f.less(result, term), term, result)
-    return result
-
-
-def smallest(f, terms):
-    result = next(terms)
-    for term in terms:
-        result = f.where(f.less(term, result), term, result)
-    return result
-
-
-def var_define(f, i, x, *, axis, correction, keepdims):
-    terms = list(members(i, x, axis, keepdims))
-    centre = f.total(terms) / len(terms)
-    return f.total((term - centre) * (term - centre) for term in terms) / (len(terms) - correction)
-
-
-def softmax_define(f, i, x, *, axis):
-    # Written with differences, as a ball of e^800 / e^801 would be, only cheaper to enclose.
-    return 1 / f.total(f.exp(other - x[i]) for other in line(i, x, axis))
-
-
-def log_softmax_define(f, i, x, *, axis):
-    return -f.log(f.total(f.exp(other - x[i]) for other in line(i, x, axis)))
-
-
-# definitions of whole arrays
-
-
-def var_arrays(f, x, *, axis, correction, keepdims):
-    """Whatever is taken from all elements; little is left to be taken away where that is close to the mean."""
-    away = x - f.anchor(x, axis, near="mean")
-    whole = f.total(away, axis, keepdims)
-    n = count(x, axis)
-    return (f.total(away * away, axis, keepdims) - whole * whole / n) / (n - correction)
-
-
-def above_one(f, x, axis):
-    """An element of each line, and Σ eˣ less 1 where it is taken from all."""
-    one, top = f.one_of(x, axis)
-    return top, f.total(f.where(one, 0, f.exp(x - top)), axis, keepdims=True)
-
-
-def logsumexp_arrays(f, x, *, axis, keepdims):
-    top, rest = above_one(f, x, axis)
-    return f.total(top + f.log1p(rest), axis, keepdims)
-
-
-def softmax_arrays(f, x, *, axis):
-    parts = f.exp(x - f.anchor(x, axis))
-    return parts / f.total(parts, axis, keepdims=True)
-
-
-def log_softmax_arrays(f, x, *, axis):
-    top, rest = above_one(f, x, axis)
-    return x - top - f.log1p(rest)
 
 
 REDUCED = (

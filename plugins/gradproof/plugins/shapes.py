@@ -129,16 +129,32 @@ def astype_define(f, i, x, *, dtype):
     number = f.as_number(x[i])
     if np.dtype(dtype).kind in "fV":
         return f.real(number)
-    if np.dtype(dtype).kind in "biu" and number is x[i] and not isinstance(number, (bool, int)):
-        raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+    if np.dtype(dtype).kind in "biu" and number is x[i]:
+        if not isinstance(number, int):
+            raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+        return held(number, np.dtype(dtype))
     return number
+
+
+def held(number, dtype):
+    """An integer in another integer dtype: whether it is not 0, or what is left of it, as NumPy has it."""
+    if dtype.kind == "b":
+        return number != 0
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return (number - low) % (high - low + 1) + low
 
 
 def astype_arrays(f, x, *, dtype):
     """A float stays what it is in another dtype; what becomes of it in an integer is not defined."""
-    number = f.as_number(x)
-    if np.dtype(dtype).kind in "biu" and number is x:
+    number, target = f.as_number(x), np.dtype(dtype)
+    if target.kind in "biu" and number is x:
         raise NotImplementedError(f"a cast of a float to {dtype} has no definition")
+    if target.kind == "b":
+        return f.negate(f.equal(number, 0))
+    if target.kind in "iu" and isinstance(x, np.ndarray) and x.size:
+        limits = np.iinfo(target)
+        if int(x.min()) < limits.min or int(x.max()) > limits.max:
+            raise NotImplementedError(f"an integer that {dtype} does not hold is not read in arrays")
     return number
 
 

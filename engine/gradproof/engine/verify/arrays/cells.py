@@ -289,6 +289,9 @@ class Cells(OnReals):
             self._anchors += 1
         return CellArray(found)
 
+    def finite(self, x: Any) -> tuple[bool, Any]:
+        return True, x
+
     def one_of(self, x: Any, axis: Axis) -> tuple[CellArray, CellArray]:
         cells = boxed(cells_of(x))
         axes = axes_of(axis, cells.ndim)

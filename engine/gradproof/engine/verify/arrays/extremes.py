@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class Extremes:
         rest = tuple(k for k in range(x.ndim) if k not in axes)
 
         def lines(a: Array) -> Array:
-            return np.transpose(a, (*rest, *axes)).reshape(*(a.shape[k] for k in rest), -1)
+            return np.transpose(a, (*rest, *axes)).reshape(*(a.shape[k] for k in rest), math.prod(a.shape[k] for k in axes))
 
         found = self._top(x.moved(lines))
         return found.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))

@@ -29,13 +29,16 @@ def added_at(
     """``x`` with ``updates`` added at ``indices`` along an axis: the truth if ``unit`` is None, as sums are; else what an
     evaluation gives that adds them in some order, or, if ``running``, one by one."""
     size = x.shape[axis]
+    if not x.size:
+        return x
+    width = x.size // max(size, 1)
 
     def rows(a: Array) -> Array:
-        return np.ascontiguousarray(np.moveaxis(a, axis, 0)).reshape(size, -1)
+        return np.ascontiguousarray(np.moveaxis(a, axis, 0)).reshape(size, width)
 
     def more(a: Array) -> Array:
         inside = tuple(range(axis, axis + indices.ndim))
-        return np.ascontiguousarray(np.moveaxis(a, inside, tuple(range(indices.ndim)))).reshape(indices.size, -1)
+        return np.ascontiguousarray(np.moveaxis(a, inside, tuple(range(indices.ndim)))).reshape(indices.size, width)
 
     places = np.concatenate([np.arange(size), indices.reshape(-1) % max(size, 1)])
     order = np.argsort(places, kind="stable")
@@ -44,7 +47,7 @@ def added_at(
     first = np.flatnonzero(np.diff(places, prepend=-1))  # each place has its own element of x first
     counts = np.diff(first, append=len(places))[:, None]
     with np.errstate(all="ignore"):
-        sizes = np.add.reduceat(np.abs(terms), first, axis=0) if size else np.zeros_like(terms)
+        sizes = np.add.reduceat(np.abs(terms), first, axis=0)
         if unit is None:
             high, low, depth = _in_segments(terms, places)
             mid = high + low
@@ -52,7 +55,7 @@ def added_at(
             alone = (counts == 1) | ((mid == 0) & (sizes == 0))
             rad = np.where(alone, 0.0, rad)
         else:
-            mid = np.add.reduceat(terms, first, axis=0) if size else terms
+            mid = np.add.reduceat(terms, first, axis=0)
             rad = sizes * (counts * UNIT)
             if running:
                 rad = rad + (MARGIN * unit) * _stepwise(terms, first, counts)
@@ -60,7 +63,7 @@ def added_at(
                 rad = rad + sizes * ((counts - 1) * unit)
         if x.rad is not None or updates.rad is not None:
             given = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
-            rad = rad + (np.add.reduceat(given, first, axis=0) if size else given) * (1 + 2 * counts * UNIT)
+            rad = rad + np.add.reduceat(given, first, axis=0) * (1 + 2 * counts * UNIT)
         rad = np.where(rad == 0, 0.0, grown(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     shape = (size, *x.shape[:axis], *x.shape[axis + 1 :])

@@ -24,7 +24,9 @@ FLOOR = 2.0**-500
 """Beside norms, for what underflows on the way."""
 COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
-ROOM = 1 << 22
+BLOCK = 1 << 15
+ORDERS = (1, 2, 16)
+ROOM = 1 << 20
 """Numbers of products that are held at once."""
 
 
@@ -35,20 +37,35 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
     left = a.moved(lambda x: x[None]) if row else a
     right = b.moved(lambda x: x[:, None]) if column else b
     with np.errstate(all="ignore"):
-        found = _product(left, right, unit, running=running)
+        found = _in_blocks(left, right, unit, running=running)
     if column:
         found = found.moved(lambda x: x[..., 0])
     return found.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else found
 
 
+def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
+    """Some rows at once, so that what is made of them stays in the cache."""
+    right = _side(b, -2)
+    n, k = a.shape[-2:]
+    step = max(256, BLOCK // max(k, 1))
+    if a.ndim > 2 or n < 2 * step:
+        return _product(a, b, right, unit, running=running)
+    parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
+    mid = np.concatenate([one.mid for one in parts])
+    exact = all(one.rad is None for one in parts)
+    return BallArray(mid, None if exact else np.concatenate([one.radius() for one in parts]), parts[0].unit)
+
+
 @dataclass(frozen=True)
 class Side:
-    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given."""
+    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given. ``some``: what is
+    added to the norms of lines that are not all 0."""
 
     scaled: Array
     rad: Array | None
     exponent: Array
     known: Array
+    some: Array
     axis: int
     terms: int
 
@@ -59,13 +76,21 @@ class Side:
     @cached_property
     def wide(self) -> Array:
         """The norms of the radii."""
-        return np.zeros_like(self.norm) if self.rad is None else self.norm_of(self.rad)
+        if self.rad is None:
+            return np.zeros_like(self.norm)
+        return self.norm_of(self.rad) + np.where(self.rad.max(axis=self.axis, initial=0.0) > 0, FLOOR, 0.0)
 
     def norm_of(self, x: Array) -> Array:
-        """At least the norms of lines; 0 for a line of zeros only."""
+        """At least the norms of lines of ``x``, which is a part of these; 0 for a line of zeros only."""
         squares = np.einsum("...ij,...ij->...j" if self.axis == -2 else "...ij,...ij->...i", x, x)
-        some = np.abs(x).max(axis=self.axis, initial=0.0) > 0
-        return np.asarray(np.where(some, np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + FLOOR, 0.0))
+        return np.asarray(np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + self.some)
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether float32 holds all numbers, but for their range; the first few mostly tell."""
+        x = self.scaled
+        first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
+        return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
     def is_exact(self, given: Array) -> bool:
         """Whether nothing of what was given was lost where it was brought to at most 1."""
@@ -76,11 +101,20 @@ class Side:
     def powers(self) -> Array:
         return np.expand_dims(self.exponent, self.axis)
 
-    def split(self, bits: int) -> tuple[Array, Array]:
-        """The first ``bits`` bits after the point, and the rest."""
+    @cached_property
+    def halves(self) -> tuple[Array, Array]:
+        """The first bits after the point, so few that products of them are added exactly, and the rest."""
+        bits = (53 - (self.terms - 1).bit_length()) // 2
         sigma = 1.5 * 2.0 ** (52 - bits)
         first = (self.scaled + sigma) - sigma
         return first, self.scaled - first
+
+    @cached_property
+    def rest(self) -> Array:
+        """The norms of the second halves, 0 where there are none."""
+        second = self.halves[1]
+        found = self.norm_of(second)
+        return found if second.any() else np.zeros_like(found)
 
 
 def _side(x: BallArray, axis: int) -> Side:
@@ -100,64 +134,61 @@ def _side(x: BallArray, axis: int) -> Side:
         there = np.expand_dims(known, axis)
         scaled = np.where(there, x.mid, 0.0) * factor
         wide = None if rad is None else np.where(there, rad, 0.0) * factor
-    return Side(scaled, wide, exponent, known, axis, x.shape[axis])
+    some = np.where(known & (top > 0), FLOOR, 0.0)
+    return Side(scaled, wide, exponent, known, some, axis, x.shape[axis])
 
 
-def _product(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
+def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
     terms = a.shape[-1]
-    left, right = _side(a, -1), _side(b, -2)
+    left = _side(a, -1)
     pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
+    once = 0.0  # the share of the result that its last rounding may be
     if unit is not None:
         mid = left.scaled @ right.scaled
         charge = terms * UNIT if running else terms * (unit + UNIT)
         pairs.append((charge * left.norm, right.norm))
-        once = 0.0
-    elif terms == 1 or _is_coarse(a, b, left, right):
+    elif terms == 1 or _is_coarse(left, right):
         mid = left.scaled @ right.scaled
         pairs.append((terms * UNIT * left.norm, right.norm))
-        once = 0.0
     else:
-        bits = (53 - (terms - 1).bit_length()) // 2
-        a1, a2 = left.split(bits)
-        b1, b2 = right.split(bits)
+        a1, a2 = left.halves
+        b1, b2 = right.halves
         mid = a1 @ b1
-        if a2.any() or b2.any():
-            mid += a1 @ b2 + a2 @ right.scaled
+        if a2.any() or right.rest.any():
+            low = a1 @ b2
+            low += a2 @ right.scaled
+            mid += low  # rounded once
             rest = (terms + 3) * UNIT
-            small = rest * left.norm_of(a2) + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
-            pairs += [(rest * left.norm_of(a1), right.norm_of(b2)), (small, right.norm)]
-            once = UNIT
-        else:
-            once = 0.0
-            if not (left.is_exact(a.mid) and right.is_exact(b.mid)):
-                pairs.append((FLOOR * left.norm, right.norm))
+            second = left.norm_of(a2)
+            small = rest * second + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
+            pairs += [(rest * (left.norm + second), right.rest), (small, right.norm)]
+            once = UNIT * GROW
+        elif not (left.is_exact(a.mid) and right.is_exact(b.mid)):
+            pairs.append((FLOOR * left.norm, right.norm))
     if left.rad is not None:
         pairs.append((left.wide, right.norm + right.wide))
     if right.rad is not None:
         pairs.append((left.norm, right.wide))
     rad = _outer(pairs)
     if once:
-        rad = np.abs(mid) * once if rad is None else np.abs(mid) * once + rad
+        size = np.abs(mid)
+        size *= once
+        rad = size if rad is None else np.add(rad, size, out=rad)
     if running and unit is not None:
-        rad = (0.0 if rad is None else rad) + MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        more = MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        rad = more if rad is None else rad + more
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
 
-def _is_coarse(a: BallArray, b: BallArray, left: Side, right: Side) -> bool:
+def _is_coarse(left: Side, right: Side) -> bool:
     """Whether splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
     wide."""
-    if a.rad is None and b.rad is None:
-        return _is_single(a.mid) and _is_single(b.mid)
+    if left.rad is None and right.rad is None:
+        return left.is_single and right.is_single
     for side in (left, right):
         if side.rad is not None and side.norm.size and (side.wide > COARSE * side.norm).mean() > 0.5:
             return True
     return False
-
-
-def _is_single(x: Array) -> bool:
-    """Whether float32 holds all numbers; the first few mostly tell."""
-    first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
-    return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
 
 def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
@@ -174,24 +205,30 @@ def _wanderings(a: Array, b: Array) -> Array:
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))
-    found = np.empty((*batch, n, m))
+    found = np.zeros((*batch, n, m))
     step = max(1, ROOM // max(k * m, 1))
-    for index in np.ndindex(batch):
+    for index in np.ndindex(batch) if k and m else ():
         for start in range(0, n, step):
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
-            found[index][start : start + step] = wandering(terms.reshape(k, -1)).reshape(-1, m) + sizes
+            found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
     return found
 
 
 def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:
-    exponent = left.exponent[..., :, None] + right.exponent[..., None, :]
-    low, high = int(exponent.min(initial=0)), int(exponent.max(initial=0))
-    power = np.ldexp(1.0, exponent) if low > -1000 and high < 1000 else None
-    mid = mid * power if power is not None else np.ldexp(mid, exponent)
-    if rad is not None:
-        rad = rad * power if power is not None else np.ldexp(rad, exponent)
-    if low < -900:  # the result may have underflowed, and products on the way
+    rows, columns = left.exponent[..., :, None], right.exponent[..., None, :]
+    least = int(rows.min(initial=0)), int(columns.min(initial=0))
+    most = int(rows.max(initial=0)), int(columns.max(initial=0))
+    near = min(least) > -450 and max(most) < 450
+    if near:
+        powers = np.ldexp(1.0, rows), np.ldexp(1.0, columns)
+        for array in (mid,) if rad is None else (mid, rad):
+            for power in powers:
+                array *= power
+    else:
+        mid = np.ldexp(mid, rows + columns)
+        rad = None if rad is None else np.ldexp(rad, rows + columns)
+    if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
         lost = np.full(mid.shape, TINY * max(left.terms, 1))
         rad = lost if rad is None else rad + lost
     if not (left.known.all() and right.known.all()):

@@ -10,7 +10,7 @@ import numpy as np
 from gradproof.engine.attributes import in_balls
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
-from gradproof.engine.trace import Exact, Instruction, Program
+from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays.ball import BallArray, ball_array, exact
 from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual
@@ -26,6 +26,8 @@ def entered(array: Array) -> Any:
     """The numbers of a run as a definition takes them: floats as exact balls, conditions as masks, integers as they are."""
     if array.dtype.kind == "b":
         return Mask(array)
+    if array.dtype == np.float64:
+        return BallArray(array)  # as it is: nothing writes to it
     return array if array.dtype.kind in "iu" else exact(array)
 
 
@@ -34,16 +36,18 @@ def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, ou
     stranger's code raises."""
     if any(is_complex(spec) for spec in outputs):
         raise NoArrays(f"op {op.name!r}: complex numbers are not read in arrays")
+    if op.elementwise and not op.definitions:
+        raise NoArrays(f"op {op.name!r} has no definition")
+    if not op.elementwise and op.arrays is None:
+        raise NoArrays(f"op {op.name!r} has no form for whole arrays")
+    exactly = in_balls(attributes)
     try:
-        if op.elementwise:
-            if not op.definitions:
-                raise NoArrays(f"op {op.name!r} has no definition")
-            found = [define(f, *inputs, **in_balls(attributes)) for define in op.definitions]
-        elif op.arrays is None:
-            raise NoArrays(f"op {op.name!r} has no form for whole arrays")
-        else:
-            whole = op.arrays(f, *inputs, **in_balls(attributes))
-            found = list(whole) if isinstance(whole, tuple) else [whole]
+        with np.errstate(all="ignore"):  # what is not finite says so itself
+            if op.arrays is not None and not op.elementwise:
+                whole = op.arrays(f, *inputs, **exactly)
+                found = list(whole) if isinstance(whole, tuple) else [whole]
+            else:
+                found = [define(f, *inputs, **exactly) for define in op.definitions]
     except NotImplementedError as error:
         raise NoArrays(f"op {op.name!r}: {error}") from error
     return [shaped(x, spec.shape, op) for x, spec in zip(found, outputs, strict=False)]
@@ -56,7 +60,8 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
     what underflows there."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
-        values[number] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
+        value, spec = literal.define(f) if isinstance(literal, Exact) else f.number(literal), program.specs[number]
+        values[number] = evaluated(value, spec, not is_held(value, spec)) if f.model else value
     for one in program.instructions:
         outputs = [program.specs[k] for k in one.outputs]
         given = [values[k] for k in one.inputs]
@@ -64,19 +69,23 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
             given = [charged(x, unit(outputs[0].dtype)) for x in given]
         results = read_op(one.op, f, given, one.attributes, outputs)
         if f.model:
-            results = [evaluated(x, spec, narrowed(program, one, spec)) for x, spec in zip(results, outputs, strict=True)]
+            narrower = one.op.name == "astype" and unit(outputs[0].dtype) > _unit_of(program.specs[one.inputs[0]])
+            results = [evaluated(x, spec, narrower) for x, spec in zip(results, outputs, strict=True)]
         values.update(zip(one.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 
 
-def narrowed(program: Program, one: Instruction, spec: Spec) -> bool:
-    """Whether an instruction rounds to a narrower dtype, which is no operation in itself."""
-    return one.op.name == "astype" and is_differentiable(spec.dtype) and unit(spec.dtype) > unit_of(program, one)
+def _unit_of(spec: Spec) -> float:
+    """The rounding unit of a dtype, 0 of an integer one."""
+    return unit(spec.dtype) if is_differentiable(spec.dtype) else 0.0
 
 
-def unit_of(program: Program, one: Instruction) -> float:
-    dtype = program.specs[one.inputs[0]].dtype
-    return unit(dtype) if is_differentiable(dtype) else 0.0
+def is_held(x: Any, spec: Spec) -> bool:
+    """Whether a dtype holds a number of a rule exactly."""
+    if not isinstance(x, BallArray) or not is_differentiable(spec.dtype):
+        return True
+    with np.errstate(over="ignore"):
+        return x.rad is None and bool((x.mid.astype(spec.dtype).astype(np.float64) == x.mid).all())
 
 
 def charged(x: Any, rounding: float) -> Any:

@@ -1,9 +1,11 @@
 """Sums of whole arrays of balls.
 
 A sum that contains the truth has a midpoint that is nearly correctly rounded, so that it keeps its digits where terms
-cancel: each addition's error is found (T. Dekker, D. Knuth: TwoSum) and added up beside the sum (T. Ogita, S. M. Rump and
-S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: Sum2). Along a path of d additions for each term the
-sum is within u |sum| + d² u² Σ|x| of the truth.
+cancel. Along columns each addition's error is found (T. Dekker, D. Knuth: TwoSum) and added up beside the sum (T. Ogita, S.
+M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: Sum2): with d additions on the way of a
+term the sum is within u |sum| + d² u² Σ|x| of the truth. In lines high parts of all terms are cut at the same place, below
+which float64 adds them exactly, in any order (S. M. Rump, T. Ogita and S. Oishi, Accurate floating-point summation, SIAM J.
+Sci. Comput. 31, 2008: ExtractVector), and what is left is small.
 
 A sum that an evaluation may give is charged the rounding of its additions instead: in any order they cost at most
 (n - 1) u Σ|x| (Higham, Accuracy and Stability, section 4.2), in a known one u Σ |partial sums|.
@@ -20,11 +22,15 @@ from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
 SMALLEST = 2.0**-1074
 WIDE = 8192
 """Numbers that are added at once: they stay in the cache of a core."""
+PIECE = 1024
+"""Numbers of a line whose high parts are cut at the same place."""
 MARGIN = 1.5
 """By so much the rounding of an order that was looked at may be exceeded by that of the order that was taken."""
 LANES = (1, 2, 4, 8, 16, 32)
 BLOCK = 128
 """Usual orders: one sum after the other, in lanes of a vector unit, and NumPy's blocks, which are added in pairs."""
+BROAD = 256
+"""So many columns are worth a step of their own for each row."""
 
 
 def total_of(
@@ -74,7 +80,56 @@ def _accurate(x: BallArray, axes: tuple[int, ...]) -> tuple[Array, Array | None]
         size = _plain(np.abs(x.mid), axes)
         if (size <= 2.0**53).all():
             return _plain(x.mid, axes), None
-    return column_sums(columns(x.mid, axes))
+    flat = columns(x.mid, axes)
+    n, width = flat.shape
+    if n > 1 and flat.strides[0] == flat.itemsize and (width == 1 or flat.strides[1] >= n * flat.itemsize) and n >= 8:
+        return line_sums(flat.T)
+    return column_sums(flat)
+
+
+def line_sums(x: Array) -> tuple[Array, Array]:
+    """The sums of lines of exact numbers, each of them contiguous, and radii around them."""
+    width, n = x.shape
+    pieces = -(-n // PIECE)
+    length = -(-n // pieces)
+    if pieces == 1:
+        rows = x
+    elif n == pieces * length and x.flags.c_contiguous:
+        rows = x.reshape(-1, length)
+    else:
+        padded = np.zeros((width, pieces * length))
+        padded[:, :n] = x
+        rows = padded.reshape(-1, length)
+    high, low, size = _cut(rows)
+    if pieces > 1:
+        parts = (a.reshape(width, pieces).T for a in (high, low, size))
+        high, low, size = _in_pairs(*parts)
+    whole = high + low
+    return whole, np.abs(whole) * UNIT + size * 2.0**-80 + np.minimum(size, SMALLEST)
+
+
+def _cut(rows: Array) -> tuple[Array, Array, Array]:
+    """Of each row of at most `PIECE` numbers the exact sum of the high parts, that of what is left, and Σ|x|. With Σ|x| <
+    2^e high parts are multiples of 2^(e-51), and the rest is at most 2^(e-52) each: n² 2^(e-105) is lost of its sum."""
+    count, n = rows.shape
+    high, low, size = np.empty(count), np.empty(count), np.empty(count)
+    ones = np.ones(n)
+    step = max(WIDE // n, 1)
+    room = np.empty((step, n))
+    for start in range(0, count, step):
+        x = rows[start : start + step]
+        some = slice(start, start + len(x))
+        part = room[: len(x)]
+        np.abs(x, out=part)
+        top = np.matmul(part, ones, out=size[some])
+        top *= 1 + 2.0**-40
+        sigma = np.ldexp(3.0, np.frexp(top)[1])[:, None]
+        np.add(x, sigma, out=part)
+        part -= sigma
+        np.matmul(part, ones, out=high[some])
+        np.subtract(x, part, out=part)
+        np.matmul(part, ones, out=low[some])
+    return high, low, size
 
 
 def _whole(array: Array) -> bool:
@@ -168,12 +223,12 @@ def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, ru
     return np.asarray(own + (MARGIN * unit) * wandering(columns(x.mid, axes)))
 
 
-def wandering(x: Array) -> Array:
+def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
     """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
     found = np.zeros(x.shape[1])
-    for lanes in LANES:
-        if lanes <= len(x):
-            found = np.fmax(found, _in_lanes(x, lanes))
+    for one in lanes:
+        if one <= len(x):
+            found = np.fmax(found, _in_lanes(x, one))
     if len(x) > BLOCK:
         found = np.fmax(found, _in_blocks(x))
     return found
@@ -182,10 +237,17 @@ def wandering(x: Array) -> Array:
 def _in_lanes(x: Array, lanes: int) -> Array:
     """Each ``lanes``-th term is added to the same partial sum; those are added in pairs, and then what is left over."""
     steps = len(x) // lanes
-    rows = x[: steps * lanes].reshape(steps, lanes, -1)
-    partial = np.cumsum(rows, axis=0)
-    found = np.abs(partial[1:]).sum(axis=(0, 1))
-    last, more = _pairs(partial[-1])
+    if x.shape[1] < BROAD:
+        partials = np.cumsum(x[: steps * lanes].reshape(steps, lanes, -1), axis=0)
+        found, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
+    else:  # in place, one step after the other
+        found, ends = np.zeros(x.shape[1]), x[:lanes].copy()
+        size = np.empty_like(ends)
+        for start in range(lanes, steps * lanes, lanes):
+            ends += x[start : start + lanes]
+            np.abs(ends, out=size)
+            found += size[0] if lanes == 1 else size.sum(axis=0)
+    last, more = _pairs(ends)
     rest = np.cumsum(np.concatenate([last[None], x[steps * lanes :]]), axis=0)[1:]
     return np.asarray(found + more + np.abs(rest).sum(axis=0))
 

@@ -171,13 +171,15 @@ class Wholes(Extremes):
         It is close to the largest element, or, with ``near="mean"``, to the mean."""
         ball = head(self.as_number(x))
         axes = axes_of(axis, ball.ndim)
-        finite = np.isfinite(ball.mid)
-        if near == "mean":
-            count = np.maximum(finite.sum(axis=axes, keepdims=True), 1)
-            with np.errstate(all="ignore"):
-                found = np.where(finite, ball.mid / count, 0.0).sum(axis=axes, keepdims=True)
-        else:
-            found = np.where(finite, ball.mid, -np.inf).max(axis=axes, keepdims=True, initial=-np.inf)
+        with np.errstate(all="ignore"):
+            if near == "mean":
+                count = max(math.prod(ball.shape[k] for k in axes), 1)
+                found = ball.mid.sum(axis=axes, keepdims=True) / count
+            else:
+                found = ball.mid.max(axis=axes, keepdims=True, initial=-np.inf)
+                if not np.isfinite(found).all():
+                    known = np.where(np.isfinite(ball.mid), ball.mid, -np.inf)
+                    found = known.max(axis=axes, keepdims=True, initial=-np.inf)
         return BallArray(np.where(np.isfinite(found), found, 0.0), None, ball.unit)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
@@ -189,6 +191,9 @@ class Wholes(Extremes):
         order = (*(k for k in range(x.ndim) if k not in axes), *axes)
         sizes, kept = tuple(x.shape[k] for k in order), without(x.shape, axes, True)
 
+        if not x.size:
+            return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept, np.nan))
+
         def lines(a: Array) -> Array:
             return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
 
@@ -197,6 +202,17 @@ class Wholes(Extremes):
         np.put_along_axis(chosen, places, True, -1)
         one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
         return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
+
+    def finite(self, x: Any) -> tuple[Any, Any]:
+        """Where numbers are not exactly -inf, and these, with 0 in the place of those. For limits: what comes of -inf is
+        said apart, as in ``f.where(there, f.exp(x), 0)``. True if all are."""
+        x = self.as_number(x)
+        ball = head(x)
+        away = np.isneginf(ball.mid)
+        if not away.any():
+            return True, x
+        there = Mask(~(away & (ball.radius() == 0)))
+        return there, self.where(there, x, 0)
 
 
 def _moved(move: Callable[..., Array], balls: Sequence[BallArray]) -> BallArray:
