@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -16,7 +17,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.verify.arrays import ball as balls
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number, of_arb
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
-from gradproof.engine.verify.arrays.flags import WORK, Flags
+from gradproof.engine.verify.arrays.flags import FLAGS, WORK, watched
 from gradproof.engine.verify.arrays.reading import Arrays
 
 BITS = 2500  # so that sums of the largest and smallest floats are exact
@@ -269,13 +270,27 @@ def test_conditions_are_of_three_values() -> None:
 
 def test_the_flags_of_the_processor_are_seen_here() -> None:
     assert WORK
+
+    @watched
+    def flagged(a: float, b: float) -> tuple[bool, bool]:
+        FLAGS.lower()
+        assert np.isfinite(np.full(100, a) * 0.5).all()
+        found = np.full(100, a) * np.full(100, b)
+        return found.size and FLAGS.under, FLAGS.lost
+
     with np.errstate(all="ignore"):
-        with Flags() as outer:
-            with Flags() as inner:
-                np.full(100, 1e-200) * 1e-200
-            np.full(100, 1e200) * 1e200
-        assert (inner.under, inner.lost) == (True, False)
-        assert (outer.under, outer.lost) == (False, True)
+        assert flagged(1e-200, 1e-200) == (True, False)
+        assert flagged(1e200, 1e200) == (False, True)
+        assert flagged(1e200, 1e-200) == (False, False)
+
+
+def test_flags_of_another_thread_are_not_seen() -> None:
+    many = exact(np.full(200_000, 1e-200))
+    one = exact(np.full(200_000, 1.5))
+    with ThreadPoolExecutor(2) as pool:
+        for under, plain in zip(*(pool.map(lambda x: x * x, [x] * 30) for x in (many, one)), strict=True):
+            assert plain.spread is None
+            assert under.spread is not None
 
 
 def test_balls_are_right_without_flags_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,16 @@ from flint import arb
 
 from gradproof.engine import functions as core
 from gradproof.engine.precision import precision
+from gradproof.engine.registry import build_registry
+from gradproof.engine.verify import worker
 from gradproof.engine.verify.arrays import calibration, points
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.pool import ProofPool
+from gradproof.engine.verify.workers import Workers
 
 NAMES = [row.name for row in ROWS]
 EDGES: dict[str, tuple[float, ...]] = {
@@ -181,6 +185,15 @@ def test_what_is_not_known_stays_so(name: str) -> None:
             assert not (np.isfinite(found.mid) & np.isfinite(found.radius())).any()
 
 
+def test_a_wide_power_of_a_wide_exponent_is_contained() -> None:
+    """The radius is e^500 of the value, so that the rounding of the 500 counts."""
+    x, a, ra = 7.756008266667504e197, -1.0, 1.14970530837592
+    found = TABLE["power"].ball(exact(np.array([x])), BallArray([a], [ra]))
+    with precision(300):
+        contained(found, 0, arb(x) ** (arb(a) + arb(ra)), x)
+    assert np.isfinite(found.radius()).all()
+
+
 def test_domains_end_where_they_do() -> None:
     beyond = {
         "log": (-1.0, 0.0), "log1p": (-1.0, -2.0), "sqrt": (-5e-324,), "asin": (1 + 2**-52, -2.0), "acos": (2.0,),
@@ -302,3 +315,112 @@ def test_a_folder_of_others_is_not_believed(tmp_path: Path, caplog: pytest.LogCa
         Calibration(folder).measured(TABLE["log"])
     assert "may be written to by others" in caplog.text
     assert file.read_text() == before
+
+
+def test_the_documented_bounds_are_those_of_the_table() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    found = {}
+    for line in text.split("| function | units | and |")[1].splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        names, ulps, absolute = (cell.strip() for cell in line.strip("|").split("|"))
+        power = absolute.partition("^")[2]
+        for name in names.split(","):
+            found[name.strip(" `")] = float(ulps), 2.0 ** float(power) if power else 0.0
+    assert found == {row.name: (row.ulps, row.absolute) for row in ROWS}
+    assert f"{points.COUNT} points" in text
+
+
+def test_every_function_of_the_definitions_has_a_row() -> None:
+    assert {row.name for row in core.FUNCTIONS} <= set(TABLE)
+
+
+# random programs of functions
+
+CHAINS = {
+    "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "tanh": 1, "atan": 1, "erf": 1, "erfc": 1, "expm1": 1,
+    "log1p": 1, "sinh": 1, "cosh": 1, "asinh": 1, "lgamma": 1, "power": 2, "atan2": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [UNIT, 2.0**-24, 2.0**-11])
+def test_random_programs_are_contained_or_not_known(unit: float) -> None:
+    """Values and derivatives, against Arb's power series."""
+    known = [0, 0]
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        x = rng.choice([-1, 1], 12) * np.exp2(rng.uniform(-6, 3, 12))
+        with np.errstate(all="ignore"):
+            moving = program(Arrays(), Dual(exact(x, unit), {0: BallArray(1.0)}), np.random.default_rng(seed))
+        for k, one in enumerate(x.tolist()):
+            with precision(400):
+                try:
+                    value, slope = program(Series(), (arb(one), arb(1)), np.random.default_rng(seed))
+                except (core.Undecided, ZeroDivisionError, ValueError):
+                    continue
+            if value.is_finite():
+                known[0] += contained(moving.head, k, value, one)
+            if slope.is_finite():
+                shape = (
+                    np.broadcast_to(moving.tangents[0].mid, x.shape),
+                    np.broadcast_to(moving.tangents[0].radius(), x.shape),
+                )
+                known[1] += contained(BallArray(*shape), k, slope, one)
+    assert min(known) > 400
+
+
+def program(f: Any, x: Any, rng: np.random.Generator) -> Any:
+    """A random chain of functions and arithmetic of one variable."""
+    names = sorted(CHAINS)
+    made = [x]
+    for _ in range(4):
+        name = names[rng.integers(len(names))]
+        a, b = made[rng.integers(len(made))], made[-1]
+        value = getattr(f, name)(*((b, a) if CHAINS[name] == 2 else (b,)))
+        choice = rng.integers(5)
+        a = made[rng.integers(len(made))]
+        if isinstance(f, Series):
+            value = f.joined(value, a, int(choice))
+        else:
+            value = [value, value * a, value + a, value / (a * a + 1), a - value * 0.5][choice]
+        made.append(value)
+    return made[-1]
+
+
+class Series:
+    """The same in pairs of Arb's balls: a value and its derivative, by `core.Function.partials`."""
+
+    def __getattr__(self, name: str) -> Any:
+        row = core.TABLE[name]
+
+        def apply(*pairs: Any) -> Any:
+            heads = [p[0] for p in pairs]
+            slopes = row.partials(heads, range(len(heads)))
+            return row.ball(*heads), sum((s * p[1] for s, p in zip(slopes, pairs, strict=True)), arb(0))
+
+        return apply
+
+    def joined(self, value: Any, a: Any, choice: int) -> Any:
+        (v, dv), (u, du) = value, a
+        below = u * u + 1
+        return [
+            (v, dv),
+            (v * u, dv * u + v * du),
+            (v + u, dv + du),
+            (v / below, (dv * below - v * 2 * u * du) / (below * below)),
+            (u - v / 2, du - dv / 2),
+        ][choice]
+
+
+def test_workers_learn_where_measurements_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = build_registry(())
+    workers = ProofPool(registry, tmp_path / "proofs", workers=Workers()).workers
+    assert workers._told()["folder"] == tmp_path / "proofs"
+    for name in ("_registry", "_memory"):
+        monkeypatch.setattr(worker, name, None)
+    monkeypatch.setattr(calibration, "HERE", calibration.HERE)
+    worker.load_registry(**workers._told())
+    Arrays().exp(exact(np.array([1.0])))
+    [file] = (tmp_path / "proofs").iterdir()
+    assert file.suffix == ".calibration"
+    assert ProofPool(registry, None, workers=Workers()).workers.folder is None

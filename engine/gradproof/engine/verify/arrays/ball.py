@@ -23,7 +23,7 @@ from flint import arb
 
 from gradproof.engine.attributes import as_float, in_ball, is_not_finite
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.flags import Flags
+from gradproof.engine.verify.arrays.flags import FLAGS, watched
 
 UNIT = 2.0**-53
 """The rounding unit of float64: a result is within so much of itself."""
@@ -65,14 +65,19 @@ class BallArray:
     def rad(self) -> Radius:
         """The radii, of a shape that broadcasts to this one; None where exact. Not to be written to."""
         if self.part or (self.scale != 1 and self.spread is not None):
-            whole: Any = 0.0 if self.spread is None else self.spread * self.scale
-            if self.part:
-                size = np.abs(self.mid) * self.part
-                if not size.max(initial=0) < np.inf:
-                    size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
-                whole = size if self.spread is None else size + whole
-            self.spread, self.part, self.scale = grown(whole), 0.0, 1.0
+            self.spread, self.part, self.scale = self._whole(), 0.0, 1.0
         return self.spread
+
+    @np.errstate(all="ignore")
+    def _whole(self) -> Array:
+        """The radii, of all that they are made of."""
+        rest: Any = 0.0 if self.spread is None else self.spread * self.scale
+        if not self.part:
+            return grown(rest)
+        size = np.abs(self.mid) * self.part
+        if not size.max(initial=0) < np.inf:
+            size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
+        return grown(size + rest)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,6 +104,7 @@ class BallArray:
         found._sign = self._sign and -self._sign
         return found
 
+    @watched
     def __add__(self, other: Any) -> Any:
         a, b = self, ball_array(other)
         if b is NotImplemented:
@@ -108,19 +114,19 @@ class BallArray:
         if is_number(a, 0.0) and a.unit <= b.unit:
             return b
         unit = max(a.unit, b.unit)
-        with Flags() as flags:
-            mid = a.mid + b.mid
-            part, spread = max(a.part, b.part), _sum(a.spread, b.spread)
-            if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which are less than |a + b| else
-                part = 0.0
-                for one in (a, b):
-                    if one.part:
-                        size = np.abs(one.mid)
-                        size *= one.part
-                        spread = _sum(size, spread)
-                if spread is not None and not spread.max(initial=0) < np.inf:
-                    spread = _but_infinities(a, b, spread)
-        return made(mid, spread, unit, part, max(a.scale, b.scale), flags)
+        FLAGS.lower()
+        mid = a.mid + b.mid
+        part, spread = max(a.part, b.part), _sum(a.spread, b.spread)
+        if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which are less than |a + b| else
+            part = 0.0
+            for one in (a, b):
+                if one.part:
+                    size = np.abs(one.mid)
+                    size *= one.part
+                    spread = _sum(size, spread)
+            if spread is not None and not spread.max(initial=0) < np.inf:
+                spread = _but_infinities(a, b, spread)
+        return made(mid, spread, unit, part, max(a.scale, b.scale))
 
     __radd__ = __add__
 
@@ -131,6 +137,7 @@ class BallArray:
     def __rsub__(self, other: Any) -> Any:
         return -self + other
 
+    @watched
     def __mul__(self, other: Any) -> Any:
         a, b = self, ball_array(other)
         if b is NotImplemented:
@@ -143,25 +150,27 @@ class BallArray:
                 if abs(frexp(factor)[0]) == 0.5:
                     return one._scaled(factor)
         unit = max(a.unit, b.unit)
-        with Flags() as flags:
-            mid = a.mid * b.mid
-            spread = product_spread(a, b)
+        FLAGS.lower()
+        mid = a.mid * b.mid
+        spread = product_spread(a, b)
         part = (a.part + b.part) + a.part * b.part
         scale = a.scale * b.scale * ((1 + a.part) * (1 + b.part))
-        found = made(mid, spread, unit, part, scale, flags)
+        found = made(mid, spread, unit, part, scale)
         if a._sign is not None and b._sign is not None:
             found._sign = (a._sign * b._sign) or None
         return found
 
     __rmul__ = __mul__
 
+    @watched
     def _scaled(self, factor: float) -> BallArray:
         """Times a power of 2, which is exact unless it over- or underflows."""
-        with Flags() as flags:
-            mid = self.mid * factor
-            spread = None if self.spread is None else self.spread * abs(factor)
-        return made(mid, spread, self.unit, self.part, self.scale, flags, rounds=False)
+        FLAGS.lower()
+        mid = self.mid * factor
+        spread = None if self.spread is None else self.spread * abs(factor)
+        return made(mid, spread, self.unit, self.part, self.scale, rounds=False)
 
+    @watched
     def __truediv__(self, other: Any) -> Any:
         """Of a' / b' - a / b the size is at most (|a' - a| + |a / b| |b' - b|) / |b'|."""
         a, b = self, ball_array(other)
@@ -171,20 +180,20 @@ class BallArray:
         if not b.part < 0.5:
             b = BallArray(b.mid, b.rad, b.unit)
         part = (a.part + b.part) / (1 - b.part)
-        with Flags() as flags:
-            mid = a.mid / b.mid
-            if b.spread is None:
-                spread = None if a.spread is None else np.asarray(a.spread / np.abs(b.mid))
-                scale = a.scale / (1 - b.part)
-            else:
-                least = np.asarray(np.abs(b.mid) * ((1 - b.part) / b.scale * (1 - 16 * UNIT)) - b.spread)
-                if not least.min(initial=np.inf) > 0:
-                    least = np.where(least > 0, least, np.nan)
-                if flags.under:
-                    least = np.where(np.abs(b.mid) > SMALL, least, np.nan)
-                spread = _sum(np.abs(mid) * (b.spread / least), None if a.spread is None else a.spread / least)
-                scale = a.scale * (1 + part)
-        return made(mid, spread, unit, part, scale, flags)
+        FLAGS.lower()
+        mid = a.mid / b.mid
+        if b.spread is None:
+            spread = None if a.spread is None else np.asarray(a.spread / np.abs(b.mid))
+            scale = a.scale / (1 - b.part)
+        else:
+            least = np.asarray(np.abs(b.mid) * ((1 - b.part) / b.scale * (1 - 16 * UNIT)) - b.spread)
+            if not least.min(initial=np.inf) > 0:
+                least = np.where(least > 0, least, np.nan)
+            if FLAGS.under:
+                least = np.where(np.abs(b.mid) > SMALL, least, np.nan)
+            spread = _sum(np.abs(mid) * (b.spread / least), None if a.spread is None else a.spread / least)
+            scale = a.scale * (1 + part)
+        return made(mid, spread, unit, part, scale)
 
     def __rtruediv__(self, other: Any) -> Any:
         other = ball_array(other)
@@ -230,17 +239,15 @@ class BallArray:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
 
-def made(
-    mid: Array, spread: Radius, unit: float, part: float, scale: float, flags: Flags, *, rounds: bool = True
-) -> BallArray:
+def made(mid: Array, spread: Radius, unit: float, part: float, scale: float, *, rounds: bool = True) -> BallArray:
     """Balls around computed midpoints, each rounded once if it ``rounds``; their radii are of ``part``, ``spread`` and
-    ``scale`` without that."""
+    ``scale`` without that, and `FLAGS` those of the computation."""
     if rounds:
         part = (part * (1 + unit) + (unit if unit == UNIT else unit + UNIT)) * (1 + 2.0**-40)
-    if flags.under or unit != UNIT:
+    if FLAGS.under or unit != UNIT:
         least = LEAST.get(unit, TINY)
         spread = np.asarray(least) if spread is None else spread + least
-    if flags.lost:
+    if FLAGS.lost:
         lost = ~np.isfinite(mid)
         if lost.any():  # some of it came in, which is not known any more here
             spread = np.where(lost, np.nan, 0.0 if spread is None else spread)
@@ -290,7 +297,7 @@ def _times(fresh: Any, x: Any) -> Any:
 
 
 def _sum(a: Any, b: Any) -> Radius:
-    """A sum, in place of ``a`` never."""
+    """The sum of radii, of which either may be missing."""
     if a is None or b is None:
         found: Radius = b if a is None else a
         return found
@@ -349,4 +356,4 @@ def exact(array: Array, unit: float = UNIT) -> BallArray:
         raise NotImplementedError("integers beyond 2^53 are not read in arrays")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise NotImplementedError(f"{array.dtype} has more digits than arrays of balls")
-    return BallArray(array.astype(np.float64), None, unit)
+    return BallArray(array, None, unit)

@@ -2,67 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from threading import local
 
 import numpy as np
 
 from gradproof.engine.spec import Array
 
 
-class Flags:
-    """What was flagged (IEEE 754, section 7) by NumPy's arithmetic inside of a ``with`` block, without a pass over arrays.
+class Flags(local):
+    """The flags (IEEE 754, section 7) that NumPy's arithmetic raised in a `watched` function, without a pass over arrays.
+    Each thread has its own.
 
     Attributes:
         under: a result that is not exact was smaller than normal numbers are.
         lost: an infinity or a nan was made of numbers that are none: overflow, a division by 0, an invalid operation.
     """
 
-    __slots__ = ("_state", "lost", "under")
+    under = lost = True
 
-    def __init__(self) -> None:
+    def lower(self) -> None:
+        """Begin to watch. Where flags do not work everything is taken to be flagged."""
         self.under = self.lost = not WORK
-        self._state: Any = np.errstate(all="call", call=self._flagged)
 
-    def _flagged(self, kind: str, flag: int) -> None:
-        if kind == "underflow":
-            self.under = True
-        else:
-            self.lost = True
 
-    def __enter__(self) -> Flags:
-        self._state.__enter__()
-        return self
+FLAGS = Flags()
 
-    def __exit__(self, *error: object) -> None:
-        self._state.__exit__(*error)
 
+def _raise(kind: str, flag: int) -> None:
+    if kind == "underflow":
+        FLAGS.under = True
+    else:
+        FLAGS.lost = True
+
+
+watched = np.errstate(all="call", call=_raise)
+"""The decorator of a function in which flags are seen."""
 
 WORK = True
-"""Whether flags are raised here; else everything is taken to be flagged."""
+"""Whether flags are raised here."""
+
+
+@watched
+def _raised(work: Callable[[], Array]) -> tuple[bool, bool, float]:
+    FLAGS.lower()
+    last = float(work()[-1])
+    return FLAGS.under, FLAGS.lost, last
 
 
 def _work() -> bool:
     """Each flag, of arrays that are long enough for vector instructions; and denormal numbers, which some libraries take
     for 0 where they are loaded."""
-    least, most = _array(2.0**-1074), _array(1.7e308)
-    with Flags() as quiet:
-        same = (least + least)[-1] == 2.0**-1073 and (least * _array(2.0**60))[-1] == 2.0**-1014
-    found = [not (quiet.under or quiet.lost), bool(same)]
-    for work in (lambda: least * _array(0.25), lambda: _array(2.0**-600) * _array(2.0**-600), lambda: least / _array(3.0)):
-        with Flags() as flags:
-            work()
-        found.append(flags.under and not flags.lost)
-    for work in (
-        lambda: most * most,
-        lambda: most + most,
-        lambda: most / _array(0.5),
-        lambda: _array(1.0) / _array(0.0),
-        lambda: _array(0.0) / _array(0.0),
-    ):
-        with Flags() as flags:
-            work()
-        found.append(flags.lost)
-    return all(found)
+    least, most, small, one, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
+    quiet = _raised(lambda: least + least), _raised(lambda: least * _array(2.0**60))
+    under = _raised(lambda: least * 0.25), _raised(lambda: small * small), _raised(lambda: least / _array(3.0))
+    lost = (
+        _raised(lambda: most * most),
+        _raised(lambda: most + most),
+        _raised(lambda: most / _array(0.5)),
+        _raised(lambda: one / zero),
+        _raised(lambda: zero / zero),
+    )
+    return (
+        quiet == ((False, False, 2.0**-1073), (False, False, 2.0**-1014))
+        and all(one[:2] == (True, False) for one in under)
+        and all(one[1] for one in lost)
+    )
 
 
 def _array(last: float) -> Array:

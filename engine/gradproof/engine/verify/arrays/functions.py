@@ -49,28 +49,28 @@ class ArrayFunction:
     absolute: float = 0
     condition: Callable[..., float] | None = None
 
+    @np.errstate(all="ignore")
     def ball(self, *arguments: BallArray) -> BallArray:
         """The function of arrays of balls, one for each argument."""
         unit = max(x.unit for x in arguments)
         part = 2 * unit * self.ulps
-        with np.errstate(all="ignore"):
-            value = np.asarray(self.numpy(*(x.mid for x in arguments)))
-            size = np.abs(value)
-            spread: Any = None
-            if self.absolute:
-                spread = np.asarray(self.absolute * (unit / UNIT))
-            if not size.min(initial=1) >= NORMAL or unit != UNIT:
-                least = self.ulps * LEAST.get(unit, TINY)
-                size, spread = size + least, np.asarray(least + (0 if spread is None else spread))
-            wander = self._wander(arguments)
-            if wander is not None:
-                part = (part + wander) * (1 + wander)
-            elif any(x.rad is not None for x in arguments):
-                radii = [np.asarray(0.0) if x.rad is None else x.rad for x in arguments]
-                moved = self.movement(*(x.mid for x in arguments), *radii, size, part)
-                spread = moved if spread is None else moved + spread
-            if not size.max(initial=0) < np.inf:
-                spread = np.where(size < np.inf, 0.0 if spread is None else spread, np.nan)
+        value = np.asarray(self.numpy(*(x.mid for x in arguments)))
+        size = np.abs(value)
+        spread: Any = None
+        if self.absolute:
+            spread = np.asarray(self.absolute * (unit / UNIT))
+        if not size.min(initial=1) >= NORMAL or unit != UNIT:
+            least = self.ulps * LEAST.get(unit, TINY)
+            size, spread = size + least, np.asarray(least + (0 if spread is None else spread))
+        wander = self._wander(arguments)
+        if wander is not None:
+            part = (part + wander) * (1 + wander)
+        elif any(x.rad is not None for x in arguments):
+            radii = [np.asarray(0.0) if x.rad is None else x.rad for x in arguments]
+            moved = self.movement(*(x.mid for x in arguments), *radii, size, part)
+            spread = moved if spread is None else moved + spread
+        if not size.max(initial=0) < np.inf:
+            spread = np.where(size < np.inf, 0.0 if spread is None else spread, np.nan)
         return BallArray(value, spread, unit, part=part * GROW, scale=GROW * (1 + part))
 
     def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:

@@ -19,10 +19,10 @@ FAR = 1e150  # whose square is a float
 
 
 def growth(r: Any) -> Any:
-    """e^r - 1, from above: r + r² up to 1."""
+    """e^r - 1, from above, also where r itself was rounded a few times: r + r² up to 1."""
     if r.max(initial=0) <= 1:
         return r + r * r
-    return np.expm1(r) * (1 + 2.0**-48)
+    return np.expm1(r * (1 + 2.0**-46)) * (1 + 2.0**-48)
 
 
 def _still(r: Any, bound: Any) -> Any:
