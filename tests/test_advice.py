@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +34,11 @@ def value(op: str, *arrays: Any, registry: Registry = REGISTRY, of: str = "x0", 
 def defined(define: Callable[..., Any]) -> Registry:
     """An op x² with this definition."""
     return registry_of(Op("plain.square", lambda x: x * x, lambda g, y, x: 2 * g * x, define))
+
+
+def without_arrays(name: str) -> Registry:
+    """A built-in op as a plugin's, without its form for whole arrays."""
+    return registry_of(replace(REGISTRY.op(name), name=f"plain.{name}", arrays=None, grad_fn=""))
 
 
 def out_of_memory(f: Any, x: Any) -> Any:
@@ -68,7 +74,11 @@ NUMBERS: dict[str, Asked] = {
         Value.UNCHECKED,
         advice.MEMORY,
     ),
-    "too many elements": (lambda: value("softmax", LONG, axis=0, seed=LONG), Value.UNCHECKED, advice.SMALLER),
+    "too many elements": (
+        lambda: value("plain.softmax", LONG, axis=0, seed=LONG, registry=without_arrays("softmax")),
+        Value.UNCHECKED,
+        advice.SMALLER,
+    ),
     "a cut": (lambda: value("log", np.array(-4 + 0j)), Value.UNCHECKED, advice.SIDE),
     "an input that is not finite": (lambda: value("sin", np.array(np.inf)), Value.NONFINITE, advice.MADE),
     "an overflow": (lambda: value("exp", np.array(800.0)), Value.OVERFLOWED, advice.RANGE),
@@ -96,7 +106,7 @@ def test_a_large_sum_that_cancels_is_not_called_wrong() -> None:
         [verdict] = judge(REGISTRY, op, x, **options).values()
         forward = verdict.uses[0].forward
         assert forward.word in (Value.ILL_CONDITIONED, Value.ENCLOSED), (op, forward)
-        assert verdict.summary == "plausible"
+        assert verdict.summary != "wrong"
 
 
 def test_a_large_sum_that_is_wrong_is_called_so() -> None:

@@ -150,7 +150,7 @@ def test_a_sum_that_is_made_one_after_the_other_may_be_rounded_each_time(dtype: 
     n = 4096
     x = np.full(n, 0.1, dtype)
     for verdict in judge(REGISTRY, "cumsum", x, proofs=Never, axis=0).values():
-        assert verdict.uses[0].forward.word in (Value.CONDITIONED, Value.ILL_CONDITIONED, Value.ENCLOSED)
+        assert verdict.uses[0].forward.word in (Value.SCREENED, Value.ILL_CONDITIONED)  # the form is not proved
         assert verdict.summary is not Summary.WRONG
     total = Application(REGISTRY.op("cumsum"), {"axis": 0}, [x], [Spec((n,), x.dtype)], [np.cumsum(x)], [], [None])
     late = replace(total, results=[np.where(np.arange(n) == n - 1, total.results[0] * dtype(1.01), total.results[0])])

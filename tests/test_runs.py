@@ -200,7 +200,7 @@ def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
         other = changed(graph)
         other.verify.budget_ms = 60_000
         [verdict] = served.autodiff.Differentiate(other, timeout=120).verdicts
-        assert verdict.uses[0].value.word == verdict_pb2.VALUE_WORD_SCREENED
+        assert verdict.uses[0].value.word == verdict_pb2.VALUE_WORD_ENCLOSED
 
 
 def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path) -> None:

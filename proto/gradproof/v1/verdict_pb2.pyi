@@ -74,7 +74,7 @@ class _ValueWordEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueWord.V
     VALUE_WORD_ENCLOSED: _ValueWord.ValueType  # 1
     """Within the stated ulps of the true derivative."""
     VALUE_WORD_SCREENED: _ValueWord.ValueType  # 2
-    """Every element was compared in floating point; the worst and a sample were enclosed."""
+    """Compared without an enclosure that stands by itself: by projections, or through a rule that is not proved."""
     VALUE_WORD_CONDITIONED: _ValueWord.ValueType  # 3
     """Off by more, but by no more than the rounding of its inputs explains; at least half of its digits are right."""
     VALUE_WORD_OFF: _ValueWord.ValueType  # 4
@@ -98,7 +98,7 @@ VALUE_WORD_UNSPECIFIED: ValueWord.ValueType  # 0
 VALUE_WORD_ENCLOSED: ValueWord.ValueType  # 1
 """Within the stated ulps of the true derivative."""
 VALUE_WORD_SCREENED: ValueWord.ValueType  # 2
-"""Every element was compared in floating point; the worst and a sample were enclosed."""
+"""Compared without an enclosure that stands by itself: by projections, or through a rule that is not proved."""
 VALUE_WORD_CONDITIONED: ValueWord.ValueType  # 3
 """Off by more, but by no more than the rounding of its inputs explains; at least half of its digits are right."""
 VALUE_WORD_OFF: ValueWord.ValueType  # 4
@@ -333,6 +333,8 @@ class ValueVerdict(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     BITS_FIELD_NUMBER: _builtins.int
     SCREENED_FIELD_NUMBER: _builtins.int
+    SAMPLED_FIELD_NUMBER: _builtins.int
+    THROUGH_RULE_FIELD_NUMBER: _builtins.int
     word: Global___ValueWord.ValueType
     """The word."""
     max_ulps: _builtins.float
@@ -346,7 +348,11 @@ class ValueVerdict(_message.Message):
     bits: _builtins.int
     """The working precision in bits."""
     screened: _builtins.int
-    """How many elements were compared in floating point, beside those that were enclosed."""
+    """How many elements were compared without an enclosure that stands by itself."""
+    sampled: _builtins.int
+    """How many elements were read one by one against the definition, where the others were enclosed as whole arrays."""
+    through_rule: _builtins.bool
+    """Whether the enclosures are of what the rule gives in exact arithmetic: of the truth only if the rule is proved."""
     @_builtins.property
     def witness(self) -> Global___Witness:
         """The element that is wrong, if OFF."""
@@ -362,10 +368,12 @@ class ValueVerdict(_message.Message):
         reason: _builtins.str = ...,
         bits: _builtins.int = ...,
         screened: _builtins.int = ...,
+        sampled: _builtins.int = ...,
+        through_rule: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "checked", b"checked", "max_ulps", b"max_ulps", "reason", b"reason", "screened", b"screened", "total", b"total", "witness", b"witness", "word", b"word"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "checked", b"checked", "max_ulps", b"max_ulps", "reason", b"reason", "sampled", b"sampled", "screened", b"screened", "through_rule", b"through_rule", "total", b"total", "witness", b"witness", "word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

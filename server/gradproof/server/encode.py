@@ -180,6 +180,8 @@ def value_verdict(one: words.ValueVerdict, input_name: str) -> verdict_pb2.Value
         reason=said(one.reason),
         bits=one.bits,
         screened=one.screened,
+        sampled=one.sampled,
+        through_rule=one.through_rule,
     )
     if one.word is words.Value.OFF:
         message.witness.CopyFrom(

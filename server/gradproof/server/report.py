@@ -154,6 +154,7 @@ def as_json(result: Result) -> dict[str, Any]:
                     "max_ulps": _plain(use.value.max_ulps),
                     "checked": use.value.checked,
                     "total": use.value.total,
+                    "sampled": use.value.sampled,
                 }
                 for use in one.uses
             ],

@@ -93,6 +93,8 @@ class ValueVerdict:
     witness: Witness | None
     bits: int
     screened: int = 0
+    sampled: int = 0
+    through_rule: bool = False
 
 
 @dataclass(frozen=True)
@@ -295,7 +297,8 @@ def decode_rule(one: verdict_pb2.RuleVerdict) -> RuleVerdict:
 
 def _value(v: verdict_pb2.ValueVerdict) -> ValueVerdict:
     word = _word(verdict_pb2.ValueWord, v.word, "VALUE_WORD_")
-    return ValueVerdict(word, v.max_ulps, v.checked, v.total, v.reason, _witness(v), v.bits, v.screened)
+    numbers = (v.bits, v.screened, v.sampled, v.through_rule)
+    return ValueVerdict(word, v.max_ulps, v.checked, v.total, v.reason, _witness(v), *numbers)
 
 
 def _graph(g: verdict_pb2.GraphVerdict) -> GraphVerdict:

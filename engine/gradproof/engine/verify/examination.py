@@ -16,17 +16,21 @@ from typing import Any, NamedTuple, Protocol
 from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array
+from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import TIME
 from gradproof.engine.verify.applications import application_of, check_live
+from gradproof.engine.verify.arrays.nodes import check_node
+from gradproof.engine.verify.known import KnownRules
 from gradproof.engine.verify.live import live_elements
 from gradproof.engine.verify.nonfinite import true_derivative
-from gradproof.engine.verify.screen import screen
 from gradproof.engine.verify.tied import tied_values
-from gradproof.engine.verify.value import MAX_ELEMENTS, Application, Checked, check_values, unjudged
+from gradproof.engine.verify.value import Application, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import Graph, GraphVerdict, Value, ValueVerdict
 from gradproof.engine.verify.wholegraph import check_graph
 
 DERIVATIVE_SECONDS = 1.0
+FEW, FEW_WHOLE = 128, 64
+"""A node of up to so many elements is read by Arb alone: of an elementwise op, and of another, whose elements are dear."""
 NOT_ASKED = "numbers were not to be checked"
 GRAPH_SHARE = 0.5  # of the time that is left, where numbers are still to be checked
 
@@ -41,12 +45,10 @@ class Kind(StrEnum):
 
 
 class Question(NamedTuple):
-    """One step of an examination; ``of``: the position of an instruction, or the name of a value. ``symbols``: whether
-    SymPy may read a definition for it."""
+    """One step of an examination; ``of``: the position of an instruction, or the name of a value."""
 
     kind: Kind
     of: int | str = ""
-    symbols: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ class Findings(Protocol):
 
 class Examination:
     """Reads the definitions of the ops of one run, in this process. Asked for something after its ``seconds`` are over, it
-    says that they are."""
+    says that they are. ``rules``: those of the ops, through which contributions of large nodes are read."""
 
-    def __init__(self, run: Run, brief: Brief, seconds: float) -> None:
-        self.run, self.brief, self.seconds = run, brief, seconds
+    def __init__(self, run: Run, brief: Brief, seconds: float, rules: KnownRules | None = None) -> None:
+        self.run, self.brief, self.seconds, self.rules = run, brief, seconds, rules
         self.deadline = time.monotonic() + seconds
         self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
         for use in run.plan.backward.contributions:
@@ -106,8 +108,8 @@ class Examination:
                 return self.graphs()
             case Question(Kind.TIED):
                 return self.tied()
-            case Question(Kind.NUMBERS, int(position), symbols):
-                return self.numbers(position, symbols=symbols)
+            case Question(Kind.NUMBERS, int(position)):
+                return self.numbers(position)
             case Question(Kind.DERIVATIVE, str(name)):
                 return self.derivative(name)
         raise ValueError(f"{question} is no question")
@@ -123,13 +125,13 @@ class Examination:
         found = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
         return None if found is None else (found[0], str(found[1].str(12, radius=False)))
 
-    def numbers(self, position: int, *, symbols: bool = True) -> Checked:
+    def numbers(self, position: int) -> Checked:
         found = self._known.get(position)
         if found is None:
-            found = self._known[position] = self._numbers(position, symbols)
+            found = self._known[position] = self._numbers(position)
         return found
 
-    def _numbers(self, position: int, symbols: bool) -> Checked:
+    def _numbers(self, position: int) -> Checked:
         whole = self.application(position)
         if self.left <= 0:
             return unexamined(whole, late(self.seconds))
@@ -138,17 +140,23 @@ class Examination:
         one = self.run.plan.program.instructions[position]
         live = self._live.get(one.outputs[0])
         if live is not None and one.op.elementwise:
-            return check_live(whole, live, lambda part: self._judged(position, part, symbols))
-        return self._judged(position, whole, symbols)
+            return check_live(whole, live, lambda part: self._judged(position, part))
+        return self._judged(position, whole)
 
     def application(self, position: int) -> Application:
         return application_of(self.run, position, self.uses_by.get(position, []), self.brief.denied)
 
-    def _judged(self, position: int, one: Application, symbols: bool) -> Checked:
-        if one.size > MAX_ELEMENTS:
-            linear = self.brief.linear.get(position, (False,) * len(one.inputs))
-            return screen(one, linear, symbolic=symbols, seconds=self.left)
-        return check_values(one)
+    def _judged(self, position: int, one: Application) -> Checked:
+        if one.size <= (FEW if one.op.elementwise else FEW_WHOLE):
+            return check_values(one)
+        linear = self.brief.linear.get(position, (False,) * len(one.inputs))
+        return check_node(one, self._rule(position, one), linear, self.left)
+
+    def _rule(self, position: int, one: Application) -> Program | None:
+        """The program of the rule of an instruction, as it is traced here; None where there is none."""
+        if self.rules is None or one.op.elementwise or all(c is None for c in one.contributions):
+            return None
+        return self.rules.of(self.run, position).program
 
 
 class Unasked:

@@ -19,7 +19,7 @@ from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of,
 from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
 from gradproof.engine.verify.process import TICK, Ended, Worker
 from gradproof.engine.verify.shared_memory import Region
-from gradproof.engine.verify.value import MAX_ELEMENTS, Checked
+from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed, SharedBy
 from gradproof.engine.verify.workers import NoWorker, Workers
@@ -27,7 +27,6 @@ from gradproof.engine.verify.workers import NoWorker, Workers
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
-SHARE_OF_FIRST = 0.4  # the same for one that can be asked again in another way
 GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over
 
 
@@ -163,26 +162,10 @@ class Remote:
         return SharedBy(self.region.number, not worker.has_region(self.region.number))
 
     def give_up(self, index: int, reason: str) -> None:
-        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either. Numbers that
-        may have been lost to SymPy are asked for once more without it."""
-        one = self.questions[index]
-        if self.twice(index):
-            self.questions[index] = one._replace(symbols=False)
-            return
+        """Answer a question by why there is no answer; one that is like it, and as large, is not asked either."""
         self.answers[index] = Failed("", reason)
-        if one.kind is Kind.NUMBERS:
+        if self.questions[index].kind is Kind.NUMBERS:
             self._stalled.append(self._size(index))
-
-    def twice(self, index: int) -> bool:
-        """Whether a question can be asked once more, without SymPy, which reads the definition of an elementwise op for the
-        numbers of many elements."""
-        kind, of, symbols = self.questions[index]
-        if kind is not Kind.NUMBERS or not symbols:
-            return False
-        assert isinstance(of, int)
-        program = self.run.plan.program
-        one = program.instructions[of]
-        return one.op.elementwise and program.specs[one.outputs[0]].size > MAX_ELEMENTS
 
     def open(self, indices: Sequence[int]) -> list[int]:
         """The questions that are still to be asked."""
@@ -260,8 +243,6 @@ class _Lane:
 
     def _share(self, at: int) -> float:
         """How much of the time that is left one question may take."""
-        if at >= 0 and self.findings.twice(at):
-            return SHARE_OF_FIRST
         return 1.0 if at == self.indices[-1] else SHARE
 
     def _lost(self, reason: str, *, ended: bool = False) -> None:

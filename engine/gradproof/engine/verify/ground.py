@@ -55,6 +55,4 @@ class Ground:
 
 def vouched(verdict: ValueVerdict) -> bool:
     """Whether every element of a value is known to be what its definition gives, to its digits."""
-    if verdict.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED):
-        return verdict.checked >= verdict.total
-    return verdict.word is Value.SCREENED and verdict.checked > 0 and verdict.screened >= verdict.total
+    return verdict.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED) and verdict.checked >= verdict.total

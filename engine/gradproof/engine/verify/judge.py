@@ -117,7 +117,7 @@ def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdic
     bits = right_bits(x, truth, dtype, beside)
     if bits < needed_bits(dtype):
         return ValueVerdict(
-            Value.ILL_CONDITIONED, ulps, reason=f"{_digits(bits)}: it is among the smallest {dtype.name}; {RANGE}"
+            Value.ILL_CONDITIONED, ulps, reason=f"{digits(bits)}: it is among the smallest {dtype.name}; {RANGE}"
         )
     return ValueVerdict(Value.ENCLOSED, ulps)
 
@@ -147,14 +147,15 @@ def _explained(
     bits = right_bits(x, truth, dtype, beside)
     text = "underflow on the way explains the distance" if beneath else "the rounding of the inputs explains the distance"
     if bits < needed_bits(dtype):
-        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}; {DIGITS}")
+        return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; {DIGITS}")
     if elementwise:
-        text = f"{text}, but another formula would keep the digits that are lost: {_digits(bits)}"
+        text = f"{text}, but another formula would keep the digits that are lost: {digits(bits)}"
         return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=text)
-    return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {_digits(bits)}; for more {DIGITS}")
+    return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; for more {DIGITS}")
 
 
-def _digits(bits: float) -> str:
+def digits(bits: float) -> str:
+    """How many bits are right, in words of decimal digits."""
     count = max(0, int(bits * math.log10(2)))
     return f"about {count} digit{'s' * (count != 1)} {'are' if count != 1 else 'is'} right"
 

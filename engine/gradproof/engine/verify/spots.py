@@ -24,10 +24,12 @@ from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition, concrete
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.truth import Application
+from gradproof.engine.verify.ulps import spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 SPOTS = 6
 MAX_READ = 300_000
+MAX_TERMS = 20_000
 MAX_OUTPUTS = 16
 MAX_OPERATIONS = 2_000_000
 BITS = 128
@@ -37,19 +39,29 @@ class _Late(Exception):
     """The time is over."""
 
 
-def spot_forward(one: Application, deadline: float) -> ValueVerdict:
-    """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``."""
+def spot_forward(
+    one: Application,
+    deadline: float,
+    wanted: Sequence[tuple[int, tuple[int, ...]]] | None = None,
+    most: int = MAX_READ,
+) -> ValueVerdict:
+    """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``: those ``wanted``
+    (the number of a result, and an index), or some of each result; one, and others as long as fewer than ``most`` numbers
+    were looked at, which is the same on every machine."""
     total = sum(y.size for y in one.results)
     unseen = ValueVerdict(Value.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}")
-    if not _readable(one):
+    if not _readable(one, MAX_TERMS):
         return unseen
-    spots = [(k, index) for k, result in enumerate(one.results) for index in _places(result)]
+    if wanted is None:
+        wanted = [(k, index) for k, result in enumerate(one.results) for index in places(result)]
+    spots = wanted
 
     def truths(reading: Reading) -> Iterator[Any]:
         f = Balls()
-        cells = _cells(one, reading)
+        clock = Clock(deadline, most)
+        cells = [Cells(x, reading, clock) for x in one.inputs]
         for k, index in spots:
-            _tick(deadline)
+            clock.begin()
             yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
 
     return _seen([(one.results[k], index) for k, index in spots], truths, one.terms, unseen)
@@ -61,12 +73,12 @@ def spot_contribution(one: Application, k: int, claimed: Array, deadline: float)
     unseen = ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=reason)
     if not _readable(one) or sum(y.size for y in one.results) > MAX_OUTPUTS:
         return unseen
-    places = _places(claimed)
+    spots = places(claimed)
 
     def truths(reading: Reading) -> Iterator[Any]:
         tape = Tape(MAX_OPERATIONS)
         cells = _cells(one, reading)
-        for place in places:
+        for place in spots:
             cells[k][place] = tape.variable(cells[k][place])
         outputs, seeds = [], []
         for g, result, define in zip(one.cotangents, one.results, one.op.definitions, strict=False):
@@ -75,12 +87,12 @@ def spot_contribution(one: Application, k: int, claimed: Array, deadline: float)
                 _tick(deadline)
                 outputs.append(_element(one.op, define, tape, index, cells, one.attributes))
                 seeds.append(weights[index])
-        found = tape.gradient(outputs, seeds, [cells[k][place] for place in places])
+        found = tape.gradient(outputs, seeds, [cells[k][place] for place in spots])
         if tape.tied:
             raise Undecided("at a kink")
         return iter(found)
 
-    return _seen([(claimed, place) for place in places], truths, one.terms, unseen)
+    return _seen([(claimed, place) for place in spots], truths, one.terms, unseen)
 
 
 def _cells(one: Application, reading: Reading) -> list[Any]:
@@ -117,22 +129,77 @@ def _seen(
 _NOT_HERE = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
 
 
-def _readable(one: Application) -> bool:
+def _readable(one: Application, most: int = 0) -> bool:
+    """Whether elements can be read one by one. ``most``: inputs may be large if there are at most so many for a result."""
     specs: list[Spec] = [*one.specs, *one.outputs]
-    return bool(one.op.definitions) and not any(map(is_complex, specs)) and sum(x.size for x in one.inputs) <= MAX_READ
+    numbers = sum(x.size for x in one.inputs)
+    few = numbers <= MAX_READ or numbers <= most * sum(y.size for y in one.results)
+    return bool(one.op.definitions) and not any(map(is_complex, specs)) and few
 
 
-def _places(array: Array) -> list[tuple[int, ...]]:
-    """The extremes and a sample drawn by a fixed generator."""
+def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int, ...]]:
+    """Indices of elements: some of the ``first`` (flat), the extremes, and a sample drawn by a fixed generator."""
     if not array.size:
         return []
     sizes = np.abs(np.nan_to_num(np.asarray(array, np.float64))).reshape(-1)
-    drawn = np.random.default_rng(array.size).integers(0, array.size, SPOTS)
-    flat = dict.fromkeys([int(np.argmax(sizes)), int(np.argmin(sizes)), *drawn.tolist()])
-    return [tuple(int(i) for i in np.unravel_index(place, array.shape)) for place in list(flat)[:SPOTS]]
+    drawn = np.random.default_rng(array.size).integers(0, array.size, count)
+    some = np.asarray(first, int)[: 4 * count].tolist()
+    flat = dict.fromkeys([*some, int(np.argmax(sizes)), int(np.argmin(sizes)), *drawn.tolist()])
+    return [tuple(int(i) for i in np.unravel_index(place, array.shape)) for place in list(flat)[: count + len(some)]]
 
 
-def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: list[Any], attributes: Any) -> Any:
+class Clock:
+    """Ends the reading of elements after a time, and begins none after so many numbers."""
+
+    def __init__(self, deadline: float, most: int) -> None:
+        self.deadline, self.most, self.seen = deadline, most, 0
+
+    def begin(self) -> None:
+        if self.seen >= self.most:
+            raise _Late
+
+    def tick(self) -> None:
+        self.seen += 1
+        _tick(self.deadline)
+
+
+class Cells:
+    """An array of numbers that become balls as they are looked at, while ``clock`` lets them: of a large array an element
+    needs few."""
+
+    def __init__(self, array: Array, reading: Reading, clock: Clock) -> None:
+        self.array, self.reading, self.clock = np.asarray(array), reading, clock
+        self.shape, self.ndim, self.size = self.array.shape, self.array.ndim, self.array.size
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self.array[index]
+        if isinstance(found, np.ndarray) and found.ndim:
+            return Cells(found, self.reading, self.clock)
+        self.clock.tick()
+        if self.array.dtype.kind in "biu":
+            return found.item()
+        number = float(found)
+        return self.reading(number, spacing(number, self.array.dtype) if number else 0.0)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[k] for k in range(len(self.array)))
+
+    @property
+    def flat(self) -> Cells:
+        """The same numbers in a row."""
+        return Cells(self.array.reshape(-1), self.reading, self.clock)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        cells = np.empty(self.shape, object)
+        for index in np.ndindex(self.shape):
+            cells[index] = self[index]
+        return cells
+
+
+def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: Sequence[Any], attributes: Any) -> Any:
     return define(f, *(x[index] for x in cells), **attributes) if op.elementwise else define(f, index, *cells, **attributes)
 
 

@@ -52,12 +52,38 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
         return Summary.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
     if value.word in (Value.TIE, Value.ILL_CONDITIONED):
         return Summary.PLAUSIBLE, f"{place}{element}: value {value.word}: {value.reason}"
-    if value.word is Value.SCREENED and value.checked:
-        if value.screened < value.total:
-            return Summary.PLAUSIBLE, f"{place}: {value.screened} of {value.total} elements screened"
-    elif value.checked < value.total:
-        return Summary.PLAUSIBLE, f"{place}: {value.checked} of {value.total} elements enclosed"
+    if value.word is Value.SCREENED or value.checked < value.total:
+        seen = f"{value.checked} of {value.total} elements enclosed"
+        return Summary.PLAUSIBLE, f"{place}: {value.reason if seen in value.reason else _joined(seen, value.reason)}"
     return Summary.VERIFIED, "every rule proved, every number enclosed, every sum right"
+
+
+def _joined(first: str, then: str) -> str:
+    return f"{first}: {then}" if then else first
+
+
+ENCLOSING = (Value.ENCLOSED, Value.TIE, Value.CONDITIONED)
+
+
+def lowered(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
+    """The verdict on numbers that were enclosed by what their rule gives: that is the truth only if the rule is proved, and
+    the forms for whole arrays are shown to be the definitions."""
+    if not value.through_rule or value.word not in ENCLOSING or (rule.proved and rule.arrays):
+        return value
+    why = "the numbers are what the rule gives, which is" if not rule.proved else UNSHOWN + "the rule, though, is"
+    return replace(value, word=Value.SCREENED, checked=0, screened=value.checked, reason=f"{why} {rule.word}")
+
+
+def lowered_forward(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
+    """The same of what a node computed, which was enclosed by its op's form for whole arrays."""
+    if not value.through_rule or value.word not in ENCLOSING or rule.arrays:
+        return value
+    return replace(
+        value, word=Value.SCREENED, checked=0, screened=value.checked, reason=UNSHOWN + f"the rule is {rule.word}"
+    )
+
+
+UNSHOWN = "the form for whole arrays that encloses the numbers is not shown to be the definition; "
 
 
 def miscomputed(node: int, op: str, made: ValueVerdict) -> str:

@@ -33,16 +33,19 @@ def finite(array: Array) -> bool:
     return bool(np.isfinite(array).all())
 
 
+@lru_cache
 def full(dtype: DType) -> bool:
     """Whether one unit in the last place is a small part of a number of ``dtype`` (not so for 16 bits)."""
     return dtype.kind in "fc" and dtype.itemsize >= 4
 
 
+@lru_cache
 def close_enough(dtype: DType) -> float:
     """How many units are close."""
     return CLOSE if full(dtype) else CLOSE_HALF
 
 
+@lru_cache
 def explained(dtype: DType) -> int:
     """By how many units of each input a distance may be explained, where widening by one explains too little."""
     return EXPLAINED if full(dtype) else EXPLAINED_HALF
@@ -78,6 +81,7 @@ def spacing(x: float, dtype: DType) -> float:
     return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
 
 
+@lru_cache
 def needed_bits(dtype: DType) -> float:
     """How many bits of a number must be right for it to be verified: half of those of its dtype."""
     return -math.log2(unit(dtype)) / 2

@@ -22,7 +22,7 @@ class Value(StrEnum):
     """What is known of the numbers a rule gave in this run."""
 
     ENCLOSED = "ENCLOSED"  # within a stated number of ulps of the true derivative
-    SCREENED = "SCREENED"  # all elements compared in floating point; the worst and a sample enclosed
+    SCREENED = "SCREENED"  # compared without an enclosure that stands by itself: by projections, or an unproved rule
     CONDITIONED = "CONDITIONED"  # further off, no further than its inputs' rounding explains; half its digits hold
     ILL_CONDITIONED = "ILL_CONDITIONED"  # rounding explains the distance, and less than half of the digits are right
     OVERFLOWED = "OVERFLOWED"  # the true value, or a number on the way to it, is beyond the largest of the dtype
@@ -55,9 +55,9 @@ class Summary(StrEnum):
     """One word for a gradient.
 
     ``verified``: every rule it came through is proved, every number enclosed (or CONDITIONED, where its inputs' own
-    rounding explains the distance; or SCREENED, with the worst elements and a sample enclosed), every sum right, and the
-    graph does not contradict. ``plausible``: nothing contradicts, something is weaker than that. ``unchecked``: too
-    little is known. ``wrong``: something contradicts.
+    rounding explains the distance), every sum right, and the graph does not contradict. ``plausible``:
+    nothing contradicts, something is weaker than that. ``unchecked``: too little is known. ``wrong``: something
+    contradicts.
     """
 
     VERIFIED = "verified"
@@ -100,9 +100,12 @@ class RuleVerdict:
 
 @dataclass(frozen=True)
 class ValueVerdict:
-    """The check of the numbers of one contribution, or of a forward value: ``checked`` of ``total`` elements enclosed,
-    ``screened`` of them compared in floating point, the worst in units in the last place. ``expected`` is
-    the enclosure of the worst element if OFF, ``bits`` the working precision."""
+    """The check of the numbers of one contribution, or of a forward value: ``checked`` of ``total`` elements enclosed, the
+    worst at most ``max_ulps`` units in the last place off. ``sampled``: how many of them Arb read against the definition,
+    where the others were enclosed in arrays (0: all, or none). ``screened``: how many were compared without an enclosure
+    that stands by itself. ``through_rule``: the enclosures are of what the rule's program gives in exact arithmetic (of a
+    forward value: of what the op's form for whole arrays gives), and so of the truth only if that is proved. ``expected``
+    is the enclosure of the worst element if OFF, ``bits`` the working precision."""
 
     word: Value
     max_ulps: float = 0.0
@@ -114,6 +117,8 @@ class ValueVerdict:
     reason: str = ""
     bits: int = 0
     screened: int = 0
+    sampled: int = 0
+    through_rule: bool = False
 
 
 @dataclass(frozen=True)

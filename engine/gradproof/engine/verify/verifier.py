@@ -33,6 +33,8 @@ from gradproof.engine.verify.summary import (
     Known,
     compose,
     contradicted,
+    lowered,
+    lowered_forward,
     miscomputed,
     seen_through_hooks,
     summarize,
@@ -48,6 +50,7 @@ from gradproof.engine.verify.verdict import (
     RuleVerdict,
     Summary,
     UseVerdict,
+    ValueVerdict,
 )
 from gradproof.engine.verify.workers import Workers
 
@@ -117,7 +120,7 @@ class _Check:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in watched(self.plan.lowered.values.items())}
-        self.ground = Ground(run, lambda position: self.findings.numbers(position).forward)
+        self.ground = Ground(run, self._forward)
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
@@ -157,7 +160,7 @@ class _Check:
             return Unasked(self.run, brief)
         workers = self.verifier.workers
         if workers is None:
-            return Examination(self.run, brief, self.budget)
+            return Examination(self.run, brief, self.budget, self.verifier.rules)
         bad = [name for name in watched(self.run.job.wanted()) if not self._finite(name)] if not self.run.hooked else []
         left = self.deadline - time.monotonic()
         return Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
@@ -258,9 +261,9 @@ class _Check:
         severity, position = weak
         node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
         if severity == 0:
-            return Summary.WRONG, miscomputed(node, op, self.findings.numbers(position).forward)
+            return Summary.WRONG, miscomputed(node, op, self._forward(position))
         if summary is Summary.VERIFIED:
-            return Summary.PLAUSIBLE, unvouched(node, op, self.findings.numbers(position).forward)
+            return Summary.PLAUSIBLE, unvouched(node, op, self._forward(position))
         return summary, reason
 
     def _read(self, number: int) -> set[int]:
@@ -316,9 +319,9 @@ class _Check:
                 self.verifier.proofs.request(key)
             nothing = self.findings.numbers(position).contributions[slot]
             assert nothing is not None  # it has been judged as 0
-            node = self.plan.lowered.node_of[position]
+            node, rule = self.plan.lowered.node_of[position], self._proof(one.op.name, key)
             silent[number].append(
-                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, self._proof(one.op.name, key), nothing)
+                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, rule, lowered(nothing, rule))
             )
         return silent
 
@@ -355,15 +358,28 @@ class _Check:
         value = checked.contributions[use.position]
         assert value is not None  # every contribution has been judged
         node = self.plan.lowered.node_of[use.instruction]
+        rule = self._proof(one.op.name, self.keys[use.instruction])
         return UseVerdict(
             node,
             one.op.name,
             one.op.input_name(use.position),
             use.position,
-            self._proof(one.op.name, self.keys[use.instruction]),
-            value,
-            checked.forward,
+            rule,
+            lowered(value, rule),
+            lowered_forward(checked.forward, rule),
         )
+
+    def _forward(self, position: int) -> ValueVerdict:
+        """The verdict on what an instruction computed. Of an op without a rule its form for whole arrays has no proof: its
+        elements that were read one by one stand for it."""
+        found = self.findings.numbers(position).forward
+        one = self.plan.program.instructions[position]
+        if not found.through_rule or one.op.rule is None:
+            return found
+        key = self.verifier.rules.of(self.run, position).key
+        if key is not None and self.verifier.proofs.lookup(key) is None:
+            self.verifier.proofs.request(key)
+        return lowered_forward(found, self._proof(one.op.name, key))
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:

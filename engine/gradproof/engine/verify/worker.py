@@ -39,6 +39,7 @@ from gradproof.engine.verify.envelope import Timing, marked
 from gradproof.engine.verify.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.examination import Brief, Examination, Question
 from gradproof.engine.verify.formulas import Explained, explain
+from gradproof.engine.verify.known import KnownRules
 from gradproof.engine.verify.leftovers import state
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.verdict import Rule, RuleVerdict
@@ -227,6 +228,17 @@ def limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + FAR * seconds), hard))
 
 
+_rules: KnownRules | None = None
+
+
+def _known_rules(registry: Registry) -> KnownRules:
+    """The rules of the ops of this process, each traced once."""
+    global _rules
+    if _rules is None or _rules.registry is not registry:
+        _rules = KnownRules(registry)
+    return _rules
+
+
 # tasks
 
 
@@ -305,7 +317,7 @@ class Examine:
         assert _registry is not None
         plan = self._plan(desk, _registry)
         arrays = read_values(plan.program.specs, self.layout, values)
-        examination = Examination(run_of(plan, self.request, arrays), self.brief, self.seconds)
+        examination = Examination(run_of(plan, self.request, arrays), self.brief, self.seconds, _known_rules(_registry))
         for batch in _batches(self._answers(examination, desk), len(self.questions)):
             desk.answer(batch, last=batch.last)
 

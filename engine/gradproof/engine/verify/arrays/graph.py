@@ -28,6 +28,7 @@ from gradproof.engine.spec import Array, Spec, is_differentiable, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, TABLE, TIME
 from gradproof.engine.verify.arrays.across import Across
+from gradproof.engine.verify.arrays.crossed_elements import Elements, by_element
 from gradproof.engine.verify.arrays.crossing import (
     Along,
     Contradiction,
@@ -39,7 +40,6 @@ from gradproof.engine.verify.arrays.crossing import (
     working,
     zeros,
 )
-from gradproof.engine.verify.arrays.elements import Elements, by_element
 from gradproof.engine.verify.arrays.weights import Added, added_up, weigh
 from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.reading import parts_shape

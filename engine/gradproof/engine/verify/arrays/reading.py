@@ -32,12 +32,23 @@ class Arrays(Wholes, OnReals):
             the truth, but where that is more than float64's.
         running: read as ``model`` does, and charge sums the rounding of the partial sums that they have in the usual
             orders; else that of any order, which is more.
+        likely: charge sums what their rounding likely costs, in any order; no bound.
+        chosen: the elements, as a mask, of the only matrix product that are wanted where ``running``.
 
     ``tied`` collects where numbers that move were compared and are equal.
     """
 
-    def __init__(self, lean: Sequence[float] | None = None, *, model: bool = False, running: bool = False) -> None:
+    def __init__(
+        self,
+        lean: Sequence[float] | None = None,
+        *,
+        model: bool = False,
+        running: bool = False,
+        likely: bool = False,
+        chosen: Array | None = None,
+    ) -> None:
         self.lean, self.model, self.running = lean, model or running, running
+        self.likely, self.chosen = likely, chosen
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

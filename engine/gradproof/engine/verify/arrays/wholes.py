@@ -14,6 +14,7 @@ import numpy as np
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
+from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.extremes import Extremes
@@ -34,14 +35,19 @@ class Wholes(Extremes):
 
     model: bool
     running: bool
+    likely: bool
+    chosen: Array | None
     number: Any
     as_number: Any
     where: Any
 
-    def _unit(self, *balls: BallArray) -> float | None:
-        """The rounding that an evaluation is charged, or None for the truth."""
+    def _unit(self, *balls: BallArray, terms: int = 1) -> float | None:
+        """The rounding that an evaluation is charged, or None for the truth. Likely, that of a sum grows with the root of
+        the number of its terms (N. J. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019)."""
         unit = max(x.unit for x in balls)
-        return unit if self.model or self.running or unit > UNIT else None
+        if not (self.model or self.running or unit > UNIT):
+            return None
+        return unit / math.sqrt(max(terms, 1)) if self.likely else unit
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
         """The numbers of arrays at other places, and zeros: ``move(*arrays, **options)`` is a function of NumPy that looks
@@ -75,7 +81,8 @@ class Wholes(Extremes):
         axes = axes_of(axis, x.ndim)
 
         def each(one: BallArray) -> BallArray:
-            return total_of(one, axes, keepdims, self._unit(one), running=self.running)
+            terms = math.prod(one.shape[k] for k in axes)
+            return total_of(one, axes, keepdims, self._unit(one, terms=terms), running=self.running)
 
         return self._linear(each, x)
 
@@ -97,7 +104,9 @@ class Wholes(Extremes):
         a, b = self.as_number(a), self.as_number(b)
 
         def times(one: BallArray, other: BallArray) -> BallArray:
-            return product_of(one, other, self._unit(one, other), running=self.running)
+            if self.running and min(one.ndim, other.ndim) > 1 and self.chosen is not None:
+                return chosen_products(one, other, max(one.unit, other.unit), self.chosen)
+            return product_of(one, other, self._unit(one, other, terms=one.shape[-1]), running=self.running)
 
         value = times(head(a), head(b))
         found: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}

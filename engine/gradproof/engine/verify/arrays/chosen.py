@@ -1,0 +1,40 @@
+"""What an evaluation may give for single elements of a matrix product: the usual orders cost the work of the product, but
+many times, so that they are looked at where they matter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray
+from gradproof.engine.verify.arrays.sums import MARGIN, wandering
+
+ROOM = 1 << 22
+"""Numbers of products that are held at once."""
+
+
+def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array) -> BallArray:
+    """The matrix product of stacks of matrices at the ``chosen`` elements of the result, a mask of its shape, as an
+    evaluation with a rounding unit gives it in a usual order; nan elsewhere."""
+    shape, terms = chosen.shape, a.shape[-1]
+    mid, rad = np.full(shape, np.nan), np.full(shape, np.nan)
+    where = np.nonzero(chosen)
+    step = max(1, ROOM // max(terms, 1))
+    for start in range(0, len(where[0]), step):
+        at = tuple(k[start : start + step] for k in where)
+        x, rx = (_lines(one, shape[:-2], at, -1) for one in (a.mid, a.radius()))
+        y, ry = (_lines(one, shape[:-2], at, -2) for one in (b.mid, b.radius()))
+        products = x * y
+        sizes = np.abs(products).sum(axis=0)
+        given = (np.abs(x) * ry + rx * (np.abs(y) + ry)).sum(axis=0)
+        mid[at] = products.sum(axis=0)
+        rad[at] = given + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
+    return BallArray(mid, rad, max(a.unit, b.unit))
+
+
+def _lines(x: Array, batch: tuple[int, ...], at: tuple[Array, ...], axis: int) -> Array:
+    """The rows (``axis`` -1) or columns that the elements at these places are made of, one column for each."""
+    stack = np.broadcast_to(x, (*batch, *x.shape[-2:]))
+    if axis == -1:
+        return np.asarray(stack[(*at[:-2], at[-2])]).T
+    return np.asarray(np.moveaxis(stack, -1, -2)[(*at[:-2], at[-1])]).T

@@ -1,0 +1,267 @@
+"""Elementwise nodes, crossed in blocks: each element's contributions against its derivative.
+
+An element is compared with its definition in plain floats. What differs by more than a few units is read again in balls,
+with its inputs widened by their rounding, and contradicts where that does not explain it either. An element at a kink or a
+pole is left out, and moves along a new direction from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.attributes import in_balls
+from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.crossing import Along, Contradiction, Crossed, Node, blank
+from gradproof.engine.verify.arrays.dual import Dual, tangents
+from gradproof.engine.verify.arrays.floats import FloatDual, Floats
+from gradproof.engine.verify.arrays.programs import entered
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
+from gradproof.engine.verify.ulps import smallest_normal
+
+ONE = 1.0
+
+
+def by_element(node: Node) -> bool:
+    """Whether a node is crossed element by element."""
+    specs = (*node.inputs, *node.outputs)
+    same = len({spec.shape for spec in specs}) == 1
+    return node.one.op.elementwise and same and bool(node.one.op.definitions) and all(s.dtype.kind != "c" for s in specs)
+
+
+class Elements:
+    """An elementwise node on its way through `cross`."""
+
+    def __init__(self, node: Node, *, beside: bool) -> None:
+        self.node, self.moving = node, node.moving
+        self.attributes = in_balls(node.one.attributes)
+        self.found = blank(node, beside=beside)
+        self.outs = [k for k, spec in enumerate(node.outputs) if is_differentiable(spec.dtype)]
+        self.arrays = {number: given.array.reshape(-1) for number, given in node.given.items()}
+        self.cotangents = [None if g is None else g.reshape(-1) for g in node.cotangents]
+        self._doubtful: list[Array] = []
+        self._sums: tuple[list[float], list[float]] = ([], [])
+        self.close = node.close
+
+    def cross(self) -> Crossed:
+        """Raises what the definition raises."""
+        with np.errstate(all="ignore"):
+            for block in blocks(self.node.outputs[0].size):
+                self.node.tick()
+                self._block(block)
+            defects, sizes = map(total_of, self._sums)
+            self.found.defects[0] += defects
+            self.found.sizes[0] += sizes
+            self.found.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
+            if self._doubtful:
+                places = np.unique(np.concatenate(self._doubtful))
+                for block in blocks(places.size):
+                    self.node.tick()
+                    self._again(places[block])
+        return self.found
+
+    def _read(self, f: Floats | Arrays, scalars: Mapping[int, Any]) -> list[Any]:
+        inputs = [scalars[number] for number in self.node.one.inputs]
+        return [define(f, *inputs, **self.attributes) for define in self.node.one.op.definitions]
+
+    def _heads(self, places: Any) -> dict[int, Any]:
+        """The floats of the run, in the dtype to work in; integers and conditions as they are."""
+        picked = {number: array[places] for number, array in self.arrays.items()}
+        return {number: x if x.dtype.kind in "iub" else x.astype(self.node.working) for number, x in picked.items()}
+
+    def _slopes(self, f: Floats, heads: Mapping[int, Any]) -> list[Any]:
+        """The outputs, moving with each of the moving inputs: the tangents are the partial derivatives."""
+        scalars = {
+            number: x if x.dtype.kind in "iub" else FloatDual(x, {number: ONE} if number in self.moving else {})
+            for number, x in heads.items()
+        }
+        return self._read(f, scalars)
+
+    def _block(self, block: slice) -> None:
+        found, size = self.found, block.stop - block.start
+        f = Floats()
+        results = self._slopes(f, self._heads(block))
+        left: Array | None = None
+        if np.any(f.tied):
+            left = f.tied & self._moves(block, size)
+            left = left if left.any() else None
+        reason = "at a kink" if left is not None else "at a pole"
+        for k in self.outs:
+            for direction, along in enumerate(found.along[k]):
+                if along is not None:
+                    steps = {number: one.moving.along[direction] for number, one in self.moving.items()}
+                    made, known = _pushed(results[k], steps, block, size)
+                    if known is not None:
+                        left = ~known if left is None else left | ~known
+                    along.reshape(-1)[block] = made
+        self._compare(block, left)
+        if any(one is not None for one in found.beside):
+            self._beside(block, f.decisions, left)
+        if left is not None:
+            self._leave(block, left, reason)
+
+    def _moves(self, block: slice, size: int) -> Array:
+        """Where an input moves."""
+        found = np.zeros(size, bool)
+        for given in self.moving.values():
+            for along in given.moving.along:
+                if along is not None:
+                    found |= along.reshape(-1)[block] != 0
+        return found
+
+    def _compare(self, block: slice, left: Array | None) -> None:
+        """Element by element, along the first direction: whatever is wrong of one element shows along any."""
+        rest: Any = 0.0
+        for k in self.outs:
+            along, g = self.found.along[k][0], self.cotangents[k]
+            if along is not None and g is not None:
+                rest = rest + g[block] * along.reshape(-1)[block]
+        sizes: list[Array] = []
+        for _, products in self._taken(block, 0):
+            for product in products:
+                rest = rest - product
+                sizes.append(np.abs(product, out=product))
+        if isinstance(rest, float):
+            return
+        size: Any = sum(sizes[1:], sizes[0]) if sizes else np.zeros(rest.shape)
+        good = np.abs(rest) <= size * self.close + self.node.tiny
+        taking = good if left is None else good & ~left
+        if taking.all():
+            self._sums[0].append(float(rest.sum()))
+            self._sums[1].append(float(size.sum()))
+            return
+        self._sums[0].append(float(rest[taking].sum()))
+        self._sums[1].append(float(size[taking].sum()))
+        self._doubtful.append(np.flatnonzero(~good if left is None else ~(good | left)) + block.start)
+
+    def _taken(self, places: Any, direction: int) -> list[tuple[Array, list[Array]]]:
+        """How each input moves, and what its contributions make of that."""
+        found = []
+        for given in self.moving.values():
+            along = given.moving.along[direction]
+            if along is not None:
+                t = along.reshape(-1)[places]
+                found.append((t, [taken.reshape(-1)[places] * t for taken in given.taken]))
+        return found
+
+    def _leave(self, block: slice, left: Array, reason: str) -> None:
+        """Elements that are left to their own checks: new directions start behind them."""
+        found, places = self.found, np.flatnonzero(left) + block.start
+        found.left += places.size
+        found.reason = found.reason or f"{self.node.one.op.name} is {reason}"
+        for given in self.moving.values():
+            beside, along = given.moving.beside, given.moving.along[0]
+            if beside is not None and along is not None:
+                away = beside[1].reshape(-1)[places] - along.reshape(-1)[places]
+                for taken in given.taken:
+                    found.moved += float(np.nan_to_num(taken.reshape(-1)[places] * away).sum())
+        for k in self.outs:
+            for direction, made in enumerate(found.along[k]):
+                if made is not None:
+                    start = self.node.starts(k, direction)
+                    made.reshape(-1)[places] = 0.0 if start is None else start.reshape(-1)[places]
+            pair, first = found.beside[k], found.along[k][0] if found.along[k] else None
+            if pair is not None and first is not None:
+                pair[0].reshape(-1)[places] = self.node.results[k].reshape(-1)[places]
+                pair[1].reshape(-1)[places] = first.reshape(-1)[places]
+
+    def _beside(self, block: slice, decisions: Sequence[Array], left: Array | None) -> None:
+        """The same, of the numbers beside those of the run; of these where there are no others."""
+        heads, steps = self._heads(block), dict[int, Along]()
+        for number, given in self.moving.items():
+            beside = given.moving.beside
+            if beside is not None:
+                heads[number] = beside[0].reshape(-1)[block]
+            steps[number] = beside[1] if beside is not None else given.moving.along[0]
+        results = self._slopes(Floats(decisions), heads)
+        size = block.stop - block.start
+        for k in self.outs:
+            pair, along = self.found.beside[k], self.found.along[k][0]
+            if pair is None or along is None:
+                continue
+            value = np.array(np.broadcast_to(np.asarray(FloatDual.number(results[k]), self.node.working), (size,)))
+            value = rounded(value, self.node.outputs[k].dtype)
+            made, known = _pushed(results[k], steps, block, size)
+            if known is not None or not np.isfinite(value).all():
+                lost = ~(np.isfinite(value) & np.isfinite(made))
+                value[lost] = self.node.results[k].reshape(-1)[block][lost]
+                made[lost] = along.reshape(-1)[block][lost]
+            pair[0].reshape(-1)[block] = value
+            pair[1].reshape(-1)[block] = made
+
+    def _again(self, places: Array) -> None:
+        """Elements in doubt, in balls that are as wide as rounding of the inputs."""
+        node, f = self.node, Arrays()
+        scalars: dict[int, Any] = {}
+        for number, x in self._heads(places).items():
+            if x.dtype.kind in "iub":
+                scalars[number] = entered(x)
+                continue
+            x = x.astype(np.float64)
+            wide = np.where(x != 0, node.explained * (np.abs(x) + smallest_normal(node.dtype)), 0.0)
+            ball = BallArray(x, wide)
+            given = node.given[number]
+            steps = {k: one.reshape(-1)[places] for k, one in enumerate(given.moving.along) if one is not None}
+            scalars[number] = Dual(ball, {k: BallArray(t, node.explained * np.abs(t)) for k, t in steps.items()})
+        try:
+            results = self._read(f, scalars)
+        except (NotImplementedError, AttributeError) as error:
+            self.found.left += places.size
+            self.found.reason = self.found.reason or str(error)
+            return
+        self._judge(places, results)
+
+    def _judge(self, places: Array, results: Sequence[Any]) -> None:
+        found, node, direction = self.found, self.node, 0
+        forward, radius, slack = np.zeros(places.shape), np.zeros(places.shape), np.zeros(places.shape)
+        for k in self.outs:
+            g = self.cotangents[k]
+            ball = tangents(results[k]).get(direction) if g is not None else None
+            if g is not None and ball is not None:
+                cotangent = g[places].astype(np.float64)
+                forward += cotangent * ball.mid
+                radius += np.abs(cotangent) * ball.radius()
+                slack += np.abs(cotangent) * node.tiny
+        claimed, size, steps = np.zeros(places.shape), np.zeros(places.shape), np.zeros(places.shape)
+        for t, products in self._taken(places, direction):
+            steps += np.abs(t)
+            for product in products:
+                claimed += product
+                size += np.abs(product)
+        slack += node.tiny * (steps + np.abs(forward))
+        allowed = (radius + node.close * size + slack) * (1 + 2.0**-40)
+        rest = forward - claimed
+        known = np.isfinite(rest) & np.isfinite(allowed)
+        off = known & (np.abs(rest) > allowed)
+        found.left += int((~known).sum())
+        if not known.all():
+            found.reason = found.reason or f"rounding decides a branch of {node.one.op.name}"
+        found.defects[direction] += total_of(rest[known].tolist())
+        found.allowed[direction] += float(allowed[known].sum())
+        found.sizes[direction] += float(size[known].sum())
+        found.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
+        if off.any():
+            worst = int(np.argmax(np.where(off, np.abs(rest) / np.maximum(allowed, 1e-300), 0)))
+            index = [int(k) for k in np.unravel_index(places[worst], node.outputs[0].shape)]
+            place = f", element {index}" if index else ""
+            found.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
+
+
+def _pushed(result: Any, steps: Mapping[int, Along], block: slice, size: int) -> tuple[Array, Array | None]:
+    """How an output moves where its inputs take ``steps``, and where that is known; None: everywhere."""
+    pairs = []
+    for number, slope in tangents(result).items():
+        step = steps.get(number)
+        if step is not None:
+            pairs.append((slope, step.reshape(-1)[block]))
+    made = sum((slope * t for slope, t in pairs[1:]), pairs[0][0] * pairs[0][1]) if pairs else np.zeros(size)
+    known = np.isfinite(made)
+    if known.all():
+        return made, None
+    made = sum((np.where(t == 0, 0.0, slope * t) for slope, t in pairs), np.zeros(size))
+    known = np.isfinite(made)
+    return made, None if known.all() else known

@@ -1,0 +1,260 @@
+"""The check of a large node of an elementwise op: every element by balls, those in doubt and a sample by Arb."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.op import Kink
+from gradproof.engine.spec import Array, part_dtype
+from gradproof.engine.verify.advice import MADE, TIME
+from gradproof.engine.verify.arrays.elements import Elements, Seen, columns
+from gradproof.engine.verify.arrays.judging import (
+    Tally,
+    at_kinks,
+    distances,
+    overflow_reason,
+    overflowed,
+)
+from gradproof.engine.verify.truth import Application
+from gradproof.engine.verify.value import Checked, check_values
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+SAMPLE = 64
+CHUNK = 64
+MAX_UNIQUE = 200_000
+NOT_FINITE = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
+
+
+@dataclass
+class _Column:
+    """One array of the node, a result or a contribution: its parts, and which parts of a reading enclose them."""
+
+    got: Array
+    rows: slice
+    tally: Tally
+    dtype: Any
+    kink: Kink | None = None
+    forward: bool = False
+    doubts: list[Array] = field(default_factory=list)
+    weights: list[Array] = field(default_factory=list)
+    worst: list[int] = field(default_factory=list)
+
+    def doubt(self, at: Array, weight: Array) -> None:
+        self.doubts.append(at)
+        self.weights.append(weight)
+
+
+def check_elements(one: Application, seconds: float) -> Checked:
+    """The verdicts on an elementwise node. ``seconds``: for the elements that Arb reads one by one. Raises NoArrays, and
+    what a stranger's code raises."""
+    deadline = time.monotonic() + seconds
+    elements = Elements(one)
+    arrays = _columns(one, elements)
+    done = 0
+    for block in elements.blocks():
+        seen = elements.read(block)
+        dead = _dead(elements, block)
+        for array in arrays:
+            _judge(array, seen, block, dead)
+        done = block.stop
+        if time.monotonic() > deadline:
+            break
+    return _with_arb(one, elements, arrays, done, deadline, seconds)
+
+
+def _columns(one: Application, elements: Elements) -> list[_Column]:
+    found, row = [], 0
+    for got, y in zip(elements.results, one.results, strict=True):
+        width = got.shape[1]
+        dtype = y.dtype if y.dtype.kind in "biu" else part_dtype(y.dtype)
+        found.append(_Column(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
+        row += width
+    row = 0
+    for got, k in zip(elements.claimed, elements.slots, strict=True):
+        width = got.shape[1]
+        claimed = one.contributions[k]
+        assert claimed is not None
+        tally = Tally(claimed.shape, claimed.size)
+        found.append(_Column(got, slice(row, row + width), tally, part_dtype(claimed.dtype), one.op.kink_of(k)))
+        row += width
+    return found
+
+
+def _dead(elements: Elements, block: slice) -> Array:
+    """Elements that rest on a nan, or got a cotangent that is not finite: of an unknown truth there is none."""
+    dead = np.zeros(block.stop - block.start, bool)
+    for x in elements.inputs:
+        if x.dtype.kind == "f":
+            dead |= np.isnan(x[block]).any(1)
+    return dead
+
+
+def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
+    """Compare one block of an array; what is not fine goes to its doubts."""
+    balls = (seen.heads if array.forward else seen.truths)[array.rows]
+    got = [array.got[block, p].astype(np.float64) for p in range(len(balls))]
+    fine = np.ones(len(dead), bool)
+    ulps, least = np.zeros(len(dead)), np.zeros(len(dead))
+    beyond, known = np.zeros(len(dead), bool), np.ones(len(dead), bool)
+    for p, ball in enumerate(balls):
+        mid, rad = ball.mid, ball.radius()
+        known &= np.isfinite(mid) & np.isfinite(rad)
+        if array.dtype.kind in "biu":
+            fine &= (got[p] == mid) & (rad == 0)
+            continue
+        beside = balls[1 - p].mid if len(balls) == 2 else None
+        far = distances(got[p], mid, rad, array.dtype, beside)
+        fine &= far.fine()
+        with np.errstate(all="ignore"):
+            ulps = np.maximum(ulps, far.ulps)
+            least = np.maximum(least, far.least / far.step)
+        if len(balls) == 1:
+            beyond = overflowed(got[p], mid, rad, array.dtype)
+    if seen.tied.any() and not array.forward:
+        right, wrong = _at_ties(array, seen, got)
+        fine = (fine | right) & ~wrong
+        ulps[right] = 0.0
+    if beyond.any():
+        array.tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(array.dtype)))
+    lost = ~fine & dead & ~known
+    if lost.any():
+        array.tally.note(ValueVerdict(Value.NONFINITE, reason=NOT_FINITE))
+    array.tally.close(ulps[fine])
+    open_ = np.flatnonzero(~(fine | beyond | lost))
+    if open_.size:
+        array.doubt(block.start + open_, np.where(known, least, np.inf)[open_])
+    if fine.any():
+        top = int(np.argmax(np.where(fine, ulps, -1.0)))
+        array.worst.append(block.start + top)
+
+
+def _at_ties(array: _Column, seen: Seen, got: Sequence[Array]) -> tuple[Array, Array]:
+    """Judge the contributions at kinks: where the sides differ and they are what they should be, and where they are not."""
+    right_at, wrong = np.zeros(len(seen.tied), bool), np.zeros(len(seen.tied), bool)
+    at = np.flatnonzero(seen.tied)
+    sides = [side[array.rows] for side in seen.sides]
+    if len(sides[0]) != 1:  # parts of complex numbers have no kinks with a convention
+        wrong[at] = True
+        return right_at, wrong
+    apart, right = at_kinks(got[0][at], [side[0] for side in sides], array.kink, array.dtype)
+    unknown = ~np.all([np.isfinite(side[0].mid) & np.isfinite(side[0].radius()) for side in sides], axis=0)
+    jumps = np.zeros(len(at), bool)
+    for rows in zip(*seen.side_heads, strict=True):
+        jumps |= at_kinks(np.zeros(len(at)), rows, None, array.dtype)[0]
+    wrong[at] = unknown | (apart & ~right)
+    right_at[at] = apart & right & ~unknown
+    if right_at.any():
+        reason = (
+            f"the convention at a kink, per node: {array.kink.value}"
+            if array.kink
+            else "at a kink, within the hull of the one-sided derivatives"
+        )
+        array.tally.note(ValueVerdict(Value.TIE, reason=reason))
+    if (jumps & ~wrong[at]).any():
+        array.tally.note(ValueVerdict(Value.TIE, reason="at a jump: the result itself is another on either side"))
+    return right_at, wrong
+
+
+# Arb
+
+
+def _with_arb(
+    one: Application, elements: Elements, arrays: Sequence[_Column], done: int, deadline: float, seconds: float
+) -> Checked:
+    """The verdicts, after Arb has read a sample, the extremes, and what is in doubt, the worst first."""
+    count = elements.count
+    weight = np.zeros(count)
+    for array in arrays:
+        for at, heavy in zip(array.doubts, array.weights, strict=True):
+            weight[at] = np.maximum(weight[at], np.maximum(heavy, 1e-9))
+    doubted = np.flatnonzero(weight)
+    doubted = doubted[np.argsort(-weight[doubted], kind="stable")]
+    first, twins = _distinct(elements, doubted)
+    picked = _sample(one, arrays)
+    started, resolved, read = time.monotonic(), np.zeros(count, bool), 0
+    queue = np.concatenate([first[:CHUNK], picked[~np.isin(picked, first[:CHUNK])]])
+    rest = first[CHUNK:]
+    spent = 0.0
+    while queue.size:
+        found = check_values(one.part(queue))
+        verdicts = iter([found.forward, *(v for v in found.contributions if v is not None)])
+        for array in [arrays[0], *arrays[len(one.results) :]]:
+            array.tally.note(_placed(next(verdicts), queue, array.tally))
+        resolved[queue] = True
+        read += len(queue)
+        spent = time.monotonic() - started
+        if time.monotonic() + spent * CHUNK / max(1, read) > deadline:
+            break
+        queue, rest = rest[:CHUNK], rest[CHUNK:]
+    resolved[doubted] |= resolved[first[twins]] if doubted.size else False
+    wanted = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
+    verdicts_of = []
+    for array in arrays:
+        mine = np.concatenate(array.doubts) if array.doubts else np.zeros(0, int)
+        left = int((~resolved[mine]).sum()) + int((~resolved[done:]).sum())
+        verdicts_of.append(_told(array.tally, count - left, min(read, count), left, wanted))
+    forward = verdicts_of[0]
+    for other in verdicts_of[1 : len(one.results)]:
+        forward = replace(forward, checked=forward.checked + other.checked, total=forward.total + other.total)
+    contributions = iter(verdicts_of[len(one.results) :])
+    return Checked(forward, tuple(None if c is None else next(contributions) for c in one.contributions))
+
+
+def _told(tally: Tally, checked: int, sampled: int, left: int, wanted: float) -> ValueVerdict:
+    found = replace(tally.worst, checked=checked, total=tally.total, sampled=sampled)
+    if not left:
+        return found
+    text = f"{checked} of {tally.total} elements enclosed; a budget of about {max(1.0, 2 * wanted):.0f} s would do; {TIME}"
+    return replace(found, reason=f"{found.reason}; {text}" if found.reason else text)
+
+
+def _placed(found: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
+    """A verdict on picked elements, with the place of its element in the whole."""
+    if not found.element:
+        return found if len(picked) > 1 else replace(found, element=tally.place(int(picked[0])) if found.got else "")
+    return replace(found, element=tally.place(int(picked[int(found.element.strip("[]"))])))
+
+
+def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
+    """Of elements in doubt those that differ in any number, in order, and for each the place of its like among them: what
+    is the same to the last bit has one truth, and one word."""
+    if not doubted.size or doubted.size > MAX_UNIQUE:
+        return doubted, np.arange(len(doubted))
+    bits = [*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed]
+    rows = np.concatenate([x[doubted].astype(np.float64) for x in bits], axis=1)
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
+    _, first, twins = np.unique(whole, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return doubted[first[order]], rank[twins.reshape(-1)]
+
+
+def _sample(one: Application, arrays: Sequence[_Column]) -> Array:
+    """The worst elements of each array, the extremes, and a sample."""
+    picked = set(sampled(one).tolist())
+    for array in arrays:
+        picked.update(array.worst[:4])
+    return np.array(sorted(picked))
+
+
+def sampled(one: Application) -> Array:
+    """The extremes of each array of an elementwise node, and a sample drawn by a fixed generator."""
+    count = one.results[0].size
+    if count <= SAMPLE:
+        return np.arange(count)
+    picked = set(np.random.default_rng(count).integers(0, count, SAMPLE).tolist())
+    for array in (*one.inputs, *one.cotangents, *one.results, *(c for c in one.contributions if c is not None)):
+        if array.size == count and array.dtype.kind not in "biu":
+            sizes = np.abs(columns(array)).max(1)
+            sizes = np.where(np.isfinite(sizes), sizes, 0.0)
+            picked |= {int(np.argmin(sizes)), int(np.argmax(sizes))}
+    drawn = np.random.default_rng(count + 1)
+    while len(picked) < SAMPLE:
+        picked.add(int(drawn.integers(0, count)))
+    return np.array(sorted(picked))

@@ -1,0 +1,153 @@
+"""Judging whole arrays of floats against their enclosures, by the words that `judge` has for single ones.
+
+An element is *fine* if the farthest point of its ball is close, and in *doubt* otherwise: then Arb has the word, or an
+allowance for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.op import Kink
+from gradproof.engine.spec import Array, DType
+from gradproof.engine.verify.advice import RANGE
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.judge import worse
+from gradproof.engine.verify.ulps import NEAREST, close_enough, largest, needed_bits, spacing
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+LOOSE = 2.0**-34
+"""In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
+right, and eight bits more."""
+NOTHING = 2.0**-900
+"""Balls are at least 2^-1000 wide, so that nothing underflows on the way, and grow. A float that is 0 is right where the
+truth is smaller than this, which is 10⁻²⁷⁰."""
+UP = 1 + 2.0**-50
+DOWN = 1 - 2.0**-50
+
+
+def spacings(x: Array, dtype: DType) -> Array:
+    """`ulps.spacing` of many numbers."""
+    sizes = np.abs(x)
+    most = largest(dtype)
+    with np.errstate(all="ignore"):
+        if dtype == np.float64:
+            steps = np.spacing(sizes)
+        elif dtype.kind == "f":
+            steps = np.spacing(sizes.astype(dtype)).astype(np.float64)
+        else:  # bfloat16
+            steps = np.ldexp(1.0, np.maximum(np.frexp(sizes)[1] - 1, -126) - 7)
+        return np.asarray(np.where(sizes > most / 2, 2 * spacing(most / 4, dtype), steps))
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far floats are from the truth, at least and at most, element by element, and one unit in the last place there.
+    Infinitely far, at most, where the truth is not known; the same infinity is no distance."""
+
+    least: Array
+    most: Array
+    step: Array
+    size: Array
+    zero: Array
+    dtype: DType
+
+    @property
+    def ulps(self) -> Array:
+        return np.where(self.zero, 0.0, self.most / self.step)
+
+    def fine(self) -> Array:
+        """Where a float is as close as it has to be, to the end of its ball."""
+        near = close_enough(self.dtype) * self.step
+        close = self.most <= near
+        if self.dtype == np.float64:
+            close |= (self.most <= LOOSE * self.size) & (self.least <= near)
+        return np.asarray((close & self.digits()) | self.zero)
+
+    def digits(self, bits: float | None = None) -> Array:
+        """Where half of the digits are certainly right, or ``bits`` of them; or all that a float can have there."""
+        needed = needed_bits(self.dtype) if bits is None else bits
+        return np.asarray(self.zero | (self.most <= NEAREST * self.step) | (self.most <= self.size * (DOWN * 2.0**-needed)))
+
+
+def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | None = None) -> Distances:
+    """Of floats from balls; all flat, in float64. ``beside``: midpoints of the other parts of complex numbers, of which the
+    larger part has the unit."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(got - mid)
+        most = (apart + rad) * UP
+        least = np.maximum(apart * DOWN - rad * UP, 0.0)
+        most[np.isnan(most)] = np.inf
+        least[np.isnan(least)] = 0.0
+        least[np.isnan(got) & np.isfinite(mid) & np.isfinite(rad)] = np.inf
+        same = (got == mid) & (rad == 0)  # infinities too
+        most[same] = 0.0
+        least[same] = 0.0
+        size = np.maximum(np.abs(mid) - rad, 0.0)
+        at = np.where(np.isfinite(mid), mid, 0.0)
+        if beside is not None:
+            other = np.where(np.isfinite(beside), np.abs(beside), 0.0)
+            size = np.maximum(size, other * DOWN - rad)
+            at = np.maximum(np.abs(at), np.minimum(other, largest(dtype) / 2))
+        size[np.isnan(size)] = 0.0
+        return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
+
+
+def overflowed(got: Array, mid: Array, rad: Array, dtype: DType) -> Array:
+    """Where the true value is beyond the largest number, and the float is that infinity."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.isinf(got) & ((np.abs(mid) - rad) >= largest(dtype)) & (np.sign(got) == np.sign(mid)))
+
+
+def overflow_reason(dtype: DType) -> str:
+    return f"the true value is beyond the largest {dtype.name}; {RANGE}"
+
+
+@dataclass
+class Tally:
+    """What is known of one array: the worst word so far. ``total`` elements of ``shape``."""
+
+    shape: tuple[int, ...]
+    total: int
+    worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(Value.ENCLOSED))
+
+    def note(self, found: ValueVerdict) -> None:
+        self.worst = worse(self.worst, found)
+
+    def place(self, flat: int) -> str:
+        """The index of an element, as text."""
+        return str([int(k) for k in np.unravel_index(flat, self.shape)]) if self.shape else ""
+
+    def close(self, ulps: Array) -> None:
+        """Note elements that are close."""
+        if ulps.size:
+            self.note(ValueVerdict(Value.ENCLOSED, float(ulps.max())))
+
+
+def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: DType) -> tuple[Array, Array]:
+    """Where the sides of a kink certainly differ; and where the float there is what the op's convention says, or between
+    them if it has none."""
+    mids = np.stack([side.mid for side in sides])
+    rads = np.stack([side.radius() for side in sides])
+    with np.errstate(all="ignore"):
+        apart = (mids - rads).max(0) > (mids + rads).min(0)
+        near, least = close_enough(dtype), np.where(got == 0, NOTHING, 0.0)
+        if kink is None:
+            inside = (got >= mids.min(0)) & (got <= mids.max(0))
+            close = (np.abs(got - mids) + rads <= np.maximum(near * spacings(mids, dtype), least)).any(0)
+            return apart, np.asarray(np.isfinite(mids).all(0) & (inside | close))
+        if kink is Kink.MEAN:
+            mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-52)
+        else:
+            order = np.abs(mids).argmin(0) if kink is Kink.SMALLEST else np.abs(mids).argmax(0)
+            mid, rad = (np.take_along_axis(x, order[None], 0)[0] for x in (mids, rads))
+        return apart, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
+
+
+def flat_floats(array: Any) -> Array:
+    """An array as float64, in a row."""
+    return np.asarray(array).astype(np.float64).reshape(-1)

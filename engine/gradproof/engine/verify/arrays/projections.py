@@ -1,0 +1,115 @@
+"""Contributions against the op's form for whole arrays, along random directions: <contribution, v> is <g, J v>, as R.
+Freivalds checks a product. Both sides are enclosed, so that a difference is a contradiction, whatever is known of the rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.arrays.ball import BallArray, exact
+from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.arrays.judging import distances, flat_floats
+from gradproof.engine.verify.arrays.programs import entered, read_op
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.truth import Application
+from gradproof.engine.verify.ulps import close_enough
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+MANY = 1 << 16
+"""Of more elements one direction is read, of fewer two."""
+
+
+class Projections:
+    """The projections of the contributions of one application. ``balls``: for each input what its rule gives, enclosed.
+    ``tied``: whether numbers that move were compared and are equal: there J v has sides."""
+
+    def __init__(self, one: Application, balls: dict[int, BallArray]) -> None:
+        self.one, self.balls, self.tied = one, balls, False
+        self._seen: dict[int, dict[int, BallArray]] = {}
+
+    def check(self, k: int) -> ValueVerdict | None:
+        """None where a contribution agrees along all directions, or these say nothing; else a verdict with an element."""
+        claimed = self.one.contributions[k]
+        assert claimed is not None
+        for seed in range(1 if self.one.size > MANY else 2):
+            slopes = self._along(seed)
+            if self.tied:
+                return None
+            v = _direction(claimed.shape, seed, k)
+            if k in slopes and self._differs(k, v, slopes[k]):
+                return self._hunted(k, v)
+        return None
+
+    def _along(self, seed: int) -> dict[int, BallArray]:
+        """For each input <g, J v> along its direction of a seed."""
+        if seed not in self._seen:
+            self._seen[seed] = self._pushed({k: _direction(self.one.inputs[k].shape, seed, k) for k in self.balls})
+        return self._seen[seed]
+
+    def _pushed(self, directions: dict[int, Array]) -> dict[int, BallArray]:
+        one, f = self.one, Arrays()
+        inputs = [
+            Dual(exact(x), {k: exact(directions[k])}) if k in directions else entered(x) for k, x in enumerate(one.inputs)
+        ]
+        found: dict[int, BallArray] = {k: BallArray(0.0) for k in directions}
+        for y, g in zip(read_op(one.op, f, inputs, one.attributes, one.outputs), one.cotangents, strict=True):
+            for k, slope in tangents(y).items():
+                found[k] = found[k] + head(f.total(slope * exact(g), None))
+        self.tied |= bool(np.any(f.tied))
+        return found
+
+    def _differs(self, k: int, v: Array, slope: BallArray) -> bool:
+        """Whether <contribution, v> certainly is not what it is with J: even if each element is as far off as it was found
+        to be."""
+        claimed = self.one.contributions[k]
+        assert claimed is not None
+        ball = self.balls[k]
+        floats, weights = flat_floats(claimed), v.reshape(-1)
+        far = distances(floats, ball.mid.reshape(-1), np.array(ball.radius()).reshape(-1), claimed.dtype)
+        with np.errstate(all="ignore"):
+            allowed = float(np.sum(far.most * np.abs(weights))) * (1 + 2.0**-30)
+            apart = head(Arrays().total(exact(floats) * exact(weights), None)) - slope
+            return bool(np.abs(apart.mid) > (float(apart.radius()) + allowed) * (1 + 2.0**-40))
+
+    def _hunted(self, k: int, v: Array) -> ValueVerdict:
+        """The verdict on an element that alone is off, found by halving those that are; or on all."""
+        claimed = self.one.contributions[k]
+        assert claimed is not None
+        left = np.arange(claimed.size)
+        while len(left) > 1:
+            half = left[: len(left) // 2]
+            left = half if self._off(k, v, half) else left[len(left) // 2 :]
+        unit = np.zeros(v.size)
+        unit[left] = 1.0
+        truth = self._pushed({k: unit.reshape(v.shape)})[k]
+        index = [int(i) for i in np.unravel_index(int(left[0]), claimed.shape)]
+        floats = flat_floats(claimed)[left]
+        far = distances(floats, truth.mid.reshape(-1), np.array(truth.radius()).reshape(-1), claimed.dtype)
+        total = claimed.size
+        if not far.least[0] > close_enough(claimed.dtype) * far.step[0]:
+            reason = (
+                "along a random direction the contribution contradicts the op's form for whole arrays, and no element does"
+            )
+            return ValueVerdict(Value.UNCHECKED, total=total, reason=reason)
+        return ValueVerdict(
+            Value.OFF,
+            float(far.ulps[0]),
+            total=total,
+            element=str(index) if index else "",
+            got=repr(float(floats[0])),
+            expected=f"{float(truth.mid):.17g}",
+            reason="found along random directions; no rounding explains the distance",
+        )
+
+    def _off(self, k: int, v: Array, part: Array) -> bool:
+        some = np.zeros(v.size)
+        some[part] = v.reshape(-1)[part]
+        along = some.reshape(v.shape)
+        return self._differs(k, along, self._pushed({k: along})[k])
+
+
+def _direction(shape: tuple[int, ...], seed: int, k: int) -> Array:
+    """Sixteenths between -1 and 1, none of them 0."""
+    random = np.random.default_rng((seed, k))
+    return np.asarray(random.integers(1, 17, shape) / 16.0 * random.choice((-1.0, 1.0), shape))

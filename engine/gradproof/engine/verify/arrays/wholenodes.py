@@ -1,0 +1,257 @@
+"""A large node of an op that is not elementwise: its form for whole arrays encloses the results, and the program of its
+rule the contributions.
+
+What the program gives in exact arithmetic is the true contribution if the rule is proved; that is said beside it
+(`ValueVerdict.through_rule`). Without the rule, contributions are compared along random directions v: <contribution, v>
+must be <g, J v>, with J v from the form for whole arrays, which moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.rules import prune
+from gradproof.engine.spec import Array, is_complex
+from gradproof.engine.strangers import foreign, named
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.arrays.allowances import Orders, judge_array
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.elements import beyond, limits
+from gradproof.engine.verify.arrays.judging import Tally
+from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
+from gradproof.engine.verify.arrays.projections import Projections
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.truth import FAR, Application
+from gradproof.engine.verify.ulps import finite, unit
+from gradproof.engine.verify.verdict import Value, ValueVerdict
+
+GROWN = 128.0  # by how much an input may have multiplied what underflowed
+MATMUL = "matmul"
+MANY_PRODUCTS = 1 << 24
+AT_KINK = "at a kink: what the rule gives there, by the op's convention"
+
+
+class Whole:
+    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one."""
+
+    def __init__(self, one: Application, rule: Program | None) -> None:
+        self.one, self.rule = one, rule
+        if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
+            raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
+        floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
+        self.finite = all(map(finite, (*floats, *one.cotangents)))
+        infinite = any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
+        self.readings: list[Sequence[Array]] = [one.inputs]
+        if infinite:
+            sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
+            far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
+            self.readings = [
+                [x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed) for x in one.inputs]
+                for seed in (1, 2)
+            ]
+        self._outputs: list[list[Any]] = []
+        self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
+
+    # the truth
+
+    def outputs(self) -> list[BallArray]:
+        """Enclosures of the results. Raises NoArrays, and what a stranger's code raises."""
+        one, found = self.one, []
+        for inputs in self.readings:
+            f = Arrays()
+            made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
+            self._outputs.append(made)
+            found.append([numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)])
+        return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
+
+    def contribution(self, k: int) -> BallArray:
+        """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""
+        one = self.one
+        spec = one.specs[k]
+        program = self._program(k)
+        if program is None:
+            return BallArray(np.zeros(spec.shape))
+        found = []
+        for inputs, made in zip(self.readings, self._outputs, strict=True):
+            f = Arrays()
+            [ball] = [x for x in read_program(program, self._given(program, inputs, made), f) if x is not None]
+            found.append(numbers(f, ball, spec))
+        return found[0] if len(found) == 1 else limits(found[0], found[1], False)
+
+    def _program(self, k: int) -> Program | None:
+        """The part of the rule that makes the contribution of input ``k``; None where it denies that there is one."""
+        if self.rule is None:
+            raise NoArrays(f"the rule of op {self.one.op.name!r} is not known here")
+        if self.rule.outputs[k] is None:
+            return None
+        return prune(self.rule, [j == k for j in range(len(self.rule.outputs))])
+
+    def _given(self, program: Program, inputs: Sequence[Array], made: Sequence[Any]) -> list[Any]:
+        """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
+        one = self.one
+        used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
+        results = [x if x.dtype.kind in "biu" else y for y, x in zip(made, one.results, strict=True)]
+        given: list[Any] = []
+        for number, x in zip(program.inputs, (*one.cotangents, *results, *inputs), strict=True):
+            array = isinstance(x, np.ndarray)
+            given.append(None if number not in used else entered(x) if array else x)
+        return given
+
+    # allowances
+
+    def allowed(self, orders: Orders, k: int | None, at: Array) -> Array | None:
+        """What an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row), or
+        the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
+        key = (orders, k)
+        if orders is Orders.USUAL or key not in self._allowed:
+            try:
+                found = self._evaluate(orders, k, at)
+                self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
+            except BaseException as error:  # a form is a stranger's code
+                foreign(error)
+                self._allowed[key] = None
+        return self._allowed[key]
+
+    def _evaluate(self, orders: Orders, k: int | None, at: Array) -> list[BallArray]:
+        one = self.one
+        program = None if k is None else self._program(k)
+        if k is not None and program is None:
+            return [BallArray(np.zeros(one.specs[k].shape))]
+        usual = orders is Orders.USUAL
+        chosen = self._chosen(program, k, at) if usual else None
+        if usual and k is not None:  # of what the rule reads any order counts
+            f = Arrays(model=True)
+        else:
+            f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
+        rounding = unit(one.outputs[0].dtype)
+        inputs = [charged(entered(x), rounding) for x in self.readings[0]]
+        made: list[Any] = [None] * len(one.outputs)
+        if program is None or self._reads_results(program):
+            made = read_op(one.op, f, inputs, one.attributes, one.outputs)
+            made = [evaluated(y, spec, rounds=False) for y, spec in zip(made, one.outputs, strict=True)]
+        if program is None:
+            return [numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)]
+        assert k is not None
+        f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
+        [ball] = [x for x in read_program(program, self._given(program, self.readings[0], made), f) if x is not None]
+        return [numbers(f, ball, one.specs[k])]
+
+    def _reads_results(self, program: Program) -> bool:
+        used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
+        count = len(self.one.outputs)
+        return not used.isdisjoint(program.inputs[count : 2 * count])
+
+    def _chosen(self, program: Program | None, k: int | None, at: Array) -> Array | None:
+        """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
+        Raises NoArrays where there are products that are dear, and are not what is asked for."""
+        one = self.one
+        products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
+        if not any(products):
+            return None
+        shape = one.outputs[0].shape if k is None else one.specs[k].shape
+        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
+        if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
+            if sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
+                raise NoArrays("too many products to look at")
+            return None
+        return at.reshape(shape)
+
+    def beneath(self, k: int | None) -> float:
+        """By how much a number that underflowed may have grown on its way."""
+        largest = max((_largest(x) for x in self.one.inputs), default=1.0)
+        grown = min(GROWN, max(1.0, largest)) * max(1.0, self.one.terms / 32)
+        if k is None:
+            return grown
+        return grown * max(1.0, *(_largest(g) for g in self.one.cotangents))
+
+
+def _largest(x: Array) -> float:
+    if x.dtype.kind in "biu":
+        return 1.0
+    sizes = np.abs(np.asarray(x, np.float64))
+    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
+
+
+def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
+    """The verdict on the results, and the elements of each that nothing is known of."""
+    one = whole.one
+    balls = whole.outputs()
+    verdict: Tally | None = None
+    left, start = [], 0
+    for result, ball in zip(one.results, balls, strict=True):
+        tally = Tally(result.shape, result.size)
+        place = slice(start, start + result.size)
+
+        def allowing(orders: Orders, at: Array, place: slice = place) -> Array | None:
+            wanted = np.zeros(sum(y.size for y in one.results), bool)
+            wanted[place] = at
+            found = whole.allowed(orders, None, wanted)
+            return None if found is None else found[place]
+
+        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
+        start += result.size
+        if verdict is None:
+            verdict = tally
+        else:
+            verdict.note(tally.worst)
+    assert verdict is not None
+    missing = sum(map(len, left))
+    return replace(verdict.worst, checked=start - missing, total=start, through_rule=True), left
+
+
+def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
+    """The verdicts on the contributions."""
+    one = whole.one
+    verdicts: list[ValueVerdict | None] = []
+    balls: dict[int, BallArray] = {}
+    for k, claimed in enumerate(one.contributions):
+        if claimed is None:
+            verdicts.append(None)
+            continue
+        try:
+            ball = whole.contribution(k)
+        except MemoryError:
+            raise
+        except BaseException as error:  # a rule, or a form in it, is a stranger's code
+            foreign(error)
+            verdicts.append(ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}"))
+            continue
+        tally = Tally(claimed.shape, claimed.size)
+
+        def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
+            return whole.allowed(orders, k, at)
+
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
+        balls[k] = ball
+        checked = claimed.size - len(left)
+        verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
+    if balls and whole.finite:
+        _project(whole, balls, verdicts)
+    return verdicts
+
+
+def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
+    """Compare contributions with the form for whole arrays along random directions."""
+    projections = Projections(whole.one, balls)
+    for k in balls:
+        verdict = verdicts[k]
+        assert verdict is not None
+        if verdict.word is Value.OFF:
+            continue
+        try:
+            found = projections.check(k)
+        except BaseException as error:  # a form is a stranger's code
+            foreign(error)
+            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
+            continue
+        if found is not None:
+            verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)
+        elif projections.tied and verdict.word in (Value.ENCLOSED, Value.CONDITIONED):
+            verdicts[k] = replace(verdict, word=Value.TIE, reason=AT_KINK)
+
+
+__all__ = ["Whole", "judge_contributions", "judge_forward"]
