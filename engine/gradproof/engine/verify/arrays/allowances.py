@@ -57,6 +57,7 @@ def judge_array(
         return _whole(got, floats, mid, (rad == 0) & known, tally)
     far = distances(floats, mid, rad, dtype)
     fine, beyond = far.fine(), overflowed(floats, mid, rad, dtype)
+    beyond &= ~fine
     tally.close(far.ulps[fine])
     if beyond.any():
         tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(dtype)))
