@@ -245,6 +245,27 @@ def test_a_masked_softmax_is_verified(registry: Registry, masked: float) -> None
             assert one.summary is Summary.VERIFIED, (op, name, one.reason)
 
 
+@pytest.mark.parametrize("masked", [-np.inf, -1e9])
+@pytest.mark.parametrize("op", ["softmax", "log_softmax"])
+def test_a_line_of_which_one_element_is_left_has_no_gradient(registry: Registry, op: str, masked: float) -> None:
+    """Its contribution is 0, which balls of float64 do not tell from the rounding of 1 / 1."""
+    x = np.where(np.tril(np.ones((64, 64))) > 0, drawn((64, 64), np.dtype(np.float64)), masked)
+    if op == "log_softmax" and masked == -np.inf:
+        x[:, 0] = 0.5
+        x[0, 1] = 0.25
+    seed = np.where(np.isfinite(x), drawn((64, 64), x.dtype, 1), 0.0)
+    verdict = judge(registry, op, x, seed=seed, axis=1)["x0"]
+    found = numbers(verdict)
+    assert found.word in (Value.ENCLOSED, Value.CONDITIONED), found
+    assert found.checked == x.size
+    one, rule = applied(op, x, seed=seed, axis=1)
+    place = 64 * 40 + 63 if masked == -np.inf else 0
+    bad, where = changed(one, 1, place, 1e-9)
+    off = checked(bad, rule).contributions[0]
+    assert off is not None
+    assert (off.word, off.element) == (Value.OFF, where)
+
+
 def test_infinities_that_matter_are_not_verified() -> None:
     x = drawn((MANY,), np.dtype(np.float64))
     x[::2] = np.inf
