@@ -126,6 +126,8 @@ class _Doubtful:
     def judge(self, todo: Array) -> Array:
         """Note the words of the elements ``todo``, and give those that nothing can be said of."""
         todo = todo & ~self._overflowed_on_the_way(todo)
+        if not todo.any():
+            return todo
         bound = self.allowing(Orders.ANY, todo)
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
         if bound is None:
