@@ -62,7 +62,10 @@ def judge_array(
         finer: enclosures in more digits, in a row, of elements at flat places; nan where there are none.
     """
     dtype = got.dtype
-    floats, mid, rad = flat_floats(got), ball.mid.reshape(-1), np.array(ball.radius()).reshape(-1)
+    floats, mid = flat_floats(got), ball.mid.reshape(-1)
+    if ball.rad is None and np.array_equal(floats, mid):
+        return np.zeros(0, int)
+    rad = np.array(ball.radius()).reshape(-1)
     known = np.isfinite(mid) & np.isfinite(rad)
     if dtype.kind in "biu":
         return _whole(got, floats, mid, (rad == 0) & known, tally)

@@ -123,7 +123,7 @@ def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
 def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], seconds: float) -> ValueVerdict:
     """The verdict on the results, after Arb has read elements that are not enclosed, the extremes and a sample."""
     wanted = [(j, index) for j, result in enumerate(one.results) for index in places(result, SAMPLE, open_[j])]
-    most = max(SPOTS_READ, min(one.size // 8, MAX_SPOTS_READ))
+    most = max(SPOTS_READ, min(one.size // 32, MAX_SPOTS_READ))
     spots = spot_forward(one, time.monotonic() + seconds, wanted, most)
     if not spots.checked:
         return _left_over(found, seconds)
