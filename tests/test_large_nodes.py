@@ -10,73 +10,22 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.applying import applied, arrays_of, changed, checked, drawn, positive, verdict_on
 from tests.conftest import REGISTRY
-from tests.test_value import Never, finish, graph_of, judge, numbers, with_rules
+from tests.test_value import Never, judge, numbers, with_rules
 
-from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl, ops
-from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType
-from gradproof.engine.trace import Program
-from gradproof.engine.verify.applications import application_of
 from gradproof.engine.verify.arrays import elementwise
 from gradproof.engine.verify.arrays.nodes import check_node
-from gradproof.engine.verify.known import KnownRules
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.value import Checked
-from gradproof.engine.verify.verdict import Summary, Value, ValueVerdict
+from gradproof.engine.verify.verdict import Summary, Value
 from gradproof.plugins import BUILTIN
 
 MANY = 5000
 FLOATS = [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]
 FULL = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-3}
-
-
-def applied(op: str, *arrays: Any, seed: Any = None, registry: Registry = REGISTRY, **attributes: Any) -> tuple[Any, Any]:
-    """A node that ran, and the program of its rule."""
-    graph, values = graph_of(op, *arrays, **attributes)
-    engine = Engine(registry)
-    out = engine.infer(graph).specs()["y"]
-    cotangent = np.ones(out.shape, out.dtype) if seed is None else np.asarray(seed, out.dtype)
-    run = finish(engine, Job(graph, values, [("y", cotangent)]))
-    steps = run.plan.program.instructions[: run.plan.forward_length]
-    [position] = [k for k, one in enumerate(steps) if one.op.name == op]
-    uses = [use for use in run.plan.backward.contributions if use.instruction == position]
-    return application_of(run, position, uses, ()), KnownRules(registry).of(run, position).program
-
-
-def checked(one: Application, rule: Program | None, seconds: float = 20.0) -> Checked:
-    return check_node(one, rule, (False,) * len(one.inputs), seconds)
-
-
-def arrays_of(one: Application) -> list[Any]:
-    return [*one.results, *(c for c in one.contributions if c is not None)]
-
-
-def changed(one: Application, which: int, place: int, value: float) -> tuple[Application, str]:
-    """The application with one element of a result or contribution changed; and the place as text."""
-    arrays = [np.array(x) for x in arrays_of(one)]
-    arrays[which].flat[place] = value
-    rest = iter(arrays[len(one.results) :])
-    contributions = [None if c is None else next(rest) for c in one.contributions]
-    index = [int(k) for k in np.unravel_index(place, arrays[which].shape)]
-    return replace(one, results=arrays[: len(one.results)], contributions=contributions), str(index)
-
-
-def verdict_on(found: Checked, one: Application, which: int) -> ValueVerdict:
-    if which < len(one.results):
-        return found.forward
-    return [v for v in found.contributions if v is not None][which - len(one.results)]
-
-
-def drawn(shape: tuple[int, ...], dtype: DType, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
-def positive(shape: tuple[int, ...], dtype: DType, seed: int = 0) -> Any:
-    return (np.abs(drawn(shape, np.dtype(np.float64), seed)) + 0.1).astype(dtype)
 
 
 NODES: dict[str, Callable[[DType], tuple[Any, Any]]] = {
@@ -183,134 +132,6 @@ def test_the_word_is_the_same_on_either_side_of_a_threshold(registry: Registry, 
     assert numbers(judge(registry, "exp", x)["x0"]).word is Value.NONFINITE
     x[3] = 800.0
     assert numbers(judge(registry, "exp", x)["x0"]).word is Value.OVERFLOWED
-
-
-# ties
-
-
-def test_ties_of_half_of_the_elements_are_judged_by_the_convention() -> None:
-    x = np.maximum(drawn((300, 100), np.dtype(np.float64)), 0)
-    one, rule = applied("relu", x, seed=drawn((300, 100), np.dtype(np.float64), 1))
-    found = checked(one, rule).contributions[0]
-    assert found is not None
-    assert (found.word, found.checked, found.total) == (Value.TIE, x.size, x.size)
-    assert found.sampled < 200  # by Arb; all the others at once
-    assert "the convention at a kink" in found.reason
-    place = int(np.flatnonzero(x == 0)[100])
-    bad, where = changed(one, 1, place, float(one.cotangents[0].flat[place]))
-    off = checked(bad, rule).contributions[0]
-    assert off is not None
-    assert (off.word, off.element) == (Value.OFF, where)
-    assert "not the op's convention" in off.reason
-
-
-def test_a_kink_between_two_moving_inputs_is_the_mean() -> None:
-    a = np.round(drawn((MANY,), np.dtype(np.float64)), 1)
-    b = np.round(drawn((MANY,), np.dtype(np.float64), 1), 1)
-    assert 50 < (a == b).sum() < MANY / 2
-    one, rule = applied("maximum", a, b, seed=drawn((MANY,), np.dtype(np.float64), 2))
-    for found in checked(one, rule).contributions:
-        assert found is not None
-        assert (found.word, found.checked) == (Value.TIE, MANY)
-        assert found.sampled < 200
-    place = int(np.flatnonzero(a == b)[20])
-    bad, where = changed(one, 2, place, float(one.cotangents[0][place]))
-    off = checked(bad, rule).contributions[1]
-    assert off is not None
-    assert (off.word, off.element) == (Value.OFF, where)
-
-
-def test_a_jump_is_a_tie() -> None:
-    x = np.round(drawn((MANY,), np.dtype(np.float64)), 0)
-    one, rule = applied("sign", x)
-    found = checked(one, rule).contributions[0]
-    assert found is not None
-    assert (found.word, found.checked) == (Value.TIE, MANY)
-
-
-# numbers that are not finite, and masks
-
-
-@pytest.mark.parametrize("masked", [-np.inf, -1e9, np.finfo(np.float64).min])
-def test_a_masked_softmax_is_verified(registry: Registry, masked: float) -> None:
-    x = drawn((80, 60), np.dtype(np.float64))
-    x[np.random.default_rng(3).random(x.shape) < 0.4] = masked
-    x[:, 0] = 1.0
-    seed = drawn((80, 60), np.dtype(np.float64), 1)
-    verdict = judge(registry, "softmax", x, seed=seed, axis=1)["x0"]
-    assert verdict.summary is Summary.VERIFIED, verdict.reason
-    for op in ("add", "where"):
-        arrays = (x < 0, x, np.full_like(x, masked)) if op == "where" else (drawn((80, 60), x.dtype), x)
-        for name, one in judge(registry, op, *arrays, seed=seed).items():
-            assert one.summary is Summary.VERIFIED, (op, name, one.reason)
-
-
-def test_infinities_that_matter_are_not_verified() -> None:
-    x = drawn((MANY,), np.dtype(np.float64))
-    x[::2] = np.inf
-    one, rule = applied("exp", x)
-    found = checked(one, rule)
-    assert found.forward.word is Value.ENCLOSED  # inf, as a limit
-    assert found.contributions[0] is not None
-    assert found.contributions[0].word is Value.NONFINITE
-    bad, where = changed(one, 0, 2, 1e308)
-    assert checked(bad, rule).forward.word in (Value.NONFINITE, Value.OFF), where
-
-
-def test_what_overflows_in_a_narrow_dtype_says_so() -> None:
-    x = np.linspace(0, 20, MANY).astype(np.float16)
-    one, rule = applied("exp", x)
-    found = checked(one, rule)
-    assert (found.forward.word, found.forward.checked) == (Value.OVERFLOWED, MANY)
-    assert found.forward.sampled < 200
-
-
-# rounding
-
-
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("kind", ["equal", "alternating", "one huge", "growing", "cancelling"])
-def test_what_rounding_does_to_sums_is_no_fault(kind: str, dtype: DType) -> None:
-    n = 20_000
-    x = np.full(n, 0.1)
-    if kind == "alternating":
-        x = np.where(np.arange(n) % 2, 0.1, -0.1)
-    elif kind == "one huge":
-        x[n // 3] = 3e4
-    elif kind == "growing":
-        x = np.linspace(0, 1, n) ** 3
-    elif kind == "cancelling":
-        x = np.concatenate([np.full(n // 2, 0.3), np.full(n // 2, -0.3)])
-    x = x.astype(dtype)
-    for op, options in (("sum", {"axis": (0,)}), ("mean", {"axis": (0,)}), ("cumsum", {"axis": 0})):
-        one, rule = applied(op, np.stack([x, x[::-1]], axis=1), **options)
-        found = checked(one, rule)
-        for verdict in (found.forward, *found.contributions):
-            assert verdict is not None
-            assert verdict.word is not Value.OFF, (op, verdict)
-
-
-@pytest.mark.parametrize("dtype", FLOATS, ids=str)
-def test_products_of_hard_numbers_raise_no_alarm(dtype: DType) -> None:
-    a, b = drawn((40, 300), dtype), drawn((300, 40), dtype, 1)
-    a[:, 150:] = -a[:, :150]
-    b[150:] = b[:150]  # all sums cancel
-    for x, y in ((a, b), (np.ones_like(a), np.ones_like(b)), (a * dtype.type(1e-3), b * dtype.type(1e3))):
-        one, rule = applied("matmul", x, y, seed=drawn((40, 40), dtype, 2))
-        found = checked(one, rule)
-        for verdict in (found.forward, *found.contributions):
-            assert verdict is not None
-            assert verdict.word is not Value.OFF, verdict
-
-
-def test_lost_digits_are_counted_and_located() -> None:
-    x = drawn((MANY,), np.dtype(np.float32))
-    x -= x.mean()
-    x[17] -= x.astype(np.float64).sum()
-    one, rule = applied("sum", x)
-    found = checked(one, rule).forward
-    assert found.word is Value.ILL_CONDITIONED
-    assert "digits" in found.reason
 
 
 # through rules

@@ -52,6 +52,10 @@ class KnownRules:
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
         return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
 
+    def traced(self, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes) -> Program:
+        """The program of a rule at other shapes than those of a run."""
+        return traced_rule(self.registry, op, tuple(inputs), list(outputs), attributes)
+
     def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
         cache_key = (op.name, inputs, repr(attributes))
         found = self._rules.get(cache_key)

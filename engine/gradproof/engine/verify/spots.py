@@ -56,11 +56,11 @@ def spot_forward(
         wanted = [(k, index) for k, result in enumerate(one.results) for index in places(result)]
     spots = wanted
 
-    def truths(reading: Reading) -> Iterator[Any]:
+    def truths(reading: Reading, only: int | None = None) -> Iterator[Any]:
         f = Balls()
         clock = Clock(deadline, most)
         cells = [Cells(x, reading, clock) for x in one.inputs]
-        for k, index in spots:
+        for k, index in spots if only is None else spots[only : only + 1]:
             clock.begin()
             yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
 
@@ -75,7 +75,7 @@ def spot_contribution(one: Application, k: int, claimed: Array, deadline: float)
         return unseen
     spots = places(claimed)
 
-    def truths(reading: Reading) -> Iterator[Any]:
+    def truths(reading: Reading, only: int | None = None) -> Iterator[Any]:
         tape = Tape(MAX_OPERATIONS)
         cells = _cells(one, reading)
         for place in spots:
@@ -90,7 +90,7 @@ def spot_contribution(one: Application, k: int, claimed: Array, deadline: float)
         found = tape.gradient(outputs, seeds, [cells[k][place] for place in spots])
         if tape.tied:
             raise Undecided("at a kink")
-        return iter(found)
+        return iter(found if only is None else found[only : only + 1])
 
     return _seen([(claimed, place) for place in spots], truths, one.terms, unseen)
 
@@ -101,7 +101,7 @@ def _cells(one: Application, reading: Reading) -> list[Any]:
 
 def _seen(
     spots: Sequence[tuple[Array, tuple[int, ...]]],
-    truths: Callable[[Reading], Iterator[Any]],
+    truths: Callable[..., Iterator[Any]],
     terms: int,
     unseen: ValueVerdict,
 ) -> ValueVerdict:
@@ -109,12 +109,11 @@ def _seen(
     checked, worst = 0, None
     try:
         with precision(BITS):
-            moved: list[Any] | None = None
             for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
                 found = _judged(array, index, truth, None, terms)
                 if found is not None and found.word is Value.OFF:
-                    moved = list(truths(widened)) if moved is None else moved
-                    found = _judged(array, index, truth, arb(arb(moved[j]).rad()), terms)
+                    [moved] = truths(widened, j)
+                    found = _judged(array, index, truth, arb(arb(moved).rad()), terms)
                 if found is not None:
                     checked += 1
                     worst = found if worst is None else worse(worst, found)
@@ -179,6 +178,8 @@ class Cells:
         if self.array.dtype.kind in "biu":
             return found.item()
         number = float(found)
+        if self.reading is as_is:
+            return as_is(number, 0.0)
         return self.reading(number, spacing(number, self.array.dtype) if number else 0.0)
 
     def __len__(self) -> int:

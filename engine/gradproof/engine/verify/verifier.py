@@ -370,16 +370,14 @@ class _Check:
         )
 
     def _forward(self, position: int) -> ValueVerdict:
-        """The verdict on what an instruction computed. Of an op without a rule its form for whole arrays has no proof: its
-        elements that were read one by one stand for it."""
-        found = self.findings.numbers(position).forward
-        one = self.plan.program.instructions[position]
-        if not found.through_rule or one.op.rule is None:
+        """The verdict on what an instruction computed. The form that encloses it is proved with the rule of its op."""
+        found, op = self.findings.numbers(position).forward, self.plan.program.instructions[position].op
+        if not found.through_rule or op.rule is None:
             return found
         key = self.verifier.rules.of(self.run, position).key
         if key is not None and self.verifier.proofs.lookup(key) is None:
             self.verifier.proofs.request(key)
-        return lowered_forward(found, self._proof(one.op.name, key))
+        return lowered_forward(found, self._proof(op.name, key))
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:

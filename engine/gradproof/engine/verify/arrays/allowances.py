@@ -25,6 +25,8 @@ FACTOR = 2.0
 """Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""
 SEEN_BITS = {np.dtype(np.float64): 31.0}
 """An error of a billionth is seen in float64, though half of the digits are right then; of others a half is seen."""
+WIDE = 0.25
+"""A ball is wide if it is so much of the distance."""
 MAX_LOOKED_AT = 2048
 """Elements whose rounding in the usual orders is looked at, the worst: a fault is among them, or hides behind others."""
 
@@ -37,26 +39,39 @@ class Orders(Enum):
     USUAL = "usual"  # what the usual orders may cost, looked at one by one
 
 
+Finer = Callable[[Array], BallArray | None]
 Allowing = Callable[[Orders, Array], Array | None]
 """The radii of what an evaluation may give, flat, at least at the elements of a mask. None: not known."""
 
 
 def judge_array(
-    got: Any, ball: BallArray, allowing: Allowing, tally: Tally, *, finite: bool, beneath: float = 1.0
+    got: Any,
+    ball: BallArray,
+    allowing: Allowing,
+    tally: Tally,
+    *,
+    finite: bool,
+    beneath: float = 1.0,
+    finer: Finer | None = None,
 ) -> Array:
     """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
 
     Args:
         finite: inputs and cotangents are; otherwise what has no value has none.
         beneath: by how much a number that underflowed may have grown.
+        finer: enclosures in more digits, in a row, of elements at flat places; nan where there are none.
     """
     dtype = got.dtype
-    floats, mid, rad = flat_floats(got), ball.mid.reshape(-1), np.array(ball.radius()).reshape(-1)
+    floats, mid = flat_floats(got), ball.mid.reshape(-1)
+    if ball.rad is None and np.array_equal(floats, mid):
+        return np.zeros(0, int)
+    rad = np.array(ball.radius()).reshape(-1)
     known = np.isfinite(mid) & np.isfinite(rad)
     if dtype.kind in "biu":
         return _whole(got, floats, mid, (rad == 0) & known, tally)
     far = distances(floats, mid, rad, dtype)
     fine, beyond = far.fine(), overflowed(floats, mid, rad, dtype)
+    beyond &= ~fine
     tally.close(far.ulps[fine])
     if beyond.any():
         tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(dtype)))
@@ -69,7 +84,7 @@ def judge_array(
         unknown[:] = False
     todo = open_ & known
     if todo.any():
-        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath).judge(todo)
+        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer).judge(todo)
     return np.flatnonzero(unknown)
 
 
@@ -105,14 +120,17 @@ class _Doubtful:
         allowing: Allowing,
         tally: Tally,
         beneath: float,
+        finer: Finer | None,
     ) -> None:
         self.got, self.mid, self.rad, self.far, self.dtype = got, mid, rad, far, dtype
-        self.allowing, self.tally, self.beneath = allowing, tally, beneath
+        self.allowing, self.tally, self.beneath, self.finer = allowing, tally, beneath, finer
         self.free = close_enough(dtype) * far.step + explained(dtype) * beneath * spacing(0.0, dtype)
 
     def judge(self, todo: Array) -> Array:
         """Note the words of the elements ``todo``, and give those that nothing can be said of."""
         todo = todo & ~self._overflowed_on_the_way(todo)
+        if not todo.any():
+            return todo
         bound = self.allowing(Orders.ANY, todo)
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
         if bound is None:
@@ -138,8 +156,21 @@ class _Doubtful:
         self._conditioned(easy)
         todo &= ~easy
         if todo.any():
+            todo &= ~self._seen_finer(todo)
+        if todo.any():
             self._ill(todo)
         return np.zeros_like(todo)
+
+    def _seen_finer(self, todo: Array) -> Array:
+        """Which of the elements ``todo`` are close after all, where their balls are wide and can be made narrow."""
+        wide = todo & (self.rad > WIDE * self.far.most)
+        ball = self.finer(np.flatnonzero(wide)) if self.finer is not None and wide.any() else None
+        if ball is None:
+            return np.zeros_like(todo)
+        far = distances(self.got, ball.mid, np.array(ball.radius()), self.dtype)
+        close = wide & far.fine()
+        self.tally.close(far.ulps[close])
+        return close
 
     def _worst(self, some: Array) -> Array:
         """The elements of a mask that are furthest off, of too many."""

@@ -119,6 +119,7 @@ def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
         right, wrong = _at_ties(array, seen, got)
         fine = (fine | right) & ~wrong
         ulps[right] = 0.0
+    beyond &= ~fine
     if beyond.any():
         array.tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(array.dtype)))
     lost = ~fine & dead & ~known

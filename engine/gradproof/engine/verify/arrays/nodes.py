@@ -14,6 +14,7 @@ from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.arrays.elementwise import SAMPLE, check_elements, sampled
+from gradproof.engine.verify.arrays.finer import Retrace
 from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
@@ -30,13 +31,16 @@ MAX_TAPED = 10_000  # numbers behind few results, whose contributions are read o
 MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
 
 
-def check_node(one: Application, rule: Program | None, linear: Sequence[bool], seconds: float) -> Checked:
+def check_node(
+    one: Application, rule: Program | None, linear: Sequence[bool], seconds: float, retrace: Retrace | None = None
+) -> Checked:
     """The verdicts on a node that is too large to be read by Arb element by element.
 
     Args:
         rule: the program of its backward rule, where one is known.
         linear: for each input, whether the op is linear in it, if the rule is right.
         seconds: time that is left for all.
+        retrace: traces the rule at other shapes.
     """
     if one.op.equation is not None and not one.op.elementwise and one.size <= MAX_SOLVED:
         return check_values(one)
@@ -45,7 +49,7 @@ def check_node(one: Application, rule: Program | None, linear: Sequence[bool], s
             if one.op.equation is not None:
                 raise NoArrays(f"op {one.op.name!r} is defined by an equation")
             return check_elements(one, min(SHARE * seconds, ELEMENT_SECONDS))
-        return _check_whole(one, rule, linear, seconds)
+        return _check_whole(Whole(one, rule, retrace), linear, seconds)
     except MemoryError:
         return _unread(one, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
@@ -84,8 +88,8 @@ def _otherwise(one: Application, linear: Sequence[bool], seconds: float, why: st
 # ops that are not elementwise
 
 
-def _check_whole(one: Application, rule: Program | None, linear: Sequence[bool], seconds: float) -> Checked:
-    whole = Whole(one, rule)
+def _check_whole(whole: Whole, linear: Sequence[bool], seconds: float) -> Checked:
+    one = whole.one
     with np.errstate(all="ignore"):
         forward, open_ = judge_forward(whole)
         contributions = judge_contributions(whole)
@@ -119,7 +123,7 @@ def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
 def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], seconds: float) -> ValueVerdict:
     """The verdict on the results, after Arb has read elements that are not enclosed, the extremes and a sample."""
     wanted = [(j, index) for j, result in enumerate(one.results) for index in places(result, SAMPLE, open_[j])]
-    most = max(SPOTS_READ, min(one.size // 8, MAX_SPOTS_READ))
+    most = max(SPOTS_READ, min(one.size // 32, MAX_SPOTS_READ))
     spots = spot_forward(one, time.monotonic() + seconds, wanted, most)
     if not spots.checked:
         return _left_over(found, seconds)

@@ -66,9 +66,12 @@ class Projections:
         assert claimed is not None
         ball = self.balls[k]
         floats, weights = flat_floats(claimed), v.reshape(-1)
-        far = distances(floats, ball.mid.reshape(-1), np.array(ball.radius()).reshape(-1), claimed.dtype)
+        mid = ball.mid.reshape(-1)
         with np.errstate(all="ignore"):
-            allowed = float(np.sum(far.most * np.abs(weights))) * (1 + 2.0**-30)
+            most = np.abs(floats - mid) if ball.rad is None else np.abs(floats - mid) + ball.radius().reshape(-1)
+            same = (floats == mid) if ball.rad is None else False
+            most = np.where(np.isnan(most) & ~np.asarray(same), np.inf, most)
+            allowed = float(np.sum(most * np.abs(weights))) * (1 + 2.0**-30)
             apart = head(Arrays().total(exact(floats) * exact(weights), None)) - slope
             return bool(np.abs(apart.mid) > (float(apart.radius()) + allowed) * (1 + 2.0**-40))
 
@@ -111,5 +114,5 @@ class Projections:
 
 def _direction(shape: tuple[int, ...], seed: int, k: int) -> Array:
     """Sixteenths between -1 and 1, none of them 0."""
-    random = np.random.default_rng((seed, k))
-    return np.asarray(random.integers(1, 17, shape) / 16.0 * random.choice((-1.0, 1.0), shape))
+    drawn = np.random.default_rng((seed, k)).integers(-16, 16, shape, np.int8)
+    return np.asarray((drawn + (drawn >= 0)) / 16.0)

@@ -21,6 +21,7 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import beyond, limits
+from gradproof.engine.verify.arrays.finer import Retrace, finer_contribution
 from gradproof.engine.verify.arrays.judging import Tally
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
 from gradproof.engine.verify.arrays.projections import Projections
@@ -36,10 +37,11 @@ AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
 class Whole:
-    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one."""
+    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one;
+    ``retrace`` traces it at other shapes."""
 
-    def __init__(self, one: Application, rule: Program | None) -> None:
-        self.one, self.rule = one, rule
+    def __init__(self, one: Application, rule: Program | None, retrace: Retrace | None = None) -> None:
+        self.one, self.rule, self.retrace = one, rule, retrace
         if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
             raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
         floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
@@ -100,6 +102,16 @@ class Whole:
             array = isinstance(x, np.ndarray)
             given.append(None if number not in used else entered(x) if array else x)
         return given
+
+    def finer(self, at: Array) -> BallArray | None:
+        """The contribution of the only input at the flat places ``at``, in more digits; None if that is not known."""
+        if self.retrace is None:
+            return None
+        try:
+            return finer_contribution(self.one, self.readings, self.retrace, at)
+        except BaseException as error:  # a form is a stranger's code
+            foreign(error)
+            return None
 
     # allowances
 
@@ -225,7 +237,7 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k))
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=whole.finer)
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
