@@ -16,7 +16,15 @@ import numpy as np
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.advice import DIGITS, MADE, RANGE
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.judging import Distances, Tally, distances, flat_floats, overflow_reason, overflowed
+from gradproof.engine.verify.arrays.judging import (
+    Distances,
+    Tally,
+    distances,
+    flat_floats,
+    near_by,
+    overflow_reason,
+    overflowed,
+)
 from gradproof.engine.verify.judge import digits
 from gradproof.engine.verify.ulps import close_enough, explained, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -63,9 +71,15 @@ def judge_array(
     """
     dtype = got.dtype
     floats, mid = flat_floats(got), ball.mid.reshape(-1)
-    if ball.rad is None and np.array_equal(floats, mid):
+    if ball.spread is None and not ball.part and np.array_equal(floats, mid):
         return np.zeros(0, int)
-    rad = np.array(ball.radius()).reshape(-1)
+    flat = ball.moved(lambda a: np.reshape(a, -1))
+    quick = near_by(floats, flat, dtype)
+    if quick is not None and quick[0].all():
+        if floats.size:
+            tally.note(ValueVerdict(Value.ENCLOSED, quick[1]))
+        return np.zeros(0, int)
+    rad = flat.radius()
     known = np.isfinite(mid) & np.isfinite(rad)
     if dtype.kind in "biu":
         return _whole(got, floats, mid, (rad == 0) & known, tally)

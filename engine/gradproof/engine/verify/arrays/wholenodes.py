@@ -56,19 +56,21 @@ class Whole:
                 for seed in (1, 2)
             ]
         self._outputs: list[list[Any]] = []
+        self.enclosed: list[BallArray] = []
         self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
 
     # the truth
 
     def outputs(self) -> list[BallArray]:
-        """Enclosures of the results. Raises NoArrays, and what a stranger's code raises."""
+        """Enclosures of the results, which are kept as ``enclosed``. Raises NoArrays, and what a stranger's code raises."""
         one, found = self.one, []
         for inputs in self.readings:
             f = Arrays()
             made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
             self._outputs.append(made)
             found.append([numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)])
-        return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
+        self.enclosed = found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
+        return self.enclosed
 
     def contribution(self, k: int) -> BallArray:
         """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""

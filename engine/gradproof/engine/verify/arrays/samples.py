@@ -1,0 +1,204 @@
+"""Samples of the elements of a node: Arb reads the definition there once, and what it gives must overlap the array balls.
+
+The sample guards the reading over arrays, whose words are tested and not proved. How many elements are read is counted in
+operations of the definition, so that it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.attributes import in_balls
+from gradproof.engine.functions import Balls, Undecided
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array, is_complex
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.balls import as_is
+from gradproof.engine.verify.reading import NoDefinition
+from gradproof.engine.verify.spots import Cells, Counter, TooDear
+from gradproof.engine.verify.tape import Tape, TooLarge
+from gradproof.engine.verify.truth import Application
+
+SAMPLE = 64
+BITS = 128
+OPERATIONS, PER_OPERATION = 2_000, 64
+"""So many operations of definitions are read for a node, and one more for so many of its elements."""
+HALF = 2.0**-53 * (1 + 2.0**-46)
+MAX_OPERATIONS = 20_000  # of one element, which is read if the others are too dear
+SILENT = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
+
+
+class Apart(NamedTuple):
+    """An enclosure of the arrays and Arb's, of the same number, that have no point in common."""
+
+    of: str  # which array, and element
+    ball: str
+    truth: str
+
+    def reason(self, op: str) -> str:
+        return (
+            f"op {op!r}: {self.of} is {self.truth} by its definition, and {self.ball} as it is read over arrays, "
+            "which is not to be relied on"
+        )
+
+
+@lru_cache(256)
+def drawn(count: int, size: int = SAMPLE) -> Array:
+    """Places of elements, in order, drawn by a fixed generator: ``size`` of ``count``, or all."""
+    if count <= size:
+        return np.arange(count)
+    found = np.unique(np.random.default_rng(count).integers(0, count, 4 * size))
+    found = np.random.default_rng(count + 1).permutation(found)[:size] if len(found) >= size else np.arange(size)
+    found.sort()
+    found.flags.writeable = False
+    return found
+
+
+def budget(size: int) -> int:
+    """How many operations of definitions are read for a node of a size."""
+    return OPERATIONS + size // PER_OPERATION
+
+
+def apart(truth: Any, mid: float, rad: float) -> bool:
+    """Whether enclosures of one number certainly contradict each other."""
+    ball = truth if isinstance(truth, arb) else arb(truth)
+    if abs(float(ball) - mid) <= rad - abs(mid) * HALF:  # where the midpoint of Arb's, rounded, is well inside
+        return False
+    return ball.is_finite() and math.isfinite(mid) and math.isfinite(rad) and not ball.overlaps(arb(mid, rad))
+
+
+def shown(mid: float, rad: float) -> str:
+    """A ball of an array, as text."""
+    return f"{mid!r} ± {rad:.3g}"
+
+
+# elementwise ops
+
+
+class Read(NamedTuple):
+    """An element as Arb reads it: results and slopes, and whether it is at a tie, where there are no slopes."""
+
+    values: list[arb]
+    slopes: list[arb]
+    tied: bool
+    operations: int
+
+
+def read_element(
+    definitions: Sequence[Callable[..., Any]],
+    numbers: Sequence[Any],
+    seeds: Sequence[float],
+    slots: Sequence[int],
+    attributes: Mapping[str, Any],
+) -> Read:
+    """One element of an elementwise op, at Python numbers. Raises `SILENT` errors, and what a stranger's code raises."""
+    tape = Tape(MAX_OPERATIONS)
+    given = [arb(x) if isinstance(x, float) else x for x in numbers]
+    moving = [tape.variable(given[k]) for k in slots]
+    for k, x in zip(slots, moving, strict=True):
+        given[k] = x
+    results = [tape.as_number(define(tape, *given, **attributes)) for define in definitions]
+    slopes = tape.gradient(results, [arb(g) for g in seeds], moving)
+    return Read([tape.ball(y) for y in results], slopes, bool(tape.ties), len(tape.recorded) + len(given))
+
+
+class Sampled(NamedTuple):
+    """How many elements were read, those that Arb has another way to read, and a contradiction."""
+
+    read: int
+    left: list[int]
+    apart: Apart | None
+
+
+def sample_elements(
+    one: Application,
+    columns: tuple[Sequence[Array], Sequence[Array]],
+    slots: Sequence[int],
+    places: Array,
+    balls: tuple[Sequence[BallArray], Sequence[BallArray]],
+) -> Sampled:
+    """Read elements of an elementwise op of real numbers, and compare.
+
+    Args:
+        columns: inputs and cotangents, in rows of one column.
+        slots: inputs that have contributions.
+        places: of the elements.
+        balls: what was read over arrays there: the results, and the contributions of ``slots``.
+    """
+    inputs, cotangents = ([x[places, 0].tolist() for x in some] for some in columns)
+    rows = [[(x.mid.tolist(), x.radius().tolist()) for x in some] for some in balls]
+    most, spent, count, left = budget(one.size), 0, 0, []
+    definitions, attributes = one.op.definitions, in_balls(one.attributes) if one.attributes else one.attributes
+    names = [f"the contribution to {one.op.input_name(k)}" for k in slots]
+    with precision(BITS):
+        for row, place in enumerate(places.tolist()):
+            try:
+                read = read_element(definitions, [x[row] for x in inputs], [g[row] for g in cotangents], slots, attributes)
+            except SILENT:
+                left.append(place)
+                continue
+            pairs = [("result", y, ball) for y, ball in zip(read.values, rows[0], strict=True)]
+            if read.tied:
+                left.append(place)
+            else:
+                pairs += list(zip(names, read.slopes, rows[1], strict=True))
+            for name, truth, (mids, rads) in pairs:
+                if apart(truth, mids[row], rads[row]):
+                    index = [int(k) for k in np.unravel_index(place, one.results[0].shape)]
+                    return Sampled(count, left, Apart(f"{name} {index}", shown(mids[row], rads[row]), truth.str(20)))
+            count += 1
+            spent += read.operations
+            if spent > most:
+                break
+    return Sampled(count, left, None)
+
+
+# others
+
+
+def sample_results(one: Application, balls: Sequence[BallArray]) -> tuple[int, Apart | None]:
+    """Read elements of the results of an op that is not elementwise, as many as there are operations for, and compare;
+    their number, and a contradiction."""
+    if not one.op.definitions or any(map(is_complex, (*one.specs, *one.outputs))):
+        return 0, None
+    counter = Counter(MAX_OPERATIONS)
+    f = Balls()
+    cells = [Cells(x, as_is, counter) for x in one.inputs]
+    most, count = budget(max(one.size, max((y.size for y in one.results), default=0))), 0
+    attributes = in_balls(one.attributes) if one.attributes else one.attributes
+    with precision(BITS):
+        for define, result, ball in zip(one.op.definitions, one.results, balls, strict=False):
+            rad = ball.radius()
+            for place in _spread_out(result):
+                index = tuple(int(k) for k in np.unravel_index(place, result.shape))
+                try:
+                    truth = arb(f.as_number(define(f, index, *cells, **attributes)))
+                except TooDear:
+                    return count, None
+                except SILENT:
+                    continue
+                mid, wide = float(ball.mid[index]), float(rad[index])
+                if apart(truth, mid, wide):
+                    return count, Apart(f"result {list(index)}", shown(mid, wide), truth.str(20))
+                count += 1
+                if counter.seen >= most:
+                    return count, None
+                counter.limit = most
+    return count, None
+
+
+def _spread_out(result: Array) -> list[int]:
+    """Places of a sample: the extremes first, then drawn ones."""
+    if not result.size:
+        return []
+    flat = result.reshape(-1)
+    some = drawn(result.size)
+    ends = [int(flat.argmax()), int(flat.argmin())] if result.dtype.kind in "biuf" else []
+    mixed = np.random.default_rng(result.size).permutation(some).tolist()
+    return list(dict.fromkeys([*ends, *mixed]))[: max(SAMPLE, 1)]
