@@ -19,6 +19,7 @@ from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.batches import Batch, Column
 from gradproof.engine.verify.balls import as_is
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.spots import Cells, Counter, TooDear
@@ -131,32 +132,72 @@ def sample_elements(
         places: of the elements.
         balls: what was read over arrays there: the results, and the contributions of ``slots``.
     """
+    if not len(places):
+        return Sampled(0, [], None)
     inputs, cotangents = ([x[places, 0].tolist() for x in some] for some in columns)
-    rows = [[(x.mid.tolist(), x.radius().tolist()) for x in some] for some in balls]
-    most, spent, count, left = budget(one.size), 0, 0, []
-    definitions, attributes = one.op.definitions, in_balls(one.attributes) if one.attributes else one.attributes
-    names = [f"the contribution to {one.op.input_name(k)}" for k in slots]
+    rows = [(x.mid.tolist(), x.radius().tolist()) for some in balls for x in some]
+    attributes = in_balls(one.attributes) if one.attributes else one.attributes
     with precision(BITS):
-        for row, place in enumerate(places.tolist()):
-            try:
-                read = read_element(definitions, [x[row] for x in inputs], [g[row] for g in cotangents], slots, attributes)
-            except SILENT:
-                left.append(place)
-                continue
-            pairs = [("result", y, ball) for y, ball in zip(read.values, rows[0], strict=True)]
+        try:
+            truths, tied = _together(one, inputs, cotangents, slots, attributes)
+            read, left = len(places), [places[k] for k in np.flatnonzero(tied)]
+        except SILENT:
+            truths, tied, read, left = _singly(one, inputs, cotangents, slots, attributes, places.tolist())
+        for j, ((mids, rads), column) in enumerate(zip(rows, truths, strict=True)):
+            still = j < len(one.results)
+            for mid, rad, truth, tie, place in zip(mids, rads, column, tied, places.tolist(), strict=False):
+                if truth is not None and (still or not tie) and apart(truth, mid, rad):
+                    name = "result" if still else f"the contribution to {one.op.input_name(slots[j - len(one.results)])}"
+                    index = [int(k) for k in np.unravel_index(place, one.results[0].shape)]
+                    return Sampled(read, left, Apart(f"{name} {index}", shown(mid, rad), truth.str(20)))
+    return Sampled(read - len(left), left, None)
+
+
+def _together(
+    one: Application, inputs: Sequence[Any], cotangents: Sequence[Any], slots: Sequence[int], attributes: Mapping[str, Any]
+) -> tuple[list[list[arb | None]], Array]:
+    """Results and contributions of all elements, read at once, and at which there are ties."""
+    f = Batch(len(cotangents[0]), MAX_OPERATIONS)
+    given: list[Any] = []
+    for k, (x, array) in enumerate(zip(inputs, one.inputs, strict=True)):
+        if array.dtype.kind in "iu":
+            raise NotImplementedError("integers are exponents and places: they are read one by one")
+        given.append(np.array(x) if array.dtype.kind == "b" else f.column(x, k if k in slots else None))
+    results = [define(f, *given, **attributes) for define in one.op.definitions]
+    weights = [f.column(g) for g in cotangents]
+    slopes = [sum((g * Column(f, f.slope(y, k)) for y, g in zip(results, weights, strict=True)), arb(0)) for k in slots]
+    return [[*f.balls(x)] for x in (*results, *slopes)], f.ties
+
+
+def _singly(
+    one: Application,
+    inputs: Sequence[Any],
+    cotangents: Sequence[Any],
+    slots: Sequence[int],
+    attributes: Mapping[str, Any],
+    places: Sequence[int],
+) -> tuple[list[list[arb | None]], Array, int, list[int]]:
+    """The same of one element after the other, as many as there are operations for: how many, and those that have no
+    number, or are at a tie."""
+    most, spent, left = budget(one.size), 0, []
+    truths: list[list[arb | None]] = [[] for _ in (*one.results, *slots)]
+    tied = np.zeros(len(places), bool)
+    definitions = one.op.definitions
+    for row, place in enumerate(places):
+        found: list[arb | None] = [None] * len(truths)
+        try:
+            read = read_element(definitions, [x[row] for x in inputs], [g[row] for g in cotangents], slots, attributes)
+            found, tied[row] = [*read.values, *read.slopes], read.tied
+            spent += read.operations
             if read.tied:
                 left.append(place)
-            else:
-                pairs += list(zip(names, read.slopes, rows[1], strict=True))
-            for name, truth, (mids, rads) in pairs:
-                if apart(truth, mids[row], rads[row]):
-                    index = [int(k) for k in np.unravel_index(place, one.results[0].shape)]
-                    return Sampled(count, left, Apart(f"{name} {index}", shown(mids[row], rads[row]), truth.str(20)))
-            count += 1
-            spent += read.operations
-            if spent > most:
-                break
-    return Sampled(count, left, None)
+        except SILENT:
+            left.append(place)
+        for column, truth in zip(truths, found, strict=True):
+            column.append(truth)
+        if spent > most:
+            break
+    return truths, tied, len(truths[0]), left
 
 
 # others
