@@ -74,14 +74,18 @@ class _Sample:
     def __init__(self, elements: Elements) -> None:
         self.elements, self.places = elements, drawn(elements.count)
         self.kept: list[Seen] = []
+        self.whole: Seen | None = None  # of a node of one block
         self.ends: dict[tuple[int, bool], tuple[float, int]] = {}
         numbers = (*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed)
         self.columns = [x[:, 0] for x in numbers if x.dtype.kind == "f" and x.shape[1] == 1]
 
     def look(self, block: slice, seen: Seen) -> None:
         """Keep what a block shows of the drawn elements, and note its extremes."""
-        low, high = np.searchsorted(self.places, (block.start, block.stop))
-        self.kept.append(seen if len(self.places) == self.elements.count else seen.at(self.places[low:high] - block.start))
+        if self.elements.count == block.stop - block.start:
+            self.whole = seen
+        else:
+            low, high = np.searchsorted(self.places, (block.start, block.stop))
+            self.kept.append(seen.at(self.places[low:high] - block.start))
         for k, column in enumerate(self.columns):
             sizes = np.abs(column[block])
             for largest, at in ((True, int(sizes.argmax())), (False, int(sizes.argmin()))):
@@ -98,13 +102,13 @@ class _Sample:
         more = np.array(sorted(ends.difference(drawn_.tolist())), int)
         if elements.complex:
             return np.zeros(0, int), [*drawn_.tolist(), *more.tolist()], None
-        found = sample_elements(one, elements.given, elements.slots, drawn_, together(self.kept))
-        if found.apart is None and more.size and found.read + len(found.left) == len(drawn_):
-            extra = sample_elements(one, elements.given, elements.slots, more, elements.read(more).rows)
-            left, count = [*found.left, *extra.left], extra.read + len(extra.left)
-            found = found._replace(apart=extra.apart)
-            return np.concatenate([drawn_, more[:count]]), left, found.apart
-        return drawn_[: found.read + len(found.left)], found.left, found.apart
+        places = np.concatenate([drawn_, more])
+        if self.whole is not None:
+            rows = self.whole.at(places).rows
+        else:
+            rows = together([*self.kept, elements.read(more)] if more.size else self.kept)
+        found = sample_elements(one, elements.given, elements.slots, places, rows)
+        return places[: found.read + len(found.left)], found.left, found.apart
 
 
 def _columns(one: Application, elements: Elements) -> list[_Column]:
