@@ -59,7 +59,7 @@ def judge_array(
     tally: Tally,
     *,
     finite: bool,
-    beneath: float = 1.0,
+    beneath: Callable[[], float] = lambda: 1.0,
     finer: Finer | None = None,
 ) -> Array:
     """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
@@ -98,7 +98,7 @@ def judge_array(
         unknown[:] = False
     todo = open_ & known
     if todo.any():
-        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer).judge(todo)
+        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath(), finer).judge(todo)
     return np.flatnonzero(unknown)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Whole:
             raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
         floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
         self.finite = all(map(finite, (*floats, *one.cotangents)))
-        infinite = any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
+        infinite = not self.finite and any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
         self.readings: list[Sequence[Array]] = [one.inputs]
         if infinite:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
@@ -176,11 +177,14 @@ class Whole:
 
     def beneath(self, k: int | None) -> float:
         """By how much a number that underflowed may have grown on its way."""
-        largest = max((_largest(x) for x in self.one.inputs), default=1.0)
-        grown = min(GROWN, max(1.0, largest)) * max(1.0, self.one.terms / 32)
+        grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.one.terms / 32)
         if k is None:
             return grown
         return grown * max(1.0, *(_largest(g) for g in self.one.cotangents))
+
+    @cached_property
+    def _largest_input(self) -> float:
+        return max((_largest(x) for x in self.one.inputs), default=1.0)
 
 
 def _largest(x: Array) -> float:
@@ -206,7 +210,7 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
             found = whole.allowed(orders, None, wanted)
             return None if found is None else found[place]
 
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
+        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=lambda: whole.beneath(None)))
         start += result.size
         if verdict is None:
             verdict = tally
@@ -239,7 +243,10 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=whole.finer)
+        def beneath(k: int = k) -> float:
+            return whole.beneath(k)
+
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=whole.finer)
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
