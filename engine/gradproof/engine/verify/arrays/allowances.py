@@ -143,10 +143,13 @@ class _Doubtful:
     def judge(self, todo: Array) -> Array:
         """Note the words of the elements ``todo``, and give those that nothing can be said of."""
         todo = todo & ~self._overflowed_on_the_way(todo)
+        needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
+        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # no allowance needs to be known
+        self._conditioned(easy)
+        todo &= ~easy
         if not todo.any():
             return todo
         bound = self.allowing(Orders.ANY, todo)
-        needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
         if bound is None:
             return todo
         easy = todo & self._within(bound) & self.far.digits(needed)
