@@ -34,6 +34,7 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
 MATMUL = "matmul"
 MANY_PRODUCTS = 1 << 24
+FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
@@ -58,7 +59,7 @@ class Whole:
             ]
         self._outputs: list[list[Any]] = []
         self.enclosed: list[BallArray] = []
-        self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
+        self._allowed: dict[tuple[Orders, int | None], Array] = {}
 
     # the truth
 
@@ -122,24 +123,31 @@ class Whole:
         """What an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row), or
         the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
         key = (orders, k)
-        if orders is Orders.USUAL or key not in self._allowed:
-            try:
-                found = self._evaluate(orders, k, at)
-                self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
-            except BaseException as error:  # a form is a stranger's code
-                foreign(error)
-                self._allowed[key] = None
-        return self._allowed[key]
+        if key in self._allowed:
+            return self._allowed[key]
+        try:
+            usual = orders is Orders.USUAL
+            few = usual or np.count_nonzero(at) <= FEW_CHOSEN
+            chosen = self._chosen(k, at, dear=usual) if few else None
+            balls = self._evaluate(orders, k, chosen)
+            found = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
+        except BaseException as error:  # a form is a stranger's code
+            foreign(error)
+            return None
+        if chosen is None:  # else it is nan at others
+            self._allowed[key] = found
+        return found
 
-    def _evaluate(self, orders: Orders, k: int | None, at: Array) -> list[BallArray]:
+    def _evaluate(self, orders: Orders, k: int | None, chosen: Array | None) -> list[BallArray]:
         one = self.one
         program = None if k is None else self._program(k)
         if k is not None and program is None:
             return [BallArray(np.zeros(one.specs[k].shape))]
         usual = orders is Orders.USUAL
-        chosen = self._chosen(program, k, at) if usual else None
         if usual and k is not None:  # of what the rule reads any order counts
             f = Arrays(model=True)
+        elif program is not None and chosen is not None:
+            f = Arrays(model=True, likely=orders is Orders.LIKELY)
         else:
             f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
         rounding = unit(one.outputs[0].dtype)
@@ -160,17 +168,19 @@ class Whole:
         count = len(self.one.outputs)
         return not used.isdisjoint(program.inputs[count : 2 * count])
 
-    def _chosen(self, program: Program | None, k: int | None, at: Array) -> Array | None:
+    def _chosen(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
         """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
-        Raises NoArrays where there are products that are dear, and are not what is asked for."""
-        one = self.one
+        Raises NoArrays where there are products that are ``dear``, and are not what is asked for."""
+        one, program = self.one, None if k is None else self._program(k)
+        if k is not None and program is None:
+            return None
         products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape
         last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
         if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
-            if sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
+            if dear and sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
                 raise NoArrays("too many products to look at")
             return None
         return at.reshape(shape)
