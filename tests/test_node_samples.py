@@ -50,13 +50,8 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
     one = Application(
         op, case.attributes, inputs, specs, seeds, seeds, [x if x.dtype.kind == "f" else None for x in inputs]
     )
-    given: tuple[Any, ...] = (
-        one,
-        [x.tolist() for x in inputs],
-        [g.tolist() for g in seeds],
-        slots,
-        in_balls(case.attributes),
-    )
+    columns, cotangents = [x.tolist() for x in inputs], [g.tolist() for g in seeds]
+    attributes = in_balls(case.attributes)
     with precision(128):
         alone, tied, read, _ = samples._singly(one, columns, cotangents, slots, attributes, range(count))
         try:
