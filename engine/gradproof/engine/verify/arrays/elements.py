@@ -46,6 +46,13 @@ class Seen:
     sides: list[list[BallArray]] = field(default_factory=list)
     side_heads: list[list[BallArray]] = field(default_factory=list)
 
+    def settled(self) -> Seen:
+        """See `BallArray.settled`."""
+        heads, truths, *sides = [
+            [ball.settled() for ball in row] for row in (self.heads, self.truths, *self.sides, *self.side_heads)
+        ]
+        return Seen(heads, truths, self.tied, sides[: len(self.sides)], sides[len(self.sides) :])
+
 
 class Elements:
     """The elements of an application of an elementwise op, as columns of floats."""

@@ -22,7 +22,8 @@ from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import beyond, limits
 from gradproof.engine.verify.arrays.finer import Retrace, finer_contribution
-from gradproof.engine.verify.arrays.judging import Tally
+from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays.judging import Tally, is_beneath
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
 from gradproof.engine.verify.arrays.projections import Projections
 from gradproof.engine.verify.arrays.reading import Arrays
@@ -56,13 +57,27 @@ class Whole:
                 for seed in (1, 2)
             ]
         self._outputs: list[list[Any]] = []
+        self._fine = False
         self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
 
     # the truth
 
     def outputs(self) -> list[BallArray]:
         """Enclosures of the results. Raises NoArrays, and what a stranger's code raises."""
+        found = self._enclosed()
+        if not self._fine and any(is_beneath(y, ball) for y, ball in zip(self.one.results, found, strict=True)):
+            return self._finely()
+        return found
+
+    def _finely(self) -> list[BallArray]:
+        """The same, with all that denormal numbers say, and so for all that is read afterwards."""
+        self._fine = True
+        with finely():
+            return [ball.settled() for ball in self._enclosed()]
+
+    def _enclosed(self) -> list[BallArray]:
         one, found = self.one, []
+        self._outputs = []
         for inputs in self.readings:
             f = Arrays()
             made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
@@ -72,6 +87,16 @@ class Whole:
 
     def contribution(self, k: int) -> BallArray:
         """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""
+        claimed = self.one.contributions[k]
+        if not self._fine:
+            found = self._through_rule(k)
+            if claimed is None or not is_beneath(claimed, found):
+                return found
+            self._finely()
+        with finely():
+            return self._through_rule(k).settled()
+
+    def _through_rule(self, k: int) -> BallArray:
         one = self.one
         spec = one.specs[k]
         program = self._program(k)
