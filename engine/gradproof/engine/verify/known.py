@@ -63,10 +63,6 @@ class KnownRules:
             moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
             return self._known(one.op, moving, [Spec(y.shape, FLOAT) for y in outputs], one.attributes)
 
-    def traced(self, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes) -> Program:
-        """The program of a rule at other shapes than those of a run."""
-        return traced_rule(self.registry, op, tuple(inputs), list(outputs), attributes)
-
     def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
         cache_key = (op.name, inputs, repr(attributes))
         found = self._rules.get(cache_key)

@@ -88,7 +88,7 @@ class BallArray:
     def zero(self) -> Array:
         """Where it is exactly 0."""
         still = self.mid == 0
-        return still if self.spread is None else still & (self.spread == 0)
+        return np.asarray(still if self.spread is None else still & (self.spread == 0))
 
     @property
     def shape(self) -> tuple[int, ...]:

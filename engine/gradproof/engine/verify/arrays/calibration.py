@@ -97,7 +97,10 @@ class Calibration:
             if whole["schema"] != SCHEMA or whole["sum"] != _sum(whole["body"]):
                 raise ValueError(f"{self._path()} has been changed")
             body = json.loads(whole["body"])
-            return {name: Measured(float(ulps), tuple(map(float, at)), sharp is True) for name, (ulps, at, sharp) in body.items()}
+            return {
+                name: Measured(float(ulps), tuple(map(float, at)), sharp is True)
+                for name, (ulps, at, sharp) in body.items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

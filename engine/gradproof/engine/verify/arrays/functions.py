@@ -52,8 +52,8 @@ class ArrayFunction:
 
     @np.errstate(all="ignore")
     def ball(self, *arguments: BallArray, sharp: bool = False) -> BallArray:
-        """The function of arrays of balls, one for each argument. ``sharp``: its denormal results are right to as many units
-        in their last place."""
+        """The function of arrays of balls, one for each argument. ``sharp``: denormal results are right to as many units in
+        their last place."""
         unit = max(x.unit for x in arguments)
         part = 2 * unit * self.ulps
         value = np.asarray(self.numpy(*(x.mid for x in arguments)))
@@ -83,7 +83,7 @@ class ArrayFunction:
         if len(arguments) > 1 or self.absolute:
             return np.zeros(value.shape, bool)
         spread = 0.0 if x.spread is None else x.spread
-        return (value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0)
+        return np.asarray((value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0))
 
     def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:
         """What the parts of the first argument that are not known make of the function, as a part of it; None where that is

@@ -99,7 +99,7 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
 
 
 def is_beneath(got: Array, ball: BallArray) -> bool:
-    """Whether some floats, of the shape of their balls, are so small that these say little unless they are read `finely`."""
+    """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
     if got.dtype != np.float64 or ball.rad is None:
         return False
     with np.errstate(all="ignore"):

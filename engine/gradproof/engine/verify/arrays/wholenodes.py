@@ -8,8 +8,10 @@ must be <g, J v>, with J v from the form for whole arrays, which moves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,12 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import beyond, limits
-from gradproof.engine.verify.arrays.finer import Retrace, finer_contribution
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.judging import Tally, is_beneath
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
 from gradproof.engine.verify.arrays.projections import Projections
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.refining import Refining
 from gradproof.engine.verify.truth import FAR, Application
 from gradproof.engine.verify.ulps import finite, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -38,11 +40,11 @@ AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
 class Whole:
-    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one;
-    ``retrace`` traces it at other shapes."""
+    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
+    Elements whose balls are too wide are read by Arb until ``deadline``."""
 
-    def __init__(self, one: Application, rule: Program | None, retrace: Retrace | None = None) -> None:
-        self.one, self.rule, self.retrace = one, rule, retrace
+    def __init__(self, one: Application, rule: Program | None, deadline: float = math.inf) -> None:
+        self.one, self.rule, self.deadline = one, rule, deadline
         if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
             raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
         floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
@@ -128,12 +130,17 @@ class Whole:
             given.append(None if number not in used else entered(x) if array else x)
         return given
 
-    def finer(self, at: Array) -> BallArray | None:
-        """The contribution of the only input at the flat places ``at``, in more digits; None if that is not known."""
-        if self.retrace is None:
-            return None
+    def finer(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
+        """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
+        was no time. None if forms cannot be read so."""
+        refining = Refining(self.one, self.readings, self.deadline)
         try:
-            return finer_contribution(self.one, self.readings, self.retrace, at)
+            if k is None:
+                return refining.result(result, at)
+            program = self._program(k)
+            return None if program is None else refining.contribution(program, at)
+        except MemoryError:
+            raise
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             return None
@@ -218,7 +225,8 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
     one = whole.one
     balls = whole.outputs()
     verdict: Tally | None = None
-    left, start = [], 0
+    left: list[Array] = []
+    start = 0
     for result, ball in zip(one.results, balls, strict=True):
         tally = Tally(result.shape, result.size)
         place = slice(start, start + result.size)
@@ -229,7 +237,9 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
             found = whole.allowed(orders, None, wanted)
             return None if found is None else found[place]
 
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
+        finer = partial(whole.finer, result=len(left))
+        beneath = whole.beneath(None)
+        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=finer))
         start += result.size
         if verdict is None:
             verdict = tally
@@ -262,7 +272,8 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=whole.finer)
+        finer = partial(whole.finer, k=k)
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=finer)
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
