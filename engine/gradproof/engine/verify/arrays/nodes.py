@@ -45,8 +45,7 @@ def check_node(one: Application, rule: Program | None, linear: Sequence[bool], s
             if one.op.equation is not None:
                 raise NoArrays(f"op {one.op.name!r} is defined by an equation")
             return check_elements(one, min(SHARE * seconds, ELEMENT_SECONDS))
-        deadline = time.monotonic() + min(SHARE * seconds, ELEMENT_SECONDS)
-        return _check_whole(Whole(one, rule, deadline), linear, seconds)
+        return _check_whole(Whole(one, rule, time.monotonic() + SHARE * seconds), linear, seconds)
     except MemoryError:
         return _unread(one, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:

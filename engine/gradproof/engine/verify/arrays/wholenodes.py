@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -153,7 +154,8 @@ class Whole:
         key = (orders, k)
         if orders is Orders.USUAL or key not in self._allowed:
             try:
-                found = self._evaluate(orders, k, at)
+                with finely() if self._fine else nullcontext():
+                    found = [ball.settled() for ball in self._evaluate(orders, k, at)]
                 self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
             except BaseException as error:  # a form is a stranger's code
                 foreign(error)
