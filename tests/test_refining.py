@@ -200,3 +200,46 @@ def test_denormal_numbers_are_enclosed_finely() -> None:
         for x_, mid, rad in zip(x, ball.mid, ball.radius(), strict=True):
             assert abs(arb(x_).exp() - arb(mid)) <= arb(rad)
             assert rad <= max(mid * 2.0**-48, 20 * 2.0**-1074)
+
+
+# infinities of both inputs
+
+
+@pytest.mark.parametrize("size", [40, 4000])
+@pytest.mark.parametrize("op", ["logaddexp", "maximum", "hypot"])
+def test_two_infinities_at_once_have_no_limit(op: str, size: int) -> None:
+    """It depends on which is larger: 0 or 1, and neither makes a nan wrong."""
+    x, y = drawn((size,), FLOAT64), drawn((size,), FLOAT64, 1)
+    x[5:10] = y[5:10] = -np.inf if op == "logaddexp" else np.inf
+    one, rule = applied(op, x, y)
+    for found in checked(one, rule).contributions:
+        assert found is not None
+        assert found.word is Value.NONFINITE, found
+
+
+def test_a_zero_that_is_crossed_verifies_half_of_the_digits_and_a_bad_formula_does_not() -> None:
+    """gelu' has a root; the root of 1 - x² is an end, next to which (1 - x)(1 + x) keeps the digits."""
+    x = drawn((20_000,), FLOAT64)
+    x[:50] = -0.7517915246935645 * (1 + np.linspace(-1e-5, 1e-5, 50))
+    for part in (slice(None), slice(0, 60)):
+        one, rule = applied("gelu", x[part])
+        found = checked(one, rule).contributions[0]
+        assert found is not None
+        assert (found.word, found.checked) == (Value.CONDITIONED, x[part].size), found
+        assert "next to a zero" in found.reason
+    one, rule = applied("acos", 1 - np.geomspace(1e-12, 1e-3, 60))
+    bad = 1 / np.sqrt(1 - one.inputs[0] * one.inputs[0])
+    for k in (0, 5, 10):
+        worse, where = changed(one, 1, k, -float(bad[k]))
+        found = checked(worse, rule).contributions[0]
+        assert found is not None
+        assert found.word in (Value.ILL_CONDITIONED, Value.OFF), found
+        assert found.element == where
+
+
+def test_next_to_a_zero_less_than_half_of_the_digits_verify_nothing() -> None:
+    one, rule = applied("gelu", np.full(40, -0.7517915246935645) * (1 + np.linspace(-1e-12, 1e-12, 40)))
+    found = checked(one, rule).contributions[0]
+    assert found is not None
+    assert found.word is Value.ILL_CONDITIONED
+    assert "another formula" not in found.reason

@@ -56,7 +56,10 @@ class Whole:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
             far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
             self.readings = [
-                [x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed) for x in one.inputs]
+                [
+                    x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed, k)
+                    for k, x in enumerate(one.inputs)
+                ]
                 for seed in (1, 2)
             ]
         self._outputs: list[list[Any]] = []
