@@ -17,6 +17,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec
 from gradproof.engine.verify.arrays import functions, reading, samples
 from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.arrays.judging import distances, near_by
 from gradproof.engine.verify.arrays.nodes import check_node
 from gradproof.engine.verify.arrays.projections import _direction, _inner
@@ -73,7 +74,8 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
 def plant(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tanh that is off by 1e-7, and no calibration that would see it."""
     row = functions.TABLE["tanh"]
-    monkeypatch.setattr(reading, "demand", lambda name: None)
+    seen = demand("tanh")
+    monkeypatch.setattr(reading, "demand", lambda name: seen)
     monkeypatch.setitem(functions.TABLE, "tanh", replace(row, numpy=lambda x: row.numpy(x) * (1 + 1e-7)))
 
 

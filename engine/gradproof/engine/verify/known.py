@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradproof.engine.engine import Run
-from gradproof.engine.errors import NoRule, RuleFault
+from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule
-from gradproof.engine.op import INTEGER, Attributes, InferenceError, Op
+from gradproof.engine.op import Attributes, InferenceError, Op
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import linear_inputs, made_of
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.classes import ProofKey, key_of
 
-FLOAT64 = np.dtype(np.float64)
 MAX_KNOWN = 20_000
+FLOAT = np.dtype(np.float64)
 
 
 class KnownRule(NamedTuple):
@@ -53,28 +53,15 @@ class KnownRules:
         program = run.plan.program
         one = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
-
-    def form_key(self, run: Run, position: int) -> ProofKey | None:
-        """The key of the proof of an instruction's form for whole arrays, whether or not a gradient flows there; None if no
-        small case stands for it. Where conditions or integers are moved or added up, the form is that of real numbers."""
-        program = run.plan.program
-        one = program.instructions[position]
-        inputs = [Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs]
+        outputs = [program.specs[k] for k in one.outputs]
         try:
-            if any(is_differentiable(spec.dtype) for spec in inputs):
-                return self.of(run, position).key
-            made = {program.specs[k].dtype for k in one.outputs}
-            real = [spec.dtype in made and one.op.domain(k) is not INTEGER for k, spec in enumerate(inputs)]
-            inputs = [Spec(spec.shape, FLOAT64) if flag else spec for spec, flag in zip(inputs, real, strict=True)]
-            found = one.op.inference(inputs, one.attributes)
-            return self._known(one.op, tuple(found.inputs or inputs), found.outputs, found.attributes).key
-        except (InferenceError, RuleFault, NoRule):  # it was never to run here
-            return None
-
-    def traced(self, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes) -> Program:
-        """The program of a rule at other shapes than those of a run."""
-        return traced_rule(self.registry, op, tuple(inputs), list(outputs), attributes)
+            return self._known(one.op, inputs, outputs, one.attributes)
+        except RuleFault:
+            if any(is_differentiable(spec.dtype) for spec in outputs):
+                raise
+            # Conditions and integers are moved as floats are, whose rule there is.
+            moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
+            return self._known(one.op, moving, [Spec(y.shape, FLOAT) for y in outputs], one.attributes)
 
     def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
         cache_key = (op.name, inputs, repr(attributes))

@@ -374,7 +374,7 @@ class _Check:
         found, op = self.findings.numbers(position).forward, self.plan.program.instructions[position].op
         if not found.through_rule or op.rule is None:
             return found
-        key = self.verifier.rules.form_key(self.run, position)
+        key = self.verifier.rules.of(self.run, position).key
         if key is not None and self.verifier.proofs.lookup(key) is None:
             self.verifier.proofs.request(key)
         return lowered_forward(found, self._proof(op.name, key))

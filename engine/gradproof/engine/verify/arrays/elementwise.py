@@ -15,7 +15,16 @@ from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.advice import MADE, TIME
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import Elements, Seen, columns, together
-from gradproof.engine.verify.arrays.judging import Tally, at_kinks, distances, near_by, overflow_reason, overflowed
+from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays.judging import (
+    Tally,
+    at_kinks,
+    distances,
+    is_beneath,
+    near_by,
+    overflow_reason,
+    overflowed,
+)
 from gradproof.engine.verify.arrays.samples import SAMPLE, Apart, drawn, sample_elements
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import Checked, check_values
@@ -56,6 +65,9 @@ def check_elements(one: Application, seconds: float) -> Checked:
     done = 0
     for block in elements.blocks():
         seen = elements.read(block)
+        if any(_is_beneath(array, seen, block) for array in arrays):
+            with finely():
+                seen = elements.read(block).settled()
         for array in arrays:
             _judge(array, seen, elements, block)
         sample.look(block, seen)
@@ -109,6 +121,11 @@ class _Sample:
             rows = together([*self.kept, elements.read(more)] if more.size else self.kept)
         found = sample_elements(one, elements.given, elements.slots, places, rows)
         return places[: found.read + len(found.left)], found.left, found.apart
+
+
+def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
+    balls = (seen.heads if array.forward else seen.truths)[array.rows]
+    return any(is_beneath(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
 
 
 def _columns(one: Application, elements: Elements) -> list[_Column]:

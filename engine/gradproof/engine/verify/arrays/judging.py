@@ -23,11 +23,13 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 LOOSE = 2.0**-34
 """In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
 right, and eight bits more."""
-NOTHING = 2.0**-900
-"""Balls are at least 2^-1000 wide, so that nothing underflows on the way, and grow. A float that is 0 is right where the
-truth is smaller than this, which is 10⁻²⁷⁰."""
+NOTHING = 64 * 2.0**-1074
+"""A float64 that is 0 is right where the truth is seen to be no larger: 64 units in the last place."""
+SMALL = 2.0**-900
+"""Balls are at least 2^-1000 wide unless they are read finely, and grow: floats below this need that."""
 EXPONENT = 0x7FF0 << 48
 """The bits of a float64 that are left of it if it is rounded down to a power of 2."""
+NORMAL = 2.0**-1022
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 
@@ -92,13 +94,18 @@ def near_by(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, in
         if ball.part or ball.spread is not None:
             if ball.part:
                 most += np.abs(mid) * (ball.part * GROW * UP)
-            most += TINY if ball.spread is None else ball.spread * (ball.scale * GROW * UP) + TINY
+            if ball.part or ball.scale != 1:
+                most += TINY if ball.spread is None else ball.spread * (ball.scale * GROW * UP) + TINY
+            elif ball.spread is not None:
+                most += ball.spread
+                most *= UP
         near = np.asarray(most <= power * (limit * twice))
         if not near.all():
             rest = np.flatnonzero(~near)
-            near[rest] = (got[rest] == 0) & (most[rest] <= NOTHING)
+            still = (mid[rest] == 0) if ball.spread is None else (mid[rest] == 0) & (ball[rest].radius() == 0)
+            near[rest] = (got[rest] == 0) & (still | (most[rest] <= NOTHING))
             most = np.where(near, most, 0.0)
-        np.maximum(power, NOTHING, out=power)
+        np.maximum(power, NORMAL, out=power)
         most /= power
         top = int(most.argmax()) if most.size else 0
         return near, float(most[top]) / twice if most.size else 0.0, top
@@ -125,6 +132,19 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
             at = np.maximum(np.abs(at), np.minimum(other, largest(dtype) / 2))
         size[np.isnan(size)] = 0.0
         return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
+
+
+def is_beneath(got: Array, ball: BallArray) -> bool:
+    """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
+    if got.dtype != np.float64 or (ball.spread is None and not ball.part):
+        return False
+    with np.errstate(all="ignore"):
+        small = np.abs(got) < SMALL
+        if not small.any():
+            return False
+        some = ball[small]
+        mid, rad = some.mid, some.radius()
+        return bool(((rad > 0) & (rad < SMALL) & (np.abs(mid) < SMALL)).any())
 
 
 def overflowed(got: Array, mid: Array, rad: Array, dtype: DType) -> Array:
