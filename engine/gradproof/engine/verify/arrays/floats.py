@@ -56,8 +56,8 @@ class FloatDual(Dual):
     def __mul__(self, other: Any) -> Any:
         if not _is_number(other):
             return NotImplemented
-        mine = {k: x * self.number(other) for k, x in self.tangents.items()}
-        theirs = {k: self.head * x for k, x in tangents(other).items()}
+        mine = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
+        theirs = {k: times(x, self.head) for k, x in tangents(other).items()}
         return type(self)(lambda: self.head * self.number(other), added(mine, theirs))
 
     __rmul__ = __mul__
@@ -120,7 +120,7 @@ class Floats(OnReals):
                 for k in moving:
                     slope = _float(partials[k](self, value, *still))
                     for direction, along in tangents(arguments[k]).items():
-                        part = slope * along
+                        part = times(along, slope)
                         found[direction] = found[direction] + part if direction in found else part
                 return FloatDual(lambda: value.head, found)
             return FloatDual(lambda: row.numpy(*heads), found)
@@ -174,7 +174,13 @@ class Floats(OnReals):
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)
-        found = {k: np.where(mask, tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)) for k in (*tangents(a), *tangents(b))}
+        found = {}
+        for k in {**tangents(a), **tangents(b)}:
+            mine, theirs = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
+            if isinstance(mine, float) and isinstance(theirs, float):  # of no dtype of their own
+                dtype = np.result_type(np.float32, _float(a), _float(b))
+                mine, theirs = dtype.type(mine), dtype.type(theirs)
+            found[k] = np.where(mask, mine, theirs)
         return FloatDual(lambda: np.where(mask, _float(a), _float(b)), found)
 
     def floor(self, x: Any) -> FloatDual:
@@ -270,6 +276,11 @@ class Floats(OnReals):
     def cast(self, x: Any, dtype: Any) -> Any:
         """A number of another dtype, which is what is meant by it."""
         return x
+
+
+def times(step: Any, x: Any) -> Any:
+    """A product with the derivative along a direction, which is often 1."""
+    return x if isinstance(step, float) and step == 1 else step * x
 
 
 def _is_number(x: Any) -> bool:
