@@ -12,11 +12,13 @@ from functools import cached_property
 from multiprocessing.connection import wait
 from typing import Any
 
+from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import Cancelled
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
-from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined, untied
 from gradproof.engine.verify.process import TICK, Ended, Worker
 from gradproof.engine.verify.shared_memory import Region
 from gradproof.engine.verify.value import Checked
@@ -54,7 +56,11 @@ class Remote:
         self.buffer = b""
         self._lanes: list[_Lane] = []
         try:
-            self._write()
+            Deadline(self.deadline).within(self._write)
+        except Cancelled:
+            look()
+            self.answers = dict.fromkeys(range(len(questions)), Failed("", late(seconds)))
+            return
         except (MemoryError, OSError) as error:  # of this process: it goes on without checks
             reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
             self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
@@ -97,7 +103,7 @@ class Remote:
     def tied(self) -> dict[str, str]:
         found = self._answer(Question(Kind.TIED))
         if isinstance(found, Failed):
-            return dict.fromkeys(self.run.job.wanted(), f"ties of comparisons were not looked for: {found.text}")
+            return dict.fromkeys(self.run.job.wanted(), untied(found.text))
         return dict(found)
 
     def numbers(self, position: int) -> Checked:

@@ -277,7 +277,7 @@ class Elements:
 
 
 def _push(result: Any, steps: Mapping[int, Along], block: slice, out: Array) -> Array | None:
-    """Write to ``out`` how an output moves where its inputs take ``steps``; returns where it is known (None: everywhere)."""
+    """Write to ``out`` how an output moves where its inputs take ``steps``; returns where it is known, None: everywhere."""
     pairs = []
     for number, slope in tangents(result).items():
         step = steps.get(number)
