@@ -27,6 +27,7 @@ from gradproof.engine.verify.ulps import smallest_normal, unit
 FAR = (2.0**60, 2.0**70)
 """What stands for an infinity: where derivatives are the same for both, they do not depend on it."""
 SAME = 2.0**-40
+KINK = "{} is at a kink, where it has no derivative"
 
 
 class Across:
@@ -87,12 +88,17 @@ class Across:
         if form is not None and not any(spec.dtype.kind == "c" for spec in (*node.inputs, *node.outputs)):
             scalars = {number: FloatDual(x, steps.get(number, {})) for number, x in heads.items()}
             inputs = [scalars.get(k, node.given[k].array) for k in node.one.inputs]
+            f = Floats()
             try:
-                results = form(Floats(), *inputs, **node.one.attributes)
+                results = form(f, *inputs, **node.one.attributes)
                 several = results if isinstance(results, tuple) else (results,)
                 for one, spec in zip(several, node.outputs, strict=True):
                     found.append(self._landed(_value(one), tangents(one), spec))
+                if ties and np.any(f.tied):
+                    raise Unread(KINK.format(op.name))
                 return found
+            except Unread:
+                raise
             except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
                 found = []
             except BaseException as error:  # a definition is a stranger's code
@@ -138,7 +144,7 @@ class Across:
             foreign(error)
             raise Unread(f"the definition of {op.name} raised {named(error)}") from None
         if tied and ties:
-            raise Unread(f"{op.name} is at a kink, where it has no derivative")
+            raise Unread(KINK.format(op.name))
         return results
 
     def _compare(self) -> None:

@@ -17,6 +17,7 @@ from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
+from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.functions import TABLE
 
 
@@ -87,7 +88,7 @@ SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE[
 """Derivatives that are written for balls in the table."""
 
 
-class Floats(OnReals):
+class Floats(OnReals, Folds):
     """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
 
     Args:
@@ -246,6 +247,37 @@ class Floats(OnReals):
         else:
             found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
         return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
+
+    def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
+        """The largest over axes; where several are, it is a tie if it moves."""
+        x = self.as_number(x)
+        value = np.asarray(x.head)
+        axes = axes_of(axis, value.ndim)
+        _, one = self.one_of(x, axis)
+        if x.tangents:
+            self.tied = self.tied | bool((np.count_nonzero(value == one.head, axis=axes) > 1).any())
+        return one.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
+
+    def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
+        """The smallest over axes, likewise."""
+        return -self.largest(-self.as_number(x), axis, keepdims)
+
+    def added(self, x: Any, indices: Any, updates: Any, axis: int) -> FloatDual:
+        """``x``, and at each place of an axis the sum of the updates for it."""
+        where, one, more = self.places(indices), self.as_number(x), self.as_number(updates)
+        shape, wide = np.shape(one.head), np.shape(more.head)
+        inside = tuple(range(axis, axis + where.ndim))
+
+        def each(a: Any, b: Any) -> Array:
+            found = np.array(np.broadcast_to(a, shape))
+            lines = np.moveaxis(np.broadcast_to(b, wide), inside, tuple(range(where.ndim)))
+            np.add.at(np.moveaxis(found, axis, 0), where, lines)
+            return found
+
+        moving = sorted(one.tangents.keys() | more.tangents.keys())
+        dtype = np.result_type(np.float32, one.head, more.head).type
+        found = {k: each(one.tangents.get(k, dtype(0)), more.tangents.get(k, dtype(0))) for k in moving}
+        return FloatDual(lambda: each(one.head, more.head), found)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
         """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
