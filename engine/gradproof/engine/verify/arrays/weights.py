@@ -13,8 +13,8 @@ import numpy as np
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.ulps import smallest_normal, unit
 
-BLOCK = 2**14
-"""Elements at a time: what is made of so many stays in the cache."""
+BLOCK = 2**16
+"""Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""
 SUMMED = 32
 """An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
 adds up pairwise, 128 numbers in eight lanes at the ends, which makes 16 additions, and one for each doubling up to a block
