@@ -13,7 +13,7 @@ import numpy as np
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.ulps import smallest_normal, unit
 
-BLOCK = 2**16
+BLOCK = 2**15
 """Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""
 SUMMED = 32
 """An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
