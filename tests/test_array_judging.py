@@ -59,8 +59,8 @@ def test_distances_of_what_is_not_finite() -> None:
 
 
 def test_a_zero_is_right_where_the_truth_is_nothing() -> None:
-    mid, rad = np.array([0.0, 0.0, 0.0, 1e-280]), np.array([1e-290, 1e-260, 0.0, 0.0])
-    assert distances(np.zeros(4), mid, rad, FLOAT64).fine().tolist() == [True, False, True, True]
+    mid, rad = np.array([0.0, 0.0, 0.0, 1e-280, 1e-323]), np.array([1e-322, 1e-300, 0.0, 0.0, 1e-322])
+    assert distances(np.zeros(5), mid, rad, FLOAT64).fine().tolist() == [True, False, True, False, True]
     assert not distances(np.full(1, 1e-300), np.zeros(1), np.full(1, 1e-290), FLOAT64).fine().any()
 
 

@@ -14,6 +14,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual
+from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.reading import Arrays
 
@@ -74,7 +75,8 @@ TALL = (
 @pytest.mark.parametrize(("shape", "axes"), [*SHAPES, *TALL])
 def test_a_sum_contains_the_truth_and_keeps_its_digits(kind: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
     x = hard(np.random.default_rng(3), shape, kind)
-    ball = apart(Arrays().total(exact(x), axes), truths := sums(x, axes))
+    with finely():
+        ball = apart(Arrays().total(exact(x), axes), truths := sums(x, axes))
     sizes = sums(np.abs(x), axes)
     for rad, truth, size in zip(ball.radius().flat, truths, sizes, strict=True):
         assert rad <= 2.0**-52 * abs(float(truth)) + 1e-24 * float(size) + 2.0**-1060

@@ -183,7 +183,12 @@ def test_places_are_checked_of_long_sorts_too(bench: Bench) -> None:
 
     registry = registry_with(replace(REGISTRY.op("argsort"), name="planted.op", forward=reversed_places))
     lines = ["order = {}(x)", "y = take_along_axis(x, order)", "z = square(y)", "s = sum(z)"]
-    for op, n, summary in (("argsort", 20, "verified"), ("planted.op", 20, "wrong"), ("planted.op", 1000, "wrong"), ("argsort", 1000, "verified")):
+    for op, n, summary in (
+        ("argsort", 20, "verified"),
+        ("planted.op", 20, "wrong"),
+        ("planted.op", 1000, "wrong"),
+        ("argsort", 1000, "verified"),
+    ):
         x = np.random.default_rng(0).random(n)
         job = Bench(Engine(registry)).job({"x": x}, [line.format(op) for line in lines], "s")
         verdict = verdicts_of(registry, job)["x"]

@@ -23,6 +23,40 @@ def softplus_rule(g, y, x):
     return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
 
 
+def sigmoid(x):
+    """SciPy's, and eˣ where that is 0 and a float is still denormal."""
+    low = x < lowest(x)
+    if not low.any():
+        return special.expit(x)
+    return np.where(low, np.exp(np.minimum(x, 0)), special.expit(x))
+
+
+SIGMOID = narrow(sigmoid)
+setattr(SIGMOID, "numbers", "1.0 / (1.0 + exp(-{0}))")  # noqa: B010 - single numbers are Python's, while e⁻ˣ is finite
+
+
+def sigmoid_into(out, x):
+    """The same, written to an output, which may be the input."""
+    if x.dtype.char in "fd" and not (x < lowest(x)).any():
+        return special.expit(x, out=out)
+    return np.copyto(out, SIGMOID(x))
+
+
+def silu(x):
+    """x sigmoid(x); where that is denormal it is rounded once."""
+    low = x < lowest(x) + 8
+    if not low.any():
+        return x * special.expit(x)
+    tail = np.clip(x, -1e4, 0)
+    root = np.exp(tail / 2)
+    return np.where(low, tail * root * root, np.maximum(x, -1e4) * special.expit(x))
+
+
+def lowest(x):
+    """Below this e⁻ˣ is next to the largest number of the dtype that it is computed in."""
+    return -709 if x.dtype == np.float64 else -88
+
+
 def silu_rule(g, y, x):
     """s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ), likewise."""
     a = magnitude(x)
@@ -81,9 +115,10 @@ def erfcx_define(f, x, *, order=0):
 ACTIVATIONS = (
     Op(
         "sigmoid",
-        narrow(special.expit),
+        SIGMOID,
         lambda g, y, x: over_square(g, ops.cosh(x / 2)) / 4,
         lambda f, x: 1 / (1 + f.exp(-x)),
+        into=sigmoid_into,
         doc="1 / (1 + e⁻ˣ)",
     ),
     Op(
@@ -95,7 +130,7 @@ ACTIVATIONS = (
     ),
     Op(
         "silu",
-        narrow(lambda x: x * special.expit(x)),
+        narrow(silu),
         silu_rule,
         lambda f, x: x / (1 + f.exp(-x)),
         doc="x sigmoid(x)",

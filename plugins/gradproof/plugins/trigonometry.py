@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from gradproof.engine.extend import ABOVE_ONE, HOLOMORPHIC, REAL, UNIT, Op, hookimpl, ops
+from gradproof.plugins.dtypes import in_float32
 from gradproof.plugins.ranges import over_square
 
 GRADPROOF_API = 1
@@ -15,8 +16,10 @@ def tanh_rule(g, y, x):
     return over_square(g, ops.cosh(x))
 
 
+@in_float32
 def tan_rule(g, y, x):
-    """1 + y²; of complex numbers 1/cos²: far from the real line y is nearly ±i, and 1 + y² all rounding."""
+    """1 + y², which is beyond float16 where the gradient is not; of complex numbers 1/cos²: far from the real line y is
+    nearly ±i, and 1 + y² all rounding."""
     return over_square(g, ops.cos(x)) if x.dtype.kind == "c" else g * (1 + y * y)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, TypeAlias, TypeVar
 
@@ -98,6 +98,16 @@ def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
             yield narrow(reading)
         except (Undecided, ZeroDivisionError, ValueError):
             continue
+
+
+def crossings(sides: Sequence[tuple[Rows, Rows]], row: int) -> list[bool]:
+    """For each element of a row whether it has another sign on one side than on the other, of any of some pairs."""
+    count = max((len(low[row]) for low, _ in sides), default=0)
+    found = [False] * count
+    for low, high in sides:
+        for j, (a, b) in enumerate(zip(low[row], high[row], strict=True)):
+            found[j] |= bool((a < 0 and b > 0) or (a > 0 and b < 0))
+    return found
 
 
 def _size(ball: Any) -> float:

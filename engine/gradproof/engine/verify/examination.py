@@ -164,8 +164,7 @@ class Examination:
         if one.size <= (FEW if one.op.elementwise else FEW_WHOLE):
             return check_values(one)
         linear = self.brief.linear.get(position, (False,) * len(one.inputs))
-        retrace = None if self.rules is None else self.rules.traced
-        return check_node(one, self._rule(position, one), linear, self.left, retrace)
+        return check_node(one, self._rule(position, one), linear, self.left)
 
     def _rule(self, position: int, one: Application) -> Program | None:
         """The program of the rule of an instruction, as it is traced here; None where there is none."""

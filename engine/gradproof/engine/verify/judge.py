@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from flint import arb
@@ -43,6 +43,11 @@ RANK = {
 """From the best to the worst: the word of many elements is that of the worst."""
 
 
+EXPLAINS = "the rounding of the inputs explains the distance"
+BUT = ", but another formula would keep the digits that are lost"
+FORMULA = EXPLAINS + BUT
+
+
 def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
     """The one that says less for the numbers."""
     return max(a, b, key=lambda one: (RANK[one.word], one.max_ulps))
@@ -57,6 +62,7 @@ def judge(
     *,
     elementwise: bool = False,
     terms: int = 1,
+    crosses: Callable[[int], bool] = lambda _: False,
 ) -> ValueVerdict:
     """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
     complex numbers one for each part.
@@ -65,6 +71,7 @@ def judge(
         moved: how far the rounding of the inputs moves the truth of each element.
         reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
         elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+        crosses: whether an element is next to a simple zero: there no formula of floats keeps all digits.
         terms: how many numbers may have been added up one after the other. Each partial sum is rounded, by half a unit.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
@@ -83,6 +90,9 @@ def judge(
                 found = _explained(
                     found, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
                 )
+                if found.word is Value.ILL_CONDITIONED and found.reason.startswith(FORMULA) and crosses(j):
+                    text = f"next to a zero, where {found.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
+                    found = ValueVerdict(Value.CONDITIONED, found.max_ulps, reason=text)
         if place < 0 or worse(worst, found) is found:
             place, worst = (j, found) if place < 0 or found != worst else (place, worst)
     if worst.word in (Value.ENCLOSED, Value.TIE, Value.CONDITIONED) or place < 0:
@@ -145,11 +155,11 @@ def _explained(
     if not beneath and not abs(exact(x) - truth) <= moved:
         return off
     bits = right_bits(x, truth, dtype, beside)
-    text = "underflow on the way explains the distance" if beneath else "the rounding of the inputs explains the distance"
+    text = "underflow on the way explains the distance" if beneath else EXPLAINS
     if bits < needed_bits(dtype):
         return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; {DIGITS}")
     if elementwise:
-        text = f"{text}, but another formula would keep the digits that are lost: {digits(bits)}"
+        text = f"{FORMULA if text == EXPLAINS else text + BUT}: {digits(bits)}"
         return ValueVerdict(Value.ILL_CONDITIONED, off.max_ulps, reason=text)
     return ValueVerdict(Value.CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; for more {DIGITS}")
 

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule
 from gradproof.engine.op import Attributes, InferenceError, Op
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import linear_inputs, made_of
-from gradproof.engine.spec import Spec
+from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.classes import ProofKey, key_of
 
 MAX_KNOWN = 20_000
+FLOAT = np.dtype(np.float64)
 
 
 class KnownRule(NamedTuple):
@@ -50,11 +53,15 @@ class KnownRules:
         program = run.plan.program
         one = program.instructions[position]
         inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        return self._known(one.op, inputs, [program.specs[k] for k in one.outputs], one.attributes)
-
-    def traced(self, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes) -> Program:
-        """The program of a rule at other shapes than those of a run."""
-        return traced_rule(self.registry, op, tuple(inputs), list(outputs), attributes)
+        outputs = [program.specs[k] for k in one.outputs]
+        try:
+            return self._known(one.op, inputs, outputs, one.attributes)
+        except RuleFault:
+            if any(is_differentiable(spec.dtype) for spec in outputs):
+                raise
+            # Conditions and integers are moved as floats are, whose rule there is.
+            moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
+            return self._known(one.op, moving, [Spec(y.shape, FLOAT) for y in outputs], one.attributes)
 
     def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
         cache_key = (op.name, inputs, repr(attributes))

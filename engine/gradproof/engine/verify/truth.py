@@ -186,17 +186,19 @@ def _far(inputs: Iterable[Array]) -> list[float]:
 
 class _Beyond:
     """A reading in which a number that is far out is another that is far out too, in the same order; of infinite ones each
-    is another."""
+    is another, and the order of these is the reverse in the reading of seed 2: what depends on it has no limit."""
 
     def __init__(self, reading: Reading, far: Sequence[float], seed: int) -> None:
-        self.reading, self.random = reading, Random(seed)
-        self.large = {size: FAR * (k + 1 + self.random.randint(1, 200) / 256) for k, size in enumerate(far)}
+        self.reading, self.random, self.back = reading, Random(1), seed == 2
+        draw = Random(seed)
+        self.large = {size: FAR * (k + 1 + draw.randint(1, 200) / 256) for k, size in enumerate(far)}
         self.beyond = FAR * (len(far) + 2)
 
     def __call__(self, x: Any, step: float) -> arb:
         value = float(x)
         if math.isinf(value):
-            return exact(math.copysign(self.beyond * (1 + self.random.randint(0, 2**20) / 2**20), value))
+            part = self.random.randint(0, 2**20)
+            return exact(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
         if abs(value) >= FAR:
             return exact(math.copysign(self.large[abs(value)], value))
         return self.reading(x, step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from gradproof.engine.spec import Array, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
 from gradproof.engine.verify.balls import Reading, all_narrow
-from gradproof.engine.verify.conditioning import MANY, confirmed, farthest, moved_by, neighbours, unbounded
+from gradproof.engine.verify.conditioning import MANY, confirmed, crossings, farthest, moved_by, neighbours, unbounded
 from gradproof.engine.verify.judge import judge, worse
 from gradproof.engine.verify.reading import NoDefinition
 from gradproof.engine.verify.tape import Tape, TooLarge
@@ -69,12 +69,22 @@ class Seen:
 
     truth: Truth | None = None
     beside: list[tuple[Reading, Truth]] | None = None
+    across: list[tuple[Rows, Rows]] | None = None
+    crossed: dict[int, list[bool]] = field(default_factory=dict)
 
     def around(self, one: Application) -> list[tuple[Reading, Truth]]:
         """The contributions, and the outputs that were seen with them, at neighbours of the inputs."""
         if self.beside is None:
             self.beside = list(neighbours(lambda r: (r, true_contributions(one, r)), one.size))
         return self.beside
+
+    def crosses(self, one: Application, k: int, j: int) -> bool:
+        """Whether element ``j`` of contribution ``k`` changes its sign within 1/32 of an input that moves."""
+        if self.across is None:
+            self.across = list(_across(one))
+        if k not in self.crossed:
+            self.crossed[k] = crossings(self.across, k)
+        return any(self.crossed[k][j : j + 1])
 
     def outputs_around(self, one: Application) -> Iterator[Rows]:
         """The outputs there: read anew, unless that takes long and they are known well enough. A zero has two signs for
@@ -171,7 +181,16 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return judge(claimed, mine, far, one.op.kink_of(k), reach, elementwise=one.op.elementwise, terms=one.terms)
+            return judge(
+                claimed,
+                mine,
+                far,
+                one.op.kink_of(k),
+                reach,
+                elementwise=one.op.elementwise,
+                terms=one.terms,
+                crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(one, k, j),
+            )
 
         found = judged(None)
         if found.word is Value.OFF:
@@ -188,6 +207,23 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
             found = replace(found, word=Value.TIE, reason="at a jump: the result itself is another on either side")
         verdicts.append(replace(found, checked=claimed.size, total=claimed.size, bits=truth.bits))
     return tuple(verdicts)
+
+
+def _across(one: Application) -> Iterator[tuple[Rows, Rows]]:
+    """The contributions to both sides of each input that moves, 1/32 of it away."""
+    for k, claimed in enumerate(one.contributions):
+        if claimed is None or claimed.dtype.kind == "c":
+            continue
+        sides = []
+        for factor in (31 / 32, 33 / 32):
+            inputs = list(one.inputs)
+            inputs[k] = np.asarray(inputs[k], np.float64) * factor
+            sides.append(replace(one, inputs=inputs))
+        try:
+            low, high = (true_contributions(side).balls for side in sides)
+        except (Undecided, ZeroDivisionError, ValueError):
+            continue
+        yield low, high
 
 
 def _jumps(sides: Sequence[list[list[arb]]]) -> bool:

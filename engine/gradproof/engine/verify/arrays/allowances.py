@@ -59,7 +59,7 @@ def judge_array(
     Args:
         finite: inputs and cotangents are; otherwise what has no value has none.
         beneath: by how much a number that underflowed may have grown.
-        finer: enclosures in more digits, in a row, of elements at flat places; nan where there are none.
+        finer: enclosures in more digits, in a row, of elements at flat places, nan where there was no time; or None.
     """
     dtype = got.dtype
     floats, mid = flat_floats(got), ball.mid.reshape(-1)
@@ -83,9 +83,10 @@ def judge_array(
         tally.note(ValueVerdict(Value.NONFINITE, element=tally.place(at), got=repr(float(floats[at])), reason=reason))
         unknown[:] = False
     todo = open_ & known
-    if todo.any():
-        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer).judge(todo)
-    return np.flatnonzero(unknown)
+    if not todo.any() and not unknown.any():
+        return np.zeros(0, int)
+    doubtful = _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer)
+    return np.flatnonzero(doubtful.judge(todo, unknown))
 
 
 def _whole(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Array:
@@ -124,22 +125,54 @@ class _Doubtful:
     ) -> None:
         self.got, self.mid, self.rad, self.far, self.dtype = got, mid, rad, far, dtype
         self.allowing, self.tally, self.beneath, self.finer = allowing, tally, beneath, finer
-        self.free = close_enough(dtype) * far.step + explained(dtype) * beneath * spacing(0.0, dtype)
+        self.free = self._free()
 
-    def judge(self, todo: Array) -> Array:
-        """Note the words of the elements ``todo``, and give those that nothing can be said of."""
+    def judge(self, todo: Array, unknown: Array) -> Array:
+        """Note the words of the elements ``todo``, and of the ``unknown`` ones, and give those that nothing can be said
+        of."""
+        wide, left = self._judged(todo) if todo.any() else (todo, todo)
+        wide |= unknown
+        if not wide.any():
+            return left
+        ball = self.finer(np.flatnonzero(wide)) if self.finer is not None else None
+        if ball is None:
+            poor = wide & ~unknown
+            if poor.any():
+                self._ill(poor)
+            return left | unknown
+        there = wide & np.isfinite(ball.mid)
+        self.mid, self.rad = np.where(there, ball.mid, self.mid), np.where(there, ball.radius(), self.rad)
+        self.far = distances(self.got, self.mid, self.rad, self.dtype)
+        self.free = self._free()
+        fine = there & self.far.fine()
+        self.tally.close(self.far.ulps[fine])
+        rest = there & ~fine
+        if rest.any():
+            wider, more = self._judged(rest)
+            left |= more
+            if wider.any():
+                self._ill(wider)
+        return left | (wide & ~there)
+
+    def _free(self) -> Array:
+        return close_enough(self.dtype) * self.far.step + explained(self.dtype) * self.beneath * spacing(0.0, self.dtype)
+
+    def _judged(self, todo: Array) -> tuple[Array, Array]:
+        """Note the words of elements, but for those whose balls are so wide that they show few digits, and those that
+        nothing can be said of."""
+        none = np.zeros_like(todo)
         todo = todo & ~self._overflowed_on_the_way(todo)
         if not todo.any():
-            return todo
+            return none, todo
         bound = self.allowing(Orders.ANY, todo)
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
         if bound is None:
-            return todo
+            return none, todo
         easy = todo & self._within(bound) & self.far.digits(needed)
         self._conditioned(easy)
         left = todo & ~easy
         if not left.any():
-            return left
+            return none, left
         likely = self.allowing(Orders.LIKELY, left)
         explained = left & self._within(bound)
         if likely is not None:
@@ -155,22 +188,10 @@ class _Doubtful:
         easy = todo & self.far.digits()
         self._conditioned(easy)
         todo &= ~easy
-        if todo.any():
-            todo &= ~self._seen_finer(todo)
-        if todo.any():
-            self._ill(todo)
-        return np.zeros_like(todo)
-
-    def _seen_finer(self, todo: Array) -> Array:
-        """Which of the elements ``todo`` are close after all, where their balls are wide and can be made narrow."""
         wide = todo & (self.rad > WIDE * self.far.most)
-        ball = self.finer(np.flatnonzero(wide)) if self.finer is not None and wide.any() else None
-        if ball is None:
-            return np.zeros_like(todo)
-        far = distances(self.got, ball.mid, np.array(ball.radius()), self.dtype)
-        close = wide & far.fine()
-        self.tally.close(far.ulps[close])
-        return close
+        if (todo & ~wide).any():
+            self._ill(todo & ~wide)
+        return wide, none
 
     def _worst(self, some: Array) -> Array:
         """The elements of a mask that are furthest off, of too many."""

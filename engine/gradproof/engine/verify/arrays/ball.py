@@ -29,7 +29,7 @@ UNIT = 2.0**-53
 """The rounding unit of float64: a result is within so much of itself."""
 GROW = 1 + 2.0**-48
 """Radii are computed in some ten operations, each rounded: by so much they are enlarged."""
-TINY = 2.0**-1000
+TINY = FLAGS.tiny
 """More than underflow takes from a few products; and no denormal number, with which processors are slow."""
 LEAST = {2.0**-24: 2.0**-148, 2.0**-11: 2.0**-23, 2.0**-8: 2.0**-132}
 """The same in narrower dtypes, by their units: float32, float16, bfloat16."""
@@ -72,12 +72,23 @@ class BallArray:
     def _whole(self) -> Array:
         """The radii, of all that they are made of."""
         rest: Any = 0.0 if self.spread is None else self.spread * self.scale
-        if not self.part:
-            return grown(rest)
-        size = np.abs(self.mid) * self.part
-        if not size.max(initial=0) < np.inf:
-            size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
-        return grown(size + rest)
+        if self.part:
+            size = np.abs(self.mid) * self.part
+            if not size.max(initial=0) < np.inf:
+                size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
+            rest = size + rest
+        rad = grown(rest)
+        if not np.all(rest):
+            zero = self.zero
+            if zero.any():
+                rad = np.where(zero, 0.0, rad)
+        return rad
+
+    @property
+    def zero(self) -> Array:
+        """Where it is exactly 0."""
+        still = self.mid == 0
+        return np.asarray(still if self.spread is None else still & (self.spread == 0))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,7 +137,7 @@ class BallArray:
                     spread = _sum(size, spread)
             if spread is not None and not spread.max(initial=0) < np.inf:
                 spread = _but_infinities(a, b, spread)
-        return made(mid, spread, unit, part, max(a.scale, b.scale))
+        return made(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
 
     __radd__ = __add__
 
@@ -155,7 +166,7 @@ class BallArray:
         spread = product_spread(a, b)
         part = (a.part + b.part) + a.part * b.part
         scale = a.scale * b.scale * ((1 + a.part) * (1 + b.part))
-        found = made(mid, spread, unit, part, scale)
+        found = made(mid, spread, unit, part, scale, zero=lambda: a.zero | b.zero)
         if a._sign is not None and b._sign is not None:
             found._sign = (a._sign * b._sign) or None
         return found
@@ -168,7 +179,7 @@ class BallArray:
         FLAGS.lower()
         mid = self.mid * factor
         spread = None if self.spread is None else self.spread * abs(factor)
-        return made(mid, spread, self.unit, self.part, self.scale, rounds=False)
+        return made(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
 
     @watched
     def __truediv__(self, other: Any) -> Any:
@@ -193,7 +204,7 @@ class BallArray:
                 least = np.where(np.abs(b.mid) > SMALL, least, np.nan)
             spread = _sum(np.abs(mid) * (b.spread / least), None if a.spread is None else a.spread / least)
             scale = a.scale * (1 + part)
-        return made(mid, spread, unit, part, scale)
+        return made(mid, spread, unit, part, scale, zero=lambda: a.zero)
 
     def __rtruediv__(self, other: Any) -> Any:
         other = ball_array(other)
@@ -230,6 +241,10 @@ class BallArray:
         """The radii, of this shape; 0 where exact. Not to be written to."""
         return np.broadcast_to(0.0 if self.rad is None else self.rad, self.mid.shape)
 
+    def settled(self) -> BallArray:
+        """The same, with radii as they are now: those of `finely` are lost later."""
+        return BallArray(self.mid, self.rad, self.unit)
+
     def __bool__(self) -> bool:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
 
@@ -239,13 +254,24 @@ class BallArray:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
 
-def made(mid: Array, spread: Radius, unit: float, part: float, scale: float, *, rounds: bool = True) -> BallArray:
+def made(
+    mid: Array,
+    spread: Radius,
+    unit: float,
+    part: float,
+    scale: float,
+    *,
+    zero: Callable[[], Array],
+    rounds: bool = True,
+) -> BallArray:
     """Balls around computed midpoints, each rounded once if it ``rounds``; their radii are of ``part``, ``spread`` and
-    ``scale`` without that, and `FLAGS` those of the computation."""
+    ``scale`` without that, and `FLAGS` those of the computation. ``zero``: where operands are such that a 0 is exact."""
     if rounds:
         part = (part * (1 + unit) + (unit if unit == UNIT else unit + UNIT)) * (1 + 2.0**-40)
     if FLAGS.under or unit != UNIT:
-        least = LEAST.get(unit, TINY)
+        least: Any = LEAST.get(unit, FLAGS.tiny)
+        if unit == UNIT and not mid.all():
+            least = np.where(zero() & (mid == 0), 0.0, least)
         spread = np.asarray(least) if spread is None else spread + least
     if FLAGS.lost:
         lost = ~np.isfinite(mid)
@@ -260,7 +286,7 @@ def made(mid: Array, spread: Radius, unit: float, part: float, scale: float, *, 
 def grown(rad: Any) -> Array:
     """A computed radius, made larger by what its own rounding may be."""
     rad = rad * GROW
-    rad += TINY
+    rad += FLAGS.tiny
     return np.asarray(rad)
 
 
@@ -347,7 +373,7 @@ def of_arb(x: arb) -> BallArray:
     if not x.is_finite() or is_not_finite(mid):
         return BallArray(mid, np.nan)
     away = abs(x - arb(mid))
-    return BallArray(mid) if away.is_zero() else BallArray(mid, float(away.upper()) * GROW + TINY)
+    return BallArray(mid) if away.is_zero() else BallArray(mid, float(away.upper()) * GROW + FLAGS.tiny)
 
 
 def exact(array: Array, unit: float = UNIT) -> BallArray:

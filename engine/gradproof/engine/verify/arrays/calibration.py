@@ -34,16 +34,19 @@ from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunctio
 from gradproof.engine.verify.cache import contents, distrust
 
 BITS, MORE_BITS = 90, 1400
-SCHEMA = 1
+SCHEMA = 2
+DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074
 SHORT = 13  # elements: a few vectors and a tail
 _log = logging.getLogger(__name__)
 
 
 class Measured(NamedTuple):
-    """The largest error of a function that was found, in units in the last place (2^-52) of the result, and where."""
+    """The largest error of a function that was found, in units in the last place (2^-52) of the result, and where; and
+    whether denormal results are right to as many units of theirs."""
 
     ulps: float
     at: tuple[float, ...]
+    sharp: bool = True
 
 
 class Calibration:
@@ -55,10 +58,11 @@ class Calibration:
         self._read = self._warned = False
         self._lock = Lock()
 
-    def demand(self, row: ArrayFunction) -> None:
-        """Raises NotImplementedError if a function is not as accurate here as its row states."""
+    def demand(self, row: ArrayFunction) -> Measured:
+        """What was measured. Raises NotImplementedError if a function is not as accurate here as its row states."""
         if why := self.distrust(row):
             raise NotImplementedError(why)
+        return self.measured(row)
 
     def distrust(self, row: ArrayFunction) -> str:
         """Why a function is not read in arrays here; nothing if its bound holds."""
@@ -93,7 +97,10 @@ class Calibration:
             if whole["schema"] != SCHEMA or whole["sum"] != _sum(whole["body"]):
                 raise ValueError(f"{self._path()} has been changed")
             body = json.loads(whole["body"])
-            return {name: Measured(float(ulps), tuple(map(float, at))) for name, (ulps, at) in body.items()}
+            return {
+                name: Measured(float(ulps), tuple(map(float, at)), sharp is True)
+                for name, (ulps, at, sharp) in body.items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -140,18 +147,19 @@ def measure(row: ArrayFunction) -> Measured:
     with precision(BITS):
         for k, *x, y in zip(finite.tolist(), *(a[finite].tolist() for a in arguments), whole[finite].tolist(), strict=True):
             error[k] = _error(ball, x, y)
-    worst = Measured(0.0, tuple(float(a[0]) for a in arguments))
+    worst, sharp = Measured(0.0, tuple(float(a[0]) for a in arguments)), True
     with np.errstate(all="ignore"):
         for y in (whole, *others):
             size = np.abs(y)
             away = np.abs(error + (y - whole)) - row.absolute
+            sharp &= not (away > row.ulps * np.where(size < DENORMAL, SMALLEST, size * 2.0**-52))[size < NORMAL].any()
             away = away - np.where(size < NORMAL, row.ulps * TINY, 0)
             ulps = np.where(away <= 0, 0.0, away / (size * 2.0**-52))
             ulps = np.where(np.isfinite(y), np.where(np.isnan(ulps), np.inf, ulps), 0.0)
             k = int(ulps.argmax())
             if ulps[k] > worst.ulps:
                 worst = Measured(float(ulps[k]), tuple(float(a[k]) for a in arguments))
-    return worst
+    return worst._replace(sharp=sharp)
 
 
 def _values(row: ArrayFunction, arguments: tuple[Array, ...]) -> tuple[Array, list[Array]]:
@@ -213,6 +221,7 @@ def keep_in(folder: Path | None) -> None:
     HERE = Calibration(folder)
 
 
-def demand(name: str) -> None:
-    """Raises NotImplementedError if a function of the table is not as accurate here as its row states."""
-    HERE.demand(TABLE[name])
+def demand(name: str) -> Measured:
+    """What is known of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
+    states."""
+    return HERE.demand(TABLE[name])

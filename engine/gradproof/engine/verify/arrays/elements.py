@@ -46,6 +46,13 @@ class Seen:
     sides: list[list[BallArray]] = field(default_factory=list)
     side_heads: list[list[BallArray]] = field(default_factory=list)
 
+    def settled(self) -> Seen:
+        """See `BallArray.settled`."""
+        heads, truths, *sides = [
+            [ball.settled() for ball in row] for row in (self.heads, self.truths, *self.sides, *self.side_heads)
+        ]
+        return Seen(heads, truths, self.tied, sides[: len(self.sides)], sides[len(self.sides) :])
+
 
 class Elements:
     """The elements of an application of an elementwise op, as columns of floats."""
@@ -142,7 +149,7 @@ class Elements:
         if not at.size:
             return
         where = (np.arange(self.count)[index])[at]
-        a, b = (self._read([self._beyond(x[at], seed) for x in mine], where, None) for seed in (1, 2))
+        a, b = (self._read([self._beyond(x[at], seed, k) for k, x in enumerate(mine)], where, None) for seed in (1, 2))
         tied = np.array(seen.tied)
         tied[at] = a.tied | b.tied
         seen.tied = tied
@@ -156,13 +163,14 @@ class Elements:
                 mid[at], rad[at] = limit.mid, limit.radius()
                 row[k] = BallArray(mid, rad)
 
-    def _beyond(self, x: Array, seed: int) -> Array:
-        return x if x.dtype.kind != "f" else beyond(x, self.far, seed)
+    def _beyond(self, x: Array, seed: int, which: int) -> Array:
+        return x if x.dtype.kind != "f" else beyond(x, self.far, seed, which)
 
 
-def beyond(x: Array, far: Array, seed: int) -> Array:
+def beyond(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     """Floats with other numbers far out in the place of those that are, in the same order; of infinite ones each is
-    another. ``far``: all finite magnitudes far out, in order."""
+    another, in the reverse order with seed 2: what depends on it has no limit. ``far``: all finite magnitudes far out, in
+    order; ``which`` input it is, as two have different numbers."""
     random = np.random.default_rng(seed)
     result = np.array(x)
     large = FAR * (np.arange(1, len(far) + 1) + random.integers(1, 200, len(far)) / 256)
@@ -171,7 +179,9 @@ def beyond(x: Array, far: Array, seed: int) -> Array:
     result[out] = np.sign(x[out]) * large[np.searchsorted(far, sizes[out])]
     infinite = np.isinf(x)
     end = FAR * (len(far) + 2)
-    result[infinite] = np.sign(x[infinite]) * (end * (1 + random.integers(0, 2**20, int(infinite.sum())) / 2**20))
+    drawn = np.random.default_rng((which, 3)).integers(0, 2**20, int(infinite.sum()))
+    drawn = 2**20 - drawn if seed == 2 else drawn
+    result[infinite] = np.sign(x[infinite]) * (end * (1 + drawn / 2**20))
     return result
 
 

@@ -13,10 +13,12 @@ from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.advice import MADE, TIME
 from gradproof.engine.verify.arrays.elements import Elements, Seen, columns
+from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.judging import (
     Tally,
     at_kinks,
     distances,
+    is_beneath,
     overflow_reason,
     overflowed,
 )
@@ -58,6 +60,9 @@ def check_elements(one: Application, seconds: float) -> Checked:
     done = 0
     for block in elements.blocks():
         seen = elements.read(block)
+        if any(_is_beneath(array, seen, block) for array in arrays):
+            with finely():
+                seen = elements.read(block).settled()
         dead = _dead(elements, block)
         for array in arrays:
             _judge(array, seen, block, dead)
@@ -65,6 +70,11 @@ def check_elements(one: Application, seconds: float) -> Checked:
         if time.monotonic() > deadline:
             break
     return _with_arb(one, elements, arrays, done, deadline, seconds)
+
+
+def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
+    balls = (seen.heads if array.forward else seen.truths)[array.rows]
+    return any(is_beneath(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
 
 
 def _columns(one: Application, elements: Elements) -> list[_Column]:

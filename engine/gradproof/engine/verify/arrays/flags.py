@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import local
 
 import numpy as np
@@ -17,10 +18,12 @@ class Flags(local):
 
     Attributes:
         under: a result that is not exact was smaller than normal numbers are.
+        tiny: what is charged for underflow (see `finely`).
         lost: an infinity or a nan was made of numbers that are none: overflow, a division by 0, an invalid operation.
     """
 
     under = lost = True
+    tiny = 2.0**-1000
 
     def lower(self) -> None:
         """Begin to watch. Where flags do not work everything is taken to be flagged. Raises Cancelled where work that takes
@@ -30,6 +33,18 @@ class Flags(local):
 
 
 FLAGS = Flags()
+FINE = 2.0**-1073
+"""As much as four roundings of the smallest numbers."""
+
+
+@contextmanager
+def finely() -> Iterator[None]:
+    """Charge underflow no more than it costs. Radii are denormal numbers then, with which processors are slow."""
+    before, FLAGS.tiny = FLAGS.tiny, FINE
+    try:
+        yield
+    finally:
+        FLAGS.tiny = before
 
 
 def _raise(kind: str, flag: int) -> None:

@@ -19,6 +19,7 @@ from scipy import special
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import movements as moves
 from gradproof.engine.verify.arrays.ball import GROW, LEAST, TINY, UNIT, BallArray
+from gradproof.engine.verify.arrays.flags import FLAGS
 
 Partial: TypeAlias = Callable[..., Any]
 WELL = 256
@@ -50,8 +51,9 @@ class ArrayFunction:
     condition: Callable[..., float] | None = None
 
     @np.errstate(all="ignore")
-    def ball(self, *arguments: BallArray) -> BallArray:
-        """The function of arrays of balls, one for each argument."""
+    def ball(self, *arguments: BallArray, sharp: bool = False) -> BallArray:
+        """The function of arrays of balls, one for each argument. ``sharp``: denormal results are right to as many units in
+        their last place."""
         unit = max(x.unit for x in arguments)
         part = 2 * unit * self.ulps
         value = np.asarray(self.numpy(*(x.mid for x in arguments)))
@@ -60,7 +62,9 @@ class ArrayFunction:
         if self.absolute:
             spread = np.asarray(self.absolute * (unit / UNIT))
         if not size.min(initial=1) >= NORMAL or unit != UNIT:
-            least = self.ulps * LEAST.get(unit, TINY)
+            least: Any = self.ulps * LEAST.get(unit, FLAGS.tiny if sharp else TINY)
+            if unit == UNIT and not size.all():
+                least = np.where(self._nothing(value, arguments), 0.0, least)
             size, spread = size + least, np.asarray(least + (0 if spread is None else spread))
         wander = self._wander(arguments)
         if wander is not None:
@@ -72,6 +76,14 @@ class ArrayFunction:
         if not size.max(initial=0) < np.inf:
             spread = np.where(size < np.inf, 0.0 if spread is None else spread, np.nan)
         return BallArray(value, spread, unit, part=part * GROW, scale=GROW * (1 + part))
+
+    def _nothing(self, value: Array, arguments: tuple[BallArray, ...]) -> Array:
+        """Where a 0 is exact: an odd function of 0 is, and a limit."""
+        x = arguments[0]
+        if len(arguments) > 1 or self.absolute:
+            return np.zeros(value.shape, bool)
+        spread = 0.0 if x.spread is None else x.spread
+        return np.asarray((value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0))
 
     def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:
         """What the parts of the first argument that are not known make of the function, as a part of it; None where that is

@@ -23,9 +23,10 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 LOOSE = 2.0**-34
 """In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
 right, and eight bits more."""
-NOTHING = 2.0**-900
-"""Balls are at least 2^-1000 wide, so that nothing underflows on the way, and grow. A float that is 0 is right where the
-truth is smaller than this, which is 10⁻²⁷⁰."""
+NOTHING = 64 * 2.0**-1074
+"""A float64 that is 0 is right where the truth is seen to be no larger: 64 units in the last place."""
+SMALL = 2.0**-900
+"""Balls are at least 2^-1000 wide unless they are read finely, and grow: floats below this need that."""
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 
@@ -95,6 +96,18 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
             at = np.maximum(np.abs(at), np.minimum(other, largest(dtype) / 2))
         size[np.isnan(size)] = 0.0
         return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
+
+
+def is_beneath(got: Array, ball: BallArray) -> bool:
+    """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
+    if got.dtype != np.float64 or ball.rad is None:
+        return False
+    with np.errstate(all="ignore"):
+        small = np.abs(got) < SMALL
+        if not small.any():
+            return False
+        mid, rad = ball.mid[small], ball.radius()[small]
+        return bool(((rad > 0) & (rad < SMALL) & (np.abs(mid) < SMALL)).any())
 
 
 def overflowed(got: Array, mid: Array, rad: Array, dtype: DType) -> Array:

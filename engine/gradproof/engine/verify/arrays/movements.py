@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.verify.arrays.ball import TINY, UNIT
+from gradproof.engine.verify.arrays.ball import UNIT
+from gradproof.engine.verify.arrays.flags import FLAGS
 
 SAFE = 1 - 16 * UNIT
 """A positive difference of rounded numbers times this is below the true one's first term."""
@@ -41,7 +42,7 @@ def exp(x: Any, r: Any, v: Any, part: float) -> Any:
         return v * growth(r)
     end = x + r
     end = end + np.abs(end) * (4 * UNIT)
-    return np.where(r <= 1, v * (r + r * r), np.exp(end) * (1 + 2.0**-40) + TINY)
+    return np.where(r <= 1, v * (r + r * r), np.exp(end) * (1 + 2.0**-40) + 4 * FLAGS.tiny)
 
 
 def expm1(x: Any, r: Any, v: Any, part: float) -> Any:

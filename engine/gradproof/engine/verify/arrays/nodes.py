@@ -14,7 +14,6 @@ from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.arrays.elementwise import SAMPLE, check_elements, sampled
-from gradproof.engine.verify.arrays.finer import Retrace
 from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
@@ -31,16 +30,13 @@ MAX_TAPED = 10_000  # numbers behind few results, whose contributions are read o
 MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
 
 
-def check_node(
-    one: Application, rule: Program | None, linear: Sequence[bool], seconds: float, retrace: Retrace | None = None
-) -> Checked:
+def check_node(one: Application, rule: Program | None, linear: Sequence[bool], seconds: float) -> Checked:
     """The verdicts on a node that is too large to be read by Arb element by element.
 
     Args:
         rule: the program of its backward rule, where one is known.
         linear: for each input, whether the op is linear in it, if the rule is right.
         seconds: time that is left for all.
-        retrace: traces the rule at other shapes.
     """
     if one.op.equation is not None and not one.op.elementwise and one.size <= MAX_SOLVED:
         return check_values(one)
@@ -49,7 +45,7 @@ def check_node(
             if one.op.equation is not None:
                 raise NoArrays(f"op {one.op.name!r} is defined by an equation")
             return check_elements(one, min(SHARE * seconds, ELEMENT_SECONDS))
-        return _check_whole(Whole(one, rule, retrace), linear, seconds)
+        return _check_whole(Whole(one, rule, time.monotonic() + SHARE * seconds), linear, seconds)
     except MemoryError:
         return _unread(one, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:

@@ -18,7 +18,8 @@ import numpy as np
 
 from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import GROW, TINY, UNIT, BallArray
+from gradproof.engine.verify.arrays.ball import GROW, UNIT, BallArray
+from gradproof.engine.verify.arrays.flags import FLAGS
 from gradproof.engine.verify.arrays.sums import MARGIN, wandering
 
 FLOOR = 2.0**-500
@@ -27,6 +28,8 @@ COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
 BLOCK = 1 << 15
 ORDERS = (1, 2, 16)
+MANY = 16
+"""A part of a product is looked at element by element where it is at most one of so many."""
 ROOM = 1 << 20
 """Numbers of products that are held at once."""
 
@@ -39,6 +42,8 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
     right = b.moved(lambda x: x[:, None]) if column else b
     with np.errstate(all="ignore"):
         found = _in_blocks(left, right, unit, running=running)
+        if unit is None and found.rad is not None and not found.mid.all():
+            found = _but_nothing(found, left, right)
     if column:
         found = found.moved(lambda x: x[..., 0])
     return found.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else found
@@ -55,6 +60,25 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
     mid = np.concatenate([one.mid for one in parts])
     exact = all(one.rad is None for one in parts)
     return BallArray(mid, None if exact else np.concatenate([one.radius() for one in parts]), parts[0].unit)
+
+
+def _but_nothing(found: BallArray, a: BallArray, b: BallArray) -> BallArray:
+    """The same, and exactly 0 where each term has a factor that is."""
+    rad = found.radius()
+    at = np.nonzero((found.mid == 0) & (rad > 0))
+    if not at[0].size:
+        return found
+    left, right = ((x.mid != 0) | (x.radius() != 0) for x in (a, b))  # nan too
+    if at[0].size * MANY > found.size:
+        nothing = (left.astype(np.float32) @ right.astype(np.float32))[at] == 0
+    else:
+        *batch, rows, columns = at
+        lines = np.broadcast_to(left, (*found.shape[:-2], *left.shape[-2:]))[(*batch, rows)]
+        others = np.swapaxes(np.broadcast_to(right, (*found.shape[:-2], *right.shape[-2:])), -1, -2)[(*batch, columns)]
+        nothing = ~(lines & others).any(axis=-1)
+    rad = np.array(rad)
+    rad[tuple(index[nothing] for index in at)] = 0.0
+    return BallArray(found.mid, rad, found.unit)
 
 
 @dataclass(frozen=True)
@@ -232,7 +256,7 @@ def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: floa
         mid = np.ldexp(mid, rows + columns)
         rad = None if rad is None else np.ldexp(rad, rows + columns)
     if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
-        lost = np.full(mid.shape, TINY * max(left.terms, 1))
+        lost = np.full(mid.shape, 4 * FLAGS.tiny * max(left.terms, 1))
         rad = lost if rad is None else rad + lost
     if not (left.known.all() and right.known.all()):
         unknown = ~(left.known[..., :, None] & right.known[..., None, :])

@@ -56,11 +56,11 @@ class Arrays(Wholes, OnReals):
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
-        demand(name)
+        sharp = demand(name).sharp
 
         def apply(*arguments: Any) -> Any:
             heads = [head(x) for x in arguments]
-            value = row.ball(*heads)
+            value = row.ball(*heads, sharp=sharp)
             moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
             if not moving:
                 return value

@@ -8,8 +8,11 @@ must be <g, J v>, with J v from the form for whole arrays, which moves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,11 +24,12 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.elements import beyond, limits
-from gradproof.engine.verify.arrays.finer import Retrace, finer_contribution
-from gradproof.engine.verify.arrays.judging import Tally
+from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays.judging import Tally, is_beneath
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
 from gradproof.engine.verify.arrays.projections import Projections
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.refining import Refining
 from gradproof.engine.verify.truth import FAR, Application
 from gradproof.engine.verify.ulps import finite, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -37,11 +41,11 @@ AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
 class Whole:
-    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one;
-    ``retrace`` traces it at other shapes."""
+    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
+    Elements whose balls are too wide are read by Arb until ``deadline``."""
 
-    def __init__(self, one: Application, rule: Program | None, retrace: Retrace | None = None) -> None:
-        self.one, self.rule, self.retrace = one, rule, retrace
+    def __init__(self, one: Application, rule: Program | None, deadline: float = math.inf) -> None:
+        self.one, self.rule, self.deadline = one, rule, deadline
         if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
             raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
         floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
@@ -52,17 +56,34 @@ class Whole:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
             far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
             self.readings = [
-                [x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed) for x in one.inputs]
+                [
+                    x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed, k)
+                    for k, x in enumerate(one.inputs)
+                ]
                 for seed in (1, 2)
             ]
         self._outputs: list[list[Any]] = []
+        self._fine = False
         self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
 
     # the truth
 
     def outputs(self) -> list[BallArray]:
         """Enclosures of the results. Raises NoArrays, and what a stranger's code raises."""
+        found = self._enclosed()
+        if not self._fine and any(is_beneath(y, ball) for y, ball in zip(self.one.results, found, strict=True)):
+            return self._finely()
+        return found
+
+    def _finely(self) -> list[BallArray]:
+        """The same, with all that denormal numbers say, and so for all that is read afterwards."""
+        self._fine = True
+        with finely():
+            return [ball.settled() for ball in self._enclosed()]
+
+    def _enclosed(self) -> list[BallArray]:
         one, found = self.one, []
+        self._outputs = []
         for inputs in self.readings:
             f = Arrays()
             made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
@@ -72,6 +93,16 @@ class Whole:
 
     def contribution(self, k: int) -> BallArray:
         """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""
+        claimed = self.one.contributions[k]
+        if not self._fine:
+            found = self._through_rule(k)
+            if claimed is None or not is_beneath(claimed, found):
+                return found
+            self._finely()
+        with finely():
+            return self._through_rule(k).settled()
+
+    def _through_rule(self, k: int) -> BallArray:
         one = self.one
         spec = one.specs[k]
         program = self._program(k)
@@ -103,12 +134,17 @@ class Whole:
             given.append(None if number not in used else entered(x) if array else x)
         return given
 
-    def finer(self, at: Array) -> BallArray | None:
-        """The contribution of the only input at the flat places ``at``, in more digits; None if that is not known."""
-        if self.retrace is None:
-            return None
+    def finer(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
+        """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
+        was no time. None if forms cannot be read so."""
+        refining = Refining(self.one, self.readings, self.deadline)
         try:
-            return finer_contribution(self.one, self.readings, self.retrace, at)
+            if k is None:
+                return refining.result(result, at)
+            program = self._program(k)
+            return None if program is None else refining.contribution(program, at)
+        except MemoryError:
+            raise
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             return None
@@ -121,7 +157,8 @@ class Whole:
         key = (orders, k)
         if orders is Orders.USUAL or key not in self._allowed:
             try:
-                found = self._evaluate(orders, k, at)
+                with finely() if self._fine else nullcontext():
+                    found = [ball.settled() for ball in self._evaluate(orders, k, at)]
                 self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
             except BaseException as error:  # a form is a stranger's code
                 foreign(error)
@@ -193,7 +230,8 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
     one = whole.one
     balls = whole.outputs()
     verdict: Tally | None = None
-    left, start = [], 0
+    left: list[Array] = []
+    start = 0
     for result, ball in zip(one.results, balls, strict=True):
         tally = Tally(result.shape, result.size)
         place = slice(start, start + result.size)
@@ -204,7 +242,9 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
             found = whole.allowed(orders, None, wanted)
             return None if found is None else found[place]
 
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
+        finer = partial(whole.finer, result=len(left))
+        beneath = whole.beneath(None)
+        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=finer))
         start += result.size
         if verdict is None:
             verdict = tally
@@ -237,7 +277,8 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=whole.finer)
+        finer = partial(whole.finer, k=k)
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=finer)
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
