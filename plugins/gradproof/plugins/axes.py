@@ -71,13 +71,10 @@ def count(x, axis):
 
 
 def members(i, x, axis, keepdims):
-    """The elements of ``x`` that are reduced into element ``i``."""
+    """The elements of ``x`` that are reduced into element ``i``, in order."""
     rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))
-    fixed = [0 if a in axis else next(rest) for a in range(x.ndim)]
-    for inner in np.ndindex(*(x.shape[a] for a in axis)):
-        for a, k in zip(axis, inner, strict=True):
-            fixed[a] = k
-        yield x[tuple(fixed)]
+    found = x[tuple(slice(None) if a in axis else next(rest) for a in range(x.ndim))]
+    return iter(found.flat) if axis else iter((found,))
 
 
 ROOM = 64

@@ -44,7 +44,7 @@ def matmul_define(f, i, a, b):
     row = (*batch, rest[0]) if a.ndim > 1 else ()
     column = rest[-1:] if b.ndim > 1 else ()
     start = batch if b.ndim > 1 else ()
-    return f.total(a[(*row, k)] * b[(*start, k, *column)] for k in range(a.shape[-1]))
+    return f.total(x * y for x, y in zip(a[(*row, slice(None))], b[(*start, slice(None), *column)], strict=True))
 
 
 def matmul_shrink(specs, attributes):

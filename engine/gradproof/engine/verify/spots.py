@@ -39,6 +39,10 @@ class _Late(Exception):
     """The time is over."""
 
 
+class TooDear(Exception):
+    """An element takes more numbers than may be looked at."""
+
+
 def spot_forward(
     one: Application,
     deadline: float,
@@ -157,16 +161,28 @@ class Clock:
         if self.seen >= self.most:
             raise _Late
 
-    def tick(self) -> None:
-        self.seen += 1
+    def tick(self, count: int = 1) -> None:
+        self.seen += count
         _tick(self.deadline)
+
+
+class Counter:
+    """Lets up to ``limit`` numbers be looked at, and raises TooDear beyond."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.seen = limit, 0
+
+    def tick(self, count: int = 1) -> None:
+        if self.seen + count > self.limit:
+            raise TooDear
+        self.seen += count
 
 
 class Cells:
     """An array of numbers that become balls as they are looked at, while ``clock`` lets them: of a large array an element
     needs few."""
 
-    def __init__(self, array: Array, reading: Reading, clock: Clock) -> None:
+    def __init__(self, array: Array, reading: Reading, clock: Clock | Counter) -> None:
         self.array, self.reading, self.clock = np.asarray(array), reading, clock
         self.shape, self.ndim, self.size = self.array.shape, self.array.ndim, self.array.size
 
@@ -186,7 +202,12 @@ class Cells:
         return len(self.array)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[k] for k in range(len(self.array)))
+        if self.ndim != 1 or not (self.reading is as_is or self.array.dtype.kind in "biu"):
+            return (self[k] for k in range(len(self.array)))
+        self.clock.tick(self.size)
+        if self.array.dtype.kind in "biu":
+            return iter(self.array.tolist())
+        return map(arb, self.array.astype(np.float64, copy=False).tolist())
 
     @property
     def flat(self) -> Cells:

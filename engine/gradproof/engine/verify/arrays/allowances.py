@@ -16,7 +16,15 @@ import numpy as np
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.advice import DIGITS, MADE, RANGE
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.judging import Distances, Tally, distances, flat_floats, overflow_reason, overflowed
+from gradproof.engine.verify.arrays.judging import (
+    Distances,
+    Tally,
+    distances,
+    flat_floats,
+    near_by,
+    overflow_reason,
+    overflowed,
+)
 from gradproof.engine.verify.judge import digits
 from gradproof.engine.verify.ulps import close_enough, explained, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -51,7 +59,7 @@ def judge_array(
     tally: Tally,
     *,
     finite: bool,
-    beneath: float = 1.0,
+    beneath: Callable[[], float] = lambda: 1.0,
     finer: Finer | None = None,
 ) -> Array:
     """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
@@ -63,9 +71,15 @@ def judge_array(
     """
     dtype = got.dtype
     floats, mid = flat_floats(got), ball.mid.reshape(-1)
-    if ball.rad is None and np.array_equal(floats, mid):
+    if ball.spread is None and not ball.part and np.array_equal(floats, mid):
         return np.zeros(0, int)
-    rad = np.array(ball.radius()).reshape(-1)
+    flat = ball.moved(lambda a: np.reshape(a, -1))
+    quick = near_by(floats, flat, dtype)
+    if quick is not None and quick[0].all():
+        if floats.size:
+            tally.note(ValueVerdict(Value.ENCLOSED, quick[1]))
+        return np.zeros(0, int)
+    rad = flat.radius()
     known = np.isfinite(mid) & np.isfinite(rad)
     if dtype.kind in "biu":
         return _whole(got, floats, mid, (rad == 0) & known, tally)
@@ -85,7 +99,7 @@ def judge_array(
     todo = open_ & known
     if not todo.any() and not unknown.any():
         return np.zeros(0, int)
-    doubtful = _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer)
+    doubtful = _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath(), finer)
     return np.flatnonzero(doubtful.judge(todo, unknown))
 
 
@@ -164,8 +178,13 @@ class _Doubtful:
         todo = todo & ~self._overflowed_on_the_way(todo)
         if not todo.any():
             return none, todo
-        bound = self.allowing(Orders.ANY, todo)
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
+        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # no allowance needs to be known
+        self._conditioned(easy)
+        todo &= ~easy
+        if not todo.any():
+            return none, none
+        bound = self.allowing(Orders.ANY, todo)
         if bound is None:
             return none, todo
         easy = todo & self._within(bound) & self.far.digits(needed)

@@ -7,7 +7,7 @@ used. What is in doubt, the extremes and a sample are read by Arb, which knows m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,16 +23,16 @@ from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.truth import FAR, Application
 
-BLOCK = 1 << 14
+BLOCK = 1 << 13
 AGREE = 2.0**-40
 NOTHING = 1e-300
 
 
 def columns(array: Array) -> Array:
-    """The floats of an array, one row for each element, with one or two parts."""
+    """The floats of an array, one row for each element, with one or two parts; those of NumPy in their dtype."""
     floats = parts(np.asarray(array))
     width = 2 if array.dtype.kind == "c" else 1
-    return np.asarray(floats if floats.dtype.kind in "biu" else floats.astype(np.float64)).reshape(-1, width)
+    return np.asarray(floats if floats.dtype.kind in "biuf" else floats.astype(np.float64)).reshape(-1, width)
 
 
 @dataclass
@@ -46,12 +46,36 @@ class Seen:
     sides: list[list[BallArray]] = field(default_factory=list)
     side_heads: list[list[BallArray]] = field(default_factory=list)
 
+    @property
+    def rows(self) -> tuple[list[BallArray], list[BallArray]]:
+        """Results and contributions."""
+        return self.heads, self.truths
+
+    def at(self, places: Array) -> Seen:
+        """The same of some of the elements, without the sides of ties."""
+        heads, truths = ([x[places] for x in some] for some in self.rows)
+        return Seen(heads, truths, self.tied[places])
+
     def settled(self) -> Seen:
         """See `BallArray.settled`."""
         heads, truths, *sides = [
             [ball.settled() for ball in row] for row in (self.heads, self.truths, *self.sides, *self.side_heads)
         ]
         return Seen(heads, truths, self.tied, sides[: len(self.sides)], sides[len(self.sides) :])
+
+
+def together(some: Sequence[Seen]) -> tuple[list[BallArray], list[BallArray]]:
+    """The results and the contributions of readings, one after the other."""
+    if len(some) == 1:
+        return some[0].rows
+
+    def joined(rows: Iterable[list[BallArray]]) -> list[BallArray]:
+        return [
+            BallArray(np.concatenate([x.mid for x in parts_]), np.concatenate([x.radius() for x in parts_]))
+            for parts_ in zip(*rows, strict=True)
+        ]
+
+    return joined(x.heads for x in some), joined(x.truths for x in some)
 
 
 class Elements:
@@ -68,28 +92,37 @@ class Elements:
         self.results = [columns(y) for y in one.results]
         self.directions = [(k, p) for k in self.slots for p in range(self.inputs[k].shape[1])]
         floats = [x for x in self.inputs if x.dtype.kind == "f"]
-        self.infinite = any(np.isinf(x).any() for x in floats)
+        self.infinite = any(_any_infinite(x) for x in floats)
         self.far = np.zeros(0)
         if self.infinite:
             sizes = [np.abs(x[np.isfinite(x) & (np.abs(x) >= FAR)]) for x in floats]
-            self.far = np.unique(np.concatenate(sizes))
+            self.far = np.unique(np.concatenate(sizes).astype(np.float64))
+
+    @property
+    def given(self) -> tuple[list[Array], list[Array]]:
+        """Inputs and cotangents."""
+        return self.inputs, self.cotangents
 
     def blocks(self) -> Iterator[slice]:
         return (slice(start, min(start + BLOCK, self.count)) for start in range(0, self.count, BLOCK))
 
     def read(self, index: Any) -> Seen:
         """The elements at ``index``. Raises NoArrays, and what a stranger's code raises."""
-        seen = self._read([x[index] for x in self.inputs], index, None)
+        seen = self._read(self._inputs(index), index, None)
         if self.infinite:
             self._take_limits(seen, index)
         if seen.tied.any():
             at = np.flatnonzero(seen.tied)
             mine = (np.arange(self.count)[index])[at]
             for lean in self._leanings():
-                side = self._read([x[mine] for x in self.inputs], mine, lean)
+                side = self._read(self._inputs(mine), mine, lean)
                 seen.sides.append(side.truths)
                 seen.side_heads.append(side.heads)
         return seen
+
+    def _inputs(self, index: Any) -> list[Array]:
+        """The rows at ``index``, floats in float64."""
+        return [x[index].astype(np.float64, copy=False) if x.dtype.kind == "f" else x[index] for x in self.inputs]
 
     def _leanings(self) -> Iterator[list[float]]:
         """Steps along which to leave a kink, one for each direction: each comes first, and last, equally often."""
@@ -113,7 +146,7 @@ class Elements:
                 for q, part in enumerate(self._parts(f, made, is_complex(spec))):
                     heads.append(spread(head(part), (size,)))
                     for direction, slope in tangents(part).items():
-                        truths[direction] = truths[direction] + slope * exact(weights[:, q])
+                        truths[direction] = truths[direction] + slope * exact(np.ascontiguousarray(weights[:, q]))
         tied = np.broadcast_to(np.asarray(f.tied, bool), (size,))
         return Seen(heads, [spread(x, (size,)) for x in truths], tied)
 
@@ -144,7 +177,7 @@ class Elements:
 
     def _take_limits(self, seen: Seen, index: Any) -> None:
         """Read elements with infinite inputs as limits: two numbers far out take the place of each (see `truth`)."""
-        mine = [x[index] for x in self.inputs]
+        mine = self._inputs(index)
         at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in mine if x.dtype.kind == "f"], axis=0))
         if not at.size:
             return
@@ -165,6 +198,11 @@ class Elements:
 
     def _beyond(self, x: Array, seed: int, which: int) -> Array:
         return x if x.dtype.kind != "f" else beyond(x, self.far, seed, which)
+
+
+def _any_infinite(x: Array) -> bool:
+    """Whether a number is infinite, without a temporary where none is large."""
+    return bool(x.size) and not (x.max() < np.inf and x.min() > -np.inf) and bool(np.isinf(x).any())
 
 
 def beyond(x: Array, far: Array, seed: int, which: int = 0) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,23 +13,26 @@ import numpy as np
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.advice import MADE, TIME
-from gradproof.engine.verify.arrays.elements import Elements, Seen, columns
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.elements import Elements, Seen, columns, together
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.judging import (
     Tally,
     at_kinks,
     distances,
     is_beneath,
+    near_by,
     overflow_reason,
     overflowed,
 )
+from gradproof.engine.verify.arrays.samples import SAMPLE, Apart, drawn, sample_elements
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import Checked, check_values
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-SAMPLE = 64
 CHUNK = 64
 MAX_UNIQUE = 200_000
+FEW = 4  # elements at ties, or beside infinities, that Arb reads in full
 NOT_FINITE = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
 
 
@@ -44,7 +48,7 @@ class _Column:
     forward: bool = False
     doubts: list[Array] = field(default_factory=list)
     weights: list[Array] = field(default_factory=list)
-    worst: list[int] = field(default_factory=list)
+    worst: list[tuple[float, int]] = field(default_factory=list)
 
     def doubt(self, at: Array, weight: Array) -> None:
         self.doubts.append(at)
@@ -57,19 +61,66 @@ def check_elements(one: Application, seconds: float) -> Checked:
     deadline = time.monotonic() + seconds
     elements = Elements(one)
     arrays = _columns(one, elements)
+    sample = _Sample(elements)
     done = 0
     for block in elements.blocks():
         seen = elements.read(block)
         if any(_is_beneath(array, seen, block) for array in arrays):
             with finely():
                 seen = elements.read(block).settled()
-        dead = _dead(elements, block)
         for array in arrays:
-            _judge(array, seen, block, dead)
+            _judge(array, seen, elements, block)
+        sample.look(block, seen)
         done = block.stop
         if time.monotonic() > deadline:
             break
-    return _with_arb(one, elements, arrays, done, deadline, seconds)
+    read, left, apart = sample.compared(arrays, done)
+    if apart is not None:
+        return _by_arb(one, apart.reason(one.op.name), deadline)
+    return _with_arb(one, elements, arrays, done, deadline, seconds, read, left)
+
+
+class _Sample:
+    """The elements that Arb reads beside the arrays: drawn ones, the extremes, and the worst."""
+
+    def __init__(self, elements: Elements) -> None:
+        self.elements, self.places = elements, drawn(elements.count)
+        self.kept: list[Seen] = []
+        self.whole: Seen | None = None  # of a node of one block
+        self.ends: dict[tuple[int, bool], tuple[float, int]] = {}
+        numbers = (*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed)
+        self.columns = [x[:, 0] for x in numbers if x.dtype.kind == "f" and x.shape[1] == 1]
+
+    def look(self, block: slice, seen: Seen) -> None:
+        """Keep what a block shows of the drawn elements, and note its extremes."""
+        if self.elements.count == block.stop - block.start:
+            self.whole = seen
+        else:
+            low, high = np.searchsorted(self.places, (block.start, block.stop))
+            self.kept.append(seen.at(self.places[low:high] - block.start))
+        for k, column in enumerate(self.columns):
+            sizes = np.abs(column[block])
+            for largest, at in ((True, int(sizes.argmax())), (False, int(sizes.argmin()))):
+                value = float(sizes[at]) if largest else -float(sizes[at])
+                if value > self.ends.get((k, largest), (-math.inf, 0))[0]:
+                    self.ends[k, largest] = (value, block.start + at)
+
+    def compared(self, arrays: Sequence[_Column], done: int) -> tuple[Array, list[int], Apart | None]:
+        """The elements read, those left to a full reading, and a contradiction."""
+        elements, one = self.elements, self.elements.one
+        drawn_ = self.places[self.places < done]
+        ends = {place for _, place in self.ends.values()}
+        ends.update(int(k) for array in arrays for _, k in sorted(array.worst)[-2:])
+        more = np.array(sorted(ends.difference(drawn_.tolist())), int)
+        if elements.complex:
+            return np.zeros(0, int), [*drawn_.tolist(), *more.tolist()], None
+        places = np.concatenate([drawn_, more])
+        if self.whole is not None:
+            rows = self.whole.at(places).rows
+        else:
+            rows = together([*self.kept, elements.read(more)] if more.size else self.kept)
+        found = sample_elements(one, elements.given, elements.slots, places, rows)
+        return places[: found.read + len(found.left)], found.left, found.apart
 
 
 def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
@@ -95,22 +146,50 @@ def _columns(one: Application, elements: Elements) -> list[_Column]:
     return found
 
 
-def _dead(elements: Elements, block: slice) -> Array:
+def _dead(elements: Elements, at: Array) -> Array:
     """Elements that rest on a nan, or got a cotangent that is not finite: of an unknown truth there is none."""
-    dead = np.zeros(block.stop - block.start, bool)
+    dead = np.zeros(len(at), bool)
     for x in elements.inputs:
         if x.dtype.kind == "f":
-            dead |= np.isnan(x[block]).any(1)
+            dead |= np.isnan(x[at]).any(1)
     return dead
 
 
-def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
-    """Compare one block of an array; what is not fine goes to its doubts."""
+def _judge(array: _Column, seen: Seen, elements: Elements, block: slice) -> None:
+    """Compare one block of an array; what is not fine goes to its doubts. Most is seen to be fine in a few passes."""
     balls = (seen.heads if array.forward else seen.truths)[array.rows]
-    got = [array.got[block, p].astype(np.float64) for p in range(len(balls))]
-    fine = np.ones(len(dead), bool)
-    ulps, least = np.zeros(len(dead)), np.zeros(len(dead))
-    beyond, known = np.zeros(len(dead), bool), np.ones(len(dead), bool)
+    got = [array.got[block, p].astype(np.float64, copy=False) for p in range(len(balls))]
+    tied = None if array.forward or not seen.tied.any() else seen.tied
+    quick = near_by(got[0], balls[0], array.dtype) if len(balls) == 1 else None
+    if quick is None:
+        _judge_some(array, seen, elements, block, np.arange(block.stop - block.start), got, balls)
+        return
+    near, ulps, top = quick
+    if tied is not None:
+        near &= ~tied
+    count = np.count_nonzero(near)
+    if count:
+        array.tally.note(ValueVerdict(Value.ENCLOSED, ulps))
+        array.worst.append((ulps, block.start + top))
+    if count < near.size:
+        rest = np.flatnonzero(~near)
+        some = [ball[rest] for ball in balls]
+        _judge_some(array, seen, elements, block, rest, [x[rest] for x in got], some)
+
+
+def _judge_some(
+    array: _Column,
+    seen: Seen,
+    elements: Elements,
+    block: slice,
+    at: Array,
+    got: Sequence[Array],
+    balls: Sequence[BallArray],
+) -> None:
+    """Compare the elements ``at`` of a block, which are given."""
+    fine = np.ones(len(at), bool)
+    ulps, least = np.zeros(len(at)), np.zeros(len(at))
+    beyond, known = np.zeros(len(at), bool), np.ones(len(at), bool)
     for p, ball in enumerate(balls):
         mid, rad = ball.mid, ball.radius()
         known &= np.isfinite(mid) & np.isfinite(rad)
@@ -125,29 +204,32 @@ def _judge(array: _Column, seen: Seen, block: slice, dead: Array) -> None:
             least = np.maximum(least, far.least / far.step)
         if len(balls) == 1:
             beyond = overflowed(got[p], mid, rad, array.dtype)
-    if seen.tied.any() and not array.forward:
-        right, wrong = _at_ties(array, seen, got)
+    if not array.forward and seen.tied[at].any():
+        right, wrong = _at_ties(array, seen, at, got)
         fine = (fine | right) & ~wrong
         ulps[right] = 0.0
     beyond &= ~fine
     if beyond.any():
         array.tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(array.dtype)))
-    lost = ~fine & dead & ~known
+    lost = ~fine & ~known
+    if lost.any():
+        lost &= _dead(elements, block.start + at)
     if lost.any():
         array.tally.note(ValueVerdict(Value.NONFINITE, reason=NOT_FINITE))
     array.tally.close(ulps[fine])
     open_ = np.flatnonzero(~(fine | beyond | lost))
     if open_.size:
-        array.doubt(block.start + open_, np.where(known, least, np.inf)[open_])
+        array.doubt(block.start + at[open_], np.where(known, least, np.inf)[open_])
     if fine.any():
         top = int(np.argmax(np.where(fine, ulps, -1.0)))
-        array.worst.append(block.start + top)
+        array.worst.append((float(ulps[top]), block.start + int(at[top])))
 
 
-def _at_ties(array: _Column, seen: Seen, got: Sequence[Array]) -> tuple[Array, Array]:
-    """Judge the contributions at kinks: where the sides differ and they are what they should be, and where they are not."""
-    right_at, wrong = np.zeros(len(seen.tied), bool), np.zeros(len(seen.tied), bool)
-    at = np.flatnonzero(seen.tied)
+def _at_ties(array: _Column, seen: Seen, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
+    """Judge the contributions at kinks, of ``some`` elements of a block, among which are all that are tied: where the sides
+    differ and they are what they should be, and where they are not."""
+    right_at, wrong = np.zeros(len(some), bool), np.zeros(len(some), bool)
+    at = np.flatnonzero(seen.tied[some])
     sides = [side[array.rows] for side in seen.sides]
     if len(sides[0]) != 1:  # parts of complex numbers have no kinks with a convention
         wrong[at] = True
@@ -175,20 +257,27 @@ def _at_ties(array: _Column, seen: Seen, got: Sequence[Array]) -> tuple[Array, A
 
 
 def _with_arb(
-    one: Application, elements: Elements, arrays: Sequence[_Column], done: int, deadline: float, seconds: float
+    one: Application,
+    elements: Elements,
+    arrays: Sequence[_Column],
+    done: int,
+    deadline: float,
+    seconds: float,
+    sample: Array,
+    left_: Sequence[int],
 ) -> Checked:
-    """The verdicts, after Arb has read a sample, the extremes, and what is in doubt, the worst first."""
+    """The verdicts, after Arb has read what is in doubt, the worst first, and some of what is ``left_`` of a sample."""
     count = elements.count
     weight = np.zeros(count)
     for array in arrays:
         for at, heavy in zip(array.doubts, array.weights, strict=True):
             weight[at] = np.maximum(weight[at], np.maximum(heavy, 1e-9))
-    doubted = np.flatnonzero(weight)
+    doubted = np.flatnonzero(weight) if any(array.doubts for array in arrays) else np.zeros(0, int)
     doubted = doubted[np.argsort(-weight[doubted], kind="stable")]
     first, twins = _distinct(elements, doubted)
-    picked = _sample(one, arrays)
+    few = np.array(left_ if elements.complex else [k for k in left_ if not weight[k]][:FEW], int)
     started, resolved, read = time.monotonic(), np.zeros(count, bool), 0
-    queue = np.concatenate([first[:CHUNK], picked[~np.isin(picked, first[:CHUNK])]])
+    queue = np.concatenate([first[:CHUNK], few[~np.isin(few, first[:CHUNK])]])
     rest = first[CHUNK:]
     spent = 0.0
     while queue.size:
@@ -202,13 +291,14 @@ def _with_arb(
         if time.monotonic() + spent * CHUNK / max(1, read) > deadline:
             break
         queue, rest = rest[:CHUNK], rest[CHUNK:]
+    alone = read + int((~resolved[sample]).sum())
     resolved[doubted] |= resolved[first[twins]] if doubted.size else False
     wanted = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
     verdicts_of = []
     for array in arrays:
         mine = np.concatenate(array.doubts) if array.doubts else np.zeros(0, int)
         left = int((~resolved[mine]).sum()) + int((~resolved[done:]).sum())
-        verdicts_of.append(_told(array.tally, count - left, min(read, count), left, wanted))
+        verdicts_of.append(_told(array.tally, count - left, alone, left, wanted))
     forward = verdicts_of[0]
     for other in verdicts_of[1 : len(one.results)]:
         forward = replace(forward, checked=forward.checked + other.checked, total=forward.total + other.total)
@@ -246,12 +336,31 @@ def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
     return doubted[first[order]], rank[twins.reshape(-1)]
 
 
-def _sample(one: Application, arrays: Sequence[_Column]) -> Array:
-    """The worst elements of each array, the extremes, and a sample."""
-    picked = set(sampled(one).tolist())
-    for array in arrays:
-        picked.update(array.worst[:4])
-    return np.array(sorted(picked))
+def _by_arb(one: Application, why: str, deadline: float) -> Checked:
+    """The verdicts where arrays are not to be relied on: by Arb, of as many elements as there is time for."""
+    count, picked = one.results[0].size, drawn(one.results[0].size)
+    order = np.concatenate([picked, np.setdiff1d(np.arange(count), picked)])
+    tallies = [Tally(one.results[0].shape, one.results[0].size * len(one.results))]
+    tallies += [Tally(c.shape, c.size) for c in one.contributions if c is not None]
+    read = 0
+    while read < count and (not read or time.monotonic() < deadline):
+        queue = order[read : read + CHUNK]
+        found = check_values(one.part(queue))
+        for tally, verdict in zip(
+            tallies, (found.forward, *(v for v in found.contributions if v is not None)), strict=True
+        ):
+            tally.note(_placed(verdict, queue, tally))
+        read += len(queue)
+
+    def told(tally: Tally) -> ValueVerdict:
+        verdict = replace(tally.worst, checked=read * tally.total // count, total=tally.total, sampled=read)
+        if read == count or verdict.word is Value.OFF:
+            return verdict
+        return replace(verdict, word=Value.UNCHECKED, reason=why)
+
+    forward, *others = map(told, tallies)
+    contributions = iter(others)
+    return Checked(forward, tuple(None if c is None else next(contributions) for c in one.contributions))
 
 
 def sampled(one: Application) -> Array:
@@ -259,13 +368,10 @@ def sampled(one: Application) -> Array:
     count = one.results[0].size
     if count <= SAMPLE:
         return np.arange(count)
-    picked = set(np.random.default_rng(count).integers(0, count, SAMPLE).tolist())
+    picked = set(drawn(count).tolist())
     for array in (*one.inputs, *one.cotangents, *one.results, *(c for c in one.contributions if c is not None)):
         if array.size == count and array.dtype.kind not in "biu":
             sizes = np.abs(columns(array)).max(1)
             sizes = np.where(np.isfinite(sizes), sizes, 0.0)
             picked |= {int(np.argmin(sizes)), int(np.argmax(sizes))}
-    drawn = np.random.default_rng(count + 1)
-    while len(picked) < SAMPLE:
-        picked.add(int(drawn.integers(0, count)))
     return np.array(sorted(picked))

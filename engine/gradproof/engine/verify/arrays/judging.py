@@ -15,9 +15,9 @@ import numpy as np
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.advice import RANGE
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
 from gradproof.engine.verify.judge import worse
-from gradproof.engine.verify.ulps import NEAREST, close_enough, largest, needed_bits, spacing
+from gradproof.engine.verify.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 LOOSE = 2.0**-34
@@ -27,6 +27,9 @@ NOTHING = 64 * 2.0**-1074
 """A float64 that is 0 is right where the truth is seen to be no larger: 64 units in the last place."""
 SMALL = 2.0**-900
 """Balls are at least 2^-1000 wide unless they are read finely, and grow: floats below this need that."""
+EXPONENT = 0x7FF0 << 48
+"""The bits of a float64 that are left of it if it is rounded down to a power of 2."""
+NORMAL = 2.0**-1022
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 
@@ -75,6 +78,39 @@ class Distances:
         return np.asarray(self.zero | (self.most <= NEAREST * self.step) | (self.most <= self.size * (DOWN * 2.0**-needed)))
 
 
+def near_by(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
+    """Where floats are certainly as close as they have to be, seen in a few passes; the largest distance of these in units,
+    and its place. None: nothing is seen so easily, as where a midpoint is not finite. All flat, the floats in float64."""
+    if dtype.kind in "biu":
+        return (got == ball.mid, 0.0, 0) if ball.spread is None and not ball.part else None
+    mid = np.ascontiguousarray(ball.mid)
+    power = (mid.view(np.int64) & EXPONENT).view(np.float64)  # a unit is at least this times twice the rounding unit
+    if not power.max(initial=0.0) <= largest(dtype) / 4:
+        return None
+    limit, twice = (close_enough(dtype) if full(dtype) else NEAREST) * DOWN, 2 * unit(dtype)
+    with np.errstate(all="ignore"):
+        most = got - mid
+        np.abs(most, out=most)
+        if ball.part or ball.spread is not None:
+            if ball.part:
+                most += np.abs(mid) * (ball.part * GROW * UP)
+            if ball.part or ball.scale != 1:
+                most += TINY if ball.spread is None else ball.spread * (ball.scale * GROW * UP) + TINY
+            elif ball.spread is not None:
+                most += ball.spread
+                most *= UP
+        near = np.asarray(most <= power * (limit * twice))
+        if not near.all():
+            rest = np.flatnonzero(~near)
+            still = (mid[rest] == 0) if ball.spread is None else (mid[rest] == 0) & (ball[rest].radius() == 0)
+            near[rest] = (got[rest] == 0) & (still | (most[rest] <= NOTHING))
+            most = np.where(near, most, 0.0)
+        np.maximum(power, NORMAL, out=power)
+        most /= power
+        top = int(most.argmax()) if most.size else 0
+        return near, float(most[top]) / twice if most.size else 0.0, top
+
+
 def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | None = None) -> Distances:
     """Of floats from balls; all flat, in float64. ``beside``: midpoints of the other parts of complex numbers, of which the
     larger part has the unit."""
@@ -100,13 +136,14 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
 
 def is_beneath(got: Array, ball: BallArray) -> bool:
     """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
-    if got.dtype != np.float64 or ball.rad is None:
+    if got.dtype != np.float64 or (ball.spread is None and not ball.part):
         return False
     with np.errstate(all="ignore"):
         small = np.abs(got) < SMALL
         if not small.any():
             return False
-        mid, rad = ball.mid[small], ball.radius()[small]
+        some = ball[small]
+        mid, rad = some.mid, some.radius()
         return bool(((rad > 0) & (rad < SMALL) & (np.abs(mid) < SMALL)).any())
 
 
@@ -163,4 +200,4 @@ def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: D
 
 def flat_floats(array: Any) -> Array:
     """An array as float64, in a row."""
-    return np.asarray(array).astype(np.float64).reshape(-1)
+    return np.asarray(array).astype(np.float64, copy=False).reshape(-1)

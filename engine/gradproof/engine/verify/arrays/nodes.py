@@ -13,8 +13,9 @@ from gradproof.engine.spec import Array
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
-from gradproof.engine.verify.arrays.elementwise import SAMPLE, check_elements, sampled
+from gradproof.engine.verify.arrays.elementwise import check_elements, sampled
 from gradproof.engine.verify.arrays.programs import NoArrays
+from gradproof.engine.verify.arrays.samples import SAMPLE, sample_results
 from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.projecting import projected
@@ -26,7 +27,7 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 SHARE = 0.25  # of the time that is left: more is not for the elements of one node that Arb reads
 ELEMENT_SECONDS = 1.5
 SPOTS_READ, MAX_SPOTS_READ = 8_000, 60_000  # numbers that are looked at for single elements, by the size of the node
-MAX_TAPED = 10_000  # numbers behind few results, whose contributions are read one by one too
+MAX_TAPED = 1_000  # numbers behind few results, whose contributions are read one by one too
 MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
 
 
@@ -88,15 +89,30 @@ def _check_whole(whole: Whole, linear: Sequence[bool], seconds: float) -> Checke
     one = whole.one
     with np.errstate(all="ignore"):
         forward, open_ = judge_forward(whole)
+        read, apart = sample_results(one, whole.enclosed)
+        if apart is not None:
+            return _by_arb(one, linear, seconds, apart.reason(one.op.name))
         contributions = judge_contributions(whole)
     verdicts = [v for v in (forward, *contributions) if v is not None]
     if one.size <= MAX_ELEMENTS and any(_unsure(v) for v in verdicts):
         return _surer(check_values(one), Checked(forward, tuple(contributions)))
-    forward = _with_spots(one, forward, open_, seconds / 10)
+    forward = _with_spots(one, replace(forward, sampled=read), open_, seconds / 10)
     for k, verdict in enumerate(contributions):
         if verdict is not None:
             contributions[k] = _with_spots_of(one, k, verdict, linear, seconds)
     return Checked(forward, tuple(contributions))
+
+
+def _by_arb(one: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
+    """The verdicts where arrays are not to be relied on: by Arb, or of a sample."""
+    if one.size <= MAX_ELEMENTS:
+        return check_values(one)
+    found = projected(one, linear, seconds)
+
+    def told(verdict: ValueVerdict) -> ValueVerdict:
+        return verdict if verdict.word is Value.OFF else replace(verdict, word=Value.UNCHECKED, reason=why)
+
+    return Checked(told(found.forward), tuple(v and told(v) for v in found.contributions))
 
 
 def _unsure(found: ValueVerdict) -> bool:
@@ -117,16 +133,24 @@ def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
 
 
 def _with_spots(one: Application, found: ValueVerdict, open_: Sequence[Array], seconds: float) -> ValueVerdict:
-    """The verdict on the results, after Arb has read elements that are not enclosed, the extremes and a sample."""
-    wanted = [(j, index) for j, result in enumerate(one.results) for index in places(result, SAMPLE, open_[j])]
+    """The verdict on the results, after Arb has read elements that are not enclosed."""
+    missing = sum(map(len, open_))
+    if not missing:
+        return found
+    wanted = [
+        (j, index) for j, result in enumerate(one.results) if len(open_[j]) for index in places(result, SAMPLE, open_[j])
+    ]
     most = max(SPOTS_READ, min(one.size // 32, MAX_SPOTS_READ))
     spots = spot_forward(one, time.monotonic() + seconds, wanted, most)
     if not spots.checked:
         return _left_over(found, seconds)
-    missing = sum(map(len, open_))
     seen = min(missing, spots.checked)
     whole = replace(
-        worse(found, spots), checked=found.checked + seen, total=found.total, sampled=spots.checked, through_rule=True
+        worse(found, spots),
+        checked=found.checked + seen,
+        total=found.total,
+        sampled=found.sampled + spots.checked,
+        through_rule=True,
     )
     return _left_over(whole, seconds * missing / max(1, seen))
 
