@@ -44,7 +44,7 @@ def otherwise(base: str, number: float, error: float) -> Op:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("base", "axis"), [("sum", 0), ("mean", 0), ("cumsum", 1), ("logsumexp", 1)])
+@pytest.mark.parametrize(("base", "axis"), [("sum", 0), ("mean", 0), ("cumsum", 1)])
 def test_a_rule_that_is_another_at_one_number(base: str, axis: int, dtype: str) -> None:
     x = X.astype(dtype)
     planted = otherwise(base, float(x[70, 33]), ERROR[dtype])

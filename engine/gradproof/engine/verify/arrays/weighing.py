@@ -25,9 +25,9 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 
 TOGETHER, MOST_GROUPS = 1 << 16, 16
 """Elements of one direction where all are enclosed, and how many directions are read."""
-FEW, MOST_BLIND = 1 << 10, 64
+FEW, MOST_BLIND = 1 << 10, 16
 """The same where no element is."""
-HUNTED = 3
+HUNTED = 2
 """Groups in which the element that is furthest off is looked for."""
 KNOWN = 2.0**44
 """An element whose radius is so much smaller has half of its weight."""
@@ -66,16 +66,14 @@ class Weighed:
         apart: BallArray = _total(Arrays(), BallArray(mid, rad) * exact(v)) - self.slope(v)
         return apart
 
-    def halved(self, some: Array, mid: Array, rad: Array, weights: Array) -> int:
-        """The element of ``some`` that alone is furthest off, by halving."""
+    def halved(self, some: Array, whole: float, mid: Array, rad: Array, weights: Array) -> int:
+        """The element of ``some`` that alone is furthest off, by halving. ``whole``: how far they are apart together."""
         while len(some) > 1:
-            halves = some[: len(some) // 2], some[len(some) // 2 :]
+            first, then = some[: len(some) // 2], some[len(some) // 2 :]
             v = np.zeros_like(weights)
-            v[halves[0]] = weights[halves[0]]
-            w = np.zeros_like(weights)
-            w[halves[1]] = weights[halves[1]]
-            one, other = (abs(float(self.apart(mid, rad, x).mid)) for x in (v, w))
-            some = halves[0] if one >= other else halves[1]
+            v[first] = weights[first]
+            one = float(self.apart(mid, rad, v).mid)
+            some, whole = (first, one) if abs(one) >= abs(whole - one) else (then, whole - one)
         return int(some[0])
 
     def judged(self, element: int, *, rounds: bool) -> ValueVerdict | None:
@@ -118,7 +116,7 @@ def check_equalities(one: Application, k: int, ball: BallArray, equalities: Sequ
         if weighed.tied:
             return None
         if np.abs(apart.mid) > np.asarray(apart.radius()) * (1 + 2.0**-40):
-            off = weighed.judged(weighed.halved(some, mid, rad, weights), rounds=False)
+            off = weighed.judged(weighed.halved(some, float(apart.mid), mid, rad, weights), rounds=False)
             reason = f"along a weighted direction the rule contradicts the op's form for whole arrays; {LOOK}"
             return off or ValueVerdict(Value.UNCHECKED, total=mid.size, reason=reason)
     return None
@@ -149,14 +147,14 @@ def check_blind(one: Application, k: int, seconds: float) -> ValueVerdict | None
     for some in np.array_split(np.arange(len(floats)), min(MOST_BLIND, 1 + len(floats) // FEW)):
         v = np.zeros_like(weights)
         v[some] = weights[some]
-        found.append((abs(float(weighed.apart(floats, exactly, v).mid)), some))
+        found.append((float(weighed.apart(floats, exactly, v).mid), some))
         if weighed.tied:
             return None
         if time.monotonic() > deadline:
             break
     read = sum(len(some) for _, some in found)
-    for _, some in sorted(found, key=lambda pair: -pair[0])[:HUNTED]:
-        off = weighed.judged(weighed.halved(some, floats, exactly, weights), rounds=True)
+    for apart, some in sorted(found, key=lambda pair: -abs(pair[0]))[:HUNTED]:
+        off = weighed.judged(weighed.halved(some, apart, floats, exactly, weights), rounds=True)
         if off is not None:
             return off
     reason = f"{read} elements agree with the op's form along {len(found)} random directions; none was enclosed"
