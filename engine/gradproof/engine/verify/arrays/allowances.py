@@ -59,7 +59,7 @@ def judge_array(
     tally: Tally,
     *,
     finite: bool,
-    beneath: float = 1.0,
+    beneath: Callable[[], float] = lambda: 1.0,
     finer: Finer | None = None,
 ) -> Array:
     """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
@@ -98,7 +98,7 @@ def judge_array(
         unknown[:] = False
     todo = open_ & known
     if todo.any():
-        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath, finer).judge(todo)
+        unknown |= _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath(), finer).judge(todo)
     return np.flatnonzero(unknown)
 
 
@@ -143,10 +143,13 @@ class _Doubtful:
     def judge(self, todo: Array) -> Array:
         """Note the words of the elements ``todo``, and give those that nothing can be said of."""
         todo = todo & ~self._overflowed_on_the_way(todo)
+        needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
+        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # no allowance needs to be known
+        self._conditioned(easy)
+        todo &= ~easy
         if not todo.any():
             return todo
         bound = self.allowing(Orders.ANY, todo)
-        needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
         if bound is None:
             return todo
         easy = todo & self._within(bound) & self.far.digits(needed)

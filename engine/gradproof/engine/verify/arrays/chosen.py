@@ -13,9 +13,9 @@ ROOM = 1 << 22
 """Numbers of products that are held at once."""
 
 
-def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array) -> BallArray:
+def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array, *, running: bool = True) -> BallArray:
     """The matrix product of stacks of matrices at the ``chosen`` elements of the result, a mask of its shape, as an
-    evaluation with a rounding unit gives it in a usual order; nan elsewhere."""
+    evaluation with a rounding unit gives it in any order, or, if ``running``, in a usual one; nan elsewhere."""
     shape, terms = chosen.shape, a.shape[-1]
     mid, rad = np.full(shape, np.nan), np.full(shape, np.nan)
     where = np.nonzero(chosen)
@@ -28,7 +28,10 @@ def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array) -> B
         sizes = np.abs(products).sum(axis=0)
         given = (np.abs(x) * ry + rx * (np.abs(y) + ry)).sum(axis=0)
         mid[at] = products.sum(axis=0)
-        rad[at] = given + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
+        if running:
+            rad[at] = given + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
+        else:
+            rad[at] = given + sizes * (terms * (unit + UNIT))
     return BallArray(mid, rad, max(a.unit, b.unit))
 
 

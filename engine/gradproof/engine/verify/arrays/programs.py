@@ -11,7 +11,7 @@ from gradproof.engine.attributes import in_balls
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.arrays.ball import BallArray, ball_array, exact
+from gradproof.engine.verify.arrays.ball import MOST, BallArray, ball_array, exact
 from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.reading import Arrays
@@ -89,13 +89,13 @@ def is_held(x: Any, spec: Spec) -> bool:
     if not isinstance(x, BallArray) or not is_differentiable(spec.dtype):
         return True
     with np.errstate(over="ignore"):
-        return x.rad is None and bool((x.mid.astype(spec.dtype).astype(np.float64) == x.mid).all())
+        return x.spread is None and not x.part and bool((x.mid.astype(spec.dtype).astype(np.float64) == x.mid).all())
 
 
 def charged(x: Any, rounding: float) -> Any:
     """The same numbers, to be charged the rounding unit of a dtype in what is made of them."""
     if isinstance(x, BallArray):
-        return BallArray(x.mid, x.rad, rounding)
+        return BallArray(x.mid, x.spread, rounding, part=x.part, scale=x.scale)
     if isinstance(x, Dual):
         return Dual(charged(x.head, rounding), {k: charged(t, rounding) for k, t in x.tangents.items()})
     return x
@@ -103,10 +103,17 @@ def charged(x: Any, rounding: float) -> Any:
 
 def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
     """What an evaluation gives for a result: rounded to its dtype if it was not, and what underflows is lost."""
-    if not isinstance(x, BallArray) or not is_differentiable(spec.dtype) or (x.rad is None and not rounds):
+    if (
+        not isinstance(x, BallArray)
+        or not is_differentiable(spec.dtype)
+        or (x.spread is None and not x.part and not rounds)
+    ):
         return x
+    small = np.abs(x.mid) < smallest_normal(spec.dtype)
+    if not small.any() and x.part < MOST / 2:
+        return BallArray(x.mid, x.spread, x.unit, part=x.part + (unit(spec.dtype) if rounds else 0.0), scale=x.scale)
     lost = smallest_normal(spec.dtype) * unit(spec.dtype) * 2
-    rad = x.radius() + np.where(np.abs(x.mid) < smallest_normal(spec.dtype), lost, 0.0)
+    rad = x.radius() + np.where(small, lost, 0.0)
     return BallArray(x.mid, rad + np.abs(x.mid) * unit(spec.dtype) if rounds else rad, x.unit)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from gradproof.engine.verify.verdict import Value, ValueVerdict
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
 MATMUL = "matmul"
 MANY_PRODUCTS = 1 << 24
+FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
@@ -47,7 +49,7 @@ class Whole:
             raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
         floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
         self.finite = all(map(finite, (*floats, *one.cotangents)))
-        infinite = any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
+        infinite = not self.finite and any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
         self.readings: list[Sequence[Array]] = [one.inputs]
         if infinite:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
@@ -59,7 +61,7 @@ class Whole:
         self.equalities: dict[int, list[Array]] = {}
         self._outputs: list[list[Any]] = []
         self.enclosed: list[BallArray] = []
-        self._allowed: dict[tuple[Orders, int | None], Array | None] = {}
+        self._allowed: dict[tuple[Orders, int | None], Array] = {}
 
     # the truth
 
@@ -125,24 +127,31 @@ class Whole:
         """What an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row), or
         the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
         key = (orders, k)
-        if orders is Orders.USUAL or key not in self._allowed:
-            try:
-                found = self._evaluate(orders, k, at)
-                self._allowed[key] = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in found])
-            except BaseException as error:  # a form is a stranger's code
-                foreign(error)
-                self._allowed[key] = None
-        return self._allowed[key]
+        if key in self._allowed:
+            return self._allowed[key]
+        try:
+            usual = orders is Orders.USUAL
+            few = usual or np.count_nonzero(at) <= FEW_CHOSEN
+            chosen = self._chosen(k, at, dear=usual) if few else None
+            balls = self._evaluate(orders, k, chosen)
+            found = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
+        except BaseException as error:  # a form is a stranger's code
+            foreign(error)
+            return None
+        if chosen is None:  # else it is nan at others
+            self._allowed[key] = found
+        return found
 
-    def _evaluate(self, orders: Orders, k: int | None, at: Array) -> list[BallArray]:
+    def _evaluate(self, orders: Orders, k: int | None, chosen: Array | None) -> list[BallArray]:
         one = self.one
         program = None if k is None else self._program(k)
         if k is not None and program is None:
             return [BallArray(np.zeros(one.specs[k].shape))]
         usual = orders is Orders.USUAL
-        chosen = self._chosen(program, k, at) if usual else None
         if usual and k is not None:  # of what the rule reads any order counts
             f = Arrays(model=True)
+        elif program is not None and chosen is not None:
+            f = Arrays(model=True, likely=orders is Orders.LIKELY)
         else:
             f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
         rounding = unit(one.outputs[0].dtype)
@@ -163,28 +172,33 @@ class Whole:
         count = len(self.one.outputs)
         return not used.isdisjoint(program.inputs[count : 2 * count])
 
-    def _chosen(self, program: Program | None, k: int | None, at: Array) -> Array | None:
+    def _chosen(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
         """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
-        Raises NoArrays where there are products that are dear, and are not what is asked for."""
-        one = self.one
+        Raises NoArrays where there are products that are ``dear``, and are not what is asked for."""
+        one, program = self.one, None if k is None else self._program(k)
+        if k is not None and program is None:
+            return None
         products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape
         last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
         if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
-            if sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
+            if dear and sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
                 raise NoArrays("too many products to look at")
             return None
         return at.reshape(shape)
 
     def beneath(self, k: int | None) -> float:
         """By how much a number that underflowed may have grown on its way."""
-        largest = max((_largest(x) for x in self.one.inputs), default=1.0)
-        grown = min(GROWN, max(1.0, largest)) * max(1.0, self.one.terms / 32)
+        grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.one.terms / 32)
         if k is None:
             return grown
         return grown * max(1.0, *(_largest(g) for g in self.one.cotangents))
+
+    @cached_property
+    def _largest_input(self) -> float:
+        return max((_largest(x) for x in self.one.inputs), default=1.0)
 
 
 def _largest(x: Array) -> float:
@@ -210,7 +224,7 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
             found = whole.allowed(orders, None, wanted)
             return None if found is None else found[place]
 
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(None)))
+        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=lambda: whole.beneath(None)))
         start += result.size
         if verdict is None:
             verdict = tally
@@ -243,7 +257,10 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=whole.beneath(k), finer=whole.finer)
+        def beneath(k: int = k) -> float:
+            return whole.beneath(k)
+
+        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=whole.finer)
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))

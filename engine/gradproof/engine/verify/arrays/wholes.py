@@ -104,9 +104,10 @@ class Wholes(Extremes):
         a, b = self.as_number(a), self.as_number(b)
 
         def times(one: BallArray, other: BallArray) -> BallArray:
-            if self.running and min(one.ndim, other.ndim) > 1 and self.chosen is not None:
-                return chosen_products(one, other, max(one.unit, other.unit), self.chosen)
-            return product_of(one, other, self._unit(one, other, terms=one.shape[-1]), running=self.running)
+            unit = self._unit(one, other, terms=one.shape[-1])
+            if unit is not None and min(one.ndim, other.ndim) > 1 and self.chosen is not None:
+                return chosen_products(one, other, unit, self.chosen, running=self.running)
+            return product_of(one, other, unit, running=self.running)
 
         value = times(head(a), head(b))
         found: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
