@@ -7,6 +7,7 @@ from threading import local
 
 import numpy as np
 
+from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
 
 
@@ -22,7 +23,9 @@ class Flags(local):
     under = lost = True
 
     def lower(self) -> None:
-        """Begin to watch. Where flags do not work everything is taken to be flagged."""
+        """Begin to watch. Where flags do not work everything is taken to be flagged. Raises Cancelled where work that takes
+        long is to end: arithmetic of large arrays is most of it."""
+        look()
         self.under = self.lost = not WORK
 
 
