@@ -139,6 +139,19 @@ def test_errors_that_cancel_are_found() -> None:
     assert opaque(spoil).uses[0].value.word is Value.OFF
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_rounding_of_a_mean_is_no_alarm(dtype: str) -> None:
+    """The form of a variance reads numbers about one of them, and this backward rounds a mean that is far from 0."""
+
+    def backward(g: Any, y: Any, x: Any, *, axis: Any, correction: Any, keepdims: bool) -> Any:
+        return np.expand_dims(g, axis) * 2 * (x - x.mean(axis=axis, keepdims=True)) / len(x)
+
+    x = (X + (1e6 if dtype == "float64" else 50)).astype(dtype)
+    registry = registry_of(replace(BASE.op("var"), name="opaque.op", rule=None, backward=backward))
+    verdict = judge(registry, "opaque.op", x, seed=seeded("var", x, axis=0), axis=0)["x0"]
+    assert verdict.uses[0].value.word is Value.SCREENED, verdict
+
+
 # the checks themselves
 
 

@@ -17,7 +17,7 @@ from gradproof.engine.verify.advice import LOOK
 from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.judging import distances, flat_floats
-from gradproof.engine.verify.arrays.programs import charged, entered, read_op
+from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough, explained, spacing, unit
@@ -47,13 +47,15 @@ class Weighed:
         self.drawn = random.choice((-1.0, 1.0), claimed.size) * random.uniform(0.5, 1.0, claimed.size)
 
     def slope(self, v: Array, charge: float = 0.0) -> BallArray:
-        """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. Raises
-        NoArrays, and what a stranger's code raises."""
+        """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. An evaluation
+        may add up inputs as they are, and so is read at inputs that are off by as much. Raises NoArrays, and what a
+        stranger's code raises."""
         one, f = self.one, Arrays(model=charge > 0)
         inputs = [entered(x) for x in one.inputs]
-        inputs[self.k] = Dual(exact(one.inputs[self.k]), {0: exact(v.reshape(self.shape))})
         if charge:
-            inputs = [charged(x, charge) for x in inputs]
+            wide = charge * one.terms
+            inputs = [BallArray(x.mid, np.abs(x.mid) * wide, charge) if isinstance(x, BallArray) else x for x in inputs]
+        inputs[self.k] = Dual(inputs[self.k], {0: BallArray(v.reshape(self.shape), None, charge)})
         found = BallArray(0.0)
         for y, g in zip(read_op(one.op, f, inputs, one.attributes, one.outputs), one.cotangents, strict=True):
             if 0 in tangents(y):
