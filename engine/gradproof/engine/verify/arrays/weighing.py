@@ -47,9 +47,9 @@ class Weighed:
         self.drawn = random.choice((-1.0, 1.0), claimed.size) * random.uniform(0.5, 1.0, claimed.size)
 
     def slope(self, v: Array, charge: float = 0.0) -> BallArray:
-        """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. An evaluation
-        may add up inputs as they are, and so is read at inputs that are off by as much. Raises NoArrays, and what a
-        stranger's code raises."""
+        """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. An
+        evaluation may add up inputs as they are, and so is read at inputs that are off by as much. Raises NoArrays, and
+        what a stranger's code raises."""
         one, f = self.one, Arrays(model=charge > 0)
         inputs = [entered(x) for x in one.inputs]
         if charge:
