@@ -91,7 +91,7 @@ class Wholes(Extremes, Folds):
         """The sums of the elements up to each, along an axis."""
 
         def each(one: BallArray) -> BallArray:
-            return running_totals(one, axis, self._unit(one), running=self.running)
+            return running_totals(one, axis, self._unit(one, terms=one.shape[axis]), running=self.running)
 
         return self._linear(each, self.as_number(x))
 
