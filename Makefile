@@ -23,7 +23,7 @@ stress: $(BIN)/ready
 check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
 	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py \
-	  tests/test_random_graphs.py tests/test_planted_at_size.py
+	  tests/test_random_graphs.py tests/test_planted_at_size.py tests/test_real_data.py
 
 # A hundred thousand fuzzed requests of every call: a quarter of an hour.
 fuzz: $(BIN)/ready

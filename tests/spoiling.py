@@ -19,7 +19,10 @@ from gradproof.engine.verify.verdict import GradientVerdict, Summary
 from gradproof.engine.verify.verifier import Verifier
 
 EDGES = (2**14 - 1, 2**14, 2**15 - 1, 2**15)
-MOST_CONDITION = 100.0  # by so much relative changes of inputs may grow in an element that is to carry the digits
+MOST_CONDITION = {"float64": 100.0, "float32": 16.0}
+"""By so much random relative changes of inputs may grow in an element that is to carry the digits. A sum of 512 terms of
+either sign that grows them 16 times is 1/300 of its terms' magnitudes; its additions in float32 may cost 10^-3 of it."""
+DRAWS = 8
 MOVED = 2.0**-10
 PLANTED = {"float64": 1e-9, "float32": 1e-3}
 
@@ -123,14 +126,14 @@ def put(run: Run, spot: Spot, element: int, value: Any) -> Run:
 
 
 def condition(run: Run, spot: Spot, seed: int = 0) -> Array:
-    """By how much relative changes of a node's inputs grow in each element, flat: the largest of four random ones."""
+    """By how much relative changes of a node's inputs grow in each element, flat: the root mean square of random ones."""
     random = np.random.default_rng(seed)
     instructions, specs = run.plan.program.instructions, run.plan.program.specs
     made = {out for k in spot.made for out in instructions[k].outputs}
     outside = {n for k in spot.made for n in instructions[k].inputs} - made - set(run.plan.program.literals)
     truth = np.asarray(run.values[spot.number]).astype(np.float64).reshape(-1)
     away = np.zeros(truth.shape)
-    for _ in range(4):
+    for _ in range(DRAWS):
         values = list(run.values)
         for number in outside:
             array = np.asarray(values[number])
@@ -141,9 +144,9 @@ def condition(run: Run, spot: Spot, seed: int = 0) -> Array:
         computed(run, values, spot.made[0] - 1, set(outside), spot.made)
         with np.errstate(all="ignore"):
             found = np.asarray(values[spot.number]).astype(np.float64).reshape(-1)
-            away = np.fmax(away, np.abs(found - truth))
+            away += np.square(found - truth)
     with np.errstate(all="ignore"):
-        return np.asarray(away / (MOVED * np.abs(truth)))
+        return np.asarray(np.sqrt(away / DRAWS) / (MOVED * np.abs(truth)))
 
 
 def elements(run: Run, spot: Spot, count: int, seed: int = 0) -> list[int]:
@@ -152,8 +155,9 @@ def elements(run: Run, spot: Spot, count: int, seed: int = 0) -> list[int]:
     random = np.random.default_rng(seed)
     array = np.asarray(run.values[spot.number])
     flat = np.abs(array.astype(np.float64).reshape(-1))
+    most = MOST_CONDITION.get(array.dtype.name, 1.0)
     normal = float(np.finfo(array.dtype).tiny) / PLANTED.get(array.dtype.name, 1e-3)
-    good = np.flatnonzero(np.isfinite(flat) & (flat > normal) & (condition(run, spot, seed) <= MOST_CONDITION))
+    good = np.flatnonzero(np.isfinite(flat) & (flat > normal) & (condition(run, spot, seed) <= most))
     if not good.size:
         return []
     edges = [k for k in EDGES if k in set(good.tolist())] if flat.size > EDGES[0] else []
@@ -169,13 +173,12 @@ def place(array: Any, element: int) -> str:
 
 
 def seen(verdicts: Sequence[GradientVerdict], spot: Spot, where: str) -> bool:
-    """Whether a verdict is ``wrong`` and names the element, and the node where it is one node's. Where a node's rule read a
-    result that was spoiled, what it made of that may be named for it."""
+    """Whether a verdict is ``wrong`` and names the element, and the node where it is one node's."""
     reasons = [one.reason for one in verdicts if one.summary is Summary.WRONG]
     if spot.node is None:
         return any(where in reason for reason in reasons)
-    named = [reason for reason in reasons if f"node {spot.node} " in reason]
-    return any(where in reason or (spot.kind == "result" and "the rule gave" in reason) for reason in named)
+    made = "the node computed" if spot.kind == "result" else "the rule gave"
+    return any(f"node {spot.node} " in reason and where in reason and made in reason for reason in reasons)
 
 
 def missed(verifier: Verifier, run: Run, picked: Sequence[tuple[Spot, int]], factor: float) -> Iterator[str]:

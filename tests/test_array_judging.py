@@ -75,6 +75,15 @@ def test_a_kink_has_its_convention(kink: Kink | None, right: float, wrong: float
     assert close.tolist()[:2] == [True, False]
 
 
+def test_sides_that_cancel_have_their_mean() -> None:
+    """Whatever the rounding of the sides: 0 is the mean of g and -g."""
+    g = np.array([0.3, -1e9, 1e-300, 0.3])
+    wide = np.abs(g) * 2.0**-53
+    sides = [BallArray(g, wide), BallArray(-g, wide)]
+    _, close = at_kinks(np.array([0.0, -0.0, 0.0, 1e-9]), sides, Kink.MEAN, FLOAT64)
+    assert close.tolist() == [True, True, True, False]
+
+
 def test_limits_are_what_two_readings_far_out_agree_on() -> None:
     x = np.array([1.0, np.inf, -np.inf, 2.0**70, -(2.0**80)])
     a, b = (beyond(x, np.array([2.0**70, 2.0**80]), seed) for seed in (1, 2))

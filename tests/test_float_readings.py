@@ -82,16 +82,12 @@ def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
     assert compared >= 8, op.name
 
 
-WHOLE = [
-    op
-    for op in REGISTRY.ops.values()
-    if op.arrays and op.differentiable and op.name not in ("scatter_add", "add_along_axis")
-]
+WHOLE = [op for op in REGISTRY.ops.values() if op.arrays and op.differentiable]
 
 
 @pytest.mark.parametrize("op", WHOLE, ids=lambda op: op.name)
 def test_whole_forms_in_floats_are_those_of_balls(op: Op) -> None:
-    """Of every case: values and slopes are where balls are, or the form has a word that floats do not have."""
+    """Of every case: values and slopes are where balls are."""
     random = np.random.default_rng(1)
     for one in op.cases:
         inputs = [x if isinstance(x, np.ndarray) else random.normal(size=x) for x in one.inputs]
@@ -101,15 +97,25 @@ def test_whole_forms_in_floats_are_those_of_balls(op: Op) -> None:
         balls = [
             entered(x) if t is None else Dual(BallArray(x), {0: BallArray(t)}) for x, t in zip(inputs, steps, strict=True)
         ]
-        try:
-            made = op.arrays(Floats(), *plain, **found.attributes) if op.arrays else None
-        except NotImplementedError:
-            assert op.name in ("prod", "cumprod", "max", "min")
-            continue
+        assert op.arrays
+        made = op.arrays(Floats(), *plain, **found.attributes)
         several = made if isinstance(made, tuple) else (made,)
         for got, ball in zip(several, read_arrays(op, Arrays(), balls, found.attributes, found.outputs), strict=True):
             for value, truth in ((got.head, ball.head), (tangents(got)[0], tangents(ball)[0])):
                 assert (np.abs(value - truth.mid) <= 1e-13 * (1 + np.abs(truth.mid)) + truth.radius()).all(), (op.name, one)
+
+
+@pytest.mark.parametrize("word", ["largest", "smallest"])
+def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
+    x = np.array([[1.0, 3, 3], [1, 1, 2]]) if word == "largest" else np.array([[-1.0, -3, -3], [5, 4, 3]])
+    for rows, tied in ((x, True), (x[1:], False)):
+        f = Floats()
+        found = getattr(f, word)(FloatDual(rows, {0: rows * 2}), axis=1)
+        assert np.array_equal(tangents(found)[0], found.head * 2)
+        assert bool(np.any(f.tied)) is tied
+    still = Floats()
+    getattr(still, word)(FloatDual(x, {}), axis=1)
+    assert not np.any(still.tied)
 
 
 def test_inner_products_are_within_their_bound() -> None:

@@ -7,6 +7,7 @@ end with the cancellation of whoever has the thread work.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -41,6 +42,21 @@ class Cancellation:
             return function(*arguments)
         finally:
             _thread.cancellation = before
+
+
+class Deadline(Cancellation):
+    """The cancellation of work that also ends when the time of `time.monotonic` is ``at``."""
+
+    __slots__ = ("at", "outer")
+
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at, self.outer = at, current()
+
+    def check(self) -> None:
+        self.outer.check()
+        self.cancelled = self.cancelled or time.monotonic() > self.at
+        super().check()
 
 
 class _Never(Cancellation):

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from gradproof.engine.backward import Backward, Contribution, Cut
-from gradproof.engine.cancellation import watched
+from gradproof.engine.cancellation import look, watched
 from gradproof.engine.engine import Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
@@ -33,6 +33,7 @@ from gradproof.engine.trace import Builder, Exact, Program
 
 ALIGNED = 16  # bytes
 SLICE = 200  # items that are packed at a time: some milliseconds
+AT_ONCE = 1 << 22  # bytes that are copied between two looks at the clock
 SMALL = 1024  # bytes: these are copied once more, and sooner
 
 
@@ -164,7 +165,8 @@ def _places(
 
 
 def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, buffer: Any) -> None:
-    """Copy the values to a buffer of ``layout.size`` bytes."""
+    """Copy the values to a buffer of ``layout.size`` bytes. Raises Cancelled where nobody waits for them any more: it may
+    be a matter of seconds."""
     with memoryview(buffer) as view:
         for k, shape, start, count in _places(specs, layout.missing, layout.stretched):
             array = values[k]
@@ -175,7 +177,11 @@ def write_values(values: Sequence[Any], specs: Sequence[Spec], layout: Layout, b
             if count <= SMALL:
                 view[start : start + count] = array.tobytes()
             else:
-                np.copyto(np.ndarray(shape, specs[k].dtype, view, start), array)
+                room: Array = np.ndarray(shape, specs[k].dtype, view, start)
+                step = max(1, len(array) * AT_ONCE // count)  # a value of so many bytes has an axis
+                for first in range(0, len(array), step):
+                    look()
+                    np.copyto(room[first : first + step], array[first : first + step])
 
 
 def read_values(specs: Sequence[Spec], layout: Layout, buffer: Any) -> list[Any]:

@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from gradproof.engine.backward import Contribution
+from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import TIME
@@ -119,7 +121,12 @@ class Examination:
         return check_graph(self.run, GRAPH_SHARE * self.left)
 
     def tied(self) -> dict[str, str]:
-        return tied_values(self.run, self.run.job.wanted())
+        names = self.run.job.wanted()
+        try:
+            return Deadline(self.deadline).within(tied_values, self.run, names)
+        except Cancelled:
+            look()
+            return dict.fromkeys(names, untied(late(self.seconds)))
 
     def derivative(self, name: str) -> tuple[str, str] | None:
         found = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
@@ -135,6 +142,13 @@ class Examination:
         whole = self.application(position)
         if self.left <= 0:
             return unexamined(whole, late(self.seconds))
+        try:
+            return Deadline(self.deadline).within(self._examined, position, whole)
+        except Cancelled:
+            look()
+            return unexamined(whole, late(self.seconds))
+
+    def _examined(self, position: int, whole: Application) -> Checked:
         if self._live is None:
             self._live = live_elements(self.run)
         one = self.run.plan.program.instructions[position]
@@ -157,6 +171,11 @@ class Examination:
         if self.rules is None or one.op.elementwise or all(c is None for c in one.contributions):
             return None
         return self.rules.of(self.run, position).program
+
+
+def untied(reason: str) -> str:
+    """The sentence where nobody looked for ties."""
+    return f"ties of comparisons were not looked for: {reason}"
 
 
 class Unasked:

@@ -12,11 +12,14 @@ from functools import cached_property
 from multiprocessing.connection import wait
 from typing import Any
 
+from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
+from gradproof.engine.errors import Cancelled
 from gradproof.engine.strangers import foreign, named
+from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
 from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
-from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined
+from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined, untied
 from gradproof.engine.verify.process import TICK, Ended, Worker
 from gradproof.engine.verify.shared_memory import Region
 from gradproof.engine.verify.value import Checked
@@ -26,6 +29,9 @@ from gradproof.engine.verify.workers import NoWorker, Workers
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
+SHARED_OUT_BYTES = 1 << 20  # of values: the numbers of more are shared out between workers
+MAX_LANES = 4
+NODE, PRODUCTS = 10_000, 64  # a node costs as much as so many elements, and these products of a matrix product as one
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
 GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over
 
@@ -54,15 +60,41 @@ class Remote:
         self.buffer = b""
         self._lanes: list[_Lane] = []
         try:
-            self._write()
+            Deadline(self.deadline).within(self._write)
+        except Cancelled:
+            look()
+            self.answers = dict.fromkeys(range(len(questions)), Failed("", late(seconds)))
+            return
         except (MemoryError, OSError) as error:  # of this process: it goes on without checks
             reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
             self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
             return
-        everything = range(len(questions))
-        alone = [k for k in everything if questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
-        parts = [alone, [k for k in everything if k not in alone]]
-        self._lanes = [_Lane(self, part) for part in parts if part]
+        self._lanes = [_Lane(self, part) for part in self._parts() if part]
+
+    def _parts(self) -> list[list[int]]:
+        """The questions for each of the workers that go to work on them. There are more of these where processors are idle,
+        and then no part takes much longer than another."""
+        everything = range(len(self.questions))
+        alone = [k for k in everything if self.questions[k].kind is Kind.GRAPHS and self.layout.size > ALONE_BYTES]
+        rest = [k for k in everything if k not in alone]
+        count = min(self.workers.spare, MAX_LANES) if self.layout.size > SHARED_OUT_BYTES else 1
+        parts: list[list[int]] = [[] for _ in range(max(1, count))]
+        costs = [0.0] * len(parts)
+        for k in sorted(rest, key=self._cost, reverse=True):
+            least = costs.index(min(costs))
+            parts[least].append(k)
+            costs[least] += self._cost(k)
+        return [alone, *map(sorted, parts)]
+
+    def _cost(self, index: int) -> float:
+        """How long an answer takes beside others, in elements."""
+        if self.questions[index].kind is not Kind.NUMBERS:
+            return NODE
+        op, size = self._size(index)
+        if op == "matmul":
+            one, specs = self._instruction(index), self.run.plan.program.specs
+            size += specs[one.outputs[0]].size * specs[one.inputs[0]].shape[-1] // PRODUCTS
+        return NODE + size
 
     def _write(self) -> None:
         """The values, once for all workers."""
@@ -97,7 +129,7 @@ class Remote:
     def tied(self) -> dict[str, str]:
         found = self._answer(Question(Kind.TIED))
         if isinstance(found, Failed):
-            return dict.fromkeys(self.run.job.wanted(), f"ties of comparisons were not looked for: {found.text}")
+            return dict.fromkeys(self.run.job.wanted(), untied(found.text))
         return dict(found)
 
     def numbers(self, position: int) -> Checked:
@@ -177,11 +209,13 @@ class Remote:
         return [k for k in indices if k not in self.answers]
 
     def _size(self, index: int) -> tuple[str, int]:
+        one, specs = self._instruction(index), self.run.plan.program.specs
+        return one.op.name, sum(specs[k].size for k in (*one.inputs, *one.outputs))
+
+    def _instruction(self, index: int) -> Instruction:
         position = self.questions[index].of
         assert isinstance(position, int)
-        one = self.run.plan.program.instructions[position]
-        specs = self.run.plan.program.specs
-        return one.op.name, sum(specs[k].size for k in (*one.inputs, *one.outputs))
+        return self.run.plan.program.instructions[position]
 
 
 class _Lane:

@@ -39,10 +39,10 @@ def _judge(use: UseVerdict) -> tuple[Summary, str]:
     place = f"node {use.node} ({use.op}), input {use.input}"
     rule, value = use.rule, use.value
     element = f", element {value.element}" if value.element else ""
+    if use.forward.word is Value.OFF:  # first: what a rule made of a wrong result is off too
+        return Summary.WRONG, miscomputed(use.node, use.op, use.forward)
     if value.word is Value.OFF:
         return Summary.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"
-    if use.forward.word is Value.OFF:
-        return Summary.WRONG, miscomputed(use.node, use.op, use.forward)
     if rule.word is Rule.REFUTED:
         return Summary.WRONG, f"{place}: {rule.op} is refuted: {refutation(rule)}"
     if value.word in (Value.UNCHECKED, Value.NONFINITE, Value.OVERFLOWED):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
 from gradproof.engine.functions import Undecided
 from gradproof.engine.precision import precision
@@ -54,7 +55,7 @@ def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
             comparing.append((position, mine))
     found: dict[str, str] = {}
     needed = _needed(run, forward) if comparing else set()
-    for position, mine in comparing:
+    for position, mine in watched(comparing):
         one = forward[position]
         if needed.isdisjoint(one.outputs):
             continue

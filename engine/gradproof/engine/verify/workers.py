@@ -178,6 +178,12 @@ class Workers:
         """Whether more workers are at work than there are processors."""
         return len(self._busy) > (os.cpu_count() or 1)
 
+    @property
+    def spare(self) -> int:
+        """How many more workers could be at work at once, each with a processor, and nobody would wait for one."""
+        with self._changed:
+            return min(os.cpu_count() or 1, self.most - 1) - len(self._busy)
+
     def kill(self, one: Worker) -> None:
         """End a worker now."""
         self._spawner.kill(one.pid)

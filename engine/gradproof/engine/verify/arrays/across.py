@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.errors import text_of
 from gradproof.engine.functions import Undecided
-from gradproof.engine.spec import Array, Spec, is_differentiable, parts
+from gradproof.engine.spec import Array, DType, Spec, is_differentiable, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.bridge import MAX_ELEMENTS, bridged
@@ -18,7 +18,7 @@ from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, rounded, weigh
+from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, is_finite, rounded, weigh
 from gradproof.engine.verify.forward_half import Skipped
 from gradproof.engine.verify.reading import NoDefinition, parts_shape
 from gradproof.engine.verify.tape import TooLarge
@@ -27,6 +27,7 @@ from gradproof.engine.verify.ulps import smallest_normal, unit
 FAR = (2.0**60, 2.0**70)
 """What stands for an infinity: where derivatives are the same for both, they do not depend on it."""
 SAME = 2.0**-40
+KINK = "{} is at a kink, where it has no derivative"
 
 
 class Across:
@@ -35,8 +36,9 @@ class Across:
     def __init__(self, node: Node, *, beside: bool) -> None:
         self.node = node
         self.found = blank(node, beside=beside)
+        self.own: list[tuple[Callable[[], Any], dict[int, Array]]] | None = None
         self.heads = {
-            number: parts(given.array).astype(node.working)
+            number: parts(given.array).astype(node.working, copy=False)
             for number, given in node.given.items()
             if is_differentiable(given.array.dtype)
         }
@@ -58,14 +60,15 @@ class Across:
             if any(one is not None for one in found.beside):
                 self._beside()
         for ways in found.along:
-            if not all(one is None or np.isfinite(one).all() for one in ways):
+            if not all(one is None or is_finite(one) for one in ways):
                 raise Unread(f"{node.one.op.name} has no finite derivative")
         return found
 
     def _pushed(self) -> list[list[dict[int, Array]]]:
         """How the outputs move."""
-        if all(np.isfinite(x).all() for x in self.heads.values()):
-            return [[ways for _, ways in self._plainly(self.heads, self.steps)]]
+        if all(is_finite(x) for x in self.heads.values()):
+            self.own = self._plainly(self.heads, self.steps)
+            return [[ways for _, ways in self.own]]
         several = []
         for far in FAR:
             heads = {number: _finite(x, far) for number, x in self.heads.items()}
@@ -85,12 +88,17 @@ class Across:
         if form is not None and not any(spec.dtype.kind == "c" for spec in (*node.inputs, *node.outputs)):
             scalars = {number: FloatDual(x, steps.get(number, {})) for number, x in heads.items()}
             inputs = [scalars.get(k, node.given[k].array) for k in node.one.inputs]
+            f = Floats()
             try:
-                results = form(Floats(), *inputs, **node.one.attributes)
+                results = form(f, *inputs, **node.one.attributes)
                 several = results if isinstance(results, tuple) else (results,)
                 for one, spec in zip(several, node.outputs, strict=True):
                     found.append(self._landed(_value(one), tangents(one), spec))
+                if ties and np.any(f.tied):
+                    raise Unread(KINK.format(op.name))
                 return found
+            except Unread:
+                raise
             except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
                 found = []
             except BaseException as error:  # a definition is a stranger's code
@@ -106,8 +114,7 @@ class Across:
     ) -> tuple[Callable[[], Any], dict[int, Array]]:
         """An output in its shape, in the dtype to work in."""
         shape, dtype = parts_shape(spec), self.node.working
-        made = {d: np.asarray(np.broadcast_to(one, shape), dtype) for d, one in ways.items()}
-        return lambda: np.asarray(np.broadcast_to(value(), shape), dtype), made
+        return lambda: _spread(value(), shape, dtype), {d: _spread(one, shape, dtype) for d, one in ways.items()}
 
     def _read(self, reading: Any, balls: Mapping[int, Any], *, ties: bool) -> list[Any]:
         """The outputs. Raises Unread."""
@@ -137,7 +144,7 @@ class Across:
             foreign(error)
             raise Unread(f"the definition of {op.name} raised {named(error)}") from None
         if tied and ties:
-            raise Unread(f"{op.name} is at a kink, where it has no derivative")
+            raise Unread(KINK.format(op.name))
         return results
 
     def _compare(self) -> None:
@@ -204,36 +211,51 @@ class Across:
 
     def _beside(self) -> None:
         """The outputs beside those of the run, as the inputs beside them give them; those of the run where they do not."""
-        found, node = self.found, self.node
+        node = self.node
+        if self.own is not None and not any(given.moving.apart for given in node.moving.values()):
+            self._settle(self.own, same=True)
+            return
         heads, steps = dict(self.heads), dict[int, dict[int, Array]]()
         for number, given in node.moving.items():
             pair, along = given.moving.beside, given.moving.along[0]
-            if pair is not None:
-                heads[number] = np.where(np.isfinite(heads[number]), pair[0], heads[number])
+            if pair is not None and pair[0] is not None:
+                known = None if is_finite(heads[number]) else np.isfinite(heads[number])
+                heads[number] = pair[0] if known is None else np.where(known, pair[0], heads[number])
             step = pair[1] if pair is not None else along
             if step is not None:
                 steps[number] = {0: step}
         heads = {number: _finite(x, FAR[0]) for number, x in heads.items()}
         try:
-            results = self._plainly(heads, steps, ties=False)
+            self._settle(self._plainly(heads, steps, ties=False))
         except Unread:
-            results = []
+            self._settle([])
+
+    def _settle(self, results: Sequence[tuple[Callable[[], Any], dict[int, Array]]], *, same: bool = False) -> None:
+        """Note what the outputs are beside those of the run; where only their rounding is other, these are the ``same``."""
+        found, node = self.found, self.node
         for k, pair in enumerate(found.beside):
             along = found.along[k][0]
             if pair is None or along is None:
                 continue
-            own = parts(node.results[k]).astype(node.working)
             if not results or 0 not in results[k][1]:
-                found.beside[k] = (own, along)
+                found.beside[k] = (None, along)
                 continue
-            value, step = rounded(results[k][0](), node.outputs[k].dtype), results[k][1][0]
-            known = np.isfinite(value) & np.isfinite(step)
-            whole = bool(known.all())
-            found.beside[k] = (value, step) if whole else (np.where(known, value, own), np.where(known, step, along))
+            own = parts(node.results[k])
+            given = own if same and own.dtype == node.working else results[k][0]()
+            value, step = rounded(given, node.outputs[k].dtype), along if same else results[k][1][0]
+            if not is_finite(value) or not is_finite(step):
+                known = np.isfinite(value) & np.isfinite(step)
+                value, step = np.where(known, value, own.astype(node.working)), np.where(known, step, along)
+            found.beside[k] = (value, step)
 
 
 def _dual(ball: BallArray, steps: Mapping[int, Array]) -> Any:
     return Dual(ball, {k: BallArray(t) for k, t in steps.items()}) if steps else ball
+
+
+def _spread(x: Any, shape: tuple[int, ...], dtype: DType) -> Array:
+    x = np.asarray(x, dtype)
+    return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
 def _value(x: Any) -> Callable[[], Any]:
@@ -245,4 +267,4 @@ def _value(x: Any) -> Callable[[], Any]:
 
 def _finite(x: Array, far: float) -> Array:
     """``far`` in the place of infinities."""
-    return np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))
+    return x if is_finite(x) else np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))

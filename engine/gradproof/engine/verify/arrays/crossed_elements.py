@@ -71,7 +71,8 @@ class Elements:
     def _heads(self, places: Any) -> dict[int, Any]:
         """The floats of the run, in the dtype to work in; integers and conditions as they are."""
         picked = {number: array[places] for number, array in self.arrays.items()}
-        return {number: x if x.dtype.kind in "iub" else x.astype(self.node.working) for number, x in picked.items()}
+        dtype = self.node.working
+        return {number: x if x.dtype.kind in "iub" else x.astype(dtype, copy=False) for number, x in picked.items()}
 
     def _slopes(self, f: Floats, heads: Mapping[int, Any]) -> list[Any]:
         """The outputs, moving with each of the moving inputs: the tangents are the partial derivatives."""
@@ -94,13 +95,15 @@ class Elements:
             for direction, along in enumerate(found.along[k]):
                 if along is not None:
                     steps = {number: one.moving.along[direction] for number, one in self.moving.items()}
-                    made, known = _pushed(results[k], steps, block, size)
+                    known = _push(results[k], steps, block, along.reshape(-1)[block])
                     if known is not None:
                         left = ~known if left is None else left | ~known
-                    along.reshape(-1)[block] = made
         self._compare(block, left)
         if any(one is not None for one in found.beside):
-            self._beside(block, f.decisions, left)
+            if any(given.moving.apart for given in self.moving.values()):
+                self._beside(block, f.decisions, left)
+            else:
+                self._same(block, results)
         if left is not None:
             self._leave(block, left, reason)
 
@@ -115,20 +118,24 @@ class Elements:
 
     def _compare(self, block: slice, left: Array | None) -> None:
         """Element by element, along the first direction: whatever is wrong of one element shows along any."""
-        rest: Any = 0.0
+        rest: Any = None
         for k in self.outs:
             along, g = self.found.along[k][0], self.cotangents[k]
             if along is not None and g is not None:
-                rest = rest + g[block] * along.reshape(-1)[block]
-        sizes: list[Array] = []
+                product = g[block] * along.reshape(-1)[block]
+                rest = product if rest is None else np.add(rest, product, out=rest)
+        size: Any = None
         for _, products in self._taken(block, 0):
             for product in products:
-                rest = rest - product
-                sizes.append(np.abs(product, out=product))
-        if isinstance(rest, float):
+                rest = np.negative(product) if rest is None else np.subtract(rest, product, out=rest)
+                np.abs(product, out=product)
+                size = product if size is None else np.add(size, product, out=size)
+        if rest is None:
             return
-        size: Any = sum(sizes[1:], sizes[0]) if sizes else np.zeros(rest.shape)
-        good = np.abs(rest) <= size * self.close + self.node.tiny
+        size = np.zeros(rest.shape, rest.dtype) if size is None else size
+        bound = size * self.close
+        bound += self.node.tiny
+        good = np.abs(rest) <= bound
         taking = good if left is None else good & ~left
         if taking.all():
             self._sums[0].append(float(rest.sum()))
@@ -165,7 +172,7 @@ class Elements:
                     start = self.node.starts(k, direction)
                     made.reshape(-1)[places] = 0.0 if start is None else start.reshape(-1)[places]
             pair, first = found.beside[k], found.along[k][0] if found.along[k] else None
-            if pair is not None and first is not None:
+            if pair is not None and pair[0] is not None and first is not None:
                 pair[0].reshape(-1)[places] = self.node.results[k].reshape(-1)[places]
                 pair[1].reshape(-1)[places] = first.reshape(-1)[places]
 
@@ -174,24 +181,42 @@ class Elements:
         heads, steps = self._heads(block), dict[int, Along]()
         for number, given in self.moving.items():
             beside = given.moving.beside
-            if beside is not None:
+            if beside is not None and beside[0] is not None:
                 heads[number] = beside[0].reshape(-1)[block]
             steps[number] = beside[1] if beside is not None else given.moving.along[0]
         results = self._slopes(Floats(decisions), heads)
-        size = block.stop - block.start
         for k in self.outs:
             pair, along = self.found.beside[k], self.found.along[k][0]
-            if pair is None or along is None:
+            if pair is None or pair[0] is None or along is None:
                 continue
-            value = np.array(np.broadcast_to(np.asarray(FloatDual.number(results[k]), self.node.working), (size,)))
-            value = rounded(value, self.node.outputs[k].dtype)
-            made, known = _pushed(results[k], steps, block, size)
+            value, made = pair[0].reshape(-1)[block], pair[1].reshape(-1)[block]
+            self._round(k, results[k], value)
+            known = _push(results[k], steps, block, made)
             if known is not None or not np.isfinite(value).all():
                 lost = ~(np.isfinite(value) & np.isfinite(made))
                 value[lost] = self.node.results[k].reshape(-1)[block][lost]
                 made[lost] = along.reshape(-1)[block][lost]
-            pair[0].reshape(-1)[block] = value
-            pair[1].reshape(-1)[block] = made
+
+    def _same(self, block: slice, results: Sequence[Any]) -> None:
+        """The same where nothing is other beside the run so far: only the results' rounding is."""
+        for k in self.outs:
+            pair, along = self.found.beside[k], self.found.along[k][0]
+            if pair is None or pair[0] is None or along is None:
+                continue
+            value, own = pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
+            if own.dtype == value.dtype:
+                rounded(own, own.dtype, value)
+            else:
+                self._round(k, results[k], value)
+            if not np.isfinite(value).all():
+                np.copyto(value, own, where=~np.isfinite(value), casting="unsafe")
+            if block.start == 0:
+                self.found.beside[k] = (pair[0], along)
+
+    def _round(self, k: int, result: Any, out: Array) -> None:
+        """Write an output to ``out``, rounded otherwise than in the run."""
+        value = np.broadcast_to(np.asarray(FloatDual.number(result), self.node.working), out.shape)
+        rounded(value, self.node.outputs[k].dtype, out)
 
     def _again(self, places: Array) -> None:
         """Elements in doubt, in balls that are as wide as rounding of the inputs."""
@@ -251,17 +276,32 @@ class Elements:
             found.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
 
 
-def _pushed(result: Any, steps: Mapping[int, Along], block: slice, size: int) -> tuple[Array, Array | None]:
-    """How an output moves where its inputs take ``steps``, and where that is known; None: everywhere."""
+def _push(result: Any, steps: Mapping[int, Along], block: slice, out: Array) -> Array | None:
+    """Write to ``out`` how an output moves where its inputs take ``steps``; returns where it is known, None: everywhere."""
     pairs = []
     for number, slope in tangents(result).items():
         step = steps.get(number)
         if step is not None:
             pairs.append((slope, step.reshape(-1)[block]))
-    made = sum((slope * t for slope, t in pairs[1:]), pairs[0][0] * pairs[0][1]) if pairs else np.zeros(size)
-    known = np.isfinite(made)
-    if known.all():
-        return made, None
-    made = sum((np.where(t == 0, 0.0, slope * t) for slope, t in pairs), np.zeros(size))
-    known = np.isfinite(made)
-    return made, None if known.all() else known
+    if not pairs:
+        out[...] = 0
+        return None
+    _multiplied(*pairs[0], out)
+    for slope, t in pairs[1:]:
+        out += t if _is_one(slope) else slope * t
+    if np.isfinite(out).all():
+        return None
+    out[...] = sum((np.where(t == 0, 0.0, slope * t) for slope, t in pairs), np.zeros(out.shape))
+    known = np.isfinite(out)
+    return None if known.all() else known
+
+
+def _multiplied(slope: Any, t: Array, out: Array) -> None:
+    if _is_one(slope):
+        np.copyto(out, t)
+    else:
+        np.multiply(slope, t, out=out, casting="unsafe")
+
+
+def _is_one(slope: Any) -> bool:
+    return isinstance(slope, float) and slope == ONE

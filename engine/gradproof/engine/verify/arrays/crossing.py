@@ -16,6 +16,7 @@ from gradproof.engine.verify.ulps import close_enough, explained, smallest_norma
 
 Along: TypeAlias = Array | None
 """The derivative of a value along a direction (parts of a complex one), in the dtype to work in; None: 0."""
+Beside: TypeAlias = tuple[Array | None, Array] | None
 
 
 def working(*dtypes: DType) -> DType:
@@ -28,15 +29,20 @@ def working(*dtypes: DType) -> DType:
 @dataclass
 class Moving:
     """A value on its way: its derivative along each direction; and, beside the run, the value that it has when the numbers
-    before it are rounded otherwise, and its derivative along the first direction there. ``beside`` is None where it does
-    not move."""
+    before it are rounded otherwise (None: it has that of the run), and its derivative along the first direction there.
+    ``beside`` is None where it does not move."""
 
     along: list[Along]
-    beside: tuple[Array, Array] | None = None
+    beside: Beside = None
 
     @property
     def moves(self) -> bool:
         return any(one is not None for one in self.along)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is other beside the run."""
+        return self.beside is not None and not (self.beside[0] is None and self.beside[1] is self.along[0])
 
 
 @dataclass
@@ -120,7 +126,7 @@ class Crossed:
     left out, and why; ``moved``: how much these move by rounding, see `Sweep`."""
 
     along: list[list[Along]]
-    beside: list[tuple[Array, Array] | None]
+    beside: list[Beside]
     defects: list[float]
     allowed: list[float]
     sizes: list[float]
@@ -140,7 +146,7 @@ def blank(node: Node, *, beside: bool) -> Crossed:
     count = node.directions
     moving = [any(one.moving.along[k] is not None for one in node.given.values()) for k in range(count)]
     along: list[list[Along]] = []
-    apart: list[tuple[Array, Array] | None] = []
+    apart: list[Beside] = []
     for spec in node.outputs:
         shape = parts_shape(spec)
         differs = is_differentiable(spec.dtype)

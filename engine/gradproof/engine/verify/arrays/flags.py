@@ -8,6 +8,7 @@ from threading import local
 
 import numpy as np
 
+from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
 
 
@@ -25,7 +26,9 @@ class Flags(local):
     tiny = 2.0**-1000
 
     def lower(self) -> None:
-        """Begin to watch. Where flags do not work everything is taken to be flagged."""
+        """Begin to watch. Where flags do not work everything is taken to be flagged. Raises Cancelled where work that takes
+        long is to end: arithmetic of large arrays is most of it."""
+        look()
         self.under = self.lost = not WORK
 
 

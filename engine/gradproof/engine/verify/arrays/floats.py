@@ -17,6 +17,7 @@ from gradproof.engine.functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
+from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.functions import TABLE
 
 
@@ -56,8 +57,8 @@ class FloatDual(Dual):
     def __mul__(self, other: Any) -> Any:
         if not _is_number(other):
             return NotImplemented
-        mine = {k: x * self.number(other) for k, x in self.tangents.items()}
-        theirs = {k: self.head * x for k, x in tangents(other).items()}
+        mine = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
+        theirs = {k: times(x, self.head) for k, x in tangents(other).items()}
         return type(self)(lambda: self.head * self.number(other), added(mine, theirs))
 
     __rmul__ = __mul__
@@ -87,7 +88,7 @@ SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE[
 """Derivatives that are written for balls in the table."""
 
 
-class Floats(OnReals):
+class Floats(OnReals, Folds):
     """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
 
     Args:
@@ -120,7 +121,7 @@ class Floats(OnReals):
                 for k in moving:
                     slope = _float(partials[k](self, value, *still))
                     for direction, along in tangents(arguments[k]).items():
-                        part = slope * along
+                        part = times(along, slope)
                         found[direction] = found[direction] + part if direction in found else part
                 return FloatDual(lambda: value.head, found)
             return FloatDual(lambda: row.numpy(*heads), found)
@@ -174,7 +175,13 @@ class Floats(OnReals):
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)
-        found = {k: np.where(mask, tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)) for k in (*tangents(a), *tangents(b))}
+        found = {}
+        for k in {**tangents(a), **tangents(b)}:
+            mine, theirs = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
+            if isinstance(mine, float) and isinstance(theirs, float):  # of no dtype of their own
+                dtype = np.result_type(np.float32, _float(a), _float(b))
+                mine, theirs = dtype.type(mine), dtype.type(theirs)
+            found[k] = np.where(mask, mine, theirs)
         return FloatDual(lambda: np.where(mask, _float(a), _float(b)), found)
 
     def floor(self, x: Any) -> FloatDual:
@@ -241,6 +248,37 @@ class Floats(OnReals):
             found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
         return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
 
+    def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
+        """The largest over axes; where several are, it is a tie if it moves."""
+        x = self.as_number(x)
+        value = np.asarray(x.head)
+        axes = axes_of(axis, value.ndim)
+        _, one = self.one_of(x, axis)
+        if x.tangents:
+            self.tied = self.tied | bool((np.count_nonzero(value == one.head, axis=axes) > 1).any())
+        return one.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
+
+    def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
+        """The smallest over axes, likewise."""
+        return -self.largest(-self.as_number(x), axis, keepdims)
+
+    def added(self, x: Any, indices: Any, updates: Any, axis: int) -> FloatDual:
+        """``x``, and at each place of an axis the sum of the updates for it."""
+        where, one, more = self.places(indices), self.as_number(x), self.as_number(updates)
+        shape, wide = np.shape(one.head), np.shape(more.head)
+        inside = tuple(range(axis, axis + where.ndim))
+
+        def each(a: Any, b: Any) -> Array:
+            found = np.array(np.broadcast_to(a, shape))
+            lines = np.moveaxis(np.broadcast_to(b, wide), inside, tuple(range(where.ndim)))
+            np.add.at(np.moveaxis(found, axis, 0), where, lines)
+            return found
+
+        moving = sorted(one.tangents.keys() | more.tangents.keys())
+        dtype = np.result_type(np.float32, one.head, more.head).type
+        found = {k: each(one.tangents.get(k, dtype(0)), more.tangents.get(k, dtype(0))) for k in moving}
+        return FloatDual(lambda: each(one.head, more.head), found)
+
     def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
         """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
         x = self.as_number(x)
@@ -270,6 +308,11 @@ class Floats(OnReals):
     def cast(self, x: Any, dtype: Any) -> Any:
         """A number of another dtype, which is what is meant by it."""
         return x
+
+
+def times(step: Any, x: Any) -> Any:
+    """A product with the derivative along a direction, which is often 1."""
+    return x if isinstance(step, float) and step == 1 else step * x
 
 
 def _is_number(x: Any) -> bool:

@@ -20,17 +20,19 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 
-from gradproof.engine.spec import Array, Spec, is_differentiable, parts
+from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, TABLE, TIME
 from gradproof.engine.verify.arrays.across import Across
 from gradproof.engine.verify.arrays.crossed_elements import Elements, by_element
 from gradproof.engine.verify.arrays.crossing import (
     Along,
+    Beside,
     Contradiction,
     Crossed,
     Given,
@@ -40,7 +42,7 @@ from gradproof.engine.verify.arrays.crossing import (
     working,
     zeros,
 )
-from gradproof.engine.verify.arrays.weights import Added, added_up, weigh
+from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
 from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.reading import parts_shape
 from gradproof.engine.verify.ulps import unit
@@ -189,24 +191,22 @@ class Sweep:
         for k, spec in enumerate(node.outputs):
             moves = is_differentiable(spec.dtype)
             own.along.append([node.starts(k, d) if moves else None for d in range(len(self.directions))])
-            own.beside.append(self._own(node.results[k], own.along[k]))
+            own.beside.append(self._own(own.along[k]))
         for given in node.moving.values():
             own.moved += _apart(given.taken, given.moving)
         self._measure(node.one.outputs, own.along)
         return own
 
-    def _own(self, array: Array, along: list[Along]) -> tuple[Array, Array] | None:
+    def _own(self, along: list[Along]) -> Beside:
         """The run itself, as what is beside it."""
-        if self.found.moved is None or not along or along[0] is None:
-            return None
-        return parts(array).astype(working(array.dtype)), along[0]
+        return None if self.found.moved is None or not along or along[0] is None else (None, along[0])
 
     def _measure(self, numbers: Sequence[int], along: Sequence[Sequence[Along]]) -> None:
         """Add what starts at these values to the yard."""
         for number, ways in zip(numbers, along, strict=True):
             for direction, step in enumerate(ways):
                 if step is not None and number in self.backward.raw:
-                    size = weigh(self.half.raw(number), step).size
+                    size = magnitude(self.half.raw(number), step)
                     if not math.isfinite(size):
                         raise Skipped(f"a gradient is not finite; {MADE}")
                     self.found.yard[direction] += unit(self.program.specs[number].dtype) * size
@@ -231,7 +231,7 @@ class Sweep:
             if out in self.backward.final and self.found.moved is not None:
                 self.found.moved += _apart([self.half.value(self.backward.final[out])], Moving(along, beside))
             along = [self._start(out, direction) for direction in range(len(self.directions))]
-            beside = self._own(self.half.value(out), along)
+            beside = self._own(along)
             self._measure([out], [along])
         self._enter(out, Moving(along, beside))
 
@@ -245,12 +245,11 @@ class Sweep:
             if own is None:
                 continue
             self._measure([number], [[own if k == direction else None for k in range(len(self.directions))]])
-            before = moving.along[direction]
+            before, apart = moving.along[direction], moving.apart
             moving.along[direction] = own if before is None else before + own
             if direction == 0 and self.found.moved is not None:
-                value = parts(self.half.value(number)).astype(own.dtype)
                 pair = moving.beside
-                moving.beside = (value, own) if pair is None else (pair[0], pair[1] + own)
+                moving.beside = (pair[0], pair[1] + own) if pair is not None and apart else self._own(moving.along)
         if not moving.moves:
             return
         if self.found.moved is None:
@@ -308,7 +307,7 @@ class Sweep:
 def _apart(weights: Sequence[Array], moving: Moving) -> float:
     """How far the two runs are apart, weighed."""
     along, beside = moving.along[0] if moving.along else None, moving.beside
-    if along is None or beside is None:
+    if along is None or beside is None or beside[1] is along:
         return 0.0
     found = [weigh(one, np.asarray(beside[1] - along)).signed for one in weights]
     return sum(one for one in found if math.isfinite(one))
@@ -317,7 +316,13 @@ def _apart(weights: Sequence[Array], moving: Moving) -> float:
 def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
     """Random dyadic numbers of magnitude 1/2 to 1, one for each part, of 16 bits: so many that errors do not cancel by
     chance."""
-    numbers = np.random.default_rng(seed).integers(-(2**15), 2**15, parts_shape(spec), np.int16)
-    found = np.asarray(numbers, working(spec.dtype)) / 2**16
-    found += np.copysign(0.5, found)
-    return found
+    shape = parts_shape(spec)
+    bits = np.random.Generator(np.random.SFC64(seed)).bytes(2 * math.prod(shape))
+    return np.take(_dyadic(working(spec.dtype)), np.frombuffer(bits, np.uint16)).reshape(shape)
+
+
+@cache
+def _dyadic(dtype: DType) -> Array:
+    """All dyadic numbers of magnitude 1/2 to 1 of 16 bits."""
+    half = np.arange(2**15, 2**16) / 2**16
+    return np.concatenate((half, -half)).astype(dtype)

@@ -191,7 +191,8 @@ def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: D
             close = (np.abs(got - mids) + rads <= np.maximum(near * spacings(mids, dtype), least)).any(0)
             return apart, np.asarray(np.isfinite(mids).all(0) & (inside | close))
         if kink is Kink.MEAN:
-            mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-52)
+            mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-53)
+            least = np.maximum(least, near * spacings(np.abs(mids).max(0), dtype))  # the sides may cancel
         else:
             order = np.abs(mids).argmin(0) if kink is Kink.SMALLEST else np.abs(mids).argmax(0)
             mid, rad = (np.take_along_axis(x, order[None], 0)[0] for x in (mids, rads))

@@ -16,11 +16,13 @@ from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.arrays.elementwise import check_elements, sampled
 from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.samples import SAMPLE, sample_results
+from gradproof.engine.verify.arrays.weighing import check_blind
 from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
 from gradproof.engine.verify.projecting import projected
 from gradproof.engine.verify.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
 from gradproof.engine.verify.truth import Application
+from gradproof.engine.verify.ulps import finite
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
@@ -160,7 +162,7 @@ def _with_spots_of(one: Application, k: int, found: ValueVerdict, linear: Sequen
     claimed = one.contributions[k]
     assert claimed is not None
     if found.word is Value.UNCHECKED and not found.checked:
-        other = projected(one, linear, left).contributions[k]
+        other = _blind(one, k, left) or projected(one, linear, left).contributions[k]
         return found if other is None else other
     if sum(y.size for y in one.results) > MAX_OUTPUTS or one.size > MAX_TAPED:
         return _left_over(found, left)
@@ -169,6 +171,18 @@ def _with_spots_of(one: Application, k: int, found: ValueVerdict, linear: Sequen
         return _left_over(found, left)
     seen = replace(worse(found, spots), checked=found.checked, total=found.total, sampled=spots.checked)
     return _left_over(replace(seen, through_rule=found.through_rule), left)
+
+
+def _blind(one: Application, k: int, left: float) -> ValueVerdict | None:
+    """The verdict on a contribution without a program of its rule, by the form for whole arrays; None where that says
+    nothing."""
+    if not all(finite(x) for x in (*one.cotangents, *(x for x in one.inputs if x.dtype.kind not in "biu"))):
+        return None
+    try:
+        return check_blind(one, k, min(SHARE * left, ELEMENT_SECONDS))
+    except BaseException as error:  # a form is a stranger's code
+        foreign(error)
+        return None
 
 
 def _left_over(found: ValueVerdict, seconds: float) -> ValueVerdict:

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import GROW, UNIT, BallArray
 from gradproof.engine.verify.arrays.flags import FLAGS
@@ -164,6 +165,7 @@ def _side(x: BallArray, axis: int) -> Side:
 
 def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, running: bool) -> BallArray:
     terms = a.shape[-1]
+    look()
     left = _side(a, -1)
     pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
     once = 0.0  # the share of the result that its last rounding may be
@@ -233,6 +235,7 @@ def _wanderings(a: Array, b: Array) -> Array:
     step = max(1, ROOM // max(k * m, 1))
     for index in np.ndindex(batch) if k and m else ():
         for start in range(0, n, step):
+            look()
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
             found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes

@@ -35,7 +35,7 @@ class Arrays(Wholes, OnReals):
         likely: charge sums what their rounding likely costs, in any order; no bound.
         chosen: the elements, as a mask, of the only matrix product that are wanted where ``running``.
 
-    ``tied`` collects where numbers that move were compared and are equal.
+    ``tied`` collects where numbers that move were compared and are equal; ``equalities``, if it is a list, where any were.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Arrays(Wholes, OnReals):
         self.lean, self.model, self.running = lean, model or running, running
         self.likely, self.chosen = likely, chosen
         self.tied: Any = False
+        self.equalities: list[Array] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """A row of the table, if it is as accurate on this machine as it states."""
@@ -99,6 +100,8 @@ class Arrays(Wholes, OnReals):
             sure = np.abs(apart) * (1 - 4 * UNIT) > wide
             below, above, equal = sure & (apart > 0), sure & (apart < 0), (wide == 0) & (apart == 0)
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
+        if self.equalities is not None and equal.any():
+            self.equalities.append(equal)
         moving = self._moving(a, b)
         if moving is not None and equal.any():
             self.tied = noted(self.tied, equal & moving)
@@ -171,6 +174,8 @@ class Arrays(Wholes, OnReals):
             whole = np.where(low == high, low, np.nan)
         if isinstance(x, Dual):
             self.tied = noted(self.tied, whole == ball.mid)
+        if self.equalities is not None and np.any(whole == ball.mid):
+            self.equalities.append(np.asarray(whole == ball.mid))
         return BallArray(whole)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
@@ -38,6 +39,7 @@ def total_of(
 ) -> BallArray:
     """The sum over axes. ``unit`` None: the truth; else what an evaluation with that rounding unit gives, in any order, or,
     if ``running``, in a usual one."""
+    look()
     shape = without(x.shape, axes, keepdims)
     terms = int(np.prod([x.shape[k] for k in axes], dtype=int))
     if terms == 0 or x.size == 0:
@@ -227,6 +229,7 @@ def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
     """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
     found = np.zeros(x.shape[1])
     for one in lanes:
+        look()
         if one <= len(x):
             found = np.fmax(found, _in_lanes(x, one))
     if len(x) > BLOCK:

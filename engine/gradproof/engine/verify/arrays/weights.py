@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.ulps import smallest_normal, unit
 
-BLOCK = 2**14
-"""Elements at a time: what is made of so many stays in the cache."""
+BLOCK = 2**15
+"""Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""
 SUMMED = 32
 """An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
 adds up pairwise, 128 numbers in eight lanes at the ends, which makes 16 additions, and one for each doubling up to a block
@@ -42,6 +43,23 @@ def blocks(size: int) -> Iterator[slice]:
 def flat(array: Any) -> Array:
     """The numbers of an array, complex ones as two, in one row: a view where there can be one."""
     return parts(np.asarray(array)).reshape(-1)
+
+
+def is_finite(x: Array) -> bool:
+    """Whether all numbers are finite."""
+    return bool(np.isfinite(x).all()) if not math.isfinite(float(x.sum())) else True
+
+
+def magnitude(a: Any, b: Array) -> float:
+    """Σ |a b| of a gradient and a direction, as `weigh` has it."""
+    one, other = flat(a), flat(b)
+    sizes = []
+    with np.errstate(all="ignore"):
+        for block in blocks(other.size):
+            product = one[block].astype(other.dtype, copy=False) * other[block]
+            sizes.append(float(np.abs(product, out=product).sum()))
+    found = total_of(sizes)
+    return found if math.isfinite(found) else weigh(a, b).size
 
 
 def weigh(a: Any, b: Array) -> Weight:
@@ -90,18 +108,21 @@ def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> A
     found = Added()
     for block in blocks(step.size):
         t = step[block]
-        rest = -(whole[block].astype(t.dtype, copy=False) * t)
-        size: Any = np.abs(rest)
+        product = whole[block].astype(t.dtype, copy=False) * t
+        rest = -product
+        size: Any = np.abs(product)
         for one in several:
-            product = one[block].astype(t.dtype, copy=False) * t
+            np.multiply(one[block], t, out=product, casting="unsafe")
             rest += product
-            size += np.abs(product)
-        bad = np.abs(rest) > size * share + smallest_normal(dtype)
-        if not math.isfinite(float(size.sum())):
+            size += np.abs(product, out=product)
+        bad = np.abs(rest, out=product) > size * share + smallest_normal(dtype)
+        total = float(size.sum())
+        if not math.isfinite(total):
             known = np.isfinite(size) & np.isfinite(rest)
             rest, size, bad = np.where(known, rest, 0), np.where(known, size, 0), bad & known
+            total = float(size.sum())
         defects.append(float(rest.sum()))
-        sizes.append(float(size.sum()))
+        sizes.append(total)
         if found.place is None and bad.any():
             k = int(np.argmax(bad))
             found.place = block.start + k
@@ -112,17 +133,25 @@ def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> A
     return found
 
 
-_UPS = np.random.default_rng(5).random(BLOCK) < 0.5
-
-
-def rounded(value: Array, dtype: DType) -> Array:
-    """Numbers that were computed in the dtype to work in, rounded otherwise than in the run: one float up or down, at
-    random, where that dtype is the run's; where it is a wider one, they are."""
-    if dtype != value.dtype:
-        return value
+@cache
+def _flips(dtype: DType) -> Array:
+    """Factors that round a block up or down by a float, at random."""
     step = float(np.finfo(dtype).eps)
-    flips = np.where(_UPS, 1 + step, 1 - step / 2).astype(dtype)
-    flat = np.array(value).reshape(-1)
-    for block in blocks(flat.size):
-        flat[block] *= flips[: block.stop - block.start]
-    return flat.reshape(value.shape)
+    return np.where(np.random.default_rng(5).random(BLOCK) < 0.5, 1 + step, 1 - step / 2).astype(dtype)
+
+
+def rounded(value: Array, dtype: DType, out: Array | None = None) -> Array:
+    """Numbers that were computed in the dtype to work in, rounded otherwise than in the run: one float up or down, at
+    random, where that dtype is the run's; where it is a wider one, they are. They are written to ``out``, if it is
+    given."""
+    if dtype != value.dtype:
+        if out is None:
+            return value
+        np.copyto(out, value)
+        return out
+    flips = _flips(dtype)
+    made = np.empty(value.shape, dtype) if out is None else out
+    before, after = value.reshape(-1), made.reshape(-1)
+    for block in blocks(after.size):
+        np.multiply(before[block], flips[: block.stop - block.start], out=after[block])
+    return made

@@ -30,6 +30,7 @@ from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, 
 from gradproof.engine.verify.arrays.projections import Projections
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.refining import Refining
+from gradproof.engine.verify.arrays.weighing import check_equalities
 from gradproof.engine.verify.truth import FAR, Application
 from gradproof.engine.verify.ulps import finite, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
@@ -63,6 +64,7 @@ class Whole:
                 ]
                 for seed in (1, 2)
             ]
+        self.equalities: dict[int, list[Array]] = {}
         self._outputs: list[list[Any]] = []
         self.enclosed: list[BallArray] = []
         self._fine = False
@@ -95,7 +97,8 @@ class Whole:
         return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
-        """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first."""
+        """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first. ``equalities`` has where
+        the rule compared numbers that are equal."""
         claimed = self.one.contributions[k]
         if not self._fine:
             found = self._through_rule(k)
@@ -114,6 +117,7 @@ class Whole:
         found = []
         for inputs, made in zip(self.readings, self._outputs, strict=True):
             f = Arrays()
+            f.equalities = self.equalities[k] = []
             [ball] = [x for x in read_program(program, self._given(program, inputs, made), f) if x is not None]
             found.append(numbers(f, ball, spec))
         return found[0] if len(found) == 1 else limits(found[0], found[1], False)
@@ -312,6 +316,8 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
             continue
         try:
             found = projections.check(k)
+            if found is None and whole.equalities.get(k) and not projections.tied:
+                found = check_equalities(whole.one, k, balls[k], whole.equalities[k])
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")

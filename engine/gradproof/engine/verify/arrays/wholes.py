@@ -18,9 +18,10 @@ from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.extremes import Extremes
+from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbers
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.arrays.scans import folded, running_totals
+from gradproof.engine.verify.arrays.scans import running_totals
 from gradproof.engine.verify.arrays.sums import total_of
 
 
@@ -29,7 +30,7 @@ def is_whole(x: Any) -> bool:
     return isinstance(x, (BallArray, Dual, Mask, np.ndarray))
 
 
-class Wholes(Extremes):
+class Wholes(Extremes, Folds):
     """The words. ``model``: results contain what an evaluation may give, with the rounding that operands are charged; else
     only operands that are charged more than float64's rounding are read so. ``running``: see `Arrays`."""
 
@@ -90,7 +91,7 @@ class Wholes(Extremes):
         """The sums of the elements up to each, along an axis."""
 
         def each(one: BallArray) -> BallArray:
-            return running_totals(one, axis, self._unit(one), running=self.running)
+            return running_totals(one, axis, self._unit(one, terms=one.shape[axis]), running=self.running)
 
         return self._linear(each, self.as_number(x))
 
@@ -115,28 +116,6 @@ class Wholes(Extremes):
             part = times(head(a), spread(t, b.shape))
             found[k] = found[k] + part if k in found else part
         return Dual(value, found) if found else value
-
-    def product(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The product over axes."""
-        x = self.as_number(x)
-        axes = axes_of(axis, x.ndim)
-        rest = tuple(k for k in range(x.ndim) if k not in axes)
-        shape = without(x.shape, axes, keepdims)
-        count = int(np.prod([x.shape[k] for k in axes], dtype=int))
-        if count == 0:
-            return BallArray(np.ones(shape))
-        lines = x.moved(lambda a: np.transpose(a, (*axes, *rest)).reshape(count, *(a.shape[k] for k in rest)))
-        whole = folded(lambda a, b: a * b, lambda a, start, stop: a[start:stop], lines, count)
-        return whole.moved(lambda a: np.reshape(a, shape))
-
-    def running_product(self, x: Any, axis: int) -> Any:
-        """The products of the elements up to each, along an axis."""
-        x = self.moved(np.moveaxis, self.as_number(x), source=axis, destination=0)
-        step = 1
-        while step < x.shape[0]:
-            x = self.moved(lambda *parts: np.concatenate(parts), x[:step], x[step:] * x[:-step])
-            step *= 2
-        return self.moved(np.moveaxis, x, source=0, destination=axis)
 
     # places
 
