@@ -220,8 +220,9 @@ class Whole:
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape
-        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
-        if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
+        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > (1 if dear else 0))
+        flat = min(len(shape), *(x.ndim for x in one.inputs)) < 2
+        if not last or not shape or (dear and flat):
             if dear and sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
                 raise NoArrays("too many products to look at")
             return None
