@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 
 class Question(NamedTuple):
-    """One step of an examination; ``of``: the position of an instruction, or the name of a value."""
+    """A step of an examination; ``of``: the position of an instruction, or the name of a value."""
 
     kind: Kind
     of: int | str = ""

@@ -43,7 +43,7 @@ class NoForm(Exception):
 
 @dataclass(frozen=True)
 class Symbols:
-    """What was read with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
+    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
 
     inputs: Sequence[Array]
     cotangents: Sequence[Array]

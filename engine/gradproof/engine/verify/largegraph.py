@@ -21,7 +21,7 @@ MAX_ALONE = 64
 
 
 def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dict[str, GraphVerdict]:
-    """One verdict for each of ``names``. Raises Skipped."""
+    """A verdict for each of ``names``. Raises Skipped."""
     if any(not np.isfinite(half.raw(k)).all() for k in _numbers(half, names) if k in half.backward.raw):
         raise Skipped(f"a gradient is not finite; {MADE}")
     with np.errstate(all="ignore"):

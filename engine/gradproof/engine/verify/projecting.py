@@ -63,7 +63,7 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
 
 
 class _Pull:
-    """One contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
+    """A contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
     parts."""
 
     def __init__(self, one: Application, k: int, claimed: Array) -> None:

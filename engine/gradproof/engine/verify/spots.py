@@ -1,4 +1,4 @@
-"""Spots: single elements of a node that is too large to enclose and too involved to screen.
+"""Spots: single elements of a large node that Arb reads one by one, where arrays do not enclose them.
 
 One element of a reduction is as dear as a pass over the data; a few of them show a rule that is wrong everywhere.
 """

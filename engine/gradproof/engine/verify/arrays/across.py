@@ -25,7 +25,7 @@ from gradproof.engine.verify.tape import TooLarge
 from gradproof.engine.verify.ulps import smallest_normal, unit
 
 FAR = (2.0**60, 2.0**70)
-"""What stands for an infinity: where derivatives are the same for both, they do not depend on it."""
+"""Numbers in the place of an infinity: where derivatives are the same for both, they do not depend on it."""
 SAME = 2.0**-40
 KINK = "{} is at a kink, where it has no derivative"
 

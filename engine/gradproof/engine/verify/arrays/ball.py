@@ -308,12 +308,6 @@ def product_spread(a: BallArray, b: BallArray) -> Radius:
     return _sum(_times(above, a.spread), _times(np.abs(a.mid), b.spread))
 
 
-def product_radius(a: BallArray, b: BallArray) -> Radius:
-    """The radius of a product before it is rounded: |a| rb + ra |b| + ra rb."""
-    a, b = BallArray(a.mid, a.rad), BallArray(b.mid, b.rad)
-    return product_spread(a, b)
-
-
 def _times(fresh: Any, x: Any) -> Any:
     """A product, in place of a new array where it fits."""
     if fresh.ndim and np.broadcast_shapes(fresh.shape, x.shape) == fresh.shape:

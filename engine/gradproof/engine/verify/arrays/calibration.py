@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 
 class Calibration:
-    """What was measured of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
+    """Measurements of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class Calibration:
         self._lock = Lock()
 
     def demand(self, row: ArrayFunction) -> Measured:
-        """What was measured. Raises NotImplementedError if a function is not as accurate here as its row states."""
+        """The measurement. Raises NotImplementedError if a function is not as accurate here as its row states."""
         if why := self.distrust(row):
             raise NotImplementedError(why)
         return self.measured(row)
@@ -76,7 +76,7 @@ class Calibration:
         )
 
     def measured(self, row: ArrayFunction) -> Measured:
-        """What was found of a function, now or before."""
+        """The measurement of a function, now or before."""
         with self._lock:
             if not self._read:
                 self._read = True
@@ -212,7 +212,7 @@ def _sum(text: str) -> str:
 
 
 HERE = Calibration()
-"""What is known in this process."""
+"""Measurements that are known in this process."""
 
 
 def keep_in(folder: Path | None) -> None:
@@ -222,6 +222,6 @@ def keep_in(folder: Path | None) -> None:
 
 
 def demand(name: str) -> Measured:
-    """What is known of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
+    """The measurement of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
     states."""
     return HERE.demand(TABLE[name])

@@ -89,7 +89,7 @@ SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE[
 
 
 class Floats(OnReals, Folds):
-    """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
+    """A reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
 
     Args:
         decided: the comparisons of another reading of the same definition, in order, to be decided alike; None: as the

@@ -27,7 +27,7 @@ from gradproof.engine.verify.reading import read_attributes
 from gradproof.engine.verify.truth import Application
 
 BITS = (160, 400, 1200)
-"""One after the other; the last tell 0 from what float64 holds."""
+"""Precisions, tried in this order; the last tell 0 from what float64 holds."""
 TICKS = 64
 """The clock is looked at after so many functions and lines."""
 
