@@ -107,11 +107,19 @@ def test_an_embedded_server_is_for_its_owner_to_replace() -> None:
 
 
 def test_a_process_that_is_stuck_is_replaced() -> None:
-    with guarded(processes=2, watchdog=1.0, sticks=1) as guard:
+    with guarded(processes=2, watchdog=1.0) as guard:
         found = {one["number"]: one for one in (guard.next(), guard.next())}
         os.kill(found[0]["pid"], signal.SIGSTOP)  # it said that it turns, and says so no more
         assert guard.said()["pid"] == found[0]["pid"]
         assert guard.next()["number"] == 0
+        assert guard.end() == 0
+
+
+def test_a_process_that_never_turns_is_replaced() -> None:
+    with guarded(processes=2, watchdog=1.0, sticks=1) as guard:
+        found = {one["number"]: one for one in (guard.next(), guard.next())}
+        assert guard.said()["pid"] == found[1]["pid"]
+        assert guard.next()["number"] == 1
         assert guard.end() == 0
 
 

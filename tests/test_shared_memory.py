@@ -98,7 +98,7 @@ def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
 
     try:
         workers.start()
-        sizes = [20_000 * (1 + k % (KEPT_REGIONS + 3)) for k in range(4 * (KEPT_REGIONS + 3))]
+        sizes = [9_000 * (1 + k % (KEPT_REGIONS + 3)) for k in range(2 * (KEPT_REGIONS + 3))]
         for k, size in enumerate(sizes):
             found = verdict(size, spoil=k % 3 == 1)
             assert (found.summary is Summary.WRONG) == (k % 3 == 1), (k, found.reason)

@@ -196,6 +196,7 @@ class Guard:
                     self._kill()
                 else:
                     self._asked = True
+                    self._hear()  # the grace time, where it was said just now
                     self._stop(self.grace + MARGIN_SECONDS)
 
     def _hear(self) -> None:
