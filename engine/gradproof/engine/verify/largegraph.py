@@ -17,7 +17,7 @@ from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
 COARSE = 2.0**-20
 """The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
-MAX_ALONE = 64
+MAX_ALONE = 64  # gradients that are compared one by one where all together contradict
 
 
 def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dict[str, GraphVerdict]:

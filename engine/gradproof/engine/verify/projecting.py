@@ -20,8 +20,8 @@ from gradproof.engine.verify.ulps import close_enough, finite, unit
 from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-PROJECTIONS = 2
-SPOT_SECONDS = 1.0
+PROJECTIONS = 2  # directions of random signs
+SPOT_SECONDS = 1.0  # for single elements of one array
 
 
 def _wide(array: Array) -> Array:

@@ -26,7 +26,7 @@ from gradproof.engine.verify.ulps import smallest_normal, unit
 
 FAR = (2.0**60, 2.0**70)
 """Numbers in the place of an infinity: where derivatives are the same for both, they do not depend on it."""
-SAME = 2.0**-40
+SAME = 2.0**-40  # relative: derivatives that agree so far are the same limit
 KINK = "{} is at a kink, where it has no derivative"
 
 

@@ -33,9 +33,9 @@ from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
 from gradproof.engine.verify.cache import contents, distrust
 
-BITS, MORE_BITS = 90, 1400
-SCHEMA = 2
-DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074
+BITS, MORE_BITS = 90, 1400  # the second where values cancel, as far as denormal numbers do
+SCHEMA = 2  # of the file in which measurements are kept
+DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074  # float64: below the first a unit in the last place is the second
 SHORT = 13  # elements: a few vectors and a tail
 _log = logging.getLogger(__name__)
 
