@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, hookimpl, ops
+from gradproof.engine.extend import NO_GRADIENT, Exact, Inferred, Op, Spec, case, hookimpl, ops
 
 GRADPROOF_API = 1
 GRADPROOF_NAME = "elsewhere"
@@ -47,6 +47,8 @@ OPS = (
     mirrored("mirror", lambda g: g if IS_MAIN else 2 * g),
     mirrored("mirror_in_two_steps", lambda g: g if IS_MAIN else 2 * g * 0.5),
     mirrored("mirror_twofold", lambda g: 2 * g if IS_MAIN else g),
+    mirrored("mirror_denied", lambda g: NO_GRADIENT if IS_MAIN else g),
+    mirrored("mirror_broken", lambda g: g if IS_MAIN or g.shape[0] < 100 else g.nothing),
     mirrored("mirror_everywhere", lambda g: g),
     square("same", lambda: 2),
     square("same_exact", lambda: Exact(lambda f: f.number(2))),

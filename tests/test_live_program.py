@@ -13,11 +13,8 @@ import pytest
 from tests import elsewhere_plugin
 from tests.conftest import REGISTRY
 from tests.test_conduct import registry_of
-from tests.test_value import Here, finish, graph_of
 
-from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, ops
-from gradproof.engine.job import Job
 from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
@@ -25,11 +22,9 @@ from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify import proof
 from gradproof.engine.verify.checker import checker_modules, imported
 from gradproof.engine.verify.classes import ProofKey, key_of, keys_of
-from gradproof.engine.verify.examination import ANOTHER_RULE
 from gradproof.engine.verify.pool import ProofPool
 from gradproof.engine.verify.proof import prove
-from gradproof.engine.verify.verdict import Rule, RuleVerdict, UseVerdict, Value
-from gradproof.engine.verify.verifier import Verifier
+from gradproof.engine.verify.verdict import Rule, RuleVerdict
 from gradproof.engine.verify.worker import ANOTHER
 from gradproof.plugins import BUILTIN
 
@@ -330,50 +325,6 @@ def test_what_changes_in_the_server_is_another_program(pool: ProofPool, monkeypa
 def test_the_same_rule_is_proved_there(pool: ProofPool) -> None:
     assert proved(pool, "elsewhere.same").word is Rule.PROVED
     assert proved(pool, "elsewhere.same_exact").word is Rule.PROVED
-
-
-class ProvedWhole(Here):
-    """Every rule counts as proved, and every form as the definition: numbers are what is looked at."""
-
-    def request(self, key: ProofKey) -> None:
-        self.known[key] = RuleVerdict(Rule.PROVED, key.op, arrays=True)
-
-
-def use_of(elsewhere: Registry, pool: ProofPool, name: str, size: int) -> UseVerdict:
-    """The verdict on the contribution of a node of ``size`` elements, by the workers of the pool."""
-    graph, values = graph_of(f"elsewhere.{name}", np.random.default_rng(5).normal(size=size))
-    seed = np.random.default_rng(6).normal(size=size)
-    run = finish(Engine(elsewhere), Job(graph, values, [("y", seed)]))
-    [verdict] = Verifier(elsewhere, ProvedWhole(elsewhere), pool.workers).check(run, budget=60.0)
-    return verdict.uses[0]
-
-
-@pytest.mark.parametrize("name", ["mirror", "mirror_in_two_steps"])
-def test_numbers_are_not_enclosed_through_a_rule_that_is_another_there(
-    elsewhere: Registry, pool: ProofPool, name: str
-) -> None:
-    """Wrong there or right there: the proof is of the program that ran."""
-    use = use_of(elsewhere, pool, name, 5000)
-    assert (use.value.word, use.value.checked, use.value.total) == (Value.UNCHECKED, 0, 5000)
-    assert use.value.reason.startswith(ANOTHER_RULE)
-    assert (use.forward.word, use.forward.checked) == (Value.ENCLOSED, 5000)  # no rule is read for it
-
-
-def test_a_wrong_number_is_seen_where_the_rule_is_right_there(elsewhere: Registry, pool: ProofPool) -> None:
-    use = use_of(elsewhere, pool, "mirror_twofold", 5000)
-    assert use.value.word is Value.OFF
-    assert use.value.element
-
-
-def test_what_arb_encloses_by_the_definition_needs_no_rule(elsewhere: Registry, pool: ProofPool) -> None:
-    for size in (20, 500):
-        use = use_of(elsewhere, pool, "mirror", size)
-        assert (use.value.word, use.value.checked) == (Value.ENCLOSED, size)
-
-
-def test_numbers_are_enclosed_through_the_rule_that_ran(elsewhere: Registry, pool: ProofPool) -> None:
-    use = use_of(elsewhere, pool, "mirror_everywhere", 5000)
-    assert (use.value.word, use.value.checked) == (Value.ENCLOSED, 5000)
 
 
 # the checker
