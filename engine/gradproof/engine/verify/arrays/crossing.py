@@ -94,12 +94,12 @@ class Node:
 
     @cached_property
     def close(self) -> float:
-        """By how much of itself a contribution may be off, and be as good as rules are."""
+        """The part of itself that a contribution may be off, and be as good as rules are."""
         return 2 * close_enough(self.dtype) * unit(self.dtype)
 
     @property
     def explained(self) -> float:
-        """By how much of itself an input may be off."""
+        """The part of itself that an input may be off."""
         return 2 * explained(self.dtype) * unit(self.dtype)
 
     @cached_property

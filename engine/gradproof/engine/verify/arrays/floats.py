@@ -171,7 +171,7 @@ class Floats(OnReals, Folds):
         return self.number(x)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """Of each element the branch that is taken."""
+        """The branch that is taken, for each element."""
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)

@@ -88,7 +88,7 @@ class Sweep:
             self.last.update(dict.fromkeys(self.program.instructions[position].inputs, position))
 
     def cross(self) -> Crossing:
-        """Raises Skipped."""
+        """Cross the graph. Raises Skipped."""
         self._look()
         still = [None] * len(self.directions)
         for number in self.half.starts():
