@@ -33,7 +33,7 @@ def var_define(f, i, x, *, axis, correction, keepdims):
 
 
 def softmax_define(f, i, x, *, axis):
-    # Written with differences, as a ball of e^800 / e^801 would be, only cheaper to enclose.
+    # Of differences: the quotient of e^800 and a sum of such is the same number, with wider balls.
     return 1 / f.total(f.exp(other - x[i]) for other in line(i, x, axis))
 
 
@@ -45,7 +45,7 @@ def log_softmax_define(f, i, x, *, axis):
 
 
 def var_arrays(f, x, *, axis, correction, keepdims):
-    """Whatever is taken from all elements; little is left to be taken away where that is close to the mean."""
+    """About any constant, by Σ (x - c)² - n (mean - c)²; little cancels where the constant is close to the mean."""
     away = x - f.anchor(x, axis, near="mean")
     whole = f.total(away, axis, keepdims)
     n = count(x, axis)

@@ -99,7 +99,7 @@ class ValueVerdict:
 
 @dataclass(frozen=True)
 class AccumulationVerdict:
-    """Whether the gradient is the sum over all uses: EXACT, OFF or UNCHECKED."""
+    """Whether the gradient is the sum over all uses: EXACT, ILL_CONDITIONED, OFF or UNCHECKED."""
 
     word: str
     uses: int

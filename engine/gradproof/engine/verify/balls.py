@@ -18,10 +18,6 @@ SAME = arb(2) ** -60
 Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
 
 
-class NotFinite(Exception):
-    """No enclosure became narrow enough: the number does not exist here, or is out of reach."""
-
-
 def as_is(x: Any, step: float) -> arb:
     """The exact float."""
     return exact(x)

@@ -18,11 +18,10 @@ from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
-from gradproof.engine.trace import Program
-from gradproof.engine.verify.advice import TIME
+from gradproof.engine.verify.advice import AUTHOR, TIME
 from gradproof.engine.verify.applications import application_of, check_live
 from gradproof.engine.verify.arrays.nodes import check_node
-from gradproof.engine.verify.known import KnownRules
+from gradproof.engine.verify.known import KnownRule, KnownRules
 from gradproof.engine.verify.live import live_elements
 from gradproof.engine.verify.nonfinite import true_derivative
 from gradproof.engine.verify.tied import tied_values
@@ -33,6 +32,7 @@ from gradproof.engine.verify.wholegraph import check_graph
 DERIVATIVE_SECONDS = 1.0
 FEW, FEW_WHOLE = 128, 64
 """A node of up to so many elements is read by Arb alone: of an elementwise op, and of another, whose elements are dear."""
+ANOTHER_RULE = "the rule traces differently in the process that checks it"
 NOT_ASKED = "numbers were not to be checked"
 GRAPH_SHARE = 0.5  # of the time that is left, where numbers are still to be checked
 
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 
 class Question(NamedTuple):
-    """One step of an examination; ``of``: the position of an instruction, or the name of a value."""
+    """A step of an examination; ``of``: the position of an instruction, or the name of a value."""
 
     kind: Kind
     of: int | str = ""
@@ -55,10 +55,26 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Brief:
-    """Everything that an examination is told beside the run: uses that rules deny, and which inputs an op is linear in."""
+    """Everything that an examination is told beside the run: uses that rules deny, which inputs an op is linear in, and
+    hashes of the rules that ran, by position, for the nodes whose numbers may be enclosed through their rules."""
 
     denied: frozenset[tuple[int, int]] = frozenset()
     linear: Mapping[int, tuple[bool, ...]] = field(default_factory=dict)
+    programs: Mapping[int, str] = field(default_factory=dict)
+
+
+def brief_of(run: Run, denied: frozenset[tuple[int, int]], rules: KnownRules) -> Brief:
+    """The brief about a run whose backward pass was made of these rules."""
+    linear, programs = dict[int, tuple[bool, ...]](), dict[int, str]()
+    through = (use.instruction for use in run.plan.backward.contributions)
+    for position in dict.fromkeys([*through, *(position for position, _ in denied)]):
+        rule, one = rules.of(run, position), run.plan.program.instructions[position]
+        if any(rule.linear):
+            linear[position] = rule.linear
+        sizes = [run.plan.program.specs[k].size for k in (*one.inputs, *one.outputs)]
+        if not one.op.elementwise and max(sizes) > FEW_WHOLE:
+            programs[position] = rule.digest
+    return Brief(denied, linear, programs)
 
 
 class Findings(Protocol):
@@ -164,13 +180,17 @@ class Examination:
         if one.size <= (FEW if one.op.elementwise else FEW_WHOLE):
             return check_values(one)
         linear = self.brief.linear.get(position, (False,) * len(one.inputs))
-        return check_node(one, self._rule(position, one), linear, self.left)
+        rule = self._rule(position, one)
+        if rule is None or rule.digest == self.brief.programs.get(position, rule.digest):
+            return check_node(one, None if rule is None else rule.program, linear, self.left)
+        found = check_node(one, None, linear, self.left)
+        return Checked(found.forward, tuple(v and through_another(v) for v in found.contributions))
 
-    def _rule(self, position: int, one: Application) -> Program | None:
-        """The program of the rule of an instruction, as it is traced here; None where there is none."""
+    def _rule(self, position: int, one: Application) -> KnownRule | None:
+        """The rule of an instruction, as it is traced here; None where there is none."""
         if self.rules is None or one.op.elementwise or all(c is None for c in one.contributions):
             return None
-        return self.rules.of(self.run, position).program
+        return self.rules.of(self.run, position)
 
 
 def untied(reason: str) -> str:
@@ -211,6 +231,14 @@ def unexamined(one: Application, reason: str) -> Checked:
     """The word for numbers that nobody could look at."""
     forward = ValueVerdict(Value.UNCHECKED, total=sum(y.size for y in one.results), reason=reason)
     return Checked(forward, unjudged(one, Value.UNCHECKED, reason))
+
+
+def through_another(found: ValueVerdict) -> ValueVerdict:
+    """The word for a contribution of a rule that is another program here, given what is seen without a rule: elements that
+    are off, or all of them enclosed by the definition; anything less might have been enclosed through the rule."""
+    if found.word is Value.OFF or found.checked == found.total:
+        return found
+    return ValueVerdict(Value.UNCHECKED, total=found.total, reason=f"{ANOTHER_RULE}; {AUTHOR}")
 
 
 def late(seconds: float) -> str:

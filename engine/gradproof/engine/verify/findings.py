@@ -30,7 +30,7 @@ from gradproof.engine.verify.workers import NoWorker, Workers
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
 SHARED_OUT_BYTES = 1 << 20  # of values: the numbers of more are shared out between workers
-MAX_LANES = 4
+MAX_LANES = 4  # workers that share the numbers of one run
 NODE, PRODUCTS = 10_000, 64  # a node costs as much as so many elements, and these products of a matrix product as one
 SHARE = 0.75  # of the time that is left: more is not for one question while others wait
 GRACE, GRACE_SHARE = 0.03, 0.1  # seconds, and of the time, that a worker has to say that its time was over

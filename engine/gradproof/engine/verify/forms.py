@@ -32,8 +32,8 @@ from gradproof.engine.verify.reading import read_attributes, read_op
 from gradproof.engine.verify.tape import TooLarge
 
 BITS = 256
-POINTS = 2
-MAX_CHOICES = 96
+POINTS = 2  # exact points at which a form is refuted
+MAX_CHOICES = 96  # readings of one form, where it takes elements
 FORM = "the form for whole arrays"
 
 
@@ -43,7 +43,7 @@ class NoForm(Exception):
 
 @dataclass(frozen=True)
 class Symbols:
-    """What was read with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
+    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
 
     inputs: Sequence[Array]
     cotangents: Sequence[Array]

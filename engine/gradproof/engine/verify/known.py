@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,14 @@ from gradproof.engine.rules import linear_inputs, made_of
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.classes import ProofKey, key_of
+from gradproof.engine.verify.programs import program_digest
 
 MAX_KNOWN = 20_000
 FLOAT = np.dtype(np.float64)
 
 
-class KnownRule(NamedTuple):
+@dataclass(frozen=True)
+class KnownRule:
     """The traced rule of an instruction, the key of its proof, for each input whether the op is linear in it, and what its
     gradient is made of: positions among cotangents, results and inputs."""
 
@@ -30,6 +33,11 @@ class KnownRule(NamedTuple):
     key: ProofKey | None
     linear: tuple[bool, ...]
     made_of: tuple[frozenset[int], ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """The hash of the program, by which another process tells whether it has the same."""
+        return program_digest(self.program)
 
 
 @dataclass

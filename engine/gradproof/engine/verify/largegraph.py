@@ -17,11 +17,11 @@ from gradproof.engine.verify.verdict import Graph, GraphVerdict
 
 COARSE = 2.0**-20
 """The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
-MAX_ALONE = 64
+MAX_ALONE = 64  # gradients that are compared one by one where all together contradict
 
 
 def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dict[str, GraphVerdict]:
-    """One verdict for each of ``names``. Raises Skipped."""
+    """A verdict for each of ``names``. Raises Skipped."""
     if any(not np.isfinite(half.raw(k)).all() for k in _numbers(half, names) if k in half.backward.raw):
         raise Skipped(f"a gradient is not finite; {MADE}")
     with np.errstate(all="ignore"):

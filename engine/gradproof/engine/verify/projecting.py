@@ -20,8 +20,8 @@ from gradproof.engine.verify.ulps import close_enough, finite, unit
 from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-PROJECTIONS = 2
-SPOT_SECONDS = 1.0
+PROJECTIONS = 2  # directions of random signs
+SPOT_SECONDS = 1.0  # for single elements of one array
 
 
 def _wide(array: Array) -> Array:
@@ -63,7 +63,7 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
 
 
 class _Pull:
-    """One contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
+    """A contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
     parts."""
 
     def __init__(self, one: Application, k: int, claimed: Array) -> None:

@@ -89,7 +89,7 @@ def _each(function: Callable[[Any], Any], array: Any) -> Any:
 
 
 def widened_series(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
-    """One number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
+    """A number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
     number of size ``least`` at the least."""
     value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
     step = arb(spacing(value, dtype)) * explained(dtype)

@@ -1,4 +1,4 @@
-"""Spots: single elements of a node that is too large to enclose and too involved to screen.
+"""Spots: single elements of a large node that Arb reads one by one, where arrays do not enclose them.
 
 One element of a reduction is as dear as a pass over the data; a few of them show a rule that is wrong everywhere.
 """
@@ -27,11 +27,11 @@ from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-SPOTS = 6
-MAX_READ = 300_000
-MAX_TERMS = 20_000
-MAX_OUTPUTS = 16
-MAX_OPERATIONS = 2_000_000
+SPOTS = 6  # elements of an array
+MAX_READ = 300_000  # numbers that are looked at for all spots of a node
+MAX_TERMS = 20_000  # of larger inputs: numbers for each result
+MAX_OUTPUTS = 16  # results of a node whose contributions are read on a tape, each a pass over its inputs
+MAX_OPERATIONS = 2_000_000  # on that tape
 BITS = 128
 
 

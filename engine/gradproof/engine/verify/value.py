@@ -37,7 +37,7 @@ from gradproof.engine.verify.truth import (
 )
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 
-MAX_ELEMENTS = 2048  # of one node: above this elementwise ops are screened, and a sample of them enclosed
+MAX_ELEMENTS = 2048  # of one node: up to so many are enclosed by Arb together where arrays say too little
 MAX_SIDES = 64
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
 

@@ -25,8 +25,8 @@ from gradproof.engine.verify.tape import TooLarge
 from gradproof.engine.verify.ulps import smallest_normal, unit
 
 FAR = (2.0**60, 2.0**70)
-"""What stands for an infinity: where derivatives are the same for both, they do not depend on it."""
-SAME = 2.0**-40
+"""Numbers in the place of an infinity: where derivatives are the same for both, they do not depend on it."""
+SAME = 2.0**-40  # relative: derivatives that agree so far are the same limit
 KINK = "{} is at a kink, where it has no derivative"
 
 
@@ -48,7 +48,7 @@ class Across:
         }
 
     def cross(self) -> Crossed:
-        """Raises Unread."""
+        """Cross the node. Raises Unread."""
         node, found = self.node, self.found
         with np.errstate(all="ignore"):
             for made in self._pushed():
@@ -81,7 +81,7 @@ class Across:
     def _plainly(
         self, heads: Mapping[int, Array], steps: Mapping[int, Mapping[int, Array]], *, ties: bool = True
     ) -> list[tuple[Callable[[], Any], dict[int, Array]]]:
-        """Of each output its value, and how it moves, in floats. Raises Unread."""
+        """The value of each output, and how it moves, in floats. Raises Unread."""
         node, op = self.node, self.node.one.op
         form = op.arrays if not op.elementwise else None
         found = []
@@ -199,7 +199,7 @@ class Across:
         return self._read(Arrays, balls, ties=False)
 
     def _explained(self, wide: list[Any], direction: int) -> float:
-        """By how much rounding may move the inner product."""
+        """The distance by which rounding may move the inner product."""
         total = 0.0
         for k, g in enumerate(self.node.cotangents):
             step, ball = self.found.along[k][direction], tangents(wide[k]).get(direction)

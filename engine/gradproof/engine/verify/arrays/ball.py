@@ -175,7 +175,7 @@ class BallArray:
 
     @watched
     def _scaled(self, factor: float) -> BallArray:
-        """Times a power of 2, which is exact unless it over- or underflows."""
+        """The product with a power of 2, which is exact unless it over- or underflows."""
         FLAGS.lower()
         mid = self.mid * factor
         spread = None if self.spread is None else self.spread * abs(factor)
@@ -183,7 +183,7 @@ class BallArray:
 
     @watched
     def __truediv__(self, other: Any) -> Any:
-        """Of a' / b' - a / b the size is at most (|a' - a| + |a / b| |b' - b|) / |b'|."""
+        """The quotient: |a' / b' - a / b| is at most (|a' - a| + |a / b| |b' - b|) / |b'|."""
         a, b = self, ball_array(other)
         if b is NotImplemented:
             return NotImplemented
@@ -306,12 +306,6 @@ def product_spread(a: BallArray, b: BallArray) -> Radius:
     above = np.abs(b.mid)
     above = above + b.spread
     return _sum(_times(above, a.spread), _times(np.abs(a.mid), b.spread))
-
-
-def product_radius(a: BallArray, b: BallArray) -> Radius:
-    """The radius of a product before it is rounded: |a| rb + ra |b| + ra rb."""
-    a, b = BallArray(a.mid, a.rad), BallArray(b.mid, b.rad)
-    return product_spread(a, b)
 
 
 def _times(fresh: Any, x: Any) -> Any:

@@ -100,7 +100,7 @@ class Batch(Balls):
         self.ties = np.zeros(size, bool)
 
     def count(self) -> None:
-        """One more operation."""
+        """Count one more operation."""
         self.left -= self.size
         if self.left < 0:
             raise TooLarge

@@ -17,7 +17,7 @@ from gradproof.engine.verify.reading import concrete, read_parts
 from gradproof.engine.verify.series import Series
 
 BITS = 128
-MAX_ELEMENTS = 100_000
+MAX_ELEMENTS = 100_000  # of a node: each is a series of its own
 MAX_OPERATIONS = 2_000_000
 """Some 4 s: what the time for the whole graph ends before."""
 

@@ -33,9 +33,9 @@ from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
 from gradproof.engine.verify.cache import contents, distrust
 
-BITS, MORE_BITS = 90, 1400
-SCHEMA = 2
-DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074
+BITS, MORE_BITS = 90, 1400  # the second where values cancel, as far as denormal numbers do
+SCHEMA = 2  # of the file in which measurements are kept
+DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074  # float64: below the first a unit in the last place is the second
 SHORT = 13  # elements: a few vectors and a tail
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 
 class Calibration:
-    """What was measured of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
+    """Measurements of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class Calibration:
         self._lock = Lock()
 
     def demand(self, row: ArrayFunction) -> Measured:
-        """What was measured. Raises NotImplementedError if a function is not as accurate here as its row states."""
+        """The measurement. Raises NotImplementedError if a function is not as accurate here as its row states."""
         if why := self.distrust(row):
             raise NotImplementedError(why)
         return self.measured(row)
@@ -76,7 +76,7 @@ class Calibration:
         )
 
     def measured(self, row: ArrayFunction) -> Measured:
-        """What was found of a function, now or before."""
+        """The measurement of a function, now or before."""
         with self._lock:
             if not self._read:
                 self._read = True
@@ -212,7 +212,7 @@ def _sum(text: str) -> str:
 
 
 HERE = Calibration()
-"""What is known in this process."""
+"""Measurements that are known in this process."""
 
 
 def keep_in(folder: Path | None) -> None:
@@ -222,6 +222,6 @@ def keep_in(folder: Path | None) -> None:
 
 
 def demand(name: str) -> Measured:
-    """What is known of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
+    """The measurement of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
     states."""
     return HERE.demand(TABLE[name])

@@ -89,7 +89,7 @@ def boxed(cells: Any) -> Array:
 
 
 def cells_of(x: Any) -> Any:
-    """What an operator takes: an array of objects, or a scalar."""
+    """The operand of an operator: an array of objects, or a scalar."""
     if isinstance(x, CellArray):
         return x.cells
     return boxed(x) if isinstance(x, np.ndarray) else x
@@ -104,7 +104,7 @@ class Choices:
         self.sizes: list[int] = []
 
     def readings(self) -> Iterator[None]:
-        """One reading after the other. Raises NotImplementedError if there are too many."""
+        """Readings, one after the other. Raises NotImplementedError if there are too many."""
         while True:
             self.sizes = []
             yield
@@ -119,7 +119,7 @@ class Choices:
             self.digits[: place + 1] = [*[0] * place, self.digits[place] + 1]
 
     def next(self, size: int) -> int:
-        """One of ``size``."""
+        """A choice out of ``size``."""
         self.sizes.append(size)
         k = len(self.sizes) - 1
         return self.digits[k] if k < len(self.digits) else 0

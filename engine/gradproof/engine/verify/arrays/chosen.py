@@ -1,5 +1,5 @@
-"""What an evaluation may give for single elements of a matrix product: the usual orders cost the work of the product, but
-many times, so that they are looked at where they matter."""
+"""Rounding of single elements of a matrix product: the usual orders cost the work of the product many times, so that they
+are looked at where they matter."""
 
 from __future__ import annotations
 

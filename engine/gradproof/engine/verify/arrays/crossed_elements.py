@@ -48,7 +48,7 @@ class Elements:
         self.close = node.close
 
     def cross(self) -> Crossed:
-        """Raises what the definition raises."""
+        """Cross the node. Raises what the definition raises."""
         with np.errstate(all="ignore"):
             for block in blocks(self.node.outputs[0].size):
                 self.node.tick()

@@ -57,7 +57,7 @@ class Given:
 
 @dataclass
 class Node:
-    """One instruction with all that is known about it. ``given``: by number, the values that it reads; ``results``: the
+    """An instruction with all that is known about it. ``given``: by number, the values that it reads; ``results``: the
     floats of the run; ``cotangents``: of each output its gradient, None where it has none; ``starts``: of each output and
     direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be; ``tick``: is called now
     and then, and raises where the time is over."""
@@ -94,17 +94,17 @@ class Node:
 
     @cached_property
     def close(self) -> float:
-        """By how much of itself a contribution may be off, and be as good as rules are."""
+        """The part of itself that a contribution may be off, and be as good as rules are."""
         return 2 * close_enough(self.dtype) * unit(self.dtype)
 
     @property
     def explained(self) -> float:
-        """By how much of itself an input may be off."""
+        """The part of itself that an input may be off."""
         return 2 * explained(self.dtype) * unit(self.dtype)
 
     @cached_property
     def tiny(self) -> float:
-        """What underflow may add to a product."""
+        """The most that underflow may add to a product."""
         return 8 * smallest_normal(self.dtype)
 
 
@@ -120,7 +120,7 @@ class Contradiction:
 
 @dataclass
 class Crossed:
-    """What was found of a node. ``along``: by output and direction, how it moves (None where it does not); ``beside``: by
+    """Findings about a node. ``along``: by output and direction, how it moves (None where it does not); ``beside``: by
     output, see `Moving`. ``defects`` and ``allowed``: by direction, by how much the contributions miss the derivative, and
     by how much they may; ``excess``: by how much those miss it that only rounding explains. ``left``: elements that were
     left out, and why; ``moved``: how much these move by rounding, see `Sweep`."""

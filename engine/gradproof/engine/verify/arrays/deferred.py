@@ -117,7 +117,7 @@ def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
 
 
 def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
-    """What reads the element of ``x`` for a flat place of an array that it is broadcast to."""
+    """A function that reads the element of ``x`` for a flat place of an array that it is broadcast to."""
     if x.shape == shape:
         return x.cell
     if x.size == 1:

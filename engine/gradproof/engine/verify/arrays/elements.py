@@ -21,6 +21,7 @@ from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.weights import blocks
 from gradproof.engine.verify.truth import FAR, Application
 
 BLOCK = 1 << 15
@@ -37,7 +38,7 @@ def columns(array: Array) -> Array:
 
 @dataclass
 class Seen:
-    """What one reading of some elements enclosed: the parts of the results, those of the contributions, and where numbers
+    """Enclosures by one reading of some elements: the parts of the results, those of the contributions, and where numbers
     were tied that move."""
 
     heads: list[BallArray]
@@ -104,7 +105,7 @@ class Elements:
         return self.inputs, self.cotangents
 
     def blocks(self) -> Iterator[slice]:
-        return (slice(start, min(start + BLOCK, self.count)) for start in range(0, self.count, BLOCK))
+        return blocks(self.count, BLOCK)
 
     def read(self, index: Any) -> Seen:
         """The elements at ``index``. Raises NoArrays, and what a stranger's code raises."""

@@ -39,7 +39,7 @@ NOT_FINITE = f"it has no finite value here, or rests on a number that is not fin
 
 @dataclass
 class _Column:
-    """One array of the node, a result or a contribution: its parts, and which parts of a reading enclose them."""
+    """An array of the node, a result or a contribution: its parts, and which parts of a reading enclose them."""
 
     got: Array
     rows: slice

@@ -52,7 +52,7 @@ class Extremes:
         return self.place_of_largest(-self.as_number(x), axis, keepdims)
 
     def _top(self, x: Any) -> Any:
-        """Of each line along the last axis."""
+        """The extreme of each line along the last axis."""
         ball = head(x)
         candidate, value = _candidates(ball)
         if not isinstance(x, Dual):
@@ -81,7 +81,7 @@ class Extremes:
         return np.asarray(exact & (top == least))
 
     def _leading(self, x: Dual, candidate: Array) -> Array:
-        """Of tied candidates the first of those that grow most along the lean."""
+        """The first of the tied candidates that grow most along the lean."""
         assert self.lean is not None
         slope = np.zeros(x.shape)
         for k, tangent in x.tangents.items():
@@ -93,7 +93,7 @@ class Extremes:
 
 
 def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
-    """Of lines along the last axis the elements that may be the largest, and the largest."""
+    """Elements of lines along the last axis that may be the largest, and the largest."""
     if ball.rad is None:
         top = ball.mid.max(axis=-1)
         unknown = np.isnan(top)[..., None]

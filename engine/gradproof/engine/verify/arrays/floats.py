@@ -89,7 +89,7 @@ SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE[
 
 
 class Floats(OnReals, Folds):
-    """One reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
+    """A reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
 
     Args:
         decided: the comparisons of another reading of the same definition, in order, to be decided alike; None: as the
@@ -171,7 +171,7 @@ class Floats(OnReals, Folds):
         return self.number(x)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """Of each element the branch that is taken."""
+        """The branch that is taken, for each element."""
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)

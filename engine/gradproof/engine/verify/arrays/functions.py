@@ -30,7 +30,7 @@ NORMAL = 2.0**-990
 
 @dataclass(frozen=True)
 class ArrayFunction:
-    """One row.
+    """A row of the table.
 
     Args:
         numpy: the function of float64 arrays; nan or an infinity outside of its domain.
@@ -86,7 +86,7 @@ class ArrayFunction:
         return np.asarray((value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0))
 
     def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:
-        """What the parts of the first argument that are not known make of the function, as a part of it; None where that is
+        """The part of the function that the unknown parts of the first argument make; None where that is
         told by radii. log |f| is an integral of the condition over log |x|."""
         x, *others = arguments
         if not x.part or x.spread is not None or self.condition is None or any(one.rad is not None for one in others):

@@ -58,10 +58,11 @@ BESIDE_SHARE = 0.5
 
 @dataclass
 class Crossing:
-    """What came of a graph. Numbers by direction: ``defects``, by how much contributions miss the derivative; ``allowed``,
-    by how much they may; ``excess``, what of it only rounding explains; ``yard``, u Σ |gradient v|. ``moved``: by how much
-    another rounding moves the derivative along the first direction; None if there was no time for that. ``left``: nodes
-    that are left to their own checks, or some of whose elements are, and why; ``whole``: how many nodes are."""
+    """Findings about a graph. Numbers by direction: ``defects``, by how much contributions miss the derivative;
+    ``allowed``, by how much they may; ``excess``, what of it only rounding explains; ``yard``, u Σ |gradient v|.
+    ``moved``: by how much another rounding moves the derivative along the first direction; None if there was no time for
+    that. ``left``: nodes that are left to their own checks, or some of whose elements are, and why; ``whole``: how many
+    nodes are."""
 
     defects: list[float]
     allowed: list[float]
@@ -74,7 +75,7 @@ class Crossing:
 
 
 class Sweep:
-    """One way through the graph along ``directions``: by value, where they start. ``deadline``: of `time.monotonic`."""
+    """A way through the graph along ``directions``: by value, where they start. ``deadline``: of `time.monotonic`."""
 
     def __init__(self, half: ForwardHalf, directions: Directions, deadline: float, *, beside: bool) -> None:
         self.half, self.directions, self.deadline = half, directions, deadline
@@ -87,7 +88,7 @@ class Sweep:
             self.last.update(dict.fromkeys(self.program.instructions[position].inputs, position))
 
     def cross(self) -> Crossing:
-        """Raises Skipped."""
+        """Cross the graph. Raises Skipped."""
         self._look()
         still = [None] * len(self.directions)
         for number in self.half.starts():
@@ -323,6 +324,6 @@ def dyadic(spec: Spec, seed: Sequence[int]) -> Array:
 
 @cache
 def _dyadic(dtype: DType) -> Array:
-    """All dyadic numbers of magnitude 1/2 to 1 of 16 bits."""
+    """The dyadic numbers of magnitude 1/2 to 1 of 16 bits."""
     half = np.arange(2**15, 2**16) / 2**16
     return np.concatenate((half, -half)).astype(dtype)

@@ -160,7 +160,7 @@ def overflow_reason(dtype: DType) -> str:
 
 @dataclass
 class Tally:
-    """What is known of one array: the worst word so far. ``total`` elements of ``shape``."""
+    """The state of knowledge of one array: the worst word so far. ``total`` elements of ``shape``."""
 
     shape: tuple[int, ...]
     total: int

@@ -68,7 +68,7 @@ def sqrt(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def wave(x: Any, r: Any, v: Any, part: float) -> Any:
-    """Of sine and cosine."""
+    """Sine and cosine move by no more than their argument."""
     return r
 
 
@@ -80,7 +80,7 @@ def tan(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def asin(x: Any, r: Any, v: Any, part: float) -> Any:
-    """Of arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger size."""
+    """Arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger size."""
     left = (1 - np.abs(x)) * SAFE - r
     return _still(r, r / np.sqrt(_above(left) * (1 + np.abs(x))))
 

@@ -89,7 +89,7 @@ def _in_segments(terms: Array, places: Array) -> tuple[Array, Array, int]:
 
 
 def _stepwise(terms: Array, first: Array, counts: Array) -> Array:
-    """Of each place the magnitudes of the partial sums, where rows are added one by one."""
+    """The magnitudes of the partial sums at each place, where rows are added one by one."""
     found = np.zeros((len(first), terms.shape[1]))
     partial = terms[first] if len(first) else found
     for k in range(1, int(counts.max(initial=0))):

@@ -26,8 +26,8 @@ FLOOR = 2.0**-500
 """Beside norms, for what underflows on the way."""
 COARSE = 2.0**-46
 """A relative radius from which on the rounding of a plain product does not count."""
-BLOCK = 1 << 15
-ORDERS = (1, 2, 16)
+BLOCK = 1 << 15  # numbers of a block of rows: what is made of them stays in the cache of a core
+ORDERS = (1, 2, 16)  # lanes in which a library adds the terms of a product
 MANY = 16
 """A part of a product is looked at element by element where it is at most one of so many."""
 ROOM = 1 << 20

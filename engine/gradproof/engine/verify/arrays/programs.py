@@ -102,7 +102,7 @@ def charged(x: Any, rounding: float) -> Any:
 
 
 def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
-    """What an evaluation gives for a result: rounded to its dtype if it was not, and what underflows is lost."""
+    """The result as an evaluation gives it: rounded to its dtype if it was not, and what underflows is lost."""
     if (
         not isinstance(x, BallArray)
         or not is_differentiable(spec.dtype)

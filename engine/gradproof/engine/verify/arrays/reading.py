@@ -152,7 +152,7 @@ class Arrays(Wholes, OnReals):
         return BallArray(np.where(x.true, 1.0, np.where(x.false, 0.0, np.nan)))
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """Of each element the branch that is taken, nan where that is not decided."""
+        """The branch that is taken, for each element; nan where that is not decided."""
         if isinstance(condition, bool):
             return a if condition else b
         mask = mask_of(condition)

@@ -27,8 +27,8 @@ from gradproof.engine.verify.reading import read_attributes
 from gradproof.engine.verify.truth import Application
 
 BITS = (160, 1200)
-"""The first is for numbers that cancel, the second tells 0 from what float64 holds. Elements that need it are mostly alike:
-after the first of them others are read so at once."""
+"""Precisions: the first is for numbers that cancel, the second tells 0 from what float64 holds. Elements that need it are
+mostly alike: after the first of them others are read so at once."""
 TICKS = 64
 """The clock is looked at after so many functions and lines."""
 

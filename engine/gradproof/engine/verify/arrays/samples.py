@@ -116,7 +116,7 @@ def read_element(
     slots: Sequence[int],
     attributes: Mapping[str, Any],
 ) -> Read:
-    """One element of an elementwise op, at Python numbers. Raises `SILENT` errors, and what a stranger's code raises."""
+    """An element of an elementwise op, at Python numbers. Raises `SILENT` errors, and what a stranger's code raises."""
     tape = Tape(MAX_OPERATIONS)
     given = [arb(x) if isinstance(x, float) else x for x in numbers]
     moving = [tape.variable(given[k]) for k in slots]

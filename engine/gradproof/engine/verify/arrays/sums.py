@@ -20,7 +20,7 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
 
-SMALLEST = 2.0**-1074
+SMALLEST = 2.0**-1074  # float64
 WIDE = 8192
 """Numbers that are added at once: they stay in the cache of a core."""
 PIECE = 1024

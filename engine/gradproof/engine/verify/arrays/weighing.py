@@ -14,6 +14,7 @@ import numpy as np
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.advice import LOOK
+from gradproof.engine.verify.arrays.allowances import FACTOR
 from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.judging import distances, flat_floats
@@ -31,7 +32,6 @@ HUNTED = 2
 """Groups in which the element that is furthest off is looked for."""
 KNOWN = 2.0**44
 """An element whose radius is so much smaller has half of its weight."""
-FACTOR = 2.0
 
 
 class Weighed:

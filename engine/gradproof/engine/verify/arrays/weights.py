@@ -34,10 +34,10 @@ class Weight:
         return self
 
 
-def blocks(size: int) -> Iterator[slice]:
-    """``range(size)`` in slices."""
-    for start in range(0, size, BLOCK):
-        yield slice(start, min(start + BLOCK, size))
+def blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
+    """``range(size)`` in slices of up to ``step``."""
+    for start in range(0, size, step):
+        yield slice(start, min(start + step, size))
 
 
 def flat(array: Any) -> Array:

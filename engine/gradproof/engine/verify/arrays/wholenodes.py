@@ -43,7 +43,7 @@ AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
 class Whole:
-    """One application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
+    """An application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
     Elements whose balls are too wide are read by Arb until ``deadline``."""
 
     def __init__(self, one: Application, rule: Program | None, deadline: float = math.inf) -> None:
@@ -98,8 +98,8 @@ class Whole:
         return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
-        """What the rule gives for input ``k`` in exact arithmetic, enclosed. `outputs` come first. ``equalities`` has where
-        the rule compared numbers that are equal."""
+        """An enclosure of what the rule gives for input ``k`` in exact arithmetic. `outputs` come first. ``equalities``
+        has where the rule compared numbers that are equal."""
         claimed = self.one.contributions[k]
         if not self._fine:
             found = self._through_rule(k)
@@ -161,8 +161,8 @@ class Whole:
     # allowances
 
     def allowed(self, orders: Orders, k: int | None, at: Array) -> Array | None:
-        """What an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row), or
-        the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
+        """How far an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row),
+        or the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
         key = (orders, k)
         if key in self._allowed:
             return self._allowed[key]
