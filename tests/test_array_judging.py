@@ -151,3 +151,10 @@ def test_chosen_elements_of_a_product_are_charged_what_its_orders_cost() -> None
     bound = 200 * unit * np.einsum("bik,bkj->bij", np.abs(a), np.abs(b))
     assert (found.radius()[chosen] < bound[chosen]).all()
     assert np.allclose(found.mid[chosen], (a @ b)[chosen])
+
+
+def test_a_unit_at_0_is_the_smallest_number() -> None:
+    for dtype in map(np.dtype, (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)):
+        least = float(ml_dtypes.finfo(dtype).smallest_subnormal)  # type: ignore[no-untyped-call]
+        assert spacing(0.0, dtype) == least
+        assert spacings(np.zeros(2), dtype).tolist() == [least, least]

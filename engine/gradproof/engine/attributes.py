@@ -116,7 +116,11 @@ def _exactly(name: str, base: type, turned: bool) -> Callable[[Any, Any], Any]:
     rounded = getattr(base, f"__{'r' * turned}{name}__")
     operation = getattr(operator, name)
 
+    exact_of_integers = base is int and name in ("add", "sub", "mul")
+
     def method(self: Any, other: Any) -> Any:
+        if exact_of_integers and isinstance(other, int):
+            return self.kinds.whole(rounded(self, other))
         mine, theirs = as_fraction(self), as_fraction(other)
         if mine is None or theirs is None:
             return rounded(self, other)  # a tracer, a ball, an infinity

@@ -78,7 +78,7 @@ def spacing(x: float, dtype: DType) -> float:
         return math.ulp(x)
     if dtype.kind == "f" and dtype.itemsize <= 8:
         return float(np.spacing(dtype.type(abs(x))))
-    return 2.0 ** (max(math.frexp(x)[1] - 1, -126) - 7)  # bfloat16
+    return 2.0 ** (max(math.frexp(x)[1] - 1 if x else -126, -126) - 7)  # bfloat16
 
 
 @lru_cache

@@ -15,7 +15,12 @@ ROOM = 1 << 22
 
 def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array, *, running: bool = True) -> BallArray:
     """The matrix product of stacks of matrices at the ``chosen`` elements of the result, a mask of its shape, as an
-    evaluation with a rounding unit gives it in any order, or, if ``running``, in a usual one; nan elsewhere."""
+    evaluation with a rounding unit gives it in any order, or, if ``running``, in a usual one; nan elsewhere. Either may be
+    a vector, which is a row on the left, and a column on the right."""
+    if a.ndim == 1:
+        return chosen_products(a[None], b, unit, chosen[..., None, :], running=running)[..., 0, :]
+    if b.ndim == 1:
+        return chosen_products(a, b[:, None], unit, chosen[..., None], running=running)[..., 0]
     shape, terms = chosen.shape, a.shape[-1]
     mid, rad = np.full(shape, np.nan), np.full(shape, np.nan)
     where = np.nonzero(chosen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,9 @@ class Deferred:
             found = self._known[place] = self._make(place)
         return found
 
-    def line(self, places: Iterable[Any]) -> list[Any]:
+    def line(self, places: Array) -> list[Any]:
         """The scalars at some flat places."""
-        return [self.cell(int(k)) for k in places]
+        return [*map(self.cell, places.tolist())]
 
     def __neg__(self) -> Deferred:
         return each(operator.neg, self)
@@ -110,6 +110,9 @@ def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
         [one] = arrays
         return Deferred(shape, lambda k: function(one.cell(k)))
     readers = [_broadcast(x, shape) for x in arrays]
+    if len(readers) == 2:  # most are, and each scalar comes through here
+        first, second = readers
+        return Deferred(shape, lambda k: function(first(k), second(k)))
     return Deferred(shape, lambda k: function(*(read(k) for read in readers)))
 
 
@@ -119,8 +122,8 @@ def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
         return x.cell
     if x.size == 1:
         return lambda _: x.cell(0)
-    places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
-    return lambda k: x.cell(int(places[np.unravel_index(k, shape)]))
+    places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape).flat
+    return lambda k: x.cell(int(places[k]))
 
 
 def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
@@ -130,6 +133,9 @@ def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
     numbers = [np.arange(s, s + x.size).reshape(x.shape) for s, x in zip(starts, given, strict=False)]
     found = np.asarray(move(*numbers, **options))
     flat = found.reshape(-1)
+    if len(given) == 1:
+        [one] = given
+        return Deferred(found.shape, lambda k: one.cell(int(flat[k]) - 1) if flat[k] else 0)
 
     def make(k: int) -> Any:
         number = int(flat[k])
@@ -293,7 +299,7 @@ class Wanted(OnReals):
     def places(self, indices: Any) -> Array:
         if isinstance(indices, np.ndarray):
             return indices.astype(np.intp)
-        whole = [int(self.f.number(x).unique_fmpz()) for x in indices.line(range(indices.size))]
+        whole = [int(self.f.number(x).unique_fmpz()) for x in indices.line(np.arange(indices.size))]
         return np.array(whole, np.intp).reshape(indices.shape)
 
     def added(self, x: Any, indices: Any, updates: Any, axis: int) -> Deferred:
@@ -325,7 +331,7 @@ class Wanted(OnReals):
             rank = k // stride % count
             start = k - rank * stride
             if start not in lines:
-                lines[start] = self._sorted(array.line(range(start, start + count * stride, stride)), before)
+                lines[start] = self._sorted(array.line(np.arange(start, start + count * stride, stride)), before)
             return arb(lines[start][rank])
 
         return Deferred(array.shape, make)

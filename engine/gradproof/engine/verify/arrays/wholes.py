@@ -106,7 +106,7 @@ class Wholes(Extremes, Folds):
 
         def times(one: BallArray, other: BallArray) -> BallArray:
             unit = self._unit(one, other, terms=one.shape[-1])
-            if unit is not None and min(one.ndim, other.ndim) > 1 and self.chosen is not None:
+            if unit is not None and max(one.ndim, other.ndim) > 1 and self.chosen is not None:
                 return chosen_products(one, other, unit, self.chosen, running=self.running)
             return product_of(one, other, unit, running=self.running)
 

@@ -184,14 +184,31 @@ class _Doubtful:
         todo &= ~easy
         if not todo.any():
             return none, none
-        bound = self.allowing(Orders.ANY, todo)
+        near = todo & (self.far.least <= self.free)  # whatever the allowance is: what is left to say is how many digits are
+        left, off, unsaid = self._allowed(todo & ~near, needed)
+        if off.any():
+            self._off(off)
+        todo = (left | near) & ~off
+        easy = todo & self.far.digits()
+        self._conditioned(easy)
+        todo &= ~easy
+        wide = todo & (self.rad > WIDE * self.far.most)
+        if (todo & ~wide).any():
+            self._ill(todo & ~wide)
+        return wide, unsaid
+
+    def _allowed(self, todo: Array, needed: float) -> tuple[Array, Array, Array]:
+        """Of elements those that rounding must explain, and that have not ``needed`` bits, else they are noted; those of
+        them that it does not explain; and those that nothing can be said of."""
+        none = np.zeros_like(todo)
+        bound = self.allowing(Orders.ANY, todo) if todo.any() else None
         if bound is None:
-            return none, todo
+            return none, none, todo
         easy = todo & self._within(bound) & self.far.digits(needed)
         self._conditioned(easy)
         left = todo & ~easy
         if not left.any():
-            return none, left
+            return left, none, none
         likely = self.allowing(Orders.LIKELY, left)
         explained = left & self._within(bound)
         if likely is not None:
@@ -201,16 +218,7 @@ class _Doubtful:
             usual = self.allowing(Orders.USUAL, self._worst(doubted))
             if usual is not None:
                 off = doubted & ~self._within(usual)
-        if off.any():
-            self._off(off)
-        todo = left & ~off
-        easy = todo & self.far.digits()
-        self._conditioned(easy)
-        todo &= ~easy
-        wide = todo & (self.rad > WIDE * self.far.most)
-        if (todo & ~wide).any():
-            self._ill(todo & ~wide)
-        return wide, none
+        return left, off, none
 
     def _worst(self, some: Array) -> Array:
         """The elements of a mask that are furthest off, of too many."""

@@ -24,7 +24,7 @@ from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks
 from gradproof.engine.verify.truth import FAR, Application
 
-BLOCK = 1 << 13
+BLOCK = 1 << 15
 AGREE = 2.0**-40
 NOTHING = 1e-300
 

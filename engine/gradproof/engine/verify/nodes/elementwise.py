@@ -25,6 +25,7 @@ from gradproof.engine.verify.nodes.judging import (
     overflow_reason,
     overflowed,
 )
+from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, drawn, sample_elements
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import Checked, check_values
@@ -274,6 +275,9 @@ def _with_arb(
             weight[at] = np.maximum(weight[at], np.maximum(heavy, 1e-9))
     doubted = np.flatnonzero(weight) if any(array.doubts for array in arrays) else np.zeros(0, int)
     doubted = doubted[np.argsort(-weight[doubted], kind="stable")]
+    if doubted.size > CHUNK:
+        known = _settled(elements, arrays, doubted[CHUNK:], deadline)
+        doubted = np.concatenate([doubted[:CHUNK], doubted[CHUNK:][~known]])
     first, twins = _distinct(elements, doubted)
     few = np.array(left_ if elements.complex else [k for k in left_ if not weight[k]][:FEW], int)
     started, resolved, read = time.monotonic(), np.zeros(count, bool), 0
@@ -296,7 +300,7 @@ def _with_arb(
     wanted = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
     verdicts_of = []
     for array in arrays:
-        mine = np.concatenate(array.doubts) if array.doubts else np.zeros(0, int)
+        mine = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
         left = int((~resolved[mine]).sum()) + int((~resolved[done:]).sum())
         verdicts_of.append(_told(array.tally, count - left, alone, left, wanted))
     forward = verdicts_of[0]
@@ -304,6 +308,15 @@ def _with_arb(
         forward = replace(forward, checked=forward.checked + other.checked, total=forward.total + other.total)
     contributions = iter(verdicts_of[len(one.results) :])
     return Checked(forward, tuple(None if c is None else next(contributions) for c in one.contributions))
+
+
+def _settled(elements: Elements, arrays: Sequence[_Column], at: Array, deadline: float) -> Array:
+    """Of elements in doubt those that arrays have the word for too."""
+    results, others = arrays[: len(elements.one.results)], arrays[len(elements.one.results) :]
+    if elements.complex or any(array.doubts for array in results):
+        return np.zeros(len(at), bool)
+    doubts = [np.isin(at, np.concatenate(array.doubts)) if array.doubts else np.zeros(len(at), bool) for array in others]
+    return settled(elements, at, doubts, [array.tally for array in others], deadline)
 
 
 def _told(tally: Tally, checked: int, sampled: int, left: int, wanted: float) -> ValueVerdict:

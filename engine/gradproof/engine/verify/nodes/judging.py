@@ -44,7 +44,8 @@ def spacings(x: Array, dtype: DType) -> Array:
         elif dtype.kind == "f":
             steps = np.spacing(sizes.astype(dtype)).astype(np.float64)
         else:  # bfloat16
-            steps = np.ldexp(1.0, np.maximum(np.frexp(sizes)[1] - 1, -126) - 7)
+            powers = np.where(sizes > 0, np.frexp(sizes)[1] - 1, -126)
+            steps = np.ldexp(1.0, np.maximum(powers, -126) - 7)
         return np.asarray(np.where(sizes > most / 2, 2 * spacing(most / 4, dtype), steps))
 
 

@@ -26,8 +26,9 @@ from gradproof.engine.verify.balls import agree, narrow
 from gradproof.engine.verify.reading import read_attributes
 from gradproof.engine.verify.truth import Application
 
-BITS = (160, 400, 1200)
-"""Precisions, tried in this order; the last tell 0 from what float64 holds."""
+BITS = (160, 1200)
+"""The first is for numbers that cancel, the second tells 0 from what float64 holds. Elements that need it are mostly alike:
+after the first of them others are read so at once."""
 TICKS = 64
 """The clock is looked at after so many functions and lines."""
 
@@ -103,27 +104,27 @@ class Refining:
         mid, rad = np.full(size, np.nan), np.full(size, np.nan)
         left = at.tolist()
         for bits in BITS:
-            left = self._at(read, left, bits, mid, rad)
+            if left:
+                left = self._at(read, left, bits, mid, rad)
         return BallArray(mid, rad)
 
     def _at(self, read: Any, places: list[int], bits: int, mid: Array, rad: Array) -> list[int]:
-        """Read elements with so many bits; those that need more."""
-        open_: list[int] = []
+        """Read elements with so many bits, until the first that needs more; that, and those after it."""
         with precision(bits):
-            arrays = [read(inputs) for inputs in self.readings] if places else []
-            for place in places:
+            arrays = [read(inputs) for inputs in self.readings]
+            for count, place in enumerate(places):
                 try:
                     found = [_ball(array.cell(place)) for array in arrays]
                 except Late:
                     return []
                 except (Undecided, ZeroDivisionError, ValueError):
-                    open_.append(place)
-                    continue
-                ball = found[0] if len(found) == 1 else found[0] if agree(*found) else arb("nan")
-                if not narrow(ball):
-                    open_.append(place)
-                mid[place], rad[place] = around(ball)
-        return open_
+                    found = []
+                if found:
+                    ball = found[0] if len(found) == 1 or agree(*found) else arb("nan")
+                    mid[place], rad[place] = around(ball)
+                if bits < BITS[-1] and not (found and narrow(ball)):
+                    return places[count:]
+        return []
 
 
 def _elementwise(f: Wanted, define: Any, arrays: Sequence[Deferred], attributes: Attributes, spec: Spec) -> Deferred:

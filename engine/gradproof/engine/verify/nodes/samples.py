@@ -83,6 +83,15 @@ def apart(truth: Any, mid: float, rad: float) -> bool:
     return ball.is_finite() and math.isfinite(mid) and math.isfinite(rad) and not ball.overlaps(arb(mid, rad))
 
 
+def _doubtful(truths: Sequence[arb | None], mids: Array, rads: Array) -> list[int]:
+    """Of elements in order those where the middle of Arb's ball is not seen to be inside the other."""
+    found = np.array([math.nan if x is None else float(x) for x in truths])
+    mids, rads = mids[: len(found)], rads[: len(found)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        inside = np.abs(found - mids) <= rads - np.abs(mids) * HALF
+    return [int(k) for k in np.flatnonzero(~inside)]
+
+
 def shown(mid: float, rad: float) -> str:
     """A ball of an array, as text."""
     return f"{mid!r} ± {rad:.3g}"
@@ -144,7 +153,7 @@ def sample_elements(
     if not len(places):
         return Sampled(0, [], None)
     inputs, cotangents = ([x[places, 0].tolist() for x in some] for some in columns)
-    rows = [(x.mid.tolist(), x.radius().tolist()) for some in balls for x in some]
+    rows = [(x.mid, x.radius()) for some in balls for x in some]
     attributes = in_balls(one.attributes) if one.attributes else one.attributes
     with precision(BITS):
         try:
@@ -154,7 +163,8 @@ def sample_elements(
             truths, tied, read, left = _singly(one, inputs, cotangents, slots, attributes, places.tolist())
         for j, ((mids, rads), column) in enumerate(zip(rows, truths, strict=True)):
             still = j < len(one.results)
-            for mid, rad, truth, tie, place in zip(mids, rads, column, tied, places.tolist(), strict=False):
+            for k in _doubtful(column, mids, rads):
+                mid, rad, truth, tie, place = float(mids[k]), float(rads[k]), column[k], tied[k], int(places[k])
                 if truth is not None and (still or not tie) and apart(truth, mid, rad):
                     name = "result" if still else f"the contribution to {one.op.input_name(slots[j - len(one.results)])}"
                     index = [int(k) for k in np.unravel_index(place, one.results[0].shape)]

@@ -67,6 +67,7 @@ class Whole:
         self.equalities: dict[int, list[Array]] = {}
         self._outputs: list[list[Any]] = []
         self.enclosed: list[BallArray] = []
+        self._programs: dict[int, Program | None] = {}
         self._fine = False
         self._allowed: dict[tuple[Orders, int | None], Array] = {}
 
@@ -126,9 +127,10 @@ class Whole:
         """The part of the rule that makes the contribution of input ``k``; None where it denies that there is one."""
         if self.rule is None:
             raise NoArrays(f"the rule of op {self.one.op.name!r} is not known here")
-        if self.rule.outputs[k] is None:
-            return None
-        return prune(self.rule, [j == k for j in range(len(self.rule.outputs))])
+        if k not in self._programs:
+            wanted = [j == k for j in range(len(self.rule.outputs))]
+            self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, wanted)
+        return self._programs[k]
 
     def _given(self, program: Program, inputs: Sequence[Array], made: Sequence[Any]) -> list[Any]:
         """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
@@ -218,8 +220,9 @@ class Whole:
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape
-        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > 1)
-        if not last or len(shape) < 2 or min(x.ndim for x in one.inputs) < 2:
+        last = program is None or (products[-1] and sum(products) == 1 and len(shape) > (1 if dear else 0))
+        flat = min(len(shape), *(x.ndim for x in one.inputs)) < 2
+        if not last or not shape or (dear and flat):
             if dear and sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
                 raise NoArrays("too many products to look at")
             return None
