@@ -15,8 +15,8 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.applications import application_of
-from gradproof.engine.verify.arrays.nodes import check_node
 from gradproof.engine.verify.known import KnownRules
+from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import Checked
 from gradproof.engine.verify.verdict import ValueVerdict

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from gradproof.engine.op import Kink
-from gradproof.engine.verify.arrays.allowances import MAX_LOOKED_AT, Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
-from gradproof.engine.verify.arrays.elements import beyond, limits
-from gradproof.engine.verify.arrays.judging import Tally, at_kinks, distances, overflowed, spacings
+from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array
+from gradproof.engine.verify.nodes.elements import beyond, limits
+from gradproof.engine.verify.nodes.judging import Tally, at_kinks, distances, overflowed, spacings
 from gradproof.engine.verify.ulps import largest, spacing
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 

@@ -18,13 +18,13 @@ from gradproof.engine.functions import Undecided
 from gradproof.engine.op import INTEGER
 from gradproof.engine.precision import precision
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.bridge import bridged
 from gradproof.engine.verify.arrays.dual import Dual, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
+from gradproof.engine.verify.graphs.bridge import bridged
 from gradproof.engine.verify.reading import concrete, read_op
 from gradproof.engine.verify.series import Series
 

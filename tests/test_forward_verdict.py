@@ -15,7 +15,7 @@ from tests.test_value import Never, judge, numbers
 from gradproof.engine.extend import Kink, Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
-from gradproof.engine.verify.spots import spot_forward
+from gradproof.engine.verify.nodes.spots import spot_forward
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.verdict import Summary, Value
 from gradproof.plugins import BUILTIN

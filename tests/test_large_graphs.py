@@ -21,9 +21,9 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.arrays.graph import Sweep
-from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.largegraph import direction
+from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.large import direction
+from gradproof.engine.verify.graphs.sweep import Sweep
 from gradproof.engine.verify.ulps import largest
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 from gradproof.engine.verify.wholegraph import check_graph
@@ -264,10 +264,10 @@ def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
 
 
 def test_where_time_is_short_the_run_beside_is_given_up_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradproof.engine.verify.arrays.graph.BESIDE_SHARE", 0.0)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 0.0)
     late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert "budget" not in late.reason
-    monkeypatch.setattr("gradproof.engine.verify.arrays.graph.BESIDE_SHARE", 1e-9)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 1e-9)
     found = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert found.word is Graph.CONSISTENT
     assert "budget: how far rounding on the way moves it was not looked at" in found.reason

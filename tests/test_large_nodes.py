@@ -18,8 +18,8 @@ from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType
-from gradproof.engine.verify.arrays import elementwise
-from gradproof.engine.verify.arrays.nodes import check_node
+from gradproof.engine.verify.nodes import elementwise
+from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.verdict import Summary, Value
 from gradproof.plugins import BUILTIN
 

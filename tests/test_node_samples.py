@@ -15,12 +15,13 @@ from tests.test_value import graph_of, judge
 from gradproof.engine.attributes import in_balls
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec
-from gradproof.engine.verify.arrays import functions, reading, samples
+from gradproof.engine.verify.arrays import functions, reading
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.calibration import demand
-from gradproof.engine.verify.arrays.judging import distances, near_by
-from gradproof.engine.verify.arrays.nodes import check_node
-from gradproof.engine.verify.arrays.projections import _direction, _inner
+from gradproof.engine.verify.nodes import samples
+from gradproof.engine.verify.nodes.judging import distances, near_by
+from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.verdict import Summary, Value
 

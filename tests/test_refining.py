@@ -19,7 +19,7 @@ from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.refining import Refining, around
+from gradproof.engine.verify.nodes.refining import Refining, around
 from gradproof.engine.verify.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import Value
 

@@ -12,10 +12,10 @@ from tests.applying import applied, checked
 
 from gradproof.engine.spec import DType
 from gradproof.engine.verify.arrays import elementwise
-from gradproof.engine.verify.arrays.elements import Elements
-from gradproof.engine.verify.arrays.judging import Tally
-from gradproof.engine.verify.arrays.roundings import settled
 from gradproof.engine.verify.judge import EXPLAINS, FORMULA
+from gradproof.engine.verify.nodes.elements import Elements
+from gradproof.engine.verify.nodes.judging import Tally
+from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import check_values
 from gradproof.engine.verify.verdict import Value

@@ -20,9 +20,9 @@ from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.advice import AUTHOR, TIME
 from gradproof.engine.verify.applications import application_of, check_live
-from gradproof.engine.verify.arrays.nodes import check_node
 from gradproof.engine.verify.known import KnownRule, KnownRules
 from gradproof.engine.verify.live import live_elements
+from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.nonfinite import true_derivative
 from gradproof.engine.verify.tied import tied_values
 from gradproof.engine.verify.value import Application, Checked, check_values, unjudged

@@ -29,8 +29,8 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, SMALLER, TABLE, TIME
-from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.largegraph import MAX_ALONE, check_large
+from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.large import MAX_ALONE, check_large
 from gradproof.engine.verify.reading import NoDefinition, concrete, parts_shape, read_parts
 from gradproof.engine.verify.series import MAX_OPERATIONS, Series, head, mapped, series_of, tangent, widened_series
 from gradproof.engine.verify.tape import TooLarge

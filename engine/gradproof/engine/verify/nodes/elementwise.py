@@ -14,9 +14,9 @@ from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.advice import MADE, TIME
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.elements import Elements, Seen, columns, together
 from gradproof.engine.verify.arrays.flags import finely
-from gradproof.engine.verify.arrays.judging import (
+from gradproof.engine.verify.nodes.elements import Elements, Seen, columns, together
+from gradproof.engine.verify.nodes.judging import (
     Tally,
     at_kinks,
     distances,
@@ -25,8 +25,8 @@ from gradproof.engine.verify.arrays.judging import (
     overflow_reason,
     overflowed,
 )
-from gradproof.engine.verify.arrays.roundings import settled
-from gradproof.engine.verify.arrays.samples import SAMPLE, Apart, drawn, sample_elements
+from gradproof.engine.verify.nodes.roundings import settled
+from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, drawn, sample_elements
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.value import Checked, check_values
 from gradproof.engine.verify.verdict import Value, ValueVerdict

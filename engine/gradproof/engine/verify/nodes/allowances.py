@@ -16,7 +16,8 @@ import numpy as np
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.advice import DIGITS, MADE, RANGE
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.judging import (
+from gradproof.engine.verify.judge import digits
+from gradproof.engine.verify.nodes.judging import (
     Distances,
     Tally,
     distances,
@@ -25,7 +26,6 @@ from gradproof.engine.verify.arrays.judging import (
     overflow_reason,
     overflowed,
 )
-from gradproof.engine.verify.judge import digits
 from gradproof.engine.verify.ulps import close_enough, explained, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict
 

@@ -28,9 +28,9 @@ import numpy as np
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.advice import MADE, TABLE, TIME
-from gradproof.engine.verify.arrays.across import Across
-from gradproof.engine.verify.arrays.crossed_elements import Elements, by_element
-from gradproof.engine.verify.arrays.crossing import (
+from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
+from gradproof.engine.verify.graphs.across import Across
+from gradproof.engine.verify.graphs.crossing import (
     Along,
     Beside,
     Contradiction,
@@ -42,8 +42,8 @@ from gradproof.engine.verify.arrays.crossing import (
     working,
     zeros,
 )
-from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
-from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.elements import Elements, by_element
+from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.reading import parts_shape
 from gradproof.engine.verify.ulps import unit
 

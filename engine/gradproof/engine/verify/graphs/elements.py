@@ -15,12 +15,12 @@ import numpy as np
 from gradproof.engine.attributes import in_balls
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.crossing import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.arrays.dual import Dual, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
+from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.ulps import smallest_normal
 
 ONE = 1.0

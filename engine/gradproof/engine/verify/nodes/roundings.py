@@ -19,9 +19,9 @@ from gradproof.engine.spec import Array
 from gradproof.engine.strangers import foreign
 from gradproof.engine.verify.advice import DIGITS
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.elements import BLOCK, Elements, Seen
-from gradproof.engine.verify.arrays.judging import Tally, distances, spacings
 from gradproof.engine.verify.judge import EXPLAINS, FORMULA, digits
+from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
+from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import explained
 from gradproof.engine.verify.verdict import Value, ValueVerdict

@@ -19,10 +19,10 @@ from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.batches import Batch, Column
 from gradproof.engine.verify.balls import as_is
+from gradproof.engine.verify.nodes.batches import Batch, Column
+from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear
 from gradproof.engine.verify.reading import NoDefinition
-from gradproof.engine.verify.spots import Cells, Counter, TooDear
 from gradproof.engine.verify.tape import Tape, TooLarge
 from gradproof.engine.verify.truth import Application
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.advice import LOOK, MADE
-from gradproof.engine.verify.spots import spot_contribution, spot_forward
+from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough, finite, unit
 from gradproof.engine.verify.value import Checked

@@ -14,12 +14,12 @@ import numpy as np
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.advice import LOOK
-from gradproof.engine.verify.arrays.allowances import FACTOR
 from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
-from gradproof.engine.verify.arrays.judging import distances, flat_floats
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.nodes.allowances import FACTOR
+from gradproof.engine.verify.nodes.judging import distances, flat_floats
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough, explained, spacing, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict

@@ -21,16 +21,16 @@ from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.arrays.allowances import Orders, judge_array
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.elements import beyond, limits
 from gradproof.engine.verify.arrays.flags import finely
-from gradproof.engine.verify.arrays.judging import Tally, is_beneath
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
-from gradproof.engine.verify.arrays.projections import Projections
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.refining import Refining
-from gradproof.engine.verify.arrays.weighing import check_equalities
+from gradproof.engine.verify.nodes.allowances import Orders, judge_array
+from gradproof.engine.verify.nodes.elements import beyond, limits
+from gradproof.engine.verify.nodes.judging import Tally, is_beneath
+from gradproof.engine.verify.nodes.projections import Projections
+from gradproof.engine.verify.nodes.refining import Refining
+from gradproof.engine.verify.nodes.weighing import check_equalities
 from gradproof.engine.verify.truth import FAR, Application
 from gradproof.engine.verify.ulps import finite, unit
 from gradproof.engine.verify.verdict import Value, ValueVerdict

@@ -14,9 +14,9 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import TINY, UNIT, BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, spread, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.judging import distances, flat_floats
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.nodes.judging import distances, flat_floats
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import close_enough
 from gradproof.engine.verify.verdict import Value, ValueVerdict

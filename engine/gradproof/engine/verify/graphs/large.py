@@ -9,9 +9,9 @@ import numpy as np
 
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.advice import MADE, TIME
-from gradproof.engine.verify.arrays.crossing import Contradiction
-from gradproof.engine.verify.arrays.graph import Crossing, Sweep, dyadic
-from gradproof.engine.verify.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.crossing import Contradiction
+from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.sweep import Crossing, Sweep, dyadic
 from gradproof.engine.verify.ulps import unit
 from gradproof.engine.verify.verdict import Graph, GraphVerdict
 

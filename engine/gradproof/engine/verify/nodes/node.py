@@ -13,14 +13,14 @@ from gradproof.engine.spec import Array
 from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
-from gradproof.engine.verify.arrays.elementwise import check_elements, sampled
 from gradproof.engine.verify.arrays.programs import NoArrays
-from gradproof.engine.verify.arrays.samples import SAMPLE, sample_results
-from gradproof.engine.verify.arrays.weighing import check_blind
-from gradproof.engine.verify.arrays.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.judge import worse
-from gradproof.engine.verify.projecting import projected
-from gradproof.engine.verify.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
+from gradproof.engine.verify.nodes.elementwise import check_elements, sampled
+from gradproof.engine.verify.nodes.projecting import projected
+from gradproof.engine.verify.nodes.samples import SAMPLE, sample_results
+from gradproof.engine.verify.nodes.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
+from gradproof.engine.verify.nodes.weighing import check_blind
+from gradproof.engine.verify.nodes.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.truth import Application
 from gradproof.engine.verify.ulps import finite
 from gradproof.engine.verify.value import MAX_ELEMENTS, Checked, check_values, unjudged

@@ -1,0 +1,1 @@
+"""The check of a large graph: crossed node by node, in whole arrays."""

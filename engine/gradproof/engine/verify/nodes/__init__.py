@@ -1,0 +1,1 @@
+"""The check of one large node: its numbers in arrays of balls, what is in doubt and a sample in Arb."""
