@@ -11,8 +11,8 @@ import pytest
 from tests.applying import applied, checked
 
 from gradproof.engine.spec import DType
-from gradproof.engine.verify.arrays import elementwise
 from gradproof.engine.verify.judge import EXPLAINS, FORMULA
+from gradproof.engine.verify.nodes import elementwise
 from gradproof.engine.verify.nodes.elements import Elements
 from gradproof.engine.verify.nodes.judging import Tally
 from gradproof.engine.verify.nodes.roundings import settled
