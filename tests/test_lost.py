@@ -123,8 +123,8 @@ def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers:
 
 
 def test_what_is_asked_while_there_is_no_template_waits_for_the_next(workers: Workers) -> None:
-    until(lambda: rested(workers))
     for _ in range(2):
+        until(lambda: rested(workers) and workers._spawner._process is not None)
         os.kill(template_of(workers), signal.SIGKILL)
         assert workers.ask(Ping(), 60, wait=60) is True
 

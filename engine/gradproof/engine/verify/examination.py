@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from gradproof.engine.backward import Contribution
-from gradproof.engine.cancellation import Deadline, look
+from gradproof.engine.cancellation import Deadline, look, watched
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
@@ -67,7 +67,7 @@ def brief_of(run: Run, denied: frozenset[tuple[int, int]], rules: KnownRules) ->
     """The brief about a run whose backward pass was made of these rules."""
     linear, programs = dict[int, tuple[bool, ...]](), dict[int, str]()
     through = (use.instruction for use in run.plan.backward.contributions)
-    for position in dict.fromkeys([*through, *(position for position, _ in denied)]):
+    for position in watched(dict.fromkeys([*watched(through), *(position for position, _ in denied)])):
         rule, one = rules.of(run, position), run.plan.program.instructions[position]
         if any(rule.linear):
             linear[position] = rule.linear
