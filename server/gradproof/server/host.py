@@ -226,7 +226,7 @@ class Host:
         heap = trimmer()
 
         def trim() -> None:
-            self.workers.memory.trim()
+            self.workers.memory.trim(0)
             if heap is not None:
                 heap()
 

@@ -16,7 +16,6 @@ from threading import Lock
 from gradproof.engine.verify.spawner import shared
 
 MOST_IDLE_BYTES = 256 << 20
-IDLE_SECONDS = 10.0
 STEPS = 4
 """Sizes of regions to a power of two: a quarter is wasted at most."""
 
@@ -94,8 +93,8 @@ class SharedMemory:
         self._idle = kept
         return gone
 
-    def trim(self, seconds: float = IDLE_SECONDS) -> None:
-        """Give back to the system what was not used for so long."""
+    def trim(self, seconds: float) -> None:
+        """Give back to the system what was not used for ``seconds``."""
         with self._lock:
             old = [region for region in self._idle if time.monotonic() - region.idle_since >= seconds]
             self._idle = [region for region in self._idle if region not in old]
