@@ -66,6 +66,17 @@ def job_of(workload: Workload) -> Job:
     return Job(workload.graph, tuple(zip(names, workload.values, strict=True)))
 
 
+def run_of(engine: Engine, job: Job) -> Run:
+    """The job, run to its end."""
+    events = engine.differentiate(job)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            run: Run = end.value
+            return run
+
+
 def builder_of(workload: Workload) -> GraphBuilder:
     """The same graph as a client sends it."""
     builder, refs = GraphBuilder(), {}
@@ -117,24 +128,15 @@ class Measured:
         known = proofs(self.registry)
         self.here, self.there = Verifier(self.registry, known), Verifier(self.registry, known, workers)
 
-    def run(self, job: Job) -> Run:
-        events = self.engine.differentiate(job)
-        while True:
-            try:
-                next(events)
-            except StopIteration as end:
-                run: Run = end.value
-                return run
-
     def row(self, name: str, dtype: str, workload: Workload) -> Row:
         job, builder = job_of(workload), builder_of(workload)
-        run = self.run(job)
+        run = run_of(self.engine, job)
         anew = Verifier(self.registry, self.proofs(self.registry))
         _, first = timed(lambda: list(anew.check(run, budget=60.0)))
         list(self.here.check(run, budget=60.0))
         said, reason = words(list(self.there.check(run, budget=BUDGET)))
         (here, gradient), (workers, _) = (
-            ratio(lambda: list(verifier.check(run, budget=BUDGET)), lambda: self.run(job))  # noqa: B023 - called at once
+            ratio(lambda: list(verifier.check(run, budget=BUDGET)), lambda: run_of(self.engine, job))  # noqa: B023 - called at once
             for verifier in (self.here, self.there)
         )
         (call, _), (values, _) = (

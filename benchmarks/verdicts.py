@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import at_size
+from benchmarks.at_size import run_of
 from benchmarks.speed import LIMITED, limited
-from gradproof.engine.engine import Engine, Run
+from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
@@ -56,16 +57,6 @@ def job_of(leaves: dict[str, Any], nodes: Sequence[tuple[str, str, str]], output
     made = tuple(Leaf(name, spec_of(array), True) for name, array in leaves.items())
     graph = Graph(made, tuple(Node(op, tuple(inputs.split()), (out,)) for op, inputs, out in nodes), (output,))
     return Job(graph, tuple(leaves.items()))
-
-
-def run_of(engine: Engine, job: Job) -> Run:
-    events = engine.differentiate(job)
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            run: Run = end.value
-            return run
 
 
 def seconds(function: Callable[[], Any]) -> float:

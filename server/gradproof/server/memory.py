@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable
 
+from gradproof.engine.verify.heap import glibc
 from gradproof.server.admission import Admission
 
 IDLE_BEATS = 2
@@ -14,9 +13,7 @@ IDLE_BEATS = 2
 
 def trimmer() -> Callable[[], object] | None:
     """What gives free memory back to the system, where there is such a thing (glibc)."""
-    if sys.platform != "linux":
-        return None
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = glibc("malloc_trim")
     return None if trim is None else lambda: trim(0)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, part_dtype
+from gradproof.engine.verify.arrays.sums import two_sum
 from gradproof.engine.verify.ulps import NEAREST, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import Accumulation, AccumulationVerdict
 
@@ -120,10 +121,7 @@ def _distilled(parts: list[Array]) -> Array:
     rows = [np.asarray(part, np.longdouble) for part in parts]
     for _ in range(SWEEPS):
         for k in range(1, len(rows)):
-            one, other = rows[k - 1], rows[k]
-            whole = one + other
-            mine = whole - one
-            rows[k - 1], rows[k] = (one - (whole - mine)) + (other - mine), whole
+            rows[k], rows[k - 1] = two_sum(rows[k - 1], rows[k])
     return np.asarray(sum(rows[1:], rows[0]))
 
 

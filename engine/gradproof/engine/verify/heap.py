@@ -17,16 +17,17 @@ LARGE_BYTES = 32 << 20
 
 def keep_freed() -> None:
     """Keep what is freed, up to `KEPT_BYTES` at the end of the heap."""
-    if (mallopt := _glibc("mallopt")) is not None:
+    if (mallopt := glibc("mallopt")) is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def give_back() -> None:
     """Give what is free back to the system."""
-    if (trim := _glibc("malloc_trim")) is not None:
+    if (trim := glibc("malloc_trim")) is not None:
         trim(0)
 
 
-def _glibc(name: str) -> ctypes._NamedFuncPointer | None:
+def glibc(name: str) -> ctypes._NamedFuncPointer | None:
+    """A function of the C library, None where that is another one."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -23,7 +23,7 @@ from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
 from gradproof.engine.verify.advice import AGAIN
 from gradproof.engine.verify.classes import NO_CASE, ProofKey
-from gradproof.engine.verify.examination import Examination, Findings, Unasked, brief_of, late, questions_of
+from gradproof.engine.verify.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
 from gradproof.engine.verify.findings import Remote
 from gradproof.engine.verify.ground import Ground
 from gradproof.engine.verify.known import KnownRule, KnownRules
@@ -155,9 +155,9 @@ class _Check:
     def _asked(self) -> Findings:
         """The findings about the numbers, which are on their way from now on."""
         denied = frozenset((position, slot) for position, slot, _ in self.denied)
-        brief = brief_of(self.run, denied, self.verifier.rules)
         if not self.values:
-            return Unasked(self.run, brief)
+            return Unasked(self.run, Brief(denied))
+        brief = brief_of(self.run, denied, self.verifier.rules)
         workers = self.verifier.workers
         if workers is None:
             return Examination(self.run, brief, self.budget, self.verifier.rules)

@@ -212,7 +212,8 @@ class Desk:
             self.regions[number] = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
             os.close(handle)
         keep(self.regions, number, KEPT_REGIONS)
-        self._found = state()  # a mapping has a descriptor of its own
+        if new:
+            self._found = state()  # a mapping has a descriptor of its own
         return self.regions[number]
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
+
+import numpy as np
+
+from gradproof.engine.spec import Array
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -17,3 +22,10 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
 def without(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
     """A shape with axes reduced."""
     return tuple(1 if k in axes else n for k, n in enumerate(shape) if keepdims or k not in axes)
+
+
+def in_lines(array: Array, axes: tuple[int, ...]) -> Array:
+    """The elements along axes in a row, as the last axis; the other axes before it."""
+    rest = tuple(k for k in range(array.ndim) if k not in axes)
+    sizes = (*(array.shape[k] for k in rest), math.prod(array.shape[k] for k in axes))
+    return np.transpose(array, (*rest, *axes)).reshape(sizes)

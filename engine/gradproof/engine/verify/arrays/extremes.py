@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, in_lines, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 
@@ -26,12 +25,7 @@ class Extremes:
         """The largest over axes."""
         x = self.as_number(x)
         axes = axes_of(axis, x.ndim)
-        rest = tuple(k for k in range(x.ndim) if k not in axes)
-
-        def lines(a: Array) -> Array:
-            return np.transpose(a, (*rest, *axes)).reshape(*(a.shape[k] for k in rest), math.prod(a.shape[k] for k in axes))
-
-        found = self._top(x.moved(lines))
+        found = self._top(x.moved(lambda a: in_lines(a, axes)))
         return found.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.arrays.axes import Axis, axes_of, in_lines, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
@@ -173,14 +173,11 @@ class Wholes(Extremes, Folds):
 
         if not x.size:
             return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept, np.nan))
-
-        def lines(a: Array) -> Array:
-            return np.transpose(a, order).reshape(*sizes[: x.ndim - len(axes)], math.prod(sizes[x.ndim - len(axes) :]))
-
-        places = np.argmax(lines(np.where(np.isnan(mid), -np.inf, mid)), axis=-1)[..., None]
-        chosen = np.zeros(lines(mid).shape, bool)
+        lines = in_lines(np.where(np.isnan(mid), -np.inf, mid), axes)
+        places = np.argmax(lines, axis=-1)[..., None]
+        chosen = np.zeros(lines.shape, bool)
         np.put_along_axis(chosen, places, True, -1)
-        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        one = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept))
         return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
 
     def finite(self, x: Any) -> tuple[Any, Any]:
