@@ -183,7 +183,7 @@ class _Reader:
         for path, module in modules:  # grows: a member of a module may be a module
             if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
                 continue
-            reached = [name for name in vars(module) if not name.startswith("__")] if names & COMPUTING else names
+            reached = [name for name in list(vars(module)) if not name.startswith("__")] if names & COMPUTING else names
             for name in sorted(reached):
                 if name in vars(module) and f"{path}.{name}" not in members:
                     member = members[f"{path}.{name}"] = vars(module)[name]
@@ -211,7 +211,7 @@ class _Reader:
             raise Unreadable(f"nobody can look into the class {kind.__module__}.{kind.__qualname__}")
         held = {
             name: value
-            for name, value in vars(kind).items()
+            for name, value in list(vars(kind).items())
             if name not in OF_A_CLASS and not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
             and not name.startswith("_abc_")
         }  # fmt: skip
@@ -303,21 +303,22 @@ def _written(kind: type) -> bool:
         return False
     if _root(kind.__module__) not in LIBRARIES:
         return True
-    return kind is re.Pattern or any(isinstance(one, FunctionType) for one in vars(kind).values())
+    return kind is re.Pattern or any(isinstance(one, FunctionType) for one in list(vars(kind).values()))
 
 
 def _state(thing: Any) -> dict[str, Any]:
-    """The attributes of an object, in its dictionary and in slots; without what is only remembered there."""
+    """The attributes of an object, in its dictionary and in slots; without what is only remembered there. Other threads may
+    add to a class meanwhile: its dictionary is copied at once."""
     kinds = type(thing).__mro__
     remembered = {
-        name for kind in kinds for name, value in vars(kind).items() if isinstance(value, functools.cached_property)
+        name for kind in kinds for name, value in list(vars(kind).items()) if isinstance(value, functools.cached_property)
     }
     try:
         found = dict(object.__getattribute__(thing, "__dict__"))
     except AttributeError:
         found = {}
     for kind in kinds:
-        for name, slot in vars(kind).items():
+        for name, slot in list(vars(kind).items()):
             if isinstance(slot, MemberDescriptorType):
                 try:
                     found[name] = slot.__get__(thing, type(thing))
