@@ -21,23 +21,23 @@ stress: $(BIN)/ready
 # A thousand draws for each op, a thousand programs, a thousand random graphs of up to a million elements, every planted fault,
 # elements of every array of the real workloads, 20 000 points against mpmath: two hours.
 check: $(BIN)/ready
-	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/test_no_false_alarms.py tests/test_faults.py \
-	  tests/test_compiled.py tests/test_sweep.py tests/test_vouched.py tests/test_ends.py tests/test_derived_verdicts.py \
-	  tests/test_random_graphs.py tests/test_planted_at_size.py tests/test_real_data.py
+	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/verify/test_no_false_alarms.py tests/verify/test_planted_faults.py \
+	  tests/engine/test_compiled.py tests/verify/numbers/test_value_sweep.py tests/verify/numbers/test_vouched.py tests/plugins/test_range_ends.py tests/verify/test_derived_verdicts.py \
+	  tests/verify/test_random_graphs.py tests/verify/test_planted_at_size.py tests/verify/test_real_data.py
 
 # A hundred thousand fuzzed requests of every call: a quarter of an hour.
 fuzz: $(BIN)/ready
-	GRADPROOF_FUZZ=100000 $(BIN)/pytest -q --show-capture=no -m stress tests/test_fuzz.py
+	GRADPROOF_FUZZ=100000 $(BIN)/pytest -q --show-capture=no -m stress tests/e2e/test_fuzz.py
 
 # A hundred processes of servers are killed at random under load: ten minutes.
 chaos: $(BIN)/ready
-	$(BIN)/python -m tests.chaos 100
+	$(BIN)/python -m tests.e2e.chaos 100
 
 # Two thousand random graphs of all ops, definitions among them that never end, and a million small requests: budgets,
 # processes, memory. Two hours.
 soak: $(BIN)/ready
-	$(BIN)/python -m tests.soak 2000
-	$(BIN)/python -m tests.steady 1000000
+	$(BIN)/python -m tests.e2e.soak 2000
+	$(BIN)/python -m tests.e2e.steady 1000000
 
 bench: $(BIN)/ready
 	$(BIN)/python -m benchmarks.speed

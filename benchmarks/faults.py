@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.faults import Fault
-from tests.more_faults import EVERY
-from tests.planting import NAME, arrays_of, catches, job_of, planted, registry_with
-from tests.test_value import finish
+from tests.support.fault_catalogue import Fault
+from tests.support.fault_injection import NAME, arrays_of, catches, job_of, planted, registry_with
+from tests.support.subtle_faults import EVERY
+from tests.verify.numbers.test_value import finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import GradproofError

@@ -20,10 +20,10 @@ from typing import Any
 
 import grpc
 import numpy as np
-from tests.processes import Processes
-from tests.serving import leaf
+from tests.support.server_fixture import leaf
+from tests.support.server_processes import Processes
 
-from gradproof.server.embedded import EmbeddedServer
+from gradproof.server.supervision.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc
 

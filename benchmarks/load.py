@@ -26,8 +26,8 @@ import grpc
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.processes import ServerProcess, served
-from tests.serving import leaf, node, request
+from tests.support.server_fixture import leaf, node, request
+from tests.support.server_processes import ServerProcess, served
 
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc
@@ -38,7 +38,7 @@ STREAMS, GROWTH = 24, 1.2
 HEAVY_ROWS = 2600  # 35 GFlop in the product
 SETTLE_SECONDS, READY = 0.3, "burdened"
 SESSIONS = 200
-PLUGINS = ("--plugin", "tests.stuck_plugin")
+PLUGINS = ("--plugin", "tests.support.stuck_plugin")
 Stub = Any
 
 

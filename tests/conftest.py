@@ -20,7 +20,7 @@ from gradproof.engine.spec import Array, is_differentiable, spec_of
 from gradproof.plugins import BUILTIN
 
 if TYPE_CHECKING:
-    from tests.serving import Served
+    from tests.support.server_fixture import Served
 
 settings.register_profile("gradproof", max_examples=25, deadline=None)
 settings.load_profile("gradproof")
@@ -47,9 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server in this process of all tests that change nothing of it. It has planted and faulty ops."""
-    from tests.serving import serving
+    from tests.support.server_fixture import serving
 
-    plugins = ["gradproof.server.planted", "tests.faulty_plugin"]
+    plugins = ["gradproof.server.demo_faulty_op", "tests.support.faulty_plugin"]
     with serving(tmp_path_factory.mktemp("proofs"), plugin=plugins) as served:
         yield served
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from flint import arb, arb_series
 
-from gradproof.engine.functions import Number, Undecided
+from gradproof.engine.scalar_functions import Number, Undecided
 
 
 class Pair:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
 from gradproof.engine.cancellation import watched
-from gradproof.engine.errors import Fault, InvalidRequest, LimitExceeded
+from gradproof.engine.errors import InvalidRequest, LimitExceeded, Violation
 from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules, names_of
 from gradproof.engine.lower import Lowered, did_you_mean, lower
 from gradproof.engine.plan import literal_array
@@ -35,7 +35,7 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True)
-class Found:
+class Derivative:
     """``value`` is the derivative of ``output`` by ``by`` (of all outputs together where that is empty); None where nothing
     flows from one to the other, which is not zeros."""
 
@@ -54,7 +54,7 @@ class Derived:
     """
 
     graph: Graph
-    found: tuple[Found, ...]
+    found: tuple[Derivative, ...]
     values: tuple[tuple[str, Array], ...] = ()
     leaves: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,13 +94,13 @@ def _second(graph: Graph, registry: Registry, mode: Mode, by: Sequence[str], max
     met = tuple(name for name in by if name in there)  # the gradient depends on no other
     others = ("",) if mode is Mode.HVP else tuple(sources.values()) or by
     if not sources or not met:  # nothing flows, so there is no graph to derive once more
-        return replace(gradient, found=tuple(Found(one, other, None) for one in by for other in others))
+        return replace(gradient, found=tuple(Derivative(one, other, None) for one in by for other in others))
     if mode is Mode.HVP:
         pushed = _behind(gradient, _push(gradient.graph, registry, met))
-        return replace(pushed, found=tuple(Found(sources[one.output], "", one.value) for one in pushed.found))
+        return replace(pushed, found=tuple(Derivative(sources[one.output], "", one.value) for one in pushed.found))
     rows = _behind(gradient, _rows(gradient.graph, registry, met, max_nodes))
-    found = [Found(one.by, sources[one.output], one.value) for one in rows.found]
-    found += [Found(name, other, None) for name in by if name not in met for other in others]
+    found = [Derivative(one.by, sources[one.output], one.value) for one in rows.found]
+    found += [Derivative(name, other, None) for name in by if name not in met for other in others]
     return replace(rows, found=tuple(found))
 
 
@@ -111,7 +111,7 @@ def _check(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode) -> Non
         raise InvalidRequest(faults)
 
 
-def derivation_faults(graph: Graph, registry: Registry, by: Sequence[str], mode: Mode | None = None) -> list[Fault]:
+def derivation_faults(graph: Graph, registry: Registry, by: Sequence[str], mode: Mode | None = None) -> list[Violation]:
     """Faults of what is to be derived, all of them; ``mode``: where it is known."""
     return _faults(graph, lower(graph, registry), _by(graph, by), mode)
 
@@ -121,39 +121,39 @@ def _by(graph: Graph, by: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(by)) or tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
 
 
-def _faults(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode | None) -> list[Fault]:
+def _faults(graph: Graph, lowered: Lowered, by: Sequence[str], mode: Mode | None) -> list[Violation]:
     faults = list(lowered.faults)
     specs, known = lowered.specs(), names_of(graph)
     idle = {leaf.name for leaf in graph.leaves if not leaf.requires_grad}
     for k, name in enumerate(watched(by)):
         if name not in known:
             text = f"there is no value named {name!r}{did_you_mean(name, known)}"
-            faults.append(Fault(f"by[{k}]", text, "VALUE_UNKNOWN"))
+            faults.append(Violation(f"by[{k}]", text, "VALUE_UNKNOWN"))
         elif name in idle or (name in specs and not is_differentiable(specs[name].dtype)):
-            faults.append(Fault(f"by[{k}]", f"{name!r} does not require grad", "REQUIRES_GRAD"))
+            faults.append(Violation(f"by[{k}]", f"{name!r} does not require grad", "REQUIRES_GRAD"))
     if not by:
-        faults.append(Fault("by", "no leaf requires grad, and nothing is named", "NOTHING_TO_DIFFERENTIATE"))
+        faults.append(Violation("by", "no leaf requires grad, and nothing is named", "NOTHING_TO_DIFFERENTIATE"))
     for k, name in enumerate(watched(graph.outputs)):
         spec = specs.get(name)
         if spec is None:
             continue
         if not is_differentiable(spec.dtype):
-            faults.append(Fault(f"graph.outputs[{k}]", f"{name!r} has dtype {spec.dtype.name}", "REQUIRES_GRAD_DTYPE"))
+            faults.append(Violation(f"graph.outputs[{k}]", f"{name!r} has dtype {spec.dtype.name}", "REQUIRES_GRAD_DTYPE"))
         elif mode in (Mode.GRADIENT, Mode.HVP, Mode.HESSIAN):
             _check_scalar(faults, k, name, spec, len(graph.outputs))
     return faults
 
 
-def _check_scalar(faults: list[Fault], k: int, name: str, spec: Spec, outputs: int) -> None:
+def _check_scalar(faults: list[Violation], k: int, name: str, spec: Spec, outputs: int) -> None:
     path = f"graph.outputs[{k}]"
     if outputs > 1:
-        faults.append(Fault(path, "a gradient is that of one output", "OUTPUT_NOT_SCALAR"))
+        faults.append(Violation(path, "a gradient is that of one output", "OUTPUT_NOT_SCALAR"))
     elif spec.size != 1:
         text = f"grad can be implicitly created only for scalar outputs; {name!r} is {spec}"
-        faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
+        faults.append(Violation(path, text, "OUTPUT_NOT_SCALAR"))
     elif spec.dtype.kind == "c":
         text = f"grad can be implicitly created only for real scalar outputs but got {spec.dtype.name}"
-        faults.append(Fault(path, text, "OUTPUT_NOT_SCALAR"))
+        faults.append(Violation(path, text, "OUTPUT_NOT_SCALAR"))
 
 
 def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
@@ -208,7 +208,7 @@ def _pull(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
             shape = {"shape": program.specs[total].shape}
             nodes.append(Node("reshape", (names[total],), (own,), shape, tuple(sorted(owed))))
         used.add(-1 if total is None else total)
-    found = tuple(Found(name, "", value) for name, value in results.items())
+    found = tuple(Derivative(name, "", value) for name, value in results.items())
     whole = Graph(tuple(leaves), tuple(nodes), (), tuple(origin.table.rules))
     return _pruned(whole, found, values, cotangents, graph)
 
@@ -276,7 +276,7 @@ class _Origin:
 
 def _pruned(
     graph: Graph,
-    found: tuple[Found, ...],
+    found: tuple[Derivative, ...],
     values: Sequence[tuple[str, Array]],
     leaves: Mapping[str, str],
     original: Graph,
@@ -329,15 +329,15 @@ def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
     source = {one.value: one.by for one in pulled.found if one.value is not None}
     cotangents = {leaf: output for output, leaf in pulled.leaves.items()}
     if not source:
-        return replace(pulled, found=tuple(Found("", output, None) for output in graph.outputs), leaves={})
+        return replace(pulled, found=tuple(Derivative("", output, None) for output in graph.outputs), leaves={})
     pushed = _behind(pulled, _pull(pulled.graph, registry, tuple(cotangents)))
     results = {cotangents[one.by]: one.value for one in pushed.found}
     tangents = {source[of]: leaf for of, leaf in pushed.leaves.items()}
-    found = tuple(Found("", output, results.get(output)) for output in graph.outputs)
+    found = tuple(Derivative("", output, results.get(output)) for output in graph.outputs)
     clean = _pruned(pushed.graph, found, pushed.values, tangents, graph)
     left = sorted({leaf.name for leaf in clean.graph.leaves} & set(cotangents))
     if left:
-        raise InvalidRequest([Fault("graph", "a rule is not linear in its cotangent", "RULE_NOT_LINEAR")])
+        raise InvalidRequest([Violation("graph", "a rule is not linear in its cotangent", "RULE_NOT_LINEAR")])
     return clean
 
 
@@ -347,7 +347,7 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -
     table = Rules(graph.rules)
     nodes, leaves, values = list(table.moved(graph.nodes, graph.rules)), list(graph.leaves), []
     known = {leaf.name for leaf in leaves} | {name for node in nodes for name in node.outputs}
-    found: list[Found] = []
+    found: list[Derivative] = []
     for output in graph.outputs:
         pulled = _pull(replace(graph, outputs=(output,)), registry, by)
         spec = specs[output]
@@ -377,10 +377,10 @@ def _rows(graph: Graph, registry: Registry, by: Sequence[str], max_nodes: int) -
         for name in by:
             rows = columns.get(name)
             if not rows:
-                found.append(Found(name, output, None))
+                found.append(Derivative(name, output, None))
                 continue
             whole, shape = f"J_{output}_{name}", (*spec.shape, *specs[name].shape)
             nodes.append(Node("stack", tuple(rows), (f"{whole}_rows",), {"axis": 0}))
             nodes.append(Node("reshape", (f"{whole}_rows",), (whole,), {"shape": shape}))
-            found.append(Found(name, output, whole))
+            found.append(Derivative(name, output, whole))
     return _pruned(Graph(tuple(leaves), tuple(nodes), (), tuple(table.rules)), tuple(found), values, {}, graph)

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradproof.engine.backward import Backward, append_backward
+from gradproof.engine.callable import CompiledFunction
 from gradproof.engine.cancellation import NEVER, Cancellation, current, watched
 from gradproof.engine.compiled.compiled import Variant
 from gradproof.engine.compiled.store import MAX_INSTRUCTIONS, Compilations, Plans
 from gradproof.engine.errors import InvalidRequest, RuleFault
 from gradproof.engine.estimate import NOTHING, Cost, leaving_bytes, run_cost
-from gradproof.engine.flow import Flow, compared, compiled, interpreted
-from gradproof.engine.function import Function
+from gradproof.engine.execution import ExecutionStream, compared, compiled, interpreted
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job
@@ -224,7 +224,7 @@ class Engine:
         key = (graph.digest(), ())
         return self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, ()))
 
-    def function(self, graph: Graph) -> Function:
+    def function(self, graph: Graph) -> CompiledFunction:
         """A graph as a Python function of its leaves: outputs, and gradients of the leaves that require grad. Raises
         InvalidRequest with all faults of the graph, or RuleFault."""
         lowered = self.infer(graph)
@@ -232,7 +232,7 @@ class Engine:
             raise InvalidRequest(lowered.faults)
         wanted = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
         key = (graph.digest(), wanted)
-        return Function(
+        return CompiledFunction(
             self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, wanted))
         )
 
@@ -320,7 +320,7 @@ class Engine:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
         return Run(job, prepared.plan, values, frozenset(hooked))
 
-    def _flow(self, prepared: Prepared, fetch: Sequence[str]) -> Flow:
+    def _flow(self, prepared: Prepared, fetch: Sequence[str]) -> ExecutionStream:
         """The run, by the executor that is meant for it."""
         job, plan = prepared.job, prepared.plan
         seeds = self._seeds(job, plan)

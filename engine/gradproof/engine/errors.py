@@ -26,7 +26,7 @@ MOST_CHARACTERS = 1000  # of what the error of a plugin says
 
 
 @dataclass(frozen=True)
-class Fault:
+class Violation:
     """One fault of a request: where it is (a proto path such as ``graph.nodes[3].inputs[1]``), what it is, and a
     stable UPPER_SNAKE reason that programs can test."""
 
@@ -49,7 +49,7 @@ class InvalidRequest(GradproofError):
 
     reason = "INVALID_REQUEST"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Violation]) -> None:
         self.faults = tuple(faults)
         shown = "\n".join(f"  {fault}" for fault in self.faults[:20])
         more = f"\n  ... and {len(self.faults) - 20} more" if len(self.faults) > 20 else ""

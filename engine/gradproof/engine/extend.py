@@ -3,7 +3,7 @@
 from gradproof.engine.caller import Caller
 from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
-from gradproof.engine.implicit import Chart, Equation
+from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import (
     ABOVE_MINUS_ONE,
@@ -42,7 +42,6 @@ __all__ = [
     "REFUSED",
     "UNIT",
     "Caller",
-    "Chart",
     "Complex",
     "DataFault",
     "Domain",
@@ -53,6 +52,7 @@ __all__ = [
     "Kink",
     "NamedHook",
     "Op",
+    "Parametrisation",
     "Spec",
     "case",
     "full_like",

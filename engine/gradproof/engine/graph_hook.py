@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from gradproof.engine.errors import Fault
+from gradproof.engine.errors import Violation
 from gradproof.engine.graph import Graph, Leaf
-from gradproof.engine.hooks import BoundHook, Shop, changed_size, changed_type
+from gradproof.engine.hooks import BoundHook, HookContext, changed_size, changed_type
 from gradproof.engine.plan import Plan
 from gradproof.engine.spec import Array, Spec, spec_of
 
@@ -25,41 +25,41 @@ class GraphHook:
     values: Sequence[tuple[str, Array]] = ()
     label: str = "graph"
 
-    def faults(self, path: str, spec: Spec | None, shop: Shop) -> Iterator[Fault]:
+    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
         """Every fault of the graph, and where it does not fit a gradient of ``spec``."""
         lowered = shop.infer(self.graph)
         for fault in lowered.faults:
-            yield Fault(f"{path}.{fault.path}", fault.message, fault.reason)
+            yield Violation(f"{path}.{fault.path}", fault.message, fault.reason)
         path = f"{path}.graph"
         given = dict(self.values)
         for k, leaf in enumerate(self.graph.leaves):
             if leaf.name in given and not _same(leaf.spec, got := spec_of(given[leaf.name])):
-                yield Fault(
+                yield Violation(
                     f"{path}.leaves[{k}].value", f"leaf {leaf.name!r} is {leaf.spec}, its value is {got}", "VALUE_SPEC"
                 )
         free = self._free()
         if len(free) != 1:
             text = f"one leaf goes without a value, for the gradient; {len(free)} do"
-            yield Fault(f"{path}.leaves", text, "HOOK_SIGNATURE")
+            yield Violation(f"{path}.leaves", text, "HOOK_SIGNATURE")
             return
         position, leaf = free[0]
         if spec is not None and not _same(leaf.spec, spec):
             text = f"hook {self.label!r} takes {leaf.spec}, and the gradient of {self.value!r} is {spec}"
-            yield Fault(f"{path}.leaves[{position}].spec", text, "HOOK_SPEC")
+            yield Violation(f"{path}.leaves[{position}].spec", text, "HOOK_SPEC")
         if len(self.graph.outputs) > 1:
             text = f"a hook has one output, the new gradient; {len(self.graph.outputs)} are named"
-            yield Fault(f"{path}.outputs", text, "HOOK_SIGNATURE")
+            yield Violation(f"{path}.outputs", text, "HOOK_SIGNATURE")
             return
         for name in self.graph.outputs:
             out = lowered.specs().get(name)
             if out is not None and out.shape != leaf.spec.shape:
                 text = f"{changed_size(self.label, self.value)} (was {leaf.spec.shape} got {out.shape})"
-                yield Fault(f"{path}.outputs[0]", text, "HOOK_SPEC")
+                yield Violation(f"{path}.outputs[0]", text, "HOOK_SPEC")
             elif out is not None and out.dtype != leaf.spec.dtype:
                 text = f"{changed_type(self.label, self.value)} (was {leaf.spec.dtype} got {out.dtype})"
-                yield Fault(f"{path}.outputs[0]", text, "HOOK_SPEC")
+                yield Violation(f"{path}.outputs[0]", text, "HOOK_SPEC")
 
-    def bound(self, shop: Shop) -> BoundHook:
+    def bound(self, shop: HookContext) -> BoundHook:
         """The hook, compiled."""
         [(_, leaf)] = self._free()
         plan = shop.compile(self.graph)

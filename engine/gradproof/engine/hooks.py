@@ -13,19 +13,19 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.errors import DataFault, Fault, HookFault, RunFault
+from gradproof.engine.errors import DataFault, HookFault, RunFault, Violation
 from gradproof.engine.estimate import NOTHING, Cost
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import Lowered, did_you_mean
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import Array, Spec
-from gradproof.engine.strangers import foreign
 
-Function: TypeAlias = Callable[[Array], Array | None]
+HookFunction: TypeAlias = Callable[[Array], Array | None]
 
 
-class Shop(Protocol):
+class HookContext(Protocol):
     """What hooks are checked against and made of: the engine, as they see it."""
 
     @property
@@ -47,21 +47,21 @@ class Hook:
     value: str
     name: str
     attributes: Mapping[str, Any]
-    function: Function | None = None
+    function: HookFunction | None = None
     label: str = ""
 
-    def faults(self, path: str, spec: Spec | None, shop: Shop) -> Iterator[Fault]:
+    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
         """What is wrong with the hook, apart from the value it is on, which has ``spec``."""
         if self.function is not None:
             return
         named = shop.hooks.get(self.name)
         if named is None:
             text = f"there is no hook named {self.name!r}{did_you_mean(self.name, shop.hooks)}"
-            yield Fault(f"{path}.named.name", text, "HOOK_UNKNOWN")
+            yield Violation(f"{path}.named.name", text, "HOOK_UNKNOWN")
         elif bad := named.attribute_fault(self.attributes):
-            yield Fault(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE")
+            yield Violation(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE")
 
-    def bound(self, shop: Shop) -> BoundHook:
+    def bound(self, shop: HookContext) -> BoundHook:
         """The hook, ready to run."""
         function = self.function or partial(shop.hooks[self.name].apply, **self.attributes)
         return BoundHook(self.label or self.name, function)
@@ -75,11 +75,11 @@ class ClientHook:
     hook_id: int
     label: str = "client"
 
-    def faults(self, path: str, spec: Spec | None, shop: Shop) -> Iterator[Fault]:
+    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
         """None: nothing is known of it here."""
         return iter(())
 
-    def bound(self, shop: Shop) -> BoundHook:
+    def bound(self, shop: HookContext) -> BoundHook:
         """The hook, ready to be called for."""
         return BoundHook(self.label, None, self.hook_id)
 
@@ -90,7 +90,7 @@ class BoundHook:
     call, where that is known."""
 
     label: str
-    function: Function | None
+    function: HookFunction | None
     hook_id: int = 0
     cost: Cost = NOTHING
 
@@ -140,7 +140,7 @@ def run_hooks(
     return gradient, traces
 
 
-def _called(label: str, function: Function, gradient: Array, value: str) -> Array | None:
+def _called(label: str, function: HookFunction, gradient: Array, value: str) -> Array | None:
     try:
         return function(gradient)
     except RunFault as error:  # of a node, where the hook is a graph

@@ -43,7 +43,7 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Chart:
+class Parametrisation:
     """Free numbers from which the inputs and the outputs of an implicit op follow by plain formulas: its proof is made in
     them. A Cholesky factor has roots in roots; that of L Lᵀ is L.
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.errors import Fault, InvalidRequest
+from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.graph import Graph, names_of
 from gradproof.engine.graph_hook import GraphHook
-from gradproof.engine.hooks import ClientHook, Hook, Shop
+from gradproof.engine.hooks import ClientHook, Hook, HookContext
 from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array, Spec, is_differentiable
 
@@ -42,7 +42,7 @@ class Job:
 
 
 def check_job(
-    job: Job, known: Sequence[Fault], specs: Mapping[str, Spec], shop: Shop, *, differentiate: bool
+    job: Job, known: Sequence[Violation], specs: Mapping[str, Spec], shop: HookContext, *, differentiate: bool
 ) -> dict[str, Array]:
     """The leaf values by name, as read-only views. ``known`` are the faults of the graph, ``specs`` those of its values.
     Raises InvalidRequest with every fault of graph and job at once."""
@@ -54,7 +54,7 @@ def check_job(
         faults += job_faults(job, (), specs, shop)
         if not job.cuts():
             text = "nothing to differentiate: no leaf requires grad, and no gradient is asked for"
-            faults.append(Fault("graph.leaves", text, "NOTHING_TO_DIFFERENTIATE"))
+            faults.append(Violation("graph.leaves", text, "NOTHING_TO_DIFFERENTIATE"))
     else:
         _check_names(job, specs, faults)
     if faults:
@@ -62,7 +62,7 @@ def check_job(
     return leaves
 
 
-def job_faults(job: Job, known: Sequence[Fault], specs: Mapping[str, Spec], shop: Shop) -> list[Fault]:
+def job_faults(job: Job, known: Sequence[Violation], specs: Mapping[str, Spec], shop: HookContext) -> list[Violation]:
     """Faults of a job that has no values yet: ``known`` ones of its graph, those of names, and of hooks."""
     faults = list(known)
     _check_names(job, specs, faults)
@@ -70,30 +70,32 @@ def job_faults(job: Job, known: Sequence[Fault], specs: Mapping[str, Spec], shop
     return faults
 
 
-def _check_values(job: Job, faults: list[Fault]) -> dict[str, Array]:
+def _check_values(job: Job, faults: list[Violation]) -> dict[str, Array]:
     leaves = {leaf.name: leaf for leaf in job.graph.leaves}
     given: dict[str, Array] = {}
     for k, (name, array) in enumerate(watched(job.values)):
         path = f"values[{k}]"
         leaf = leaves.get(name)
         if leaf is None:
-            faults.append(Fault(f"{path}.name", f"no leaf is named {name!r}{did_you_mean(name, leaves)}", "VALUE_UNKNOWN"))
+            faults.append(
+                Violation(f"{path}.name", f"no leaf is named {name!r}{did_you_mean(name, leaves)}", "VALUE_UNKNOWN")
+            )
         elif name in given:
-            faults.append(Fault(f"{path}.name", f"leaf {name!r} is given twice", "NAME_DUPLICATE"))
+            faults.append(Violation(f"{path}.name", f"leaf {name!r} is given twice", "NAME_DUPLICATE"))
         elif array.shape != leaf.spec.shape or array.dtype != leaf.spec.dtype:
             got = Spec(array.shape, array.dtype)
-            faults.append(Fault(f"{path}.value", f"leaf {name!r} is {leaf.spec}, its value is {got}", "VALUE_SPEC"))
+            faults.append(Violation(f"{path}.value", f"leaf {name!r} is {leaf.spec}, its value is {got}", "VALUE_SPEC"))
         else:
             given[name] = array.view()
             given[name].flags.writeable = False
     at_fault = {name for name, _ in job.values}
     for k, leaf in enumerate(watched(job.graph.leaves)):
         if leaf.name not in given and leaf.name not in at_fault:
-            faults.append(Fault(f"graph.leaves[{k}].value", f"leaf {leaf.name!r} has no value", "VALUE_MISSING"))
+            faults.append(Violation(f"graph.leaves[{k}].value", f"leaf {leaf.name!r} has no value", "VALUE_MISSING"))
     return given
 
 
-def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Violation]) -> None:
     idle = {leaf.name for leaf in job.graph.leaves if not leaf.requires_grad}
     known: set[str] | None = None
     for what, names in (("gradients", job.gradients), ("retain", job.retain), ("fetch", job.fetch)):
@@ -102,43 +104,45 @@ def _check_names(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
                 known = names_of(job.graph)
             if known is not None and name not in specs and name not in known:
                 text = f"there is no value named {name!r}{did_you_mean(name, known)}"
-                faults.append(Fault(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
+                faults.append(Violation(f"{what}[{k}]", text, "VALUE_UNKNOWN"))
             elif what != "fetch" and name in specs and not is_differentiable(specs[name].dtype):
                 text = f"value {name!r} has dtype {specs[name].dtype.name}, which has no gradient"
-                faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD_DTYPE"))
+                faults.append(Violation(f"{what}[{k}]", text, "REQUIRES_GRAD_DTYPE"))
             elif what != "fetch" and name in idle:
                 text = f"leaf {name!r} does not require grad, so it has no gradient"
-                faults.append(Fault(f"{what}[{k}]", text, "REQUIRES_GRAD"))
+                faults.append(Violation(f"{what}[{k}]", text, "REQUIRES_GRAD"))
 
 
-def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+def _check_known(job: Job, specs: Mapping[str, Spec], faults: list[Violation]) -> None:
     results = {name for node in job.graph.nodes for name in node.outputs} if job.known else set()
     for k, (name, array) in enumerate(watched(job.known)):
         spec = specs.get(name)
         if name not in results:
             near = did_you_mean(name, results)
-            faults.append(Fault(f"known[{k}].name", f"no node has a result named {name!r}{near}", "VALUE_UNKNOWN"))
+            faults.append(Violation(f"known[{k}].name", f"no node has a result named {name!r}{near}", "VALUE_UNKNOWN"))
         elif spec is not None and (array.shape != spec.shape or array.dtype != spec.dtype):
             got = Spec(array.shape, array.dtype)
-            faults.append(Fault(f"known[{k}].value", f"{name!r} is {spec}, the value given for it is {got}", "VALUE_SPEC"))
+            faults.append(
+                Violation(f"known[{k}].value", f"{name!r} is {spec}, the value given for it is {got}", "VALUE_SPEC")
+            )
 
 
-def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> None:
+def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Violation]) -> None:
     given: set[str] = set()
     outputs = set(job.graph.outputs)
     for k, (name, array) in enumerate(watched(job.seeds)):
         path = f"seeds[{k}]"
         if name not in outputs:
             near = did_you_mean(name, job.graph.outputs)
-            faults.append(Fault(f"{path}.output", f"no output is named {name!r}{near}", "VALUE_UNKNOWN"))
+            faults.append(Violation(f"{path}.output", f"no output is named {name!r}{near}", "VALUE_UNKNOWN"))
         elif name in given:
-            faults.append(Fault(f"{path}.output", f"output {name!r} has two seeds", "NAME_DUPLICATE"))
+            faults.append(Violation(f"{path}.output", f"output {name!r} has two seeds", "NAME_DUPLICATE"))
         elif name in specs and array.shape != specs[name].shape:
             text = f"the seed of {name!r} has shape {array.shape}, the output has shape {specs[name].shape}"
-            faults.append(Fault(f"{path}.cotangent", text, "SEED_SHAPE"))
+            faults.append(Violation(f"{path}.cotangent", text, "SEED_SHAPE"))
         elif name in specs and (array.dtype.kind == "c") != (specs[name].dtype.kind == "c"):
             text = f"the seed of {name!r} is {array.dtype.name}, the output is {specs[name].dtype.name}"
-            faults.append(Fault(f"{path}.cotangent", text, "SEED_DTYPE"))
+            faults.append(Violation(f"{path}.cotangent", text, "SEED_DTYPE"))
         given.add(name)
     for k, name in enumerate(watched(job.graph.outputs)):
         spec = specs.get(name)
@@ -146,21 +150,21 @@ def _check_seeds(job: Job, specs: Mapping[str, Spec], faults: list[Fault]) -> No
             continue
         if spec.size != 1:
             text = f"grad can be implicitly created only for scalar outputs; {name!r} is {spec}: give it a seed"
-            faults.append(Fault(f"graph.outputs[{k}]", text, "SEED_MISSING"))
+            faults.append(Violation(f"graph.outputs[{k}]", text, "SEED_MISSING"))
         elif spec.dtype.kind == "c":
             text = f"grad can be implicitly created only for real scalar outputs but got {spec.dtype.name}"
-            faults.append(Fault(f"graph.outputs[{k}]", text, "SEED_MISSING"))
+            faults.append(Violation(f"graph.outputs[{k}]", text, "SEED_MISSING"))
 
 
-def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: Shop, faults: list[Fault]) -> None:
+def _check_hooks(job: Job, specs: Mapping[str, Spec], shop: HookContext, faults: list[Violation]) -> None:
     for k, hook in enumerate(watched(job.hooks)):
         path = f"hooks[{k}]"
         if hook.value not in specs:
             known = names_of(job.graph)
             if hook.value not in known:
                 text = f"there is no value named {hook.value!r}{did_you_mean(hook.value, known)}"
-                faults.append(Fault(f"{path}.value", text, "VALUE_UNKNOWN"))
+                faults.append(Violation(f"{path}.value", text, "VALUE_UNKNOWN"))
         elif not is_differentiable(specs[hook.value].dtype):
             text = f"value {hook.value!r} has dtype {specs[hook.value].dtype.name}: it has no gradient to hook"
-            faults.append(Fault(f"{path}.value", text, "REQUIRES_GRAD_DTYPE"))
+            faults.append(Violation(f"{path}.value", text, "REQUIRES_GRAD_DTYPE"))
         faults.extend(hook.faults(path, specs.get(hook.value), shop))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from gradproof.engine.cancellation import look, watched
-from gradproof.engine.errors import Fault
+from gradproof.engine.errors import Violation
 from gradproof.engine.graph import Graph, Node
 from gradproof.engine.op import InferenceError, Op
 from gradproof.engine.registry import Registry
@@ -27,14 +27,14 @@ class Lowered:
     builder: Builder
     values: dict[str, int] = field(default_factory=dict)
     node_of: list[int] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Violation] = field(default_factory=list)
 
     def specs(self) -> dict[str, Spec]:
         """Shape and dtype of every named value that could be inferred."""
         return {name: self.builder.program.specs[number] for name, number in watched(self.values.items())}
 
     def fault(self, path: str, message: str, reason: str) -> None:
-        self.faults.append(Fault(path, message, reason))
+        self.faults.append(Violation(path, message, reason))
 
 
 def lower(graph: Graph, registry: Registry) -> Lowered:

@@ -21,10 +21,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import sympy
 
-from gradproof.engine.implicit import Chart, Equation
+from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.neighbours import neighbours
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
-from gradproof.engine.strangers import foreign
 
 Attributes: TypeAlias = Mapping[str, Any]
 FLOAT64: Final[DType] = np.dtype(np.float64)
@@ -232,7 +232,7 @@ class Op:
     promotes: tuple[int, ...] | None = None
     grad_fn: str = ""
     shrink: Callable[..., Case] | None = None
-    chart: Chart | None = None
+    chart: Parametrisation | None = None
     backward: Callable[..., Any] | None = None
     outputs: int = 1
     complex: Complex = Complex.REFUSED

@@ -18,7 +18,7 @@ from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import ops
 
 
-def opened(op: Op) -> tuple[Op, Op]:
+def with_vjp_companion(op: Op) -> tuple[Op, Op]:
     """An op with ``backward``, given a rule that applies its companion; and the companion."""
     name = f"{op.name}_vjp"
 

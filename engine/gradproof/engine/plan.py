@@ -19,13 +19,13 @@ from gradproof.engine.backward import Backward, Cut, append_backward
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import BadResult, Cancelled, DataFault, ForwardFault, RunFault
 from gradproof.engine.estimate import Cost, run_cost
-from gradproof.engine.functions import Balls
 from gradproof.engine.lower import Lowered
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
+from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.scalars import scalar_call, scalar_form
 from gradproof.engine.spec import Array, DType, Spec
-from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Exact, Instruction, Literal, Program
 
 Values: TypeAlias = list[Any]  # value number -> array; None where not computed yet

@@ -15,11 +15,11 @@ from gradproof.engine import hookspecs
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Attributes, Case, InferenceError, Op
-from gradproof.engine.opaque import opened
+from gradproof.engine.opaque import with_vjp_companion
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.sealed import Ledger, sealed
 from gradproof.engine.spec import Spec
-from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 
 ENTRY_POINT_GROUP = "gradproof"
@@ -212,7 +212,7 @@ def _collector(
             if definition.rule is not None:
                 why = "has a rule and a backward; one of them is to go"
                 raise PluginRefused(plugin.name, hook, repr(definition.name), why)
-            whole = opened(definition)
+            whole = with_vjp_companion(definition)
         for one in whole:
             if one.name in taken or any(other.name == one.name for other in into):
                 raise PluginRefused(plugin.name, hook, repr(one.name), "the name is already registered")

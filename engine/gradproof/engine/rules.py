@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from gradproof.engine.attributes import in_rule
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.op import DIRECT, HOLOMORPHIC, NO_GRADIENT, REFUSED, Attributes, InferenceError, Op
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
-from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
 
@@ -127,7 +127,7 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
     return Program(program.specs, program.inputs, literals, kept[::-1], outputs)
 
 
-def made_of(rule: Program) -> tuple[frozenset[int], ...]:
+def input_dependencies(rule: Program) -> tuple[frozenset[int], ...]:
     """For each output of ``rule`` the positions of the inputs that it is computed from."""
     behind: dict[int, frozenset[int]] = {number: frozenset([k]) for k, number in enumerate(rule.inputs)}
     for one in rule.instructions:
@@ -142,5 +142,5 @@ def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
     saved = frozenset(range(outputs, 2 * outputs))
     return tuple(
         number is not None and sources.isdisjoint(saved | {2 * outputs + k})
-        for k, (number, sources) in enumerate(zip(rule.outputs, made_of(rule), strict=True))
+        for k, (number, sources) in enumerate(zip(rule.outputs, input_dependencies(rule), strict=True))
     )

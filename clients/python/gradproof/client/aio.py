@@ -22,7 +22,7 @@ from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
-from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, translated
+from gradproof.client.requests import Derived, Inference, Options, ProofStep, RunExchange, translated
 from gradproof.client.retry import Call, retried_async, retried_async_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
@@ -91,7 +91,7 @@ class AsyncClient:
         call = self._call()
 
         async def attempt() -> Result:
-            conversation = Conversation(request)
+            conversation = RunExchange(request)
             if conversation.needs_session:
                 return await collected(self._session(conversation, call))
             with translated():
@@ -205,7 +205,7 @@ class AsyncClient:
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook]
     ) -> AsyncGenerator[Event, None]:
         """Attempt a run once."""
-        conversation = Conversation(request, hooks)
+        conversation = RunExchange(request, hooks)
         if conversation.needs_session:
             async with aclosing(self._session(conversation, call)) as events:
                 async for event in events:
@@ -218,7 +218,7 @@ class AsyncClient:
                     for event in conversation.decoder.decode(response.event):
                         yield event
 
-    async def _session(self, conversation: Conversation, call: Call) -> AsyncGenerator[Event, None]:
+    async def _session(self, conversation: RunExchange, call: Call) -> AsyncGenerator[Event, None]:
         """A run on a session of its own, which ends with the run."""
         conversation.request.request_id = conversation.request.request_id or call.request_id
         try:

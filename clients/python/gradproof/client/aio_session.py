@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gradproof.client.channel import Connection
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.exchange import Asked, Digests, addressees, attempts
+from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin
-from gradproof.client.requests import Conversation, Options, check_seconds, translated
+from gradproof.client.requests import Options, RunExchange, check_seconds, translated
 from gradproof.client.retry import Call, retried_async_stream
 from gradproof.client.session import CLOSE_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -120,7 +120,7 @@ class AsyncSession:
         self._check_open()
         await self._say([pb.SessionRequest(release=pb.ReleaseKept(kept=kept))])
 
-    async def converse(self, conversation: Conversation, timeout: float | None = None) -> AsyncGenerator[Event, None]:
+    async def converse(self, conversation: RunExchange, timeout: float | None = None) -> AsyncGenerator[Event, None]:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds."""
         self._check_open()
@@ -151,13 +151,13 @@ class AsyncSession:
                         await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
 
     async def _sent(
-        self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
+        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
     ) -> AsyncGenerator[Event, None]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
         end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                run = self._conversed(lambda: Conversation(attempt.request, hooks), end - time.monotonic())  # noqa: B023
+                run = self._conversed(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
                 async with aclosing(run) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
@@ -168,7 +168,7 @@ class AsyncSession:
                 if attempt.settles(error):
                     raise
 
-    def _conversed(self, make: Callable[[], Conversation], seconds: float) -> AsyncGenerator[Event, None]:
+    def _conversed(self, make: Callable[[], RunExchange], seconds: float) -> AsyncGenerator[Event, None]:
         """The events of a run, whose conversation ``make`` begins: anew where the server had no room for it."""
         call = Call(self._connection, seconds)
 
@@ -217,7 +217,7 @@ class AsyncSession:
         try:
             with translated():
                 async for answer in self._call:
-                    for one in addressees(answer, self._boxes):
+                    for one in recipients(answer, self._boxes):
                         self._boxes[one].put_nowait(answer)
             self._ended = Unavailable("the server ended the session")
         except GradproofError as error:

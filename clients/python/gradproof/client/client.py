@@ -20,14 +20,14 @@ from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
-from gradproof.client.requests import Conversation, Derived, Inference, Options, ProofStep, Watch, translated
+from gradproof.client.requests import Derived, Inference, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried, retried_stream
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
 
 if TYPE_CHECKING:
-    from gradproof.server.embedded import EmbeddedServer
+    from gradproof.server.supervision.embedded import EmbeddedServer
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class Client:
         call = self._call(timeout=timeout, request_id=request.request_id)
 
         def attempt() -> Result:
-            conversation = Conversation(request)
+            conversation = RunExchange(request)
             if conversation.needs_session:
                 return collected(self._session(conversation, call))
             with translated():
@@ -276,7 +276,7 @@ class Client:
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook] = (), at_once: bool = False
     ) -> Generator[Event, None, None]:
         """Attempt a run once."""
-        conversation = Conversation(request, hooks)
+        conversation = RunExchange(request, hooks)
         if conversation.needs_session:
             yield from self._session(conversation, call)
             return
@@ -288,7 +288,7 @@ class Client:
             for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call.options())):
                 yield from conversation.decoder.decode(response.event)
 
-    def _session(self, conversation: Conversation, call: Call) -> Generator[Event, None, None]:
+    def _session(self, conversation: RunExchange, call: Call) -> Generator[Event, None, None]:
         """A run on a session of its own, which ends with the run."""
         conversation.request.request_id = conversation.request.request_id or call.request_id
         try:
@@ -322,7 +322,7 @@ def connect(
 def start_server(arguments: Sequence[str]) -> EmbeddedServer:
     """A server of one's own. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
     try:
-        from gradproof.server.embedded import EmbeddedServer
+        from gradproof.server.supervision.embedded import EmbeddedServer
     except ModuleNotFoundError as error:
         raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
     return EmbeddedServer(arguments)

@@ -31,14 +31,14 @@ class Digests:
             self._known[graph] = (graph.revision, digest)
 
 
-Asked = TypeVar("Asked", pb.DifferentiateRequest, pb.EvaluateRequest)
+RequestT = TypeVar("RequestT", pb.DifferentiateRequest, pb.EvaluateRequest)
 
 
-class Attempt(Generic[Asked]):
+class Attempt(Generic[RequestT]):
     """A request, and whether the next is to be tried where this one fails."""
 
-    def __init__(self, request: Asked, reason: str) -> None:
-        self.request: Asked = request
+    def __init__(self, request: RequestT, reason: str) -> None:
+        self.request: RequestT = request
         self._reason = reason
 
     def settles(self, error: GradproofError) -> bool:
@@ -47,8 +47,8 @@ class Attempt(Generic[Asked]):
 
 
 def attempts(
-    request: Asked, graph: Graph | None, values: Mapping[str, Any] | None, *, kept: str = "", digest: str = ""
-) -> Iterator[Attempt[Asked]]:
+    request: RequestT, graph: Graph | None, values: Mapping[str, Any] | None, *, kept: str = "", digest: str = ""
+) -> Iterator[Attempt[RequestT]]:
     """The shortest request first: on a kept run, on a graph that the server has seen, whole. Raises ValueError where there
     is neither graph nor run."""
     if not kept and graph is None:
@@ -68,7 +68,7 @@ def attempts(
     yield Attempt(request, "")
 
 
-def _by_digest(request: Asked, graph: graph_pb2.Graph, digest: str) -> Asked:
+def _by_digest(request: RequestT, graph: graph_pb2.Graph, digest: str) -> RequestT:
     """The request on a graph that the server has seen: the values that the graph carries go beside it."""
     short = copy.deepcopy(request)
     short.digest = digest
@@ -81,7 +81,7 @@ def _by_digest(request: Asked, graph: graph_pb2.Graph, digest: str) -> Asked:
     return short
 
 
-def addressees(answer: pb.SessionResponse, runs: Iterable[str]) -> list[str]:
+def recipients(answer: pb.SessionResponse, runs: Iterable[str]) -> list[str]:
     """Runs in progress that an answer of a session is addressed to. None for what is still said of a run that was given
     up; all for a fault that names none."""
     if answer.request_id:

@@ -132,7 +132,7 @@ class Options:
         )
 
 
-class Conversation:
+class RunExchange:
     """State of a run: its request, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
     session. ``over``: nothing more will be said; ``asked``: a hook that runs here was called."""
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from gradproof.client.channel import Connection
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.exchange import Asked, Digests, addressees, attempts
+from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
-from gradproof.client.requests import Conversation, Options, Watch, check_seconds, translated
+from gradproof.client.requests import Options, RunExchange, Watch, check_seconds, translated
 from gradproof.client.retry import Call, retried_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -146,7 +146,7 @@ class Session:
         self._check_open()
         self._frames.put(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
 
-    def converse(self, conversation: Conversation, timeout: float | None = None) -> Generator[Event, None, None]:
+    def converse(self, conversation: RunExchange, timeout: float | None = None) -> Generator[Event, None, None]:
         """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
         after ``timeout`` seconds, with which the session ends."""
         self._check_open()
@@ -176,13 +176,13 @@ class Session:
                     del self._boxes[request_id]
 
     def _sent(
-        self, request: Asked, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
+        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
     ) -> Iterator[Event]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
         end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, kept=kept, digest=digest):
             try:
-                for event in conversed(self, lambda: Conversation(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
+                for event in conversed(self, lambda: RunExchange(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
                     if isinstance(event, Accepted):
                         self._digests.learn(graph, event.digest)
                     yield event
@@ -246,7 +246,7 @@ class Session:
                 with self._turn:
                     self._reading = False
                     if answer is not None:
-                        for one in addressees(answer, self._boxes):
+                        for one in recipients(answer, self._boxes):
                             self._boxes[one].append(answer)
                     self._turn.notify_all()
 
@@ -284,7 +284,7 @@ class Session:
         self._frames.put(None)
 
 
-def conversed(session: Session, make: Callable[[], Conversation], seconds: float) -> Generator[Event, None, None]:
+def conversed(session: Session, make: Callable[[], RunExchange], seconds: float) -> Generator[Event, None, None]:
     """The events of a run on a session, whose conversation ``make`` begins: anew where the server had no room for it."""
     call = Call(session._connection, seconds)
 

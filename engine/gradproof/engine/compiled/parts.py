@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.compiled.stretches import CHECK
+from gradproof.engine.compiled.schedule import CHECK
 
 MOST_LINES: Final = 1000
 MEMORY: Final = "R, W, P, O, X, C"

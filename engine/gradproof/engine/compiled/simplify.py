@@ -17,9 +17,9 @@ import numpy as np
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.op import Inferred, Op
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
-from gradproof.engine.strangers import foreign
 from gradproof.engine.trace import Instruction
 
 

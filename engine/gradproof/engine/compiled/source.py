@@ -18,8 +18,8 @@ from gradproof.engine.cancellation import watched
 from gradproof.engine.compiled.buffers import SHARED_BYTES, Layout
 from gradproof.engine.compiled.kernels import Kernel, kernel_of
 from gradproof.engine.compiled.parts import functions
+from gradproof.engine.compiled.schedule import CHECK, Call, Operand, Recipe, Schedule
 from gradproof.engine.compiled.simplify import Simplified, Stop
-from gradproof.engine.compiled.stretches import CHECK, Call, Operand, Recipe, Stretches
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.scalars import NAMES, is_number, may_raise, scalar_call, scalar_form
 from gradproof.engine.spec import Array, Spec
@@ -62,7 +62,7 @@ class _Writer:
     def __init__(self, made: Simplified, given: Mapping[int, str], careful: bool) -> None:
         self.made, self.specs, self.given, self.careful = made, made.specs, given, careful
         self.layout = Layout()
-        self.stretches = Stretches(self.layout, self._function, self._constant)
+        self.stretches = Schedule(self.layout, self._function, self._constant)
         self.outputs: list[Spec] = []
         self.lines: list[str] = []
         self.names: dict[str, Any] = dict(NAMES) | {"matches": matches, "asarray": np.asarray, "Cancelled": Cancelled}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.plan import Plan
-from gradproof.engine.strangers import foreign
+from gradproof.engine.plugin_errors import foreign
 
 
 class Plans(StrEnum):

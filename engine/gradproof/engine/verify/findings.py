@@ -15,17 +15,17 @@ from typing import Any
 from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
-from gradproof.engine.strangers import foreign, named
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.advice import AUTHOR, MEMORY, TIME
-from gradproof.engine.verify.evidence import layout_of, packed_plan, request_of, write_values
-from gradproof.engine.verify.examination import Brief, Examination, Kind, Question, late, unexamined, untied
-from gradproof.engine.verify.process import TICK, Ended, Worker
-from gradproof.engine.verify.shared_memory import Region
-from gradproof.engine.verify.value import Checked
-from gradproof.engine.verify.verdict import Graph, GraphVerdict
-from gradproof.engine.verify.worker import NOTHING, Batch, Examine, Failed, SharedBy
-from gradproof.engine.verify.workers import NoWorker, Workers
+from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.processes.process import TICK, Ended, Worker
+from gradproof.engine.verify.processes.shared_memory import Region
+from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Failed, SharedBy
+from gradproof.engine.verify.processes.workers import NoWorker, Workers
+from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
+from gradproof.engine.verify.runs.examination import Brief, Examination, Kind, Question, late, unexamined, untied
+from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME
+from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
@@ -123,7 +123,7 @@ class Remote:
     def graphs(self) -> dict[str, GraphVerdict]:
         found = self._answer(Question(Kind.GRAPHS))
         if isinstance(found, Failed):
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(Graph.SKIPPED, found.text))
+            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, found.text))
         return dict(found)
 
     def tied(self) -> dict[str, str]:

@@ -20,16 +20,18 @@ from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import is_differentiable
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.accumulation import check_sum, expected_uses, seeded
-from gradproof.engine.verify.advice import AGAIN
-from gradproof.engine.verify.classes import NO_CASE, ProofKey
-from gradproof.engine.verify.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
 from gradproof.engine.verify.findings import Remote
-from gradproof.engine.verify.ground import Ground
-from gradproof.engine.verify.known import KnownRule, KnownRules
-from gradproof.engine.verify.nonfinite import origin_of
-from gradproof.engine.verify.origin import Origin
-from gradproof.engine.verify.summary import (
+from gradproof.engine.verify.floats.ulps import finite
+from gradproof.engine.verify.numbers.accumulation import check_sum, expected_uses, seeded
+from gradproof.engine.verify.numbers.nonfinite import origin_of
+from gradproof.engine.verify.numbers.origin import Origin
+from gradproof.engine.verify.numbers.upstream import UpstreamValues
+from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.proof_cache.classes import NO_CASE, ProofKey
+from gradproof.engine.verify.runs.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
+from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
+from gradproof.engine.verify.verdict.advice import AGAIN
+from gradproof.engine.verify.verdict.summary import (
     Known,
     compose,
     contradicted,
@@ -40,19 +42,17 @@ from gradproof.engine.verify.summary import (
     summarize,
     unvouched,
 )
-from gradproof.engine.verify.ulps import finite
-from gradproof.engine.verify.verdict import (
-    Accumulation,
+from gradproof.engine.verify.verdict.words import (
     AccumulationVerdict,
+    AccumulationWord,
     GradientVerdict,
     GraphVerdict,
-    Rule,
     RuleVerdict,
-    Summary,
+    RuleWord,
+    SummaryWord,
     UseVerdict,
     ValueVerdict,
 )
-from gradproof.engine.verify.workers import Workers
 
 LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him
 LATE = 0.1  # of the time for checks: so much later it is over for putting words together too
@@ -120,7 +120,7 @@ class _Check:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in watched(self.plan.lowered.values.items())}
-        self.ground = Ground(run, self._forward)
+        self.ground = UpstreamValues(run, self._forward)
         self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
@@ -222,7 +222,7 @@ class _Check:
         """The verdict on a gradient that is None: that nothing flows to the value is a claim too."""
         number = self.plan.lowered.values[name]
         uses = self.silent[number]
-        total = AccumulationVerdict(Accumulation.EXACT, 0)
+        total = AccumulationVerdict(AccumulationWord.EXACT, 0)
         summary, reason = self._derived(number, *summarize(uses, total))
         if number in self.lost:
             summary, reason, _ = compose(summary, reason, [("", self.lost[number])])
@@ -230,10 +230,10 @@ class _Check:
             reason = "no output depends on it"
         return GradientVerdict(name, *contradicted(summary, reason, graph), tuple(uses), total, (), graph)
 
-    def _tied(self, name: str, summary: Summary, reason: str) -> tuple[Summary, str]:
+    def _tied(self, name: str, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
         """The summary, at most plausible where a comparison that moves with the value has equal sides."""
-        if summary is Summary.VERIFIED and name in self.tied:
-            return Summary.PLAUSIBLE, self.tied[name]
+        if summary is SummaryWord.VERIFIED and name in self.tied:
+            return SummaryWord.PLAUSIBLE, self.tied[name]
         return summary, reason
 
     def _explained(self, number: int, verdict: GradientVerdict) -> GradientVerdict:
@@ -251,9 +251,9 @@ class _Check:
             reason = f"{reason}; the derivative{place} is {truth}"
         return replace(verdict, reason=reason, nonfinite=origin)
 
-    def _grounded(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
+    def _grounded(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
         """The summary, after a look at the values that the rules of its uses read."""
-        if not self.values or summary is Summary.WRONG:
+        if not self.values or summary is SummaryWord.WRONG:
             return summary, reason
         weak = self.ground.weakest(self._read(number))
         if weak is None:
@@ -261,9 +261,9 @@ class _Check:
         severity, position = weak
         node, op = self.plan.lowered.node_of[position], self.plan.program.instructions[position].op.name
         if severity == 0:
-            return Summary.WRONG, miscomputed(node, op, self._forward(position))
-        if summary is Summary.VERIFIED:
-            return Summary.PLAUSIBLE, unvouched(node, op, self._forward(position))
+            return SummaryWord.WRONG, miscomputed(node, op, self._forward(position))
+        if summary is SummaryWord.VERIFIED:
+            return SummaryWord.PLAUSIBLE, unvouched(node, op, self._forward(position))
         return summary, reason
 
     def _read(self, number: int) -> set[int]:
@@ -272,11 +272,11 @@ class _Check:
         for use in self.uses_of[number]:
             one = self._instruction(use)
             saved = (*one.outputs, *one.inputs)
-            made = self.rules[use.instruction].made_of[use.position]
+            made = self.rules[use.instruction].input_dependencies[use.position]
             numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
         return numbers
 
-    def _derived(self, number: int, summary: Summary, reason: str) -> tuple[Summary, str]:
+    def _derived(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
         """The summary, after a look at the rules by which the nodes of a derived graph were written."""
         through = [use.instruction for use in self.uses_of[number]]
         through += [position for position, _, denied in self.denied if denied == number]
@@ -332,13 +332,13 @@ class _Check:
         for position in watched(range(self.plan.forward_length - 1, -1, -1)):
             one = self.plan.program.instructions[position]
             missing = [out for out in one.outputs if out not in self.plan.backward.final]
-            nothing = AccumulationVerdict(Accumulation.EXACT)
+            nothing = AccumulationVerdict(AccumulationWord.EXACT)
             found: list[Known] = [(*summarize(self.silent[out], nothing), ()) for out in missing if self.silent[out]]
             found += [lost[out] for out in missing if out in lost]
             for number in one.inputs if found else ():
-                before = lost.get(number, (Summary.VERIFIED, "", ()))
+                before = lost.get(number, (SummaryWord.VERIFIED, "", ()))
                 lost[number] = compose(before[0], before[1], [("", known) for known in found])
-        return {number: known for number, known in lost.items() if known[0] is not Summary.VERIFIED}
+        return {number: known for number, known in lost.items() if known[0] is not SummaryWord.VERIFIED}
 
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
         values = self.run.values
@@ -347,7 +347,7 @@ class _Check:
         seed = self.plan.backward.seeds.get(name)
         if seed is not None:
             if not seeded(self.run, name, np.asarray(values[seed])):
-                return AccumulationVerdict(Accumulation.OFF, len(parts) + 1, "the seed is not the one of the request")
+                return AccumulationVerdict(AccumulationWord.OFF, len(parts) + 1, "the seed is not the one of the request")
             parts.insert(0, values[seed])
         raw = np.asarray(values[self.plan.backward.raw[number]])
         return check_sum(parts, raw, len(parts) if expected is None else expected)
@@ -381,7 +381,7 @@ class _Check:
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:
-            return RuleVerdict(Rule.UNDECIDED, op, reason=NO_CASE)
+            return RuleVerdict(RuleWord.UNDECIDED, op, reason=NO_CASE)
         proofs = self.verifier.proofs
         known = proofs.lookup(key)
         if known is None and self.wait > 0:
@@ -391,9 +391,11 @@ class _Check:
             proofs.wait([key], min(left, LOOK_UP_SECONDS))
             self.wait -= time.monotonic() - started
             known = proofs.lookup(key)
-        return known or RuleVerdict(Rule.PENDING, op, str(key.case), reason=f"not proved yet: its proof is queued; {AGAIN}")
+        return known or RuleVerdict(
+            RuleWord.PENDING, op, str(key.case), reason=f"not proved yet: its proof is queued; {AGAIN}"
+        )
 
 
 def too_late(name: str, budget: float) -> GradientVerdict:
     """The verdict on a gradient that there was no time for."""
-    return GradientVerdict(name, Summary.UNCHECKED, late(budget))
+    return GradientVerdict(name, SummaryWord.UNCHECKED, late(budget))

@@ -10,7 +10,7 @@ import numpy as np
 from gradproof.client.backward.handles import label_of
 from gradproof.client.backward.results import checked_all
 from gradproof.client.recording.names import edges_of
-from gradproof.client.recording.packing import Pack
+from gradproof.client.recording.packing import Bundle
 from gradproof.client.recording.record import Node, is_tensor
 from gradproof.client.recording.runtime import Spec
 from gradproof.client.tensors.tensor import Tensor
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 Gradients = tuple[Tensor | None, ...]
 
 
-class Side:
+class NodeSide:
     """The gradients on one side of a node: a tuple with one for each of ``places``, None where there is none."""
 
     def __init__(self, name: str, places: Sequence[int], specs: dict[int, Spec]) -> None:
-        self.pack, self._places = Pack(name, specs), places
+        self.pack, self._places = Bundle(name, specs), places
         self.lost: set[int] = set()
         """Those for which a hook returned None."""
 
@@ -49,7 +49,7 @@ class Side:
         return self.pack.join(found)
 
 
-class Around:
+class HookedNode:
     """A hooked node in one pass.
 
     Args:
@@ -61,9 +61,9 @@ class Around:
 
     def __init__(self, node: Node, name: str, slots: Sequence[int], positions: Sequence[int]) -> None:
         self.node, self._name = node, name
-        self.outside = Side(f"{name}/out", range(len(node.specs)), {k: node.specs[k] for k in slots})
+        self.outside = NodeSide(f"{name}/out", range(len(node.specs)), {k: node.specs[k] for k in slots})
         specs = {k: x._spec for k, x in enumerate(node.inputs) if k in positions and is_tensor(x)}
-        self.inside = Side(f"{name}/in", edges_of(node), specs)
+        self.inside = NodeSide(f"{name}/in", edges_of(node), specs)
         self.seen: Tensor | None = None
         self.under_way = False
         """Whether the graph has been sent, so that nothing can be cut any more."""
@@ -118,7 +118,7 @@ class Around:
         yield message
         yield from outside.nodes({k: outside.near(k) for k in outside.specs}, results)
 
-    def _one(self, hook: Any, side: Side, arguments: Callable[[Gradients], tuple[Any, ...]]) -> Callable[[Any], Any]:
+    def _one(self, hook: Any, side: NodeSide, arguments: Callable[[Gradients], tuple[Any, ...]]) -> Callable[[Any], Any]:
         def call(packed: Tensor | None) -> Tensor | None:
             given = side.tuple_of(packed)
             result = checked_all(hook(*arguments(given)), given, label_of(hook))

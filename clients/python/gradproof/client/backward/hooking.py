@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.backward.around import Around, arrived, positions_of
+from gradproof.client.backward.around import HookedNode, arrived, positions_of
 from gradproof.client.backward.handles import Hooks, label_of
 from gradproof.client.backward.multi import Part
 from gradproof.client.backward.results import checked
@@ -44,7 +44,7 @@ _running = local()
 """The call whose hook runs in this thread."""
 
 
-class Promise:
+class PendingGradient:
     """The gradient that a hook gets before the pass has come to it."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Promise:
 
     def value(self) -> np.ndarray[Any, Any]:
         """The gradient; in a hook, waits until the pass has come there. Raises RuntimeError where it is not known yet."""
-        call: Call | None = getattr(_running, "call", None)
+        call: HookInvocation | None = getattr(_running, "call", None)
         if self._array is None and call is not None:
             call.look()
         if self._array is None:
@@ -63,13 +63,13 @@ class Promise:
         return self._array
 
 
-class Call:
+class HookInvocation:
     """One call of a hook on one gradient."""
 
     def __init__(self, spec: Spec, function: Callable[[Tensor], Any]) -> None:
         self.spec, self.function = spec, function
         self.label = label_of(function)
-        self.promise = Promise()
+        self.promise = PendingGradient()
         self.given: Tensor | None = Tensor.__new__(Tensor)
         self.given._set(spec, None, None, 0, False, False)
         self.given._alias = self.promise
@@ -83,7 +83,7 @@ class Call:
         self._thread = Thread(target=context.run, args=(self._run,), daemon=True)
 
     def begin(self) -> None:
-        """Call the hook, until it is done or looks at its gradient. What it raises is raised here."""
+        """HookInvocation the hook, until it is done or looks at its gradient. What it raises is raised here."""
         self._thread.start()
         self._wait()
 
@@ -135,7 +135,7 @@ class Call:
             self._paused.set()
 
 
-def _wait_for_others(result: Tensor | None, own: Promise) -> None:
+def _wait_for_others(result: Tensor | None, own: PendingGradient) -> None:
     """A hook whose result depends on the gradient of another one looks at that: called in the hook."""
     pending, seen = [result] if result is not None else [], set[int]()
     while pending:
@@ -145,7 +145,7 @@ def _wait_for_others(result: Tensor | None, own: Promise) -> None:
         seen.add(id(x))
         if x._node is not None:
             pending.extend(one for one in x._node.inputs if is_tensor(one))
-        elif isinstance(x._alias, Promise) and x._alias is not own:
+        elif isinstance(x._alias, PendingGradient) and x._alias is not own:
             x.value()
 
 
@@ -165,7 +165,7 @@ def in_order(reached: Sequence[tuple[str, Tensor]], nodes: Sequence[Node]) -> It
     yield from (("", node) for node in reversed(waiting))
 
 
-class Hooking:
+class HookSchedule:
     """The hooks of one pass: ``messages`` for the server, in the order in which tensors and nodes are reached.
 
     Args:
@@ -178,12 +178,12 @@ class Hooking:
     def __init__(
         self, graph: Subgraph, reached: Sequence[tuple[str, Tensor]], nodes: Sequence[Node], aims: Collection[int]
     ) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[HookInvocation] = []
         self.messages: list[Any] = []
         self.at_client = False
-        self._called: dict[str, list[Call | None]] = {}
+        self._called: dict[str, list[HookInvocation | None]] = {}
         self._snapshots: dict[str, set[int]] = {}
-        self.around: dict[int, Around] = {}
+        self.around: dict[int, HookedNode] = {}
         """What is around nodes with hooks, by the numbers of the nodes."""
         if not any(tensor._hooks for _, tensor in reached) and not any(node.hooks for node in nodes):
             return
@@ -239,7 +239,7 @@ class Hooking:
         if not slots:
             return
         positions = positions_of(node, self._nodes, self._aims)
-        around = self.around[node.number] = Around(node, graph.name_of(node, 0), slots, positions)
+        around = self.around[node.number] = HookedNode(node, graph.name_of(node, 0), slots, positions)
         outside, inside = around.outside.pack, around.inside.pack
         for number, hook in hooks.before:
             self._add(outside.name, outside.spec, hooks.before, number, around.before(hook))
@@ -272,7 +272,7 @@ class Hooking:
             return
         if hooks is not None:
             self._snapshots.setdefault(name, {n for n, _ in hooks})
-        call = Call(spec, one)
+        call = HookInvocation(spec, one)
         self.calls.append(call)
         called.append(call)
         call.begin()
@@ -298,7 +298,7 @@ class Hooking:
         return run
 
 
-def graph_hook(name: str, call: Call) -> graph_pb2.Hook:
+def graph_hook(name: str, call: HookInvocation) -> graph_pb2.Hook:
     """The message of a hook that has recorded what becomes of the gradient."""
     given = call.given
     assert given is not None
@@ -309,7 +309,7 @@ def graph_hook(name: str, call: Call) -> graph_pb2.Hook:
 
 def constant_hook(name: str, label: str, array: np.ndarray[Any, Any]) -> graph_pb2.Hook:
     """The message of a hook whose result is known."""
-    call = Call(Spec(array.shape, array.dtype), lambda g: g)
+    call = HookInvocation(Spec(array.shape, array.dtype), lambda g: g)
     call.result = Tensor(np.array(array))
     call.label = label
     return graph_hook(name, call)

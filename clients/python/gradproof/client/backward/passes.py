@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from gradproof.client.backward.agreement import ORDER, compared
-from gradproof.client.backward.hooking import Hooking, constant_hook
+from gradproof.client.backward.hooking import HookSchedule, constant_hook
 from gradproof.client.events import Gradient, HookTrace, Result, Verdict
 from gradproof.client.graph import CallableHook
 from gradproof.client.recording import modes
 from gradproof.client.recording.record import Node, is_tensor
 from gradproof.client.recording.runtime import Runtime, current
-from gradproof.client.recording.subgraph import SMALL, Subgraph, placed
+from gradproof.client.recording.subgraph import SMALL, Subgraph, naming_failed_node
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.wire import encode_tensor
@@ -150,7 +150,7 @@ def run(
     everything = list(dict.fromkeys([*(n for t in aims for n in names[id(t)])]))
     if not everything and not kept and not any(t._hooks for _, t in reached):
         return Evidence(current(), graph, pb.DifferentiateRequest(), Result()), []
-    hooking = Hooking(graph, reached, visited, aim_ids)
+    hooking = HookSchedule(graph, reached, visited, aim_ids)
     request = pb.DifferentiateRequest(
         gradients=everything or [n for t in kept for n in names[id(t)]],
         retain=[n for t in kept for n in names[id(t)]],
@@ -166,7 +166,7 @@ def run(
     runtime = current()
     try:
         graph.wrap(hooking.around)
-        with placed(graph):
+        with naming_failed_node(graph):
             result = runtime.differentiate(graph, request, hooking.messages, hooking.settle, keep=retain_graph)
     finally:
         hooking.abandon()
@@ -220,7 +220,7 @@ def visited_nodes(graph: Subgraph, aims: Sequence[Tensor] | None) -> list[Node]:
     return [node for node in flowing if node.number in numbers]
 
 
-def _replayed(request: pb.DifferentiateRequest, hooking: Hooking, result: Result) -> pb.DifferentiateRequest:
+def _replayed(request: pb.DifferentiateRequest, hooking: HookSchedule, result: Result) -> pb.DifferentiateRequest:
     """The request once more, with hooks that ran here replaced by what they returned."""
     replay = pb.DifferentiateRequest()
     replay.CopyFrom(request)

@@ -18,7 +18,7 @@ from gradproof.client.errors import Forked, NotFound, NotServed, Unavailable
 from gradproof.client.events import Result
 from gradproof.client.graph import Hook
 from gradproof.client.origin import Origin
-from gradproof.client.requests import Conversation, Request, Watch
+from gradproof.client.requests import Request, RunExchange, Watch
 from gradproof.client.session import Session, collected, conversed
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -31,7 +31,7 @@ class Lost(Exception):
     """Values that a graph takes from kept runs are gone: it is to be made again, without them."""
 
 
-class KeptRun:
+class CachedForward:
     """The forward half of one graph, kept under ``name``. Its nodes hold it; when nobody does, the server is told.
 
     ``results``: what the graph calls the outputs of its nodes, by the node's number and the slot; ``leaves``: its leaves'
@@ -60,7 +60,7 @@ def _release(session: Session, name: str) -> None:
 class Source:
     """What one kept run has of a graph: names there by names in the graph."""
 
-    def __init__(self, run: KeptRun) -> None:
+    def __init__(self, run: CachedForward) -> None:
         self.run = run
         self.names: dict[str, str] = {}
 
@@ -69,7 +69,7 @@ class Source:
         return pb.Reuse(kept=self.run.name, values=self.names, kept_values=self.names.values())
 
 
-class Keeper:
+class ServerCache:
     """The session of a runtime, opened when it is first needed."""
 
     def __init__(self, client: Client) -> None:
@@ -96,7 +96,7 @@ class Keeper:
                 self._session = self._client.session()
             return self._session if self._served else None
 
-    def run_of(self, node: Node | None) -> KeptRun | None:
+    def run_of(self, node: Node | None) -> CachedForward | None:
         """The kept run that has the values of a node, if there is one."""
         run = node.kept if node is not None else None
         return run if run is not None and run.session is self._session and run.alive else None
@@ -134,10 +134,10 @@ class Keeper:
         or the session broke before a hook was called here; otherwise GradproofError, and what a hook raises."""
         if keep:
             request.keep = f"run {next(self._numbers)}"
-        begun: list[Conversation] = []
+        begun: list[RunExchange] = []
 
-        def begin() -> Conversation:
-            begun.append(Conversation(request, hooks))
+        def begin() -> RunExchange:
+            begun.append(RunExchange(request, hooks))
             return begun[-1]
 
         try:
@@ -153,7 +153,7 @@ class Keeper:
                 raise Lost from error
             raise
         if keep and result.summary is not None:
-            run = KeptRun(request.keep, session, graph)
+            run = CachedForward(request.keep, session, graph)
             for node in graph.nodes if result.summary.kept_bytes else ():
                 node.kept = run
         return result
@@ -166,7 +166,7 @@ class Keeper:
                 node.kept = None
 
 
-def release(runs: Iterable[KeptRun]) -> None:
+def release(runs: Iterable[CachedForward]) -> None:
     """Free what the server keeps of these runs."""
     for run in runs:
         run.release()

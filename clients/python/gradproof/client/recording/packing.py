@@ -18,7 +18,7 @@ SECTIONS = 16
 """As many as the op `split` cuts at once."""
 
 
-class Pack:
+class Bundle:
     """Values by key: one alone as it is; several flat, one behind the other, in a dtype that holds them all.
 
     In a graph, packing and unpacking is an identity whose gradient is one too, to the bit; in its middle all gradients

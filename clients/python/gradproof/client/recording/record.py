@@ -23,7 +23,7 @@ from gradproof.client.tensors import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.events import OpInfo
-    from gradproof.client.recording.keeping import KeptRun
+    from gradproof.client.recording.keeping import CachedForward
     from gradproof.client.tensors.tensor import Tensor
 
 Input: TypeAlias = "Tensor | bool | int | float | complex"
@@ -74,7 +74,7 @@ class Node(Hookable):
         self.place = _place()
         self.freed = False
         self.hooks = None
-        self.kept: KeptRun | None = None
+        self.kept: CachedForward | None = None
         self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
 
     def _moves(self) -> tuple[bool, ...]:

@@ -19,7 +19,7 @@ from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
-from gradproof.client.recording.keeping import Keeper, Lost, Source, has_all, release
+from gradproof.client.recording.keeping import Lost, ServerCache, Source, has_all, release
 from gradproof.client.requests import Derived, Request, Watch, check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
@@ -62,7 +62,7 @@ class Runtime:
         self._inferred: OrderedDict[Any, tuple[Spec, ...]] = OrderedDict()
         self._digests: OrderedDict[Any, str] = OrderedDict()
         self._derived: OrderedDict[Any, Derived] = OrderedDict()
-        self.keeper = Keeper(client)
+        self.keeper = ServerCache(client)
         self.graphs_sent = self.nodes_computed = 0
 
     def close(self) -> None:

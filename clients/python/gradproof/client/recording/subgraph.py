@@ -17,8 +17,8 @@ from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
 if TYPE_CHECKING:
-    from gradproof.client.backward.around import Around
-    from gradproof.client.recording.keeping import Keeper, KeptRun
+    from gradproof.client.backward.around import HookedNode
+    from gradproof.client.recording.keeping import CachedForward, ServerCache
 
 Key: TypeAlias = Any
 
@@ -49,11 +49,11 @@ class Subgraph:
         backward: bool = False,
         cut: Sequence[Tensor] = (),
         open: Tensor | None = None,
-        keeper: Keeper | None = None,
+        keeper: ServerCache | None = None,
     ) -> None:
         self.roots, self.backward, self._open = list(roots), backward, open
         self._keeper = keeper
-        self._runs: dict[int, KeptRun | None] = {}
+        self._runs: dict[int, CachedForward | None] = {}
         self._borrowed: dict[str, Tensor] = {}
         self._cut = {key_of(t) for t in cut}
         self.nodes: list[Node] = []
@@ -66,12 +66,12 @@ class Subgraph:
         self._name()
         self.outputs = [self.name(root) for root in self.roots]
         self.structure = self._structure()
-        self._around: dict[int, Around] = {}
+        self._around: dict[int, HookedNode] = {}
         self._severed: set[str] = set()
         self.behind: dict[str, list[str]] = {}
         """What nodes with hooks get in the place of a value."""
 
-    def wrap(self, around: Mapping[int, Around]) -> None:
+    def wrap(self, around: Mapping[int, HookedNode]) -> None:
         """Pack what is before and behind nodes with hooks; by their numbers."""
         if around:
             self._around = dict(around)
@@ -132,7 +132,7 @@ class Subgraph:
         """The values of leaves, but for those of Python numbers and those that are borrowed."""
         return self._arrays.items()
 
-    def borrowed(self) -> Iterator[tuple[str, KeptRun, str]]:
+    def borrowed(self) -> Iterator[tuple[str, CachedForward, str]]:
         """Leaves whose values a kept run has, and what it calls them."""
         for name, x in self._borrowed.items():
             run = self._run_of(x._node)
@@ -262,7 +262,7 @@ class Subgraph:
         known = x._value is not None and not x._node.derived  # what was derived has rules to show
         return not needs and (known or x._tainted)
 
-    def _run_of(self, node: Node | None) -> KeptRun | None:
+    def _run_of(self, node: Node | None) -> CachedForward | None:
         """The kept run to borrow the values of a node from, as it was when the node was first seen."""
         if node is None or self._keeper is None:
             return None
@@ -343,7 +343,7 @@ def key_of(tensor: Tensor) -> Key:
 
 
 @contextmanager
-def placed(graph: Subgraph) -> Iterator[None]:
+def naming_failed_node(graph: Subgraph) -> Iterator[None]:
     """A node that fails is an error that says where it was recorded."""
     try:
         yield
@@ -373,7 +373,7 @@ def evaluate(tensors: Sequence[Tensor]) -> None:
             large = large or (tensor._value is None and name not in fetch)
         keep = large or any(node.requires_grad for node in graph.nodes)
         try:
-            with placed(graph):
+            with naming_failed_node(graph):
                 found = runtime.evaluate(graph, list(fetch), keep=keep)
         except Lost:
             continue
@@ -381,7 +381,7 @@ def evaluate(tensors: Sequence[Tensor]) -> None:
             tensor._value = found[name]
 
 
-def _is_new(wanted: Sequence[Tensor], keeper: Keeper) -> bool:
+def _is_new(wanted: Sequence[Tensor], keeper: ServerCache) -> bool:
     """Whether a backward pass from ``wanted`` would send just what is to be computed now: gradients flow to them, and
     nothing that gradients flow through has been computed before."""
     pending, seen = list(wanted), set[int]()

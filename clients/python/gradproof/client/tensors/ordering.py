@@ -14,7 +14,7 @@ def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
     return apply(op, *inputs, **attributes)
 
 
-class Found(NamedTuple):
+class ValuesAndIndices(NamedTuple):
     """Elements, and where they are along the axis. A gradient flows to just these elements, also where others are equal."""
 
     values: Tensor
@@ -32,7 +32,7 @@ class Ordering:
             """What a tensor has."""
 
     def max(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        """The largest element of all, where ties share the gradient evenly; over ``dim`` its `Found`: values and indices.
+        """The largest element of all, where ties share the gradient evenly; over ``dim`` its `ValuesAndIndices`: values and indices.
         Beside a tensor: `maximum`."""
         return self._extremum("max", "maximum", dim, keepdim)
 
@@ -45,8 +45,8 @@ class Ordering:
             return _apply(op, self)
         if hasattr(dim, "requires_grad"):
             return _apply(of_two, self, dim)
-        found: Found = self._at(self._place(f"arg{op}", dim, True), dim)
-        return found if keepdim or not self.ndim else Found(*(one.squeeze(dim) for one in found))
+        found: ValuesAndIndices = self._at(self._place(f"arg{op}", dim, True), dim)
+        return found if keepdim or not self.ndim else ValuesAndIndices(*(one.squeeze(dim) for one in found))
 
     def argmax(self, dim: Any = None, keepdim: bool = False) -> Tensor:
         """Where the largest element is, of several the first: counted through the whole tensor, or along ``dim``."""
@@ -66,19 +66,21 @@ class Ordering:
             return _apply("argmax", self)
         return _apply("argsort", self, axis=self._axis(dim), descending=descending)
 
-    def sort(self: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Found:
+    def sort(self: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:
         """Each line in order: values and indices."""
-        found: Found = self._at(self.argsort(dim, descending), dim)
+        found: ValuesAndIndices = self._at(self.argsort(dim, descending), dim)
         return found
 
-    def topk(self: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Found:
+    def topk(self: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
         """The ``k`` largest (or smallest) of each line, in order: values and indices."""
         size = self.shape[self._axis(dim)] if self.ndim else 1
         if not 0 <= k <= size:
             raise RuntimeError("selected index k out of range")
-        found: Found = self._at(self.argsort(dim, largest).narrow(dim, 0, k) if self.ndim else self.argsort(), dim)
+        found: ValuesAndIndices = self._at(
+            self.argsort(dim, largest).narrow(dim, 0, k) if self.ndim else self.argsort(), dim
+        )
         return found
 
-    def _at(self: Any, indices: Any, dim: int) -> Found:
+    def _at(self: Any, indices: Any, dim: int) -> ValuesAndIndices:
         axis = self._axis(dim)
-        return Found(_apply("take_along_axis", self, indices, axis=axis) if self.ndim else self.clone(), indices)
+        return ValuesAndIndices(_apply("take_along_axis", self, indices, axis=axis) if self.ndim else self.clone(), indices)

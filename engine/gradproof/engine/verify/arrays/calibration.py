@@ -25,13 +25,13 @@ import numpy as np
 from flint import arb
 from scipy import special
 
-from gradproof.engine import functions as core
+from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import points
 from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
-from gradproof.engine.verify.cache import contents, distrust
+from gradproof.engine.verify.proof_cache.cache import contents, distrust
 
 BITS, MORE_BITS = 90, 1400  # the second where values cancel, as far as denormal numbers do
 SCHEMA = 2  # of the file in which measurements are kept

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.functions import TABLE, OnReals
+from gradproof.engine.scalar_functions import TABLE, OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import TABLE, Balls, OnReals
+from gradproof.engine.scalar_functions import TABLE, Balls, OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import OnReals
+from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents

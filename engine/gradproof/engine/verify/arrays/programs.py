@@ -15,7 +15,7 @@ from gradproof.engine.verify.arrays.ball import MOST, BallArray, ball_array, exa
 from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.ulps import smallest_normal, unit
+from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 
 
 class NoArrays(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import OnReals
+from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number
 from gradproof.engine.verify.arrays.calibration import demand

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array, DType, part_dtype, parts
-from gradproof.engine.verify.ulps import smallest_normal, unit
+from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 
 BLOCK = 2**15
 """Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.functions import Undecided
+from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable, parts
-from gradproof.engine.strangers import foreign, named
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, is_finite, rounded, weigh
+from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 from gradproof.engine.verify.graphs.bridge import MAX_ELEMENTS, bridged
 from gradproof.engine.verify.graphs.crossing import Contradiction, Crossed, Node, Unread, blank
 from gradproof.engine.verify.graphs.forward_half import Skipped
-from gradproof.engine.verify.reading import NoDefinition, parts_shape
-from gradproof.engine.verify.tape import TooLarge
-from gradproof.engine.verify.ulps import smallest_normal, unit
+from gradproof.engine.verify.readings.reading import NoDefinition, parts_shape
+from gradproof.engine.verify.readings.tape import TooLarge
 
 FAR = (2.0**60, 2.0**70)
 """Numbers in the place of an infinity: where derivatives are the same for both, they do not depend on it."""

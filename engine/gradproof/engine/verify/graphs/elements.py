@@ -20,8 +20,8 @@ from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
+from gradproof.engine.verify.floats.ulps import smallest_normal
 from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
-from gradproof.engine.verify.ulps import smallest_normal
 
 ONE = 1.0
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gradproof.engine.spec import Array, parts
-from gradproof.engine.verify.advice import MADE, TIME
+from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.crossing import Contradiction
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.sweep import Crossing, Sweep, dyadic
-from gradproof.engine.verify.ulps import unit
-from gradproof.engine.verify.verdict import Graph, GraphVerdict
+from gradproof.engine.verify.verdict.advice import MADE, TIME
+from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 COARSE = 2.0**-20
 """The rounding unit of dtypes above which it hides what a random direction shows of many elements."""
@@ -29,7 +29,7 @@ def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dic
         ways = [direction(half, names, k) for k in range(2 if coarse else 1)]
         found = Sweep(half, ways, deadline, beside=True).cross()
     verdict = _verdict(half, names, found)
-    if verdict.word is not Graph.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
+    if verdict.word is not GraphWord.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
         return dict.fromkeys(names, verdict)
     seen = found.contradictions[0][1].direction
     alone: dict[str, GraphVerdict] = {}
@@ -41,7 +41,7 @@ def check_large(half: ForwardHalf, names: Sequence[str], deadline: float) -> dic
             alone[name] = _verdict(half, [name], one, contradicts=not right)
     except Skipped:
         return dict.fromkeys(names, verdict)
-    if all(one.word is not Graph.INCONSISTENT for one in alone.values()):
+    if all(one.word is not GraphWord.INCONSISTENT for one in alone.values()):
         return dict.fromkeys(names, verdict)
     return alone
 
@@ -73,15 +73,21 @@ def _verdict(half: ForwardHalf, names: Sequence[str], found: Crossing, *, contra
     if found.contradictions and contradicts:
         place, one = found.contradictions[0]
         return GraphVerdict(
-            Graph.INCONSISTENT, _contradiction(place, one), ratio, _log2(ratio), directions=count, nodes=nodes, total=total
+            GraphWord.INCONSISTENT,
+            _contradiction(place, one),
+            ratio,
+            _log2(ratio),
+            directions=count,
+            nodes=nodes,
+            total=total,
         )
     digits = min((-math.log2(unit(half.program.specs[k].dtype)) for k in _numbers(half, names)), default=53.0)
     lost = max((_over(found.excess[k], found.yard[k]) for k in range(count)), default=0.0)
     moved = _over(abs(found.moved or 0.0), found.yard[0] if count else 0.0)
     reasons = ["compared at the floats of the run, node by node"]
     bits = _log2(max(lost, moved))
-    word = Graph.CONSISTENT if bits < digits / 2 else Graph.ILL_CONDITIONED
-    if word is Graph.ILL_CONDITIONED:
+    word = GraphWord.CONSISTENT if bits < digits / 2 else GraphWord.ILL_CONDITIONED
+    if word is GraphWord.ILL_CONDITIONED:
         left = max(0.0, (digits - bits) * math.log10(2))
         reasons.append(f"rounding on the way leaves about {int(left)} digits of the derivative along a random direction")
     if found.moved is None and contradicts:

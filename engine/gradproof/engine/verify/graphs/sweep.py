@@ -25,10 +25,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
-from gradproof.engine.strangers import foreign, named
-from gradproof.engine.verify.advice import MADE, TABLE, TIME
 from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
+from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.across import Across
 from gradproof.engine.verify.graphs.crossing import (
     Along,
@@ -44,8 +44,8 @@ from gradproof.engine.verify.graphs.crossing import (
 )
 from gradproof.engine.verify.graphs.elements import Elements, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.reading import parts_shape
-from gradproof.engine.verify.ulps import unit
+from gradproof.engine.verify.readings.reading import parts_shape
+from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
 NODE = 1000

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.advice import DIGITS, MADE, RANGE
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.judge import digits
+from gradproof.engine.verify.floats.compare import digits
+from gradproof.engine.verify.floats.ulps import close_enough, explained, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.nodes.judging import (
     Distances,
     Tally,
@@ -26,8 +26,8 @@ from gradproof.engine.verify.nodes.judging import (
     overflow_reason,
     overflowed,
 )
-from gradproof.engine.verify.ulps import close_enough, explained, largest, needed_bits, spacing, unit
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 FACTOR = 2.0
 """Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""
@@ -77,7 +77,7 @@ def judge_array(
     quick = near_by(floats, flat, dtype)
     if quick is not None and quick[0].all():
         if floats.size:
-            tally.note(ValueVerdict(Value.ENCLOSED, quick[1]))
+            tally.note(ValueVerdict(ValueWord.ENCLOSED, quick[1]))
         return np.zeros(0, int)
     rad = flat.radius()
     known = np.isfinite(mid) & np.isfinite(rad)
@@ -88,13 +88,13 @@ def judge_array(
     beyond &= ~fine
     tally.close(far.ulps[fine])
     if beyond.any():
-        tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(dtype)))
+        tally.note(ValueVerdict(ValueWord.OVERFLOWED, reason=overflow_reason(dtype)))
     open_ = ~(fine | beyond)
     unknown = open_ & ~known
     if unknown.any() and not finite:
         reason = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
         at = int(np.flatnonzero(unknown)[0])
-        tally.note(ValueVerdict(Value.NONFINITE, element=tally.place(at), got=repr(float(floats[at])), reason=reason))
+        tally.note(ValueVerdict(ValueWord.NONFINITE, element=tally.place(at), got=repr(float(floats[at])), reason=reason))
         unknown[:] = False
     todo = open_ & known
     if not todo.any() and not unknown.any():
@@ -111,7 +111,7 @@ def _whole(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Ar
         expected = repr(got.dtype.type(mid[at]).item())
         tally.note(
             ValueVerdict(
-                Value.OFF,
+                ValueWord.OFF,
                 math.inf,
                 element=tally.place(at),
                 got=repr(np.asarray(got).reshape(-1)[at].item()),
@@ -247,7 +247,7 @@ class _Doubtful:
         large = lost & ~(allowed < unit(self.dtype) * largest(self.dtype) / 4)
         if large.any():
             reason = f"numbers on the way are beyond the largest of the dtype; {RANGE}"
-            self._note(Value.OVERFLOWED, large, reason)
+            self._note(ValueWord.OVERFLOWED, large, reason)
         return large
 
     def _bits(self, at: Array) -> float:
@@ -258,7 +258,7 @@ class _Doubtful:
     def _conditioned(self, at: Array) -> None:
         if at.any():
             text = f"rounding on the way explains the distance: {digits(self._bits(at))}; for more {DIGITS}"
-            self.tally.note(ValueVerdict(Value.CONDITIONED, float(self.far.ulps[at].max()), reason=text))
+            self.tally.note(ValueVerdict(ValueWord.CONDITIONED, float(self.far.ulps[at].max()), reason=text))
 
     def _ill(self, at: Array) -> None:
         some = np.flatnonzero(at)
@@ -272,7 +272,7 @@ class _Doubtful:
         if self.rad[worst] > self.far.most[worst] / 4:
             shown = f"the enclosure shows that {shown}"
         text = f"rounding on the way explains the distance: {shown}{count}; {DIGITS}"
-        self._note(Value.ILL_CONDITIONED, one, text)
+        self._note(ValueWord.ILL_CONDITIONED, one, text)
 
     def _off(self, at: Array) -> None:
         some = np.flatnonzero(at)
@@ -280,9 +280,9 @@ class _Doubtful:
             worst = int(some[np.argmax(self.far.least[some] / self.far.step[some])])
         one = np.zeros_like(at)
         one[worst] = True
-        self._note(Value.OFF, one, "no rounding on the way explains the distance")
+        self._note(ValueWord.OFF, one, "no rounding on the way explains the distance")
 
-    def _note(self, word: Value, at: Array, reason: str) -> None:
+    def _note(self, word: ValueWord, at: Array, reason: str) -> None:
         worst = int(np.flatnonzero(at)[0])
         self.tally.note(
             ValueVerdict(

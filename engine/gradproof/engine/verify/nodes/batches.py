@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Balls, Function, Undecided
+from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.tape import TooLarge
+from gradproof.engine.verify.readings.tape import TooLarge
 
 
 class Column:
@@ -127,7 +127,7 @@ class Batch(Balls):
         found[:] = x
         return found
 
-    def reading(self, row: Function) -> Callable[..., Any]:
+    def reading(self, row: ScalarFunction) -> Callable[..., Any]:
         def apply(*arguments: Any) -> Any:
             if not any(isinstance(x, Column) for x in arguments):
                 return row.ball(*(arb(x) for x in arguments))
@@ -223,7 +223,7 @@ def _boxed(balls: list[Any]) -> Array:
     return found
 
 
-def _partial(row: Function, point: Sequence[arb], axis: int) -> arb:
+def _partial(row: ScalarFunction, point: Sequence[arb], axis: int) -> arb:
     """The derivative along one argument; nan at a pole."""
     try:
         return row.partials(point, [axis])[0]

@@ -22,7 +22,7 @@ from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks
-from gradproof.engine.verify.truth import FAR, Application
+from gradproof.engine.verify.numbers.truth import FAR, Application
 
 BLOCK = 1 << 15
 AGREE = 2.0**-40

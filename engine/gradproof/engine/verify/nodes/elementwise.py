@@ -12,7 +12,6 @@ import numpy as np
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, part_dtype
-from gradproof.engine.verify.advice import MADE, TIME
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.nodes.elements import Elements, Seen, columns, together
@@ -27,9 +26,10 @@ from gradproof.engine.verify.nodes.judging import (
 )
 from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, drawn, sample_elements
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.value import Checked, check_values
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import Checked, check_values
+from gradproof.engine.verify.verdict.advice import MADE, TIME
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 CHUNK = 64
 MAX_UNIQUE = 200_000
@@ -170,7 +170,7 @@ def _judge(array: _Column, seen: Seen, elements: Elements, block: slice) -> None
         near &= ~tied
     count = np.count_nonzero(near)
     if count:
-        array.tally.note(ValueVerdict(Value.ENCLOSED, ulps))
+        array.tally.note(ValueVerdict(ValueWord.ENCLOSED, ulps))
         array.worst.append((ulps, block.start + top))
     if count < near.size:
         rest = np.flatnonzero(~near)
@@ -211,12 +211,12 @@ def _judge_some(
         ulps[right] = 0.0
     beyond &= ~fine
     if beyond.any():
-        array.tally.note(ValueVerdict(Value.OVERFLOWED, reason=overflow_reason(array.dtype)))
+        array.tally.note(ValueVerdict(ValueWord.OVERFLOWED, reason=overflow_reason(array.dtype)))
     lost = ~fine & ~known
     if lost.any():
         lost &= _dead(elements, block.start + at)
     if lost.any():
-        array.tally.note(ValueVerdict(Value.NONFINITE, reason=NOT_FINITE))
+        array.tally.note(ValueVerdict(ValueWord.NONFINITE, reason=NOT_FINITE))
     array.tally.close(ulps[fine])
     open_ = np.flatnonzero(~(fine | beyond | lost))
     if open_.size:
@@ -248,9 +248,9 @@ def _at_ties(array: _Column, seen: Seen, some: Array, got: Sequence[Array]) -> t
             if array.kink
             else "at a kink, within the hull of the one-sided derivatives"
         )
-        array.tally.note(ValueVerdict(Value.TIE, reason=reason))
+        array.tally.note(ValueVerdict(ValueWord.TIE, reason=reason))
     if (jumps & ~wrong[at]).any():
-        array.tally.note(ValueVerdict(Value.TIE, reason="at a jump: the result itself is another on either side"))
+        array.tally.note(ValueVerdict(ValueWord.TIE, reason="at a jump: the result itself is another on either side"))
     return right_at, wrong
 
 
@@ -367,9 +367,9 @@ def _by_arb(one: Application, why: str, deadline: float) -> Checked:
 
     def told(tally: Tally) -> ValueVerdict:
         verdict = replace(tally.worst, checked=read * tally.total // count, total=tally.total, sampled=read)
-        if read == count or verdict.word is Value.OFF:
+        if read == count or verdict.word is ValueWord.OFF:
             return verdict
-        return replace(verdict, word=Value.UNCHECKED, reason=why)
+        return replace(verdict, word=ValueWord.UNCHECKED, reason=why)
 
     forward, *others = map(told, tallies)
     contributions = iter(others)

@@ -14,11 +14,11 @@ import numpy as np
 
 from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.advice import RANGE
 from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
-from gradproof.engine.verify.judge import worse
-from gradproof.engine.verify.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.floats.compare import worse
+from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
+from gradproof.engine.verify.verdict.advice import RANGE
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 LOOSE = 2.0**-34
 """In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
@@ -164,7 +164,7 @@ class Tally:
 
     shape: tuple[int, ...]
     total: int
-    worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(Value.ENCLOSED))
+    worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(ValueWord.ENCLOSED))
 
     def note(self, found: ValueVerdict) -> None:
         self.worst = worse(self.worst, found)
@@ -176,7 +176,7 @@ class Tally:
     def close(self, ulps: Array) -> None:
         """Note elements that are close."""
         if ulps.size:
-            self.note(ValueVerdict(Value.ENCLOSED, float(ulps.max())))
+            self.note(ValueVerdict(ValueWord.ENCLOSED, float(ulps.max())))
 
 
 def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: DType) -> tuple[Array, Array]:

@@ -9,22 +9,22 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof.engine.errors import text_of
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.spec import Array
-from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.arrays.programs import NoArrays
-from gradproof.engine.verify.judge import worse
+from gradproof.engine.verify.floats.compare import worse
+from gradproof.engine.verify.floats.ulps import finite
 from gradproof.engine.verify.nodes.elementwise import check_elements, sampled
 from gradproof.engine.verify.nodes.projecting import projected
 from gradproof.engine.verify.nodes.samples import SAMPLE, sample_results
 from gradproof.engine.verify.nodes.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
 from gradproof.engine.verify.nodes.weighing import check_blind
 from gradproof.engine.verify.nodes.wholenodes import Whole, judge_contributions, judge_forward
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import finite
-from gradproof.engine.verify.value import MAX_ELEMENTS, Checked, check_values, unjudged
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import MAX_ELEMENTS, Checked, check_values, unjudged
+from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, SMALLER, TIME
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SHARE = 0.25  # of the time that is left: more is not for the elements of one node that Arb reads
 ELEMENT_SECONDS = 1.5
@@ -60,7 +60,9 @@ def check_node(one: Application, rule: Program | None, linear: Sequence[bool], s
 
 def _unread(one: Application, reason: str) -> Checked:
     total = sum(y.size for y in one.results)
-    return Checked(ValueVerdict(Value.UNCHECKED, total=total, reason=reason), unjudged(one, Value.UNCHECKED, reason))
+    return Checked(
+        ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason), unjudged(one, ValueWord.UNCHECKED, reason)
+    )
 
 
 def _otherwise(one: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
@@ -112,21 +114,24 @@ def _by_arb(one: Application, linear: Sequence[bool], seconds: float, why: str) 
     found = projected(one, linear, seconds)
 
     def told(verdict: ValueVerdict) -> ValueVerdict:
-        return verdict if verdict.word is Value.OFF else replace(verdict, word=Value.UNCHECKED, reason=why)
+        return verdict if verdict.word is ValueWord.OFF else replace(verdict, word=ValueWord.UNCHECKED, reason=why)
 
     return Checked(told(found.forward), tuple(v and told(v) for v in found.contributions))
 
 
 def _unsure(found: ValueVerdict) -> bool:
     """Whether Arb may know better, or is to confirm it."""
-    return found.word in (Value.OFF, Value.UNCHECKED, Value.NONFINITE, Value.OVERFLOWED) or found.checked < found.total
+    return (
+        found.word in (ValueWord.OFF, ValueWord.UNCHECKED, ValueWord.NONFINITE, ValueWord.OVERFLOWED)
+        or found.checked < found.total
+    )
 
 
 def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
     """The verdicts of Arb, where it has any."""
 
     def better(a: ValueVerdict | None, b: ValueVerdict | None) -> ValueVerdict | None:
-        return b if a is not None and a.word is Value.UNCHECKED and b is not None and b.checked else a
+        return b if a is not None and a.word is ValueWord.UNCHECKED and b is not None and b.checked else a
 
     forward = better(by_arb.forward, by_arrays.forward)
     assert forward is not None
@@ -161,7 +166,7 @@ def _with_spots_of(one: Application, k: int, found: ValueVerdict, linear: Sequen
     """The same of a contribution; of one that is not read in arrays what can be said otherwise."""
     claimed = one.contributions[k]
     assert claimed is not None
-    if found.word is Value.UNCHECKED and not found.checked:
+    if found.word is ValueWord.UNCHECKED and not found.checked:
         other = _blind(one, k, left) or projected(one, linear, left).contributions[k]
         return found if other is None else other
     if sum(y.size for y in one.results) > MAX_OUTPUTS or one.size > MAX_TAPED:
@@ -186,7 +191,7 @@ def _blind(one: Application, k: int, left: float) -> ValueVerdict | None:
 
 
 def _left_over(found: ValueVerdict, seconds: float) -> ValueVerdict:
-    if found.checked >= found.total or found.word in (Value.UNCHECKED, Value.OFF):
+    if found.checked >= found.total or found.word in (ValueWord.UNCHECKED, ValueWord.OFF):
         return found
     text = f"{found.checked} of {found.total} elements enclosed: the balls of the others are too wide"
     text += f"; for more {TIME}" if seconds else ""

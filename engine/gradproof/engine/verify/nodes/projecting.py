@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradproof.engine.spec import Array, parts
-from gradproof.engine.verify.advice import LOOK, MADE
+from gradproof.engine.verify.floats.ulps import close_enough, finite, unit
 from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import close_enough, finite, unit
-from gradproof.engine.verify.value import Checked
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.verdict.advice import LOOK, MADE
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 PROJECTIONS = 2  # directions of random signs
 SPOT_SECONDS = 1.0  # for single elements of one array
@@ -49,7 +49,7 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
     """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
     size = claimed.size
     if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind in "fc"))):
-        return ValueVerdict(Value.NONFINITE, total=size, reason=f"an input or a cotangent is not finite; {MADE}")
+        return ValueVerdict(ValueWord.NONFINITE, total=size, reason=f"an input or a cotangent is not finite; {MADE}")
     pull = _Pull(one, k, claimed)
     worst = 0.0
     for seed in range(PROJECTIONS):
@@ -59,7 +59,7 @@ def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
         if not ratio <= close_enough(claimed.dtype):
             return pull.hunt(signs)
     reason = f"{PROJECTIONS} random projections agree; no element was enclosed"
-    return ValueVerdict(Value.SCREENED, worst, 0, size, reason=reason, screened=size)
+    return ValueVerdict(ValueWord.SCREENED, worst, 0, size, reason=reason, screened=size)
 
 
 class _Pull:
@@ -118,9 +118,11 @@ class _Pull:
         total = len(signs)
         if self.ratio(v) <= self.near:
             return ValueVerdict(
-                Value.UNCHECKED, total=total, reason=f"a random projection disagrees, and no single element does; {LOOK}"
+                ValueWord.UNCHECKED,
+                total=total,
+                reason=f"a random projection disagrees, and no single element does; {LOOK}",
             )
         index = [int(i) for i in np.unravel_index(int(left[0]) // (1 + self.turned), self.shape)]
         ulps = abs(here - there) / (2 * self.unit * abs(there)) if there else math.inf
         reason = "found by random projections; no rounding of the sum explains the distance"
-        return ValueVerdict(Value.OFF, ulps, 1, total, str(index), repr(here), repr(there), reason)
+        return ValueVerdict(ValueWord.OFF, ulps, 1, total, str(index), repr(here), repr(there), reason)

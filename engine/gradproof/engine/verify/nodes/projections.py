@@ -16,10 +16,10 @@ from gradproof.engine.verify.arrays.dual import Dual, spread, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.floats.ulps import close_enough
 from gradproof.engine.verify.nodes.judging import distances, flat_floats
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import close_enough
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 MANY = 1 << 11
 """Of more elements one direction is read, of fewer two."""
@@ -146,9 +146,9 @@ class Projections:
             reason = (
                 "along a random direction the contribution contradicts the op's form for whole arrays, and no element does"
             )
-            return ValueVerdict(Value.UNCHECKED, total=total, reason=reason)
+            return ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason)
         return ValueVerdict(
-            Value.OFF,
+            ValueWord.OFF,
             float(far.ulps[0]),
             total=total,
             element=str(index) if index else "",

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Undecided
 from gradproof.engine.op import Attributes, Op
 from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.deferred import Deferred, Wanted, deferred, each
 from gradproof.engine.verify.arrays.programs import NoArrays
-from gradproof.engine.verify.balls import agree, narrow
-from gradproof.engine.verify.reading import read_attributes
-from gradproof.engine.verify.truth import Application
+from gradproof.engine.verify.floats.balls import agree, narrow
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = (160, 1200)
 """Precisions: the first is for numbers that cancel, the second tells 0 from what float64 holds. Elements that need it are

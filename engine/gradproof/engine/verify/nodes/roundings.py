@@ -15,16 +15,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import Array
-from gradproof.engine.strangers import foreign
-from gradproof.engine.verify.advice import DIGITS
 from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.judge import EXPLAINS, FORMULA, digits
+from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
+from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
 from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import explained
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict.advice import DIGITS
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SIDES = (31 / 32, 33 / 32)
 """Where an element is next to a zero, as Arb has it (`value.Seen.crosses`)."""
@@ -81,13 +81,13 @@ class Roundings:
         near, enough = sure & crossed & far.digits(), far.digits()
         if near.any():
             reason = f"next to a zero, where {EXPLAINS}: {digits(float(bits[near].min()))}; for more {DIGITS}"
-            tally.note(ValueVerdict(Value.CONDITIONED, float(far.ulps[near].max()), reason=reason))
+            tally.note(ValueVerdict(ValueWord.CONDITIONED, float(far.ulps[near].max()), reason=reason))
         if (sure & ~near).any():
             k = int(np.argmax(np.where(sure & ~near, far.ulps, -1.0)))
             shown = digits(float(bits[k]))
             reason = f"{FORMULA}: {shown}" if enough[k] else f"{EXPLAINS}: {shown}; {DIGITS}"
             place, expected = tally.place(int(self.at[k])), f"{truth.mid[k]:.17g}"
-            found = ValueVerdict(Value.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
+            found = ValueVerdict(ValueWord.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
             tally.note(replace(found, element=place, got=repr(float(got[k])), expected=expected))
         return np.asarray(sure)
 

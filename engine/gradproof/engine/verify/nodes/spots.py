@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.functions import Balls, Undecided
 from gradproof.engine.op import Op
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
-from gradproof.engine.strangers import foreign, named
-from gradproof.engine.verify.advice import AUTHOR, SMALLER
-from gradproof.engine.verify.balls import Reading, as_is, balls_of, narrow, widened
-from gradproof.engine.verify.judge import judge, worse
-from gradproof.engine.verify.reading import NoDefinition, concrete
-from gradproof.engine.verify.tape import Tape, TooLarge
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import spacing
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narrow, widened
+from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
+from gradproof.engine.verify.floats.ulps import spacing
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.readings.reading import NoDefinition, concrete
+from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SPOTS = 6  # elements of an array
 MAX_READ = 300_000  # numbers that are looked at for all spots of a node
@@ -53,7 +53,9 @@ def spot_forward(
     (the number of a result, and an index), or some of each result; one, and others as long as fewer than ``most`` numbers
     were looked at, which is the same on every machine."""
     total = sum(y.size for y in one.results)
-    unseen = ValueVerdict(Value.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}")
+    unseen = ValueVerdict(
+        ValueWord.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}"
+    )
     if not _readable(one, MAX_TERMS):
         return unseen
     if wanted is None:
@@ -74,7 +76,7 @@ def spot_forward(
 def spot_contribution(one: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
     """The verdict on a few elements of a contribution of a node with few outputs."""
     reason = f"{one.size} elements are too many to enclose, and {one.op.name} is not linear in this input; {SMALLER}"
-    unseen = ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=reason)
+    unseen = ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=reason)
     if not _readable(one) or sum(y.size for y in one.results) > MAX_OUTPUTS:
         return unseen
     spots = places(claimed)
@@ -115,7 +117,7 @@ def _seen(
         with precision(BITS):
             for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
                 found = _judged(array, index, truth, None, terms)
-                if found is not None and found.word is Value.OFF:
+                if found is not None and found.word is ValueWord.OFF:
                     [moved] = truths(widened, j)
                     found = _judged(array, index, truth, arb(arb(moved).rad()), terms)
                 if found is not None:
@@ -230,18 +232,18 @@ def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None,
     enough."""
     element = np.asarray(array[index])
     if element.dtype.kind in "biu":
-        found = ValueVerdict(Value.ENCLOSED if truth == int(element) else Value.OFF)
+        found = ValueVerdict(ValueWord.ENCLOSED if truth == int(element) else ValueWord.OFF)
     elif not narrow(truth):
         return None
     elif moved is None or moved.is_finite():
-        found = judge(element, [[truth]], None if moved is None else [moved], terms=terms)
+        found = compare_with_enclosure(element, [[truth]], None if moved is None else [moved], terms=terms)
     else:
         return None
-    if found.word is not Value.OFF:
+    if found.word is not ValueWord.OFF:
         return replace(found, got="", expected="")
     place = str(list(index)) if index else ""
     reason = "found at one of a few elements that were enclosed"
-    return ValueVerdict(Value.OFF, element=place, got=repr(element.item()), expected=str(truth), reason=reason)
+    return ValueVerdict(ValueWord.OFF, element=place, got=repr(element.item()), expected=str(truth), reason=reason)
 
 
 def _tick(deadline: float) -> None:

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.advice import LOOK
 from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.floats.ulps import close_enough, explained, spacing, unit
 from gradproof.engine.verify.nodes.allowances import FACTOR
 from gradproof.engine.verify.nodes.judging import distances, flat_floats
-from gradproof.engine.verify.truth import Application
-from gradproof.engine.verify.ulps import close_enough, explained, spacing, unit
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict.advice import LOOK
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 TOGETHER, MOST_GROUPS = 1 << 16, 16
 """Elements of one direction where all are enclosed, and how many directions are read."""
@@ -92,7 +92,7 @@ class Weighed:
             return None
         index = [int(i) for i in np.unravel_index(element, self.shape)]
         return ValueVerdict(
-            Value.OFF,
+            ValueWord.OFF,
             float(far.ulps[0]),
             total=len(self.floats),
             element=str(index) if index else "",
@@ -120,7 +120,7 @@ def check_equalities(one: Application, k: int, ball: BallArray, equalities: Sequ
         if np.abs(apart.mid) > np.asarray(apart.radius()) * (1 + 2.0**-40):
             off = weighed.judged(weighed.halved(some, float(apart.mid), mid, rad, weights), rounds=False)
             reason = f"along a weighted direction the rule contradicts the op's form for whole arrays; {LOOK}"
-            return off or ValueVerdict(Value.UNCHECKED, total=mid.size, reason=reason)
+            return off or ValueVerdict(ValueWord.UNCHECKED, total=mid.size, reason=reason)
     return None
 
 
@@ -160,7 +160,7 @@ def check_blind(one: Application, k: int, seconds: float) -> ValueVerdict | None
         if off is not None:
             return off
     reason = f"{read} elements agree with the op's form along {len(found)} random directions; none was enclosed"
-    return ValueVerdict(Value.SCREENED, total=len(floats), reason=reason, screened=read)
+    return ValueVerdict(ValueWord.SCREENED, total=len(floats), reason=reason, screened=read)
 
 
 def _total(f: Arrays, terms: BallArray) -> BallArray:

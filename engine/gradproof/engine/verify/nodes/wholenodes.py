@@ -17,23 +17,23 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
-from gradproof.engine.strangers import foreign, named
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
 from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.floats.ulps import finite, unit
 from gradproof.engine.verify.nodes.allowances import Orders, judge_array
 from gradproof.engine.verify.nodes.elements import beyond, limits
 from gradproof.engine.verify.nodes.judging import Tally, is_beneath
 from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
-from gradproof.engine.verify.truth import FAR, Application
-from gradproof.engine.verify.ulps import finite, unit
-from gradproof.engine.verify.verdict import Value, ValueVerdict
+from gradproof.engine.verify.numbers.truth import FAR, Application
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
 MATMUL = "matmul"
@@ -292,7 +292,9 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
             raise
         except BaseException as error:  # a rule, or a form in it, is a stranger's code
             foreign(error)
-            verdicts.append(ValueVerdict(Value.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}"))
+            verdicts.append(
+                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}")
+            )
             continue
         tally = Tally(claimed.shape, claimed.size)
 
@@ -315,7 +317,7 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
     for k in balls:
         verdict = verdicts[k]
         assert verdict is not None
-        if verdict.word is Value.OFF:
+        if verdict.word is ValueWord.OFF:
             continue
         try:
             found = projections.check(k)
@@ -327,8 +329,8 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
             continue
         if found is not None:
             verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)
-        elif projections.tied and verdict.word in (Value.ENCLOSED, Value.CONDITIONED):
-            verdicts[k] = replace(verdict, word=Value.TIE, reason=AT_KINK)
+        elif projections.tied and verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED):
+            verdicts[k] = replace(verdict, word=ValueWord.TIE, reason=AT_KINK)
 
 
 __all__ = ["Whole", "judge_contributions", "judge_forward"]

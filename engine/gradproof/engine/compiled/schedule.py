@@ -1,0 +1,196 @@
+"""Schedule: calls of kernels in a row, bound to their memory before the run wherever that is known.
+
+Large elementwise calls on one shape become a `Group`; what is bound completely becomes a loop over finished calls; the rest
+is a line of source each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from gradproof.engine.cancellation import look, watched
+from gradproof.engine.compiled.blocks import Argument, Group, Hole, is_large, pays
+from gradproof.engine.compiled.buffers import Layout
+from gradproof.engine.compiled.kernels import Kernel
+from gradproof.engine.spec import Array, Spec
+
+CHECK: Final = "if C.cancelled: raise Cancelled"
+LASTING: Final = 256
+"""Elements from which on a call takes longer than a look at the run's cancellation by far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What a kernel reads or writes: a slot of the workspace, a constant, or a local variable of the function."""
+
+    spec: Spec
+    slot: int = -1
+    constant: Array | None = None
+    name: str = ""
+
+    @property
+    def is_bound(self) -> bool:
+        return not self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    kernel: Kernel
+    inputs: tuple[Operand, ...]
+    out: Operand
+
+    @property
+    def is_bound(self) -> bool:
+        return self.out.is_bound and all(one.is_bound for one in self.inputs)
+
+    @property
+    def is_lasting(self) -> bool:
+        return any(one.spec.size >= LASTING for one in (*self.inputs, self.out))
+
+    @property
+    def is_large(self) -> bool:
+        return self.kernel.rowwise and bool(self.out.spec.shape) and is_large(self.out.spec.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Calls that are looped over: ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each that lasts."""
+
+    calls: tuple[Call, ...]
+
+    def bind(
+        self, readable: Sequence[Array], writable: Sequence[Array]
+    ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        memory = _Memory(readable, writable)
+        return [
+            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one)))
+            for one in watched(self.calls)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedGroup:
+    """Calls that run in blocks: ``P[k](C, *names)``."""
+
+    calls: tuple[Call, ...]
+    names: tuple[str, ...]
+
+    def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Group:
+        memory, shape = _Memory(readable, writable), self.calls[0].out.spec.shape
+
+        def argument(one: Operand, out: bool = False) -> Argument | Hole:
+            cut = one.spec.shape[:1] == shape[:1] and one.spec.ndim == len(shape)
+            if one.name:
+                return Hole(self.names.index(one.name), cut)
+            return (writable[one.slot] if out else memory.read(one)), cut
+
+        return Group(
+            [(c.kernel.call, c.kernel.arguments([*map(argument, c.inputs)], argument(c.out, True))) for c in self.calls],
+            shape,
+        )
+
+
+Recipe: TypeAlias = Bound | BlockedGroup
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    readable: Sequence[Array]
+    writable: Sequence[Array]
+
+    def read(self, one: Operand) -> Array:
+        return self.readable[one.slot] if one.constant is None else one.constant
+
+    def out(self, call: Call) -> Array:
+        return self.writable[call.out.slot]
+
+
+class Schedule:
+    """Collects calls, and writes them when something must see their results."""
+
+    def __init__(
+        self, layout: Layout, named: Callable[[Callable[..., Any]], str], constant: Callable[[Array], str]
+    ) -> None:
+        self.layout, self._named, self._constant = layout, named, constant
+        self.recipes: list[Recipe] = []
+        self._pending: list[Call] = []
+
+    def add(self, call: Call) -> None:
+        self._pending.append(call)
+
+    def flush(self) -> list[str]:
+        """The lines that make the calls so far."""
+        pending, self._pending = self._pending, []
+        lines: list[str] = []
+        bound: list[Call] = []
+
+        def close() -> None:
+            if bound:
+                call = f"\n        {CHECK}\n        f(*a)" if any(one.is_lasting for one in bound) else " f(*a)"
+                lines.append(f"for f, a in P[{len(self.recipes)}]:{call}")
+                self.recipes.append(Bound(tuple(bound)))
+                bound.clear()
+
+        for group, in_blocks in self._groups(pending):
+            if in_blocks:
+                close()
+                names = tuple(dict.fromkeys(x.name for call in group for x in (*call.inputs, call.out) if x.name))
+                lines.append(f"P[{len(self.recipes)}]({', '.join(('C', *names))})")
+                self.recipes.append(BlockedGroup(tuple(group), names))
+                continue
+            for one in group:
+                if one.is_bound:
+                    bound.append(one)
+                    continue
+                close()
+                if one.is_lasting:
+                    lines.append(CHECK)
+                arguments = one.kernel.arguments([self._text(x, "R") for x in one.inputs], self._text(one.out, "W"))
+                lines.append(f"{self._named(one.kernel.call)}({', '.join(arguments)})")
+        close()
+        return lines
+
+    def _groups(self, calls: Sequence[Call]) -> Iterator[tuple[list[Call], bool]]:
+        """The calls in order; and whether those that can go through block by block together are worth it."""
+        position = 0
+        while position < len(calls):
+            look()
+            one = calls[position]
+            group = self._group(calls, position) if one.is_large else [one]
+            yield group, one.is_large and pays([call.kernel.cost for call in group], one.out.spec.size)
+            position += len(group)
+
+    def _text(self, one: Operand, memory: str) -> str:
+        if one.constant is not None:
+            return self._constant(one.constant)
+        return one.name or f"{memory}[{one.slot}]"
+
+    def _group(self, calls: Sequence[Call], position: int) -> list[Call]:
+        """The calls from ``position`` on that can go through block by block: on one shape, and where an array is not read
+        row for row, nothing of the group writes to its memory."""
+        shape = calls[position].out.spec.shape
+        written, fixed = set[int](), set[int]()
+        group: list[Call] = []
+        for k in range(position, len(calls)):
+            call = calls[k]
+            if not call.is_large or call.out.spec.shape != shape:
+                break
+            across = {self._block(x) for x in call.inputs if x.slot >= 0 and not self._by_row(x, shape)}
+            target = {self._block(call.out)} if call.out.slot >= 0 else set()
+            if across & (written | target) or target & (fixed | across):
+                break
+            written |= target
+            fixed |= across
+            group.append(call)
+        return group or [calls[position]]
+
+    def _by_row(self, one: Operand, shape: Sequence[int]) -> bool:
+        return one.spec.shape == shape and self.layout.slots[one.slot].block >= 0
+
+    def _block(self, one: Operand) -> int:
+        slot = self.layout.slots[one.slot]
+        while slot.block < 0:
+            slot = self.layout.slots[slot.source]
+        return slot.block

@@ -1,0 +1,383 @@
+"""The table of scalar functions: the trusted core.
+
+An op's definition is plain Python over this table, given to it as ``f``: ``lambda f, x: x / (1 + f.exp(-x))``. Every row
+has three forms, and a definition read with one of them gives
+
+- ``SYMBOLIC``  a SymPy expression, of which proofs are made;
+- ``BALLS``     an Arb ball that contains the true value (python-flint), for enclosures;
+- the power series form, ``series(ball) -> arb_series`` about a point, from which `ScalarFunction.partials` takes rigorous
+  derivatives: no derivative formula is written in this file.
+
+Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
+``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
+In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
+one that straddles a step no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
+(z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
+readings are of real numbers, and `complexes.Complexes` is made of any of them.
+
+What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import numpy as np
+import sympy
+from flint import arb, arb_series
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanAtom, BooleanFunction
+
+from gradproof.engine.attributes import in_ball, is_not_finite
+
+Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
+Number: TypeAlias = int | float | Fraction
+MAX_ROWS = 8  # of a determinant that is expanded: 2^n steps
+
+
+class Undecided(ArithmeticError):
+    """A ball straddles a branch, so neither side may be taken."""
+
+
+@dataclass(frozen=True)
+class ScalarFunction:
+    """One row: a real function and its readings. ``series`` maps arb_series to arb_series (length 2 is enough)."""
+
+    name: str
+    symbolic: Callable[..., Any]
+    ball: Callable[..., Any]
+    series: Callable[..., Any]
+
+    def partials(self, balls: Sequence[arb], axes: Sequence[int]) -> list[arb]:
+        """Enclosures of the partial derivatives along ``axes`` at ``balls``, by running the series form along each."""
+        found = []
+        for axis in axes:
+            line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
+            found.append(self.series(*line)[1])
+        return found
+
+
+def _expm1(x: Any) -> Any:
+    return x.exp() - 1
+
+
+def _sinh(x: Any) -> Any:
+    return (x.exp() - (-x).exp()) / 2
+
+
+def _cosh(x: Any) -> Any:
+    return (x.exp() + (-x).exp()) / 2
+
+
+def _tanh_series(x: Any) -> Any:
+    # 1 - 2/(e^2x + 1) loses no bits of the derivative for large |x| when the exponential is kept small.
+    if x[0] < 0:
+        small = (2 * x).exp()
+        return (small - 1) / (small + 1)
+    small = (-2 * x).exp()
+    return (1 - small) / (1 + small)
+
+
+def _acosh(x: Any) -> Any:
+    return (x + (x - 1).sqrt() * (x + 1).sqrt()).log()
+
+
+def _asinh(x: Any) -> Any:
+    # Written with |x|, where no cancellation occurs; the function is odd.
+    if x[0] < 0:
+        return -_asinh(-x)
+    return (x + (x * x + 1).sqrt()).log()
+
+
+def _atan2_series(y: Any, x: Any) -> Any:
+    # The constant of the branch does not matter to a derivative, but is kept so that the value is right too.
+    if abs(x[0]) > abs(y[0]):
+        turn = 0 if x[0] > 0 else (arb.pi() if y[0] >= 0 else -arb.pi())
+        return (y / x).atan() + turn
+    if abs(y[0]).lower() > 0:
+        quarter = arb.pi() / 2 if y[0] > 0 else -arb.pi() / 2
+        return quarter - (x / y).atan()
+    raise Undecided("atan2 of two balls that contain 0")
+
+
+def _power_series(x: Any, y: Any) -> Any:
+    exponent = y[0].unique_fmpz() if y[1].is_zero() and y[0].is_exact() else None
+    if exponent is not None:
+        return x ** int(exponent)
+    return (y * x.log()).exp()
+
+
+def _lambda(name: str) -> Callable[[Any], Any]:
+    return lambda x: getattr(x, name)()
+
+
+def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> ScalarFunction:
+    """A row whose ball form, and series form unless given, are the library's method of the same name."""
+    return ScalarFunction(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
+
+
+def in_arb(x: Any) -> Any:
+    """A Python number as a ball; what is one stays what it is."""
+    if isinstance(x, Fraction):
+        return in_ball(x)
+    return arb(x) if isinstance(x, (int, float)) else x
+
+
+FUNCTIONS: tuple[ScalarFunction, ...] = (
+    _same("exp", sympy.exp),
+    _same("expm1", lambda x: sympy.exp(x) - 1, _expm1),
+    _same("log", sympy.log),
+    _same("log1p", lambda x: sympy.log(1 + x), lambda x: (1 + x).log()),
+    _same("sqrt", sympy.sqrt),
+    _same("sin", sympy.sin),
+    _same("cos", sympy.cos),
+    _same("tan", sympy.tan),
+    _same("asin", sympy.asin),
+    _same("acos", sympy.acos),
+    _same("atan", sympy.atan),
+    ScalarFunction("atan2", sympy.atan2, arb.atan2, _atan2_series),
+    _same("sinh", sympy.sinh, _sinh),
+    _same("cosh", sympy.cosh, _cosh),
+    _same("tanh", sympy.tanh, _tanh_series),
+    _same("asinh", sympy.asinh, _asinh),
+    _same("acosh", sympy.acosh, _acosh),
+    _same("atanh", sympy.atanh, lambda x: ((1 + x) / (1 - x)).log() / 2),
+    _same("erf", sympy.erf),
+    _same("erfc", sympy.erfc),
+    _same("gamma", sympy.gamma),
+    _same("lgamma", sympy.loggamma),
+    ScalarFunction("power", lambda x, y: sympy.sympify(x) ** y, lambda x, y: in_arb(x) ** in_arb(y), _power_series),
+)
+
+TABLE = {row.name: row for row in FUNCTIONS}
+
+
+class floor(sympy.floor):  # type: ignore[misc]
+    """SymPy's, with its derivative between the steps."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
+
+
+class OnReals:
+    """What the functions of complex numbers are on the real line: part of every reading of real numbers."""
+
+    number: Any
+    total: Any
+    where: Any
+    less: Any
+
+    def conj(self, x: Any) -> Any:
+        return x
+
+    def real(self, x: Any) -> Any:
+        return x
+
+    def imag(self, x: Any) -> Any:
+        return self.number(0)
+
+    def modulus(self, x: Any) -> Any:
+        return self.where(self.less(x, 0), -x, x)
+
+    def sign(self, x: Any) -> Any:
+        return self.where(self.less(x, 0), -1, self.where(self.less(0, x), 1, 0))
+
+    def eye(self, n: int) -> Any:
+        """The unit matrix of n rows, in exact numbers."""
+        return np.eye(n, dtype=int).astype(object)
+
+    def det(self, a: Any) -> Any:
+        """The determinant of an array of scalars by Laplace's expansion, row by row from below; a minor of the lower rows
+        is computed once for each set of columns. Equations that are read in whole matrices cost O(n³) instead."""
+        if len(a) > MAX_ROWS:
+            raise NotImplementedError(f"a determinant of more than {MAX_ROWS} rows is not expanded")
+        minors: dict[Any, Any] = {(): self.number(1)}
+        for size in range(1, len(a) + 1):
+            row = a[-size]
+            minors = {
+                columns: self.total(
+                    row[c] * minors[columns[:k] + columns[k + 1 :]] * (-1) ** k for k, c in enumerate(columns)
+                )
+                for columns in combinations(range(len(a)), size)
+            }
+        [whole] = minors.values()
+        return whole
+
+    def cofactors(self, a: Any) -> Any:
+        """The matrix of cofactors: determinants without a row and a column, with a sign."""
+        cells = np.empty(a.shape, object)
+        for row, column in np.ndindex(a.shape):
+            cells[row, column] = self.det(np.delete(np.delete(a, row, 0), column, 1)) * (-1) ** (row + column)
+        return cells
+
+    def compose(self, real: Any, imag: Any) -> Any:
+        """``real`` + i ``imag``, which is no real number. Raises NotImplementedError."""
+        raise NotImplementedError("a complex number has no reading in the reals")
+
+
+class Symbolic(OnReals):
+    """The SymPy reading. Floats become the rationals they are, since a SymPy Float would poison every zero test."""
+
+    pi: Any = sympy.pi
+
+    def __init__(self) -> None:
+        for function in FUNCTIONS:
+            setattr(self, function.name, function.symbolic)
+
+    def __getattr__(self, name: str) -> Any:  # pragma: no cover - only reached for a name that is not in the table
+        raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
+
+    def number(self, value: Number) -> Any:
+        if is_not_finite(value):
+            return sympy.sympify(float(value))
+        exact = Fraction(value)
+        return sympy.Rational(exact.numerator, exact.denominator)
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        return sympy.Add(*terms)
+
+    def less(self, a: Any, b: Any) -> Any:
+        return sympy.sympify(a) < b
+
+    def less_equal(self, a: Any, b: Any) -> Any:
+        return sympy.sympify(a) <= b
+
+    def equal(self, a: Any, b: Any) -> Any:
+        return sympy.Eq(a, b)
+
+    def floor(self, x: Any) -> Any:
+        return floor(x)
+
+    def both(self, a: Any, b: Any) -> Any:
+        return sympy.And(a, b)
+
+    def either(self, a: Any, b: Any) -> Any:
+        return sympy.Or(a, b)
+
+    def negate(self, a: Any) -> Any:
+        return sympy.Not(a)
+
+    def as_number(self, x: Any) -> Any:
+        """A condition as 1 or 0; a number as itself."""
+        if isinstance(x, (bool, Relational, BooleanFunction, BooleanAtom)):
+            return self.where(x, sympy.Integer(1), sympy.Integer(0))
+        return x
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        if isinstance(condition, (bool, int)):
+            return a if condition else b
+        return sympy.Piecewise((a, _in_pieces(sympy.sympify(condition))), (b, True))
+
+
+def _in_pieces(condition: Any) -> Any:
+    """The same condition with no branch inside of a comparison: it holds in one of the pieces. SymPy, left to itself,
+    brings it to a normal form, which takes far longer."""
+    inside = {r: _of_pieces(r) for r in condition.atoms(Relational) if r.has(sympy.Piecewise)}
+    return condition.xreplace(inside) if inside else condition
+
+
+def _of_pieces(relation: Any) -> Any:
+    inner = next((p for p in relation.atoms(sympy.Piecewise) if not any(x.has(sympy.Piecewise) for x in p.args)), None)
+    if inner is None:
+        return relation
+    found, left = [], sympy.true
+    for value, condition in inner.args:
+        found.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
+        left = sympy.And(left, sympy.Not(condition))
+    return sympy.Or(*found)
+
+
+class Balls(OnReals):
+    """The ball reading. After a reading ``tied`` tells whether a comparison had equal sides."""
+
+    def __init__(self) -> None:
+        self.tied = False
+
+    def __getattr__(self, name: str) -> Any:
+        """A row of the table, looked up when it is first used: most definitions use one or two."""
+        row = TABLE.get(name)
+        if row is None:
+            raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
+        setattr(self, name, self.reading(row))
+        return getattr(self, name)
+
+    def reading(self, row: ScalarFunction) -> Callable[..., Any]:
+        """What a definition calls for this row."""
+        return row.ball
+
+    @property
+    def pi(self) -> Any:
+        return arb.pi()
+
+    def number(self, value: Number) -> Any:
+        if isinstance(value, arb):
+            return value
+        return arb(float(value)) if is_not_finite(value) else in_ball(Fraction(value))
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        return sum(terms, arb(0))
+
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        """Numbers that are found together: the values of ``solve(balls)``, whose ``push`` and ``pull`` are its derivative
+        (see `equations.Solution`)."""
+        return solve([_balls(array) for array in inputs]).values
+
+    def ball(self, x: Any) -> arb:
+        """What encloses the value of ``x``, whatever this reading computes with."""
+        return arb(x)
+
+    def compare(self, a: Any, b: Any) -> int:
+        """-1, 0 or 1 as ``a`` is below, exactly equal to, or above ``b``."""
+        difference = arb(in_arb(a)) - arb(in_arb(b))
+        if difference < 0:
+            return -1
+        if difference > 0:
+            return 1
+        if difference.is_zero():
+            self.tied = True
+            return 0
+        raise Undecided("a ball straddles a branch")
+
+    def less(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) < 0
+
+    def less_equal(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) <= 0
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return self.compare(a, b) == 0
+
+    def floor(self, x: Any) -> Any:
+        """The largest integer up to ``x``, which is no variable: it stays where ``x`` moves, but for a step."""
+        whole = self.ball(x).floor()
+        if not whole.is_exact():
+            raise Undecided("a ball straddles a step")
+        return whole - 1 if self.compare(x, whole) < 0 else whole
+
+    def both(self, a: bool, b: bool) -> bool:
+        return a and b
+
+    def either(self, a: bool, b: bool) -> bool:
+        return a or b
+
+    def negate(self, a: bool) -> bool:
+        return not a
+
+    def as_number(self, x: Any) -> Any:
+        return arb(int(x)) if isinstance(x, bool) else x
+
+    def where(self, condition: bool, a: Any, b: Any) -> Any:
+        return a if condition else b
+
+
+def _balls(array: Any) -> Any:
+    cells = np.empty(array.shape, object)
+    cells.reshape(-1)[:] = [arb(x) for x in array.flat]
+    return cells
+
+
+SYMBOLIC = Symbolic()

@@ -1,0 +1,70 @@
+"""Floats as balls, and when an enclosure is narrow enough to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.spec import Array, parts
+from gradproof.engine.verify.floats.ulps import exact, spacing
+
+GOOD_BITS = 80
+NOTHING = arb(2) ** -1100
+SAME = arb(2) ** -60
+
+Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
+
+
+def as_is(x: Any, step: float) -> arb:
+    """The exact float."""
+    return exact(x)
+
+
+def widened(x: Any, step: float) -> arb:
+    """The float with one unit in its last place to both sides."""
+    return arb(exact(x), arb(step)) if step else exact(x)
+
+
+def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
+    """The floats of an array (parts of a complex one), as ``reading`` takes them. One unit in the last place is that of the
+    element (of its larger part), and none for 0, which is mostly meant as such; ``normwise``: that of the largest element,
+    for all; ``zero``: the smallest number for 0, which has two signs."""
+    floats = parts(array)
+    cells = np.empty(floats.shape, object)
+    if reading is as_is:
+        for index in np.ndindex(floats.shape) if floats.shape else ((),):
+            cells[index] = exact(floats[index])
+        return cells
+    sizes = np.abs(floats)
+    if array.dtype.kind == "c":
+        sizes = np.broadcast_to(np.max(sizes, axis=-1, keepdims=True), sizes.shape)
+    if normwise:
+        steps: Any = np.full(floats.shape, spacing(float(np.max(sizes, initial=0)), array.dtype))
+    else:
+        least = spacing(0.0, array.dtype) if zero else 0.0
+        steps = np.array([spacing(float(x), array.dtype) if x else least for x in sizes.flat]).reshape(floats.shape)
+    for index in np.ndindex(floats.shape):
+        cells[index] = reading(floats[index], float(steps[index]))
+    return cells
+
+
+def all_narrow(found: Sequence[Sequence[arb]]) -> bool:
+    return all(narrow(ball) for balls in found for ball in balls)
+
+
+def narrow(ball: arb) -> bool:
+    """Whether a ball says enough: to 80 bits, or, where the truth is near 0, to far below the smallest float."""
+    if ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS):
+        return True
+    return bool(ball.is_finite() and abs(ball).upper() < NOTHING)
+
+
+def agree(a: arb, b: arb) -> bool:
+    """Whether two enclosures are of the same number, to 60 bits, or both far below the smallest float."""
+    if not (a.is_finite() and b.is_finite()):
+        return False
+    apart = abs(a - b)
+    return bool(apart <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))

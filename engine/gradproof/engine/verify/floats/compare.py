@@ -1,0 +1,207 @@
+"""Judging floats, each by itself: enclosed, at a kink, explained by rounding, overflowed, not finite, or off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.op import Kink
+from gradproof.engine.spec import Array, DType, part_dtype, parts
+from gradproof.engine.verify.floats.ulps import (
+    close_enough,
+    distance,
+    exact,
+    explained,
+    largest,
+    needed_bits,
+    right_bits,
+    spacing,
+    unit,
+)
+from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+
+RANK = {
+    word: rank
+    for rank, word in enumerate(
+        (
+            ValueWord.ENCLOSED,
+            ValueWord.SCREENED,
+            ValueWord.TIE,
+            ValueWord.CONDITIONED,
+            ValueWord.ILL_CONDITIONED,
+            ValueWord.OVERFLOWED,
+            ValueWord.NONFINITE,
+            ValueWord.UNCHECKED,
+            ValueWord.OFF,
+        )
+    )
+}
+"""From the best to the worst: the word of many elements is that of the worst."""
+
+
+EXPLAINS = "the rounding of the inputs explains the distance"
+BUT = ", but another formula would keep the digits that are lost"
+FORMULA = EXPLAINS + BUT
+
+
+def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
+    """The one that says less for the numbers."""
+    return max(a, b, key=lambda one: (RANK[one.word], one.max_ulps))
+
+
+def compare_with_enclosure(
+    got: Array,
+    sides: Sequence[Sequence[arb]],
+    moved: Sequence[arb] | None,
+    kink: Kink | None = None,
+    reach: Sequence[float] = (),
+    *,
+    elementwise: bool = False,
+    terms: int = 1,
+    crosses: Callable[[int], bool] = lambda _: False,
+) -> ValueVerdict:
+    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
+    complex numbers one for each part.
+
+    Args:
+        moved: how far the rounding of the inputs moves the truth of each element.
+        reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
+        elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+        crosses: whether an element is next to a simple zero: there no formula of floats keeps all digits.
+        terms: how many numbers may have been added up one after the other. Each partial sum is rounded, by half a unit.
+    """
+    complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
+    worst = ValueVerdict(ValueWord.ENCLOSED)
+    factor = max(explained(dtype), terms / 2)
+    place = -1
+    floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or complex_ else (float(got),)
+    for j, x in enumerate(floats):
+        truths = [side[j] for side in sides]
+        beside = sides[0][j ^ 1] if complex_ else None
+        if len(truths) > 1 and any(not truths[0].overlaps(side) for side in truths[1:]):
+            found = _at_kink(x, truths, close_enough(dtype), kink, dtype)
+        else:
+            found = _word(x, truths[0], dtype, beside)
+            if found.word is ValueWord.OFF and moved is not None:
+                found = _explained(
+                    found, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
+                )
+                if found.word is ValueWord.ILL_CONDITIONED and found.reason.startswith(FORMULA) and crosses(j):
+                    text = f"next to a zero, where {found.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
+                    found = ValueVerdict(ValueWord.CONDITIONED, found.max_ulps, reason=text)
+        if place < 0 or worse(worst, found) is found:
+            place, worst = (j, found) if place < 0 or found != worst else (place, worst)
+    if worst.word in (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED) or place < 0:
+        return worst
+    cells = [place & ~1, place | 1] if complex_ else [place]
+    index = [int(i) for i in np.unravel_index(place // len(cells), got.shape)]
+    return ValueVerdict(
+        worst.word,
+        worst.max_ulps,
+        element=str(index) if index else "",
+        got=repr(np.asarray(got).flat[place // len(cells)].item() if complex_ else float(np.asarray(got).flat[place])),
+        expected=" + i ".join(_expected([side[j] for side in sides], kink) for j in cells),
+        reason=worst.reason,
+    )
+
+
+def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdict:
+    """The word for one float, rounding aside."""
+    if not truth.is_finite() and not truth.is_nan() and x == float(truth):
+        return ValueVerdict(ValueWord.ENCLOSED)
+    if not truth.is_finite():
+        return ValueVerdict(
+            ValueWord.NONFINITE, reason=f"it has no finite value here, or rests on a number that is not finite; {MADE}"
+        )
+    limit = largest(dtype)
+    beyond = not math.isfinite(x) and max(_size(truth), _size(beside)) >= limit
+    if beyond and (beside is not None or (math.isinf(x) and (x > 0) == (float(truth.mid()) > 0))):
+        return ValueVerdict(ValueWord.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}; {RANGE}")
+    ulps = distance(x, truth, dtype, beside)
+    if ulps > close_enough(dtype):
+        return ValueVerdict(ValueWord.OFF, ulps, reason="no rounding of the inputs explains the distance")
+    bits = right_bits(x, truth, dtype, beside)
+    if bits < needed_bits(dtype):
+        return ValueVerdict(
+            ValueWord.ILL_CONDITIONED, ulps, reason=f"{digits(bits)}: it is among the smallest {dtype.name}; {RANGE}"
+        )
+    return ValueVerdict(ValueWord.ENCLOSED, ulps)
+
+
+def _explained(
+    off: ValueVerdict,
+    x: float,
+    truth: arb,
+    moved: arb,
+    reach: float,
+    dtype: DType,
+    beside: arb | None,
+    elementwise: bool,
+) -> ValueVerdict:
+    """``off``, or a milder word if rounding moves the truth as far as the float is from it. Of a float that is not finite:
+    if the terms that were added up overflow by themselves."""
+    if not math.isfinite(x):
+        if elementwise or not moved >= explained(dtype) * arb(unit(dtype)) * largest(dtype) / 4:
+            return off
+        return ValueVerdict(
+            ValueWord.OVERFLOWED, off.max_ulps, reason=f"numbers on the way are beyond the largest of the dtype; {RANGE}"
+        )
+    # Below the smallest normal number a float has few digits, and so has what was made of it.
+    beneath = bool(abs(exact(x) - truth) <= explained(dtype) * arb(max(1.0, reach)) * arb(spacing(0.0, dtype)))
+    if not beneath and not abs(exact(x) - truth) <= moved:
+        return off
+    bits = right_bits(x, truth, dtype, beside)
+    text = "underflow on the way explains the distance" if beneath else EXPLAINS
+    if bits < needed_bits(dtype):
+        return ValueVerdict(ValueWord.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; {DIGITS}")
+    if elementwise:
+        text = f"{FORMULA if text == EXPLAINS else text + BUT}: {digits(bits)}"
+        return ValueVerdict(ValueWord.ILL_CONDITIONED, off.max_ulps, reason=text)
+    return ValueVerdict(ValueWord.CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; for more {DIGITS}")
+
+
+def digits(bits: float) -> str:
+    """How many bits are right, in words of decimal digits."""
+    count = max(0, int(bits * math.log10(2)))
+    return f"about {count} digit{'s' * (count != 1)} {'are' if count != 1 else 'is'} right"
+
+
+def _size(ball: arb | None) -> float:
+    return abs(float(ball.mid())) if ball is not None else 0.0
+
+
+def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> ValueVerdict:
+    """The word for a float where the sides differ: between them, and what the op's convention says."""
+    if math.isinf(x) and all(_size(side) >= largest(dtype) and (side > 0) == (x > 0) for side in truths):
+        return ValueVerdict(
+            ValueWord.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides; {RANGE}"
+        )
+    low, high = min(truths, key=lambda b: float(b.mid())), max(truths, key=lambda b: float(b.mid()))
+    between = math.isfinite(x) and low <= exact(x) <= high
+    outside = 0.0 if between else min(distance(x, side, dtype) for side in truths)
+    if outside > near:
+        return ValueVerdict(ValueWord.OFF, outside, reason="outside the hull of the one-sided derivatives")
+    if kink is None:
+        return ValueVerdict(ValueWord.TIE, outside, reason="at a kink, within the hull of the one-sided derivatives")
+    away = distance(x, _chosen(kink, truths), dtype)
+    if away > near:
+        return ValueVerdict(ValueWord.OFF, away, reason=f"at a kink, and not the op's convention, {kink.value}")
+    return ValueVerdict(ValueWord.TIE, away, reason=f"the convention at a kink, per node: {kink.value}")
+
+
+def _chosen(kink: Kink, truths: list[arb]) -> arb:
+    if kink is Kink.MEAN:
+        return arb(sum(truths, arb(0)) / len(truths))
+    order = sorted(truths, key=lambda b: float(abs(b.mid())))
+    return order[0] if kink is Kink.SMALLEST else order[-1]
+
+
+def _expected(truths: list[arb], kink: Kink | None) -> str:
+    """The true value as text; at a kink what the convention says, or all sides."""
+    apart = any(not truths[0].overlaps(side) for side in truths[1:])
+    shown = [_chosen(kink, truths)] if apart and kink else truths
+    return " or ".join(dict.fromkeys(one.str(17, radius=False) for one in shown))

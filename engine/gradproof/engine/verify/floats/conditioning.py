@@ -1,0 +1,118 @@
+"""Conditioning: how far the truth may move when the inputs are rounded, element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from random import Random
+from typing import Any, TypeAlias, TypeVar
+
+from flint import arb
+
+from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Undecided
+from gradproof.engine.verify.floats.balls import Reading, widened
+from gradproof.engine.verify.floats.ulps import exact
+
+NEIGHBOURS = 8
+FEW = 3  # of nodes of more than so many numbers:
+MANY = 2048
+
+T = TypeVar("T")
+Rows: TypeAlias = list[list[arb]]
+
+
+def moved_by(wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
+    """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
+    widened inputs. Where these reach a branch or a pole, the distance to single points one unit away, of those that have a
+    value; 0 where none has. ``beside``: the truth at these points.
+
+    Balls reach a pole early: that of a determinant contains 0 long before a matrix in it is singular.
+    """
+    try:
+        with precision(256):
+            found = wide(widened)
+    except (Undecided, ZeroDivisionError, ValueError):
+        return farthest(beside, truths)
+    if all(ball.is_finite() for row in found for ball in row):
+        return [[arb(ball.rad()) for ball in row] for row in found]
+    return [
+        [arb(ball.rad()) if ball.is_finite() else apart for ball, apart in zip(*rows, strict=True)]
+        for rows in zip(found, farthest(beside, truths), strict=True)
+    ]
+
+
+def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, complex_: bool) -> Rows:
+    """``moved``, no larger than the truth is seen to move. Balls overrate that where an input is used twice, and a rule
+    that loses its digits by cancellation would pass. One point moves it less than all together may, by the root of their
+    number. ``complex_``: these are parts of complex numbers, whose arithmetic rounds either by what the larger moves."""
+    share = 1 + math.sqrt(count)
+    result = []
+    for radii, seen in zip(moved, farthest(beside, truths), strict=True):
+        if complex_:
+            seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
+        result.append([min(radius, share * one, key=_size) for radius, one in zip(radii, seen, strict=True)])
+    return result
+
+
+def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
+    """``moved``, without end where a pole is within the rounding of the inputs: their widened enclosure is not finite, and
+    a single point of those ``beside`` is as far from the truth as half of it."""
+    try:
+        with precision(256):
+            found = wide(widened)
+    except (Undecided, ZeroDivisionError, ValueError):
+        return moved
+    return [
+        [arb("inf") if not ball.is_finite() and far > abs(truth) / 2 else radius for ball, far, truth, radius in zip(*rows)]
+        for rows in zip(found, farthest(beside, truths), truths, moved, strict=True)
+    ]
+
+
+def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
+    """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
+    seen = [[arb(0)] * len(row) for row in truths]
+    for there in beside:
+        for row, others, known in zip(seen, there, truths, strict=True):
+            for j, (ball, truth) in enumerate(zip(others, known, strict=True)):
+                apart = abs(ball - truth)
+                if apart.is_finite():
+                    row[j] = _larger(row[j], apart)
+    return seen
+
+
+def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
+    """``narrow`` of readings in which each input is one unit nearer to 0, or farther from it, or up or down at random. Of
+    many numbers fewer neighbours say as much: each is seen beside all the others."""
+
+    def toward(sign: int) -> Reading:
+        return lambda x, step: exact(x) + (-sign if x > 0 else sign) * arb(step)
+
+    def random(seed: int) -> Reading:
+        signs = Random(seed)
+        return lambda x, step: exact(x) + signs.choice((-1, 1)) * arb(step)
+
+    few = count > MANY
+    for reading in (toward(1), *(() if few else (toward(-1),)), *map(random, range(FEW if few else NEIGHBOURS))):
+        try:
+            yield narrow(reading)
+        except (Undecided, ZeroDivisionError, ValueError):
+            continue
+
+
+def crossings(sides: Sequence[tuple[Rows, Rows]], row: int) -> list[bool]:
+    """For each element of a row whether it has another sign on one side than on the other, of any of some pairs."""
+    count = max((len(low[row]) for low, _ in sides), default=0)
+    found = [False] * count
+    for low, high in sides:
+        for j, (a, b) in enumerate(zip(low[row], high[row], strict=True)):
+            found[j] |= bool((a < 0 and b > 0) or (a > 0 and b < 0))
+    return found
+
+
+def _size(ball: Any) -> float:
+    return float(ball.mid()) if ball.is_finite() else math.inf
+
+
+def _larger(a: arb, b: arb) -> arb:
+    return max(a, b, key=_size)

@@ -1,0 +1,1 @@
+"""Proofs that an expression vanishes: zero tests, branches, and regions between ties."""

@@ -1,0 +1,71 @@
+"""Applications: the nodes of a run with their numbers, as the checks of numbers take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gradproof.engine.backward import Contribution
+from gradproof.engine.engine import Run
+from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.verify.floats.compare import worse
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+
+
+def application_of(
+    run: Run, position: int, uses: Sequence[Contribution], denied: Container[tuple[int, int]]
+) -> Application:
+    """An instruction of a run with its numbers. A use that its rule denies claims to be 0."""
+    values, plan = run.values, run.plan
+    one = plan.program.instructions[position]
+    claimed: list[Array | None] = [None] * len(one.inputs)
+    for use in uses:
+        claimed[use.position] = np.asarray(values[use.number])
+    inputs = [np.asarray(values[k]) for k in one.inputs]
+    for slot, x in enumerate(inputs):
+        if (position, slot) in denied and is_differentiable(x.dtype):
+            claimed[slot] = np.zeros(x.shape, x.dtype)
+    outputs = [plan.program.specs[k] for k in one.outputs]
+    final = plan.backward.final
+    cotangents = [
+        np.asarray(values[final[k]]) if k in final else np.zeros(spec.shape, spec.dtype)
+        for k, spec in zip(one.outputs, outputs, strict=True)
+    ]
+    results = [np.asarray(values[k]) for k in one.outputs]
+    return Application(one.op, one.attributes, inputs, outputs, results, cotangents, claimed)
+
+
+def check_live(whole: Application, live: Array, judged: Callable[[Application], Checked]) -> Checked:
+    """The verdict on the elements that matter; the others must contribute 0."""
+    index = np.flatnonzero(np.broadcast_to(live, whole.results[0].shape))
+    found = judged(whole.part(index))
+    total, shape = whole.results[0].size, whole.results[0].shape
+    dead = np.ones(total, bool)
+    dead[index] = False
+
+    def placed(one: ValueVerdict) -> ValueVerdict:
+        rest = total - len(index)
+        element = one.element
+        if element:
+            element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
+        screened = one.screened + rest if one.screened else 0
+        return replace(one, element=element, checked=one.checked + rest, total=one.total + rest, screened=screened)
+
+    contributions: list[ValueVerdict | None] = []
+    for claimed, one in zip(whole.contributions, found.contributions, strict=True):
+        if claimed is None or one is None:
+            contributions.append(None)
+            continue
+        one = placed(one)
+        wrong = np.flatnonzero(dead & ~(np.asarray(claimed).reshape(-1) == 0))
+        if wrong.size:
+            place = str([int(k) for k in np.unravel_index(int(wrong[0]), shape)]) if shape else ""
+            reason = "the branch with this element was not taken, so that nothing flows to it"
+            got = repr(np.asarray(claimed).reshape(-1)[wrong[0]].item())
+            one = worse(one, replace(one, word=ValueWord.OFF, element=place, got=got, expected="0", reason=reason))
+        contributions.append(one)
+    return Checked(placed(found.forward), tuple(contributions))

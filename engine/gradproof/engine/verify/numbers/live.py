@@ -1,0 +1,96 @@
+"""Liveness: the elements of a value that no output depends on, since a `where` took the other branch.
+
+An untaken branch may be nan; its contributions must be 0, and nothing else is asked of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.engine import Run
+from gradproof.engine.op import INTEGER, Op
+from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.scalar_functions import Balls
+from gradproof.engine.spec import Array
+from gradproof.engine.trace import Instruction
+
+
+def live_elements(run: Run) -> dict[int, Array]:
+    """For each value of the forward half that has elements which no output depends on, a mask of the others."""
+    program = run.plan.program
+    forward = program.instructions[: run.plan.forward_length]
+    if not any(_selects(one.op) for one in forward):
+        return {}
+    masks: dict[int, Any] = dict.fromkeys((run.plan.lowered.values[name] for name in run.plan.backward.seeds), True)
+    for one in reversed(forward):
+        mine = [masks.get(out, False) for out in one.outputs]
+        for slot, number in enumerate(one.inputs):
+            before = masks.get(number, False)
+            if before is True:
+                continue
+            mask = _through(run, one, slot, mine)
+            if mask is True or mask is False:
+                masks[number] = True if mask else before
+            else:
+                whole = mask if before is False else before | mask
+                masks[number] = True if whole.all() else whole
+    return {number: mask for number, mask in masks.items() if mask is not True and mask is not False}
+
+
+def _through(run: Run, one: Instruction, slot: int, mine: list[Any]) -> Any:
+    """Which elements of an input matter, given those of the outputs that do: True for all, False for none, or a mask."""
+    if all(mask is False for mask in mine):
+        return False
+    specs = run.plan.program.specs
+    mask = mine[0]
+    taken = _selects(one.op)
+    if taken is not None:
+        condition = np.asarray(run.values[one.inputs[taken[0]]]).astype(bool)
+        mask = np.full(condition.shape, mask) if mask is True else mask
+        if slot in taken[1:]:
+            return mask & (condition if slot == taken[1] else ~condition)
+        return mask
+    if mask is True:
+        return True
+    if one.op.elementwise:
+        return mask
+    if one.op.view and len(one.inputs) == 1:
+        shape = specs[one.inputs[0]].shape
+        places = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
+        found = np.zeros(places.size, bool)
+        found[np.asarray(one.op.forward(places, **one.attributes))[mask]] = True
+        return found.reshape(shape)
+    return bool(np.any(mask))
+
+
+_selecting: dict[int, tuple[Op, tuple[int, int, int] | None]] = {}
+
+
+def _selects(op: Op) -> tuple[int, int, int] | None:
+    """Of an op that gives one of two inputs, whole, by a condition: the positions of the condition, of the input where it
+    holds, and of the other. Its definition says so."""
+    known = _selecting.get(id(op))
+    if known is None:
+        known = _selecting[id(op)] = (op, _selection(op))  # the op is kept, so that its id stays its own
+    return known[1]
+
+
+def _selection(op: Op) -> tuple[int, int, int] | None:
+    if not op.elementwise or len(op.inputs) != 3 or not op.definitions or op.attributes:
+        return None
+    conditions = [k for k in range(3) if op.domain(k) is INTEGER]
+    if len(conditions) != 1:
+        return None
+    taken = []
+    for truth in (True, False):
+        given: list[Any] = [truth if k in conditions else object() for k in range(3)]
+        try:
+            result = op.definitions[0](Balls(), *given)
+        except BaseException as error:  # it computes with its inputs
+            foreign(error)
+            return None
+        taken.append(next((k for k, x in enumerate(given) if x is result and k not in conditions), None))
+    first, second = taken
+    return None if first is None or second is None or first == second else (conditions[0], first, second)

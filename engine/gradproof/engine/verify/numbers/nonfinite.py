@@ -1,0 +1,119 @@
+"""Where a number that is not finite comes from, and what the derivative is if it exists all the same."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_series
+
+from gradproof.engine.engine import Run
+from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import is_complex, is_differentiable, parts
+from gradproof.engine.verify.floats.balls import balls_of
+from gradproof.engine.verify.floats.ulps import exact, finite
+from gradproof.engine.verify.readings.reading import concrete, parts_shape, read_parts
+from gradproof.engine.verify.readings.series import Series, head, tangent
+from gradproof.engine.verify.verdict.words import Origin
+
+MAX_ELEMENTS = 20_000
+BITS = 256
+
+
+def origin_of(run: Run, number: int) -> Origin | None:
+    """The origin of what is not finite in value ``number`` of a run; None if that was given, or came from a hook."""
+    plan, values = run.plan, run.values
+    program = plan.program
+    made_by = {out: k for k, one in enumerate(program.instructions) for out in one.outputs}
+    raw = {final: cut for cut, final in ((c.raw, c.final) for c in plan.backward.cuts)}
+    behind: set[int] = set()
+    pending = [number]
+    while pending:
+        one = pending.pop()
+        position = made_by.get(raw.get(one, one))
+        if position is not None and position not in behind:
+            behind.add(position)
+            pending.extend(program.instructions[position].inputs)
+    for position in sorted(behind):
+        one_ = program.instructions[position]
+        if not all(_finite(values[k]) for k in one_.inputs):
+            continue
+        for out in one_.outputs:
+            if not _finite(values[out]):
+                bad = ~np.isfinite(np.asarray(values[out]))
+                index = [int(k) for k in np.argwhere(bad)[0]] if bad.ndim else []
+                rule = position >= plan.forward_length
+                node = plan.backward.node_of.get(position, 0) if rule else plan.lowered.node_of[position]
+                op = plan.lowered.graph.nodes[node].op
+                got = np.asarray(values[out])[tuple(index)]
+                return Origin(node, op, rule, str(index) if index else "", str(got))
+    return None
+
+
+def _finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return not is_differentiable(array.dtype) or finite(array)
+
+
+def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | None:
+    """The first element of the gradient of ``name`` that is not finite, and the derivative there, where the forward pass,
+    read in power series without the branches that were not taken, has a finite one. None if it has none."""
+    plan, program = run.plan, run.plan.program
+    number = plan.lowered.values[name]
+    gradient = np.asarray(run.values[plan.backward.raw[number]])
+    spec = program.specs[number]
+    size = sum(program.specs[out].size for one in program.instructions[: plan.forward_length] for out in one.outputs)
+    if is_complex(spec) or size > MAX_ELEMENTS:
+        return None
+    index = tuple(int(k) for k in np.argwhere(~np.isfinite(gradient))[0]) if gradient.ndim else ()
+    deadline = time.monotonic() + seconds
+    with precision(BITS):
+        found = _read(run, number, index, deadline)
+    if found is None or not found.is_finite() or not (found.is_zero() or found.rel_accuracy_bits() >= 60):
+        return None
+    return (str(list(index)) if index else ""), found
+
+
+def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb | None:
+    """The derivative of what is seeded along one element of a value; nan in cells that have no value."""
+    plan, program = run.plan, run.plan.program
+    cells: dict[int, Any] = {}
+
+    def of(k: int) -> Any:
+        if k not in cells:
+            array = np.asarray(run.values[k])
+            cells[k] = balls_of(array) if is_differentiable(array.dtype) else concrete(array)
+            enter(k)
+        return cells[k]
+
+    def enter(k: int) -> None:
+        if k == number:
+            before = cells[k][index]
+            cells[k][index] = arb_series([head(before), tangent(before) + 1], 2)
+
+    for one in program.instructions[: plan.forward_length]:
+        if time.monotonic() > deadline:
+            return None
+        specs, outs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
+        try:
+            made = read_parts(one.op, Series(), [of(k) for k in one.inputs], specs, one.attributes, outs)
+        except BaseException as error:  # at a pole, without a definition: what depends on it has no value either
+            foreign(error)
+            made = [_filled(parts_shape(spec)) for spec in outs]
+        for out, spec, result in zip(one.outputs, outs, made, strict=True):
+            cells[out] = result if is_differentiable(spec.dtype) else concrete(np.asarray(run.values[out]))
+            enter(out)
+    total = arb(0)
+    for name, seed in plan.backward.seeds.items():
+        for g, x in zip(parts(np.asarray(run.values[seed])).flat, of(plan.lowered.values[name]).flat, strict=True):
+            total += exact(g) * tangent(x)
+    return total
+
+
+def _filled(shape: tuple[int, ...]) -> Any:
+    cells = np.empty(shape, object)
+    for index in np.ndindex(shape):
+        cells[index] = arb_series([arb("nan"), arb("nan")], 2)
+    return cells

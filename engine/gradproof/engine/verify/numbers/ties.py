@@ -1,0 +1,182 @@
+"""Ties of the whole graph: comparisons with equal sides that move with a gradient's value.
+
+A mask has no gradient, so that no rule is asked where it flips. A number that lies just there has the derivative of the
+branch that was taken, which is not that of the whole: `where(x == 2, 8, x³)` at 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.cancellation import watched
+from gradproof.engine.engine import Run
+from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Undecided
+from gradproof.engine.spec import Array, is_differentiable
+from gradproof.engine.trace import Instruction
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.dual import Dual, head
+from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.floats.balls import balls_of
+from gradproof.engine.verify.numbers.truth import MAX_OPERATIONS
+from gradproof.engine.verify.readings.reading import NoDefinition, concrete, read_parts
+from gradproof.engine.verify.readings.tape import Tape, TooLarge
+
+FEW_ELEMENTS = 256
+"""So many of an elementwise op are read one by one, and of more those that are in doubt."""
+MAX_ELEMENTS = 2048
+"""Of other ops, those without a form for whole arrays are read up to here."""
+
+
+def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
+    """For each of the values ``names`` that moves the sides of a tied comparison, a sentence that names the first."""
+    program, lowered = run.plan.program, run.plan.lowered
+    forward = program.instructions[: run.plan.forward_length]
+    bits = {lowered.values[name]: 1 << k for k, name in enumerate(names)}
+    behind: dict[int, int] = dict(bits)
+    comparing: list[tuple[int, int]] = []
+    for position, one in enumerate(forward):
+        mine = 0
+        for number in one.inputs:
+            mine |= behind.get(number, 0)
+        if not mine:
+            continue
+        for out in one.outputs:
+            behind[out] = behind.get(out, 0) | mine
+        if not any(is_differentiable(program.specs[out].dtype) for out in one.outputs) and any(
+            behind.get(k, 0) and is_differentiable(program.specs[k].dtype) for k in one.inputs
+        ):
+            comparing.append((position, mine))
+    found: dict[str, str] = {}
+    needed = _needed(run, forward) if comparing else set()
+    for position, mine in watched(comparing):
+        one = forward[position]
+        if needed.isdisjoint(one.outputs):
+            continue
+        place = _tie(run, one, [behind.get(k, 0) != 0 for k in one.inputs])
+        if place is None:
+            continue
+        text = f"node {lowered.node_of[position]} ({one.op.name}){place}: both sides of the comparison are equal, and move"
+        for k, name in enumerate(names):
+            if mine >> k & 1:
+                found.setdefault(name, f"{text} with {name!r}: on either side another branch is taken")
+    return found
+
+
+def _needed(run: Run, forward: Sequence[Instruction]) -> set[int]:
+    """The values that an output with a seed is computed from."""
+    needed = {run.plan.lowered.values[name] for name in run.plan.backward.seeds}
+    for one in reversed(forward):
+        if not needed.isdisjoint(one.outputs):
+            needed.update(one.inputs)
+    return needed
+
+
+def _tie(run: Run, one: Instruction, moving: Sequence[bool]) -> str | None:
+    """Where an instruction compares equal numbers, as text; None if it does nowhere."""
+    arrays = [np.asarray(run.values[k]) for k in one.inputs]
+    if one.op.elementwise and len(arrays) == 2 and all(is_differentiable(x.dtype) for x in arrays):
+        return None if one.inputs[0] == one.inputs[1] else _place(np.equal(*arrays) & np.isfinite(arrays[0]))
+    size = sum(x.size for x in arrays)
+    if one.op.elementwise and size <= FEW_ELEMENTS:
+        return "" if _reading_ties(run, one, arrays, moving) else None
+    doubtful = _array_ties(run, one, arrays, moving)
+    if doubtful is None:
+        return "" if size <= MAX_ELEMENTS and _reading_ties(run, one, arrays, moving) else None
+    if not one.op.elementwise:
+        return "" if doubtful.any() else None
+    for index in map(tuple, np.argwhere(doubtful)[:FEW_ELEMENTS]):
+        if _reading_ties(run, one, [np.asarray(x[index]) for x in arrays], moving):
+            return f", element {[int(k) for k in index]}"
+    return None
+
+
+class _Comparing(Arrays):
+    """The reading of whole arrays; ``maybe`` collects where both sides of a comparison are or may be equal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maybe: Any = False
+
+    def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
+        below, above, equal = super()._compared(a, b)
+        if a is not b and (isinstance(a, Dual) or isinstance(b, Dual)):
+            self.maybe = self.maybe | ~(below | above)
+        return below, above, equal
+
+    def place_of_largest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        value = head(x).mid
+        several = (value == np.max(value, axis=axis, keepdims=True, initial=-np.inf)).sum(axis=axis) > 1
+        self._note(x, several)
+        return super().place_of_largest(x, axis, keepdims)
+
+    def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
+        lines = np.sort(np.moveaxis(head(x).mid, axis, -1), axis=-1)
+        self._note(x, lines[..., 1:] == lines[..., :-1])
+        return super().order(x, axis, descending)
+
+    def _note(self, x: Any, equal: Any) -> None:
+        """Exact numbers that are equal are a tie; of others nothing is told."""
+        if isinstance(x, Dual) and x.head.rad is None and np.any(equal):
+            self.tied = True
+
+
+def _array_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> Array | None:
+    """Elements of the result where the definition, read over whole arrays, may compare equal numbers that move; of an op
+    that is not elementwise: whether it does, anywhere. None where that is not told."""
+    f = _Comparing()
+    inputs: list[Any] = []
+    for x, moves in zip(arrays, moving, strict=True):
+        cells = entered(x)
+        if moves and isinstance(cells, BallArray):
+            cells = Dual(cells, {0: BallArray(np.ones(x.shape))})
+        inputs.append(cells)
+    specs = run.plan.program.specs
+    try:
+        with np.errstate(all="ignore"):
+            read_op(one.op, f, inputs, one.attributes, [specs[k] for k in one.outputs])
+    except (NoArrays, NotImplementedError, ArithmeticError, ValueError, TypeError, AttributeError):
+        return None
+    except BaseException as error:  # a definition is a stranger's code
+        foreign(error)
+        return None
+    if one.op.elementwise:
+        return np.broadcast_to(np.asarray(f.maybe) | np.asarray(f.tied), arrays[0].shape)
+    return np.asarray(np.any(f.tied))
+
+
+def _place(equal: Array) -> str | None:
+    if not equal.any():
+        return None
+    index = [int(k) for k in np.argwhere(equal)[0]] if equal.ndim else []
+    return f", element {index}" if index else ""
+
+
+def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> bool:
+    """Whether the definition, read at these numbers, compares equal ones that move."""
+    specs = run.plan.program.specs
+    given = [replace(specs[k], shape=x.shape) for k, x in zip(one.inputs, arrays, strict=True)]
+    made = [replace(specs[k], shape=arrays[0].shape) if one.op.elementwise else specs[k] for k in one.outputs]
+    inputs: list[Any] = []
+    with precision(128):
+        tape = Tape(MAX_OPERATIONS)
+        for x, moves in zip(arrays, moving, strict=True):
+            cells = balls_of(x) if is_differentiable(x.dtype) else concrete(x)
+            if moves and is_differentiable(x.dtype):
+                flat = cells.reshape(-1)
+                flat[:] = [tape.variable(ball) for ball in flat]
+            inputs.append(cells)
+        try:
+            read_parts(one.op, tape, inputs, given, one.attributes, made)
+        except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
+            return False
+        except BaseException as error:  # a definition is a stranger's code
+            foreign(error)
+            return False
+    return bool(tape.ties)

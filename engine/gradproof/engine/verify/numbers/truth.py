@@ -1,0 +1,246 @@
+"""True numbers: what a node computes by its definition, and the derivative of that, enclosed element by element.
+
+A definition is read at the exact floats of the run: in balls for the forward value; on a tape of balls, with the cotangent
+that the rule really received, for the derivative. No rule is used. Precision is doubled until each enclosure is narrow. An
+element without a value (at a pole, beside a nan) is nan; the others are not touched by it.
+
+Infinite inputs are read in the extended reals, as limits: two large numbers take the place of each, and an element where
+both readings agree does not depend on them. So are finite numbers that are too large for the exponential of a ball.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeAlias
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.op import Attributes, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.spec import Array, Spec, parts, spec_of
+from gradproof.engine.verify.floats.balls import Reading, agree, as_is, balls_of, narrow
+from gradproof.engine.verify.floats.ulps import exact
+from gradproof.engine.verify.readings.reading import concrete, read_parts
+from gradproof.engine.verify.readings.tape import Bounded, Tape, ball_of
+
+PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
+ZERO_BITS = 2048
+MAX_OPERATIONS = 60_000
+MAX_COMPARISONS = 300_000
+FAR = 2.0**62
+"""From here on a finite number may be read as a limit too."""
+
+Rows: TypeAlias = list[list[arb]]
+
+
+@dataclass(frozen=True)
+class Application:
+    """One op applied in a run: its input arrays, specs and arrays of its outputs, the cotangents its rule received, and
+    what the rule gave (None where nothing was asked of it)."""
+
+    op: Op
+    attributes: Attributes
+    inputs: Sequence[Array]
+    outputs: Sequence[Spec]
+    results: Sequence[Array]
+    cotangents: Sequence[Array]
+    contributions: Sequence[Array | None]
+
+    @property
+    def specs(self) -> list[Spec]:
+        """Shapes and dtypes of the inputs."""
+        return [spec_of(x) for x in self.inputs]
+
+    @property
+    def size(self) -> int:
+        return max((array.size for array in [*self.inputs, *self.cotangents]), default=0)
+
+    @property
+    def terms(self) -> int:
+        """How many numbers may have been added up one after the other: along each axis all."""
+        return 1 if self.op.elementwise else max(sum(array.shape) for array in (*self.inputs, *self.results))
+
+    def part(self, index: Array) -> Application:
+        """The application of an elementwise op to the elements at flat positions ``index``."""
+
+        def pick(array: Array) -> Array:
+            shape = self.results[0].shape
+            elements: Array = np.broadcast_to(np.asarray(array), shape).reshape(-1)[index]
+            return elements
+
+        return Application(
+            self.op,
+            self.attributes,
+            [pick(x) for x in self.inputs],
+            [Spec((len(index),), spec.dtype) for spec in self.outputs],
+            [pick(y) for y in self.results],
+            [pick(g) for g in self.cotangents],
+            [None if c is None else pick(c) for c in self.contributions],
+        )
+
+
+@dataclass(frozen=True)
+class Truth:
+    """For each input the enclosures of its true contribution (flat), those of the outputs, the bits used, the variables
+    that are tied, in groups, and for each input and element the largest cotangent that it depends on."""
+
+    balls: Rows
+    outputs: Rows
+    bits: int
+    ties: tuple[frozenset[int], ...] = ()
+    reach: tuple[tuple[float, ...], ...] = ()
+
+
+def true_outputs(one: Application, reading: Reading = as_is) -> tuple[Rows, int]:
+    """The outputs of a node, and the bits used. Raises Undecided, TooLarge, NoDefinition."""
+    found, bits = _resolved(one, reading, lambda how: [outputs_of(one, how)], unbounded=True)
+    return found[0], bits
+
+
+def true_contributions(one: Application, reading: Reading = as_is, leaning: dict[int, float] | None = None) -> Truth:
+    """The contributions of a node to the gradients of its inputs. Raises Undecided, TooLarge, NoDefinition."""
+    last: list[Tape] = []
+    reached: list[Any] = []
+
+    def read(how: Reading) -> list[Rows]:
+        tape = Tape(MAX_OPERATIONS, leaning)
+        found, outputs, reach = contributions(one, tape, how)
+        last[:] = [tape]
+        reached[:] = [reach]
+        return [found, outputs]
+
+    (balls, outputs), bits = _resolved(one, reading, read)
+    return Truth(balls, outputs, bits, tuple(map(frozenset, last[0].ties)), tuple(map(tuple, reached[0])))
+
+
+def _resolved(
+    one: Application, reading: Reading, read: Callable[[Reading], list[Rows]], *, unbounded: bool = False
+) -> tuple[list[Rows], int]:
+    """Each element as soon as it is narrow, of the first rows; in limits where it is not, and a number is far out.
+    ``unbounded``: a limit may be infinite."""
+    far = _far(one.inputs)
+    if math.inf in far:
+        first, bits = _narrowed(read, _Beyond(reading, far, 0))
+    else:
+        first, bits = _narrowed(read, reading)
+        if not far or all(narrow(ball) for row in first[0] for ball in row):
+            return first, bits
+    sides = [_narrowed(read, _Beyond(reading, far, seed))[0] for seed in (1, 2)]
+    whole = math.inf not in far
+    return [
+        [
+            [
+                ball if whole and narrow(ball) else _limit(a, b, unbounded and not whole)
+                for ball, a, b in zip(*rows, strict=True)
+            ]
+            for rows in zip(mine, *others, strict=True)
+        ]
+        for mine, *others in zip(first, *sides, strict=True)
+    ], bits
+
+
+def _limit(a: arb, b: arb, unbounded: bool) -> arb:
+    """The limit that two readings far out agree on, or nan."""
+    if agree(a, b):
+        return a
+    if unbounded and a.is_finite() and b.is_finite() and min(abs(float(a)), abs(float(b))) > math.sqrt(FAR) and a * b > 0:
+        return arb("inf") if a > 0 else arb("-inf")
+    return arb("nan")
+
+
+def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[list[Rows], int]:
+    found: list[Rows] = []
+    zero = False  # whether all that is left may be 0, which takes many bits to see: the next step is a long one
+    for bits in PRECISIONS:
+        if zero and bits < ZERO_BITS:
+            continue
+        with precision(bits):
+            seen = read(reading)
+        found = seen if not found else [_merged(a, b) for a, b in zip(found, seen, strict=True)]
+        open_ = [ball for row in found[0] for ball in row if not narrow(ball)]
+        if not open_ or (bits >= 512 and all(not ball.is_finite() for ball in open_)):
+            break
+        zero = bits >= 256 and all(ball.is_finite() and ball.contains(0) for ball in open_)
+    return [[[ball if narrow(ball) else arb("nan") for ball in row] for row in rows] for rows in found], bits
+
+
+def _merged(known: Rows, seen: Rows) -> Rows:
+    return [
+        [a if narrow(a) else b for a, b in zip(row, other, strict=True)] for row, other in zip(known, seen, strict=True)
+    ]
+
+
+def _far(inputs: Iterable[Array]) -> list[float]:
+    """The magnitudes of all numbers that are far out, each once, in order."""
+    found: set[float] = set()
+    for x in inputs:
+        if x.dtype.kind not in "biu":
+            sizes = np.abs(np.asarray(parts(x), np.float64)).ravel()
+            found.update(sizes[sizes >= FAR].tolist())
+    return sorted(found)
+
+
+class _Beyond:
+    """A reading in which a number that is far out is another that is far out too, in the same order; of infinite ones each
+    is another, and the order of these is the reverse in the reading of seed 2: what depends on it has no limit."""
+
+    def __init__(self, reading: Reading, far: Sequence[float], seed: int) -> None:
+        self.reading, self.random, self.back = reading, Random(1), seed == 2
+        draw = Random(seed)
+        self.large = {size: FAR * (k + 1 + draw.randint(1, 200) / 256) for k, size in enumerate(far)}
+        self.beyond = FAR * (len(far) + 2)
+
+    def __call__(self, x: Any, step: float) -> arb:
+        value = float(x)
+        if math.isinf(value):
+            part = self.random.randint(0, 2**20)
+            return exact(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
+        if abs(value) >= FAR:
+            return exact(math.copysign(self.large[abs(value)], value))
+        return self.reading(x, step)
+
+
+def outputs_of(one: Application, reading: Reading) -> Rows:
+    """For each output its values, at one precision."""
+    f = Bounded(MAX_COMPARISONS)
+    inputs = [
+        concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)
+        for x in one.inputs
+    ]
+    outputs = read_parts(one.op, f, inputs, one.specs, one.attributes, one.outputs)
+    return [[arb(f.as_number(y)) for y in cells.flat] for cells in outputs]
+
+
+def contributions(one: Application, tape: Tape, reading: Reading) -> tuple[Rows, Rows, list[list[float]]]:
+    """For each input its contribution, for each output its value, and for each input the cotangents that it depends on."""
+    inputs: list[Array] = []
+    moving: list[list[Any] | None] = []
+    for x, claimed in zip(one.inputs, one.contributions, strict=True):
+        if x.dtype.kind in "biu":
+            inputs.append(concrete(x))
+            moving.append(None)
+            continue
+        cells = balls_of(x, reading, normwise=one.op.normwise)
+        if claimed is not None:
+            flat = cells.reshape(-1)  # a view: what was made just now is contiguous
+            flat[:] = [tape.variable(ball) for ball in flat]
+        inputs.append(cells)
+        moving.append(None if claimed is None else list(cells.flat))
+    outputs = read_parts(one.op, tape, inputs, one.specs, one.attributes, one.outputs)
+    results = [y for array in outputs for y in array.flat]
+    given = reading.reading if isinstance(reading, _Beyond) else reading  # a cotangent is no place to take a limit
+    seeds = [g for array in one.cotangents for g in balls_of(array, given, normwise=one.op.normwise).flat]
+    sizes = [abs(float(g)) for array in one.cotangents for g in np.asarray(parts(array), np.float64).flat]
+    variables = [v for cells in moving if cells for v in cells]
+    balls = iter(tape.gradient(results, seeds, variables))
+    reached = iter(tape.reach(results, sizes, variables))
+    values = [[arb(ball_of(tape.as_number(y))) for y in array.flat] for array in outputs]
+    return (
+        [[next(balls) for _ in cells] if cells else [] for cells in moving],
+        values,
+        [[next(reached) for _ in cells] if cells else [] for cells in moving],
+    )

@@ -1,0 +1,58 @@
+"""UpstreamValues: the values that rules read. A wrong one makes a right rule give a wrong number, also where no gradient flows
+through the node that computed it: a mask, a factor that is held constant. One that nobody checked caps what can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+
+from gradproof.engine.engine import Run
+from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+
+Weak = tuple[int, int]
+"""How weak a node is (0: wrong, 1: not vouched for), and the position of its instruction."""
+
+
+class UpstreamValues:
+    """The weakest node behind a value, by whether it computed its definition. ``forward`` judges one instruction."""
+
+    def __init__(self, run: Run, forward: Callable[[int], ValueVerdict]) -> None:
+        self.forward = forward
+        self.instructions = run.plan.program.instructions[: run.plan.forward_length]
+        self.made_by = {out: k for k, one in enumerate(self.instructions) for out in one.outputs}
+        self.known: dict[int, Weak | None] = {}
+
+    def weakest(self, numbers: Iterable[int]) -> Weak | None:
+        """The first wrong instruction of all that the values ``numbers`` were computed by; or the first that nobody vouches
+        for; or None."""
+        made = {self.made_by[number] for number in numbers if number in self.made_by}
+        for position in sorted(self._behind(made, self.known)):
+            before = [self.known[self.made_by[k]] for k in self.instructions[position].inputs if k in self.made_by]
+            found = [weak for weak in before if weak is not None]
+            if not any(weak[0] == 0 for weak in found):
+                verdict = self.forward(position)
+                if not vouched(verdict):
+                    found.append((int(verdict.word is not ValueWord.OFF), position))
+            self.known[position] = min(found, default=None)
+        return min((weak for position in made if (weak := self.known[position]) is not None), default=None)
+
+    def behind(self, numbers: Iterable[int], known: Container[int]) -> list[int]:
+        """The instructions that the values ``numbers`` were computed by, in order, but for the ``known`` and those behind
+        them."""
+        return sorted(self._behind({self.made_by[k] for k in numbers if k in self.made_by}, known))
+
+    def _behind(self, made: Iterable[int], known: Container[int]) -> set[int]:
+        """The instructions behind these that are not among the ``known``."""
+        found: set[int] = set()
+        pending = [position for position in made if position not in known]
+        while pending:
+            position = pending.pop()
+            if position not in found:
+                found.add(position)
+                above = (self.made_by[k] for k in self.instructions[position].inputs if k in self.made_by)
+                pending.extend(k for k in above if k not in known)
+        return found
+
+
+def vouched(verdict: ValueVerdict) -> bool:
+    """Whether every element of a value is known to be what its definition gives, to its digits."""
+    return verdict.word in (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED) and verdict.checked >= verdict.total

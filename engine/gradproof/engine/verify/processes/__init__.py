@@ -1,0 +1,1 @@
+"""Worker processes that read definitions, and can be killed."""

@@ -1,0 +1,132 @@
+"""The template of workers: a process that has loaded what they need, SymPy and the registry, and forks one when told to.
+
+A fork of it is ready within milliseconds, and warm. It runs nothing itself, so that it has one thread, and may fork. It
+lives as long as the process that started it: when that one is gone, however it ended, it kills all workers, and ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from gradproof.engine.verify.processes import worker
+
+FORK, KILL = b"f", b"k"
+PID_BYTES = 8
+REAP_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
+
+
+def main(number: int) -> None:
+    """Serve the process at the other end of socket ``number`` until it is gone."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)  # meant for the server, which lets running calls finish
+    owner = socket.socket(fileno=number)
+    loaded = threading.Event()
+    watch = threading.Thread(target=_end_with, args=(owner, loaded), daemon=True)
+    watch.start()
+    hello = Connection(os.dup(number))
+    try:
+        what = hello.recv()
+    except (EOFError, ConnectionError):  # it had no use for workers
+        os._exit(0)
+    worker.load_registry(**what)
+    worker.warm()
+    threadpool_limits(1, user_api="blas")  # workers are many, and threads of BLAS wait for each other by spinning
+    loaded.set()
+    watch.join()
+    gc.collect()
+    gc.freeze()  # what is shared stays shared
+    hello.send_bytes(b"ready")
+    children: set[int] = set()
+    try:
+        _serve(owner, hello, children)
+    finally:
+        for pid in children:
+            _kill(pid)
+
+
+def _end_with(owner: socket.socket, loaded: threading.Event) -> None:
+    """End this process if its owner goes while a plugin is being imported, which may take forever."""
+    while not loaded.wait(0.2):
+        ready, _, _ = select.select([owner], [], [], 0)
+        if ready and owner.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+            os._exit(1)
+
+
+def _serve(owner: socket.socket, hello: Connection, children: set[int]) -> None:
+    while True:
+        while not select.select([owner], [], [], REAP_SECONDS if children else None)[0]:
+            _reap(children)
+        order, fds, _, _ = socket.recv_fds(owner, 1 + PID_BYTES, 2)
+        if not order:
+            return
+        if order[:1] == FORK:
+            connection, notes = fds
+            parent = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                owner.close()
+                hello.close()
+                _become_worker(connection, notes, parent)
+            os.close(connection)
+            os.close(notes)
+            children.add(pid)
+            hello.send_bytes(pid.to_bytes(PID_BYTES, "little"))
+        elif order[:1] == KILL:
+            pid = int.from_bytes(order[1:], "little")
+            if pid in children:  # else the number may be another's by now
+                _kill(pid)
+
+
+def _become_worker(connection: int, notes: int, parent: int) -> None:
+    """Work until the owner is gone, in a process group of its own, with which whatever a definition starts is killed. Never
+    returns."""
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it was gone before
+                return
+        worker.work(Connection(connection), notes)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _kill(pid: int) -> None:
+    """Kill a worker with all that it started. Does not wait for its end."""
+    for kill in (os.killpg, os.kill):  # the latter where it has no group yet
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _reap(children: set[int]) -> None:
+    """Forget the workers that have ended, and end what they left."""
+    for pid in list(children):
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            _kill(pid)  # its group: the number is still its own
+            os.waitpid(pid, 0)
+        children.discard(pid)
+
+
+def started(number: int) -> list[str]:
+    """The command that starts a template at the other end of socket ``number``."""
+    return [sys.executable, "-c", f"from gradproof.engine.verify.processes.template import main\nmain({number})"]
+
+
+__all__: list[Any] = ["FORK", "KILL", "PID_BYTES", "main", "started"]

@@ -1,0 +1,202 @@
+"""The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
+
+The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
+simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and
+the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that
+determines every cotangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+import sympy
+from flint import arb, arb_mat
+
+from gradproof.engine.implicit import Equation, Parametrisation
+from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
+from gradproof.engine.spec import Array
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
+from gradproof.engine.verify.identities.zero_tests import short
+from gradproof.engine.verify.readings.equations import positive_of, residual_of
+from gradproof.engine.verify.readings.formal import places_of
+from gradproof.engine.verify.readings.reading import integer_inputs, read, read_attributes, read_op, stack
+from gradproof.engine.verify.readings.tape import Tape, TooLarge
+
+POINTS = 3
+BITS = 256
+
+
+def prove_through(
+    op: Op, chart: Parametrisation, case: Case, found: Inferred, rule: Program
+) -> tuple[dict[str, str], set[str]]:
+    """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
+    _spans(op, chart, case, found)
+    parameters: dict[str, Any] = {}
+
+    def free(name: str, domain: Domain) -> Any:
+        symbol = parameters[name] = sympy.Dummy(name, **domain.assumptions)
+        value = domain.chart(symbol)
+        if sympy.diff(value, symbol) == 0:
+            raise Unproved(f"the domain {domain.name!r} of the chart's {name} does not move with its symbol")
+        return value
+
+    inputs, outputs = chart_point(op, chart, case, found, SYMBOLIC, free)
+    tactics: dict[str, str] = {}
+    ties: set[str] = set()
+    if op.equation is None:
+        _defined(op, chart, found, inputs, outputs, tactics, ties)
+    else:
+        _solves(op, op.equation, chart, found, inputs, outputs[0], tactics, ties)
+    cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
+    claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
+    known = integer_inputs(case, found)
+    weighted = [pair for gs, ys in zip(cotangents, outputs, strict=True) for pair in zip(gs.flat, ys.flat, strict=True)]
+    pulled = [
+        pair
+        for mine, xs, exact in zip(claimed, inputs, known, strict=True)
+        if exact is None and mine is not None
+        for pair in zip(mine.flat, xs.flat, strict=True)
+    ]
+    for name, symbol in parameters.items():
+        place = f"along {name} of the chart"
+        tactics[place] = _closed(_along(pulled, symbol) - _along(weighted, symbol), place, ties)
+    return tactics, ties
+
+
+def _defined(
+    op: Op,
+    chart: Parametrisation,
+    found: Inferred,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    tactics: dict[str, str],
+    ties: set[str],
+) -> None:
+    """Show that the definition at the chart's inputs is its outputs. Raises Unproved."""
+    defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
+    for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
+        ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
+        for index in np.ndindex(mine.shape):
+            place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
+            tactics[place] = _closed(sympy.sympify(mine[index]) - theirs[index], place, ties)
+
+
+def _solves(
+    op: Op,
+    equation: Equation,
+    chart: Parametrisation,
+    found: Inferred,
+    inputs: Sequence[Array],
+    output: Array,
+    tactics: dict[str, str],
+    ties: set[str],
+) -> None:
+    """Show that the chart's output solves the equation at its inputs, and is the solution that is meant. Raises Unproved."""
+    attributes = read_attributes(SYMBOLIC, found.attributes)
+    for index, given in stack(op, inputs, found.outputs[0]):
+        mine = np.asarray(output[index], object)
+        residual = residual_of(equation, SYMBOLIC, mine, given, attributes)
+        places = places_of(equation, mine.shape)
+        for at in np.ndindex(mine.shape):
+            place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
+            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else mine[at]), place, ties)
+        for k, x in enumerate(positive_of(equation, SYMBOLIC, mine, given, attributes)):
+            if not sympy.sympify(x).is_positive:
+                raise Unproved(
+                    f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}"
+                )
+
+
+def chart_point(
+    op: Op, chart: Parametrisation, case: Case, found: Inferred, f: Any, free: Callable[[str, Domain], Any]
+) -> tuple[list[Array], list[Array]]:
+    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the chart gives other
+    arrays than the op has."""
+    wanted = found.inputs or case.specs()
+    known = integer_inputs(case, found)
+    drawn: set[str] = set()
+
+    def once(name: str, domain: Domain = REAL) -> Any:
+        if name in drawn:
+            raise Unproved(f"the chart draws {name} twice")
+        drawn.add(name)
+        return free(name, domain)
+
+    given = [spec if exact is None else exact for spec, exact in zip(wanted, known, strict=True)]
+    inputs, outputs = chart.point(f, once, *given, **found.attributes)
+    for arrays, specs, what in ((inputs, wanted, "inputs"), (outputs, found.outputs, "outputs")):
+        mine, theirs = [np.shape(array) for array in arrays], [spec.shape for spec in specs]
+        if mine != theirs:
+            raise Unproved(f"the chart gives {what} of shapes {mine}; those of the op are {theirs}")
+    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, known, strict=True)]
+    return exacts, [np.asarray(y) for y in outputs]
+
+
+def sample_inputs(
+    op: Op, chart: Parametrisation, case: Case, found: Inferred, random: Random
+) -> tuple[list[Array], list[str]]:
+    """Inputs at a random exact point of the chart, in balls, and the free numbers as text."""
+    balls = Balls()
+    shown: list[str] = []
+
+    def free(name: str, domain: Domain) -> Any:
+        value = domain.sample(random)
+        shown.append(f"{name} = {value}")
+        return balls.number(value)
+
+    inputs, _ = chart_point(op, chart, case, found, balls, free)
+    return inputs, shown
+
+
+def _spans(op: Op, chart: Parametrisation, case: Case, found: Inferred) -> None:
+    """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all directions: the
+    determinant of dx/dp, in balls at a random exact point, excludes zero."""
+    for seed in range(POINTS):
+        try:
+            with precision(BITS):
+                rows, count = _slopes(op, chart, case, found, Random(f"{op.name} {case} chart {seed}"))
+                if len(rows) != count:
+                    raise Unproved(f"the chart has {count} free numbers for {len(rows)} elements of the inputs")
+                if not rows or _nonzero(arb_mat(rows).det()):
+                    return
+        except (Undecided, TooLarge, ZeroDivisionError, ValueError):
+            continue
+    raise Unproved(f"the free numbers of the chart {chart.formula} do not move the inputs in all directions")
+
+
+def _slopes(op: Op, chart: Parametrisation, case: Case, found: Inferred, random: Random) -> tuple[list[list[arb]], int]:
+    """dx/dp at a random exact point, a row for each element of the inputs; and the number of free numbers."""
+    tape = Tape()
+    variables: list[Any] = []
+
+    def free(_: str, domain: Domain) -> Any:
+        variables.append(tape.variable(tape.number(domain.sample(random))))
+        return variables[-1]
+
+    inputs, _ = chart_point(op, chart, case, found, tape, free)
+    known = integer_inputs(case, found)
+    cells = [x for xs, exact in zip(inputs, known, strict=True) if exact is None for x in xs.flat]
+    return [tape.gradient([x], [arb(1)], variables) for x in cells], len(variables)
+
+
+def _nonzero(ball: arb) -> bool:
+    return bool(ball.is_finite() and not ball.contains(0))
+
+
+def _along(pairs: list[tuple[Any, Any]], symbol: Any) -> Any:
+    """The sum of cotangent times derivative."""
+    return sympy.Add(*(g * sympy.diff(x, symbol) for g, x in pairs))
+
+
+def _closed(residual: Any, place: str, ties: set[str]) -> str:
+    try:
+        return discharge(residual, ties)
+    except Unproved as error:
+        raise Unproved(f"{place}: {error}", region=error.region, point=error.point) from None

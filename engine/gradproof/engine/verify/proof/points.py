@@ -1,0 +1,93 @@
+"""Points: exact ones, where a rule is refuted and an op observed, and those in symbols, where it is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.scalar_functions import Balls
+from gradproof.engine.spec import Array, is_complex
+from gradproof.engine.verify.proof.parametrisations import sample_inputs
+from gradproof.engine.verify.readings.reading import integer_inputs, parts_shape
+from gradproof.engine.verify.readings.tape import Tape, ball_of
+
+
+def sample_point(
+    op: Op, case: Case, found: Inferred, random: Random, scales: Sequence[Fraction] = ()
+) -> tuple[list[Array], list[str]]:
+    """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
+    anywhere: what a proof says of a domain on the real line is to hold beyond it. With ``scales`` each real number is one
+    times one of these, where its domain goes on so far."""
+    if op.chart is not None:
+        inputs, shown = sample_inputs(op, op.chart, case, found, random)
+        return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
+    balls = Balls()
+    inputs, shown = [], []
+    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+        if exact is not None:
+            inputs.append(exact)
+            continue
+        points: Array = np.empty(parts_shape(spec), object)
+        for index in np.ndindex(spec.shape):
+            place = f"{op.input_name(k)}{list(index) if index else ''}"
+            if is_complex(spec):
+                real, imag = REAL.sample(random), REAL.sample(random)
+                points[index] = balls.number(real), balls.number(imag)
+                shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
+            else:
+                value = _scaled(op.domain(k), random, scales) if scales else op.domain(k).sample(random)
+                points[index] = balls.number(value)
+                shown.append(f"{place} = {value}")
+        inputs.append(points)
+    return inputs, shown
+
+
+def named(op: Op, case: Case, found: Inferred) -> tuple[list[Array | None], list[Array]]:
+    """Symbols for the numbers of the inputs (None for an integer or boolean one), and the inputs made of them."""
+    variables: list[Array | None] = []
+    inputs: list[Array] = []
+    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+        if exact is not None:
+            variables.append(None)
+            inputs.append(exact)
+            continue
+        name = f"{op.inputs[0]}{k}" if op.variadic else op.inputs[k]
+        names, charted = symbols(name, parts_shape(spec), REAL if is_complex(spec) else op.domain(k))
+        variables.append(names)
+        inputs.append(charted)
+    return variables, inputs
+
+
+def _scaled(domain: Domain, random: Random, scales: Sequence[Fraction]) -> Fraction:
+    """A number of the domain that is far away, or near to its end: where its assumptions say how far it goes."""
+    scale = random.choice(scales)
+    if domain in (REAL, NONZERO):
+        return domain.sample(random) * scale
+    if domain.assumptions.get("positive"):
+        with suppress(Exception):  # a stranger's chart
+            return Fraction(domain.chart(abs(REAL.sample(random)) * scale))
+    return domain.sample(random)
+
+
+def variables_of(tape: Tape, balls: Array) -> Array:
+    result = np.empty(balls.shape, object)
+    for index in np.ndindex(balls.shape):
+        result[index] = tape.variable(ball_of(balls[index]))
+    return result
+
+
+def cotangent(random: Random) -> Fraction:
+    """A cotangent of either sign: one that is always positive hides faults."""
+    return Fraction(random.randint(1, 31) * random.choice((-1, 1)), 8)
+
+
+def in_balls(value: Fraction) -> arb:
+    """An exact number as a ball."""
+    exact: arb = Balls().number(value)
+    return exact

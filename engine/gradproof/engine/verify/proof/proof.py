@@ -1,0 +1,236 @@
+"""L1: is a backward rule the derivative of its op's definition, for every input?
+
+First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition (from
+the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness. Then
+prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity. Branches
+are split into smooth regions first, each of which must be proved; what is left out is the set where both sides of a
+comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`), one that is
+defined by an equation by differentiating that (`implicitly`).
+
+Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
+if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
+theorem): it is proved on the real line, and refuted anywhere. A rule written for complex numbers is proved in z = a + ib.
+Between the two the op is observed (`conduct`): its forward, its conventions at kinks, its second derivative.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, Case, Inferred, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.registry import Registry
+from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
+from gradproof.engine.spec import Spec, is_complex, part_dtype
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.identities.regions import Unproved
+from gradproof.engine.verify.proof.array_forms import Symbols, compared
+from gradproof.engine.verify.proof.behaviour import BehaviourChecks, BehaviourFault
+from gradproof.engine.verify.proof.general import for_all
+from gradproof.engine.verify.proof.implicit import prove_implicitly
+from gradproof.engine.verify.proof.obligations import closed, cotangents_of
+from gradproof.engine.verify.proof.parametrisations import prove_through
+from gradproof.engine.verify.proof.points import cotangent, named, sample_point, variables_of
+from gradproof.engine.verify.readings.reading import (
+    NoDefinition,
+    integer_inputs,
+    on_reals,
+    parts_shape,
+    place_of,
+    read,
+    read_parts,
+)
+from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
+from gradproof.engine.verify.verdict.advice import FORM, MEMORY
+from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+
+POINTS = 3
+COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
+BEYOND = ((Fraction(10),), (Fraction(1000),), (Fraction(1, 1000),), (Fraction(1, 1000), Fraction(10), Fraction(1000)))
+"""Scales of further points: a branch may lie beyond those that are sample_point first."""
+REFUTE_BITS = 256
+
+
+def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
+    """The verdict on the rule of ``op`` for one shape class: on that at the sizes beside it, if it is proved at its own and
+    not at those; where attributes are free, on that for all their values. Never raises for a wrong rule; may run long or
+    use much memory (SymPy), so the pool runs it in a process that can be killed."""
+    if case.free:
+        return for_all(registry, op, case, prove(registry, op, case.at_values()))
+    found = _proved(registry, op, case)
+    if case.beside is None or not found.proved:
+        return found
+    other = _proved(registry, op, case.beside)
+    seconds = found.seconds + other.seconds
+    if other.proved:
+        return replace(found, seconds=seconds, arrays=found.arrays and other.arrays)
+    return replace(other, case=str(case), seconds=seconds, reason=f"{other.reason}, for {case.beside}")
+
+
+def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
+    started = time.perf_counter()
+    domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs))
+
+    def verdict(word: RuleWord, **evidence: Any) -> RuleVerdict:
+        seconds = time.perf_counter() - started
+        return RuleVerdict(word, op.name, str(case), domain=domain, seconds=seconds, **evidence)
+
+    try:
+        specs = case.specs()
+        found = op.inference(specs, case.attributes)
+        rule = registry.rule_of(op, case)
+        turned = any(map(is_complex, rule.specs))
+        if turned and op.chart is not None:
+            raise Unproved("a chart is of real numbers")
+        conduct = BehaviourChecks(registry, op, case, found, rule)
+        if case.drawn and not conduct.means():
+            raise Unproved("the forward does not compute the definition for these attributes, which were sample_point")
+        try:
+            witness, agreed = _refute(op, case, found, rule)
+        except NoDefinition as error:
+            return verdict(RuleWord.NO_SPEC, reason=str(error), obligations=tuple(conduct.glance()))
+        if witness:
+            return verdict(RuleWord.REFUTED, reason="differs at an exact point", **witness)
+        seen, forms = conduct.observe(), False
+        try:
+            through = _through(op)
+            if turned and op.complex is HOLOMORPHIC:
+                through = " continued from the real line"
+                tactics, ties, _ = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
+            elif op.chart is not None:
+                tactics, ties = prove_through(op, op.chart, case, found, rule)
+            elif op.equation is not None:
+                tactics, ties = prove_implicitly(op, op.equation, case, found, rule)
+            else:
+                tactics, ties, read_symbols = _prove(op, case, found, rule)
+                if not turned:
+                    forms, lines = compared(op, case, found, rule, read_symbols)
+                    seen += lines
+        except Unproved as error:
+            if not agreed or error.region:
+                raise
+            where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
+            return verdict(RuleWord.AGREED, reason=where, obligations=tuple(seen))
+    except BehaviourFault as fault:
+        return verdict(RuleWord.REFUTED, reason=str(fault), **fault.witness)
+    except (NoDefinition, RuleFault) as error:
+        return verdict(RuleWord.NO_SPEC, reason=str(error))
+    except Unproved as error:
+        return verdict(RuleWord.UNDECIDED, reason=f"{error}; {FORM}")
+    except MemoryError:
+        return verdict(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
+    used = (" ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural") + through
+    shown = (*(f"{place}: {tactic}" for place, tactic in tactics.items()), *seen)
+    if ties:
+        return verdict(RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=forms)
+    return verdict(RuleWord.PROVED, tactic=used, obligations=shown, arrays=forms)
+
+
+def _through(op: Op) -> str:
+    if op.chart is not None:
+        return f" through the chart {op.chart.formula}"
+    return "" if op.equation is None else f" through the equation {op.equation.formula}"
+
+
+def _domain(op: Op, case: Case, k: int) -> str:
+    domain = op.domain(k)
+    return "complex" if case.dtype.kind == "c" and domain is not INTEGER else domain.name
+
+
+def _real(found: Inferred) -> Inferred:
+    """The same for real numbers."""
+
+    def real(specs: Sequence[Spec]) -> tuple[Spec, ...]:
+        return tuple(Spec(spec.shape, part_dtype(spec.dtype)) for spec in specs)
+
+    return Inferred(real(found.outputs), found.attributes, real(found.inputs) if found.inputs else None)
+
+
+# refuting
+
+
+def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str] | None, int]:
+    """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
+    branch is tied, or where something is not finite, says nothing: that is not agreement."""
+    agreed = 0
+    for seed in range(POINTS if case.dtype.kind != "c" else COMPLEX_POINTS):
+        try:
+            with precision(REFUTE_BITS):
+                witness, finite = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))
+        except (Undecided, TooLarge, ZeroDivisionError, ValueError):
+            continue
+        if witness:
+            return witness, agreed
+        agreed += finite
+    for scales in BEYOND if case.dtype.kind != "c" and op.chart is None else ():
+        with suppress(Undecided, TooLarge, ZeroDivisionError, ValueError), precision(REFUTE_BITS):
+            witness, _ = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {scales}"), scales)
+            if witness:
+                return witness, agreed
+    return None, agreed
+
+
+def _refute_at(
+    op: Op, case: Case, found: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
+) -> tuple[dict[str, str] | None, bool]:
+    known = integer_inputs(case, found)
+    tape = Tape()
+    plain, shown = sample_point(op, case, found, random, scales)
+    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
+    wanted = found.inputs or case.specs()
+    outputs = read_parts(op, tape, inputs, wanted, found.attributes, found.outputs)
+    cotangents = []
+    for spec in found.outputs:
+        g = np.empty(parts_shape(spec), object)
+        for index in np.ndindex(g.shape):
+            g[index] = tape.number(cotangent(random))
+        cotangents.append(g)
+    flat_outputs = [y for array in outputs for y in array.flat]
+    flat_seeds = [g for array in cotangents for g in array.flat]
+    claimed = read(rule, [*cotangents, *outputs, *inputs], tape)
+    if tape.tied:
+        return None, False
+    finite = True
+    for k, (mine, variables) in enumerate(zip(claimed, inputs, strict=True)):
+        if known[k] is not None:
+            continue
+        truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
+        for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
+            got = arb(0) if mine is None else arb(ball_of(mine[index]))
+            finite = finite and (got - true).is_finite()
+            if (got - true).is_finite() and not (got - true).contains(0):
+                digits = next(
+                    n for n in (12, 25, 50, 80) if n == 80 or got.str(n, radius=False) != true.str(n, radius=False)
+                )
+                return {
+                    "input": op.input_name(k),
+                    "element": place_of(index, wanted[k]),
+                    "point": "; ".join(shown[:12]),
+                    "got": "NO_GRADIENT" if mine is None else got.str(digits, radius=False),
+                    "expected": true.str(digits, radius=False),
+                }, finite
+    return None, finite
+
+
+# proving
+
+
+def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
+    """The tactics of each obligation, the ties that were left out, and what was read. Raises Unproved."""
+    wanted = found.inputs or case.specs()
+    variables, inputs = named(op, case, found)
+    outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
+    cotangents = cotangents_of(found)
+    claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
+    tactics, ties = closed(op, wanted, variables, cotangents, outputs, claimed)
+    return tactics, ties, Symbols(inputs, cotangents, outputs, claimed)

@@ -1,0 +1,375 @@
+"""Fingerprints: what a function is made of, with all that it reaches, as text that two processes agree on.
+
+A proof kept on disk is one of the functions it read. Their byte code says what they do, and not what they find outside of
+themselves: globals, cells, members of modules and classes, the state of objects, exact constants. All of it is read here;
+what cannot be read (a generator, a file, the inside of a library's object) raises `Unreadable`, and is kept nowhere.
+"""
+
+from __future__ import annotations
+
+import dis
+import enum
+import functools
+import hashlib
+import inspect
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from importlib.util import resolve_name
+from pathlib import Path
+from random import Random
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    SimpleNamespace,
+)
+from typing import Any
+
+import numpy as np
+import sympy
+
+from gradproof.engine.cancellation import look
+from gradproof.engine.verify.proof_cache.checker import checker_modules
+
+LIBRARIES = frozenset({*sys.stdlib_module_names, "sympy", "flint", "numpy", "scipy", "ml_dtypes"})
+MAX_THINGS = 20_000
+DOORS = frozenset({
+    "eval", "exec", "globals", "locals", "vars", "open", "environ", "getenv", "import_module", "__import__", "read_text",
+    "read_bytes", "modules", "input",
+})  # fmt: skip
+"""Names behind which anything may be: what is read through them shows in no object."""
+FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile", "memmap"})
+"""Names of functions of NumPy that read files."""
+WORLD = frozenset({
+    "os", "posix", "posixpath", "ntpath", "pathlib", "io", "shutil", "glob", "tempfile", "subprocess", "multiprocessing",
+    "threading", "socket", "urllib", "http", "ctypes", "time", "datetime", "random", "secrets", "uuid", "platform",
+    "locale",
+})  # fmt: skip
+"""Modules that look at what is no part of a program: files, processes, clocks, the state of a generator."""
+COMPUTING = frozenset({"getattr", "__dict__", "attrgetter", "__getattribute__"})
+"""Names by which a member is found whose own name may be computed."""
+HEAP = 1 << 9  # of the flags of a class: made while Python runs
+EMPTY = CellType()
+OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__"})
+PLAIN = (int, float, complex, str, bytes, Fraction, Decimal, range, np.generic, type(None), type(...), type(NotImplemented))
+
+
+class Unreadable(Exception):
+    """Something that a function reaches has an inside that nobody can look at."""
+
+
+def fingerprint(things: Sequence[Any]) -> str:
+    """A hash of all that ``things`` are made of. Raises Unreadable."""
+    return hashlib.sha256("\n".join(_Reader().lines(things)).encode()).hexdigest()
+
+
+def written(function: Any) -> str:
+    """A hash of the byte code of a function, without what it finds outside of itself; of another callable its class."""
+    return _code(function.__code__) if isinstance(function, FunctionType) else type(function).__qualname__
+
+
+class _Reader:
+    """Writes things as lines, each with the numbers of those it is made of; in an order that depends on them only."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.pending: deque[Any] = deque()
+        self.kept: list[Any] = []  # so that their ids stay their own
+
+    def lines(self, things: Sequence[Any]) -> Iterator[str]:
+        yield " ".join(map(self.name, things))
+        while self.pending:
+            look()
+            thing = self.pending.popleft()
+            yield f"#{self.numbers[id(thing)]} {self.described(thing)}"
+
+    def name(self, thing: Any) -> str:
+        """A plain value or a library's own thing as text; anything else as its number."""
+        kind = type(thing)
+        if kind in PLAIN or kind is bool or isinstance(thing, np.generic):
+            return f"{kind.__name__} {thing!r}"
+        known = _named(thing)
+        if known:
+            if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
+                raise Unreadable(f"nobody can tell what {known} finds")
+            return known
+        number = self.numbers.get(id(thing))
+        if number is None:
+            number = self.numbers[id(thing)] = len(self.numbers)
+            if number >= MAX_THINGS:
+                raise Unreadable(f"more than {MAX_THINGS} things are reached")
+            self.kept.append(thing)
+            self.pending.append(thing)
+        return f"#{number}"
+
+    def names(self, things: Iterable[Any]) -> str:
+        return "(" + ", ".join(map(self.name, things)) + ")"
+
+    def items(self, mapping: Mapping[Any, Any]) -> str:
+        return "{" + ", ".join(f"{self.name(key)}: {self.name(value)}" for key, value in mapping.items()) + "}"
+
+    def described(self, thing: Any) -> str:
+        """One thing, taken apart."""
+        if isinstance(thing, FunctionType):
+            return self._function(thing)
+        if isinstance(thing, type):
+            return self._class(thing)
+        if isinstance(thing, MethodType):
+            return f"method {self.names((thing.__func__, thing.__self__))}"
+        if isinstance(thing, (staticmethod, classmethod)):
+            return f"{type(thing).__name__} {self.name(thing.__func__)}"
+        if isinstance(thing, property):
+            return f"property {self.names((thing.fget, thing.fset, thing.fdel))}"
+        if isinstance(thing, functools.partial):
+            return f"partial {self.names((thing.func, thing.args, thing.keywords))}"
+        if isinstance(thing, functools.cached_property):
+            return f"cached property {self.name(thing.func)}"
+        if isinstance(thing, (BuiltinFunctionType, MethodWrapperType)):
+            return f"method {thing.__name__} of {self.name(thing.__self__)}"
+        if isinstance(thing, enum.Enum):
+            return f"member {self.names((type(thing), thing.name, thing.value))}"
+        if isinstance(thing, np.dtype):
+            return f"dtype {thing.name} {thing.descr}"
+        if isinstance(thing, sympy.Basic):
+            return f"sympy {sympy.srepr(thing)}"
+        if isinstance(thing, ModuleType):
+            return f"module {thing.__name__} {_source(thing)}"
+        wrapped = getattr(thing, "__wrapped__", None) if type(thing).__module__ == "functools" else None
+        if wrapped is not None:
+            return f"wrapped {self.name(wrapped)}"
+        return f"{self.name(type(thing))} {self._content(thing)} {self.items(_state(thing))}"
+
+    def _content(self, thing: Any) -> str:
+        """What a container holds, beside the state that an object of any class has."""
+        if isinstance(thing, np.ndarray):
+            if thing.dtype.hasobject:
+                return f"{thing.shape} {self.names(thing.ravel().tolist())}"
+            return f"{thing.dtype} {thing.shape} {hashlib.sha256(thing.tobytes()).hexdigest()}"
+        if isinstance(thing, (dict, MappingProxyType)):
+            return self.items(thing)
+        if isinstance(thing, (set, frozenset)):  # they have no order: each element is hashed by itself
+            return " ".join(sorted(fingerprint([one]) for one in thing))
+        if isinstance(thing, (tuple, list, deque)):
+            return self.names(thing)
+        if isinstance(thing, (int, float, complex, str, bytes, Fraction, Decimal)):
+            return f"{thing!r}"
+        if isinstance(thing, Random):
+            return str(thing.getstate())
+        if not _is_open(type(thing)):
+            raise Unreadable(f"nobody can look into a {type(thing).__module__}.{type(thing).__qualname__}")
+        return ""
+
+    def _function(self, function: FunctionType) -> str:
+        names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
+        doors = sorted(names & (DOORS | FILES))
+        if doors:
+            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, and nobody can tell what it finds")
+        outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
+        members: dict[str, Any] = {}
+        loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
+        loaded |= {name: _loaded(name) for name in sorted(_imports(function)) if not _known(name)}
+        modules = [(name, one) for name, one in {**loaded, **outside}.items() if isinstance(one, ModuleType)]
+        for path, module in modules:  # grows: a member of a module may be a module
+            if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
+                continue
+            reached = [name for name in list(vars(module)) if not name.startswith("__")] if names & COMPUTING else names
+            for name in sorted(reached):
+                if name in vars(module) and f"{path}.{name}" not in members:
+                    member = members[f"{path}.{name}"] = vars(module)[name]
+                    if isinstance(member, ModuleType) and all(member is not one for _, one in modules):
+                        modules.append((f"{path}.{name}", member))
+        cells = [None if cell == EMPTY else cell.cell_contents for cell in function.__closure__ or ()]
+        parts = (cells, function.__defaults__, function.__kwdefaults__, dict(function.__dict__))
+        return (
+            f"function {function.__module__} {function.__qualname__} {_code(function.__code__)} {_source(function)} "
+            f"{self.items(outside)} {self.items(members)} {self._parts(parts)}"
+        )
+
+    def _parts(self, parts: Iterable[Any]) -> str:
+        """Containers that were made for the purpose, in place: they have no identity to keep."""
+        shown = []
+        for part in parts:
+            if isinstance(part, dict):
+                shown.append(self.items(part))
+            else:
+                shown.append(self.names(part or ()))
+        return " ".join(shown)
+
+    def _class(self, kind: type) -> str:
+        if not _is_open(kind):
+            raise Unreadable(f"nobody can look into the class {kind.__module__}.{kind.__qualname__}")
+        held = {
+            name: value
+            for name, value in list(vars(kind).items())
+            if name not in OF_A_CLASS and not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
+            and not name.startswith("_abc_")
+        }  # fmt: skip
+        return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(held)}"
+
+
+def _words(code: CodeType) -> list[str]:
+    """The strings in a code that may be names, as those that `getattr` is given."""
+    return [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
+
+
+def _imports(function: FunctionType) -> set[str]:
+    """The absolute names of the modules that a function imports when it is called, and of those that may be one."""
+    package = function.__globals__.get("__package__") or ""
+    found = set()
+    for level, module_name, members in _import_statements(function.__code__):
+        name = resolve_name("." * level + module_name, package)
+        module = sys.modules.get(name)
+        found |= {name, *(f"{name}.{one}" for one in members if not hasattr(module, one))}
+    return found
+
+
+@functools.cache
+def _import_statements(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """The import statements in a code and those nested in it: level, module and members. Remembered, since to take a code
+    apart is slow and a code never changes; what the names stand for may."""
+    found = []
+    for one in _codes(code):
+        steps = list(dis.get_instructions(one))
+        for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
+            if step.opname == "IMPORT_NAME":
+                found.append((int(level.argval or 0), str(step.argval), tuple(names.argval or ())))
+    return tuple(found)
+
+
+def _loaded(name: str) -> ModuleType:
+    module = sys.modules.get(name)
+    if module is None:
+        raise Unreadable(f"the module {name}, which is imported when a function is called, is not there yet")
+    return module
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _named(thing: Any) -> str:
+    """The name of what belongs to a library, to Python, or to the checker, all of which enter by their versions or sources;
+    or nothing."""
+    if isinstance(thing, ModuleType):
+        return f"module {thing.__name__}" if _known(thing.__name__) else ""
+    if isinstance(thing, np.ufunc):
+        name = str(getattr(thing, "__name__", ""))
+        for home in ("numpy", "scipy.special"):
+            if getattr(sys.modules.get(home), name, None) is thing:
+                return f"{home}.{name}"
+        return ""
+    if not isinstance(thing, type) and not callable(thing):
+        return ""
+    module = getattr(thing, "__module__", None)
+    path = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
+    if not isinstance(module, str) or not isinstance(path, str) or not _known(module):
+        return ""
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return f"{module}.{path}" if found is thing else ""
+
+
+@functools.cache
+def _known(module: str) -> bool:
+    return _root(module) in LIBRARIES or module in checker_modules()
+
+
+def _is_open(kind: type) -> bool:
+    """Whether objects of a class have nothing but what Python shows: every class they are of was written in Python, or is a
+    container that is read as such."""
+    contained = (object, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, deque, Fraction, BaseException)
+    return all(one in contained or _written(one) for one in kind.__mro__)
+
+
+def _written(kind: type) -> bool:
+    """Whether a class was written in Python. Libraries name some of theirs as if they were: those hold no functions."""
+    if not kind.__flags__ & HEAP:
+        return kind is SimpleNamespace
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    if kind.__module__ != "__main__" and not (isinstance(file, str) and file.endswith((".py", ".pyc"))):
+        return False
+    if _root(kind.__module__) not in LIBRARIES:
+        return True
+    return kind is re.Pattern or any(isinstance(one, FunctionType) for one in list(vars(kind).values()))
+
+
+def _state(thing: Any) -> dict[str, Any]:
+    """The attributes of an object, in its dictionary and in slots; without what is only remembered there. Other threads may
+    add to a class meanwhile: its dictionary is copied at once."""
+    kinds = type(thing).__mro__
+    remembered = {
+        name for kind in kinds for name, value in list(vars(kind).items()) if isinstance(value, functools.cached_property)
+    }
+    try:
+        found = dict(object.__getattribute__(thing, "__dict__"))
+    except AttributeError:
+        found = {}
+    for kind in kinds:
+        for name, slot in list(vars(kind).items()):
+            if isinstance(slot, MemberDescriptorType):
+                try:
+                    found[name] = slot.__get__(thing, type(thing))
+                except AttributeError:
+                    continue
+    return {name: value for name, value in found.items() if name not in remembered}
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    """A code object and those nested in it (generator expressions, lambdas)."""
+    return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in _codes(one))]
+
+
+_hashes: dict[CodeType, str] = {}
+
+
+def _code(code: CodeType) -> str:
+    """A hash of byte code, constants and names: what is loaded, whatever the file says by now."""
+    known = _hashes.get(code)
+    if known is None:
+        parts = [code.co_code.hex(), code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, code.co_flags]
+        parts += [_code(one) if isinstance(one, CodeType) else _constant(one) for one in code.co_consts]
+        known = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return known
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, frozenset):
+        return f"frozenset {sorted(map(repr, value))}"
+    return repr(value)
+
+
+_sources: dict[int, tuple[Any, str]] = {}
+
+
+def _source(thing: Any) -> str:
+    """A hash of the source of a thing's module (helpers count too), or of the file of one that is compiled; nothing where
+    there is neither."""
+    module = inspect.getmodule(thing)
+    known = _sources.get(id(module))
+    if known is None:
+        try:
+            content = inspect.getsource(module).encode() if module is not None else b""
+        except (OSError, TypeError):
+            content = _file_of(module)
+        known = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
+    return known[1]
+
+
+def _file_of(module: ModuleType | None) -> bytes:
+    try:
+        return Path(getattr(module, "__file__", None) or "").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,165 @@
+"""Programs compared: what a rule traced to, as text that another process can compare, and without its sizes.
+
+A rule is traced for the specs it runs on, and may steer by them. A proof is one of a small case; it is one of the live
+program if that does the same: the same ops, wired alike, with the same numbers and attributes. What follows from sizes (the
+shape to broadcast to, one over a count) is told from what does not by tracing again at other sizes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from math import prod
+from typing import Any
+
+import numpy as np
+import sympy
+
+from gradproof.engine.attributes import as_fraction
+from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Balls
+from gradproof.engine.sealed import Sealed
+from gradproof.engine.trace import Exact, Literal, Program
+from gradproof.engine.verify.proof_cache.fingerprint import written
+
+EXACT_BITS = 256
+SIZED = frozenset({"k", "shape", "start", "stop", "step", "widths", "sections"})
+"""Attributes that hold sizes: compared by how many they are."""
+PROBES = 2  # traces at other sizes that are to agree, at the least
+MAX_RANK = 6  # beyond, the products of all subsets of axes are too many
+
+
+def program_digest(program: Program) -> str:
+    """A hash of a program: ops, wiring, specs, attributes, and literals by what they are."""
+    lines = [f"{program.inputs} {program.outputs}", *map(str, program.specs)]
+    lines += [f"%{number} is {literal_text(value)}" for number, value in sorted(program.literals.items())]
+    lines += [f"{one.outputs} = {one.op.name}({one.inputs}, {_attributes(one.attributes)})" for one in program.instructions]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def literal_text(value: Literal) -> str:
+    """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over
+    shows in the value: it may be the trace itself, which is of one shape."""
+    if isinstance(value, Sealed):
+        return f"sealed {sympy.srepr(value.expression)}"
+    if not isinstance(value, Exact):
+        exact = as_fraction(value)
+        return str(value) if exact is None else f"{exact}"
+    made = written(value.define)
+    try:
+        with precision(EXACT_BITS):
+            ball = Balls().ball(value.define(Balls())).str(75)
+    except BaseException as error:  # a stranger's code
+        foreign(error)
+        ball = f"{type(error).__name__}: {error}"
+    return f"exact {ball} {made}"
+
+
+def _attributes(attributes: Any) -> str:
+    return ", ".join(f"{name}={_shown(value)}" for name, value in sorted(attributes.items()))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape}{value.tolist()}"
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(map(_shown, value)) + ")"
+    return f"{type(value).__name__} {value!r}"
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A program without shapes and dtypes. ``literals`` are the numbers in it, in order; broadcasts of numbers count as the
+    numbers."""
+
+    lines: tuple[Any, ...]
+    literals: tuple[Literal, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(map(literal_text, self.literals))
+
+
+def skeleton(program: Program) -> Skeleton:
+    """What a program does, whatever the sizes."""
+    alias: dict[int, Any] = {number: ("input", k) for k, number in enumerate(program.inputs)}
+    literals: list[Literal] = []
+    lines: list[Any] = []
+
+    def named(number: int) -> Any:
+        found = alias.get(number)
+        if found is None:
+            found = alias[number] = ("literal", len(literals))
+            literals.append(program.literals[number])
+        return found
+
+    for one in program.instructions:
+        if one.op.name == "broadcast_to" and (one.inputs[0] in program.literals or alias[one.inputs[0]][0] == "literal"):
+            alias[one.outputs[0]] = named(one.inputs[0])
+            continue
+        inputs = tuple(map(named, one.inputs))
+        alias |= {number: ("line", len(lines), k) for k, number in enumerate(one.outputs)}
+        attributes = {
+            name: _count(value) if name in SIZED else value
+            for name, value in one.attributes.items()
+            if one.op.name != "astype"
+        }
+        lines.append((one.op.name, inputs, _attributes(attributes)))
+    lines.append(tuple(None if k is None else named(k) for k in program.outputs))
+    return Skeleton(tuple(lines), tuple(literals))
+
+
+def _count(value: Any) -> Any:
+    return len(value) if isinstance(value, (tuple, list)) else type(value).__name__
+
+
+def alike(live: Program, small: Program) -> bool:
+    """Whether two programs do the same but for sizes, and have the same numbers."""
+    one, other = skeleton(live), skeleton(small)
+    return one.lines == other.lines and one.texts == other.texts
+
+
+def alike_by_size(programs: Sequence[Program]) -> bool:
+    """Whether programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or they
+    or their inverses affine in a product of sizes (a count, one over a count less one)."""
+    skeletons = [skeleton(one) for one in programs]
+    if any(one.lines != skeletons[0].lines for one in skeletons):
+        return False
+    for values in zip(*(one.literals for one in skeletons), strict=True):
+        if len(set(map(literal_text, values))) > 1 and not _explained(programs, values):
+            return False
+    return len(programs) >= 2 + PROBES
+
+
+def _explained(programs: Sequence[Program], values: Sequence[Literal]) -> bool:
+    exact = [one for value in values if (one := as_fraction(value)) is not None]
+    if len(exact) < len(values):
+        return False
+    counts = [list(_counts(one)) for one in programs]
+    if len({len(one) for one in counts}) > 1:
+        return False
+    inverse = None if 0 in exact else [1 / value for value in exact]
+    return any(
+        len(set(ns)) > PROBES and (_affine(ns, exact) or (inverse is not None and _affine(ns, inverse)))
+        for ns in zip(*counts, strict=True)
+    )
+
+
+def _affine(ns: Sequence[int], values: Sequence[Fraction]) -> bool:
+    """Whether the values lie on a line above the ``ns``."""
+    first, second = next((k, j) for k, a in enumerate(ns) for j, b in enumerate(ns) if a < b)
+    slope = (values[second] - values[first]) / (ns[second] - ns[first])
+    return all(value == values[first] + slope * (n - ns[first]) for n, value in zip(ns, values, strict=True))
+
+
+def _counts(program: Program) -> Iterator[int]:
+    """The products of the sizes of every choice of axes of every input."""
+    for number in program.inputs:
+        shape = program.specs[number].shape[:MAX_RANK]
+        for count in range(1, len(shape) + 1):
+            for chosen in combinations(shape, count):
+                yield prod(chosen)

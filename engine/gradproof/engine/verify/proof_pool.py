@@ -1,0 +1,289 @@
+"""The pool of proofs: SymPy in processes that can be killed, a memory of verdicts, and the cache on disk behind it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+from threading import Condition, Semaphore
+from typing import Any
+
+from gradproof.engine.cancellation import Cancellation, current
+from gradproof.engine.graph import Graph
+from gradproof.engine.plugin_errors import named
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.processes.worker import Draw, Explain, Failed, Prove
+from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
+from gradproof.engine.verify.proof_cache.classes import ProofKey
+from gradproof.engine.verify.proof_cache.memory import ProofMemory
+from gradproof.engine.verify.readings.formulas import Explained, NoFormula
+from gradproof.engine.verify.verdict.advice import IMPORT, MEMORY, PROOF
+from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+
+PROOF_SECONDS = 30.0
+PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine
+MAX_QUEUED = 1000
+MAX_LONG = 8  # proofs that take long, beside those whose turn it is
+WAIT_SECONDS = 5.0  # for a free process, where someone waits for the answer
+
+
+class ProofPool:
+    """RuleWord verdicts for the ops of a registry (implements `Proofs`).
+
+    Args:
+        registry: its plugins are loaded again in each process, by import path.
+        directory: where proofs are kept; None keeps none.
+        workers: the processes; left out, they are its own. They are closed with it.
+        at_once: how many proofs at a time.
+        seconds: of CPU time, after which a proof is stopped, and UNDECIDED.
+
+    Attributes:
+        running: proofs that are being made.
+        done: those that were made, by their word.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Path | None = None,
+        *,
+        workers: Workers | None = None,
+        at_once: int = 1,
+        seconds: float = PROOF_SECONDS,
+    ) -> None:
+        self.registry, self.seconds = registry, seconds
+        self.memory = ProofMemory(registry, directory, seconds)
+        self.workers = workers or Workers()
+        self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
+        self.workers.folder = self.memory.cache.directory if self.memory.cache else None
+        self._asked: dict[ProofKey, Future[Any]] = {}
+        self._askers: dict[ProofKey, set[Cancellation]] = {}
+        self._behind: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
+        self._stored = Condition()
+        self._closed = False
+        self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
+        self._prompt = Semaphore(at_once)
+        self.running = 0
+        self.done: Counter[RuleWord] = Counter()
+
+    @property
+    def queued(self) -> int:
+        """Proofs that wait for their turn."""
+        return max(0, len(self._asked) - self.running)
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Bring a process up now, rather than with the first proof."""
+        self.workers.start(timeout)
+
+    def close(self) -> None:
+        """Kill what is running and end the processes. Who waits for a proof waits no longer."""
+        with self._stored:
+            self._closed = True
+            self._stored.notify_all()
+        self.workers.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def lookup(self, key: ProofKey) -> RuleVerdict | None:
+        """The verdict that is known, in memory or on disk: of all values of attributes, if that is proved, or else of
+        those of the key. Does not wait for a proof; one that did not end by itself is tried again."""
+        if key.general is not None:
+            general = self.lookup(key.general)
+            if general is not None and general.proved:
+                return general
+        key = key.traced(self.registry)
+        known = self.memory.lookup(key)
+        if known is not None and not self.memory.is_settled(key):
+            self.request(key, again=True)
+        return known
+
+    def keys_of(self, op: str) -> list[ProofKey]:
+        """The classes of an op that are known, in memory or on disk."""
+        return self.memory.keys_of(op)
+
+    def refresh(self, key: ProofKey) -> None:
+        """Forget what is known, and queue a proof."""
+        key = key.traced(self.registry)
+        for one in (key, key.general):
+            if one is not None:
+                self.memory.forget(one)
+        self.request(key, again=True)
+
+    def request(self, key: ProofKey, *, again: bool = False) -> None:
+        """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
+        for the next one who asks. What may do for all values of attributes is proved first, and a proof for the values of
+        the key waits behind it: it is made if that is not proved. It is asked for in the name of the `current` cancellation
+        (see `abandon`)."""
+        asker = current()
+        if not asker.cancelled:
+            self._request(key.traced(self.registry), {asker}, again)
+
+    def _request(self, key: ProofKey, askers: set[Cancellation], again: bool = False) -> None:
+        with self._stored:
+            if key.general is not None and (key.general in self._asked or self.memory.lookup(key.general) is None):
+                self._request(key.general, askers)
+                if key.general in self._asked:
+                    self._behind.setdefault(key.general, {}).setdefault(key, set()).update(askers)
+                    return
+            if key in self._asked:
+                self._askers[key].update(askers)
+                return
+            if not again and self.memory.lookup(key) is not None:
+                return
+            if self._closed or len(self._asked) >= MAX_QUEUED:
+                return
+            plugin = self.registry.plugin_of(key.op)
+            if not plugin.source:
+                reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it; {IMPORT}"
+                self.memory.keep(key, RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason))
+                return
+            self._askers[key] = set(askers)
+            self._asked[key] = self._threads.submit(copy_context().run, self._prove, key)
+
+    def abandon(self, asker: Cancellation) -> None:
+        """Nobody waits any more for what was asked for in the name of ``asker``: proofs that nobody else asked for are not
+        made, or are stopped."""
+        with self._stored:
+            asker.cancel()  # it asks for nothing more
+            for waiting in self._behind.values():
+                for key in list(waiting):
+                    waiting[key].discard(asker)
+                    if not waiting[key]:
+                        del waiting[key]
+            for key in list(self._askers):
+                self._askers[key].discard(asker)
+                if not self._askers[key] and self._asked[key].cancel():
+                    self._forget(key)
+
+    def _unwanted(self, key: ProofKey) -> bool:
+        """Whether all who asked for a proof are gone."""
+        return not self._askers.get(key)
+
+    def _forget(self, key: ProofKey) -> dict[ProofKey, set[Cancellation]]:
+        """A proof is made, or is not to be: those that waited behind it. The lock is held."""
+        self._asked.pop(key, None)
+        self._askers.pop(key, None)
+        return self._behind.pop(key, {})
+
+    def wait(self, keys: list[ProofKey], seconds: float) -> None:
+        """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
+        wanted = {key.traced(self.registry) for key in keys}
+
+        def is_known(key: ProofKey) -> bool:
+            general = key.general and self.memory.lookup(key.general)
+            if general and general.proved and key.general not in self._asked:
+                return True
+            return key not in self._asked and self.memory.lookup(key) is not None
+
+        def over() -> bool:
+            return self._closed or all(map(is_known, wanted))
+
+        with self._stored:
+            self._stored.wait_for(over, seconds)
+
+    def explain(
+        self,
+        graph: Graph,
+        name: str,
+        values: Mapping[str, Array],
+        seconds: float,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Explained:
+        """The formulas of a value, from a process that is killed when nobody waits any more (``gone``). Raises NoFormula,
+        also where they take too long."""
+        try:
+            task = Explain(graph, name, dict(values), seconds)
+            found = self.workers.ask(task, seconds, wait=WAIT_SECONDS, gone=gone)
+        except NoWorker as error:
+            raise NoFormula(str(error)) from None
+        except TimeoutError:
+            raise NoFormula(f"the formulas took longer than {seconds:g} s") from None
+        except Ended:
+            raise NoFormula("the process that makes formulas ended: it took too much memory, or crashed") from None
+        if isinstance(found, Failed):
+            raise NoFormula(found.text if found.kind == NoFormula.__name__ else str(found))
+        assert isinstance(found, Explained)
+        return found
+
+    def drawn(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
+        """Classes with drawn attributes, which may refute the rule of an op: as many as a worker finds within ``seconds``,
+        since forwards run at values that nobody may have thought of."""
+        if not self.registry.plugin_of(op).source:
+            return []
+        try:
+            found = self.workers.ask(Draw(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+        except (NoWorker, TimeoutError, Ended):
+            return []
+        return [ProofKey(op, case).traced(self.registry) for case in found] if isinstance(found, list) else []
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._stored:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._stored:
+                self.running -= 1
+
+    def _prove(self, key: ProofKey) -> None:
+        """Have a worker prove a rule, and remember what comes of it."""
+        started, settled, found = time.perf_counter(), False, None
+        gone = partial(self._unwanted, key)
+        try:
+            with _Turn(self._prompt) as turn, self._at_work():
+                started = time.perf_counter()
+                task, most = Prove(key, self.seconds), PATIENCE * self.seconds + 1
+                wait = 0.0 if gone() else self.seconds
+                found = self.workers.ask(task, most, wait=wait, when_long=turn.end, gone=gone)
+            settled, reason = True, str(found)
+        except TimeoutError:
+            reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped; {PROOF}"
+        except NoWorker as error:
+            reason = str(error)
+        except Ended:
+            reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
+        except BaseException as error:  # who waits for a proof is told, whatever is wrong
+            reason = f"the proof failed: {named(error)}"
+        if not isinstance(found, RuleVerdict):
+            taken = time.perf_counter() - started
+            found = RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
+        with self._stored:
+            if not settled and gone():  # it says nothing about the rule
+                self._forget(key)
+                return
+        try:
+            self.memory.keep(key, found, settled=settled)
+        finally:
+            with self._stored:
+                self.done[found.word] += 1
+                for waiting, askers in self._forget(key).items():
+                    if not found.proved:
+                        self._request(waiting, askers)
+                self._stored.notify_all()
+
+
+class _Turn:
+    """A turn among the proofs that run at the same time, which may be ended before its proof: then the next begins, and
+    this one goes on behind it."""
+
+    def __init__(self, turns: Semaphore) -> None:
+        self._turns, self._mine = turns, False
+
+    def __enter__(self) -> _Turn:
+        self._turns.acquire()
+        self._mine = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        if self._mine:
+            self._mine = False
+            self._turns.release()

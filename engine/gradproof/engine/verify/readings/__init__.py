@@ -1,0 +1,1 @@
+"""Readings of a definition: in symbols, in Arb balls, in power series, and of equations."""

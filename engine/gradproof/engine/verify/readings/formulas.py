@@ -1,0 +1,158 @@
+"""Formulas: what a small graph computes and its derivatives, read through the definitions of its ops, for people.
+
+Leaves are symbols (`x`, or `x_0_1` for an element); Python numbers and integers are themselves. No rule is read: these are
+the derivatives that SymPy takes of the definitions, which is what the rules are proved to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+
+from gradproof.engine.graph import Graph
+from gradproof.engine.lower import lower
+from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.registry import Registry
+from gradproof.engine.scalar_functions import SYMBOLIC
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
+from gradproof.engine.verify.readings.reading import concrete, read_op
+
+LOCAL_ELEMENTS = 16
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local or gradient. Names of
+    elements have their indices: ``x[0, 1]``."""
+
+    kind: str
+    of: str
+    by: str
+    text: str
+    latex: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """All formulas of one value; ``parts`` are the common subexpressions of its gradient, by the names that stand for them,
+    each in terms of those before it."""
+
+    formulas: tuple[Formula, ...]
+    parts: tuple[Formula, ...] = ()
+
+
+class NoFormula(Exception):
+    """There is none to give; the message says why."""
+
+
+def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Array]) -> Explained:
+    """The formulas of the value ``name`` of a graph without faults. Raises NoFormula."""
+    lowered = lower(graph, registry)
+    program = lowered.builder.program
+    cells: dict[int, Array] = {}
+    shown: dict[Any, str] = {}
+    moving: dict[str, Array] = {}
+    if any(map(is_complex, program.specs)):
+        raise NoFormula("formulas are of real numbers, and the graph has complex ones")
+    for leaf in graph.leaves:
+        known = None if leaf.requires_grad else values.get(leaf.name)
+        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, known, shown)
+        if leaf.requires_grad:
+            moving[leaf.name] = cells[lowered.values[leaf.name]]
+    try:
+        for one in program.instructions:
+            outputs = [program.specs[k] for k in one.outputs]
+            results = read_op(one.op, SYMBOLIC, [cells[k] for k in one.inputs], one.attributes, outputs)
+            cells.update(zip(one.outputs, results, strict=True))
+    except BaseException as error:  # a definition is a stranger's code
+        foreign(error)
+        raise NoFormula(f"a definition cannot be read in symbols: {named(error)}") from error
+    result = _numbers(cells[lowered.values[name]])
+    formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]
+    formulas += _local(graph, registry, name, lowered.specs())
+    found, parts = _gradient(name, result, moving, shown)
+    return Explained((*formulas, *found), parts)
+
+
+def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> Array:
+    """The elements of a leaf: symbols, or what is known and does not move."""
+    if not is_differentiable(spec.dtype):
+        if value is None:
+            raise NoFormula(f"leaf {name!r} is {spec.dtype.name} and has no value")
+        return concrete(value)
+    array = np.empty(spec.shape, object)
+    for i in np.ndindex(spec.shape):
+        if spec.weak and value is not None:
+            if not np.isfinite(value[i]):
+                raise NoFormula(f"leaf {name!r} is {value[i]}, which is no number for a formula")
+            array[i] = sympy.Rational(repr(float(value[i])))
+        else:
+            text = "_".join([name, *map(str, i)])
+            while sympy.Symbol(text, real=True) in shown:
+                text += "_"  # x_0 may be an element, and a leaf
+            array[i] = sympy.Symbol(text, real=True)
+            shown[array[i]] = _place(name, i)
+    return array
+
+
+def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec]) -> list[Formula]:
+    """The derivative of the node that made the value, by each of its inputs: of one element where the op is elementwise."""
+    node = next((node for node in graph.nodes if name in node.outputs), None)
+    if node is None:
+        return []
+    op = registry.op(node.op)
+    given = [Spec((), specs[n].dtype, specs[n].weak) if op.elementwise else specs[n] for n in node.inputs]
+    found = op.inference(given, node.attributes)
+    wanted = found.inputs or given
+    if not all(is_differentiable(spec.dtype) for spec in wanted) or sum(s.size for s in wanted) > LOCAL_ELEMENTS:
+        return []
+    names = [n if node.inputs.count(n) == 1 else op.input_name(k) for k, n in enumerate(node.inputs)]
+    symbols: dict[Any, str] = {}
+    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, wanted, strict=True)]
+    result = _numbers(read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)[node.outputs.index(name)])
+    return [
+        _formula("local", _place(name, i), _place(one, j), _tidy(sympy.diff(result[i], x[j])))
+        for one, x in zip(names, inputs, strict=True)
+        for i in np.ndindex(result.shape)
+        for j in np.ndindex(x.shape)
+        if x[j] in getattr(result[i], "free_symbols", ())
+    ]
+
+
+def _gradient(
+    name: str, result: Array, moving: Mapping[str, Array], shown: Mapping[Any, str]
+) -> tuple[list[Formula], tuple[Formula, ...]]:
+    """The gradient of the sum of the elements by each leaf that requires grad, with common subexpressions named."""
+    loss = sympy.Add(*result.flat)
+    symbols = [x for array in moving.values() for x in array.flat]
+    taken = {str(x) for x in loss.free_symbols}
+    fresh = (sympy.Symbol(f"t{k}") for k in range(10_000) if f"t{k}" not in taken)
+    replacements, reduced = sympy.cse([_tidy(sympy.diff(loss, x)) for x in symbols], symbols=fresh, order="canonical")
+    of = name if result.shape == () else f"sum of {name}"
+    parts = tuple(_formula("part", str(symbol), "", expression) for symbol, expression in replacements)
+    return [_formula("gradient", of, shown[x], one) for x, one in zip(symbols, reduced, strict=True)], parts
+
+
+def _tidy(expression: Any) -> Any:
+    """Factors brought together where that is quick and shorter."""
+    together = sympy.factor_terms(sympy.cancel(expression) if expression.is_rational_function() else expression)
+    return together if sympy.count_ops(together) < sympy.count_ops(expression) else expression
+
+
+def _numbers(cells: Array) -> Array:
+    result = np.empty(cells.shape, object)
+    for i in np.ndindex(cells.shape):
+        result[i] = sympy.sympify(SYMBOLIC.as_number(cells[i]))
+    return result
+
+
+def _place(name: str, index: Sequence[int]) -> str:
+    return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
+def _formula(kind: str, of: str, by: str, expression: Any) -> Formula:
+    return Formula(kind, of, by, sympy.sstr(expression), sympy.latex(expression))

@@ -1,0 +1,210 @@
+"""Inverses of the linear maps by which a residual moves with its unknown: of a product from both sides, of a triangular
+product plus its transpose (both O(n³)), and of any other map of few unknowns.
+
+Each solves for all maps in the balls at once, so that what it gives contains every solution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Protocol
+
+from flint import arb, arb_mat
+
+from gradproof.engine.verify.readings.matrices import Factor, NotInMatrices, Product, Scale, Slope, Term, Turn
+
+MAX_UNKNOWNS = 256  # of a map that has no structure: its matrix is written down
+
+ONE = arb(1)
+Cells = Sequence[tuple[int, int]]
+
+
+class Inverse(Protocol):
+    """The inverse of a linear map of matrices, and of its adjoint. Both raise ZeroDivisionError where it has none."""
+
+    def solve(self, r: arb_mat) -> arb_mat: ...
+
+    def adjoint(self, g: arb_mat) -> arb_mat: ...
+
+
+def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: bool) -> Inverse:
+    """The inverse of the sum of ``terms`` on matrices of ``shape``, or on the lower triangular ones of them. Raises
+    NotInMatrices if it is not known how."""
+    chains = [_chain(term) for term in terms]
+    if len(chains) == 1 and chains[0] is not None and not triangular:
+        return Sandwich(chains[0])
+    if len(chains) == 2 and chains[0] is not None and chains[1] is not None and triangular:
+        plain = next((one for one in chains if one is not None and not one.turned), None)
+        if plain is not None and chains[0].mirrors(chains[1]):
+            return Halves(plain)
+    places = cells(shape, triangular)
+    check_count(places)
+    return Dense(lambda: _written(terms, shape, places), shape, places)
+
+
+def _written(terms: Sequence[Term], shape: tuple[int, int], places: Cells) -> arb_mat:
+    """A linear map as a matrix over its unknowns."""
+    columns = []
+    for place in places:
+        unit = arb_mat(*shape)
+        unit[place] = arb(1)
+        moved = reduce(lambda x, y: x + y, (term.apply(unit) for term in terms), arb_mat(*shape))
+        columns.append([moved[at] for at in places])
+    return arb_mat(len(places), len(places), [x for row in zip(*columns, strict=True) for x in row])
+
+
+def check_count(places: Cells) -> None:
+    """Raises NotInMatrices if the unknowns are too many for a map without structure."""
+    if len(places) > MAX_UNKNOWNS:
+        raise NotInMatrices(f"{len(places)} unknowns depend on each other; {MAX_UNKNOWNS} are solved for at most")
+
+
+def cells(shape: tuple[int, int], triangular: bool) -> Cells:
+    """The places of the unknowns."""
+    return [(r, c) for r in range(shape[0]) for c in range(r + 1 if triangular else shape[1])]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The map Δ ↦ c P Δ Q (``turned``: of Δᵀ), P and Q products of factors."""
+
+    lefts: tuple[Factor, ...] = ()
+    rights: tuple[Factor, ...] = ()
+    number: arb = ONE
+    turned: bool = False
+
+    @property
+    def mirrored(self) -> Chain:
+        """The transpose of what it gives."""
+        lefts, rights = (tuple(one.transposed for one in reversed(side)) for side in (self.rights, self.lefts))
+        return Chain(lefts, rights, self.number, not self.turned)
+
+    def mirrors(self, other: Chain) -> bool:
+        """Whether both give transposes of each other, whatever is in the balls of their factors."""
+        turned = self.mirrored
+        pairs = [*zip(turned.lefts, other.lefts), *zip(turned.rights, other.rights)]
+        alike = len(turned.lefts) == len(other.lefts) and len(turned.rights) == len(other.rights)
+        exact = self.number.is_exact() and bool(self.number == other.number)
+        return alike and exact and turned.turned == other.turned and all(a.same(b) for a, b in pairs)
+
+
+def _chain(term: Term) -> Chain | None:
+    """A term as one product from both sides; None if it is none, or if two factors of it vary: the mean of such products is
+    no product of means."""
+    if sum(step.varying for step in term.steps) > 1:
+        return None
+    chain = Chain()
+    for step in term.steps:
+        match step:
+            case Product(factor, True):
+                chain = Chain((factor, *chain.lefts), chain.rights, chain.number, chain.turned)
+            case Product(factor):
+                chain = Chain(chain.lefts, (*chain.rights, factor), chain.number, chain.turned)
+            case Turn():
+                chain = chain.mirrored
+            case Scale(number):
+                chain = Chain(chain.lefts, chain.rights, chain.number * number, chain.turned)
+            case Slope():
+                return None
+    return chain
+
+
+def _product(factors: Sequence[Factor]) -> arb_mat | None:
+    """The product of all; None for that of none, which changes nothing."""
+    return reduce(lambda x, y: x * y, (one.now for one in factors)) if factors else None
+
+
+class Sandwich:
+    """P Δ Q = R: from both sides."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.left, self.right = _product(chain.lefts), _product(chain.rights)
+        self.number, self.turned = chain.number, chain.turned
+
+    def solve(self, r: arb_mat) -> arb_mat:
+        d = _right(self.right, _left(self.left, r / self.number))
+        return d.transpose() if self.turned else d
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        g = g.transpose() if self.turned else g
+        return _right(_turned(self.right), _left(_turned(self.left), g / self.number))
+
+
+def _turned(a: arb_mat | None) -> arb_mat | None:
+    return None if a is None else a.transpose()
+
+
+def _left(a: arb_mat | None, r: arb_mat) -> arb_mat:
+    """a⁻¹ r."""
+    return r if a is None else a.solve(r)
+
+
+def _right(a: arb_mat | None, r: arb_mat) -> arb_mat:
+    """r a⁻¹."""
+    return r if a is None else a.transpose().solve(r.transpose()).transpose()
+
+
+class Halves:
+    """P Δ Q + (P Δ Q)ᵀ = R for triangular Δ, where only the lower half of R counts, P is lower and Q upper triangular.
+
+    With Z = Q⁻ᵀ P Δ, which is lower triangular, it says Z + Zᵀ = Q⁻ᵀ R Q⁻¹: Z is the lower half, with half of the
+    diagonal."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.left, self.right = _product(chain.lefts), _product(chain.rights)
+        self.number = chain.number
+        lower = _turned(self.right)
+        for one in (self.left, lower):
+            if one is not None and any(
+                not one[r, c].is_zero() for r in range(one.nrows()) for c in range(r + 1, one.ncols())
+            ):
+                raise NotInMatrices("the factors around the unknown are not triangular")
+
+    def solve(self, r: arb_mat) -> arb_mat:
+        half = _map(r / self.number, lambda x, i, j: x[i, j] if i >= j else x[j, i])
+        z = _halved(_right(self.right, _left(_turned(self.right), half)))
+        return _lower(_left(self.left, z if self.right is None else self.right.transpose() * z))
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        z = _left(_turned(self.left), _lower(g))
+        w = _halved(z if self.right is None else self.right * z)
+        w = _left(self.right, _right(_turned(self.right), w))
+        return _map(w / self.number, lambda x, i, j: x[i, j] + x[j, i] if i > j else x[i, j] if i == j else arb(0))
+
+
+def _map(x: arb_mat, at: Callable[[arb_mat, int, int], arb]) -> arb_mat:
+    return arb_mat(x.nrows(), x.ncols(), [at(x, i, j) for i in range(x.nrows()) for j in range(x.ncols())])
+
+
+def _lower(x: arb_mat) -> arb_mat:
+    return _map(x, lambda x, i, j: x[i, j] if i >= j else arb(0))
+
+
+def _halved(x: arb_mat) -> arb_mat:
+    """The lower half, with half of the diagonal."""
+    return _map(x, lambda x, i, j: x[i, j] if i > j else x[i, j] / 2 if i == j else arb(0))
+
+
+class Dense:
+    """Any linear map, as a matrix over its unknowns, which is written down when it is asked for."""
+
+    def __init__(self, write: Callable[[], arb_mat], shape: tuple[int, int], places: Cells) -> None:
+        self.write, self.shape, self.places = write, shape, places
+
+    @cached_property
+    def matrix(self) -> arb_mat:
+        return self.write()
+
+    def solve(self, r: arb_mat) -> arb_mat:
+        return self._solved(self.matrix, r)
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        return self._solved(self.matrix.transpose(), g)
+
+    def _solved(self, matrix: arb_mat, r: arb_mat) -> arb_mat:
+        found, whole = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
+        for at, x in zip(self.places, found.entries(), strict=True):
+            whole[at] = x
+        return whole

@@ -1,0 +1,253 @@
+"""Equations read in whole matrices: a matrix, and the linear maps by which it moves with the unknown and with the inputs.
+
+``A X`` moves with X by Δ ↦ A Δ, and with A by Δ ↦ Δ X: each term of a derivative is a chain of such steps, which is
+applied, or transposed and applied, in a few matrix products. Nothing of the size n² x n² is ever written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+from flint import arb, arb_mat, fmpq
+
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.readings.determinants import Line, expanded
+
+UNKNOWN = 0  # among the variables: the inputs are 1, 2, ...
+
+
+class NotInMatrices(Exception):
+    """A residual does something else than sums and products of matrices, or an unknown cannot be isolated in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A matrix, or its transpose. Two factors are the same if they are made of one object: equal balls need not be."""
+
+    matrix: arb_mat
+    turned: bool = False
+
+    @property
+    def now(self) -> arb_mat:
+        return self.matrix.transpose() if self.turned else self.matrix
+
+    @property
+    def transposed(self) -> Factor:
+        return Factor(self.matrix, not self.turned)
+
+    def same(self, other: Factor) -> bool:
+        return self.matrix is other.matrix and self.turned == other.turned
+
+
+@dataclass(frozen=True)
+class Product:
+    """Δ ↦ F Δ, or Δ F. ``varying``: F depends on the unknown."""
+
+    factor: Factor
+    left: bool
+    varying: bool
+
+    def apply(self, d: arb_mat) -> arb_mat:
+        return self.factor.now * d if self.left else d * self.factor.now
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        return self.factor.transposed.now * g if self.left else g * self.factor.transposed.now
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Δ ↦ Δᵀ."""
+
+    varying: bool = False
+
+    def apply(self, d: arb_mat) -> arb_mat:
+        return d.transpose()
+
+    adjoint = apply
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Δ ↦ c Δ."""
+
+    number: arb
+    varying: bool = False
+
+    def apply(self, d: arb_mat) -> arb_mat:
+        return d * self.number
+
+    adjoint = apply
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The derivative of a function of a matrix, as two maps."""
+
+    push: Callable[[arb_mat], arb_mat]
+    pull: Callable[[arb_mat], arb_mat]
+    varying: bool
+
+    def apply(self, d: arb_mat) -> arb_mat:
+        return self.push(d)
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        return self.pull(g)
+
+
+Step: TypeAlias = Product | Turn | Scale | Slope
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a derivative: the variable that moves, and the steps from its motion to that of the result."""
+
+    variable: int
+    steps: tuple[Step, ...] = ()
+
+    def then(self, *steps: Step) -> Term:
+        return replace(self, steps=(*self.steps, *steps))
+
+    def apply(self, d: arb_mat) -> arb_mat:
+        return reduce(lambda x, step: step.apply(x), self.steps, d)
+
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        return reduce(lambda x, step: step.adjoint(x), reversed(self.steps), g)
+
+
+class Moving:
+    """A matrix in a residual, of ``shape`` () (n,) or (n, m): its enclosure, and the terms of its derivative."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, value: Factor, shape: tuple[int, ...], terms: Iterable[Term] = ()) -> None:
+        self.value, self.shape, self.terms = value, shape, tuple(terms)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def varying(self) -> bool:
+        """Whether it depends on the unknown."""
+        return any(term.variable == UNKNOWN for term in self.terms)
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotInMatrices(f"{name} is no operation of whole matrices")
+
+    @property
+    def T(self) -> Moving:
+        if self.ndim != 2:
+            raise NotInMatrices("a transpose is one of matrices")
+        return Moving(self.value.transposed, self.shape[::-1], (term.then(Turn()) for term in self.terms))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        raise NotInMatrices("elements are not whole matrices")
+
+    __getitem__ = __iter__
+
+    def __neg__(self) -> Moving:
+        return self * -1
+
+    def __add__(self, other: Any) -> Moving:
+        theirs = moving(other)
+        if theirs.shape != self.shape:
+            raise NotInMatrices("a sum of matrices of different shapes")
+        return Moving(Factor(self.value.now + theirs.value.now), self.shape, (*self.terms, *theirs.terms))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Moving:
+        return self + -moving(other)
+
+    def __rsub__(self, other: Any) -> Moving:
+        return moving(other) + -self
+
+    def __mul__(self, other: Any) -> Moving:
+        if not isinstance(other, (int, float, Fraction, arb)):
+            raise NotInMatrices("a product of elements")
+        number = arb(fmpq(*Fraction(other).as_integer_ratio())) if not isinstance(other, arb) else other
+        return Moving(Factor(self.value.now * number), self.shape, (term.then(Scale(number)) for term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Moving:
+        if not isinstance(other, (int, float, Fraction, arb)):
+            raise NotInMatrices("a quotient of elements")
+        return self * (1 / (other if isinstance(other, arb) else Fraction(other)))
+
+    def __matmul__(self, other: Any) -> Moving:
+        theirs = moving(other)
+        if self.ndim != 2 or not theirs.ndim or self.shape[1] != theirs.shape[0]:
+            raise NotInMatrices(f"a product of shapes {self.shape} and {theirs.shape}")
+        mine = (term.then(Product(theirs.value, False, theirs.varying)) for term in self.terms)
+        others = (term.then(Product(self.value, True, self.varying)) for term in theirs.terms)
+        shape = (self.shape[0], *theirs.shape[1:])
+        return Moving(Factor(self.value.now * theirs.value.now), shape, (*mine, *others))
+
+    def __rmatmul__(self, other: Any) -> Moving:
+        return moving(other) @ self
+
+
+def moving(x: Any) -> Moving:
+    """``x``, or an array of exact numbers that does not move."""
+    if isinstance(x, Moving):
+        return x
+    if not isinstance(x, np.ndarray) or x.ndim > 2:
+        raise NotInMatrices("a number beside a matrix")
+    return Moving(Factor(matrix_of(x)), x.shape)
+
+
+class Matrices:
+    """The reading of a residual in whole matrices."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotInMatrices(f"{name} is a function of numbers")
+
+    def number(self, value: Any) -> arb:
+        return arb(fmpq(*Fraction(value).as_integer_ratio()))
+
+    def eye(self, n: int) -> Array:
+        return np.eye(n, dtype=int).astype(object)
+
+    def cofactors(self, a: Any) -> Moving:
+        """The derivative of cofactors is that of the gradient of the determinant: a symmetric map."""
+        square, fixed = moving(a), Line(moving(a).value.now)
+
+        def along(d: arb_mat) -> arb_mat:
+            return expanded(Line(fixed.value, d))[1].slope
+
+        slope = Slope(along, along, square.varying)
+        return Moving(Factor(expanded(fixed)[1].value), square.shape, (term.then(slope) for term in square.terms))
+
+    def det(self, a: Any) -> Moving:
+        """Its gradient are the cofactors, of singular matrices too."""
+        square = moving(a)
+        whole, line = expanded(Line(square.value.now))
+        gradient = line.value
+
+        def push(d: arb_mat) -> arb_mat:
+            return arb_mat(1, 1, [sum((x * y for x, y in zip(d.entries(), gradient.entries(), strict=True)), arb(0))])
+
+        slope = Slope(push, lambda g: gradient * g[0, 0], square.varying)
+        return Moving(Factor(arb_mat(1, 1, [whole[0]])), (), (term.then(slope) for term in square.terms))
+
+
+def matrix_of(cells: Array) -> arb_mat:
+    """An array of up to two axes as a matrix: a vector is a column, a number a matrix of one element."""
+    rows, columns = (*cells.shape, 1, 1)[:2] if cells.ndim != 2 else cells.shape
+    return arb_mat(rows, columns, [arb(x) for x in cells.flat])
+
+
+def cells_of(matrix: arb_mat, shape: Sequence[int]) -> Array:
+    """The elements of a matrix as an array of ``shape``."""
+    cells: Array = np.empty(matrix.nrows() * matrix.ncols(), object)
+    cells[:] = matrix.entries()
+    return cells.reshape(tuple(shape))

@@ -1,0 +1,210 @@
+"""Reading a program through the definitions of its ops: with symbols, in balls, or on a tape.
+
+The cells of a complex tensor are its parts: an array of real scalars with a last axis of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.attributes import in_balls, in_rule, in_symbols
+from gradproof.engine.complexes import Complexes, Pair, pair
+from gradproof.engine.implicit import Equation
+from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.scalar_functions import SYMBOLIC
+from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
+from gradproof.engine.trace import Exact, Program
+from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
+from gradproof.engine.verify.readings.formal import formula
+from gradproof.engine.verify.readings.sealing import Sealing
+
+
+class NoDefinition(Exception):
+    """An op in the program says nothing of what it computes."""
+
+
+def read_op(
+    op: Op,
+    f: Any,
+    inputs: Sequence[Array],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    tick: Callable[[], None] | None = None,
+) -> list[Array]:
+    """The outputs of one op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and may
+    raise."""
+    if op.equation is not None:
+        if len(outputs) != 1:
+            raise NoDefinition(f"op {op.name!r}: an equation defines one output, and this has {len(outputs)}")
+        return [solved(op, op.equation, f, inputs, attributes, outputs[0], tick)]
+    if not op.definitions:
+        raise NoDefinition(f"op {op.name!r} has no definition")
+    attributes = read_attributes(f, attributes)
+    results = []
+    for define, spec in zip(op.definitions, outputs, strict=False):
+        result = np.empty(spec.shape, object)
+        for index in np.ndindex(spec.shape) if spec.shape else ((),):
+            if tick is not None:
+                tick()
+            try:
+                if op.elementwise:
+                    result[index] = define(f, *(x[index] for x in inputs), **attributes)
+                else:
+                    result[index] = define(f, index, *inputs, **attributes)
+            except NotImplementedError as error:
+                raise NoDefinition(f"op {op.name!r}: {error}") from error
+        results.append(result)
+    return results
+
+
+def solved(
+    op: Op,
+    equation: Equation,
+    f: Any,
+    inputs: Sequence[Array],
+    attributes: Attributes,
+    output: Spec,
+    tick: Callable[[], None] | None = None,
+) -> Array:
+    """The output of an op that is defined by an equation. With symbols it has a formula only where it is linear in it."""
+    if isinstance(f, Complexes):
+        raise NoDefinition(f"op {op.name!r}: an equation is one of real numbers")
+    attributes = read_attributes(f, attributes)
+    result = np.empty(output.shape, object)
+    for index, given in stack(op, inputs, output):
+        if tick is not None:
+            tick()
+        try:
+            shape = result[index].shape if isinstance(result[index], np.ndarray) else ()
+            if f is SYMBOLIC:
+                found = formula(equation, shape, given, attributes)
+            else:
+                mine, moving = bound(equation, given)
+                found = f.block(moving, solver(mine, shape, attributes))
+            result[index] = found if shape else found[()]
+        except (Unsolvable, NotImplementedError) as error:
+            raise NoDefinition(f"op {op.name!r}: {error}") from error
+    return result
+
+
+def stack(op: Op, inputs: Sequence[Array], output: Spec) -> Iterator[tuple[tuple[int, ...], list[Array]]]:
+    """The equations of a stack: the index of each, and its inputs."""
+    axes = 0 if op.elementwise else 2
+    inner = [min(x.ndim, axes) for x in inputs]
+    outer = max((x.ndim - own for x, own in zip(inputs, inner, strict=True)), default=0)
+    for index in np.ndindex(output.shape[:outer]):
+        mine = [index[outer - (x.ndim - own) :] for x, own in zip(inputs, inner, strict=True)]
+        yield index, [_part(x, at) for x, at in zip(inputs, mine, strict=True)]
+
+
+def _part(x: Array, index: tuple[int, ...]) -> Array:
+    part: Array = np.empty(x.shape[len(index) :], object)
+    part[()] = x[index]
+    return part
+
+
+def read_attributes(f: Any, attributes: Attributes) -> Attributes:
+    """Attributes as reading ``f`` takes them."""
+    if not attributes:
+        return attributes
+    if isinstance(f, Sealing):
+        return in_rule(attributes)
+    return (in_symbols if SYMBOLIC in (f, getattr(f, "f", None)) else in_balls)(attributes)
+
+
+def read_parts(
+    op: Op,
+    f: Any,
+    inputs: Sequence[Array],
+    specs: Sequence[Spec],
+    attributes: Attributes,
+    outputs: Sequence[Spec],
+    tick: Callable[[], None] | None = None,
+) -> list[Array]:
+    """`read_op` of tensors that may be complex: their cells, and those of the outputs, are parts."""
+    if not any(map(is_complex, (*specs, *outputs))):
+        return read_op(op, f, inputs, attributes, outputs, tick)
+    pairs = [_paired(x, spec) for x, spec in zip(inputs, specs, strict=True)]
+    results = read_op(op, Complexes(f), pairs, attributes, outputs, tick)
+    return [_parted(y, spec, f, op) for y, spec in zip(results, outputs, strict=False)]
+
+
+def _paired(cells: Array, spec: Spec) -> Array:
+    if not is_differentiable(spec.dtype):
+        return cells
+    result: Array = np.empty(spec.shape, object)
+    for index in np.ndindex(spec.shape):
+        result[index] = Pair(*cells[index]) if is_complex(spec) else Pair(cells[index])
+    return result
+
+
+def _parted(cells: Array, spec: Spec, f: Any, op: Op) -> Array:
+    if not is_differentiable(spec.dtype):
+        return cells
+    result: Array = np.empty(parts_shape(spec), object)
+    for index in np.ndindex(spec.shape):
+        z = pair(cells[index])
+        if is_complex(spec):
+            result[*index, 0] = z.re
+            result[*index, 1] = f.number(0) if z.is_real else z.im
+        elif z.is_real:
+            result[index] = z.re
+        else:
+            raise NoDefinition(f"op {op.name!r}: the definition gives complex numbers, and the result is {spec.dtype.name}")
+    return result
+
+
+def parts_shape(spec: Spec) -> tuple[int, ...]:
+    """The shape of the cells of a tensor."""
+    return (*spec.shape, 2) if is_complex(spec) else spec.shape
+
+
+def place_of(index: Sequence[int], spec: Spec) -> str:
+    """A cell in words: ``[0, 1]``, or of a complex tensor ``[0, 1] imaginary part``."""
+    if not is_complex(spec):
+        return str(list(index))
+    return f"{list(index[:-1])} {('real', 'imaginary')[index[-1]]} part"
+
+
+def on_reals(program: Program) -> Program:
+    """The same instructions, for real numbers."""
+    return replace(program, specs=[Spec(one.shape, part_dtype(one.dtype), one.weak) for one in program.specs])
+
+
+def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None]:
+    """The outputs of ``program`` for object arrays ``inputs`` of the scalars of reading ``f`` (integer and boolean
+    inputs hold Python numbers; complex ones are parts). Raises NoDefinition."""
+    values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
+    for number, literal in program.literals.items():
+        cell = np.empty((), object)
+        if isinstance(literal, bool) and program.specs[number].dtype.kind == "b":
+            cell[()] = literal  # a condition: a ball of 0 is no falsehood
+        else:
+            cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
+        values[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
+    for one in program.instructions:
+        specs, outputs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
+        results = read_parts(one.op, f, [values[k] for k in one.inputs], specs, one.attributes, outputs)
+        values.update(zip(one.outputs, results, strict=True))
+    return [None if k is None else values[k] for k in program.outputs]
+
+
+def concrete(array: Array) -> Array:
+    """Integer or boolean values as an object array of Python numbers."""
+    result = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        result[index] = array[index].item()
+    return result
+
+
+def integer_inputs(case: Case, found: Inferred) -> list[Array | None]:
+    """For each input its concrete values if it is integer or boolean, at the shape the op sees."""
+    wanted = found.inputs or case.specs()
+    return [
+        concrete(np.broadcast_to(x, spec.shape)) if isinstance(x, np.ndarray) else None
+        for x, spec in zip(case.inputs, wanted, strict=True)
+    ]

@@ -1,0 +1,277 @@
+"""True derivatives in balls, without any backward rule.
+
+A definition is read on a tape of balls. The partial derivatives of each table function come from its power series form,
+those of + - * / are the product and quotient rules, and one sweep back gives the gradient of the definition, enclosed.
+Nothing here knows what an op's rule claims: that is what makes it a judge of rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
+
+
+class TooLarge(Exception):
+    """The definition needs more operations than the check may spend."""
+
+
+class Var:
+    """A ball on a tape."""
+
+    __slots__ = ("ball", "parents", "position", "tape")
+
+    def __init__(self, tape: Tape, ball: arb, parents: Sequence[tuple[Var, Any]] = ()) -> None:
+        if len(tape.recorded) >= tape.limit:
+            raise TooLarge
+        self.tape, self.ball, self.parents = tape, ball, parents
+        self.position = len(tape.recorded)
+        tape.recorded.append(self)
+
+    def _binary(self, other: Any, ball: arb, mine: Any, others: Any) -> Var:
+        parents = [(self, mine)]
+        if isinstance(other, Var):
+            parents.append((other, others))
+        return Var(self.tape, ball, parents)
+
+    def __neg__(self) -> Var:
+        return Var(self.tape, -self.ball, [(self, -1)])
+
+    def __add__(self, other: Any) -> Var:
+        return self._binary(other, self.ball + ball_of(other), 1, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Var:
+        return self._binary(other, self.ball - ball_of(other), 1, -1)
+
+    def __rsub__(self, other: Any) -> Var:
+        return Var(self.tape, other - self.ball, [(self, -1)])
+
+    def __mul__(self, other: Any) -> Var:
+        theirs = ball_of(other)
+        return self._binary(other, self.ball * theirs, theirs, self.ball)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Var:
+        theirs = ball_of(other)
+        quotient = self.ball / theirs
+        return self._binary(other, quotient, 1 / arb(theirs), -quotient / theirs)
+
+    def __rtruediv__(self, other: Any) -> Var:
+        quotient = other / self.ball
+        return Var(self.tape, quotient, [(self, -quotient / self.ball)])
+
+    def __pow__(self, exponent: Any) -> Any:
+        return self.tape.power(self, exponent)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Variables that were found together: the first one's position and their number, arrays of the numbers they were found
+    from, and the map from a cotangent of all of them to those of the arrays."""
+
+    first: int
+    shape: tuple[int, ...]
+    inputs: Sequence[Any]
+    pull: Callable[[Any], Sequence[Any]]
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape, dtype=int))
+
+    @property
+    def moving(self) -> list[Var]:
+        return [x for array in self.inputs for x in array.flat if isinstance(x, Var)]
+
+
+def ball_of(x: Any) -> Any:
+    return x.ball if isinstance(x, Var) else x
+
+
+class Bounded(Balls):
+    """The reading of values. ``limit`` bounds the number of comparisons (TooLarge is raised beyond)."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit, self._compared = limit, 0
+
+    def compare(self, a: Any, b: Any) -> int:
+        self._compared += 1
+        if self._compared > self.limit:
+            raise TooLarge
+        return super().compare(a, b)
+
+
+class Tape(Bounded):
+    """The reading that records. ``limit`` bounds the number of operations too.
+
+    A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
+    along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
+    positions of the variables that both sides depend on, in groups that have none in common.
+    """
+
+    def __init__(self, limit: int = 200_000, leaning: Mapping[int, float] | None = None) -> None:
+        super().__init__(limit)
+        self.leaning = leaning
+        self.recorded: list[Var] = []
+        self.ties: list[set[int]] = []
+        self._leans: list[float] = []
+        self.blocks: dict[int, Block] = {}  # by the position of each of their variables
+
+    def reading(self, row: ScalarFunction) -> Callable[..., Any]:
+        return _Recorded(self, row)
+
+    def variable(self, ball: arb) -> Var:
+        return Var(self, ball)
+
+    def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
+        plain = []
+        for array in inputs:
+            cells = np.empty(array.shape, object)
+            cells.reshape(-1)[:] = [arb(ball_of(x)) for x in array.flat]
+            plain.append(cells)
+        found = solve(plain)
+        if not any(isinstance(x, Var) for array in inputs for x in array.flat):
+            return found.values
+        made = Block(len(self.recorded), found.values.shape, inputs, found.pull)
+        outputs = np.empty(found.values.shape, object)
+        outputs.reshape(-1)[:] = [self.variable(ball) for ball in found.values.flat]
+        self.blocks.update(dict.fromkeys(range(made.first, made.first + made.count), made))
+        return outputs
+
+    def ball(self, x: Any) -> arb:
+        return arb(ball_of(x))
+
+    def compare(self, a: Any, b: Any) -> int:
+        before = self.tied
+        sign = super().compare(ball_of(a), ball_of(b))
+        if sign:
+            return sign
+        if a is b or not (isinstance(a, Var) or isinstance(b, Var)):
+            self.tied = before  # one value beside itself, or constants: equal wherever the variables go
+            return 0
+        if self.leaning is None:
+            self._tie(self._origins(a) | self._origins(b))
+            return 0
+        ahead = self._lean(a) - self._lean(b)
+        return (ahead > 0) - (ahead < 0)
+
+    def _tie(self, variables: set[int]) -> None:
+        apart = [group for group in self.ties if group.isdisjoint(variables)]
+        self.ties = [*apart, variables.union(*(group for group in self.ties if group not in apart))]
+
+    def _origins(self, x: Any) -> set[int]:
+        """Positions of the variables that ``x`` was computed from."""
+        found, seen = set(), set()
+        pending = [x] if isinstance(x, Var) else []
+        while pending:
+            one = pending.pop()
+            if one.position in seen:
+                continue
+            seen.add(one.position)
+            if one.position in self.blocks:
+                pending.extend(self.blocks[one.position].moving)
+            elif one.parents:
+                pending.extend(parent for parent, _ in one.parents)
+            else:
+                found.add(one.position)
+        return found
+
+    def _lean(self, x: Any) -> float:
+        """How far ``x`` moves when the variables move as they lean."""
+        if not isinstance(x, Var):
+            return 0.0
+        for one in self.recorded[len(self._leans) : x.position + 1]:
+            if one.position in self.blocks:
+                raise Undecided("both sides of a comparison that rests on an equation are equal")
+            moved = sum(float(arb(partial).mid()) * self._leans[parent.position] for parent, partial in one.parents)
+            self._leans.append(moved if one.parents else (self.leaning or {}).get(one.position, 0.0))
+        return self._leans[x.position]
+
+    def total(self, terms: Iterable[Any]) -> Any:
+        parts = list(terms)
+        ball = sum((ball_of(part) for part in parts), arb(0))
+        parents = [(part, 1) for part in parts if isinstance(part, Var)]
+        return Var(self, ball, parents) if parents else ball
+
+    def gradient(self, outputs: Sequence[Any], seeds: Sequence[Any], variables: Sequence[Var]) -> list[arb]:
+        """Enclosures of d(sum of seeds * outputs) / d(variable), for each variable."""
+        adjoint: list[Any] = [None] * len(self.recorded)
+        for output, seed in zip(outputs, seeds, strict=True):
+            if isinstance(output, Var):
+                previous = adjoint[output.position]
+                adjoint[output.position] = seed if previous is None else previous + seed
+
+        def add(variable: Var, part: Any) -> None:
+            previous = adjoint[variable.position]
+            adjoint[variable.position] = part if previous is None else previous + part
+
+        for position in range(len(self.recorded) - 1, -1, -1):
+            block = self.blocks.get(position)
+            if block is not None and block.first == position:
+                self._through(block, adjoint, add)
+            mine = adjoint[position]
+            if mine is None:
+                continue
+            for parent, partial in self.recorded[position].parents:
+                add(parent, mine * partial)
+        return [arb(0) if adjoint[x.position] is None else arb(adjoint[x.position]) for x in variables]
+
+    def _through(self, block: Block, adjoint: Sequence[Any], add: Callable[[Var, Any], None]) -> None:
+        """Pull the adjoints of a block's variables back to what they were found from."""
+        mine = adjoint[block.first : block.first + block.count]
+        if all(one is None for one in mine):
+            return
+        cotangent = np.empty(block.count, object)
+        cotangent[:] = [arb(0) if one is None else arb(one) for one in mine]
+        pulled = block.pull(cotangent.reshape(block.shape))
+        for array, parts in zip(block.inputs, pulled, strict=True):
+            for x, part in zip(array.flat, parts.flat, strict=True):
+                if isinstance(x, Var):
+                    add(x, part)
+
+    def reach(self, outputs: Sequence[Any], sizes: Sequence[float], variables: Sequence[Var]) -> list[float]:
+        """For each variable the largest of the ``sizes`` of those outputs that depend on it."""
+        found = [0.0] * len(self.recorded)
+        for output, size in zip(outputs, sizes, strict=True):
+            if isinstance(output, Var):
+                found[output.position] = max(found[output.position], size)
+        for position in range(len(self.recorded) - 1, -1, -1):
+            block = self.blocks.get(position)
+            if block is not None and block.first == position:
+                most = max(found[position : position + block.count])
+                for parent in block.moving:
+                    found[parent.position] = max(found[parent.position], most)
+            mine = found[position]
+            for parent, _ in self.recorded[position].parents if mine else ():
+                found[parent.position] = max(found[parent.position], mine)
+        return [found[x.position] for x in variables]
+
+
+class _Recorded:
+    """A table function that records its application."""
+
+    def __init__(self, tape: Tape, function: ScalarFunction) -> None:
+        self.tape, self.function = tape, function
+
+    def __call__(self, *arguments: Any) -> Any:
+        balls = [arb(ball_of(x)) for x in arguments]
+        value = self.function.ball(*balls)
+        moving = [k for k, x in enumerate(arguments) if isinstance(x, Var)]
+        if not moving:
+            return value
+        return Var(self.tape, value, [(arguments[k], self._partial(balls, k)) for k in moving])
+
+    def _partial(self, balls: Sequence[arb], axis: int) -> arb:
+        """The derivative along one argument; nan at a pole, which does not touch the others."""
+        try:
+            return self.function.partials(balls, [axis])[0]
+        except (ValueError, ZeroDivisionError):
+            return arb("nan")

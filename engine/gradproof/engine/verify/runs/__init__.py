@@ -1,0 +1,1 @@
+"""Examination of a run: its evidence, and the questions that workers answer about it."""

@@ -1,0 +1,85 @@
+"""Rules as the checks know them: the program that was traced for a node, and the key of its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.engine import Run
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.graph import Rule
+from gradproof.engine.op import Attributes, InferenceError, Op
+from gradproof.engine.registry import Registry, traced_rule
+from gradproof.engine.rules import input_dependencies, linear_inputs
+from gradproof.engine.spec import Spec, is_differentiable
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of
+from gradproof.engine.verify.proof_cache.programs import program_digest
+
+MAX_KNOWN = 20_000
+FLOAT = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class KnownRule:
+    """The traced rule of an instruction, the key of its proof, for each input whether the op is linear in it, and what its
+    gradient is made of: positions among cotangents, results and inputs."""
+
+    program: Program
+    key: ProofKey | None
+    linear: tuple[bool, ...]
+    input_dependencies: tuple[frozenset[int], ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """The hash of the program, by which another process tells whether it has the same."""
+        return program_digest(self.program)
+
+
+@dataclass
+class KnownRules:
+    """The rules of the ops of one registry, each looked at once. Safe to use from several threads."""
+
+    registry: Registry
+    _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
+
+    def key_of(self, rule: Rule) -> ProofKey | None:
+        """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
+        op = self.registry.op(rule.op)
+        try:
+            found = op.inference(rule.inputs, rule.attributes)
+            return self._known(op, found.inputs or rule.inputs, found.outputs, found.attributes).key
+        except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
+            return None
+
+    def of(self, run: Run, position: int) -> KnownRule:
+        """What is known of the rule of an instruction; remembered."""
+        program = run.plan.program
+        one = program.instructions[position]
+        inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
+        outputs = [program.specs[k] for k in one.outputs]
+        try:
+            return self._known(one.op, inputs, outputs, one.attributes)
+        except RuleFault:
+            if any(is_differentiable(spec.dtype) for spec in outputs):
+                raise
+            # Conditions and integers are moved as floats are, whose rule there is.
+            moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
+            return self._known(one.op, moving, [Spec(y.shape, FLOAT) for y in outputs], one.attributes)
+
+    def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
+        cache_key = (op.name, inputs, repr(attributes))
+        found = self._rules.get(cache_key)
+        if found is None:
+            strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
+            rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
+            key = key_of(self.registry, op, inputs, rule, attributes)
+            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
+            if len(self._rules) > MAX_KNOWN:
+                self._rules.clear()
+            self._rules[cache_key] = found
+        return found

@@ -1,0 +1,1 @@
+"""Words of a verdict, the summary of them, and the advice that ends a reason."""

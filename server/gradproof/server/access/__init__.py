@@ -1,0 +1,1 @@
+"""Access: addresses, callers, certificates, and the files that these are read from."""

@@ -1,0 +1,1 @@
+"""Calls: callers, scopes, statuses, records and limits of messages."""

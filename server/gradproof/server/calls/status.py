@@ -1,0 +1,230 @@
+"""From the engine's exceptions to google.rpc.Status: the one table, and how a status is kept short enough to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from gradproof.engine import errors
+from gradproof.server.calls.calls import CURRENT, DETAILS, REQUEST_ID
+from gradproof.server.calls.scopes import Denied, Unauthenticated
+from gradproof.v1 import autodiff_service_pb2 as pb
+
+log = structlog.get_logger("gradproof.server")
+DOMAIN = "gradproof"
+
+MAX_VIOLATIONS = 20
+MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
+MAX_MESSAGE = 900
+
+
+class VerdictRequired(errors.GradproofError):
+    """Gradients whose summary is weaker than the request requires; everything about them has been sent."""
+
+    reason = "VERDICT_REQUIRED"
+
+    def __init__(self, required: str, weaker: Sequence[tuple[str, str, str]]) -> None:
+        self.required, self.weaker = required, tuple(weaker)
+        shown = "; ".join(f"{name!r} is {summary}: {why}" for name, summary, why in weaker[:MAX_VIOLATIONS])
+        more = f"; and {len(weaker) - MAX_VIOLATIONS} more" if len(weaker) > MAX_VIOLATIONS else ""
+        super().__init__(f"every gradient must be {required}, and {shown}{more}")
+
+
+FAREWELL_SECONDS = 3.0
+"""A client that has read nothing may take so long to read why its call ends."""
+
+
+class Stalled(errors.GradproofError):
+    """A client that reads nothing of a stream for longer than it may."""
+
+    reason = "STALLED"
+
+    def __init__(self, milliseconds: int) -> None:
+        super().__init__(f"nothing of the stream was read for {milliseconds} ms: the limit stall_ms")
+
+
+CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
+    (errors.InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Cancelled, grpc.StatusCode.CANCELLED),
+    (errors.NoRule, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.DataFault, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.HookFault, grpc.StatusCode.FAILED_PRECONDITION),
+    (Stalled, grpc.StatusCode.ABORTED),
+    (VerdictRequired, grpc.StatusCode.FAILED_PRECONDITION),
+    (Denied, grpc.StatusCode.PERMISSION_DENIED),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (errors.RunFault, grpc.StatusCode.INTERNAL),
+)
+
+
+CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+"""Names of status codes, by their numbers."""
+
+
+def code_of(error: errors.GradproofError) -> grpc.StatusCode:
+    """The status code of an exception; INTERNAL for one that the table does not name."""
+    if isinstance(error, errors.RunFault) and error.kind:
+        return grpc.StatusCode.INTERNAL  # a plugin's own fault, whatever it was at
+    return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def metadata_of(error: errors.GradproofError) -> dict[str, str]:
+    """Metadata of ErrorInfo, beside the reason. A `RunFault` with details of a plugin's exception gets its incident."""
+    if isinstance(error, errors.InvalidRequest):
+        return {"faults": str(len(error.faults))}
+    if isinstance(error, errors.LimitExceeded):
+        return {"limit": error.name, "actual": str(error.actual), "allowed": str(error.limit)}
+    if isinstance(error, errors.RunFault):
+        places = {"node": error.node, "op": error.op, "plugin": error.plugin, "value": error.value, "kind": error.kind}
+        places |= {"element": error.element, "incident": incident_of(error)}
+        return {name: str(place)[:300] for name, place in places.items() if place not in (None, "")}
+    if isinstance(error, Denied):
+        return {"scope": error.scope}
+    if isinstance(error, VerdictRequired):
+        names = ", ".join(name for name, _, _ in error.weaker[:MAX_VIOLATIONS])[:300]
+        return {"required": error.required, "weaker": str(len(error.weaker)), "gradients": names}
+    return {}
+
+
+def incident_of(error: errors.RunFault) -> str:
+    """The name under which the log has what a plugin's code raised, in full; empty where nothing is kept back."""
+    if error.kind and not error.incident:
+        error.incident = _logged(error)
+    return error.incident
+
+
+def message_of(error: errors.GradproofError) -> str:
+    """The sentence that a client gets."""
+    if isinstance(error, errors.RunFault) and error.kind:
+        return f"{error.public}; the server's log has it as incident {incident_of(error)}"
+    return str(error)
+
+
+def status_of(error: errors.GradproofError) -> status_pb2.Status:
+    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure and RetryInfo."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata_of(error))
+    details: list[Any] = [info]
+    if isinstance(error, errors.InvalidRequest):
+        bad = error_details_pb2.BadRequest()
+        for fault in error.faults[:MAX_VIOLATIONS]:
+            bad.field_violations.add(field=fault.path[:120], description=fault.message[:300], reason=fault.reason)
+            if bad.ByteSize() > MAX_BYTES:
+                del bad.field_violations[-1]
+                break
+        details.append(bad)
+    elif isinstance(error, errors.LimitExceeded):
+        quota = error_details_pb2.QuotaFailure()
+        for name, actual, limit in error.passed[:MAX_VIOLATIONS]:
+            quota.violations.add(subject=name, description=f"{name} is {actual}, and the limit is {limit}")
+        details.append(quota)
+        if seconds := retry_seconds(error):
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromMilliseconds(round(1000 * seconds))
+            details.append(retry)
+    status = status_pb2.Status(code=code_of(error).value[0], message=_short(message_of(error)))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def retry_seconds(error: errors.GradproofError) -> float:
+    """Seconds after which the same request may be let in; 0 where that is not known, or never."""
+    return float(getattr(error, "retry_seconds", 0.0))
+
+
+def request_fault(error: errors.GradproofError) -> pb.RequestFault:
+    """A status as a message of a session, where a failed request does not end the stream."""
+    fault = fault_of(status_of(error))
+    if isinstance(error, errors.InvalidRequest):
+        fault.faults.extend(field_faults(error.faults[:MAX_VIOLATIONS]))
+    elif isinstance(error, VerdictRequired):
+        fault.faults.extend(
+            pb.FieldFault(path=f"verdicts[{name}]", message=f"{summary}: {why}"[:300], reason=error.reason)
+            for name, summary, why in error.weaker[:MAX_VIOLATIONS]
+        )
+    return fault
+
+
+def fault_of(status: status_pb2.Status) -> pb.RequestFault:
+    """A status as a session says it: code, message, what its ErrorInfo has, and when to try again. Without places."""
+    fault = pb.RequestFault(code=status.code, message=status.message)
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            fault.reason = info.reason
+            fault.metadata.update(info.metadata)
+        elif detail.Unpack(retry):
+            fault.retry_delay_ms = retry.retry_delay.ToMilliseconds()
+    return fault
+
+
+def field_faults(faults: Sequence[errors.Violation]) -> list[pb.FieldFault]:
+    """Faults as messages, none of them long."""
+    return [pb.FieldFault(path=one.path, message=_short(one.message), reason=one.reason) for one in faults]
+
+
+def run_fault(error: errors.RunFault) -> pb.RunFault:
+    """A fault of a node or hook as an event."""
+    return pb.RunFault(
+        node=error.node,
+        op=error.op,
+        plugin=error.plugin,
+        value=error.value,
+        reason=error.reason,
+        message=_short(message_of(error)),
+        element=error.element,
+        incident=incident_of(error),
+    )
+
+
+async def fail(context: Any, error: Exception) -> None:
+    """End a call with the status of ``error``. What nobody foresaw is logged under an incident id."""
+    status = status_of(error) if isinstance(error, errors.GradproofError) else unforeseen(error)
+    code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+    request_id = CURRENT.get().request_id
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    metadata = ((DETAILS, status.SerializeToString()), (REQUEST_ID, request_id))
+    try:
+        async with asyncio.timeout(FAREWELL_SECONDS if isinstance(error, Stalled) else None):
+            await context.abort(code, status.message, metadata)
+    except TimeoutError:  # the status waits behind what is not read: without it the stream is reset, and all of it freed
+        raise asyncio.CancelledError from error
+
+
+def _logged(error: BaseException) -> str:
+    incident = uuid.uuid4().hex[:12]
+    log.error("internal error", incident=incident, traceback="".join(traceback.format_exception(error)))
+    return incident
+
+
+def unforeseen(error: Exception) -> status_pb2.Status:
+    """For what nobody foresaw: the log gets it under an incident id, the client the id and nothing of the inside."""
+    incident = _logged(error)
+    status = status_pb2.Status(
+        code=grpc.StatusCode.INTERNAL.value[0],
+        message=f"internal error; the server's log has it as incident {incident}",
+    )
+    packed = any_pb2.Any()
+    packed.Pack(
+        error_details_pb2.ErrorInfo(
+            reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident, "kind": type(error).__name__}
+        )
+    )
+    status.details.append(packed)
+    return status
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 3]}..."

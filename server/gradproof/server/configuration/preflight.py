@@ -1,0 +1,141 @@
+"""Preflight: whether the files, plugins and addresses that settings name will do. A server that would be open by mistake
+does not start."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from stat import S_ISSOCK
+
+from gradproof.engine.lower import did_you_mean
+from gradproof.engine.registry import installed, plugin_name
+from gradproof.engine.verify.processes.worker import load
+from gradproof.engine.verify.proof_cache.cache import distrust
+from gradproof.plugins import BUILTIN
+from gradproof.server.access.access import Access
+from gradproof.server.configuration.settings import Settings
+from gradproof.server.problems import Problem, Unusable
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+MAX_PATH = 100  # bytes of the path of a Unix socket
+
+
+def problems_of(settings: Settings) -> list[Problem]:
+    """Faults of settings, all of them. Imports the plugins that are named, and serves nothing."""
+    found = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
+    try:
+        Access(settings)
+    except Unusable as error:
+        found.extend(error.problems)
+    return found
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host.startswith("unix:") or host == "localhost":
+        return True
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(settings: Settings) -> Iterator[Problem]:
+    host, encrypted = settings.host, settings.tls_cert is not None
+    if host.startswith("unix:"):
+        yield from _socket(Path(host.removeprefix("unix:")))
+        if encrypted or settings.tls_client_ca is not None:
+            yield Problem("host", "is a Unix socket, which has no TLS; take tls_cert and tls_client_ca away")
+        return
+    if not host or (not _NAME.fullmatch(host) and not _is_address(host)):
+        yield Problem("host", f"is {host!r}; it must be an address, a name, or unix:PATH")
+    elif not encrypted and not settings.insecure and not is_local(host):
+        tokens = ", tokens too" if settings.token_file is not None else ""
+        yield Problem(
+            "host",
+            f"is {host!r}, which other machines reach, and there is no TLS: whoever is on the way would read and change "
+            f"all that is sent{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, if something else encrypts",
+        )
+
+
+def _metrics(settings: Settings) -> Iterator[Problem]:
+    """The port has numbers, no values, and the default is this machine: naming another address is saying so."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if not _NAME.fullmatch(host) and not _is_address(host):
+        yield Problem("metrics_host", f"is {host!r}; it must be an address or a name")
+    if port == 0 and settings.processes > 1:
+        yield Problem("metrics_port", "is 0, by which each of several processes would have a port of its own; name one")
+    if port and port == settings.port and not settings.host.startswith("unix:"):
+        yield Problem("metrics_port", f"is {port}, which is that of gRPC; name another")
+
+
+def _socket(path: Path) -> Iterator[Problem]:
+    if not path.is_absolute():
+        yield Problem("host", f"{str(path)!r} is no absolute path; write unix:/PATH")
+    elif len(os.fsencode(path)) > MAX_PATH:
+        yield Problem("host", f"{path} is longer than {MAX_PATH} bytes, which is too long for a socket")
+    elif not path.parent.is_dir():
+        yield Problem("host", f"the folder of {path} is not there; make it")
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        yield Problem("host", f"no socket can be made in {path.parent}; chmod or chown it")
+    elif path.exists() and not S_ISSOCK(path.stat().st_mode):
+        yield Problem("host", f"{path} is there, and is no socket; name another path")
+    elif path.exists() and _answers(path):
+        yield Problem("host", f"another process listens on {path}")
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as one, suppress(OSError):
+        one.settimeout(1.0)
+        one.connect(str(path))
+        return True
+    return False
+
+
+def _plugins(settings: Settings) -> Iterator[Problem]:
+    known = [plugin_name(plugin) for plugin in BUILTIN]
+    there = installed() if settings.entry_points and (settings.block or settings.allow_plugin) else []
+    for source in settings.plugin:
+        try:
+            known.append(plugin_name(load(source)))
+        except BaseException as error:  # what a plugin does when it is imported is its own affair
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            why = f"{type(error).__name__}: {error}"
+            yield Problem("plugin", f"{source!r} cannot be imported ({why}); give module or module:attribute")
+    for name in settings.block:
+        if name not in (*known, *there):
+            yield Problem("block", f"there is no plugin {name!r} to leave out{did_you_mean(name, [*known, *there])}")
+    for name in settings.allow_plugin:
+        if not settings.entry_points:
+            yield Problem("allow_plugin", f"{name!r} is not loaded without entry_points")
+        elif name not in there:
+            yield Problem("allow_plugin", f"no plugin {name!r} is installed{did_you_mean(name, there)}")
+
+
+def _cache(settings: Settings) -> Iterator[Problem]:
+    """A folder that others may write to holds anybody's proofs. One that is not there is made when it is needed."""
+    if settings.cache is None:  # where the user's own folder will not do, proofs are not kept, and the log says so
+        return
+    try:
+        directory = settings.cache.expanduser()
+        if why := distrust(directory):
+            yield Problem("cache", why)
+        elif not directory.is_dir():
+            yield Problem("cache", f"{directory} is no folder; name another")
+        elif not os.access(directory, os.R_OK | os.X_OK):
+            yield Problem("cache", f"{directory} cannot be read; chmod or chown it")
+    except FileNotFoundError:
+        return
+    except (OSError, RuntimeError) as error:
+        yield Problem("cache", f"cannot be used ({error}); name another folder")

@@ -1,0 +1,1 @@
+"""Serving process: started, warmed up, drained, stopped."""

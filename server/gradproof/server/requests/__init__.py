@@ -1,0 +1,1 @@
+"""Messages to jobs, and events to messages."""

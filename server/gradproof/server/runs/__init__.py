@@ -1,0 +1,1 @@
+"""Runs: admission, the handler of all calls, batches of events, checks, and kept forward values."""

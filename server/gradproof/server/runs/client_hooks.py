@@ -1,0 +1,88 @@
+"""Hooks that run at the client of a session: what is asked, and what is answered. No thread waits for an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from gradproof.engine.errors import HookFault, InvalidRequest, Violation
+from gradproof.engine.hooks import HookCall
+from gradproof.engine.spec import Array
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.wire import WireError, decode_tensor
+
+
+@dataclass
+class Question:
+    """A hook call that the client has not answered yet."""
+
+    call: HookCall
+    reply: asyncio.Future[Array | HookFault | None]
+    milliseconds: int
+
+    async def answer(self) -> Array | HookFault | None:
+        """The value with which the run is resumed: the new gradient, None for no change, or what to throw in."""
+        try:
+            async with asyncio.timeout(self.milliseconds / 1000):
+                return await self.reply
+        except TimeoutError:
+            return self._fault(f"did not answer within {self.milliseconds} ms")
+
+    def take(self, reply: pb.HookReply, uploads: Mapping[int, Array]) -> None:
+        """Settle it with what the client sent."""
+        try:
+            if reply.error:
+                self.reply.set_result(self._fault(f"raised {reply.error}"))
+            else:
+                self.reply.set_result(decode_tensor(reply.gradient, uploads) if reply.HasField("gradient") else None)
+        except WireError as error:
+            self.reply.set_result(self._fault(f"returned what is not a tensor: {error}"))
+
+    def give_up(self) -> None:
+        """Settle it where no answer can come any more."""
+        if not self.reply.done():
+            self.reply.set_result(self._fault("cannot be asked: its client has ended the stream"))
+
+    def _fault(self, what: str) -> HookFault:
+        return HookFault(f"hook {self.call.label!r} on {self.call.name!r} {what}", value=self.call.name)
+
+
+@dataclass
+class ClientHooks:
+    """The open questions of one session, by the ids of the hooks. ``milliseconds``: how long a client may take for an
+    answer; ``ended``: it has said its last word."""
+
+    milliseconds: int
+    open: dict[int, Question] = field(default_factory=dict)
+    ended: bool = False
+
+    @contextmanager
+    def asking(self, call: HookCall) -> Iterator[Question]:
+        """Expect an answer inside the block, in which the question is also sent. Raises HookFault if another run waits for
+        the same hook."""
+        if call.hook_id in self.open:
+            text = f"hook {call.label!r} on {call.name!r}: another run of this session waits for hook_id {call.hook_id}"
+            raise HookFault(text, value=call.name)
+        question = Question(call, asyncio.get_running_loop().create_future(), self.milliseconds)
+        self.open[call.hook_id] = question
+        if self.ended:
+            question.give_up()
+        try:
+            yield question
+        finally:
+            del self.open[call.hook_id]
+
+    def take(self, reply: pb.HookReply, uploads: Mapping[int, Array]) -> None:
+        """Hand a reply to the run that waits for it. Raises InvalidRequest if none does."""
+        question = self.open.get(reply.hook_id)
+        if question is None or question.reply.done():
+            raise InvalidRequest([Violation("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
+        question.take(reply, uploads)
+
+    def end(self) -> None:
+        """The client says no more: nothing will be answered."""
+        self.ended = True
+        for question in self.open.values():
+            question.give_up()

@@ -1,0 +1,77 @@
+"""The steps of a run: its events, taken in small batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TypeAlias
+
+from gradproof.engine.engine import Engine, Event, Forward, GradientEvent, Prepared, Run, ValueEvent
+from gradproof.engine.errors import HookFault
+from gradproof.engine.hooks import HookCall
+from gradproof.engine.spec import Array
+
+BATCH_SECONDS = 0.002
+BATCH_BYTES = 256 << 10
+Batch: TypeAlias = list[ValueEvent | GradientEvent]
+
+
+class RunBatcher:
+    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, in between the hook
+    call, if any, that it is stopped at; and, if it is to ``keep`` it, the forward half when that is done."""
+
+    def __init__(self, engine: Engine, prepared: Prepared, *, keep: bool) -> None:
+        self.prepared = prepared
+        self.events = self._events(engine, prepared, keep)
+        self.forward: Forward | None = None
+        self.run: Run | None = None
+        self._early: Batch | BaseException | None = None
+        self.asked: HookCall | None = None
+
+    def _events(self, engine: Engine, prepared: Prepared, keep: bool) -> Generator[Event, Array | None, Run]:
+        if keep:
+            prepared = engine.compute(prepared)
+            self.forward = prepared.forward
+        return (yield from engine.gradients(prepared))
+
+    def cancel(self) -> None:
+        """Nobody waits for the run any more: it ends after the node that it is at."""
+        self.prepared.cancellation.cancel()
+
+    def begin(self) -> None:
+        """Take the first batch now. What it raises is raised when it is asked for."""
+        try:
+            self._early = self.batch()
+        except BaseException as error:
+            self._early = error
+
+    def early(self) -> Batch | None:
+        """The batch that was taken ahead, if there is one. Raises what taking it raised."""
+        found, self._early = self._early, None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def batch(self, answer: Array | HookFault | None = None) -> Batch:
+        """The events of the next two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is the result of the last
+        hook call."""
+        return self.prepared.cancellation.within(self._batch, answer)
+
+    def _batch(self, answer: Array | HookFault | None) -> Batch:
+        self.asked = None
+        started, size = time.perf_counter(), 0
+        batch: Batch = []
+        while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
+            try:
+                event = self.events.throw(answer) if isinstance(answer, HookFault) else self.events.send(answer)
+            except StopIteration as end:
+                self.run = end.value
+                break
+            answer = None
+            if isinstance(event, HookCall):
+                self.asked = event
+                break
+            batch.append(event)
+            array = event.value if isinstance(event, ValueEvent) else event.gradient
+            size += array.nbytes if array is not None else 0
+        return batch

@@ -1,0 +1,1 @@
+"""Servicers of gRPC: each decodes, calls the handler, and encodes."""

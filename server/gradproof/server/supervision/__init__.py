@@ -1,0 +1,1 @@
+"""Processes above a server: the guard, its siblings, and the owner of an embedded server."""

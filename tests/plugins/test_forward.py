@@ -1,0 +1,181 @@
+"""Does each forward compute what its definition says?"""
+
+from __future__ import annotations
+
+import warnings
+from random import Random
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from flint import arb, fmpq
+from tests.conftest import REGISTRY, Bench
+
+from gradproof.engine.op import INTEGER, Case, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.registry import Registry
+from gradproof.engine.scalar_functions import Balls
+from gradproof.engine.spec import Array
+from gradproof.engine.verify.proof.parametrisations import sample_inputs
+from gradproof.engine.verify.readings.reading import concrete, read_op
+
+OPS = REGISTRY.ops
+MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py
+CASES = [
+    pytest.param(op, case, id=f"{op.name} {case}")
+    for op in OPS.values()
+    if op.name not in MAKES_COMPLEX
+    for case in op.proof_cases()
+]
+TOLERANCE = 1e-13
+
+
+def inputs_for(op: Op, case: Case, random: Random) -> list[Array]:
+    """Exact interior points of the op's domains, or of its chart, which are dyadic: the floats are the fractions."""
+    if op.chart is not None:
+        inputs, _ = sample_inputs(op, op.chart, case, op.inference(case.specs(), case.attributes), random)
+        return [np.vectorize(float, otypes=[float])(x) for x in inputs]
+    found: list[Array] = []
+    for k, x in enumerate(case.inputs):
+        if isinstance(x, np.ndarray):
+            found.append(x)
+        else:
+            array = np.empty(x)
+            for index in np.ndindex(x):
+                array[index] = float(op.domain(k).sample(random))
+            found.append(array)
+    return found
+
+
+def run_forward(bench: Bench, op: Op, case: Case, inputs: list[Array]) -> list[Array]:
+    count = len(op.inference(case.specs(), case.attributes).outputs)
+    outputs = [f"y{k}" for k in range(count)]
+    leaves = {f"x{k}": x for k, x in enumerate(inputs)}
+    line = f"{', '.join(outputs)} = {op.name}({', '.join(leaves)})", case.attributes
+    values = bench.values(leaves, [line], " ".join(outputs))
+    return [values[name] for name in outputs]
+
+
+def as_balls(array: Array) -> Array:
+    if array.dtype.kind != "f":
+        return concrete(array)
+    result = np.empty(array.shape, object)
+    for index in np.ndindex(array.shape):
+        numerator, denominator = float(array[index]).as_integer_ratio()
+        result[index] = arb(fmpq(numerator, denominator))
+    return result
+
+
+def read_definition(op: Op, case: Case, inputs: list[Array]) -> list[Array]:
+    found = op.inference(case.specs(), case.attributes)
+    wanted = found.inputs or case.specs()
+    balls = [as_balls(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, wanted, strict=True)]
+    return read_op(op, Balls(), balls, found.attributes, found.outputs)
+
+
+def assert_same(got: list[Array], true: list[Array]) -> None:
+    assert len(got) == len(true)
+    for mine, balls in zip(got, true, strict=True):
+        assert mine.shape == balls.shape
+        numbers = [float(ball) if isinstance(ball, (bool, int)) else float(ball.mid()) for ball in balls.flat]
+        scale = max(1.0, *map(abs, numbers), 0.0)
+        for one, number, ball in zip(mine.flat, numbers, balls.flat, strict=True):
+            if isinstance(ball, bool):
+                assert isinstance(one, np.bool)
+            assert abs(float(one) - number) <= TOLERANCE * scale
+
+
+@pytest.mark.parametrize(("op", "case"), CASES)
+def test_forward_is_the_definition(bench: Bench, op: Op, case: Case) -> None:
+    for seed in range(5):
+        inputs = inputs_for(op, case, Random(f"{op.name} {case} {seed}"))
+        with precision(128):
+            true = read_definition(op, case, inputs)
+        assert_same(run_forward(bench, op, case, inputs), true)
+
+
+STRESSED = [op for op in OPS.values() if op.elementwise and op.differentiable]
+
+
+@pytest.mark.parametrize("op", STRESSED, ids=lambda op: op.name)
+def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None:
+    """Each element to a few ulps of itself, wherever the definition has a finite value; overflow must be overflow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for one in op.stress:
+            for other in op.stress:
+                inputs = [
+                    np.array(True) if op.domain(k) is INTEGER else np.array(one if k == 0 else other)
+                    for k in range(len(op.inputs))
+                ]
+                case = op.uniform(())
+                with precision(2000):
+                    try:
+                        ball = read_definition(op, case, inputs)[0][()]
+                    except ArithmeticError:
+                        continue
+                if not isinstance(ball, arb) or not ball.is_finite() or ball.rad() > 1e-200:
+                    continue  # not in the domain
+                got = float(run_forward(bench, op, case, inputs)[0])
+                true = float(ball.mid())
+                if np.isinf(true):
+                    assert got == true
+                else:
+                    signs = np.signbit([one, other]).any() and op.name == "atan2"  # balls have no -0
+                    assert signs or abs(got - true) <= 1e-13 * abs(true) + 1e-307, inputs
+
+
+NO_HALF = (
+    "solve",
+    "inv",
+    "det",
+    "cofactors",
+    "cholesky",
+    *MAKES_COMPLEX,
+)  # LAPACK has no half precision, nor have complex numbers
+DTYPES = [
+    pytest.param(
+        op,
+        dtype,
+        id=f"{op.name}-{dtype}",
+    )
+    for op in OPS.values()
+    for dtype in ("float16", "float32", "float64", "bfloat16")
+]
+
+
+@pytest.mark.parametrize(("op", "dtype"), DTYPES)
+def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: Any) -> None:
+    """An op may refuse a dtype while shapes are inferred, but not fail later."""
+    float_type = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    for case in op.proof_cases():
+        inputs = [x if x.dtype.kind in "biu" else x.astype(float_type) for x in inputs_for(op, case, Random(0))]
+        leaves = {f"x{k}": x for k, x in enumerate(inputs)}
+        count = len(op.inference(case.specs(), case.attributes).outputs)
+        outputs = [f"y{k}" for k in range(count)]
+        lines = [(f"{', '.join(outputs)} = {op.name}({', '.join(leaves)})", case.attributes)]
+        if bench.engine.infer(bench.graph(leaves, lines, " ".join(outputs))).faults:
+            assert float_type.name == "bfloat16" or (float_type.name == "float16" and op.name in NO_HALF)
+            continue
+        values = bench.values(leaves, lines, " ".join(outputs))
+        seeds = {name: np.ones(values[name].shape, values[name].dtype) for name in outputs}
+        if not op.differentiable or values[outputs[0]].dtype.kind in "biu":
+            continue
+        gradients = bench.gradients(leaves, lines, " ".join(outputs), seeds=seeds)
+        for name, gradient in gradients.items():
+            assert gradient.dtype == leaves[name].dtype
+            assert gradient.shape == leaves[name].shape
+
+
+def test_a_forward_does_not_write_to_its_inputs(registry: Registry) -> None:
+    for op in registry.ops.values():
+        for case in op.proof_cases():
+            inputs = inputs_for(op, case, Random(1))
+            found = op.inference(case.specs(), case.attributes)
+            wanted = found.inputs or case.specs()
+            arrays = [np.broadcast_to(x, spec.shape).astype(spec.dtype) for x, spec in zip(inputs, wanted, strict=True)]
+            before = [x.copy() for x in arrays]
+            op.forward(*arrays, **found.attributes)
+            for x, y in zip(arrays, before, strict=True):
+                np.testing.assert_array_equal(x, y)

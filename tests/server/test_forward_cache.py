@@ -1,0 +1,563 @@
+"""Kept runs: going backward again from forward values that stayed on the server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import REGISTRY, Bench, Line
+from tests.server.test_session import Talk, gradients, square
+from tests.support import faulty_plugin
+from tests.support.server_fixture import Served, leaf, node, request, serving
+
+from gradproof.client import (
+    Client,
+    GradproofError,
+    GraphBuilder,
+    InvalidRequest,
+    NotFound,
+    RunError,
+    Session,
+    Summary,
+    VerdictRequired,
+    hook,
+)
+from gradproof.client.requests import RunExchange
+from gradproof.engine.engine import Engine, Forward, GradientEvent
+from gradproof.engine.errors import ForwardFault
+from gradproof.engine.errors import NotFound as EngineNotFound
+from gradproof.engine.graph import Graph
+from gradproof.engine.job import Job
+from gradproof.engine.registry import build_registry
+from gradproof.engine.verify.proof_pool import ProofPool
+from gradproof.plugins import BUILTIN
+from gradproof.server.limits import Limits
+from gradproof.server.runs.forward_cache import ForwardCache
+from gradproof.server.runs.handler import Handler
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import graph_pb2
+from gradproof.wire import encode_tensor
+
+LINES: list[Line] = [
+    "h = matmul(x, w)",
+    "b = add(h, c)",
+    "t = tanh(b)",
+    ("s = sum(t)", {"axis": 0}),
+    "z = multiply(s, k)",
+]
+LEAVES = {
+    "x": np.random.default_rng(1).normal(size=(5, 4)),
+    "w": np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32),
+    "c": np.array(0.1),
+    "k": np.array(2),
+}
+
+
+# engine
+
+
+@pytest.mark.parametrize("cuts", [("x",), ("w",), ("c", "h"), ("x", "w", "t", "s", "z")])
+def test_the_forward_half_is_numbered_alike_in_all_plans_of_a_graph(bench: Bench, cuts: tuple[str, ...]) -> None:
+    """Leaves, inserted conversions, nodes: whatever is wanted behind them."""
+    alone = bench.engine.compile(bench.graph(LEAVES, LINES, "z"))
+    plan = bench.engine.prepare(bench.job(LEAVES, LINES, "z", gradients=cuts, seeds={"z": np.ones(3)})).plan
+    count = alone.forward_count
+    assert plan.forward_count == count == len(alone.program.specs)
+    assert plan.program.specs[:count] == alone.program.specs
+    assert [(s.inputs, s.outputs) for s in plan.forward] == [(s.inputs, s.outputs) for s in alone.forward]
+    assert plan.lowered.values == alone.lowered.values
+    assert min(plan.backward.seeds.values()) >= count
+
+
+def bits(engine: Engine, job: Job, forward: Forward | None = None) -> dict[str, bytes]:
+    events = engine.gradients(engine.prepare(job, forward=forward))
+    return {e.name: e.gradient.tobytes() for e in events if isinstance(e, GradientEvent) and e.gradient is not None}
+
+
+def test_backward_from_kept_values_gives_the_same_bits(bench: Bench) -> None:
+    first = bench.job(LEAVES, LINES, "z", gradients=("x",), seeds={"z": np.ones(3)})
+    kept = bench.engine.compute(bench.engine.prepare(first)).forward
+    assert kept is not None
+    for seed in (np.ones(3), np.array([0.1, -3.0, 1e-9])):
+        for wanted in ({"gradients": ("x",)}, {"gradients": ("w", "c")}, {"retain": ("h", "s")}):
+            job = bench.job(LEAVES, LINES, "z", seeds={"z": seed}, **wanted)
+            assert bits(bench.engine, job, kept) == bits(bench.engine, job)
+
+
+def test_results_that_are_known_are_not_computed_again(bench: Bench) -> None:
+    job = bench.job(LEAVES, LINES, "z", seeds={"z": np.ones(3)})
+    fresh = bits(bench.engine, job)
+    run = bench.engine.compute(bench.engine.prepare(job)).forward
+    assert run is not None
+    for names in (("h",), ("h", "b"), ("t", "s"), ("h", "b", "t", "s", "z")):
+        known = [(name, np.asarray(run.value(name))) for name in names]
+        prepared = bench.engine.prepare(replace(job, known=known))
+        assert prepared.missing == len(LINES) - len(names)
+        events = [e for e in bench.engine.gradients(prepared) if isinstance(e, GradientEvent)]
+        assert {e.name: e.gradient.tobytes() for e in events if e.gradient is not None} == fresh
+    assert run.value("q") is None
+
+
+def test_a_node_at_fault_behind_known_ones_is_named(tmp_path: Any) -> None:
+    bench = Bench(Engine(build_registry(BUILTIN, others=[faulty_plugin])))
+    job = bench.job({"x": np.array(2.0)}, ["a = exp(x)", "b = faulty.explode(a)"], "b")
+    prepared = bench.engine.prepare(replace(job, known=[("a", np.array(7.0))]))
+    with pytest.raises(ForwardFault) as caught:
+        list(bench.engine.gradients(prepared))
+    assert (caught.value.node, caught.value.op) == (1, "faulty.explode")
+
+
+def test_kept_values_count_every_buffer_once(bench: Bench) -> None:
+    x = np.ones(1000)
+    lines: list[Line] = [
+        ("v = reshape(x)", {"shape": (10, 100)}),
+        ("w = broadcast_to(v)", {"shape": (50, 10, 100)}),
+        "y = exp(x)",
+    ]
+    forward = bench.engine.compute(bench.engine.prepare(bench.job({"x": x}, lines, "y"), differentiate=False)).forward
+    assert forward is not None
+    assert forward.nbytes == 2 * x.nbytes
+
+
+# the store
+
+
+def forward(nbytes: int) -> Forward:
+    return Forward(Graph((), (), ()), {}, (), nbytes)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    kept = ForwardCache(Limits(kept_bytes=100, kept_runs=3), Clock())
+    for name in "abc":
+        assert kept.put(0, name, forward(10)) == 10
+    kept.get(0, "a")
+    kept.put(0, "d", forward(10))  # one too many
+    with pytest.raises(EngineNotFound) as caught:
+        kept.get(0, "b")
+    assert caught.value.reason == "KEPT_NOT_FOUND"
+    kept.put(1, "a", forward(85))  # room for 15 more
+    assert (len(kept), kept.held_bytes) == (2, 95)
+    assert kept.get(0, "d").nbytes == 10
+    assert kept.get(1, "a").nbytes == 85
+
+
+def test_what_is_larger_than_all_room_is_not_kept_and_nothing_goes_for_it() -> None:
+    kept = ForwardCache(Limits(kept_bytes=100), Clock())
+    kept.put(0, "a", forward(100))
+    assert kept.put(0, "b", forward(101)) == 0
+    assert kept.get(0, "a").nbytes == 100
+    assert kept.put(0, "a", forward(101)) == 0  # what the name meant before, it means no longer
+    assert (len(kept), kept.held_bytes) == (0, 0)
+
+
+def test_what_is_idle_expires_and_use_counts_anew() -> None:
+    clock = Clock()
+    kept = ForwardCache(Limits(kept_seconds=60), clock)
+    assert kept.expire() is None
+    kept.put(0, "a", forward(1))
+    clock.now += 30
+    kept.put(0, "b", forward(2))
+    assert kept.expire() == 30
+    clock.now += 29
+    kept.get(0, "a")
+    clock.now += 31
+    assert kept.expire() == 29
+    assert (len(kept), kept.held_bytes) == (1, 1)
+    clock.now += 29
+    with pytest.raises(EngineNotFound):
+        kept.get(0, "a")
+
+
+def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
+    kept = ForwardCache(Limits(), Clock())
+    for owner in (0, 1):
+        for name in "ab":
+            kept.put(owner, name, forward(1))
+    kept.release(0, "a")
+    kept.release(0, "a")
+    assert len(kept) == 3
+    kept.release(1)
+    assert len(kept) == 1
+    assert kept.get(0, "b")
+
+
+# sessions
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    limits = Limits(kept_bytes=4 << 20, kept_runs=4, kept_seconds=600)
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
+        yield one
+
+
+@pytest.fixture
+def served(server: Served) -> Iterator[Served]:
+    """The server, with a client and a clock of the test's own, which in the end keeps nothing."""
+    kept = server.host.handler.kept
+    kept.clock = Clock()
+    one = Served(server.host, server.loop)
+    yield one
+    left = len(kept), kept.held_bytes
+    one.close()
+    assert left == (0, 0)
+
+
+@pytest.fixture
+def client(served: Served) -> Client:
+    return served.client
+
+
+def held(served: Served) -> tuple[int, int]:
+    return len(served.host.handler.kept), served.host.handler.kept.held_bytes
+
+
+def vector(x: Any = (1.0, 2.0, 3.0)) -> GraphBuilder:
+    """y = exp(x²), with y = sum of it to be had as z."""
+    g = GraphBuilder()
+    v = g.leaf("x", np.array(x), requires_grad=True)
+    y = g.output(g.apply("exp", g.apply("square", v, name="s"), name="y"))
+    g.output(g.apply("sum", y, name="z"))
+    return g
+
+
+SEED = {"y": np.array([1.0, 0.5, -2.0])}
+
+
+def test_a_second_backward_with_other_seeds_has_the_same_bits(served: Served, client: Client) -> None:
+    g = vector()
+    with client.session() as session:
+        first = session.differentiate(g, seeds=SEED, keep="run", verify="off")
+        assert first.summary is not None
+        assert held(served) == (1, first.summary.kept_bytes)
+        for seeds in (SEED, {"y": np.full(3, 0.1), "z": 3.0}):
+            for wanted in ({"retain": ["s", "y"]}, {"gradients": ["x"], "fetch": ["s"]}):
+                options: dict[str, Any] = {"seeds": seeds, "verify": "off", **wanted}
+                again: Any = session.differentiate(kept="run", **options)
+                fresh: Any = client.differentiate(g, **options)
+                assert again.digest == fresh.digest
+                assert {k: v.gradient.tobytes() for k, v in again.gradients.items()} == {
+                    k: v.gradient.tobytes() for k, v in fresh.gradients.items()
+                }
+                assert {k: v.tobytes() for k, v in again.values.items()} == {
+                    k: v.tobytes() for k, v in fresh.values.items()
+                }
+
+
+def test_the_forward_half_is_not_computed_again(served: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client.session() as session:
+        session.evaluate(vector(), keep="run")
+        with monkeypatch.context() as patch:
+            patch.setattr("gradproof.engine.plan.Plan.start", None)
+            assert session.evaluate(kept="run", fetch=["s"])["s"].tolist() == [1, 4, 9]
+            session.differentiate(kept="run", seeds=SEED, verify="off")
+
+
+def test_verdicts_and_hooks_on_a_kept_run(client: Client) -> None:
+    with client.session() as session:
+        session.evaluate(vector(), keep="run")
+        result = session.differentiate(kept="run", seeds=SEED, budget=60.0, hooks=[hook("s", lambda g: g * 2)])
+        assert (result.verdicts["x"].summary, result.verdicts["x"].graph.word) == ("verified", "CUT")
+        plain = session.differentiate(kept="run", seeds=SEED, budget=60.0)
+        assert (plain.verdicts["x"].summary, plain.verdicts["x"].graph.word) == ("verified", "CONSISTENT")
+        np.testing.assert_array_equal(result.gradients["x"].gradient, 2 * plain.gradients["x"].gradient)  # type: ignore[operator]
+
+
+def test_values_are_kept_also_where_the_backward_half_fails(client: Client) -> None:
+    with client.session() as session:
+        with pytest.raises(RunError, match="raised ValueError"):
+            session.differentiate(vector(), seeds=SEED, hooks=[hook("s", "faulty.refuse")], keep="run")
+        session.differentiate(kept="run", seeds=SEED, verify="off")
+
+
+def test_where_the_forward_half_fails_nothing_is_kept(served: Served, client: Client) -> None:
+    g = GraphBuilder()
+    g.output(g.apply("faulty.explode", g.leaf("x", 1.0, requires_grad=True)))
+    with client.session() as session:
+        with pytest.raises(RunError, match="forward raised OSError") as caught:
+            session.differentiate(g, keep="run")
+        assert (caught.value.node, caught.value.op) == (0, "faulty.explode")
+        with pytest.raises(RunError, match="forward raised OSError"):
+            session.evaluate(g, keep="run")
+        assert held(served) == (0, 0)
+
+
+def test_release_end_and_names(served: Served, client: Client) -> None:
+    with client.session() as one, client.session() as other:
+        one.evaluate(vector(), keep="run")
+        other.evaluate(vector([4.0]), keep="run")
+        assert held(served)[0] == 2
+        assert one.evaluate(kept="run", fetch=["x"])["x"].tolist() == [1, 2, 3]  # names are those of a session
+        one.evaluate(vector([5.0]), keep="run")  # the name is taken over
+        assert one.evaluate(kept="run", fetch=["x"])["x"].tolist() == [5]
+        assert held(served)[0] == 2
+        one.release("run")
+        one.release("never kept")
+        with pytest.raises(NotFound, match="no kept 'run' here") as caught:
+            one.differentiate(kept="run")
+        assert caught.value.reason == "KEPT_NOT_FOUND"
+        assert held(served)[0] == 1
+    assert held(served) == (0, 0)
+
+
+def test_eviction_and_replay(served: Served, client: Client) -> None:
+    g = vector()
+    with client.session() as session:
+        session.evaluate(g, keep="old")
+        for k in range(4):
+            session.evaluate(vector([float(k)]), keep=f"run {k}")
+        with pytest.raises(NotFound):
+            session.differentiate(kept="old", seeds=SEED)
+        replayed = session.differentiate(g, kept="old", seeds=SEED, verify="off")  # with the graph beside it
+        assert replayed.summary is not None
+        assert replayed.summary.kept_bytes > 0
+        assert session.evaluate(kept="old", fetch=["x"])["x"].tolist() == [1, 2, 3]
+        assert session.evaluate(vector([7.0]), kept="run 0", fetch=["x"])["x"].tolist() == [7]
+        with pytest.raises(ValueError, match="give a graph"):
+            session.evaluate()
+
+
+def test_idle_values_expire(served: Served, client: Client) -> None:
+    clock: Any = served.host.handler.kept.clock
+    with client.session() as session:
+        session.evaluate(vector(), keep="run")
+        clock.now += 599
+        session.evaluate(kept="run")
+        clock.now += 600
+        with pytest.raises(NotFound):
+            session.evaluate(kept="run")
+        assert held(served) == (0, 0)
+
+
+def test_too_large_to_be_kept(served: Served, client: Client) -> None:
+    g = vector(np.zeros(300_000))
+    with client.session() as session:
+        result = session.differentiate(g, seeds={"y": np.ones(300_000)}, keep="run", verify="off")
+        assert result.summary is not None
+        assert result.summary.kept_bytes == 0
+        assert held(served) == (0, 0)
+
+
+def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: Talk) -> None:
+    asked = square("r", 3.0)
+    asked.keep = "run"
+    with pytest.raises(InvalidRequest) as caught:
+        client.send(asked)
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("keep", "KEEP_NEEDS_SESSION")]
+    with pytest.raises(InvalidRequest) as caught:
+        client.send(pb.DifferentiateRequest(kept="run"))
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("kept", "KEEP_NEEDS_SESSION")]
+    asked.keep = "n" * 257
+    talk.say(differentiate=asked)
+    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("keep", "NAME_LENGTH")]
+    asked.keep = "run"
+    talk.say(differentiate=asked)
+    assert gradients(talk.hear_run("r")) == {"x": 6.0}
+    again = pb.DifferentiateRequest(kept="run", request_id="again")
+    again.hooks.add(value="q", named=graph_pb2.NamedHook(name="zero"))
+    again.values.add(name="x", value=encode_tensor(np.float64(4)))
+    talk.say(differentiate=again)
+    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("values", "KEPT_VALUES")]
+    del again.values[:]
+    talk.say(differentiate=again)
+    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("hooks[0].value", "VALUE_UNKNOWN")]
+
+
+@pytest.fixture
+def talk(served: Served) -> Iterator[Talk]:
+    one = Talk(served)
+    yield one
+    one.end()
+
+
+def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk) -> None:
+    """z = cube of exp(x²), from y = exp(x²) that is kept; the values of x and s are not sent again."""
+    first = pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first")
+    talk.say(evaluate=first)
+    events = talk.hear_run("first")
+    assert events[-1].summary.nodes_computed == 3
+    g = GraphBuilder()
+    v = g.leaf("a", shape=(3,), dtype=np.float64, requires_grad=True)
+    e = g.apply("exp", g.apply("square", v, name="b"), name="c")
+    g.output(g.apply("pow", e, 3.0, name="d"))
+    asked = pb.DifferentiateRequest(graph=g.to_proto(), request_id="r", fetch=["d"])
+    asked.seeds.add(output="d", cotangent=encode_tensor(SEED["y"]))
+    asked.verify.level = pb.VERIFY_LEVEL_OFF
+    asked.reuse.add(kept="run", values=["a", "b", "c"], kept_values=["x", "s", "y"])
+    talk.say(differentiate=asked)
+    events = talk.hear_run("r")
+    assert events[-1].summary.nodes_computed == 1
+    x = np.array([1.0, 2.0, 3.0])
+    fresh = client.differentiate(g, {"a": x}, seeds={"d": SEED["y"]}, verify="off", fetch=["d"])
+    [found] = gradients(events).values()
+    assert found.tobytes() == fresh.gradients["a"].gradient.tobytes()  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> None:
+    talk.say(evaluate=pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first"))
+    talk.hear_run("first")
+
+    def faults(reuse: pb.Reuse, graph: graph_pb2.Graph) -> list[tuple[str, str]]:
+        talk.say(evaluate=pb.EvaluateRequest(graph=graph, reuse=[reuse], request_id="r"))
+        return [(one.path, one.reason) for one in talk.hear().fault.faults]
+
+    graph = vector([1.0, 2.0]).to_proto()
+    assert faults(pb.Reuse(kept="run", values=["s"]), graph) == [("reuse[0].values[0].value", "VALUE_SPEC")]
+    assert faults(pb.Reuse(kept="run", values=["t"], kept_values=["s"]), graph) == [
+        ("reuse[0].values[0].name", "VALUE_UNKNOWN")
+    ]
+    assert faults(pb.Reuse(kept="run", values=["s"], kept_values=["q"]), graph) == [
+        ("reuse[0].kept_values[0]", "VALUE_UNKNOWN")
+    ]
+    assert faults(pb.Reuse(kept="run", values=["s", "y"], kept_values=["s"]), graph) == [
+        ("reuse[0].kept_values", "REUSE_COUNT")
+    ]
+    twice = vector().to_proto()
+    twice_over = pb.EvaluateRequest(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(kept="run", values=["x"])])
+    twice_over.values.add(name="x", value=encode_tensor(np.zeros(3)))
+    talk.say(evaluate=twice_over)
+    assert [one.reason for one in talk.hear().fault.faults] == ["NAME_DUPLICATE"]
+    talk.say(evaluate=pb.EvaluateRequest(kept="run", request_id="r", reuse=[pb.Reuse(kept="run", values=["s"])]))
+    assert [one.reason for one in talk.hear().fault.faults] == ["KEPT_VALUES"]
+    talk.say(evaluate=pb.EvaluateRequest(graph=twice, request_id="r", reuse=[pb.Reuse(kept="gone", values=["s"])]))
+    assert talk.hear().fault.reason == "KEPT_NOT_FOUND"
+    with pytest.raises(InvalidRequest) as caught:
+        client.send(pb.DifferentiateRequest(graph=twice, reuse=[pb.Reuse(kept="run", values=["s"])]))
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("reuse", "KEEP_NEEDS_SESSION")]
+
+
+def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    with serving(tmp_path, plugin=["tests.support.faulty_plugin"]) as one:
+        idle, busy = Talk(one), Talk(one)
+        idle.say(differentiate=square("r", 3.0))
+        idle.hear_run("r")
+        busy.say(differentiate=request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id="slow"))
+        assert faulty_plugin.entered.wait(60)
+        stopping = asyncio.run_coroutine_threadsafe(one.host.stop(60), one.loop)
+        with pytest.raises(StopIteration):
+            idle.hear()
+        faulty_plugin.released.set()
+        assert gradients(busy.hear_run("slow")) == {"x": 1.0}
+        with pytest.raises(StopIteration):
+            busy.hear()
+        stopping.result(60)
+
+
+def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
+    talk = Talk(served)
+    asked = square("r", 3.0)
+    asked.keep = "run"
+    talk.say(differentiate=asked)
+    talk.hear_run("r")
+    [entry] = served.host.handler.kept._entries.values()
+    value = weakref.ref(entry.forward)
+    del entry
+    talk.leave()
+    for _ in range(1000):  # calls, rather than time, for the session to end
+        if held(served) == (0, 0):
+            break
+        served.autodiff.Differentiate(request([leaf("x", 3.0)], [node("square", "x", "y")], "y"))
+    gc.collect()
+    assert value() is None
+
+
+def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> None:
+    async def main() -> None:
+        handler = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path), Limits(kept_seconds=600))
+        clock = handler.kept.clock = Clock()
+        desk = handler.desk()
+        graph = square("", 3.0).graph
+        for name in "ab":
+            found = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
+            assert found.kept_bytes == 16
+            clock.now += 300
+        assert handler._sweeping is not None
+        handler._sweep()  # as the timer does
+        assert (len(handler.kept), handler._sweeping is not None) == (1, True)
+        clock.now += 300
+        handler._sweep()
+        assert len(handler.kept) == 0
+        assert handler._sweeping is None  # type: ignore[unreachable, unused-ignore]
+        await handler.evaluate(pb.EvaluateRequest(graph=graph, keep="c"), {}, desk)
+        handler.close()
+        handler.proofs.close()
+        desk.close()
+
+    asyncio.run(main())
+
+
+# the client's session
+
+
+def test_a_session_goes_on_after_faults_and_runs_that_are_given_up(client: Client) -> None:
+    def refuse(gradient: Any) -> None:
+        raise LookupError("mine alone")
+
+    with client.session() as session:
+        for _ in range(3):
+            with pytest.raises(LookupError, match="mine alone"):
+                session.differentiate(vector(), seeds=SEED, hooks=[hook("s", refuse)])
+            stream = session.stream(vector(), seeds=SEED)
+            next(stream)
+            stream.close()
+            with pytest.raises(InvalidRequest):
+                session.differentiate(vector())
+            assert session.evaluate(vector(), fetch=["s"])["s"].tolist() == [1, 4, 9]
+
+
+def test_required_verdicts_on_a_session(client: Client) -> None:
+    with client.session() as session:
+        result = session.differentiate(vector(), seeds=SEED, required="verified", budget=60.0)
+        assert result.verdicts["x"].summary == "verified"
+        with pytest.raises(VerdictRequired) as caught:
+            session.differentiate(vector(), seeds=SEED, required="verified", verify="cached")
+        assert isinstance(caught.value.result.summary, Summary)
+        assert caught.value.result.summary.weaker == 1
+        assert session.evaluate(vector(), fetch=["s"])["s"].tolist() == [1, 4, 9]
+
+
+def test_a_closed_session_says_so(client: Client) -> None:
+    session = client.session()
+    session.close()
+    session.close()
+    with pytest.raises(ValueError, match="the session is closed"):
+        session.evaluate(vector())
+
+
+def test_a_run_that_takes_too_long_ends_the_session_for_others_too(client: Client) -> None:
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    g = GraphBuilder()
+    g.output(g.apply("faulty.wait", g.leaf("x", 1.0)))
+
+    def run(session: Session, timeout: float | None) -> str:
+        with pytest.raises(GradproofError) as caught:
+            list(session.converse(RunExchange(pb.EvaluateRequest(graph=g.to_proto())), timeout))
+        return type(caught.value).__name__
+
+    with client.session() as session, ThreadPoolExecutor(2) as pool:
+        patient = pool.submit(run, session, None)
+        assert faulty_plugin.entered.wait(60)
+        try:
+            assert run(session, 0.05) == "DeadlineExceeded"
+            assert patient.result(60) == "Unavailable"
+        finally:
+            faulty_plugin.released.set()
+        assert not session.alive

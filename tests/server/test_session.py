@@ -1,0 +1,376 @@
+"""Sessions: many runs on one stream, uploads in chunks, faults that do not end it, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+from tests.conftest import REGISTRY
+from tests.support import faulty_plugin
+from tests.support.server_fixture import Served, leaf, node, request, serving
+
+from gradproof.client.events import EventDecoder, Gradient, Value
+from gradproof.engine.engine import Engine
+from gradproof.engine.verify.proof_pool import ProofPool
+from gradproof.server.limits import Limits
+from gradproof.server.runs.handler import Handler
+from gradproof.server.services.session import run_session
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.v1 import graph_pb2, tensor_pb2
+from gradproof.wire import chunks, decode_tensor, encode_spec
+
+CODE = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    limits = Limits(session_upload_bytes=16 << 20)
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
+        yield one
+
+
+def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
+    """Events that came together, each by itself."""
+    more = list(answer.more)
+    del answer.more[:]
+    yield answer
+    for event in more:
+        yield pb.SessionResponse(request_id=answer.request_id, event=event)
+
+
+class Talk:
+    """One session: frames go out as they are said, answers come as they are read."""
+
+    def __init__(self, served: Served) -> None:
+        self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
+        self._heard: deque[pb.SessionResponse] = deque()
+        self._answers = served.autodiff.Session(iter(self._frames.get, None), timeout=60)
+
+    def say(self, **frame: Any) -> None:
+        self._frames.put(pb.SessionRequest(**frame))
+
+    def upload(self, array: Any, number: int) -> None:
+        for part in chunks(array, number):
+            if isinstance(part, tensor_pb2.TensorHeader):
+                self.say(header=part)
+            else:
+                self.say(chunk=part)
+
+    def hear(self) -> pb.SessionResponse:
+        """The next answer, with one event at most."""
+        if not self._heard:
+            self._heard.extend(one_by_one(next(self._answers)))
+        return self._heard.popleft()
+
+    def hear_run(self, request_id: str) -> list[pb.Event]:
+        """The events of a run, up to its summary; nothing else may be said meanwhile."""
+        found: list[pb.Event] = []
+        while not found or found[-1].WhichOneof("kind") != "summary":
+            answer = self.hear()
+            assert (answer.request_id, answer.WhichOneof("frame")) == (request_id, "event"), answer
+            found.append(answer.event)
+        return found
+
+    def end(self) -> list[pb.SessionResponse]:
+        """Say no more, and hear the rest."""
+        self._frames.put(None)
+        return [*self._heard, *(one for answer in self._answers for one in one_by_one(answer))]
+
+    def leave(self) -> None:
+        """Hang up in the middle."""
+        self._answers.cancel()
+        self._frames.put(None)
+
+
+@pytest.fixture
+def talk(served: Served) -> Iterator[Talk]:
+    one = Talk(served)
+    yield one
+    one.leave()
+
+
+def square(request_id: str, x: float) -> pb.DifferentiateRequest:
+    return request([leaf("x", np.float64(x))], [node("square", "x", "y")], "y", request_id=request_id)
+
+
+def gradients(events: list[pb.Event]) -> dict[str, Any]:
+    decoder = EventDecoder()
+    decoded = [one for event in events for one in decoder.decode(event)]
+    return {one.name: one.gradient for one in decoded if isinstance(one, Gradient)}
+
+
+def test_many_runs_on_one_stream(talk: Talk) -> None:
+    for k in range(20):
+        talk.say(differentiate=square(f"r{k}", float(k)))
+    answers = talk.end()
+    for k in range(20):
+        events = [answer.event for answer in answers if answer.request_id == f"r{k}"]
+        assert [event.sequence for event in events] == list(range(len(events)))
+        assert events[0].accepted.request_id == f"r{k}"
+        assert events[-1].WhichOneof("kind") == "summary"
+        assert gradients(events) == {"x": 2.0 * k}
+    assert {answer.request_id for answer in answers} == {f"r{k}" for k in range(20)}
+
+
+def test_evaluate(talk: Talk) -> None:
+    whole = square("v", 3.0)
+    talk.say(evaluate=pb.EvaluateRequest(graph=whole.graph, fetch=["y", "x"], request_id="v"))
+    events = talk.hear_run("v")
+    assert [event.WhichOneof("kind") for event in events] == ["accepted", "values", "summary"]
+    assert [(v.name, float(decode_tensor(v.value))) for v in events[1].values.values] == [("y", 9.0), ("x", 3.0)]
+    talk.say(evaluate=pb.EvaluateRequest(digest=events[0].accepted.digest, request_id="again"))
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.reason) == ("again", "INVALID_REQUEST")
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("graph.leaves[0].value", "VALUE_MISSING")]
+
+
+def big(request_id: str, size: int, upload: int, **rest: Any) -> pb.DifferentiateRequest:
+    spec = encode_spec((size,), np.dtype("f8"))
+    nodes = [node("square", "v", "s"), node("sum", "s", "y")]
+    value = tensor_pb2.Tensor(spec=spec, upload=upload)
+    carrying = graph_pb2.Leaf(name="v", spec=spec, requires_grad=True)
+    named = tensor_pb2.NamedTensor(name="v", value=value)
+    return request([carrying], nodes, "y", request_id=request_id, values=[named], **rest)
+
+
+def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
+    array = np.random.default_rng(1).normal(size=600_000)
+    assert array.nbytes > 4 << 20
+    talk.upload(array, 7)
+    talk.say(differentiate=big("big", len(array), 7))
+    events = talk.hear_run("big")
+    assert max(event.ByteSize() for event in events) < 2 << 20
+    assert gradients(events)["v"].tobytes() == (2 * array).tobytes()
+    talk.say(differentiate=big("gone", len(array), 7))  # an upload serves one request
+    answer = talk.hear()
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("values[0].value.upload", "UPLOAD_UNKNOWN")]
+    talk.upload(array, 7)  # so its id is free again
+    talk.say(
+        evaluate=pb.EvaluateRequest(graph=big("", len(array), 7).graph, values=big("", 600_000, 7).values, fetch=["s"])
+    )
+    decoder = EventDecoder()
+    (value,) = [one for event in talk.hear_run("") for one in decoder.decode(event) if isinstance(one, Value)]
+    assert value.value.tobytes() == (array * array).tobytes()
+
+
+def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:
+    talk.upload(np.ones(3), 1)
+    talk.say(differentiate=big("r", 4, 1))
+    (fault,) = talk.hear().fault.faults
+    assert (fault.path, fault.reason) == ("values[0].value.upload", "UPLOAD_SPEC")
+
+
+def test_an_unknown_upload_is_named(talk: Talk) -> None:
+    talk.say(differentiate=big("r", 3, 99))
+    answer = talk.hear()
+    assert answer.request_id == "r"
+    assert CODE[answer.fault.code] is grpc.StatusCode.INVALID_ARGUMENT
+    (fault,) = answer.fault.faults
+    assert (fault.path, fault.reason) == ("values[0].value.upload", "UPLOAD_UNKNOWN")
+    assert "99" in fault.message
+
+
+def test_chunks_at_fault_are_answered_and_the_session_goes_on(talk: Talk) -> None:
+    spec = encode_spec((2,), np.dtype("f8"))
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"chunk": tensor_pb2.TensorChunk(tensor_id=5, data=b"x")}, "UPLOAD_UNKNOWN"),
+        ({"header": tensor_pb2.TensorHeader(tensor_id=5, spec=spec, total_bytes=15)}, "TENSOR_LENGTH"),
+        ({"header": tensor_pb2.TensorHeader(tensor_id=5)}, "DTYPE"),
+    ]
+    for frame, reason in wrong:
+        talk.say(**frame)
+        assert [one.reason for one in talk.hear().fault.faults] == [reason]
+    talk.say(header=tensor_pb2.TensorHeader(tensor_id=5, spec=spec, total_bytes=16))
+    talk.say(chunk=tensor_pb2.TensorChunk(tensor_id=5, offset=8, data=bytes(8)))
+    assert talk.hear().fault.faults[0].path == "chunk.offset"
+    talk.say(chunk=tensor_pb2.TensorChunk(tensor_id=5, data=np.ones(2).tobytes()))
+    talk.say(differentiate=big("r", 2, 5))
+    assert gradients(talk.hear_run("r"))["v"].tolist() == [2, 2]
+
+
+def test_uploads_are_limited(talk: Talk) -> None:
+    spec = encode_spec((1 << 21,), np.dtype("f8"))
+    for number in (1, 2):
+        talk.say(header=tensor_pb2.TensorHeader(tensor_id=number, spec=spec, total_bytes=16 << 20))
+    answer = talk.hear()
+    assert CODE[answer.fault.code] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert answer.fault.reason == "LIMIT_EXCEEDED"
+    assert "session_upload_bytes" in answer.fault.message
+    assert str(32 << 20) in answer.fault.message
+
+
+def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
+    nodes = [node("sine", "x", "a"), node("add", "x", "b")]
+    talk.say(differentiate=request([leaf("x", np.float64(3))], nodes, "q", request_id="bad"))
+    answer = talk.hear()
+    assert answer.request_id == "bad"
+    assert CODE[answer.fault.code] is grpc.StatusCode.INVALID_ARGUMENT
+    assert {one.path for one in answer.fault.faults} == {"graph.nodes[0].op", "graph.nodes[1].inputs", "graph.outputs[0]"}
+    talk.say(differentiate=pb.DifferentiateRequest(digest="unheard", request_id="digest"))
+    answer = talk.hear()
+    assert (answer.request_id, CODE[answer.fault.code]) == ("digest", grpc.StatusCode.NOT_FOUND)
+    talk.say(differentiate=square("good", 3.0))
+    assert gradients(talk.hear_run("good")) == {"x": 6.0}
+
+
+def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None:
+    talk.say(differentiate=request([leaf("x", 3.0)], [node("faulty.explode", "x", "y")], "y", request_id="bad"))
+    answers = [talk.hear() for _ in range(3)]
+    assert {answer.request_id for answer in answers} == {"bad"}
+    assert [answer.event.WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
+    assert answers[1].event.fault.op == "faulty.explode"
+    assert (CODE[answers[2].fault.code], answers[2].fault.reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
+    talk.say(differentiate=square("good", 3.0))
+    assert gradients(talk.hear_run("good")) == {"x": 6.0}
+
+
+def test_what_nobody_foresaw_is_answered_and_the_session_goes_on(
+    served: Served, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    with capture_logs() as logged, monkeypatch.context() as patch:
+        patch.setattr(served.host.handler, "_prepare", broken)
+        talk.say(differentiate=square("bad", 3.0))
+        answer = talk.hear()
+        with pytest.raises(grpc.RpcError, match="incident") as caught:
+            served.autodiff.Differentiate(square("", 3.0))
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    incidents = [entry["incident"] for entry in logged if "incident" in entry]
+    assert [name in text for name, text in zip(incidents, (answer.fault.message, str(caught.value)))] == [True, True]
+    assert (answer.request_id, answer.fault.reason) == ("bad", "INTERNAL")
+    assert "incident" in answer.fault.message
+    assert "secret" not in answer.fault.message
+    talk.say(differentiate=square("good", 3.0))
+    assert gradients(talk.hear_run("good")) == {"x": 6.0}
+
+
+@pytest.fixture
+def gate() -> Iterator[None]:
+    """Closed for ``faulty.wait``, and open in the end whatever happens."""
+    faulty_plugin.entered.clear()
+    faulty_plugin.released.clear()
+    yield
+    faulty_plugin.released.set()
+
+
+def waiting(request_id: str) -> pb.DifferentiateRequest:
+    return request([leaf("x", 3.0)], [node("faulty.wait", "x", "y")], "y", request_id=request_id)
+
+
+def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Talk) -> None:
+    """Both frames are there before the server looks at the first."""
+    one = request([leaf("x", 3.0)], [node("square", "x", "y")], "y", request_id="again")
+    for _ in range(3):
+        talk.say(differentiate=one)
+        talk.say(cancel=pb.CancelRun(request_id="again"))
+        while True:
+            answer = talk.hear()
+            assert answer.request_id == "again"
+            if answer.WhichOneof("frame") == "fault":
+                assert answer.fault.reason == "CANCELLED"
+                break
+            if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it
+                break
+    assert talk.end() == []
+
+
+def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
+    talk.say(differentiate=waiting("slow"))
+    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    assert faulty_plugin.entered.wait(60)
+    talk.say(cancel=pb.CancelRun(request_id="nobody"))  # nothing to stop: nothing is said
+    talk.say(cancel=pb.CancelRun(request_id="slow"))
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.reason) == ("slow", "CANCELLED")
+    assert CODE[answer.fault.code] is grpc.StatusCode.CANCELLED
+    talk.say(differentiate=square("slow", 3.0))  # its id is free again
+    assert gradients(talk.hear_run("slow")) == {"x": 6.0}
+
+
+def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None) -> None:
+    talk.say(differentiate=waiting("slow"))
+    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    talk.say(differentiate=square("slow", 3.0))
+    (fault,) = talk.hear().fault.faults
+    assert (fault.path, fault.reason) == ("request_id", "REQUEST_ID")
+    talk.say(differentiate=square("quick", 3.0))
+    assert gradients(talk.hear_run("quick")) == {"x": 6.0}
+    faulty_plugin.released.set()
+    events = [answer.event for answer in talk.end()]
+    assert gradients(events) == {"x": 1.0}
+    assert events[-1].WhichOneof("kind") == "summary"
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None) -> None:
+    talk = Talk(served)
+    talk.say(differentiate=waiting("slow"))
+    for k in range(60):  # more answers than the queue holds, and nobody reads them
+        talk.say(differentiate=square(f"r{k}", 1.0))
+    assert faulty_plugin.entered.wait(60)
+    talk.leave()
+    faulty_plugin.released.set()
+    again = Talk(served)
+    again.say(differentiate=square("good", 3.0))
+    assert gradients([answer.event for answer in again.end()]) == {"x": 6.0}
+    for _ in range(1000):  # calls, rather than time, for the others to be counted down
+        if not served.host.handler.admission.busy:
+            break
+        served.autodiff.Differentiate(square("", 3.0))
+    assert served.host.handler.admission.busy == 0
+
+
+def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path) -> None:
+    """One run waits for the client, one for room to answer in, and one has its values kept."""
+
+    async def main() -> None:
+        handler, before = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path)), asyncio.all_tasks()
+
+        async def frames() -> AsyncIterator[pb.SessionRequest]:
+            kept, hooked = square("kept", 3.0), square("hooked", 3.0)
+            kept.keep = "run"
+            hooked.hooks.add(value="x", client=graph_pb2.ClientHook(hook_id=1))
+            for one in (kept, hooked, *(square(f"r{k}", 1.0) for k in range(40))):
+                yield pb.SessionRequest(differentiate=one)
+            await asyncio.Event().wait()  # and then says nothing
+
+        responses = run_session(handler, frames())
+        missing = {("kept", "summary"), ("hooked", "hook")}
+        async for response in responses:
+            for event in (response.event, *response.more):
+                missing.discard((response.request_id, event.WhichOneof("kind") or ""))
+            if not missing:
+                break
+        assert handler.admission.busy > 0
+        assert len(handler.kept) == 1
+        await responses.aclose()
+        assert len(handler.kept) == 0
+        while asyncio.all_tasks() - before:
+            await asyncio.sleep(0)
+        assert handler.admission.busy == 0
+        handler.close()
+        handler.proofs.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_frames_that_nobody_waits_for(talk: Talk) -> None:
+    talk.say(hook=pb.HookReply(hook_id=1))
+    answer = talk.hear()
+    assert (answer.request_id, answer.fault.message.count("no run waits for hook 1")) == ("", 1)
+    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook.hook_id", "HOOK_ID")]
+    talk.say()
+    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("frame", "FRAME_EMPTY")]
+
+
+def test_a_session_without_a_word_ends(talk: Talk) -> None:
+    assert talk.end() == []

@@ -1,0 +1,198 @@
+"""Inputs for any op: ordinary points of its domain, and what floats have in store (zeros, denormals, ends, ties)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from flint import arb
+from hypothesis import strategies as st
+from tests.conftest import REGISTRY
+
+from gradproof.engine.errors import RuleFault
+from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.job import Job
+from gradproof.engine.op import INTEGER, Case, InferenceError, Op
+from gradproof.engine.precision import precision
+from gradproof.engine.registry import Registry
+from gradproof.engine.spec import Array, DType, is_differentiable, spec_of
+from gradproof.engine.verify.proof.points import sample_point
+
+DTYPES: tuple[DType, ...] = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))
+ROUND = (-3.0, -2.0, -1.0, -0.5, 0.0, -0.0, 0.5, 1.0, 2.0, 3.0)
+DECOMPOSED = ("solve", "inv", "det", "cholesky")
+ALONG_AXES = {"axis", "keepdims", "correction"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One op applied to arrays, with the cotangents of its outputs."""
+
+    op: str
+    arrays: tuple[Array, ...]
+    attributes: Mapping[str, Any]
+    seeds: tuple[Array, ...]
+
+    def job(self, name: str = "") -> Job:
+        """A graph of one node, of this op or of the one called ``name``."""
+        leaves = tuple(Leaf(f"x{k}", spec_of(a), is_differentiable(a.dtype)) for k, a in enumerate(self.arrays))
+        outputs = tuple(f"y{k}" for k in range(len(self.seeds)))
+        node = Node(name or self.op, tuple(leaf.name for leaf in leaves), outputs, self.attributes)
+        values = [(leaf.name, a) for leaf, a in zip(leaves, self.arrays, strict=True)]
+        return Job(Graph(leaves, (node,), outputs), values, list(zip(outputs, self.seeds, strict=True)))
+
+    def __str__(self) -> str:
+        arrays = ", ".join(f"{a.dtype.name}{a.astype(float).tolist()}" for a in self.arrays)
+        seeds = ", ".join(str(g.astype(float).tolist()) for g in self.seeds)
+        return f"{self.op}({arrays}, {dict(self.attributes)}) with cotangent {seeds}"
+
+
+def dtypes_of(op: Op, registry: Registry = REGISTRY) -> list[DType]:
+    """The floating point dtypes that the op takes."""
+    found = []
+    for dtype in DTYPES:
+        try:
+            registry.rule_of(op, op.proof_cases()[0], dtype)
+        except (InferenceError, RuleFault):
+            continue
+        found.append(dtype)
+    return found
+
+
+def seeded(op: Op, arrays: Sequence[Array], attributes: Mapping[str, Any]) -> Point:
+    """The point with cotangents of either sign."""
+    outputs = op.inference([spec_of(a) for a in arrays], attributes).outputs
+    seeds = [np.resize(np.array([1.25, -0.75, 2.0, -1.5]), out.shape).astype(out.dtype) for out in outputs]
+    return Point(op.name, tuple(arrays), attributes, tuple(seeds))
+
+
+# ordinary and stress points, for tables
+
+
+def ordinary(op: Op, case: Case, dtype: DType = DTYPES[0], seed: int = 0) -> list[Array]:
+    """The floats nearest to a random exact point of the op's domain."""
+    with precision(64):
+        balls, _ = sample_point(
+            op, case, op.inference(case.specs(dtype), case.attributes), Random(f"{op.name} {case} {seed}")
+        )
+    arrays = []
+    for given, ball in zip(case.inputs, balls, strict=True):
+        if isinstance(given, np.ndarray):
+            arrays.append(given)
+        else:
+            floats = [float(arb(x).mid()) for x in ball.flat][: int(np.prod(given, dtype=int))]
+            arrays.append(np.array(floats, np.float64).astype(dtype).reshape(given))
+    return arrays
+
+
+def ordinary_point(op: Op, seed: int = 0) -> Point:
+    case = op.proof_cases()[-1]
+    return seeded(op, ordinary(op, case, seed=seed), case.attributes)
+
+
+def stress_points(op: Op) -> Iterator[Point]:
+    """The op's own stress values, each in the first place of each input of an ordinary point."""
+    case = op.proof_cases()[0]
+    for value in op.stress:
+        for k, given in enumerate(case.inputs):
+            if isinstance(given, np.ndarray) or not np.prod(given, dtype=int):
+                continue
+            arrays = ordinary(op, case)
+            arrays[k] = arrays[k].copy()
+            arrays[k].flat[0] = value
+            yield seeded(op, arrays, case.attributes)
+
+
+# points sample_point by Hypothesis
+
+
+def numbers(op: Op, position: int, dtype: DType) -> st.SearchStrategy[float]:
+    """Elements of an input: equal ones come up often. An elementwise op meets the ends of its dtype too; in others products
+    and sums of a few may not leave it on the way, and elements of a matrix to be decomposed are of one size."""
+    info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    least, tiny, most, eps = (float(x) for x in (info.smallest_subnormal, info.smallest_normal, info.max, info.eps))
+    most /= 2  # beyond, sums of two overflow, and so does a rule on its way
+    domain = op.domain(position)
+    plain = st.integers(0, 999).map(lambda seed: float(domain.sample(Random(seed))))
+    if op.name in DECOMPOSED:
+        return st.one_of(plain, st.sampled_from(ROUND))
+    if op.elementwise:
+        ends = [
+            least,
+            -least,
+            3 * least,
+            tiny,
+            -tiny,
+            tiny * (1 - eps),
+            most,
+            -most,
+            most / 2,
+            most**0.5,
+            1 + eps,
+            1 - eps / 2,
+        ]
+    else:
+        most, tiny = most**0.25, tiny**0.25
+        ends = [least, -least, tiny, -tiny, most, -most, 1 + eps, 1 - eps / 2]
+    stress = [x for x in op.stress if abs(x) <= most]
+    wide = st.floats(-most, most, allow_subnormal=True)
+    return st.one_of(plain, st.sampled_from(ROUND), st.sampled_from([*stress, *ends]), wide)
+
+
+@st.composite
+def elements(draw: st.DrawFn, shape: tuple[int, ...], number: st.SearchStrategy[float], dtype: DType) -> Array:
+    count = int(np.prod(shape, dtype=int))
+    cells = draw(st.lists(number, min_size=count, max_size=count))
+    most = float(ml_dtypes.finfo(dtype).max) if dtype.kind != "b" else 1.0  # type: ignore[no-untyped-call]
+    return np.clip(np.array(cells, np.float64), -most, most).astype(dtype).reshape(shape)
+
+
+def shapes(rank: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.lists(st.integers(1, 3), min_size=rank, max_size=2).map(tuple)
+
+
+@st.composite
+def cases(draw: st.DrawFn, op: Op) -> Case:
+    """Shapes up to 3x3 for elementwise ops and those along axes; for others the cases of their proofs."""
+    if op.elementwise and not op.cases:
+        whole = draw(shapes())
+        parts = [whole, (1,) * len(whole), whole[1:], ()]
+        inputs = [whole, *(draw(st.sampled_from(parts)) for _ in op.inputs[1:])]
+        masks = [draw(elements(s, st.sampled_from((0.0, 1.0)), np.dtype(bool))) for s in inputs]
+        return Case(tuple(m if op.domain(k) is INTEGER else m.shape for k, m in enumerate(masks)))
+    along_axes = "axis" in op.attributes and set(op.attributes) <= ALONG_AXES and len(op.inputs) == 1 and not op.variadic
+    if along_axes and op.name not in ("squeeze", "expand_dims"):
+        shape = draw(shapes(rank=1))
+        attributes: dict[str, Any] = {"axis": draw(st.integers(-len(shape), len(shape) - 1))}
+        if "keepdims" in op.attributes:
+            attributes["keepdims"] = draw(st.booleans())
+        if "correction" in op.attributes:
+            attributes["correction"] = draw(st.integers(0, 1))
+        return Case((shape,), attributes)
+    return draw(st.sampled_from(op.proof_cases()))
+
+
+@st.composite
+def points(draw: st.DrawFn, op: Op) -> Point:
+    """Any op at any point. A matrix to be decomposed is an ordinary one with few elements replaced."""
+    case, dtype = draw(cases(op)), draw(st.sampled_from(dtypes_of(op)))
+    arrays: list[Array] = []
+    whole = op.name not in DECOMPOSED
+    known = [] if whole else ordinary(op, case, dtype, draw(st.integers(0, 99)))
+    for k, given in enumerate(case.inputs):
+        if isinstance(given, np.ndarray):
+            arrays.append(given)
+        elif whole:
+            arrays.append(draw(elements(given, numbers(op, k, dtype), dtype)))
+        else:
+            arrays.append(known[k].copy())
+            if draw(st.booleans()):
+                arrays[k].flat[draw(st.integers(0, arrays[k].size - 1))] = draw(numbers(op, k, dtype))
+    point = seeded(op, arrays, case.attributes)
+    most = float(ml_dtypes.finfo(dtype).max) ** 0.25  # type: ignore[no-untyped-call]
+    cotangent = st.one_of(st.sampled_from((1.0, -1.0, 0.75, -1.25, 0.0, 1 / most, -most)), st.floats(-8, 8))
+    return replace(point, seeds=tuple(draw(elements(g.shape, cotangent, g.dtype)) for g in point.seeds))

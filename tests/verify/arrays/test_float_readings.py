@@ -1,0 +1,163 @@
+"""Readings beneath the check of large graphs: floats against power series and balls, inner products against fractions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from flint import arb, arb_series
+from tests.conftest import REGISTRY
+from tests.verify.graphs.test_large_graphs import normal
+
+from gradproof.engine.attributes import in_balls
+from gradproof.engine.extend import Op, Spec
+from gradproof.engine.op import INTEGER
+from gradproof.engine.precision import precision
+from gradproof.engine.scalar_functions import Undecided
+from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays.dual import Dual, tangents
+from gradproof.engine.verify.arrays.floats import FloatDual, Floats
+from gradproof.engine.verify.arrays.programs import entered
+from gradproof.engine.verify.arrays.programs import read_op as read_arrays
+from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
+from gradproof.engine.verify.graphs.bridge import bridged
+from gradproof.engine.verify.readings.reading import concrete, read_op
+from gradproof.engine.verify.readings.series import Series
+
+ELEMENTWISE = [op for op in REGISTRY.ops.values() if op.elementwise and op.differentiable and op.definitions]
+
+
+def floats_of(op: Op, count: int, random: np.random.Generator) -> list[Any]:
+    found: list[Any] = []
+    for k in range(len(op.inputs)):
+        domain = op.domain(k)
+        if domain is INTEGER:
+            found.append(random.integers(0, 2, count).astype(bool))
+            continue
+        own = Random(k)
+        found.append(np.array([float(domain.sample(own)) for _ in range(count)]))
+    return found
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_slopes_in_floats_are_those_of_power_series(op: Op, dtype: str) -> None:
+    """Of every elementwise op: the derivative along a direction, and what another reading makes of the same decisions."""
+    random = np.random.default_rng(len(op.name))
+    inputs = [x if x.dtype.kind == "b" else x.astype(dtype) for x in floats_of(op, 40, random)]
+    steps = [None if x.dtype.kind == "b" else random.normal(size=40).astype(dtype) for x in inputs]
+    scalars = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
+    attributes = in_balls(op.attributes)
+    reading = Floats()
+    try:
+        with np.errstate(all="ignore"):
+            got = op.definitions[0](reading, *scalars, **attributes)
+            again = op.definitions[0](Floats(reading.decisions), *scalars, **attributes)
+    except (NotImplementedError, TypeError):
+        pytest.skip("of complex numbers, or of a function that arrays do not have")
+    slope = np.broadcast_to(np.asarray(tangents(got).get(0, 0.0)), 40)
+    assert np.array_equal(slope, np.broadcast_to(np.asarray(tangents(again).get(0, 0.0)), 40), equal_nan=True)
+    assert slope.dtype == dtype or not slope.any()
+    unit, compared = float(np.finfo(dtype).eps), 0
+    with precision(200):
+        for k in range(40):
+            cells = [
+                bool(x[k]) if t is None else arb_series([arb(float(x[k])), arb(float(t[k]))], 2)
+                for x, t in zip(inputs, steps, strict=True)
+            ]
+            try:
+                truth = op.definitions[0](Series(), *cells, **attributes)
+            except (Undecided, ValueError, ZeroDivisionError):
+                continue
+            derivative = truth[1] if isinstance(truth, arb_series) else arb(0)
+            if not arb(derivative).is_finite() or abs(float(arb(derivative).mid())) > 1e30:
+                continue
+            scale = abs(float(arb(derivative).mid())) + sum(abs(float(t[k])) for t in steps if t is not None) + 1
+            assert abs(float(arb(derivative).mid()) - float(slope[k])) <= 4096 * unit * scale, (op.name, k)
+            compared += 1
+    assert compared >= 8, op.name
+
+
+WHOLE = [op for op in REGISTRY.ops.values() if op.arrays and op.differentiable]
+
+
+@pytest.mark.parametrize("op", WHOLE, ids=lambda op: op.name)
+def test_whole_forms_in_floats_are_those_of_balls(op: Op) -> None:
+    """Of every case: values and slopes are where balls are."""
+    random = np.random.default_rng(1)
+    for one in op.cases:
+        inputs = [x if isinstance(x, np.ndarray) else random.normal(size=x) for x in one.inputs]
+        steps = [None if isinstance(x, np.ndarray) else random.normal(size=x) for x in one.inputs]
+        found = op.inference(one.specs(), one.attributes)
+        plain = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
+        balls = [
+            entered(x) if t is None else Dual(BallArray(x), {0: BallArray(t)}) for x, t in zip(inputs, steps, strict=True)
+        ]
+        assert op.arrays
+        made = op.arrays(Floats(), *plain, **found.attributes)
+        several = made if isinstance(made, tuple) else (made,)
+        for got, ball in zip(several, read_arrays(op, Arrays(), balls, found.attributes, found.outputs), strict=True):
+            for value, truth in ((got.head, ball.head), (tangents(got)[0], tangents(ball)[0])):
+                assert (np.abs(value - truth.mid) <= 1e-13 * (1 + np.abs(truth.mid)) + truth.radius()).all(), (op.name, one)
+
+
+@pytest.mark.parametrize("word", ["largest", "smallest"])
+def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
+    x = np.array([[1.0, 3, 3], [1, 1, 2]]) if word == "largest" else np.array([[-1.0, -3, -3], [5, 4, 3]])
+    for rows, tied in ((x, True), (x[1:], False)):
+        f = Floats()
+        found = getattr(f, word)(FloatDual(rows, {0: rows * 2}), axis=1)
+        assert np.array_equal(tangents(found)[0], found.head * 2)
+        assert bool(np.any(f.tied)) is tied
+    still = Floats()
+    getattr(still, word)(FloatDual(x, {}), axis=1)
+    assert not np.any(still.tied)
+
+
+def test_inner_products_are_within_their_bound() -> None:
+    random = np.random.default_rng(0)
+    for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):
+        for dtype in ("float64", "float32"):
+            a, b = (random.normal(size=size).astype(dtype) for _ in range(2))
+            exact = [Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a, b, strict=True)]
+            found = weigh(a, b)
+            size_ = float(sum(map(abs, exact)))
+            unit = float(np.finfo(dtype).eps) / 2
+            assert abs(Fraction(found.signed) - sum(exact)) <= Fraction(SUMMED * unit * size_)
+            assert abs(found.size - size_) <= SUMMED * unit * size_
+
+
+def test_nothing_is_weighed_where_nothing_moves() -> None:
+    found = weigh(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
+    assert (found.signed, found.size) == (6.0, 6.0)
+    assert not np.isfinite(weigh(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
+
+
+def test_another_rounding_is_one_float_away_and_of_narrow_dtypes_none() -> None:
+    x = normal(3 * BLOCK)
+    near = rounded(x, np.dtype(np.float64))
+    assert (np.abs(near / x - 1) <= 2.0**-52).all()
+    assert (near != x).mean() > 0.6
+    assert rounded(x, np.dtype(np.float32)) is x
+
+
+def test_a_bridge_encloses_what_series_say() -> None:
+    """Balls go in, balls come out, and contain what exact numbers inside of them give."""
+    op = REGISTRY.op("solve")
+    a, b, t = normal(4, 4) + 4 * np.eye(4), normal(4, 2), normal(4, 4, seed=9)
+    specs = [Spec((4, 4), np.dtype(float)), Spec((4, 2), np.dtype(float))]
+    wide = Dual(BallArray(a, np.full((4, 4), 1e-9)), {3: BallArray(t, np.full((4, 4), 1e-9))})
+    results, tied = bridged(op, [wide, BallArray(b)], specs, {}, specs[1:], [3])
+    assert not tied
+    inner = a + normal(4, 4, seed=5).clip(-1, 1) * 1e-9
+    y = np.linalg.solve(inner, b)
+    slope = -np.linalg.solve(inner, t @ y)
+    assert (np.abs(results[0].head.mid - y) <= results[0].head.radius()).all()
+    assert (np.abs(results[0].tangents[3].mid - slope) <= results[0].tangents[3].radius()).all()
+    assert results[0].head.radius().max() < 1e-6
+    exact = read_op(op, Series(), [concrete(a), concrete(b)], {}, specs[1:])
+    assert float(abs(exact[0][0, 0] - results[0].head.mid[0, 0])) < 1e-8

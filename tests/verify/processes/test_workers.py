@@ -1,0 +1,372 @@
+"""Workers: the same words as in this process, whatever definitions do; nothing hangs, nothing is lost, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import REGISTRY, Bench
+from tests.support import stuck_plugin
+from tests.support.random_programs import random_job
+from tests.support.server_processes import running
+from tests.verify.numbers.test_value import Here, finish
+
+from gradproof.engine.engine import Engine, Run
+from gradproof.engine.registry import Registry, build_registry
+from gradproof.engine.spec import Spec
+from gradproof.engine.verify.processes.worker import Ping
+from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
+from gradproof.engine.verify.runs.evidence import layout_of, pack_plan, read_values, unpack_plan, write_values
+from gradproof.engine.verify.verdict.words import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.verifier import LATE, Verifier
+from gradproof.plugins import BUILTIN
+
+SOURCES = [plugin.source for plugin in REGISTRY.plugins]
+
+
+class Proved(Here):
+    """Every rule counts as proved: numbers are what is looked at."""
+
+    def request(self, key: Any) -> None:
+        self.known[key] = RuleVerdict(RuleWord.PROVED, key.op)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    made = build_registry(BUILTIN, others=[stuck_plugin])
+    assert not made.refused
+    return made
+
+
+def started(plugin: str) -> Iterator[Workers]:
+    """Workers for the built-in plugins and one more, until their user is done."""
+    made = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    yield from started("tests.support.stuck_plugin")
+
+
+@pytest.fixture(scope="module")
+def bench(registry: Registry) -> Bench:
+    return Bench(Engine(registry))
+
+
+def check(registry: Registry, workers: Workers, run: Run, budget: float, **options: Any) -> dict[str, GradientVerdict]:
+    verifier = Verifier(registry, Proved(registry), workers)
+    return {one.name: one for one in verifier.check(run, budget=budget, **options)}
+
+
+def untimed(verdict: GradientVerdict) -> str:
+    return repr(verdict).replace(repr(verdict.graph.seconds), "")
+
+
+def ended(pids: Sequence[int]) -> bool:
+    """Whether these processes end within some seconds."""
+    until = time.monotonic() + 10
+    while any(map(running, pids)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not any(map(running, pids))
+
+
+# the same words
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
+    """Programs at random: views, stretched values, reductions, hooks, several dtypes; some shared as memory."""
+    run = finish(Engine(REGISTRY), random_job(Bench(Engine(REGISTRY)), seed))
+    here = {one.name: one for one in Verifier(REGISTRY, Proved(REGISTRY)).check(run, budget=60.0)}
+    there = check(REGISTRY, workers, run, 60.0)
+    assert list(map(untimed, there.values())) == list(map(untimed, here.values()))
+
+
+def test_a_plan_goes_to_each_worker_once(workers: Workers, bench: Bench, registry: Registry) -> None:
+    run = finish(bench.engine, bench.job({"x": np.array(2.0)}, ["y = sin(x)", "z = multiply(y, y)"], "z"))
+    first, second = check(registry, workers, run, 60.0), check(registry, workers, run, 60.0)
+    assert untimed(first["x"]) == untimed(second["x"])
+    plan = unpack_plan(pack_plan(run.plan), registry)
+    assert plan.program.text() == run.plan.program.text()
+    assert plan.program.instructions[0].op is registry.op("sin")
+
+
+DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.complex64, np.complex128, np.int64, np.int8, np.bool_]
+
+
+@given(st.data())
+def test_values_come_back_with_all_bits(data: st.DataObject) -> None:
+    values: list[Any] = []
+    specs: list[Spec] = []
+    for _ in range(data.draw(st.integers(0, 6))):
+        dtype = np.dtype(data.draw(st.sampled_from(DTYPES)))
+        shape = tuple(data.draw(st.lists(st.integers(0, 12), max_size=3)))
+        random = np.random.default_rng(len(values))
+        array: Any = random.integers(0, 2 if dtype.kind == "b" else 200, (*shape, dtype.itemsize)).astype(np.uint8)
+        array = array.view(dtype)[..., 0]
+        how = data.draw(st.sampled_from(["as it is", "turned", "stretched", "missing", "number"]))
+        if how == "turned":
+            array = array.T
+        elif how == "stretched":
+            array = np.broadcast_to(array, (3, *array.shape))
+        specs.append(Spec(array.shape, dtype))
+        number = how == "number" and not array.shape and dtype == np.float64
+        values.append(None if how == "missing" else array.item() if number else array)
+    layout = layout_of(values, specs)
+    buffer = bytearray(layout.size)
+    write_values(values, specs, layout, buffer)
+    for value, spec, back in zip(values, specs, read_values(specs, layout, bytes(buffer)), strict=True):
+        if value is None:
+            assert back is None
+        else:
+            assert (back.shape, back.dtype, back.flags.writeable) == (spec.shape, spec.dtype, False)
+            assert back.tobytes() == np.asarray(value, spec.dtype).tobytes()
+
+
+def test_what_is_stretched_travels_short() -> None:
+    wide = np.broadcast_to(np.float64(2.0), (1 << 27,))
+    layout = layout_of([wide], [Spec(wide.shape, wide.dtype)])
+    assert layout.size == 8
+
+
+# definitions that misbehave
+
+GRAPH = ["a = sin(x)", "b = {op}(a)", "c = exp(y)", "d = add(b, c)"]
+
+
+def stuck(bench: Bench, op: str) -> Run:
+    lines = [line.format(op=op) for line in GRAPH]
+    return finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
+
+
+@pytest.mark.parametrize("deed", ["hang", "hang_in_c", "eat"])
+def test_a_definition_that_does_not_end_costs_its_own_word(
+    bench: Bench, registry: Registry, workers: Workers, deed: str
+) -> None:
+    budget, started = 2.0, time.monotonic()
+    found = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), budget)
+    assert time.monotonic() - started < 1.2 * budget + 0.5  # the machine may be busy
+    assert found["y"].uses[0].value.word is ValueWord.ENCLOSED
+    [use] = found["x"].uses
+    assert use.value.word is ValueWord.ENCLOSED  # sin, with the cotangent that it had
+    assert found["x"].summary is not SummaryWord.VERIFIED
+    assert ("budget" if deed != "eat" else "memory") in found["x"].reason.lower()
+
+
+@pytest.mark.parametrize("deed", ["die", "refuse"])
+def test_a_definition_that_ends_badly_costs_its_own_word(
+    bench: Bench, registry: Registry, workers: Workers, deed: str
+) -> None:
+    found = check(registry, workers, stuck(bench, f"stuck.{deed}_numbers"), 20.0)
+    assert found["y"].summary is SummaryWord.VERIFIED
+    assert found["x"].summary is SummaryWord.PLAUSIBLE
+    assert ("process that checked it ended" if deed == "die" else "no such luck") in found["x"].reason
+
+
+def test_a_graph_reading_that_hangs_leaves_the_numbers_their_words(
+    bench: Bench, registry: Registry, workers: Workers
+) -> None:
+    budget, started = 1.0, time.monotonic()
+    found = check(registry, workers, stuck(bench, "stuck.hang_series"), budget)
+    assert time.monotonic() - started < 1.2 * budget + 0.5
+    assert {one.graph.word for one in found.values()} == {GraphWord.SKIPPED}
+    assert "budget" in found["x"].graph.reason
+    assert all(use.value.word is ValueWord.ENCLOSED for one in found.values() for use in one.uses)
+
+
+def test_a_large_array_is_read_without_symbols(bench: Bench, registry: Registry, workers: Workers) -> None:
+    """A definition that hangs in SymPy is enclosed over whole arrays all the same."""
+    x = np.linspace(0.1, 1.0, 5000)
+    run = finish(bench.engine, bench.job({"x": x}, ["y = stuck.hang_symbols(x)", "z = sum(y)"], "z"))
+    started = time.monotonic()
+    found = check(registry, workers, run, 3.0)
+    assert time.monotonic() - started < 4.0
+    value = found["x"].uses[0].value
+    assert (value.word, value.checked, value.total) == (ValueWord.ENCLOSED, 5000, 5000)
+
+
+def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
+    check(registry, workers, stuck(bench, "stuck.start_numbers"), 1.5)
+
+    def started() -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and stuck_plugin.MARK.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    assert ended(started())
+
+
+def test_an_op_that_hung_is_not_asked_again_in_the_same_run(bench: Bench, registry: Registry, workers: Workers) -> None:
+    lines = [f"v{k + 1} = stuck.hang_numbers(v{k})" for k in range(12)] + ["w = exp(v0)", "z = add(v12, w)"]
+    run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, "z"))
+    found = check(registry, workers, run, 1.0)
+    values = {use.op: use.value for use in found["v0"].uses}
+    assert values["exp"].word is ValueWord.ENCLOSED
+    assert "budget" in values["stuck.hang_numbers"].reason
+
+
+def test_verdicts_nobody_waits_for_end_at_once(bench: Bench, registry: Registry, workers: Workers) -> None:
+    gone = threading.Event()
+    verdicts = Verifier(registry, Proved(registry), workers).check(
+        stuck(bench, "stuck.hang_numbers"), budget=600.0, gone=gone.is_set
+    )
+    threading.Timer(0.3, gone.set).start()
+    started = time.monotonic()
+    found = list(verdicts)
+    assert time.monotonic() - started < 10
+    assert {one.name for one in found} == {"x", "y"}
+    assert not workers._busy
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.001, 0.01, 0.1])
+def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Workers, budget: float) -> None:
+    lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(2000)]
+    run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, "v2000"))
+    check(registry, workers, run, 60.0)  # the plan is packed, the rules are known
+    started = time.monotonic()
+    found = check(registry, workers, run, budget)
+    assert time.monotonic() - started < budget * (1 + LATE) + 2.0  # the machine may be busy; a soak measures
+    assert found["v0"].summary is not SummaryWord.WRONG
+    assert found["v0"].reason
+
+
+def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
+    """Small and large ones; those in which the whole graph is read beside the numbers."""
+    for length in (1, 5, 400):
+        lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(length)]
+        run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, f"v{length}"))
+        check(registry, workers, run, 60.0)
+        before = {one.pid for one in workers._idle}
+        check(registry, workers, run, 60.0)
+        assert {one.pid for one in workers._idle} == before
+
+
+def test_values_that_are_shared_are_let_go(bench: Bench, registry: Registry, workers: Workers) -> None:
+    x = np.linspace(0.1, 1.0, 100_000)
+    run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))
+    found = check(registry, workers, run, 60.0)
+    assert found["x"].uses[0].value.word is ValueWord.ENCLOSED
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        check(registry, workers, run, 60.0)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+# the pool
+
+
+def test_a_worker_that_is_killed_is_replaced(workers: Workers) -> None:
+    with workers.worker(30) as one:
+        one.kill()
+    with workers.worker(30) as other:
+        assert other.pid != one.pid
+        assert other.answer(Ping(), 30) is True
+    assert ended([one.pid])
+
+
+def test_a_worker_that_is_killed_from_outside_is_replaced(workers: Workers) -> None:
+    one = workers.take(30)
+    os.kill(one.pid, signal.SIGKILL)
+    with pytest.raises(Ended):
+        one.answer(Ping(), 30)
+    workers.give_back(one)
+    with workers.worker(30) as other:
+        assert other.answer(Ping(), 30) is True
+
+
+def test_a_template_that_dies_is_started_again() -> None:
+    made = Workers(SOURCES)
+    try:
+        made.start()
+        assert made._spawner._process is not None
+        os.kill(made._spawner._process.pid, signal.SIGKILL)
+        found = 0
+        for _ in range(4):  # those that were forked before went with it
+            try:
+                with made.worker(60) as one:
+                    found += one.answer(Ping(), 60)
+            except (Ended, NoWorker):
+                continue
+        assert found
+    finally:
+        made.close()
+
+
+def test_a_pool_that_is_full_says_so() -> None:
+    made = Workers(SOURCES, most=1)
+    try:
+        with made.worker(60), pytest.raises(NoWorker, match="all processes for checks are at work"), made.worker(0.1):
+            pass
+        with made.worker(60) as one:
+            assert one.answer(Ping(), 60) is True
+    finally:
+        made.close()
+
+
+def test_a_pool_that_is_closed_ends_every_conversation(registry: Registry, bench: Bench) -> None:
+    made = Workers([*SOURCES, "tests.support.stuck_plugin"])
+    made.start()
+    found: list[GradientVerdict] = []
+    run = stuck(bench, "stuck.hang_numbers")
+    verdicts = Verifier(registry, Proved(registry), made).check(run, budget=600.0)
+    waiting = threading.Thread(target=lambda: found.extend(verdicts))
+    waiting.start()
+    while not made._busy:
+        time.sleep(0.01)
+    pids = [one.pid for one in made._busy]
+    made.close()
+    waiting.join(30)
+    assert {one.name for one in found} == {"x", "y"}
+    assert ended(pids)
+    with pytest.raises(NoWorker, match="stopping"), made.worker(1):
+        pass
+
+
+def test_a_plugin_that_cannot_be_loaded_again_is_named() -> None:
+    made = Workers(["tests.no_such_plugin"])
+    try:
+        with pytest.raises(NoWorker, match="ended; its standard error says why"):
+            made.start()
+    finally:
+        made.close()
+
+
+OWNER = """
+import os, sys, time
+sys.path.insert(0, {here!r})
+from gradproof.engine.verify.processes.workers import Workers
+from gradproof.plugins import BUILTIN
+made = Workers({sources!r})
+made.start()
+one = made.take(30)
+print(made._spawner._process.pid, one.pid, flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()"])
+def test_nothing_is_left_of_an_owner_that_is_gone(end: str) -> None:
+    code = OWNER.format(here=str(Path(__file__).parents[3]), sources=SOURCES, end=end)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 2, done.stderr
+    assert ended(pids)

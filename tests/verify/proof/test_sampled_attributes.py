@@ -1,0 +1,479 @@
+"""Attributes: a rule that ignores or misuses one is refuted by its cases, a right one never; and numbers are exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from flint import arb
+from tests.conftest import REGISTRY
+from tests.verify.proof.test_behaviour import registry_of
+from tests.verify.proof_cache.test_live_program import live
+
+from gradproof.engine.attributes import ExactFloat, ExactInt, in_balls, in_rule, in_symbols, plain
+from gradproof.engine.extend import NONZERO, POSITIVE, Exact, Inferred, Op, Spec, case, ops
+from gradproof.engine.op import Case, InferenceError
+from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof.sampled_attributes import drawn_cases
+from gradproof.engine.verify.proof_cache.classes import drawn_keys, keys_of
+from gradproof.engine.verify.verdict.words import RuleWord
+
+TWO = np.float64(2)
+
+
+def op_of(forward: Any, rule: Any, define: Any, **more: Any) -> Op:
+    return Op("planted.op", forward, rule, define, **more)
+
+
+def scalar(x: Spec, **attributes: Any) -> Inferred:
+    return Inferred((Spec((), x.dtype),), attributes)
+
+
+def same(x: Spec, **attributes: Any) -> Inferred:
+    return Inferred((x,), attributes)
+
+
+def line(slope: Callable[[Any], Any], s: Any, **more: Any) -> Op:
+    """s sin x, with a rule that makes something else of s."""
+    return op_of(
+        lambda x, *, s=s: s * np.sin(x),
+        lambda g, y, x, *, s: g * slope(s) * ops.cos(x),
+        lambda f, x, *, s=s: s * f.sin(x),
+        **more,
+    )
+
+
+def power(factor: Callable[[Any], Any], **more: Any) -> Op:
+    return op_of(
+        lambda x, *, n=3: x ** float(n),
+        lambda g, y, x, *, n: factor(n) * g * ops.pow(x, n - 1),
+        lambda f, x, *, n=3: f.power(x, f.number(n)),
+        **more,
+    )
+
+
+def polynomial(derivative: Callable[[Any, Any], Any], c: Any) -> Op:
+    return op_of(
+        lambda x, *, c=c: c[0] * x + c[1] * x * x,
+        lambda g, y, x, *, c: g * derivative(c, x),
+        lambda f, x, *, c=c: c[0] * x + c[1] * x * x,
+    )
+
+
+def leaky(slope: Callable[[Any], Any]) -> Op:
+    return op_of(
+        lambda x, *, s=0.5: np.where(x < 0, s * x, x).astype(x.dtype),
+        lambda g, y, x, *, s: ops.where(x < 0, slope(s) * g, g),
+        lambda f, x, *, s=0.5: f.where(f.less(x, 0), s * x, x),
+    )
+
+
+def rolled(shift: Callable[[int], int]) -> Op:
+    def rule(g: Any, y: Any, x: Any, *, k: int) -> Any:
+        n = x.shape[0]
+        k = shift(k) % n
+        parts = [ops.slice(g, start=(k,), stop=(n,)), ops.slice(g, start=(0,), stop=(k,))]
+        return ops.concat(*parts, axis=0) if k else 1 * g
+
+    return op_of(
+        lambda x, *, k: np.roll(x, k),
+        rule,
+        lambda f, i, x, *, k: x[(i[0] - k) % x.shape[0]],
+        infer=lambda x, *, k=1: same(x, k=k),
+        cases=(case((3,)),),
+    )
+
+
+def flagged(derivative: Callable[[bool, Any], Any]) -> Op:
+    return op_of(
+        lambda x, *, turned=False: -np.sin(x) if turned else np.sin(x),
+        lambda g, y, x, *, turned: g * derivative(turned, x),
+        lambda f, x, *, turned=False: -f.sin(x) if turned else f.sin(x),
+    )
+
+
+def worded(derivative: Callable[[str, Any], Any]) -> Op:
+    return op_of(
+        lambda x, *, mode="sine": np.cos(x) if mode == "cosine" else np.sin(x),
+        lambda g, y, x, *, mode: g * derivative(mode, x),
+        lambda f, x, *, mode="sine": f.cos(x) if mode == "cosine" else f.sin(x),
+    )
+
+
+WRONG: dict[str, Op] = {
+    "forgotten": line(lambda s: 1, 1.0),
+    "the default, written down": line(lambda s: 2, 2.0),
+    "without its sign": leaky(abs),
+    "at most 1": line(lambda s: min(s, 1), 0.1),
+    "at most 10": line(lambda s: min(s, 10), 0.1),
+    "nothing where it is small": line(lambda s: s if s > 1e-2 else 0, 0.1),
+    "something where it is 0": op_of(
+        lambda x, *, s=2.0: s * x * x, lambda g, y, x, *, s: 2 * g * (s or 1) * x, lambda f, x, *, s=2.0: s * x * x
+    ),
+    "0 by default": op_of(
+        lambda x, *, s=0.0: x + s * x * x, lambda g, y, x, *, s: 1 * g, lambda f, x, *, s=0.0: x + s * x * x
+    ),
+    "huge": line(lambda s: Fraction(10) ** 300, 1e300),
+    "right at 0 and at 1, which are its cases": op_of(
+        lambda x, *, s=1.0: s * s * x,
+        lambda g, y, x, *, s: s * g,
+        lambda f, x, *, s=1.0: s * s * x,
+        cases=(case((), s=0.0), case((), s=1.0)),
+    ),
+    "a fraction": op_of(
+        lambda x, *, a=Fraction(1, 2): float(a) * x * x,
+        lambda g, y, x, *, a: g * x,
+        lambda f, x, *, a=Fraction(1, 2): a * x * x,
+    ),
+    "a number of NumPy": op_of(
+        lambda x, *, s=TWO: s * x * x, lambda g, y, x, *, s: 4 * g * x, lambda f, x, *, s=TWO: s * x * x
+    ),
+    "an exponent": power(lambda n: 3),
+    "an exponent, at most 5": power(lambda n: min(n, 5)),
+    "an exponent that is 1": power(lambda n: n if n != 1 else 0),
+    "an exponent without its sign": power(abs, domains=POSITIVE),
+    "a flag": flagged(lambda turned, x: ops.cos(x)),
+    "a text": worded(lambda mode, x: ops.cos(x)),
+    "None, or a number": op_of(
+        lambda x, *, k=None: x * x * (1 if k is None else k),
+        lambda g, y, x, *, k: 2 * g * x,
+        lambda f, x, *, k=None: x * x * (1 if k is None else k),
+    ),
+    "a tuple": polynomial(lambda c, x: 1 + 4 * x, (1.0, 2.0)),
+    "one of a tuple": polynomial(lambda c, x: 1 + 2 * c[1] * x, (1.0, 2.0)),
+    "a list": polynomial(lambda c, x: 1 + 4 * x, [1.0, 2.0]),
+    "an epsilon": op_of(
+        lambda x, *, eps=1e-5: 1 / np.sqrt(x * x + eps),
+        lambda g, y, x, *, eps: -g * x * ops.pow(x * x + Fraction(1e-5), Fraction(-3, 2)),
+        lambda f, x, *, eps=1e-5: 1 / f.sqrt(x * x + eps),
+    ),
+    "a shift": rolled(lambda k: 1),
+    "a shift, the other way": rolled(lambda k: -k),
+    "an axis": op_of(
+        lambda x, *, axis: np.asarray(np.sum(x * x, axis=axis), x.dtype),
+        lambda g, y, x, *, axis: 2 * x * ops.broadcast_to(ops.expand_dims(g, axis=0), shape=x.shape),
+        lambda f, i, x, *, axis: f.total(t * t for t in (x[:, i[0]] if axis == 0 else x[i[0], :])),
+        infer=lambda x, *, axis=0: Inferred((Spec((x.shape[1 - axis],), x.dtype),), {"axis": axis}),
+        cases=(case((2, 2)),),
+    ),
+    "an exponent of a sum": op_of(
+        lambda x, *, p: np.asarray(np.sum(x**p), x.dtype),
+        lambda g, y, x, *, p: 2 * g * x,
+        lambda f, i, x, *, p: f.total(f.power(t, f.number(p)) for t in x.flat),
+        infer=lambda x, *, p=2: scalar(x, p=p),
+        cases=(case((3,)), case((2,))),
+    ),
+}
+
+
+def huber(x: Any, *, d: Any = 0.5) -> Any:
+    return np.where(abs(x) < d, x * x / 2, d * (abs(x) - d / 2)).astype(x.dtype)
+
+
+def softshrink(x: Any, *, at: Any = 0.5) -> Any:
+    return np.where(x > at, x - at, np.where(x < -at, x + at, 0)).astype(x.dtype)
+
+
+RIGHT: dict[str, Op] = {
+    "Huber's loss": op_of(
+        huber,
+        lambda g, y, x, *, d: ops.where(ops.abs(x) < d, g * x, d * g * ops.sign(x)),
+        lambda f, x, *, d=0.5: f.where(f.less(f.modulus(x), d), x * x / 2, d * (f.modulus(x) - d / 2)),
+    ),
+    "a radius, squared": op_of(
+        lambda x, *, d=0.1: np.where(x * x < d * d, x, 0).astype(x.dtype),
+        lambda g, y, x, *, d: ops.where(ops.abs(x) < d, g, 0),
+        lambda f, x, *, d=0.1: f.where(f.less(x * x, d * d), x, 0),
+    ),
+    "a threshold": op_of(
+        softshrink,
+        lambda g, y, x, *, at: ops.where(ops.abs(x) > at, g, 0),
+        lambda f, x, *, at=0.5: f.where(f.less(at, x), x - at, f.where(f.less(x, -at), x + at, 0)),
+    ),
+    "a product of two": op_of(
+        lambda x, *, a=0.1, b=0.3: a * b * x * x,
+        lambda g, y, x, *, a, b: 2 * a * b * g * x,
+        lambda f, x, *, a=0.1, b=0.3: a * b * x * x,
+    ),
+    "a sum of two": op_of(
+        lambda x, *, a=0.1, b=0.2: (a + b) * x * x,
+        lambda g, y, x, *, a, b: 2 * (a + b) * g * x,
+        lambda f, x, *, a=0.1, b=0.2: (a + b) * x * x,
+    ),
+    "one over": op_of(
+        lambda x, *, w=3.0: np.tanh(x / w),
+        lambda g, y, x, *, w: g * (1 - y * y) * (1 / w),
+        lambda f, x, *, w=3.0: f.tanh(x / w),
+    ),
+    "one over an integer": op_of(
+        lambda x, *, n=3: x * x / n, lambda g, y, x, *, n: 2 * g * x * (1 / n), lambda f, x, *, n=3: x * x / n
+    ),
+    "a width, squared": op_of(
+        lambda x, *, w=0.1: np.exp(-x * x / (2 * w**2)),
+        lambda g, y, x, *, w: -g * y * x / w**2,
+        lambda f, x, *, w=0.1: f.exp(-x * x / (2 * w**2)),
+    ),
+    "an exponent of 0.1": op_of(
+        lambda x, *, p=0.1: x**p,
+        lambda g, y, x, *, p: p * g * ops.pow(x, p - 1),
+        lambda f, x, *, p=0.1: f.power(x, p),
+        domains=POSITIVE,
+    ),
+    "a base of logarithms": op_of(
+        lambda x, *, b=10.0: np.log(x) / np.log(b),
+        lambda g, y, x, *, b: g / (x * Exact(lambda f: f.log(f.number(b)))),
+        lambda f, x, *, b=10.0: f.log(x) / f.log(b),
+        domains=POSITIVE,
+    ),
+    "the root of a share": op_of(
+        lambda x, *, p=0.5: x * np.sqrt(1 - p),
+        lambda g, y, x, *, p: g * Exact(lambda f: f.sqrt(f.number(1 - p))),
+        lambda f, x, *, p=0.5: x * f.sqrt(f.number(1 - p)),
+    ),
+    "an integer and one": op_of(
+        lambda x, *, n=2: x * x / (n + 1), lambda g, y, x, *, n: g * x * (2 / (1 + n)), lambda f, x, *, n=2: x * x / (n + 1)
+    ),
+    "an integer without its sign": op_of(
+        lambda x, *, n=-5: x * x * abs(n) / 7, lambda g, y, x, *, n: 2 * g * x * (abs(n) / 7),
+        lambda f, x, *, n=-5: abs(n) * x * x / 7
+    ),
+    "an integer, halved": op_of(
+        lambda x, *, n=5: x * x * (n // 2) / 7, lambda g, y, x, *, n: 2 * g * x * (n // 2 / 7),
+        lambda f, x, *, n=5: x * x * (n // 2) / 7
+    ),
+    "a fraction and a float": op_of(
+        lambda x, *, d=0.3, s=0.7: (1 - d * d) * s * x * x,
+        lambda g, y, x, *, d, s: 2 * g * x * ((1 - d * d) * s),
+        lambda f, x, *, d=0.3, s=0.7: x * x * s - d * d * s * x * x,
+    ),
+    "a sum of a tuple": op_of(
+        lambda x, *, c=(0.1, 0.2, 0.3): sum(c) * x * x,
+        lambda g, y, x, *, c: 2 * g * x * sum(c),
+        lambda f, x, *, c=(0.1, 0.2, 0.3): f.total(one * x * x for one in c),
+    ),
+    "a whole part": op_of(
+        lambda x, *, d=2.6: round(d) * x * x / 7, lambda g, y, x, *, d: 2 * g * x * (round(d) / 7),
+        lambda f, x, *, d=2.6: round(d) * x * x / 7
+    ),
+    "no bound": op_of(
+        lambda x, *, d=math.inf: np.minimum(x, d),
+        lambda g, y, x, *, d: ops.where(x < d, g, 0),
+        lambda f, x, *, d=math.inf: f.where(f.less(x, d), x, d),
+    ),
+    "huge": line(lambda s: s, 1e300),
+    "an exponent": power(lambda n: n, domains=NONZERO),
+    "a slope": leaky(lambda s: s),
+    "a flag": flagged(lambda turned, x: -ops.cos(x) if turned else ops.cos(x)),
+    "a text": worded(lambda mode, x: -ops.sin(x) if mode == "cosine" else ops.cos(x)),
+    "a text that nobody else may say": op_of(
+        lambda x, *, mode="sine": {"sine": np.sin}[mode](x),
+        lambda g, y, x, *, mode: g * ops.cos(x),
+        lambda f, x, *, mode="sine": f.sin(x),
+    ),
+    "a tuple": polynomial(lambda c, x: c[0] + 2 * c[1] * x, (0.1, 0.2)),
+    "a shift": rolled(lambda k: k),
+    "factorials": op_of(
+        lambda x, *, n=3: x * float(math.factorial(n)),
+        lambda g, y, x, *, n: g * math.factorial(n),
+        lambda f, x, *, n=3: x * math.factorial(n),
+    ),
+    "two bounds": op_of(
+        lambda x, *, low=-1.0, high=1.0: np.clip(x, low, high),
+        lambda g, y, x, *, low, high: ops.where(ops.logical_and(low < x, x < high), g, 0),
+        lambda f, x, *, low=-1.0, high=1.0: f.where(f.less(x, low), low, f.where(f.less(high, x), high, x)),
+    ),
+}  # fmt: skip
+
+
+def verdicts(op: Op) -> Iterator[tuple[Case, Any]]:
+    registry = registry_of(op)
+    for key in (*keys_of(registry, op), *drawn_keys(registry, op)):
+        yield key.case, prove(registry, op, key.case)
+
+
+@pytest.mark.parametrize("op", WRONG.values(), ids=WRONG.keys())
+def test_a_rule_that_misuses_an_attribute_is_refuted(op: Op) -> None:
+    assert RuleWord.REFUTED in {verdict.word for _, verdict in verdicts(op)}
+
+
+@pytest.mark.parametrize("op", RIGHT.values(), ids=RIGHT.keys())
+def test_a_right_rule_is_proved_at_its_attributes_and_refuted_at_none(op: Op) -> None:
+    found = list(verdicts(op))
+    assert all(verdict.proved for one, verdict in found if one.is_owed), found
+    assert all(verdict.word is not RuleWord.REFUTED for _, verdict in found), found
+
+
+def test_no_rule_of_ours_is_refuted_by_drawn_attributes() -> None:
+    for op in REGISTRY.ops.values():
+        for key in drawn_keys(REGISTRY, op):
+            assert prove(REGISTRY, op, key.case).proved, key
+
+
+def test_bounds_are_drawn_in_their_order() -> None:
+    drawn = [{"low": -1.0, "high": 1.0} | dict(one.attributes) for one in drawn_cases(RIGHT["two bounds"])]
+    assert drawn
+    assert all(one["low"] < one["high"] for one in drawn)
+
+
+def test_an_order_of_erfcx_that_it_has_no_meaning_for_is_a_fault() -> None:
+    op = REGISTRY.op("erfcx")
+    for order in (-1, 10**9):
+        with pytest.raises(InferenceError, match=f"order is {order}; it must be from 0 to 100"):
+            op.inference([Spec((), np.dtype(float))], {"order": order})
+
+
+# sizes
+
+
+def variance() -> Op:
+    """The variance, without a shrink of its own, by a stranger."""
+
+    def forward(x: Any, *, correction: int) -> Any:
+        with np.errstate(all="ignore"):
+            return np.asarray(np.sum((x - x.mean()) ** 2) / max(x.size - correction, 0), x.dtype)
+
+    def define(f: Any, i: Any, x: Any, *, correction: int) -> Any:
+        centre = f.total(x.flat) / x.size
+        return f.total((t - centre) * (t - centre) for t in x.flat) / (x.size - correction)
+
+    return op_of(
+        forward,
+        lambda g, y, x, *, correction: 2 * g * (x - ops.mean(x, keepdims=True)) * Fraction(1, x.size - correction),
+        define,
+        infer=lambda x, *, correction=0: scalar(x, correction=correction),
+        cases=(case((3,)), case((3,), correction=1)),
+    )
+
+
+def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
+    """The sum of the first k."""
+
+    def infer(x: Spec, *, k: int = 1) -> Inferred:
+        if k > x.shape[0]:
+            raise InferenceError(f"k is {k}; there are {x.shape[0]}")
+        return scalar(x, k=k)
+
+    return op_of(
+        lambda x, *, k: np.asarray(x[:k].sum(), x.dtype),
+        lambda g, y, x, *, k: ops.pad(ops.broadcast_to(g, shape=(k_of(k),)), widths=((0, x.shape[0] - k_of(k)),)),
+        lambda f, i, x, *, k: f.total(x[j] for j in range(k)),
+        infer=infer,
+        cases=(case((3,), k=2), case((3,), k=1)),
+    )
+
+
+@pytest.mark.parametrize("correction", [0, 1, 2, 3, 5])
+def test_a_correction_of_as_many_as_the_shrunken_axis_has_is_no_alarm(correction: int) -> None:
+    for op in (variance(), REGISTRY.op("var")):
+        found = live(op, (10,), correction=correction) if op.name != "var" else live_of_ours("var", (10,), correction)
+        assert found is not None
+        assert found.word is RuleWord.PROVED, found
+
+
+def live_of_ours(name: str, shape: tuple[int, ...], correction: int) -> Any:
+    from tests.verify.proof_cache.test_live_program import live_key
+
+    key = live_key(REGISTRY, name, [shape], correction=correction)
+    return None if key is None else prove(REGISTRY, REGISTRY.op(name), key.case)
+
+
+@pytest.mark.parametrize(("size", "correction"), [(3, 3), (3, 5), (1, 1), (100, 99)])
+def test_no_case_stands_for_what_has_no_meaning_or_is_too_large(size: int, correction: int) -> None:
+    assert live_of_ours("var", (size,), correction) is None
+
+
+@pytest.mark.parametrize(("size", "k"), [(10, 1), (10, 5), (1000, 7), (60, 20)])
+def test_sizes_grow_until_the_op_takes_them(size: int, k: int) -> None:
+    found = live(first(), (size,), k=k)
+    assert found is not None
+    assert found.word is RuleWord.PROVED
+
+
+@pytest.mark.parametrize("size", [5, 7, 100])
+@pytest.mark.parametrize("factor", [lambda n: n, lambda n: min(n, 2), lambda n: Fraction(2 * max(n, 3), 3)])
+def test_a_number_that_is_right_at_the_chosen_size_only_is_refuted(factor: Callable[[int], Any], size: int) -> None:
+    """2 x is the derivative of x²; n x and what is like it are that for the sizes to which a shape is shrunk."""
+    wrong = op_of(
+        lambda x: np.asarray(np.sum(x * x), x.dtype),
+        lambda g, y, x: g * factor(x.size) * x,
+        lambda f, i, x: f.total(t * t for t in x.flat),
+        infer=scalar,
+        cases=(case((2,)),),
+    )
+    found = live(wrong, (size,))
+    if factor(size) == 2:
+        assert found is None or found.word in (RuleWord.PROVED, RuleWord.UNDECIDED)
+    else:
+        assert found is None or found.word is RuleWord.REFUTED
+
+
+# exact numbers
+
+
+def test_arithmetic_of_attributes_is_not_rounded() -> None:
+    given = in_rule({"w": 3.0, "d": 0.1, "n": 7, "c": (0.1, 2)})
+    w, d, n = given["w"], given["d"], given["n"]
+    tenth = Fraction(0.1)
+    assert (1 / w, w * 2, type(w * 2), d * d, d + 0.2) == (Fraction(1, 3), 6.0, ExactFloat, tenth**2, tenth + Fraction(0.2))
+    assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), ExactInt, 3)
+    assert (1 - d, 2 - n / 7, d**2, w**-2) == (1 - tenth, 1, tenth**2, Fraction(1, 9))
+    assert given["c"] == (0.1, 2)
+    assert math.copysign(1, -in_rule({"z": 0.0})["z"]) == -1
+    assert repr(d) == "0.1"
+    assert math.isinf(in_rule({"i": math.inf})["i"] * 2)
+    with pytest.raises(ZeroDivisionError):
+        1 / in_rule({"z": 0.0})["z"]
+    assert ((1 / w) * d, (d * d) - d, -(1 / n), abs(-n) / 3) == (
+        tenth / 3,
+        tenth**2 - tenth,
+        Fraction(-1, 7),
+        Fraction(7, 3),
+    )
+    assert ((n + 1) / 3, -n / 3, n // 2 / 7, round(w * d) / 7) == (
+        *(Fraction(a, b) for a, b in ((8, 3), (-7, 3), (3, 7))),
+        0,
+    )
+    assert in_rule({"s": 1e200})["s"] ** 2 == Fraction(1e200) ** 2
+
+
+def test_readings_get_the_numbers_that_they_compute_with() -> None:
+    among_balls = in_balls({"w": 3.0, "n": 3, "half": Fraction(1, 2)})
+    for third in (1 / among_balls["w"], 1 / among_balls["n"]):
+        assert isinstance(third, arb)
+        assert (3 * third).contains(1)
+    assert among_balls["half"] == arb(0.5)
+    symbolic = in_symbols({"d": 0.1, "n": 3, "flag": True, "name": "a", "nothing": None, "far": math.inf})
+    assert Fraction(int(symbolic["d"].p), int(symbolic["d"].q)) == Fraction(0.1)
+    assert (symbolic["n"], symbolic["flag"], symbolic["name"], symbolic["nothing"]) == (3, True, "a", None)
+    assert symbolic["far"] == math.inf
+
+
+def test_ops_in_rules_get_plain_attributes() -> None:
+    given = in_rule({"w": 3.0, "n": 2, "shape": (2, 3)})
+    found = plain({"a": 1 / given["w"], "b": given["n"], "c": given["w"], "d": (given["n"],)}, {"a": 0.0})
+    assert found == {"a": 1 / 3, "b": 2, "c": 3.0, "d": (2,)}
+    assert [type(value) for value in found.values()] == [float, int, float, tuple]
+    assert type(found["d"][0]) is int
+    assert plain({"a": Fraction(1, 3)}, {"a": Fraction(1, 2)}) == {"a": Fraction(1, 3)}
+    assert isinstance(given["n"], ExactInt)
+
+
+def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
+    """Between the two diamonds the point that is found has y = 0, where x y has no slope in x; beside it there is one."""
+
+    def rule(g: Any, z: Any, x: Any, y: Any) -> Any:
+        inside = ops.abs(x) + ops.abs(y) < Fraction(10001, 10000)
+        return ops.where(inside, g * y, 0), ops.where(inside, g * x, 0)
+
+    op = op_of(
+        lambda x, y: np.where(abs(x) + abs(y) < 1, x * y, 0),
+        rule,
+        lambda f, x, y: f.where(f.less(f.modulus(x) + f.modulus(y), 1), x * y, 0),
+    )
+    found = prove(registry_of(op), op, op.proof_cases()[0])
+    assert found.word is RuleWord.REFUTED
+    assert "cut out by branches" in found.reason

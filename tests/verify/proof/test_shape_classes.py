@@ -1,0 +1,218 @@
+"""Every differentiable op is proved for each kind of shape it meets, or is named here as one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import REGISTRY
+
+from gradproof.engine.op import INTEGER, Op
+from gradproof.engine.rules import trace_rule
+from gradproof.engine.spec import DType, Spec
+from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of
+from gradproof.engine.verify.verdict.words import RuleVerdict
+
+FLOAT, COMPLEX, INT = np.dtype(np.float64), np.dtype(np.complex128), np.dtype(np.int64)
+ALL = {"different": (4, 5, 6), "equal": (5, 5), "size 1": (1, 7, 1), "0-d": (), "batched": (3, 8, 8, 4)}
+COMPLEX_KINDS = (
+    "equal",
+    "size 1",
+    "0-d",
+    "large",
+)  # of an elementwise op: in parts, a proof of seconds where there are more
+WITH_AXES = {kind: shape for kind, shape in ALL.items() if shape}
+
+Situation = tuple[str, list[tuple[int, ...]], dict[str, Any]]
+"""What kind it is, the shapes of the inputs, and the attributes."""
+
+
+def reductions(**more: Any) -> Iterator[Situation]:
+    for kind, shape in ALL.items():
+        yield kind, [shape], more
+    for kind, shape in WITH_AXES.items():
+        yield f"{kind}, last axis", [shape], {"axis": -1, "keepdims": True, **more}
+
+
+def extremes() -> Iterator[Situation]:
+    """Fewer, since several axes at once make for a proof of seconds."""
+    yield "equal", [(5, 5)], {}
+    yield "batched", [(3, 8, 4)], {"axis": 1}
+    yield "size 1", [(1, 7, 1)], {"axis": -2, "keepdims": True}
+    yield "0-d", [()], {}
+
+
+def along() -> Iterator[Situation]:
+    for kind, shape in WITH_AXES.items():
+        yield kind, [shape], {"axis": len(shape) - 1}
+        yield f"{kind}, first axis", [shape], {"axis": 0}
+
+
+def matrices(**more: Any) -> Iterator[Situation]:
+    for kind, shape in {"different": (4, 6), "equal": (5, 5), "size 1": (1, 7), "batched": (3, 5, 5)}.items():
+        yield kind, [shape], more
+
+
+def squares() -> Iterator[Situation]:
+    for kind, shape in {"2": (2, 2), "3": (3, 3), "size 1": (1, 1), "batched": (5, 2, 2)}.items():
+        yield kind, [shape], {}
+
+
+def products() -> Iterator[Situation]:
+    yield "different", [(4, 5), (5, 6)], {}
+    yield "equal", [(5, 5), (5, 5)], {}
+    yield "size 1", [(1, 5), (5, 1)], {}
+    yield "vectors", [(9,), (9,)], {}
+    yield "rank difference", [(4, 5), (5,)], {}
+    yield "rank difference, first", [(5,), (5, 4)], {}
+    yield "batched", [(7, 4, 5), (7, 5, 6)], {}
+    yield "batched, broadcast", [(7, 1, 4, 5), (3, 5, 6)], {}
+
+
+def broadcasts() -> Iterator[Situation]:
+    yield "different", [(4, 1, 6)], {"shape": (4, 5, 6)}
+    yield "equal", [(5, 1)], {"shape": (5, 5)}
+    yield "size 1", [(1, 1)], {"shape": (1, 7)}
+    yield "rank difference", [(6,)], {"shape": (4, 5, 6)}
+    yield "0-d", [()], {"shape": (4, 5)}
+
+
+def reshapes() -> Iterator[Situation]:
+    yield "different", [(4, 6)], {"shape": (2, 12)}
+    yield "equal", [(5, 5)], {"shape": (25,)}
+    yield "size 1", [(1, 7, 1)], {"shape": (7,)}
+    yield "0-d", [()], {"shape": (1, 1)}
+    yield "batched", [(3, 8, 8)], {"shape": (3, 64)}
+
+
+def several(**more: Any) -> Iterator[Situation]:
+    yield "equal", [(5, 5), (5, 5)], more
+    yield "size 1", [(1, 7), (1, 7)], more
+    yield "three", [(4, 6), (4, 6), (4, 6)], more
+    yield "batched", [(3, 8, 4), (3, 8, 4)], more
+
+
+def concats() -> Iterator[Situation]:
+    yield from several(axis=0)
+    yield "different", [(4, 6), (5, 6)], {"axis": 0}
+
+
+def slices() -> Iterator[Situation]:
+    yield "different", [(4, 6)], {"start": (1, 0), "stop": (3, 6), "step": (1, 2)}
+    yield "equal", [(5, 5)], {"start": (4, 0), "stop": (None, 5), "step": (-2, 1)}
+    yield "size 1", [(1, 7)], {"start": (0, 6), "stop": (1, 7), "step": (1, 1)}
+    yield "0-d", [()], {"start": (), "stop": (), "step": ()}
+    yield "large", [(300, 200)], {"start": (10, 0), "stop": (290, 200), "step": (3, 1)}
+
+
+def unslices() -> Iterator[Situation]:
+    yield "different", [(2, 3)], {"shape": (4, 6), "start": (1, 0), "step": (1, 2)}
+    yield "equal", [(5, 5)], {"shape": (5, 5), "start": (0, 0), "step": (1, 1)}
+    yield "size 1", [(1, 1)], {"shape": (1, 7), "start": (0, 6), "step": (1, 1)}
+
+
+def pads() -> Iterator[Situation]:
+    yield "different", [(4, 6)], {"widths": ((1, 2), (0, 3))}
+    yield "equal", [(5, 5)], {"widths": ((1, 1), (1, 1))}
+    yield "size 1", [(1, 7)], {"widths": ((2, 0), (0, 0))}
+    yield "0-d", [()], {"widths": ()}
+
+
+SITUATIONS: Mapping[str, Any] = {
+    **dict.fromkeys(("sum", "mean", "prod", "var", "logsumexp"), reductions),
+    "min": extremes,
+    "max": lambda: [one for one in extremes() if one[0] != "equal"],  # its mirror image takes several axes at once
+    **dict.fromkeys(("log_softmax", "cumsum", "cumprod"), along),
+    "softmax": lambda: [one for one in along() if one[0] in ("different", "equal", "size 1", "batched, first axis")],
+    "matmul": products,
+    **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
+    **dict.fromkeys(("inv", "det", "cofactors", "cholesky"), squares),
+    "solve": lambda: [(kind, [a, (*a[:-1], 2)], {}) for kind, [a], _ in squares()],
+    "reshape": reshapes,
+    "broadcast_to": broadcasts,
+    "expand_dims": lambda: [(kind, [shape], {"axis": 0}) for kind, shape in ALL.items()],
+    "squeeze": lambda: [
+        ("size 1", [(1, 7, 1)], {}),
+        ("different", [(4, 1, 6)], {"axis": 1}),
+        ("equal", [(5, 1, 5)], {"axis": 1}),
+    ],
+    "transpose": lambda: [
+        *((kind, [shape], {}) for kind, shape in ALL.items()),
+        ("axes", [(4, 5, 6)], {"axes": (2, 0, 1)}),
+    ],
+    "matrix_transpose": matrices,
+    "flip": lambda: [(kind, [shape], {}) for kind, shape in ALL.items()] + list(along()),
+    "astype": lambda: [(kind, [shape], {"dtype": "float32"}) for kind, shape in ALL.items()],
+    "complex": lambda: [(kind, [shape, shape], {}) for kind, shape in ALL.items()],
+    "concat": concats,
+    "stack": lambda: several(axis=1),
+    "split": lambda: [("equal", [(6, 6)], {"sections": 2}), ("different", [(7, 4)], {"sections": (2, 5)})],
+    "slice": slices,
+    "unslice": unslices,
+    "pad": pads,
+    "take": lambda: [
+        ("different", [(4, 6), (5,)], {}),
+        ("equal", [(5, 5), (5,)], {"axis": 1}),
+        ("0-d index", [(4, 6), ()], {}),
+        ("rank difference", [(9,), (4, 5)], {}),
+    ],
+    "scatter_add": lambda: [
+        ("different", [(4, 6), (5,), (5, 6)], {}),
+        ("equal", [(5, 5), (5,), (5, 5)], {}),
+        ("last axis", [(4, 6), (5,), (4, 5)], {"axis": 1}),
+    ],
+    "take_along_axis": lambda: [
+        ("different", [(4, 6), (4, 5)], {}),
+        ("equal", [(5, 5), (5, 5)], {"axis": 0}),
+        ("size 1", [(4, 1), (4, 1)], {"axis": 1}),
+        ("batched", [(2, 4, 6), (2, 3, 6)], {"axis": 1}),
+        ("broadcast", [(4, 6), (1, 5)], {}),
+    ],
+    "add_along_axis": lambda: [
+        ("different", [(4, 6), (4, 5), (4, 5)], {}),
+        ("equal", [(5, 5), (5, 5), (5, 5)], {"axis": 0}),
+        ("batched", [(2, 4, 6), (2, 3, 6), (2, 3, 6)], {"axis": 1}),
+    ],
+}  # fmt: skip
+
+
+@cache
+def proof(key: ProofKey) -> RuleVerdict:
+    return prove(REGISTRY, REGISTRY.op(key.op), key.case)
+
+
+def elementwise(op: Op) -> Iterator[Situation]:
+    count = len(op.inputs)
+    for kind, shape in ALL.items():
+        yield kind, [shape] * count, {}
+    yield "large", [(1000, 1000)] * count, {}
+
+
+def situations() -> Iterator[Any]:
+    for op in REGISTRY.ops.values():
+        if op.differentiable:
+            for kind, shapes, attributes in SITUATIONS[op.name]() if op.name in SITUATIONS else elementwise(op):
+                yield pytest.param(op, shapes, attributes, FLOAT, id=f"{op.name}: {kind}")
+                if op.complex_cases() and (op.name in SITUATIONS or kind in COMPLEX_KINDS):
+                    yield pytest.param(op, shapes, attributes, COMPLEX, id=f"{op.name}: {kind}, complex")
+
+
+def test_every_op_that_is_not_elementwise_is_in_the_table() -> None:
+    assert {op.name for op in REGISTRY.ops.values() if op.differentiable and not op.elementwise} <= set(SITUATIONS)
+
+
+@pytest.mark.parametrize(("op", "shapes", "attributes", "dtype"), list(situations()))
+def test_the_class_of_a_live_node_is_proved(
+    op: Op, shapes: list[tuple[int, ...]], attributes: dict[str, Any], dtype: DType
+) -> None:
+    specs = [Spec(s, INT if op.domain(k) is INTEGER else dtype) for k, s in enumerate(shapes)]
+    found = op.inference(specs, attributes)
+    wanted = list(found.inputs or specs)
+    rule = trace_rule(REGISTRY.ops, op, wanted, found.outputs, found.attributes)
+    key = key_of(REGISTRY, op, wanted, rule, found.attributes)
+    assert key is not None
+    assert proof(key).proved, proof(key)

@@ -1,0 +1,67 @@
+"""No false alarm: whatever floats the built-in ops meet, no check says that a right number is wrong.
+
+``GRADPROOF_DRAWS`` sets how many points are drawn for each op; `make check` draws a thousand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from tests.conftest import REGISTRY
+from tests.support.fault_injection import of_run
+from tests.support.sample_inputs import Point, ordinary_point, points
+from tests.verify.numbers.test_value import Never, finish
+
+from gradproof.engine.engine import Engine
+from gradproof.engine.errors import DataFault
+from gradproof.engine.op import Op
+from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord, UseVerdict, ValueWord
+from gradproof.engine.verify.verifier import Verifier
+
+DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "5"))
+ENGINE = Engine(REGISTRY)
+VERIFIER = Verifier(REGISTRY, Never(REGISTRY))
+"""Proofs do not depend on the numbers, and have their own test."""
+
+judging = settings(
+    max_examples=DRAWS, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def judged(point: Point) -> list[GradientVerdict]:
+    return list(VERIFIER.check(finish(ENGINE, point.job()), budget=60.0))
+
+
+def behind_an_overflow(use: UseVerdict) -> bool:
+    """Whether a rule read a result that overflowed: infinite where the slope is not, or nan where a cotangent of 0 met it.
+    That is no right number, and is rightly called wrong."""
+    off = use.value.word is ValueWord.OFF and use.value.got in ("nan", "inf", "-inf")
+    return use.forward.word is ValueWord.OVERFLOWED and off
+
+
+def words(point: Point) -> Counter[ValueWord]:
+    """How often each word is said of this point, after none of them was an alarm."""
+    verdicts = [verdict for verdict in judged(point) if not any(map(behind_an_overflow, verdict.uses))]
+    alarms = [f"{catch.level}: {catch.text}: {catch.got} for {catch.expected}" for v in verdicts for catch in of_run(v)]
+    assert not alarms, f"{point}: {'; '.join(alarms)}"
+    assert all(verdict.summary is not SummaryWord.WRONG for verdict in verdicts), f"{point}: {verdicts}"
+    return Counter(use.value.word for verdict in verdicts for use in verdict.uses)
+
+
+@pytest.mark.parametrize("op", [op for op in REGISTRY.ops.values() if op.differentiable], ids=lambda op: op.name)
+def test_a_right_op_is_never_called_wrong(op: Op) -> None:
+    seen = words(ordinary_point(op))
+
+    @judging
+    @given(points(op))
+    def at(point: Point) -> None:
+        try:
+            seen.update(words(point))
+        except DataFault:  # a singular matrix has no inverse
+            reject()
+
+    at()
+    assert seen[ValueWord.ENCLOSED] > 0, seen

@@ -1,0 +1,55 @@
+"""No false alarm at the size of real data: whatever graph of right ops is drawn, no gradient of it is called wrong.
+
+``GRADPROOF_GRAPHS`` sets how many graphs are drawn; `make check` draws a thousand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import numpy as np
+import pytest
+from tests.conftest import REGISTRY
+from tests.support.fault_injection import BASE
+from tests.support.random_graphs import DTYPES, MOST, alarms, checked, random_job
+from tests.verify.numbers.test_value import Once
+
+from gradproof.engine.engine import Engine
+from gradproof.engine.verify.verifier import Verifier
+
+GRAPHS = int(os.environ.get("GRADPROOF_GRAPHS", "12"))
+ENGINE = Engine(REGISTRY)
+VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
+
+
+@pytest.mark.parametrize("seed", range(GRAPHS))
+def test_no_gradient_of_right_ops_is_called_wrong(seed: int) -> None:
+    found = checked(seed, VERIFIER, ENGINE, budget=60.0)
+    if found is not None:
+        job, verdicts, _ = found
+        assert list(alarms(verdicts)) == [], [str(node) for node in job.graph.nodes]
+
+
+def test_a_graph_is_its_seed() -> None:
+    for seed in range(20):
+        one, other = random_job(seed), random_job(seed)
+        assert one.graph.digest() == other.graph.digest()
+        pairs = zip((*one.values, *one.seeds), (*other.values, *other.seeds), strict=True)
+        assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in pairs)
+
+
+def test_graphs_are_of_all_sizes_dtypes_and_kinds() -> None:
+    """Over the first 300: half of the ops at least, every dtype, values of a million elements nearly."""
+    ops: Counter[str] = Counter()
+    dtypes: Counter[str] = Counter()
+    sizes = []
+    for seed in range(300):
+        job = random_job(seed)
+        ops.update(node.op for node in job.graph.nodes)
+        dtypes[job.graph.leaves[0].spec.dtype.name] += 1
+        sizes.append(max(leaf.spec.size for leaf in job.graph.leaves))
+    assert len(ops) > len(BASE.ops) / 2
+    assert min(dtypes[dtype.name] for dtype in DTYPES) > 40
+    assert MOST / 2 < max(sizes) <= MOST
+    assert np.median(sizes) > 1000
