@@ -15,7 +15,7 @@ def generate(out: Path) -> None:
     for kind in ("mypy", "mypy_grpc"):
         program = Path(sys.executable).with_name(f"protoc-gen-{kind}")
         outputs += [f"--plugin=protoc-gen-{kind}={program}", f"--{kind}_out=quiet:{out}"]
-    if protoc.main(["protoc", f"--proto_path={ROOT}", *outputs, *sources]):
+    if protoc.main(["protoc", f"--proto_path={ROOT}", f"--proto_path={ROOT / 'third_party'}", *outputs, *sources]):
         raise RuntimeError("protoc failed")
     for path in out.glob("gradproof/v1/*_pb2_grpc.py*"):
         if "_service_" not in path.name:
