@@ -135,7 +135,7 @@ U8, BOOL, C64 = tensor_pb2.DATA_TYPE_UINT8, tensor_pb2.DATA_TYPE_BOOL, tensor_pb
         (tensor(0, [], data=b""), "spec.dtype", "DTYPE", "0 is not a dtype"),
         (tensor(99, [], data=b""), "spec.dtype", "DTYPE", "99 is not a dtype"),
         (tensor_pb2.Tensor(), "spec.dtype", "DTYPE", "not a dtype"),
-        (tensor(F64, [], upload=7), "upload", "UPLOAD_UNKNOWN", "uploaded as 7"),
+        (tensor(F64, [], tensor_id=7), "upload", "TENSOR_ID_UNKNOWN", "uploaded as 7"),
         (numbers(F64, [2], 1.0), "numbers.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
         (numbers(C64, [2], 1.0, 2.0), "numbers.values", "TENSOR_LENGTH", "which has 4"),
         (numbers(I8, [1], 0.5), "numbers.values", "TENSOR_VALUE", "not an integer"),
@@ -171,7 +171,7 @@ def test_an_upload_must_have_the_stated_spec() -> None:
     for message in (tensor(F64, [3], upload=1), tensor(F32, [3, 1], upload=1)):
         with pytest.raises(WireError, match="upload 1 is float32") as caught:
             decode_tensor(message, held)
-        assert caught.value.reason == "UPLOAD_SPEC"
+        assert caught.value.reason == "TENSOR_ID_SPEC"
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -260,11 +260,11 @@ def begun(total: int = 16, limit: int = 1 << 20) -> Assembler:
 @pytest.mark.parametrize(
     ("tensor_id", "offset", "size", "path", "reason"),
     [
-        (1, 8, 4, "chunk.offset", "UPLOAD_OFFSET"),  # a gap
-        (1, 0, 4, "chunk.offset", "UPLOAD_OFFSET"),  # an overlap
-        (1, 4, 13, "chunk.offset", "UPLOAD_OFFSET"),  # past the end
-        (1, 2**63, 1, "chunk.offset", "UPLOAD_OFFSET"),
-        (2, 4, 4, "chunk.tensor_id", "UPLOAD_UNKNOWN"),
+        (1, 8, 4, "chunk.offset", "CHUNK_OFFSET"),  # a gap
+        (1, 0, 4, "chunk.offset", "CHUNK_OFFSET"),  # an overlap
+        (1, 4, 13, "chunk.offset", "CHUNK_OFFSET"),  # past the end
+        (1, 2**63, 1, "chunk.offset", "CHUNK_OFFSET"),
+        (2, 4, 4, "chunk.tensor_id", "TENSOR_ID_UNKNOWN"),
     ],
 )
 def test_chunks_out_of_place_are_refused(tensor_id: int, offset: int, size: int, path: str, reason: str) -> None:
@@ -293,7 +293,7 @@ def test_headers_at_fault_are_refused_before_anything_is_allocated() -> None:
     assert caught.value.reason == "LIMIT_EXCEEDED"
     with pytest.raises(WireError, match="id 1 is in use") as caught:
         begun().header(tensor_pb2.TensorHeader(tensor_id=1, spec=encode_spec((), np.dtype("i1")), total_bytes=1))
-    assert caught.value.reason == "UPLOAD_ID"
+    assert caught.value.reason == "TENSOR_ID_TAKEN"
     huge = tensor_pb2.TensorHeader(spec=encode_spec((2**39,), np.dtype("i1")), total_bytes=2**39)
     with pytest.raises(WireError, match="the limit is 1048576"):
         Assembler(1 << 20).header(huge)

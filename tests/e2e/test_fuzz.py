@@ -38,7 +38,7 @@ HOOK_MS, REPLIES = 100, 3
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(hook_timeout_ms=HOOK_MS)
+    limits = Limits(hook_timeout_seconds=HOOK_MS)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
         yield one
         answer = one.autodiff.Differentiate(ONE, timeout=SECONDS)
@@ -83,11 +83,11 @@ def answers(call: Any, *, single: bool = False, heard: Callable[[Any], None] = l
 def hurried(message: Any) -> Any:
     """The message with short times for what it asks: a budget of a minute may take one."""
     if isinstance(message, pb.DifferentiateRequest):
-        message.verify.budget_ms = min(message.verify.budget_ms, 100) or 100
+        message.verify.budget_seconds = min(message.verify.budget_seconds, 100) or 100
     elif isinstance(message, pb.StreamingDifferentiateRequest):
         hurried(message.request)
     elif isinstance(message, op_service_pb2.VerifyOpRequest):
-        message.budget_ms = min(message.budget_ms, 20) or 20
+        message.budget_seconds = min(message.budget_seconds, 20) or 20
     elif isinstance(message, pb.SessionRequest) and message.HasField("differentiate"):
         hurried(message.differentiate)
     return message
@@ -164,7 +164,7 @@ def test_right_talks_are_answered(served: Served, frames: list[pb.SessionRequest
     """No fault in a session that nobody has changed, but that a run may come before the one whose values it wants."""
     replies = [pb.SessionRequest(hook=pb.HookReply(hook_id=n)) for n in fuzzing.asked(frames)]
     faults = [answer.fault for answer in talk(served, frames, replies) if answer.HasField("fault")]
-    assert {fault.reason for fault in faults} <= {"KEPT_NOT_FOUND"}, faults
+    assert {fault.reason for fault in faults} <= {"SAVED_NOT_FOUND"}, faults
 
 
 def test_session_bytes(served: Served) -> None:

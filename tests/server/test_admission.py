@@ -130,7 +130,7 @@ def test_the_line_is_bounded_and_a_deadline_that_it_would_pass_is_told_at_once()
         await until(lambda: admission.large == 1)
         with admission.request(left=10.0) as turn, pytest.raises(Busy) as caught:
             await turn.do("run", LARGE, lambda: None)
-        assert (caught.value.reason, caught.value.name) == ("OVERLOADED", "deadline_ms")
+        assert (caught.value.reason, caught.value.name) == ("OVERLOADED", "deadline_seconds")
         assert 40 < caught.value.retry_seconds <= 50
         with admission.request(left=10.0) as turn, pytest.raises(Busy):
             turn.expect(Cost(calls=100_000))
@@ -301,7 +301,7 @@ def test_an_identity_without_a_name_is_a_host(peer: str, host: str) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(runs_per_caller=2, waiting_per_caller=1, sessions=2, stall_ms=300, estimated_flops=10**9)
+    limits = Limits(runs_per_caller=2, waiting_per_caller=1, sessions=2, stall_seconds=0.3, estimated_flops=10**9)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.counting_plugin"], limits=limits) as one:
         yield one
 
@@ -362,9 +362,9 @@ def test_what_costs_too_much_is_refused_before_it_runs_and_infer_says_so(served:
         "estimated_flops",
         False,
     )
-    inferred = served.autodiff.Infer(pb.InferRequest(graph=message.graph))
+    inferred = served.autodiff.Infer(pb.InferRequest(graph=message.input.graph))
     assert int(info.metadata["actual"]) == inferred.estimated_flops > 6 * 10**9 > inferred.evaluate_flops > 2 * 10**9
-    assert [fault.reason for fault in inferred.faults] == ["LIMIT_EXCEEDED"]
+    assert [fault.reason for fault in inferred.violations] == ["LIMIT_EXCEEDED"]
     assert inferred.digest
 
 

@@ -29,7 +29,7 @@ from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2
 from gradproof.wire import decode_tensor, encode_tensor
 
 SERVICES = ["gradproof.v1.AutodiffService", "gradproof.v1.OpService"]
-EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=60_000)
+EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +112,11 @@ def violations(served: Served, message: pb.DifferentiateRequest) -> dict[str, tu
 
 class TestCalls:
     def test_evaluate(self, served: Served) -> None:
-        graph = product().graph
-        response = served.autodiff.Evaluate(pb.EvaluateRequest(graph=graph))
+        graph = product().input.graph
+        response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         assert [(v.name, float(decode_tensor(v.value))) for v in response.values] == [("y", 12.0)]
-        again = pb.EvaluateRequest(digest=response.digest, fetch=["a", "y"])
-        again.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
+        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.digest, fetch=["a", "y"]))
+        again.input.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
         assert [decode_tensor(v.value) for v in served.autodiff.Evaluate(again).values] == [2.0, 4.0]
 
     def test_differentiate(self, served: Served) -> None:
@@ -131,16 +131,16 @@ class TestCalls:
         assert response.summary.elements_checked == response.summary.elements_total > 0
 
     def test_infer_reports_every_spec_and_every_fault_and_runs_nothing(self, served: Served) -> None:
-        graph = product().graph
+        graph = product().input.graph
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y"}
-        assert not found.faults
-        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(graph=graph)).digest
+        assert not found.violations
+        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph))).digest
         graph.nodes.append(node("faulty.explode", "y", "z"))
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y", "z"}
-        assert [(f.path, f.reason) for f in found.faults] == [("graph.nodes[2].op", "OP_UNKNOWN")]
+        assert [(f.path, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
         assert not found.digest
 
     def test_server_info(self, served: Served) -> None:
@@ -233,7 +233,7 @@ class TestRuns:
     def test_what_is_checked_does_not_change_a_bit(self, served: Served) -> None:
         found = []
         for level in (pb.VERIFY_LEVEL_OFF, pb.VERIFY_LEVEL_CACHED, pb.VERIFY_LEVEL_VALUES, pb.VERIFY_LEVEL_EVERYTHING):
-            response = served.autodiff.Differentiate(chain(verify=pb.VerifyOptions(level=level, budget_ms=60_000)))
+            response = served.autodiff.Differentiate(chain(verify=pb.VerifyOptions(level=level, budget_seconds=60.0)))
             found.append({g.value: g.gradient.data for g in response.gradients})
             assert {v.value for v in response.verdicts} == (set() if level == pb.VERIFY_LEVEL_OFF else {"x", "w"})
         assert found[0] == found[1] == found[2] == found[3]
@@ -259,11 +259,11 @@ class TestRuns:
     def test_a_graph_is_named_by_its_digest_afterwards(self, served: Served) -> None:
         first = served.autodiff.Differentiate(product())
         values = [tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(v))) for n, v in (("x", 1), ("a", 7))]
-        again = pb.DifferentiateRequest(digest=first.accepted.digest, values=values)
+        again = pb.DifferentiateRequest(input=pb.RunInput(digest=first.accepted.digest, values=values))
         assert gradient(served.autodiff.Differentiate(again), "x") == 7.0
-        del again.values[1]
+        del again.input.values[1]
         assert violations(served, again) == {"graph.leaves[1].value": ("VALUE_MISSING", "leaf 'a' has no value")}
-        again.digest = "0" * 64
+        again.input.digest = "0" * 64
         code, text, details = refused(served.autodiff.Differentiate, again)
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND")
         assert "send the graph itself" in text
@@ -288,7 +288,7 @@ class TestRuns:
         graph = GraphBuilder()
         big = graph.apply("broadcast_to", graph.leaf("x", 2.0, requires_grad=True), shape=(600_000,), name="big")
         graph.output(graph.apply("sum", graph.apply("square", big)))
-        message = pb.DifferentiateRequest(graph=graph.to_proto(), retain=["big"])
+        message = pb.DifferentiateRequest(input=pb.RunInput(graph=graph.to_proto()), retain=["big"])
         message.verify.level = pb.VERIFY_LEVEL_OFF
         found = events(served, message)
         kinds = [event.WhichOneof("kind") for event in found]
@@ -427,8 +427,8 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
         request(
             [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, upload=1))]
         ),
-        "values[0].value.upload",
-        "UPLOAD_UNKNOWN",
+        "values[0].value.tensor_id",
+        "TENSOR_ID_UNKNOWN",
         "uploaded as 1",
     ),
     "unknown gradient": (request([X], [SQUARE], "y", gradients=["z"]), "gradients[0]", "VALUE_UNKNOWN", "'z'"),
@@ -518,7 +518,7 @@ class TestFaults:
         code, _, details = refused(served.autodiff.Differentiate, message)
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.INTERNAL, "RULE_FAULT")
         assert details["ErrorInfo"].metadata == {"node": "0", "op": "faulty.misshapen", "plugin": "faulty"}
-        message.graph.leaves[0].CopyFrom(leaf("x", np.ones(3)))
+        message.input.graph.leaves[0].CopyFrom(leaf("x", np.ones(3)))
         assert gradient(served.autodiff.Differentiate(message), "x").tolist() == [1, 1, 1]
 
     @pytest.mark.parametrize(
@@ -538,19 +538,19 @@ class TestFaults:
 
     @pytest.mark.parametrize("call", ["Evaluate", "Infer"])
     def test_other_calls_report_the_same(self, served: Served, call: str) -> None:
-        graph = request([X], [node("sine", "x", "y")], "y").graph
+        graph = request([X], [node("sine", "x", "y")], "y").input.graph
         if call == "Infer":
-            (fault,) = served.autodiff.Infer(pb.InferRequest(graph=graph)).faults
+            (fault,) = served.autodiff.Infer(pb.InferRequest(graph=graph)).violations
             assert (fault.path, fault.reason) == ("graph.nodes[0].op", "OP_UNKNOWN")
         else:
-            code, _, details = refused(served.autodiff.Evaluate, pb.EvaluateRequest(graph=graph))
+            code, _, details = refused(served.autodiff.Evaluate, pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
             assert code is grpc.StatusCode.INVALID_ARGUMENT
             assert details["BadRequest"].field_violations[0].field == "graph.nodes[0].op"
 
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(graph_nodes=3, hooks=1, tensor_elements=100, estimated_bytes=4000, verify_budget_ms=1000)
+    limits = Limits(graph_nodes=3, hooks=1, tensor_elements=100, estimated_bytes=4000, verify_budget_seconds=1.0)
     with serving(tmp_path_factory.mktemp("tight"), limits=limits) as one:
         yield one
 
@@ -569,7 +569,7 @@ class TestLimits:
         self.exceeded(tight, request([X], [node("exp", "x", f"y{k}") for k in range(4)], "y0"), "graph_nodes")
         self.exceeded(tight, product(hooks=[zero, zero]), "hooks")
         self.exceeded(tight, request([leaf("v", np.ones(101))], [node("sum", "v", "y")], "y"), "tensor_elements")
-        self.exceeded(tight, product(verify=pb.VerifyOptions(budget_ms=1001)), "verify_budget_ms")
+        self.exceeded(tight, product(verify=pb.VerifyOptions(budget_seconds=1.001)), "verify_budget_seconds")
         axis = {"shape": graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000]))}
         wide = [node("broadcast_to", "x", "b", attributes=axis), node("sum", "b", "y")]
         self.exceeded(tight, request([X], wide, "y"), "tensor_elements")

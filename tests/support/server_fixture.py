@@ -77,4 +77,4 @@ def request(
 ) -> pb.DifferentiateRequest:
     graph = graph_pb2.Graph(leaves=leaves, nodes=nodes, outputs=outputs.split())
     verify = rest.pop("verify", pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
-    return pb.DifferentiateRequest(graph=graph, verify=verify, **rest)
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=graph), verify=verify, **rest)

@@ -305,24 +305,32 @@ class VerifyOpResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERDICT_FIELD_NUMBER: _builtins.int
+    CASES_DONE_FIELD_NUMBER: _builtins.int
+    CASES_TOTAL_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    cases_done: _builtins.int
+    """Number of cases that are answered."""
+    cases_total: _builtins.int
+    """Number of cases in all."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """The verdict on a case. Absent in a response that only says how far the proofs are."""
+        """The verdict on a case. Absent in a response with progress."""
 
     @_builtins.property
     def progress(self) -> _verdict_pb2.Progress:
-        """How far the proofs are."""
+        """How far the proofs are. Present where VerifyOpRequest.progress is set, in a response without a verdict."""
 
     def __init__(
         self,
         *,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
+        cases_done: _builtins.int = ...,
+        cases_total: _builtins.int = ...,
         progress: _verdict_pb2.Progress | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases_done", b"cases_done", "cases_total", b"cases_total", "progress", b"progress", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gradproof.client.events import REQUIRED
 from gradproof.client.recording.record import apply, apply_multiple
 from gradproof.client.recording.runtime import current
 
@@ -35,7 +36,7 @@ def _function(name: str) -> Callable[..., Any]:
             return tuple(apply_multiple(name, *inputs, **attributes))
         return apply(name, *inputs, **attributes)
 
-    given = ", ".join(n if not default else f"{n}={default}" for n, default in info.attributes.items())
+    given = ", ".join(n if default is REQUIRED else f"{n}={default!r}" for n, default in info.attributes.items())
     function.__name__ = name.rpartition(".")[2]
     function.__doc__ = f"{info.doc}\n\nInputs: {', '.join(info.inputs)}. Attributes: {given or 'none'}."
     return function
