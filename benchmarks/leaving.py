@@ -98,7 +98,9 @@ def vector(count: int, size: int) -> graph_pb2.Graph:
 
 
 def run(graph: graph_pb2.Graph, level: Any = pb.VERIFY_LEVEL_OFF, **rest: Any) -> pb.DifferentiateRequest:
-    return pb.DifferentiateRequest(input=pb.RunInput(graph=graph), verify=pb.VerifyOptions(level=level, budget_seconds=30.0), **rest)
+    return pb.DifferentiateRequest(
+        input=pb.RunInput(graph=graph), verify=pb.VerifyOptions(level=level, budget_seconds=30.0), **rest
+    )
 
 
 def all_values(count: int) -> list[str]:

@@ -95,7 +95,7 @@ def test_runs_at_once_and_hooks_here(served: Served) -> None:
 
 def test_a_session(served: Served) -> None:
     async def run() -> None:
-        kept = served.host.handler.kept
+        kept = served.host.handler.forward_cache
         async with AsyncClient(served.target) as client, client.session() as session:
             g = square()
             assert (await session.evaluate(g, save_as="run", fetch=["y"]))["y"] == 9.0
@@ -159,7 +159,9 @@ def test_a_session_that_breaks(served: Served) -> None:
                     await session.evaluate(square())
             async with client.session() as session:
                 with pytest.raises(DeadlineExceeded):
-                    await collected(session.converse(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))), 0.0))
+                    await collected(
+                        session.converse(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))), 0.0)
+                    )
                 assert (await session.evaluate(square(), fetch=["y"]))["y"] == 9.0
 
     asyncio.run(run())

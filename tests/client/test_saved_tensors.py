@@ -61,7 +61,7 @@ def held(served: Served) -> tuple[int, int]:
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
     session.evaluate(g)
-    return len(served.host.handler.forward_cache), served.host.handler.kept.held_bytes
+    return len(served.host.handler.forward_cache), served.host.handler.forward_cache.held_bytes
 
 
 def requests_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -255,7 +255,7 @@ class TestLost:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         loss.backward(retain_graph=True)
         assert computed() == 2 * (NODES + 1)
         loss.backward()
@@ -288,7 +288,7 @@ class TestLost:
         x, w = leaves(200)
         h = x @ w
         repr(h.sum())
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         out = h.exp().sum()
         repr(out)
         assert computed() == 5

@@ -115,7 +115,7 @@ def tensor(dtype: Any, shape: list[int], **body: Any) -> tensor_pb2.Tensor:
 
 
 def numbers(dtype: Any, shape: list[int], *values: float) -> tensor_pb2.Tensor:
-    return tensor(dtype, shape, numbers=tensor_pb2.NumberList(values=values))
+    return tensor(dtype, shape, doubles=tensor_pb2.DoubleList(values=values))
 
 
 F64, F32, I8 = tensor_pb2.DATA_TYPE_FLOAT64, tensor_pb2.DATA_TYPE_FLOAT32, tensor_pb2.DATA_TYPE_INT8
@@ -136,13 +136,13 @@ U8, BOOL, C64 = tensor_pb2.DATA_TYPE_UINT8, tensor_pb2.DATA_TYPE_BOOL, tensor_pb
         (tensor(99, [], data=b""), "spec.dtype", "DTYPE", "99 is not a dtype"),
         (tensor_pb2.Tensor(), "spec.dtype", "DTYPE", "not a dtype"),
         (tensor(F64, [], tensor_id=7), "upload", "TENSOR_ID_UNKNOWN", "uploaded as 7"),
-        (numbers(F64, [2], 1.0), "numbers.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
-        (numbers(C64, [2], 1.0, 2.0), "numbers.values", "TENSOR_LENGTH", "which has 4"),
-        (numbers(I8, [1], 0.5), "numbers.values", "TENSOR_VALUE", "not an integer"),
-        (numbers(I8, [1], math.nan), "numbers.values", "TENSOR_VALUE", "not an integer"),
-        (numbers(I8, [2], 1, 128), "numbers.values", "TENSOR_VALUE", "does not fit int8"),
-        (numbers(U8, [1], -1), "numbers.values", "TENSOR_VALUE", "does not fit uint8"),
-        (numbers(BOOL, [1], 2), "numbers.values", "TENSOR_VALUE", "does not fit bool"),
+        (numbers(F64, [2], 1.0), "doubles.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
+        (numbers(C64, [2], 1.0, 2.0), "doubles.values", "TENSOR_LENGTH", "which has 4"),
+        (numbers(I8, [1], 0.5), "doubles.values", "TENSOR_VALUE", "not an integer"),
+        (numbers(I8, [1], math.nan), "doubles.values", "TENSOR_VALUE", "not an integer"),
+        (numbers(I8, [2], 1, 128), "doubles.values", "TENSOR_VALUE", "does not fit int8"),
+        (numbers(U8, [1], -1), "doubles.values", "TENSOR_VALUE", "does not fit uint8"),
+        (numbers(BOOL, [1], 2), "doubles.values", "TENSOR_VALUE", "does not fit bool"),
     ],
 )
 def test_malformed_tensors_are_refused(message: tensor_pb2.Tensor, path: str, reason: str, text: str) -> None:
@@ -167,8 +167,8 @@ def test_numbers_become_every_dtype() -> None:
 
 def test_an_upload_must_have_the_stated_spec() -> None:
     held = {1: np.ones(3, np.float32)}
-    assert decode_tensor(tensor(F32, [3], upload=1), held) is held[1]
-    for message in (tensor(F64, [3], upload=1), tensor(F32, [3, 1], upload=1)):
+    assert decode_tensor(tensor(F32, [3], tensor_id=1), held) is held[1]
+    for message in (tensor(F64, [3], tensor_id=1), tensor(F32, [3, 1], tensor_id=1)):
         with pytest.raises(WireError, match="upload 1 is float32") as caught:
             decode_tensor(message, held)
         assert caught.value.reason == "TENSOR_ID_SPEC"
@@ -201,7 +201,7 @@ def test_attributes_of_other_types_are_refused_and_numpy_integers_are_not() -> N
 
 
 def test_attributes_nested_too_deep_are_refused() -> None:
-    value = graph_pb2.Attribute(flag=True)
+    value = graph_pb2.Attribute(bool_value=True)
     for _ in range(9):
         value = graph_pb2.Attribute(list=graph_pb2.AttributeList(values=[value]))
     with pytest.raises(WireError, match="nested more than 8 deep"):

@@ -96,7 +96,9 @@ class Asker:
             elif kind == 2:
                 self.autodiff.Infer(pb.InferRequest(graph=square(n).input.graph), timeout=60)
             elif kind == 3:
-                self.autodiff.Derive(pb.DeriveRequest(graph=square(n).input.graph, mode=pb.DERIVE_MODE_GRADIENT), timeout=60)
+                self.autodiff.Derive(
+                    pb.DeriveRequest(graph=square(n).input.graph, mode=pb.DERIVE_MODE_GRADIENT), timeout=60
+                )
             elif kind == 4:
                 self.ops.GetOp(op_service_pb2.GetOpRequest(name="sin"), timeout=60)
             elif kind == 5:
@@ -112,7 +114,9 @@ class Asker:
             elif kind < 30:
                 self.right(self.autodiff.Differentiate(square(n), timeout=60))
             else:
-                short = pb.DifferentiateRequest(input=pb.RunInput(digest=self.digest), verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
+                short = pb.DifferentiateRequest(
+                    input=pb.RunInput(digest=self.digest), verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF)
+                )
                 short.input.values.add(name="x", value=square(0).input.graph.leaves[0].value)
                 self.right(self.autodiff.Differentiate(short, timeout=60))
             code = "OK"

@@ -31,7 +31,7 @@ from gradproof.v1 import autodiff_service_pb2_grpc, operations_service_pb2, oper
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 SECONDS = 30.0  # what would wait for so long hangs
-STALL_MS = 1500
+STALL_SECONDS = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         folder,
         "--plugin",
         "tests.support.stuck_plugin",
-        f"--limits.stall-seconds={STALL_MS}",
+        f"--limits.stall-seconds={STALL_SECONDS}",
     ) as one:
         with grpc.insecure_channel(one.target) as channel:
             load.latencies(autodiff_service_pb2_grpc.AutodiffServiceStub(channel), 0.2)
@@ -213,7 +213,7 @@ def summarized(events: Any) -> Iterator[pb.SessionResponse]:
     """The answers of a session up to the end of a run."""
     for answer in events:
         yield answer
-        if answer.HasField("fault") or any(event.HasField("summary") for event in (answer.event, *answer.more)):
+        if answer.HasField("status") or any(event.HasField("summary") for event in (answer.event, *answer.more)):
             return
 
 

@@ -23,7 +23,7 @@ from gradproof.server.calls.calls import CURRENT, Call
 from gradproof.server.limits import Limits
 from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Busy, Turn, host_of
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2
+from gradproof.v1 import graph_pb2, tensor_pb2
 
 LARGE = 100 * SMALL_SECONDS
 
@@ -351,7 +351,7 @@ def test_a_client_that_has_its_share_is_told_when_to_come_again(served: Served) 
 
 
 def test_what_costs_too_much_is_refused_before_it_runs_and_infer_says_so(served: Served) -> None:
-    shape = graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000, 1000]))
+    shape = graph_pb2.Attribute(int_list=tensor_pb2.IntList(values=[1000, 1000]))
     nodes = [node("broadcast_to", "x", "a", attributes={"shape": shape}), node("matmul", "a a", "b"), node("sum", "b", "y")]
     message = request([leaf("x", 1.0)], nodes, "y")
     with pytest.raises(grpc.RpcError) as caught:

@@ -13,9 +13,9 @@ import grpc
 import numpy as np
 import pytest
 from tests.conftest import Bench
-from tests.support.statuses import fault_of
 from tests.support import counting_plugin as counting
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 from tests.support.waiting import until
 
 from gradproof.client import Client, DeadlineExceeded, GraphBuilder
@@ -100,7 +100,7 @@ def cancel_in_session(served: Served, message: pb.DifferentiateRequest) -> Calla
     def leave() -> None:
         said.put(pb.SessionRequest(cancel=pb.CancelRun(request_id="r")))
         said.put(None)
-        assert [fault_of(one).reason for one in call if one.HasField("fault")] == ["CANCELLED"]
+        assert [fault_of(one).reason for one in call if one.HasField("status")] == ["CANCELLED"]
 
     return leave
 

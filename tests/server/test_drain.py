@@ -67,7 +67,7 @@ class Open:
         )
         assert next(self.reflection).list_services_response.service
         release = pb.SessionRequest()
-        release.release.kept = "nothing"
+        release.release.saved = "nothing"
         message = request([leaf("x", np.ones(2))], [node("exp", "x", "e"), node("sum", "e", "y")], "y", request_id="1")
         self.session: Any = self.autodiff.Session(asking(release, pb.SessionRequest(differentiate=message)))
         while not any(event.HasField("summary") for event in events(next(self.session))):

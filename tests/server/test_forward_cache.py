@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench, Line
 from tests.server.test_session import Talk, gradients, square
-from tests.support.statuses import fault_of
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client import (
     Client,
@@ -225,7 +225,7 @@ def client(served: Served) -> Client:
 
 
 def held(served: Served) -> tuple[int, int]:
-    return len(served.host.handler.forward_cache), served.host.handler.kept.held_bytes
+    return len(served.host.handler.forward_cache), served.host.handler.forward_cache.held_bytes
 
 
 def vector(x: Any = (1.0, 2.0, 3.0)) -> GraphBuilder:
@@ -429,13 +429,23 @@ def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> No
         ("reuse[0].kept_values", "REUSE_COUNT")
     ]
     twice = vector().to_proto()
-    twice_over = pb.EvaluateRequest(input=pb.RunInput(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(saved="run", values=["x"])]))
+    twice_over = pb.EvaluateRequest(
+        input=pb.RunInput(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(saved="run", values=["x"])])
+    )
     twice_over.input.values.add(name="x", value=encode_tensor(np.zeros(3)))
     talk.say(evaluate=twice_over)
     assert [one.reason for one in fault_of(talk.hear()).faults] == ["NAME_DUPLICATE"]
-    talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(saved="run", request_id="r", reuse=[pb.Reuse(saved="run", values=["s"])])))
+    talk.say(
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(saved="run", request_id="r", reuse=[pb.Reuse(saved="run", values=["s"])])
+        )
+    )
     assert [one.reason for one in fault_of(talk.hear()).faults] == ["SAVED_VALUES"]
-    talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=twice, request_id="r", reuse=[pb.Reuse(saved="gone", values=["s"])])))
+    talk.say(
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(graph=twice, request_id="r", reuse=[pb.Reuse(saved="gone", values=["s"])])
+        )
+    )
     assert fault_of(talk.hear()).reason == "SAVED_NOT_FOUND"
     with pytest.raises(InvalidRequest) as caught:
         client.send(pb.DifferentiateRequest(input=pb.RunInput(graph=twice, reuse=[pb.Reuse(saved="run", values=["s"])])))
@@ -483,7 +493,7 @@ def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> 
     async def main() -> None:
         handler = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path), Limits(saved_seconds=600))
         clock = handler.forward_cache.clock = Clock()
-        desk = handler.desk()
+        desk = handler.session_context()
         graph = square("", 3.0).input.graph
         for name in "ab":
             found = await handler.evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, save_as=name)), {}, desk)

@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 from tests.server.test_session import Talk
-from tests.support.statuses import fault_of
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client import Client, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
 from gradproof.client.events import EventDecoder
@@ -21,12 +21,12 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import decode_tensor, encode_spec, encode_tensor
 
-SLOW_MS = 60_000  # a client that takes longer is broken, not slow
+SLOW = 60.0  # a client that takes longer is broken, not slow
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(hook_timeout_seconds=SLOW_MS)
+    limits = Limits(hook_timeout_seconds=SLOW)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
         yield one
         assert one.host.handler.admission.busy == 0
@@ -81,7 +81,11 @@ def test_a_graph_hook(client: Client) -> None:
 
 
 def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Served, talk: Talk) -> None:
-    asked = pb.DifferentiateRequest(input=pb.RunInput(graph=cubes([0.1, 0.2, 0.3]).to_proto(), request_id="r"), hooks=[graph_pb2.Hook(value="y", graph=graph_hook(lambda g: g.graph.apply("sin", g)).to_proto())], verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
+    asked = pb.DifferentiateRequest(
+        input=pb.RunInput(graph=cubes([0.1, 0.2, 0.3]).to_proto(), request_id="r"),
+        hooks=[graph_pb2.Hook(value="y", graph=graph_hook(lambda g: g.graph.apply("sin", g)).to_proto())],
+        verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
+    )
     unary = served.autodiff.Differentiate(asked).gradients
     whole = pb.StreamingDifferentiateRequest(request=asked)
     streamed = [one for r in served.autodiff.StreamingDifferentiate(whole) for one in r.event.gradients.gradients]
@@ -469,7 +473,7 @@ def test_replies_at_fault(talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(**reply(8))
     answer = talk.hear()
-    assert (answer.request_id, fault_of(answer).faults[0].path, answer.fault.faults[0].reason) == (
+    assert (answer.request_id, fault_of(answer).faults[0].path, fault_of(answer).faults[0].reason) == (
         "",
         "hook.hook_id",
         "HOOK_ID",
@@ -480,7 +484,7 @@ def test_replies_at_fault(talk: Talk) -> None:
     assert fault_of(talk.hear()).reason == "HOOK_FAULT"
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, upload=4)))
+    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, tensor_id=4)))
     assert "no tensor was uploaded as 4" in talk.hear().event.fault.message
 
 
@@ -501,7 +505,7 @@ def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(differentiate=asking("s", hook_id=8))
     answers = talk.end()
-    faults = {answer.request_id: fault_of(answer).message for answer in answers if answer.HasField("fault")}
+    faults = {answer.request_id: fault_of(answer).message for answer in answers if answer.HasField("status")}
     assert faults == dict.fromkeys("rs", "hook 'client' on 'x' cannot be asked: its client has ended the stream")
 
 

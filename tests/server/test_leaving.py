@@ -32,7 +32,7 @@ from gradproof.engine.verify.runs.evidence import layout_of, pack_plan
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server.limits import Limits
 from gradproof.server.requests import encode
-from gradproof.server.requests.decode import decode_job
+from gradproof.server.requests.decode import Source, decode_job
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
@@ -101,16 +101,16 @@ def jacobian() -> Work:
 
 def message_of(graph: Graph) -> pb.DifferentiateRequest:
     values = {one.name: np.array(0.5) for one in graph.leaves}
-    return pb.DifferentiateRequest(input=pb.RunInput(graph=encode.graph(graph, values)))
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=encode.graph_message(graph, values)))
 
 
 def decoded(graph: Graph) -> Work:
     message = message_of(graph)
-    return lambda: decode_job(message, None, Limits(), {}, REGISTRY)
+    return lambda: decode_job(message, Source(), Limits(), {}, REGISTRY)
 
 
 def encoded(graph: Graph) -> Work:
-    return lambda: encode.graph(graph, {})
+    return lambda: encode.graph_message(graph, {})
 
 
 def checked(graph: Graph) -> Work:

@@ -174,7 +174,9 @@ def random_request(draw: Random) -> pb.DifferentiateRequest:
 
 
 def inferred(served: Served, message: pb.DifferentiateRequest) -> pb.InferResponse:
-    asked = pb.InferRequest(graph=message.input.graph, hooks=message.hooks, retain=message.retain, fetch=message.input.fetch)
+    asked = pb.InferRequest(
+        graph=message.input.graph, hooks=message.hooks, retain=message.retain, fetch=message.input.fetch
+    )
     response: pb.InferResponse = served.autodiff.Infer(asked)
     return response
 
@@ -193,7 +195,7 @@ def test_what_infer_says_of_a_request_is_what_its_run_is_admitted_with(served: S
     derived = served.autodiff.Derive(pb.DeriveRequest(graph=message.input.graph, mode=pb.DERIVE_MODE_GRADIENT)).graph
     evaluated = served.autodiff.Infer(pb.InferRequest(graph=derived)).evaluate_bytes
     tight = served.host.handler
-    values = tight._prepare(pb.EvaluateRequest(input=pb.RunInput(graph=derived)), {})[0]
+    values = tight._prepare(pb.EvaluateRequest(input=pb.RunInput(graph=derived)), {}, None)[0]
     assert values.cost.nbytes == evaluated
 
 
@@ -215,7 +217,7 @@ def exceeded(error: pytest.ExceptionInfo[LimitExceeded]) -> set[str]:
 
 
 def test_every_count_of_a_request_has_a_limit_and_all_that_are_passed_are_told_at_once() -> None:
-    attribute = graph_pb2.Attribute(text="long" * 10)
+    attribute = graph_pb2.Attribute(string_value="long" * 10)
     nodes = [
         node("concat", "x x x", "a", attributes={"axis": attribute, "b": attribute}),
         node("sum", "a", "y"),
@@ -285,8 +287,8 @@ def test_names_that_are_too_long_are_not_repeated(served: Served) -> None:
 
 def test_infer_lists_so_many_faults_and_counts_all() -> None:
     graph = request([leaf("x", 1.0)], [node("nope", "x", f"v{k}") for k in range(50)], "x").input.graph
-    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(faults=7))
-    assert (len(found.violations), found.faults_total) == (7, 50)
+    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(violations=7))
+    assert (len(found.violations), found.violation_count) == (7, 50)
 
 
 @pytest.mark.parametrize(

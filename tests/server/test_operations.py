@@ -76,7 +76,7 @@ def small(op: str = "multiply", **rest: Any) -> pb.DifferentiateRequest:
 
 
 def checked(op: str) -> pb.DifferentiateRequest:
-    return small(op, verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=int(1000 * SOON)))
+    return small(op, verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=SOON))
 
 
 def page(served: Served, path: str) -> tuple[int, str]:
@@ -149,7 +149,9 @@ def test_an_id_that_is_none_is_replaced(served: Served, given: str) -> None:
 
 def test_an_error_has_the_id_too(served: Served) -> None:
     with pytest.raises(grpc.RpcError) as raised:
-        served.autodiff.Differentiate(pb.DifferentiateRequest(input=pb.RunInput(digest="none")), metadata=(("x-request-id", "job-8"),))
+        served.autodiff.Differentiate(
+            pb.DifferentiateRequest(input=pb.RunInput(digest="none")), metadata=(("x-request-id", "job-8"),)
+        )
     trailers: dict[str, Any] = dict(raised.value.trailing_metadata())  # type: ignore[arg-type]
     assert trailers["x-request-id"] == "job-8"
     info = error_details_pb2.RequestInfo()
@@ -272,7 +274,9 @@ def talk(served: Served, *frames: pb.SessionRequest) -> list[pb.SessionResponse]
 
 
 def evaluation(op: str, request_id: str) -> pb.SessionRequest:
-    return pb.SessionRequest(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=small(op).input.graph, request_id=request_id)))
+    return pb.SessionRequest(
+        evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=small(op).input.graph, request_id=request_id))
+    )
 
 
 def test_a_request_of_a_session_has_a_line_and_numbers_of_its_own(served: Served) -> None:
@@ -621,7 +625,9 @@ def test_channelz_describes_connections(served: Served) -> None:
 def sleeping(served: Served) -> Iterator[None]:
     """A call that never ends by itself."""
     graph = small("held.asleep").input.graph
-    call = served.autodiff.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "asleep"),))
+    call = served.autodiff.Evaluate.future(
+        pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "asleep"),)
+    )
     until(lambda: any(record.phase == "run" for record in served.host.book.records()))
     yield
     call.cancel()

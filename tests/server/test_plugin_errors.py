@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tests.support.statuses import fault_of
 from tests.support.exiting_plugin import ERRORS, PLACES
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.extend import hookimpl
@@ -91,7 +91,7 @@ def test_neither_does_one_of_a_compiled_plan_or_in_a_stream(served: Served, kind
     frames = [pb.SessionRequest(differentiate=message), pb.SessionRequest(differentiate=asked("forward", ""))]
     frames[1].differentiate.input.request_id = "s"
     answers = list(served.autodiff.Session(iter(frames), timeout=60))
-    assert [fault_of(one).reason for one in answers if one.HasField("fault")] == ["FORWARD_FAULT"]
+    assert [fault_of(one).reason for one in answers if one.HasField("status")] == ["FORWARD_FAULT"]
     events = [event for one in answers if one.request_id == "s" for event in (one.event, *one.more)]
     assert any(event.HasField("summary") for event in events)
 

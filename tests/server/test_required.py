@@ -13,8 +13,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from tests.server.test_cli import gradproof
 from tests.server.test_session import Talk
-from tests.support.statuses import fault_of
 from tests.support.server_fixture import Served, leaf, node, request
+from tests.support.statuses import fault_of
 
 from gradproof.client import GraphBuilder, InvalidRequest, VerdictRequired
 from gradproof.v1 import autodiff_service_pb2 as pb

@@ -93,7 +93,9 @@ def test_checking_less_claims_less(stub: Any) -> None:
 
 def test_values_beside_the_graph_replace_those_it_carries(stub: Any) -> None:
     values = [tensor_pb2.NamedTensor(name="a", value=encode_tensor(np.array(10.0)))]
-    response = stub.Differentiate(pb.DifferentiateRequest(input=pb.RunInput(graph=tutorial(), values=values), gradients=["x"]))
+    response = stub.Differentiate(
+        pb.DifferentiateRequest(input=pb.RunInput(graph=tutorial(), values=values), gradients=["x"])
+    )
     assert [float(decode_tensor(g.gradient)) for g in response.gradients] == [10.0]
 
 

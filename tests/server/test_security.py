@@ -14,7 +14,6 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.statuses import fault_of
 from tests.support import greeting_plugin
 from tests.support.secure_server_fixture import (
     CACHED,
@@ -29,6 +28,7 @@ from tests.support.secure_server_fixture import (
     square,
 )
 from tests.support.server_fixture import Served
+from tests.support.statuses import fault_of
 
 from gradproof.engine.caller import Caller
 from gradproof.engine.errors import PluginRefused
@@ -137,7 +137,7 @@ class TestScopes:
             pb.SessionRequest(differentiate=square(OFF, "plain")),
         ]
         answers = list(served.autodiff.Session(iter(frames), metadata=bearer("alice")))
-        faults = {one.request_id: fault_of(one) for one in answers if one.HasField("fault")}
+        faults = {one.request_id: fault_of(one) for one in answers if one.HasField("status")}
         assert list(faults) == ["checked"]
         assert faults["checked"].code == grpc.StatusCode.PERMISSION_DENIED.value[0]
         assert "needs the scope 'verify'" in faults["checked"].message
@@ -198,7 +198,9 @@ class TestTokens:
             return await before(asked, *rest)
 
         monkeypatch.setattr(handler, "derive", derive)
-        served.autodiff.Derive(pb.DeriveRequest(graph=square().input.graph, mode=pb.DERIVE_MODE_VJP), metadata=bearer("checker"))
+        served.autodiff.Derive(
+            pb.DeriveRequest(graph=square().input.graph, mode=pb.DERIVE_MODE_VJP), metadata=bearer("checker")
+        )
         assert seen == [Caller("checker", frozenset({"evaluate", "verify"}))]
 
     def test_all_digests_are_compared_with_one_function(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +290,9 @@ class TestPlugins:
 
     def ask(self, served: Served, who: str) -> grpc.StatusCode:
         try:
-            served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=(("x-who", who),), timeout=30)
+            served.autodiff.Evaluate(
+                pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=(("x-who", who),), timeout=30
+            )
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK

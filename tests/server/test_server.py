@@ -121,7 +121,7 @@ class TestCalls:
 
     def test_differentiate(self, served: Served) -> None:
         response = served.autodiff.Differentiate(product(fetch=["y"], request_id="r", verify=EVERYTHING, retain=["y"]))
-        assert (response.accepted.request_id, response.accepted.nodes) == ("r", 1)
+        assert (response.accepted.request_id, response.accepted.node_count) == ("r", 1)
         assert len(response.accepted.digest) == 64
         assert [decode_tensor(v.value) for v in response.values] == [12.0]
         assert {g.value: decode_tensor(g.gradient)[()] for g in response.gradients} == {"y": 1.0, "x": 4.0, "a": 3.0}
@@ -195,8 +195,8 @@ class TestCalls:
 
     def test_verify_op(self, served: Served) -> None:
         steps = list(served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="planted.cube")))
-        assert [step.done for step in steps] == list(range(1, len(steps) + 1))
-        assert {step.total for step in steps} == {len(steps)}
+        assert [step.cases_done for step in steps] == list(range(1, len(steps) + 1))
+        assert {step.cases_total for step in steps} == {len(steps)}
         for step in steps:
             name = "RULE_WORD_REFUTED"
             assert json_format.MessageToDict(step.verdict)["word"] == name
@@ -425,7 +425,7 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     ),
     "upload outside a session": (
         request(
-            [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, upload=1))]
+            [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, tensor_id=1))]
         ),
         "values[0].value.tensor_id",
         "TENSOR_ID_UNKNOWN",
@@ -570,7 +570,7 @@ class TestLimits:
         self.exceeded(tight, product(hooks=[zero, zero]), "hooks")
         self.exceeded(tight, request([leaf("v", np.ones(101))], [node("sum", "v", "y")], "y"), "tensor_elements")
         self.exceeded(tight, product(verify=pb.VerifyOptions(budget_seconds=1.001)), "verify_budget_seconds")
-        axis = {"shape": graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000]))}
+        axis = {"shape": graph_pb2.Attribute(int_list=tensor_pb2.IntList(values=[1000]))}
         wide = [node("broadcast_to", "x", "b", attributes=axis), node("sum", "b", "y")]
         self.exceeded(tight, request([X], wide, "y"), "tensor_elements")
         long = leaf("v", np.ones(100))

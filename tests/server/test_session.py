@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests.conftest import REGISTRY
-from tests.support.statuses import fault_of
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client.events import EventDecoder, Gradient, Value
 from gradproof.engine.engine import Engine
@@ -136,7 +136,7 @@ def test_evaluate(talk: Talk) -> None:
 def big(request_id: str, size: int, upload: int, **rest: Any) -> pb.DifferentiateRequest:
     spec = encode_spec((size,), np.dtype("f8"))
     nodes = [node("square", "v", "s"), node("sum", "s", "y")]
-    value = tensor_pb2.Tensor(spec=spec, upload=upload)
+    value = tensor_pb2.Tensor(spec=spec, tensor_id=upload)
     carrying = graph_pb2.Leaf(name="v", spec=spec, requires_grad=True)
     named = tensor_pb2.NamedTensor(name="v", value=value)
     return request([carrying], nodes, "y", request_id=request_id, values=[named], **rest)
@@ -152,10 +152,16 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
     assert gradients(events)["v"].tobytes() == (2 * array).tobytes()
     talk.say(differentiate=big("gone", len(array), 7))  # an upload serves one request
     answer = talk.hear()
-    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")]
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [
+        ("values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
+    ]
     talk.upload(array, 7)  # so its id is free again
     talk.say(
-        evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=big("", len(array), 7).input.graph, values=big("", 600_000, 7).input.values, fetch=["s"]))
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(
+                graph=big("", len(array), 7).input.graph, values=big("", 600_000, 7).input.values, fetch=["s"]
+            )
+        )
     )
     decoder = EventDecoder()
     (value,) = [one for event in talk.hear_run("") for one in decoder.decode(event) if isinstance(one, Value)]
@@ -214,7 +220,11 @@ def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
     answer = talk.hear()
     assert answer.request_id == "bad"
     assert CODE[fault_of(answer).code] is grpc.StatusCode.INVALID_ARGUMENT
-    assert {one.path for one in fault_of(answer).faults} == {"graph.nodes[0].op", "graph.nodes[1].inputs", "graph.outputs[0]"}
+    assert {one.path for one in fault_of(answer).faults} == {
+        "graph.nodes[0].op",
+        "graph.nodes[1].inputs",
+        "graph.outputs[0]",
+    }
     talk.say(differentiate=pb.DifferentiateRequest(input=pb.RunInput(digest="unheard", request_id="digest")))
     answer = talk.hear()
     assert (answer.request_id, CODE[fault_of(answer).code]) == ("digest", grpc.StatusCode.NOT_FOUND)
@@ -228,7 +238,7 @@ def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None
     assert {answer.request_id for answer in answers} == {"bad"}
     assert [answer.event.WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
     assert answers[1].event.fault.op == "faulty.explode"
-    assert (CODE[fault_of(answers[2]).code], answers[2].fault.reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
+    assert (CODE[fault_of(answers[2]).code], fault_of(answers[2]).reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
 
@@ -277,7 +287,7 @@ def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Ta
         while True:
             answer = talk.hear()
             assert answer.request_id == "again"
-            if answer.WhichOneof("frame") == "fault":
+            if answer.WhichOneof("frame") == "status":
                 assert fault_of(answer).reason == "CANCELLED"
                 break
             if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it

@@ -226,7 +226,7 @@ def _uploaded(n: int) -> list[pb.SessionRequest]:
     spec = GRAPHS[0].leaves[0].spec
     using = run(GRAPHS[0], request_id=f"u{n}")
     using.input.graph.leaves[0].value.Clear()
-    using.input.graph.leaves[0].value.CopyFrom(tensor_pb2.Tensor(spec=spec, upload=n))
+    using.input.graph.leaves[0].value.CopyFrom(tensor_pb2.Tensor(spec=spec, tensor_id=n))
     return [
         pb.SessionRequest(header=tensor_pb2.TensorHeader(tensor_id=n, total_bytes=16, spec=spec)),
         pb.SessionRequest(chunk=tensor_pb2.TensorChunk(tensor_id=n, data=b"\0" * 16)),
@@ -244,7 +244,7 @@ def _kept() -> list[pb.SessionRequest]:
         pb.SessionRequest(differentiate=again),
         pb.SessionRequest(differentiate=taken),
         pb.SessionRequest(evaluate=pb.EvaluateRequest(input=pb.RunInput(saved="k", fetch=["s"], request_id="k3"))),
-        pb.SessionRequest(release=pb.ReleaseSaved(kept="k")),
+        pb.SessionRequest(release=pb.ReleaseSaved(saved="k")),
     ]
 
 

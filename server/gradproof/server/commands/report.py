@@ -76,7 +76,8 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
     for op in ops:
         if not verdicts:
             attributes = " ".join(
-                f"{name}={'(required)' if default is REQUIRED else repr(default)}" for name, default in op.attributes.items()
+                f"{name}={'(required)' if default is REQUIRED else repr(default)}"
+                for name, default in op.attributes.items()
             )
             table.add_row(op.name, " ".join(op.inputs) + ("..." if op.variadic else ""), attributes, op.doc)
         elif op.verdict is None:
