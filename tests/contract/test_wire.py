@@ -135,7 +135,7 @@ U8, BOOL, C64 = tensor_pb2.DATA_TYPE_UINT8, tensor_pb2.DATA_TYPE_BOOL, tensor_pb
         (tensor(0, [], data=b""), "spec.dtype", "DTYPE", "0 is not a dtype"),
         (tensor(99, [], data=b""), "spec.dtype", "DTYPE", "99 is not a dtype"),
         (tensor_pb2.Tensor(), "spec.dtype", "DTYPE", "not a dtype"),
-        (tensor(F64, [], tensor_id=7), "upload", "TENSOR_ID_UNKNOWN", "uploaded as 7"),
+        (tensor(F64, [], tensor_id=7), "tensor_id", "TENSOR_ID_UNKNOWN", "in chunks as 7"),
         (numbers(F64, [2], 1.0), "doubles.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
         (numbers(C64, [2], 1.0, 2.0), "doubles.values", "TENSOR_LENGTH", "which has 4"),
         (numbers(I8, [1], 0.5), "doubles.values", "TENSOR_VALUE", "not an integer"),
@@ -169,7 +169,7 @@ def test_an_upload_must_have_the_stated_spec() -> None:
     held = {1: np.ones(3, np.float32)}
     assert decode_tensor(tensor(F32, [3], tensor_id=1), held) is held[1]
     for message in (tensor(F64, [3], tensor_id=1), tensor(F32, [3, 1], tensor_id=1)):
-        with pytest.raises(WireError, match="upload 1 is float32") as caught:
+        with pytest.raises(WireError, match="tensor 1 is float32") as caught:
             decode_tensor(message, held)
         assert caught.value.reason == "TENSOR_ID_SPEC"
 
@@ -280,7 +280,7 @@ def test_chunks_out_of_place_are_refused(tensor_id: int, offset: int, size: int,
 def test_nothing_follows_the_last_chunk() -> None:
     assembler = begun()
     assembler.chunk(tensor_pb2.TensorChunk(tensor_id=1, data=bytes(16)))
-    with pytest.raises(WireError, match="no tensor 1 is being uploaded"):
+    with pytest.raises(WireError, match="no header came for tensor 1"):
         assembler.chunk(tensor_pb2.TensorChunk(tensor_id=1, offset=16))
 
 

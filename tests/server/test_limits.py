@@ -226,8 +226,8 @@ def test_every_count_of_a_request_has_a_limit_and_all_that_are_passed_are_told_a
     message = request([leaf("x", np.ones((2, 2))), leaf("w", 1.0)], nodes, "y z a")
     message.input.graph.rules.add(op="sin")
     message.input.graph.rules.add(op="sin")
-    for name in ("gradients", "retain", "fetch"):
-        getattr(message, name).extend(["x", "y"])
+    for names_of_values in (message.gradients, message.retain, message.input.fetch):
+        names_of_values.extend(["x", "y"])
     for _ in range(2):
         message.hooks.add(value="x").named.name = "record"
         message.seeds.add(output="y")

@@ -79,7 +79,11 @@ def test_a_session_goes_on_behind_it(served: Served) -> None:
         kinds.append(answer.event.WhichOneof("kind"))
     assert kinds[-1] == "summary"
     assert fault_of(answer).reason == "VERDICT_REQUIRED"
-    assert [fault.path for fault in fault_of(answer).faults] == ["verdicts[x]"]
+    failure = error_details_pb2.PreconditionFailure()
+    assert any(detail.Unpack(failure) for detail in answer.status.details)
+    (violation,) = failure.violations
+    assert (violation.type, violation.subject) == ("VERDICT_REQUIRED", "x")
+    assert violation.description.startswith("wrong: ")
     one.verify.required = verdict_pb2.SUMMARY_WORD_UNSPECIFIED
     talk.say(differentiate=one)
     assert talk.hear_run("r")

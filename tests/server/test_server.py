@@ -26,7 +26,7 @@ from gradproof.client.events import EventDecoder, Gradient
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2
-from gradproof.wire import decode_tensor, encode_tensor
+from gradproof.wire import decode_attributes, decode_tensor, encode_tensor
 
 SERVICES = ["gradproof.v1.AutodiffService", "gradproof.v1.OpService"]
 EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=60.0)
@@ -140,7 +140,7 @@ class TestCalls:
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y", "z"}
-        assert [(f.path, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
+        assert [(f.field, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
         assert not found.digest
 
     def test_server_info(self, served: Served) -> None:
@@ -175,16 +175,14 @@ class TestCalls:
         assert details["ErrorInfo"].reason == "PAGE_NOT_FOUND"
         assert "start again" in text
 
-    @pytest.mark.parametrize("size", [-1, -(2**31)])
-    def test_list_ops_with_a_negative_size(self, served: Served, size: int) -> None:
-        code, _, _ = refused(served.ops.ListOps, op_service_pb2.ListOpsRequest(page_size=size))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-
     def test_get_op(self, served: Served) -> None:
         found = served.ops.GetOp(op_service_pb2.GetOpRequest(name="sum"))
         assert found.op.name == "sum"
         assert found.op.grad_fn == "SumBackward0"
-        assert set(found.op.attributes) == {"axis", "keepdims"}
+        defaults = {attribute.name: attribute.default_value for attribute in found.op.attributes}
+        assert decode_attributes(defaults) == {"axis": None, "keepdims": False}
+        (shape,) = served.ops.GetOp(op_service_pb2.GetOpRequest(name="broadcast_to")).op.attributes
+        assert (shape.name, shape.HasField("default_value")) == ("shape", False)
         assert found.op.differentiable
         assert not found.op.elementwise
         assert found.cases
@@ -262,7 +260,7 @@ class TestRuns:
         again = pb.DifferentiateRequest(input=pb.RunInput(digest=first.accepted.digest, values=values))
         assert gradient(served.autodiff.Differentiate(again), "x") == 7.0
         del again.input.values[1]
-        assert violations(served, again) == {"graph.leaves[1].value": ("VALUE_MISSING", "leaf 'a' has no value")}
+        assert violations(served, again) == {"input.graph.leaves[1].value": ("VALUE_MISSING", "leaf 'a' has no value")}
         again.input.digest = "0" * 64
         code, text, details = refused(served.autodiff.Differentiate, again)
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND")
@@ -336,51 +334,71 @@ SQUARE = node("square", "x", "y")
 FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     "unknown op": (
         request([X], [node("squaer", "x", "y")], "y"),
-        "graph.nodes[0].op",
+        "input.graph.nodes[0].op",
         "OP_UNKNOWN",
         "did you mean 'square'",
     ),
     "cycle": (
         request([X], [node("add", "x b", "a"), node("exp", "a", "b")], "b"),
-        "graph.nodes[0].inputs",
+        "input.graph.nodes[0].inputs",
         "CYCLE",
         "through or before 'a', 'b'",
     ),
-    "dangling input": (request([X], [node("add", "x z", "y")], "y"), "graph.nodes[0].inputs[1]", "VALUE_UNKNOWN", "'z'"),
-    "dangling output": (request([X], [SQUARE], "q"), "graph.outputs[0]", "VALUE_UNKNOWN", "'q'"),
-    "duplicate leaf": (request([X, X], [SQUARE], "y"), "graph.leaves[1].name", "NAME_DUPLICATE", "leaves[0].name"),
-    "duplicate node": (request([X], [SQUARE, SQUARE], "y"), "graph.nodes[1].outputs[0]", "NAME_DUPLICATE", "'y'"),
-    "nameless": (request([X, leaf("", 1.0)], [SQUARE], "y"), "graph.leaves[1].name", "NAME_EMPTY", "needs a name"),
-    "long name": (request([X, leaf("n" * 257, 1.0)], [SQUARE], "y"), "graph.leaves[1].name", "NAME_LENGTH", "256 bytes"),
-    "too few inputs": (request([X], [node("add", "x", "y")], "y"), "graph.nodes[0].inputs", "ARITY", "takes 2 inputs"),
-    "too many inputs": (request([X], [node("exp", "x x", "y")], "y"), "graph.nodes[0].inputs", "ARITY", "takes 1 input "),
+    "dangling input": (
+        request([X], [node("add", "x z", "y")], "y"),
+        "input.graph.nodes[0].inputs[1]",
+        "VALUE_UNKNOWN",
+        "'z'",
+    ),
+    "dangling output": (request([X], [SQUARE], "q"), "input.graph.outputs[0]", "VALUE_UNKNOWN", "'q'"),
+    "duplicate leaf": (request([X, X], [SQUARE], "y"), "input.graph.leaves[1].name", "NAME_DUPLICATE", "leaves[0].name"),
+    "duplicate node": (request([X], [SQUARE, SQUARE], "y"), "input.graph.nodes[1].outputs[0]", "NAME_DUPLICATE", "'y'"),
+    "nameless": (request([X, leaf("", 1.0)], [SQUARE], "y"), "input.graph.leaves[1].name", "NAME_EMPTY", "needs a name"),
+    "long name": (
+        request([X, leaf("n" * 257, 1.0)], [SQUARE], "y"),
+        "input.graph.leaves[1].name",
+        "NAME_LENGTH",
+        "256 bytes",
+    ),
+    "too few inputs": (
+        request([X], [node("add", "x", "y")], "y"),
+        "input.graph.nodes[0].inputs",
+        "ARITY",
+        "takes 2 inputs",
+    ),
+    "too many inputs": (
+        request([X], [node("exp", "x x", "y")], "y"),
+        "input.graph.nodes[0].inputs",
+        "ARITY",
+        "takes 1 input ",
+    ),
     "no outputs named": (
         request([X], [node("exp", "x", "")], "x"),
-        "graph.nodes[0].outputs",
+        "input.graph.nodes[0].outputs",
         "ARITY",
         "1 outputs, 0 named",
     ),
     "shapes": (
         request([V, leaf("w", np.ones(2))], [node("add", "v w", "y")], "y"),
-        "graph.nodes[0]",
+        "input.graph.nodes[0]",
         "INFERENCE",
         "do not broadcast",
     ),
     "attribute": (
         request([V], [node("sum", "v", "y", attributes={"axes": graph_pb2.Attribute(int_value=0)})], "y"),
-        "graph.nodes[0]",
+        "input.graph.nodes[0]",
         "INFERENCE",
         "no attribute 'axes'",
     ),
     "integer requires grad": (
         request([leaf("x", np.int64(3))], [SQUARE], "y"),
-        "graph.leaves[0].requires_grad",
+        "input.graph.leaves[0].requires_grad",
         "REQUIRES_GRAD_DTYPE",
         "only tensors of floating point and complex dtype can require gradients",
     ),
     "no seed": (
         request([V], [node("exp", "v", "y")], "y"),
-        "graph.outputs[0]",
+        "input.graph.outputs[0]",
         "SEED_MISSING",
         "grad can be implicitly created only for scalar outputs",
     ),
@@ -399,27 +417,32 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     ),
     "short bytes": (
         request([SHORT], [SQUARE], "y"),
-        "graph.leaves[0].value.data",
+        "input.graph.leaves[0].value.data",
         "TENSOR_LENGTH",
         "15 bytes for float64[2], which has 16",
     ),
-    "huge shape": (request([HUGE], [SQUARE], "y"), "graph.leaves[0].value.spec.shape", "SHAPE_INVALID", "overflows"),
-    "no dtype": (request([graph_pb2.Leaf(name="x")], [SQUARE], "y"), "graph.leaves[0].spec.dtype", "DTYPE", "not a dtype"),
+    "huge shape": (request([HUGE], [SQUARE], "y"), "input.graph.leaves[0].value.spec.shape", "SHAPE_INVALID", "overflows"),
+    "no dtype": (
+        request([graph_pb2.Leaf(name="x")], [SQUARE], "y"),
+        "input.graph.leaves[0].spec.dtype",
+        "DTYPE",
+        "not a dtype",
+    ),
     "no value": (
         request([without_values(X.spec)], [SQUARE], "y"),
-        "graph.leaves[0].value",
+        "input.graph.leaves[0].value",
         "VALUE_MISSING",
         "'x' has no value",
     ),
     "value for nobody": (
         request([X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="z", value=X.value)]),
-        "values[0].name",
+        "input.values[0].name",
         "VALUE_UNKNOWN",
         "no leaf is named 'z'",
     ),
     "value of another shape": (
         request([X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=V.value)]),
-        "values[0].value",
+        "input.values[0].value",
         "VALUE_SPEC",
         "leaf 'x' is",
     ),
@@ -427,13 +450,13 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
         request(
             [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, tensor_id=1))]
         ),
-        "values[0].value.tensor_id",
+        "input.values[0].value.tensor_id",
         "TENSOR_ID_UNKNOWN",
-        "uploaded as 1",
+        "in chunks as 1",
     ),
     "unknown gradient": (request([X], [SQUARE], "y", gradients=["z"]), "gradients[0]", "VALUE_UNKNOWN", "'z'"),
     "unknown retain": (request([X], [SQUARE], "y", retain=["z"]), "retain[0]", "VALUE_UNKNOWN", "'z'"),
-    "unknown fetch": (request([X], [SQUARE], "y", fetch=["z"]), "fetch[0]", "VALUE_UNKNOWN", "'z'"),
+    "unknown fetch": (request([X], [SQUARE], "y", fetch=["z"]), "input.fetch[0]", "VALUE_UNKNOWN", "'z'"),
     "hook on nobody": (
         request([X], [SQUARE], "y", hooks=[graph_pb2.Hook(value="z", named=graph_pb2.NamedHook(name="zero"))]),
         "hooks[0].value",
@@ -454,11 +477,11 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     ),
     "nothing wanted": (
         request([leaf("x", np.float64(1), requires_grad=False)], [SQUARE], "y"),
-        "graph.leaves",
+        "input.graph.leaves",
         "NOTHING_TO_DIFFERENTIATE",
         "no leaf requires grad",
     ),
-    "empty graph": (pb.DifferentiateRequest(), "graph.outputs", "OUTPUT_MISSING", "names no output"),
+    "empty graph": (pb.DifferentiateRequest(), "input.graph.outputs", "OUTPUT_MISSING", "names no output"),
 }
 
 
@@ -474,9 +497,9 @@ class TestFaults:
     def test_three_faults_are_reported_at_once(self, served: Served) -> None:
         nodes = [node("sine", "x", "a"), node("add", "x", "b"), node("exp", "nobody", "y")]
         assert {path: reason for path, (reason, _) in violations(served, request([X], nodes, "y")).items()} == {
-            "graph.nodes[0].op": "OP_UNKNOWN",
-            "graph.nodes[1].inputs": "ARITY",
-            "graph.nodes[2].inputs[0]": "VALUE_UNKNOWN",
+            "input.graph.nodes[0].op": "OP_UNKNOWN",
+            "input.graph.nodes[1].inputs": "ARITY",
+            "input.graph.nodes[2].inputs[0]": "VALUE_UNKNOWN",
         }
 
     def test_five_thousand_faults_fit_in_a_small_status(self, served: Served) -> None:
@@ -541,11 +564,11 @@ class TestFaults:
         graph = request([X], [node("sine", "x", "y")], "y").input.graph
         if call == "Infer":
             (fault,) = served.autodiff.Infer(pb.InferRequest(graph=graph)).violations
-            assert (fault.path, fault.reason) == ("graph.nodes[0].op", "OP_UNKNOWN")
+            assert (fault.field, fault.reason) == ("graph.nodes[0].op", "OP_UNKNOWN")
         else:
             code, _, details = refused(served.autodiff.Evaluate, pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
             assert code is grpc.StatusCode.INVALID_ARGUMENT
-            assert details["BadRequest"].field_violations[0].field == "graph.nodes[0].op"
+            assert details["BadRequest"].field_violations[0].field == "input.graph.nodes[0].op"
 
 
 @pytest.fixture(scope="module")
@@ -561,7 +584,7 @@ class TestLimits:
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
         metadata = details["ErrorInfo"].metadata
         assert metadata["limit"] == details["QuotaFailure"].violations[0].subject == name
-        assert int(metadata["actual"]) > int(metadata["allowed"]) == served.host.settings.limits.table()[name]
+        assert float(metadata["actual"]) > float(metadata["allowed"]) == served.host.settings.limits.table()[name]
         assert name in text
 
     def test_each_limit_is_named(self, tight: Served) -> None:
@@ -593,7 +616,7 @@ GRAPH: dict[str, Any] = {
         {
             "name": "x",
             "requiresGrad": True,
-            "value": {"spec": {"dtype": "DATA_TYPE_FLOAT64", "shape": ["3"]}, "numbers": {"values": [1, 2, -0.5]}},
+            "value": {"spec": {"dtype": "DATA_TYPE_FLOAT64", "shape": ["3"]}, "doubles": {"values": [1, 2, -0.5]}},
         }
     ],
     "nodes": [{"op": "square", "inputs": ["x"], "outputs": ["s"]}, {"op": "sum", "inputs": ["s"], "outputs": ["y"]}],
@@ -619,7 +642,7 @@ class TestGrpcurl:
         assert "gradproof.v1.DifferentiateRequest" in done.stdout
 
     def test_streaming_differentiate_from_json(self, served: Served) -> None:
-        given = json.dumps({"request": {"graph": GRAPH, "verify": {"budgetMs": 60000}}})
+        given = json.dumps({"request": {"input": {"graph": GRAPH}, "verify": {"budgetSeconds": 60}}})
         done = self.call(served, "gradproof.v1.AutodiffService/StreamingDifferentiate", given=given)
         assert done.returncode == 0, done.stderr
         found: list[pb.Event] = []
@@ -631,11 +654,29 @@ class TestGrpcurl:
         assert streamed(found) == {"x": np.array([2.0, 4.0, -1.0]).tobytes()}
         assert found[-1].summary.verified == 1
 
+    def test_results_are_read_as_numbers(self, served: Served) -> None:
+        flags = {"op": "greater", "inputs": ["x", "y"], "outputs": ["b"]}
+        counts = {"op": "sum", "inputs": ["b"], "outputs": ["n"]}
+        graph = {**GRAPH, "nodes": [*GRAPH["nodes"], flags, counts]}
+        source = {"graph": graph, "fetch": ["s", "y", "b", "n"], "tensor_format": "TENSOR_FORMAT_NUMBERS"}
+        given = json.dumps({"input": source, "verify": {"level": "VERIFY_LEVEL_OFF"}})
+        done = self.call(served, "gradproof.v1.AutodiffService/Differentiate", given=given)
+        assert done.returncode == 0, done.stderr
+        response = json.loads(done.stdout)
+        values = {value["name"]: value["value"] for value in response["values"]}
+        assert values["s"]["doubles"] == {"values": [1, 4, 0.25]}
+        assert values["y"]["doubles"] == {"values": [5.25]}
+        assert values["b"]["bools"] == {"values": [False, False, False]}
+        assert values["n"]["ints"] == {"values": ["0"]}
+        assert response["gradients"][0]["gradient"]["doubles"] == {"values": [2, 4, -1]}
+
     def test_field_paths_are_printed(self, served: Served) -> None:
         graph = {**GRAPH, "outputs": ["nobody"]}
         graph["nodes"] = [{**GRAPH["nodes"][0], "op": "sqare"}, {**GRAPH["nodes"][1], "inputs": ["s", "s"]}]
-        done = self.call(served, "gradproof.v1.AutodiffService/Differentiate", given=json.dumps({"graph": graph}))
+        done = self.call(
+            served, "gradproof.v1.AutodiffService/Differentiate", given=json.dumps({"input": {"graph": graph}})
+        )
         assert done.returncode != 0
         assert "InvalidArgument" in done.stderr
-        for path in ("graph.nodes[0].op", "graph.nodes[1].inputs", "graph.outputs[0]"):
+        for path in ("input.graph.nodes[0].op", "input.graph.nodes[1].inputs", "input.graph.outputs[0]"):
             assert path in done.stderr

@@ -130,7 +130,7 @@ def test_evaluate(talk: Talk) -> None:
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(digest=events[0].accepted.digest, request_id="again")))
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).reason) == ("again", "INVALID_REQUEST")
-    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("graph.leaves[0].value", "VALUE_MISSING")]
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("input.graph.leaves[0].value", "VALUE_MISSING")]
 
 
 def big(request_id: str, size: int, upload: int, **rest: Any) -> pb.DifferentiateRequest:
@@ -153,7 +153,7 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
     talk.say(differentiate=big("gone", len(array), 7))  # an upload serves one request
     answer = talk.hear()
     assert [(one.path, one.reason) for one in fault_of(answer).faults] == [
-        ("values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
+        ("input.values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
     ]
     talk.upload(array, 7)  # so its id is free again
     talk.say(
@@ -172,7 +172,7 @@ def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:
     talk.upload(np.ones(3), 1)
     talk.say(differentiate=big("r", 4, 1))
     (fault,) = fault_of(talk.hear()).faults
-    assert (fault.path, fault.reason) == ("values[0].value.tensor_id", "TENSOR_ID_SPEC")
+    assert (fault.path, fault.reason) == ("input.values[0].value.tensor_id", "TENSOR_ID_SPEC")
 
 
 def test_an_unknown_upload_is_named(talk: Talk) -> None:
@@ -181,7 +181,7 @@ def test_an_unknown_upload_is_named(talk: Talk) -> None:
     assert answer.request_id == "r"
     assert CODE[fault_of(answer).code] is grpc.StatusCode.INVALID_ARGUMENT
     (fault,) = fault_of(answer).faults
-    assert (fault.path, fault.reason) == ("values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
+    assert (fault.path, fault.reason) == ("input.values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
     assert "99" in fault.message
 
 
@@ -221,9 +221,9 @@ def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
     assert answer.request_id == "bad"
     assert CODE[fault_of(answer).code] is grpc.StatusCode.INVALID_ARGUMENT
     assert {one.path for one in fault_of(answer).faults} == {
-        "graph.nodes[0].op",
-        "graph.nodes[1].inputs",
-        "graph.outputs[0]",
+        "input.graph.nodes[0].op",
+        "input.graph.nodes[1].inputs",
+        "input.graph.outputs[0]",
     }
     talk.say(differentiate=pb.DifferentiateRequest(input=pb.RunInput(digest="unheard", request_id="digest")))
     answer = talk.hear()
@@ -313,7 +313,7 @@ def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None
     assert talk.hear().event.WhichOneof("kind") == "accepted"
     talk.say(differentiate=square("slow", 3.0))
     (fault,) = fault_of(talk.hear()).faults
-    assert (fault.path, fault.reason) == ("request_id", "REQUEST_ID")
+    assert (fault.path, fault.reason) == ("input.request_id", "REQUEST_ID")
     talk.say(differentiate=square("quick", 3.0))
     assert gradients(talk.hear_run("quick")) == {"x": 6.0}
     faulty_plugin.released.set()

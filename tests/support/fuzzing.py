@@ -197,7 +197,9 @@ def _hooks(g: graph_pb2.Graph) -> list[graph_pb2.Hook]:
 
 
 def run(g: graph_pb2.Graph, verify: pb.VerifyOptions = VERIFY[0], **rest: Any) -> pb.DifferentiateRequest:
-    return pb.DifferentiateRequest(input=pb.RunInput(graph=g, fetch=["y"]), verify=verify, **rest)
+    """A run that fetches y; ``rest`` are fields of the request, and of its input."""
+    shared = {name: rest.pop(name) for name in pb.RunInput.DESCRIPTOR.fields_by_name if name in rest}
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=g, fetch=["y"], **shared), verify=verify, **rest)
 
 
 DIFFERENTIATE = [
@@ -240,7 +242,7 @@ def _kept() -> list[pb.SessionRequest]:
     again = pb.DifferentiateRequest(input=pb.RunInput(saved="k", request_id="k1"), verify=VERIFY[0])
     taken = run(g, request_id="k2", reuse=[pb.Reuse(saved="k", values=["x", "s"])])
     return [
-        pb.SessionRequest(differentiate=run(g, request_id="k0", keep="k")),
+        pb.SessionRequest(differentiate=run(g, request_id="k0", save_as="k")),
         pb.SessionRequest(differentiate=again),
         pb.SessionRequest(differentiate=taken),
         pb.SessionRequest(evaluate=pb.EvaluateRequest(input=pb.RunInput(saved="k", fetch=["s"], request_id="k3"))),

@@ -112,7 +112,8 @@ def message_of(error: errors.GradproofError) -> str:
 
 
 def status_of(error: errors.GradproofError) -> status_pb2.Status:
-    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure and RetryInfo."""
+    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure, RetryInfo and
+    PreconditionFailure (the first twenty gradients)."""
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata_of(error))
     details: list[Any] = [info]
     if isinstance(error, errors.InvalidRequest):
@@ -132,6 +133,14 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromMilliseconds(round(1000 * seconds))
             details.append(retry)
+    elif isinstance(error, VerdictRequired):
+        failure = error_details_pb2.PreconditionFailure()
+        for name, summary, reason in error.weaker[:MAX_VIOLATIONS]:
+            failure.violations.add(type=error.reason, subject=name[:120], description=f"{summary}: {reason}"[:300])
+            if failure.ByteSize() > MAX_BYTES:
+                del failure.violations[-1]
+                break
+        details.append(failure)
     status = status_pb2.Status(code=code_of(error).value[0], message=_short(message_of(error)))
     for detail in details:
         packed = any_pb2.Any()
