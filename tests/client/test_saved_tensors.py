@@ -119,7 +119,9 @@ class TestOnce:
         asked = requests_of(served, monkeypatch)
         loss.backward()
         assert computed() == NODES + 1
-        assert [(one.WhichOneof("source"), len(one.values), len(one.reuse)) for one in asked] == [("kept", 0, 0)]
+        assert [(one.input.WhichOneof("source"), len(one.input.values), len(one.input.reuse)) for one in asked] == [
+            ("saved", 0, 0)
+        ]
         assert held(served) == (0, 0)  # the graph has been freed
         assert bits(x, w) == plain(lambda x, w: trunk(x, w).sum())
 
@@ -180,7 +182,7 @@ class TestOnce:
         repr(h.sum())
         repr((h * 2).sum())
         h.sum().backward()
-        assert [len(one.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
+        assert [len(one.input.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
 
     def test_a_value_that_needs_no_gradient(self, served: Served) -> None:
         a = gp.randn(200, 200)
