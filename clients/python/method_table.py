@@ -17,6 +17,7 @@ class Row(NamedTuple):
 
 
 # fmt: off
+# ruff: noqa: E501
 UNARY = (
     Row("abs",         "abs",         "The absolute value |x| of each element; of complex elements the modulus, of real dtype.", "=", "="),
     Row("neg",         "negative",    "-x of each element.",                                                   "=", "negative"),
@@ -114,11 +115,16 @@ RUNNING = (
 # fmt: on
 
 FUNCTIONS = (
-    *(row.name for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, SPREADS, NORMALISED, RUNNING) for row in table),
+    *(
+        row.name
+        for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, SPREADS, NORMALISED, RUNNING)
+        for row in table
+        if row.name not in ("maximum", "minimum")
+    ),
     "add", "all", "any", "argmax", "argmin", "argsort", "broadcast_to", "chunk", "clamp", "clip", "clone", "conj", "det",
     "diagonal", "div", "divide", "flatten", "flip", "frac", "gather", "imag", "index_select", "inverse", "is_complex",
     "is_floating_point", "isfinite", "isinf", "isnan", "logical_xor", "masked_select", "max", "min", "narrow", "norm",
     "numel", "outer", "permute", "real", "reshape", "select", "sort", "split", "squeeze", "sub", "t", "take",
     "topk", "trace", "transpose", "tril", "triu", "unbind", "unsqueeze",
 )  # fmt: skip
-"""Methods that are functions too: ``exp(x)`` is ``x.exp()``."""
+"""Methods that are functions too: ``exp(x)`` is ``x.exp()``. `maximum` and `minimum` are functions of any operands."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
@@ -12,12 +12,17 @@ from gradproof.client.recording.record import Input, Node, class_of, is_tensor
 from gradproof.client.recording.runtime import current
 
 if TYPE_CHECKING:
+    from gradproof.client.tensors.base import Recorded
     from gradproof.client.tensors.tensor import Tensor
 
-T = TypeVar("T", bound="Tensor")
+T = TypeVar("T", bound="Recorded")
 
 
-def apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
+@overload
+def apply(op: str, x: T, /, *inputs: Any, **attributes: Any) -> T: ...
+@overload
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Tensor: ...
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """Record ``op`` on tensors, arrays and Python numbers (weakly typed: they take the dtype of the tensors beside them).
 
     The result has the class of the first tensor, or of another input whose class derives from that. Raises TypeError,
@@ -26,7 +31,11 @@ def apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
     return apply_multiple(op, *inputs, **attributes)[0]
 
 
-def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
+@overload
+def apply_multiple(op: str, x: T, /, *inputs: Any, **attributes: Any) -> list[T]: ...
+@overload
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> list[Tensor]: ...
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """As `apply`, for ops with several results."""
     kind = class_of(inputs)
     if kind is None:
@@ -36,10 +45,10 @@ def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
 
 def apply_as(kind: type[T], op: str, *inputs: Any, **attributes: Any) -> list[T]:
     """As `apply_multiple`, for inputs among which there need not be a tensor: then the results are of the class ``kind``."""
-    return _record(class_of(inputs) or kind, op, inputs, attributes)  # type: ignore[return-value]
+    return _record(class_of(inputs) or kind, op, inputs, attributes)  # type: ignore[no-any-return]
 
 
-def _record(kind: type[Tensor], op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Tensor]:
+def _record(kind: type[Any], op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
     runtime = current()
     info = runtime.op(op)
     operands = [_operand(x, kind) for x in inputs]

@@ -12,17 +12,15 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.backward.handles import Handle, Hooks
-from gradproof.client.recording import modes
 from gradproof.client.recording.runtime import Spec
-from gradproof.client.tensors.arithmetic import Arithmetic
-from gradproof.client.tensors.methods import Methods
 from gradproof.client.tensors.ordering import Ordering
-from gradproof.client.tensors.selecting import Selecting
 from gradproof.client.text import show
 
 if TYPE_CHECKING:
     from gradproof.client.backward.standing import Part, Standing
+    from gradproof.client.drawing.pictures import Picture
     from gradproof.client.events import HookTrace, Verdict
+    from gradproof.client.explanation import Explanation
     from gradproof.client.recording.record import Node
 
 M9 = "Only Tensors of floating point and complex dtype can require gradients"
@@ -41,7 +39,7 @@ W1 = (
 )
 
 
-class Tensor(Arithmetic, Methods, Ordering, Selecting):
+class Tensor(Ordering):
     """An n-dimensional array. Make one with `tensor` and its relatives."""
 
     __slots__ = (
@@ -104,10 +102,6 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
     def is_floating_point(self) -> bool:
         """Whether its numbers are real and floating point."""
         return dtypes.is_floating_point(self.dtype)
-
-    def is_complex(self) -> bool:
-        """Whether its numbers are complex."""
-        return self.dtype.kind == "c"
 
     def numel(self) -> int:
         """The number of elements."""
@@ -367,6 +361,28 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
 
         backward([self], [gradient], retain_graph, create_graph, inputs)
 
+    # what only Gradproof has
+
+    def explain(self) -> Explanation:
+        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients. Its leaves are
+        called x0, x1 and so on, inner values v0, v1."""
+        from gradproof.client.recording.runtime import current
+        from gradproof.client.recording.subgraph import Subgraph
+
+        graph = Subgraph([self], backward=True)
+        message = graph.message()
+        values = {one.name: one.value for one in graph.values()}
+        for leaf in message.leaves:
+            if not leaf.requires_grad and leaf.name in values:
+                leaf.value.CopyFrom(values[leaf.name])
+        return current().client.explain(message, graph.name(self))
+
+    def graph(self, **names: Tensor) -> Picture:
+        """The computation behind this tensor, to look at; ``names`` are written on the boxes of these tensors."""
+        from gradproof.client.drawing.pictures import draw
+
+        return draw(self, **names)
+
 
 def _check_grad(tensor: Tensor, gradient: Any) -> None:
     if not isinstance(gradient, Tensor):
@@ -382,17 +398,4 @@ def _check_grad(tensor: Tensor, gradient: Any) -> None:
         raise RuntimeError(
             f"attempting to assign a gradient with dtype '{gradient.dtype.name}' to a tensor with grad_dtype "
             f"'{dtypes.type_name(tensor.dtype)}'. The gradient must match the tensor's dtype"
-        )
-
-
-def in_place_refused(tensor: Tensor, new: Any = None) -> None:
-    """Raises RuntimeError if changing ``tensor`` would change what is recorded, or if a gradient would flow to ``new``."""
-    if tensor.requires_grad and tensor.is_leaf and modes.is_grad_enabled():
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if tensor.grad_fn is not None:
-        raise RuntimeError("in-place operations are for leaves; write y = y + 1 instead of y += 1")
-    if isinstance(new, Tensor) and new.requires_grad and modes.is_grad_enabled():
-        raise RuntimeError(
-            "an in-place operation would lose the gradient of what comes in; write y = y + x instead of y += x (and "
-            "where() instead of y[mask] = x), or use no_grad()"
         )
