@@ -29,8 +29,11 @@ from hypothesis import strategies as st
 from tests.support import slow_plugin
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import Case, case
+from gradproof.engine.conventions import HOLOMORPHIC, Kink
+from gradproof.engine.domains import Domain
 from gradproof.engine.extend import Exact
-from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.proof_cache import classes
 from gradproof.engine.verify.proof_cache.cache import ProofCache

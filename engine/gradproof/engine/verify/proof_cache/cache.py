@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Case
+from gradproof.engine.cases import Case
 from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 SCHEMA = 4

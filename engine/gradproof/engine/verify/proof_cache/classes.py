@@ -12,9 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.cancellation import watched
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.errors import NoRule, NotFound, RuleFault
-from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
