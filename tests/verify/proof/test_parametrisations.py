@@ -16,9 +16,10 @@ from tests.verify.proof.test_proof import derived, registry_with, verdicts
 from gradproof.engine.extend import NO_GRADIENT, NONZERO, POSITIVE, REAL, Inferred, Op, Parametrisation, Spec, case, ops
 from gradproof.engine.op import Domain
 from gradproof.engine.verify.identities.rational import rational_zero
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, digest_of
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.proof_cache.digest import digest_of
+from gradproof.engine.verify.verdict import RuleWord
 from gradproof.plugins import decompositions
 
 CHOLESKY = REGISTRY.op("cholesky")

@@ -20,9 +20,9 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities import zero_tests
 from gradproof.engine.verify.identities.zero_tests import zero_tactic
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.readings import Tape, TooLarge
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.differentiable]

@@ -32,11 +32,10 @@ from tests.verify.proof.test_behaviour import registry_of
 from gradproof.engine.extend import Exact
 from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.proof_cache import classes
-from gradproof.engine.verify.proof_cache.cache import ProofCache
-from gradproof.engine.verify.proof_cache.classes import ProofKey, digest_of
+from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, digest
+from gradproof.engine.verify.proof_cache.digest import digest_of
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 
@@ -64,7 +63,7 @@ def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def name_of(registry: Registry, key: ProofKey) -> str:
-    name = classes.name_of(registry, key)
+    name = digest.name_of(registry, key)
     assert name is not None
     return name
 

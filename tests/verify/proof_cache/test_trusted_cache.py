@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gradproof.engine.verify import trusted_folder
+from gradproof.engine.verify.proof_cache import ProofCache
 from gradproof.engine.verify.proof_cache import cache as proof_cache
-from gradproof.engine.verify.proof_cache.cache import ProofCache
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.server.configuration.preflight import problems_of
 from gradproof.server.configuration.settings import Settings
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradproof.engine.op import Case
 from gradproof.engine.verify.trusted_folder import TrustedFolder
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 SCHEMA = 4
 SUFFIX = ".json"
