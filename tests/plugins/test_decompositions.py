@@ -17,8 +17,8 @@ from gradproof.engine.cases import case
 from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import InferenceError, ops
 from gradproof.engine.spec import Array, Spec, spec
-from gradproof.engine.verify.proof_cache.classes import key_of
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.proof_cache import key_of
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 
 NAMES = ("solve", "inv", "det", "cholesky")
 

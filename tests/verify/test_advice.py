@@ -21,9 +21,8 @@ from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict import advice
-from gradproof.engine.verify.verdict.words import GraphWord, RuleWord, ValueVerdict, ValueWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import GraphWord, RuleWord, ValueVerdict, ValueWord, advice
 from gradproof.plugins import BUILTIN
 
 STUCK = build_registry(BUILTIN, others=[stuck_plugin])

@@ -23,7 +23,7 @@ from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.attributes import in_balls
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
 ELEMENTWISE = [

@@ -24,8 +24,8 @@ from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Fa
 from gradproof.engine.verify.processes.workers import NoWorker, Workers
 from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination, Kind, Question, late, unexamined, untied
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own

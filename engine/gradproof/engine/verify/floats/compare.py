@@ -21,8 +21,8 @@ from gradproof.engine.verify.floats.ulps import (
     spacing,
     unit,
 )
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 RANK = {
     word: rank

@@ -44,7 +44,7 @@ from gradproof.engine.verify.graphs.crossing import (
 )
 from gradproof.engine.verify.graphs.elements import Elements, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.readings.reading import parts_shape
+from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]

@@ -22,9 +22,8 @@ from gradproof.engine.verify.floats.balls import as_is
 from gradproof.engine.verify.nodes.batches import Batch, Column
 from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
 from gradproof.engine.verify.readings.attributes import in_balls
-from gradproof.engine.verify.readings.reading import NoDefinition
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
 
 SAMPLE = 64
 FEW_MOVED = 16

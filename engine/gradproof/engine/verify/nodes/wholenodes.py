@@ -33,7 +33,7 @@ from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
 MANY_PRODUCTS = 1 << 24

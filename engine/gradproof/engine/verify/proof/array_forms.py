@@ -31,8 +31,8 @@ from gradproof.engine.verify.arrays.cells import CellArray, Cells, Choices, boxe
 from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
-from gradproof.engine.verify.readings.reading import read_attributes, read_op
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import TooLarge, read_op
+from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
 POINTS = 2  # exact points at which a form is refuted

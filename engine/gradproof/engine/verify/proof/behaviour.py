@@ -38,9 +38,9 @@ from gradproof.engine.verify.numbers.value import Application, Checked, check_va
 from gradproof.engine.verify.proof.points import cotangent, in_balls, sample_point, variables_of
 from gradproof.engine.verify.proof.sampled_attributes import turns_what_is_compared
 from gradproof.engine.verify.proof.symbols import symbols
-from gradproof.engine.verify.readings.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_op, read_parts
+from gradproof.engine.verify.readings.reading import integer_inputs
+from gradproof.engine.verify.verdict import ValueWord
 
 BITS = 256
 DTYPES = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))

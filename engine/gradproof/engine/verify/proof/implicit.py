@@ -25,9 +25,10 @@ from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.proof.points import named
 from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import read
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
-from gradproof.engine.verify.readings.formal import contributions, formula, places_of, unknowns
-from gradproof.engine.verify.readings.reading import read, read_attributes, stack
+from gradproof.engine.verify.readings.reading import read_attributes, stack
+from gradproof.engine.verify.readings.symbolic_equations import contributions, formula, places_of, unknowns
 
 
 def prove_implicitly(

@@ -18,8 +18,9 @@ from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.proof.parametrisations import sample_inputs
 from gradproof.engine.verify.proof.symbols import symbols
-from gradproof.engine.verify.readings.reading import integer_inputs, parts_shape
-from gradproof.engine.verify.readings.tape import Tape, ball_of
+from gradproof.engine.verify.readings import Tape, parts_shape
+from gradproof.engine.verify.readings.reading import integer_inputs
+from gradproof.engine.verify.readings.tape import ball_of
 
 
 def sample_point(

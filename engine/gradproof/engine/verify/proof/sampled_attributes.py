@@ -21,7 +21,7 @@ from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities.branches import explicit
 from gradproof.engine.verify.proof.symbols import symbols
-from gradproof.engine.verify.readings.reading import read_op
+from gradproof.engine.verify.readings import read_op
 
 
 def drawn_cases(op: Op) -> Iterator[Case]:

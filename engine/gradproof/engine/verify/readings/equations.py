@@ -33,7 +33,7 @@ from gradproof.engine.verify.readings.matrices import (
     cells_of,
     matrix_of,
 )
-from gradproof.engine.verify.readings.series import Series, tangent
+from gradproof.engine.verify.readings.power_series import Series, tangent
 from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
 
 WIDE = arb(2) ** (1 << 20)

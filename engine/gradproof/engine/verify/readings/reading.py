@@ -22,8 +22,8 @@ from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, pa
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
 from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
-from gradproof.engine.verify.readings.formal import formula
 from gradproof.engine.verify.readings.sealing import Sealing
+from gradproof.engine.verify.readings.symbolic_equations import formula
 
 
 class NoDefinition(Exception):

@@ -19,7 +19,7 @@ from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import input_dependencies, linear_inputs
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of
+from gradproof.engine.verify.proof_cache import ProofKey, key_of
 from gradproof.engine.verify.proof_cache.programs import program_digest
 
 MAX_KNOWN = 20_000

@@ -29,10 +29,10 @@ from gradproof.engine.verify.identities.zero_tests import short
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.obligations import closed, cotangents_of
 from gradproof.engine.verify.proof.points import named
-from gradproof.engine.verify.readings.reading import read, read_op
+from gradproof.engine.verify.readings import read, read_op
 from gradproof.engine.verify.readings.sealing import Sealing, seal_all, unsealed
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 POINTS = 4
 CLOSE = sympy.Rational(1, 10**12)
