@@ -30,9 +30,7 @@ def checked_result(result: object, expected: Recorded | Spec, label: str) -> Rec
     return result
 
 
-def checked_results(
-    results: Any, gradients: Sequence[Recorded | None], label: str
-) -> tuple[Recorded | None, ...] | None:
+def checked_results(results: Any, gradients: Sequence[Recorded | None], label: str) -> tuple[Recorded | None, ...] | None:
     """The results of a hook of a node.
 
     Raises RuntimeError or TypeError unless it is None, or a tuple with an entry for each of ``gradients``: None, or a

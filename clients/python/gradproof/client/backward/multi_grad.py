@@ -40,8 +40,6 @@ def register_multi_grad_hook(tensors: Sequence[Recorded], function: Callable[[An
     return Handle(_Handles([t.register_hook(MemberHook(state, k)) for k, t in enumerate(tensors)]))
 
 
-
-
 class MultiGrad:
     """The gradients that a multi-grad hook has collected in this pass.
 

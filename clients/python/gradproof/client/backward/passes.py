@@ -61,7 +61,9 @@ def run(
     return Evidence(runtime, graph, _replay(request, schedule, result, graph), result, plan.names), plan.results()
 
 
-def _replay(request: pb.DifferentiateRequest, schedule: HookSchedule, result: Result, graph: Subgraph) -> pb.DifferentiateRequest:
+def _replay(
+    request: pb.DifferentiateRequest, schedule: HookSchedule, result: Result, graph: Subgraph
+) -> pb.DifferentiateRequest:
     """The request once more, with hooks that ran here replaced by their results."""
     replay = pb.DifferentiateRequest()
     replay.CopyFrom(request)

@@ -33,9 +33,7 @@ class PassGradient:
         added: the gradient as it was added to ``.grad``, if hooks of the leaf changed it.
     """
 
-    def __init__(
-        self, evidence: Evidence, names: Sequence[str], gradient: Recorded, added: Recorded | None = None
-    ) -> None:
+    def __init__(self, evidence: Evidence, names: Sequence[str], gradient: Recorded, added: Recorded | None = None) -> None:
         self.evidence, self.names = evidence, tuple(names)
         self.gradient = gradient.detach()
         self.added = self.gradient if added is None else added.detach()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
@@ -15,7 +15,11 @@ from gradproof.client.recording.runtime import current
 T = TypeVar("T", bound=Recorded)
 
 
-def apply(op: str, *inputs: Any, **attributes: Any) -> Recorded:
+@overload
+def apply(op: str, x: T, /, *inputs: Any, **attributes: Any) -> T: ...
+@overload
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Recorded: ...
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """Record ``op`` on tensors, arrays and Python numbers (weakly typed: they take the dtype of the tensors beside them).
 
     The result has the class of the first tensor, or of a later input whose class derives from that. Raises TypeError,
@@ -24,7 +28,11 @@ def apply(op: str, *inputs: Any, **attributes: Any) -> Recorded:
     return apply_multiple(op, *inputs, **attributes)[0]
 
 
-def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Recorded]:
+@overload
+def apply_multiple(op: str, x: T, /, *inputs: Any, **attributes: Any) -> list[T]: ...
+@overload
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> list[Recorded]: ...
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """As `apply`, for ops with several results."""
     kind = class_of(inputs)
     if kind is None:

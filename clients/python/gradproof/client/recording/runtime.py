@@ -123,7 +123,7 @@ class Runtime:
         *,
         keep: bool = False,
     ) -> Result:
-        """The result of a request on ``graph``. Its structure is sent only if it is new to the server, and its values only if
+        """The result of a request on ``graph``. The structure is sent only if it is new to the server, and values only if
         they are not kept.
 
         Args:

@@ -13,18 +13,15 @@ import numpy as np
 from gradproof.client import dtypes
 from gradproof.client.backward import engine
 from gradproof.client.backward.provenance import PassGradient, provenance_of
-from gradproof.client.drawing.draw import draw
 from gradproof.client.drawing.picture import Picture
+from gradproof.client.drawing.records import draw
 from gradproof.client.events import HookTrace, Verdict
 from gradproof.client.explanation import Explanation
 from gradproof.client.recording.evaluation import evaluate, graph_of
-from gradproof.client.recording.record import ONLY_LEAVES_DETACH, Recorded
+from gradproof.client.recording.record import ONLY_LEAVES_DETACH
 from gradproof.client.recording.runtime import current
 from gradproof.client.recording.spec import Spec
-from gradproof.client.tensors.arithmetic import Arithmetic
-from gradproof.client.tensors.methods import Methods
 from gradproof.client.tensors.ordering import Ordering
-from gradproof.client.tensors.selecting import Selecting
 from gradproof.client.text import show
 
 NON_LEAF_GRAD = (
@@ -35,7 +32,7 @@ NON_LEAF_GRAD = (
 )
 
 
-class Tensor(Arithmetic, Methods, Ordering, Selecting, Recorded):
+class Tensor(Ordering):
     """An n-dimensional array. Make one with `tensor` and its relatives."""
 
     __slots__ = ()
@@ -62,10 +59,6 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting, Recorded):
     def is_floating_point(self) -> bool:
         """Whether its numbers are real and floating point."""
         return dtypes.is_floating_point(self.dtype)
-
-    def is_complex(self) -> bool:
-        """Whether its numbers are complex."""
-        return self.dtype.kind == "c"
 
     def __len__(self) -> int:
         if not self.shape:
@@ -157,13 +150,15 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting, Recorded):
         return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
-        return show(self)
+        if self.grad_fn is not None:
+            return show(self.value(), f"grad_fn={self.grad_fn!r}")
+        return show(self.value(), "requires_grad=True" if self.requires_grad else "")
 
     def _repr_html_(self) -> str:
         """For notebooks: the text, and what is known of the gradient."""
-        rows = [("", show(self))]
-        if self.grad is not None:
-            rows.append(("grad", show(self.grad)))
+        rows = [("", repr(self))]
+        if self.accumulated is not None:
+            rows.append(("grad", repr(self.accumulated)))
         if (provenance := provenance_of(self)) is not None and (known := provenance.known()) is not None:
             rows.append(("verdict", known.summary))
         cells = "".join(
