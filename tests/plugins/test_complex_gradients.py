@@ -18,12 +18,12 @@ from tests.verify.numbers.test_value import Never, finish, graph_of, verdicts_of
 
 from gradproof.client import GraphBuilder
 from gradproof.engine import rules
+from gradproof.engine.cases import Case
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, HookFault, InvalidRequest, NoRule, RuleFault
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, REFUSED, Op, hookimpl, ops, zeros_like
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.numbers.accumulation import check_sum

@@ -12,7 +12,9 @@ import pytest
 from flint import arb, fmpq
 from tests.conftest import REGISTRY, Bench
 
-from gradproof.engine.op import INTEGER, Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import Balls

@@ -16,7 +16,9 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.support.plain_conditions import Plainly
 
-from gradproof.engine.op import INTEGER, Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.readings import concrete, read_op

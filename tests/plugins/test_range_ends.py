@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 
-from gradproof.engine.op import Case
+from gradproof.engine.cases import Case
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import ops
 from gradproof.engine.verify.proof import prove

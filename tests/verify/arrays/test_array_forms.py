@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from flint import arb
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import InferenceError, Inferred, Op, case, hookimpl, ops
-from gradproof.engine.op import Case
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, Spec

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.floats.ulps import largest, spacing

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Kink, Op, Spec, case, hookimpl, ops
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof.float_checks import run_program

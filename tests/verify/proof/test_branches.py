@@ -11,8 +11,8 @@ import pytest
 import sympy
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.domains import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.extend import Exact, Op, full_like, ops
-from gradproof.engine.op import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.verify.identities.branches import explicit, factored, is_thin
 from gradproof.engine.verify.identities.feasible import Unknown, is_nonnegative, point_with
 from gradproof.engine.verify.proof import prove

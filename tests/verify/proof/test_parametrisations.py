@@ -13,8 +13,8 @@ from flint import arb
 from tests.conftest import REGISTRY
 from tests.verify.proof.test_proof import derived, registry_with, verdicts
 
+from gradproof.engine.domains import Domain
 from gradproof.engine.extend import NO_GRADIENT, NONZERO, POSITIVE, REAL, Inferred, Op, Parametrisation, Spec, case, ops
-from gradproof.engine.op import Domain
 from gradproof.engine.verify.identities.rational import rational_zero
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey

@@ -14,8 +14,8 @@ import sympy
 from flint import arb
 from tests.conftest import REGISTRY
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Exact, Op, hookimpl, ops, zeros_like
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities import zero_tests

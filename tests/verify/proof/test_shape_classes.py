@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 
-from gradproof.engine.op import INTEGER, Op
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import DType, Spec
 from gradproof.engine.verify.proof import prove

@@ -14,8 +14,8 @@ from tests.conftest import REGISTRY
 from tests.support import elsewhere_plugin
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, ops
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16

@@ -22,7 +22,7 @@ import pytest
 from tests.conftest import REGISTRY
 from tests.support.server_fixture import serving
 
-from gradproof.engine.op import Case, case
+from gradproof.engine.cases import Case, case
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.proof import proof
 from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, ProofMemory, name_of

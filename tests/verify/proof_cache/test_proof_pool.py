@@ -29,8 +29,11 @@ from hypothesis import strategies as st
 from tests.support import slow_plugin
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import Case, case
+from gradproof.engine.conventions import HOLOMORPHIC, Kink
+from gradproof.engine.domains import Domain
 from gradproof.engine.extend import Exact
-from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, digest
 from gradproof.engine.verify.proof_cache.digest import digest_of
@@ -341,7 +344,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
     """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
-    code = "from gradproof.engine.verify import worker\nworker.limit(0.1)\nwhile True: pass"
+    code = "from gradproof.engine.verify.processes import worker\nworker.limit(0.1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
     assert done.returncode == -signal.SIGXCPU
 

@@ -90,9 +90,9 @@ class Remote:
         """How long an answer takes beside others, in elements."""
         if self.questions[index].kind is not Kind.NUMBERS:
             return NODE
-        op, size = self._size(index)
-        if op == "matmul":
-            one, specs = self._instruction(index), self.run.plan.program.specs
+        _, size = self._size(index)
+        one, specs = self._instruction(index), self.run.plan.program.specs
+        if one.op.contracts:
             size += specs[one.outputs[0]].size * specs[one.inputs[0]].shape[-1] // PRODUCTS
         return NODE + size
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISSOCK
 
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.registry import installed, plugin_name
 from gradproof.engine.verify.processes.worker import load
 from gradproof.engine.verify.trusted_folder import distrust

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.floats.ulps import (
     close_enough,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_series
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.verify.arrays.ball import BallArray

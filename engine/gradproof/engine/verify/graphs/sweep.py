@@ -168,7 +168,7 @@ class Sweep:
             if one.op.elementwise or one.op.view:
                 continue
             size, result = max(spec.size for spec in given), max(spec.size for spec in made)
-            if one.op.name == "matmul":
+            if one.op.contracts:
                 most = max(most, given[0].shape[-1])
             elif one.op.name in ("sum", "mean"):
                 most = max(most, size // max(result, 1))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.flags import finely

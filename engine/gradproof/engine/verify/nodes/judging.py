@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
 from gradproof.engine.verify.floats.compare import worse

@@ -19,7 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, parts, spec_of
 from gradproof.engine.verify.floats.balls import Reading, agree, as_is, balls_of, narrow

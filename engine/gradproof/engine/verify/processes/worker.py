@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import text_of
 from gradproof.engine.graph import Graph
-from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import Interrupt
 from gradproof.engine.registry import Registry, build_registry

@@ -18,7 +18,10 @@ import numpy as np
 import sympy
 from flint import arb
 
-from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided

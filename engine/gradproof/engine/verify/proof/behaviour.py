@@ -16,8 +16,10 @@ import numpy as np
 import sympy
 from flint import arb
 
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import NoRule
-from gradproof.engine.op import Case, Inferred, Op, symbols
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
@@ -29,6 +31,7 @@ from gradproof.engine.verify.proof.float_checks import FloatChecks
 from gradproof.engine.verify.proof.points import cotangent, in_balls, sample_point, variables_of
 from gradproof.engine.verify.proof.sampled_attributes import turns_what_is_compared
 from gradproof.engine.verify.proof.second_derivative import second_program
+from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_op, read_parts
 from gradproof.engine.verify.readings.reading import integer_inputs
 from gradproof.engine.verify.verdict import ValueWord

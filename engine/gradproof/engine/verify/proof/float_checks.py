@@ -11,9 +11,11 @@ import ml_dtypes
 import numpy as np
 from flint import arb
 
+from gradproof.engine.cases import Case
 from gradproof.engine.compiled.kernels import kernel_of
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.op import Case, InferenceError, Inferred, Op
+from gradproof.engine.inference import InferenceError, Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.plan import literal_array
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision

@@ -16,7 +16,8 @@ from typing import Any
 
 import sympy
 
-from gradproof.engine.op import Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import sympy
 
-from gradproof.engine.op import REAL, Inferred, Op, symbols
+from gradproof.engine.domains import REAL
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.verify.identities.branches import exact
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge, ties_of
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
+from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.readings.reading import place_of
 

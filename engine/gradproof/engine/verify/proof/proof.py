@@ -26,12 +26,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from gradproof.engine.cases import Case
+from gradproof.engine.conventions import HOLOMORPHIC
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, Case, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
-from gradproof.engine.spec import Spec, is_complex, part_dtype
+from gradproof.engine.spec import FLOAT64, Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.proof.array_forms import Symbols, compared

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Case
+from gradproof.engine.cases import Case
 from gradproof.engine.verify.trusted_folder import TrustedFolder
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 

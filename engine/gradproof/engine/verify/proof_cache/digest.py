@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 
 from gradproof.engine.errors import NoRule, NotFound, RuleFault
-from gradproof.engine.op import InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.trace import Program

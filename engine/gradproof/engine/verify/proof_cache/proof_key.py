@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from gradproof.engine.cancellation import watched
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import NoRule, RuleFault
-from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.proof.sampled_attributes import sampled_cases

@@ -11,7 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.op import INTEGER, Attributes, Case, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType, Spec, is_complex, is_differentiable

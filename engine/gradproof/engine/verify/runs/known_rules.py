@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule
-from gradproof.engine.op import Attributes, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import input_dependencies, linear_inputs
 from gradproof.engine.spec import Spec, is_differentiable
