@@ -131,8 +131,8 @@ def _behind(first: Derived, second: Derived) -> Derived:
 
 
 def _push(graph: Graph, registry: Registry, by: Sequence[str]) -> Derived:
-    """Jacobian-vector products, with tangents of ``by``: the pullback of the pullback, in its cotangents (J. Townsend, "A new
-    trick for calculating Jacobian vector products", 2017). The pullback is linear in them, so that their values do not
+    """Jacobian-vector products, with tangents of ``by``: the pullback of the pullback, in its cotangents (J. Townsend, "A
+    new trick for calculating Jacobian vector products", 2017). The pullback is linear in them, so that their values do not
     matter, and they are pruned. Raises InvalidRequest if a rule is not linear in its cotangent."""
     pulled = pull(graph, registry, by)
     source = pulled.sources
@@ -202,8 +202,8 @@ class _Jacobian:
         return [Derivative(name, output, self._stacked(name, output, rows.get(name, ()))) for name in self.by]
 
     def _copy(self, pulled: Derived, constants: Mapping[str, Array], place: str) -> dict[str, str]:
-        """Append a copy of the backward half, with ``constants`` for its leaves. Returns its results by the values that they
-        are the derivatives by."""
+        """Append a copy of the backward half, with ``constants`` for its leaves. Returns its results by the values that
+        they are the derivatives by."""
 
         def renamed(name: str) -> str:
             return name if name in self.shared else f"{name}@{place}"

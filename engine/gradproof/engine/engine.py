@@ -134,8 +134,8 @@ class Estimate:
     @property
     def largest(self) -> Cost:
         """The larger number of each kind."""
-        both = [one for one in (self.evaluate, self.differentiate) if one]
-        return Cost(*(max(getattr(one, name) for one in both) for name in ("nbytes", "flops", "calls")))
+        both = [cost for cost in (self.evaluate, self.differentiate) if cost]
+        return Cost(*(max(getattr(cost, name) for cost in both) for name in ("nbytes", "flops", "calls")))
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ class Engine:
         if plan is None:
             plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
         hooks = self._bound(job)
-        leaving = job.fetch if differentiate else job.fetch or job.graph.outputs
-        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), current(), leaving)
+        leaving_ = job.fetch if differentiate else job.fetch or job.graph.outputs
+        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), current(), leaving_)
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
@@ -250,9 +250,9 @@ class Engine:
 
     def _keep(self, key: Any, plan: Plan) -> Plan:
         with self._lock:
-            before = self._plans.pop(key, None)  # two threads may have made it
+            previous = self._plans.pop(key, None)  # two threads may have made it
             self._plans[key] = plan
-            self._instructions += len(plan.program.instructions) - (len(before.program.instructions) if before else 0)
+            self._instructions += len(plan.program.instructions) - (len(previous.program.instructions) if previous else 0)
             while len(self._plans) > self.max_plans or (
                 self._instructions > self.max_instructions and len(self._plans) > 1
             ):
@@ -282,8 +282,8 @@ class Engine:
         flow = self._flow(prepared, prepared.job.fetch or prepared.job.graph.outputs)
         try:
             while True:
-                leaving = next(flow)
-                yield ValueEvent(leaving.name, leaving.value)
+                output = next(flow)
+                yield ValueEvent(output.name, output.value)
         except StopIteration as end:
             return Run(prepared.job, prepared.plan, end.value)
 
@@ -337,12 +337,12 @@ class Engine:
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:
         """Seeds as given, cast to the output's dtype; ones for a scalar output without one."""
-        given = dict(job.seeds)
+        seeds_ = dict(job.seeds)
         specs = plan.program.specs
         seeds = {}
         for name, number in watched(plan.backward.seeds.items()):
             spec = specs[number]
-            seeds[name] = given[name].astype(spec.dtype) if name in given else np.ones(spec.shape, spec.dtype)
+            seeds[name] = seeds_[name].astype(spec.dtype) if name in seeds_ else np.ones(spec.shape, spec.dtype)
         return seeds
 
 

@@ -19,15 +19,15 @@ def neighbours(cases: Sequence[Mapping[str, Any]], *, whole_numbers: bool) -> It
         for name, value in (cases[0] if cases else {}).items()
         if type(value) in (float, Fraction, int)
         and isfinite(value)
-        and all(repr(one[name]) == repr(value) for one in cases)
+        and all(repr(case[name]) == repr(value) for case in cases)
     }
     floats = sorted((name for name in fixed if type(fixed[name]) is not int), key=lambda name: abs(fixed[name]))
     counts = [name for name in fixed if type(fixed[name]) is int and whole_numbers]
     for more in (1, 2) if floats or counts else ():
         near = _near([fixed[name] for name in floats], further=more == 2)
-        found = dict(zip(floats, near, strict=True)) | {name: fixed[name] + more for name in counts}
-        if found != {name: fixed[name] for name in found}:
-            yield found
+        changed = dict(zip(floats, near, strict=True)) | {name: fixed[name] + more for name in counts}
+        if changed != {name: fixed[name] for name in changed}:
+            yield changed
 
 
 def _near(values: list[Any], *, further: bool) -> list[Any]:
@@ -53,7 +53,7 @@ def variations(cases: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iter
     first = cases[0] if cases else {}
     numbers = [value for value in first.values() if _is_number(value)]
     for name, value in first.items():
-        seen = {repr(one[name]) for one in cases}
+        seen = {repr(case[name]) for case in cases}
         for other in _others(value, texts):
             if repr(other) not in seen and (not _is_number(value) or _keeps_order(numbers, value, other)):
                 seen.add(repr(other))
@@ -62,14 +62,18 @@ def variations(cases: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iter
 
 def texts_of(*functions: Any) -> tuple[str, ...]:
     """The words that functions are written with: those that a text is compared with are among them."""
-    found: dict[str, None] = {}
-    codes = [code for one in functions if (code := getattr(one, "__code__", None)) is not None]
+    words: dict[str, None] = {}
+    codes = [code for function in functions if (code := getattr(function, "__code__", None)) is not None]
     for code in codes:  # grows: functions inside of functions
         for constant in code.co_consts:
             parts = constant if isinstance(constant, (tuple, frozenset)) else (constant,)
-            found.update(dict.fromkeys(sorted(one for one in parts if isinstance(one, str) and one.isidentifier())))
-            codes += [one for one in parts if isinstance(one, CodeType)]
-    return tuple(found)[:MAX_TEXTS]
+            words.update(
+                dict.fromkeys(
+                    sorted(function for function in parts if isinstance(function, str) and function.isidentifier())
+                )
+            )
+            codes += [function for function in parts if isinstance(function, CodeType)]
+    return tuple(words)[:MAX_TEXTS]
 
 
 def _is_number(value: Any) -> bool:
@@ -78,7 +82,11 @@ def _is_number(value: Any) -> bool:
 
 def _keeps_order(numbers: Sequence[Any], value: Any, other: Any) -> bool:
     """Whether a number may be another, and lie between the same ones as before: a lower bound stays below the upper one."""
-    return all((one < value) == (one < other) and (one > value) == (one > other) for one in numbers if one is not value)
+    return all(
+        (number < value) == (number < other) and (number > value) == (number > other)
+        for number in numbers
+        if number is not value
+    )
 
 
 def _others(value: Any, texts: Sequence[str]) -> Iterator[Any]:
@@ -96,5 +104,5 @@ def _others(value: Any, texts: Sequence[str]) -> Iterator[Any]:
         yield from INSTEAD_OF_NONE
     elif isinstance(value, (tuple, list)):
         yield type(value)(reversed(value))
-        for k, one in enumerate(value):
-            yield from (type(value)([*value[:k], other, *value[k + 1 :]]) for other in _others(one, texts))
+        for k, element in enumerate(value):
+            yield from (type(value)([*value[:k], other, *value[k + 1 :]]) for other in _others(element, texts))

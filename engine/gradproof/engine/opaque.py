@@ -28,8 +28,8 @@ def with_vjp_companion(op: Op) -> tuple[Op, Op]:
         for part in name.split("."):
             apply = getattr(apply, part)
         saved = (*g, *y) if isinstance(g, tuple) else (g, y)
-        found = apply(*saved, *inputs, **attributes)
-        results = iter(found if isinstance(found, tuple) else (found,))
+        outputs = apply(*saved, *inputs, **attributes)
+        results = iter(outputs if isinstance(outputs, tuple) else (outputs,))
         return tuple(next(results) if is_differentiable(x.dtype) else NO_GRADIENT for x in inputs)
 
     companion = Op(
@@ -52,8 +52,8 @@ def _forward(op: Op, arrays: Sequence[Any], attributes: Any) -> Any:
     assert op.backward is not None
     count = op.outputs
     g, y, inputs = arrays[:count], arrays[count : 2 * count], arrays[2 * count :]
-    found = op.backward(g[0], y[0], *inputs, **attributes) if count == 1 else op.backward(g, y, *inputs, **attributes)
-    results = found if isinstance(found, tuple) else (found,)
+    returned = op.backward(g[0], y[0], *inputs, **attributes) if count == 1 else op.backward(g, y, *inputs, **attributes)
+    results = returned if isinstance(returned, tuple) else (returned,)
     if len(results) != len(inputs):
         raise BadResult(f"the backward returned {len(results)} cotangents for {len(inputs)} inputs")
     kept = [np.asarray(r) for r, x in zip(results, inputs, strict=True) if is_differentiable(x.dtype)]

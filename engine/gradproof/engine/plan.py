@@ -59,7 +59,7 @@ class Plan:
     @cached_property
     def _steps(self) -> list[Step]:
         calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
-        return [_step(self.program, one, calls) for one in watched(self.program.instructions)]
+        return [_step(self.program, instruction, calls) for instruction in watched(self.program.instructions)]
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
@@ -132,9 +132,9 @@ class Plan:
     ) -> Generator[tuple[Cut, Array], Array, None]:
         """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
         for name, seed in watched(seeds.items()):
-            given = np.asarray(seed).view()
-            given.flags.writeable = False
-            values[self.backward.seeds[name]] = given
+            cotangent = np.asarray(seed).view()
+            cotangent.flags.writeable = False
+            values[self.backward.seeds[name]] = cotangent
         done = self.forward_length
         for steps, cut in self.segments:
             self._run(steps, values, done, cancellation)
@@ -172,12 +172,12 @@ class Plan:
             raise self._fault(offset + position, error) from error
 
     def _fault(self, index: int, error: BaseException) -> RunFault:
-        one = self.program.instructions[index]
+        instruction = self.program.instructions[index]
         behind = index >= self.forward_length
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
-        op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
-        where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
-        plugin = self.registry.plugin_of(one.op.name).name
+        op = self.lowered.graph.nodes[node].op if node is not None else instruction.op.name
+        where = f"in the backward of this node, op {instruction.op.name!r}: " if behind else ""
+        plugin = self.registry.plugin_of(instruction.op.name).name
         if isinstance(error, DataFault):
             return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin, element=error.element)
         if isinstance(error, np.linalg.LinAlgError):  # NumPy says that of values only
@@ -198,29 +198,32 @@ def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) ->
     return Plan(lowered, backward, registry, count, forward_count)
 
 
-def _step(program: Program, one: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
-    wanted = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in one.outputs])
-    single = tuple([program.specs[k] for k in one.inputs]) if wanted[0][0] == () else None
-    key = (one.op.name, repr(one.attributes) if one.attributes else "", single)
-    found = calls.get(key)
-    if found is None:
-        found = calls[key] = (call_of(one, program.specs), has_scalar_form(one, program.specs))
-    call, scalar = found
-    return Step(call, one.inputs, one.outputs, wanted, scalar, one.op.view)
+def _step(program: Program, instruction: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
+    expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
+    single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
+    key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single)
+    bound = calls.get(key)
+    if bound is None:
+        bound = calls[key] = (call_of(instruction, program.specs), has_scalar_form(instruction, program.specs))
+    call, scalar = bound
+    return Step(call, instruction.inputs, instruction.outputs, expected, scalar, instruction.op.view)
 
 
-def has_scalar_form(one: Instruction, specs: Sequence[Spec]) -> bool:
+def has_scalar_form(instruction: Instruction, specs: Sequence[Spec]) -> bool:
     """Whether an instruction is computed on Python numbers."""
-    return scalar_form(one.op, [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]) is not None
+    return (
+        scalar_form(instruction.op, [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs])
+        is not None
+    )
 
 
-def call_of(one: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
+def call_of(instruction: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
     """What the interpreter calls for an instruction: the forward of its op, or, on single numbers, its scalar form."""
-    inputs, outputs = [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]
-    form = scalar_form(one.op, inputs, outputs)
+    inputs, outputs = [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs]
+    form = scalar_form(instruction.op, inputs, outputs)
     if form is not None:
-        return scalar_call(form, one.op, len(inputs), outputs[0], one.attributes)
-    return partial(one.op.forward, **one.attributes) if one.attributes else one.op.forward
+        return scalar_call(form, instruction.op, len(inputs), outputs[0], instruction.attributes)
+    return partial(instruction.op.forward, **instruction.attributes) if instruction.attributes else instruction.op.forward
 
 
 @lru_cache(4096)

@@ -15,8 +15,8 @@ _LOCK = RLock()
 def precision(bits: int) -> Iterator[None]:
     """Compute in balls with ``bits`` bits, alone."""
     with _LOCK:
-        before, ctx.prec = ctx.prec, bits
+        previous, ctx.prec = ctx.prec, bits
         try:
             yield
         finally:
-            ctx.prec = before
+            ctx.prec = previous

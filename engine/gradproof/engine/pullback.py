@@ -110,8 +110,8 @@ class _Pullback:
             self.nodes.append(Node(instruction.op.name, inputs, outputs, instruction.attributes, rules))
 
     def _derivatives(self, gradients: Mapping[str, int | None]) -> Iterable[Derivative]:
-        """The results. A value that is the result for several names, or is a cotangent or a constant, or rests on a rule that
-        wrote no instruction, gets a node of its own for each."""
+        """The results. A value that is the result for several names, or is a cotangent or a constant, or rests on a rule
+        that wrote no instruction, gets a node of its own for each."""
         inputs = {*self.program.inputs, *self.backward.seeds.values(), *self.program.literals}
         used = set[int]()
         for name, number in watched(gradients.items()):

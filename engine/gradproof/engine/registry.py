@@ -112,7 +112,9 @@ def build_registry(
     for plugin in builtin:
         if plugin_name(plugin) not in blocked:
             _register(manager, registry, plugin, plugin_name(plugin), strict=True)
-    strangers: list[tuple[str, str, Callable[[], Any]]] = [(plugin_name(one), "", partial(_given, one)) for one in others]
+    strangers: list[tuple[str, str, Callable[[], Any]]] = [
+        (plugin_name(other), "", partial(_given, other)) for other in others
+    ]
     if entry_points:
         for entry in installed_entry_points(group=ENTRY_POINT_GROUP):
             if allowed is not None and entry.name not in allowed and entry.name not in blocked:
@@ -142,9 +144,9 @@ def installed() -> list[str]:
 
 
 def _manager() -> pluggy.PluginManager:
-    made = pluggy.PluginManager("gradproof")
-    made.add_hookspecs(hookspecs)
-    return made
+    manager = pluggy.PluginManager("gradproof")
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
 def _given(plugin: Any) -> Any:
@@ -174,19 +176,19 @@ def _register(
     api = getattr(plugin, "GRADPROOF_API", None)
     if api != hookspecs.API_VERSION:
         raise PluginRefused(name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}")
-    if any(one.name == name for one in registry.plugins):
+    if any(record.name == name for record in registry.plugins):
         raise PluginRefused(name, "register", "", "a plugin of this name is already registered")
-    one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin), builtin=strict)
+    record = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin), builtin=strict)
     hook = "register"
     try:
         manager.register(plugin, name)
         manager.check_pending()
         others = [other for other in manager.get_plugins() if other is not plugin]
         hook = "register_ops"
-        manager.subset_hook_caller(hook, others)(register=_collector(one, one.ops, Op, registry.ops, hook, strict))
+        manager.subset_hook_caller(hook, others)(register=_collector(record, record.ops, Op, registry.ops, hook, strict))
         hook = "register_hooks"
         manager.subset_hook_caller(hook, others)(
-            register=_collector(one, one.hooks, NamedHook, registry.hooks, hook, strict)
+            register=_collector(record, record.hooks, NamedHook, registry.hooks, hook, strict)
         )
     except BaseException as error:
         foreign(error)
@@ -196,10 +198,10 @@ def _register(
             raise
         why = str(error) if isinstance(error, pluggy.PluginValidationError) else named(error)
         raise PluginRefused(name, hook, "", why) from error
-    registry.plugins.append(one)
-    registry.ops.update((op.name, op) for op in one.ops)
-    registry.owners.update((op.name, one) for op in one.ops)
-    registry.hooks.update((named.name, named) for named in one.hooks)
+    registry.plugins.append(record)
+    registry.ops.update((op.name, op) for op in record.ops)
+    registry.owners.update((op.name, record) for op in record.ops)
+    registry.hooks.update((named.name, named) for named in record.hooks)
 
 
 def _collector(
@@ -216,12 +218,12 @@ def _collector(
                 why = "has a rule and a backward; one of them is to go"
                 raise PluginRefused(plugin.name, hook, repr(definition.name), why)
             whole = with_vjp_companion(definition)
-        for one in whole:
-            if one.name in taken or any(other.name == one.name for other in into):
-                raise PluginRefused(plugin.name, hook, repr(one.name), "the name is already registered")
-            if kind is Op and not builtin and "." not in one.name:
-                raise PluginRefused(plugin.name, hook, repr(one.name), "a third-party op is named 'namespace.name'")
-            into.append(one)
+        for definition_ in whole:
+            if definition_.name in taken or any(other.name == definition_.name for other in into):
+                raise PluginRefused(plugin.name, hook, repr(definition_.name), "the name is already registered")
+            if kind is Op and not builtin and "." not in definition_.name:
+                raise PluginRefused(plugin.name, hook, repr(definition_.name), "a third-party op is named 'namespace.name'")
+            into.append(definition_)
 
     return register
 

@@ -50,15 +50,15 @@ def trace_rule(
     attributes = in_rule(attributes)
     try:
         with tracing(builder):
-            given = tuple(map(_conj, g)) if conjugated else g
+            seeds = tuple(map(_conj, g)) if conjugated else g
             if len(outputs) == 1:
-                result = op.rule(given[0], y[0], *x, **attributes)
+                result = op.rule(seeds[0], y[0], *x, **attributes)
             else:
-                result = op.rule(given, y, *x, **attributes)
+                result = op.rule(seeds, y, *x, **attributes)
             cotangents = result if isinstance(result, tuple) else (result,)
             fault = _fault(builder, op, inputs, cotangents)
             if conjugated and not fault:
-                fault = _not_holomorphic(builder.program, outputs, {mine.number for mine in given})
+                fault = _not_holomorphic(builder.program, outputs, {seed.number for seed in seeds})
                 cotangents = tuple(c if c is NO_GRADIENT else _conj(c) for c in cotangents)
     except InferenceError as error:
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
@@ -75,24 +75,28 @@ def _conj(x: Tracer) -> Tracer:
     """The conjugate of a complex value (of a conjugate, what that is of); any other is its own."""
     if not is_complex(x.spec):
         return x
-    for one in x.builder.program.instructions:
-        if one.op.name == "conj" and one.outputs == (x.number,):
-            return Tracer(x.builder, one.inputs[0])
+    for instruction in x.builder.program.instructions:
+        if instruction.op.name == "conj" and instruction.outputs == (x.number,):
+            return Tracer(x.builder, instruction.inputs[0])
     conjugate: Tracer = x.builder.apply("conj", [x], {})  # type: ignore[assignment]
     return conjugate
 
 
-def _not_holomorphic(program: Program, outputs: Sequence[Spec], given: set[int]) -> str | None:
+def _not_holomorphic(program: Program, outputs: Sequence[Spec], seeds: set[int]) -> str | None:
     """Why a rule may not be conjugated: what it computes of complex numbers must be complex differentiable too, or a
     condition. ``given``: the conjugates of the cotangents."""
     real = [out for out in outputs if is_differentiable(out.dtype) and not is_complex(out)]
     if real:
         return f"belongs to an op declared holomorphic, whose result is {real[0].dtype.name}"
-    for one in program.instructions:
-        condition = not any(is_differentiable(program.specs[k].dtype) for k in one.outputs)
-        fits = one.op.complex is HOLOMORPHIC or (one.op.complex is DIRECT and condition)
-        if not fits and given.isdisjoint(one.outputs) and any(is_complex(program.specs[k]) for k in one.inputs):
-            return f"belongs to an op declared holomorphic, and uses {one.op.name!r} of a complex number"
+    for instruction in program.instructions:
+        condition = not any(is_differentiable(program.specs[k].dtype) for k in instruction.outputs)
+        fits = instruction.op.complex is HOLOMORPHIC or (instruction.op.complex is DIRECT and condition)
+        if (
+            not fits
+            and seeds.isdisjoint(instruction.outputs)
+            and any(is_complex(program.specs[k]) for k in instruction.inputs)
+        ):
+            return f"belongs to an op declared holomorphic, and uses {instruction.op.name!r} of a complex number"
     return None
 
 
@@ -121,10 +125,10 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
     outputs = tuple(out if keep else None for out, keep in zip(program.outputs, needed, strict=True))
     live = {out for out in outputs if out is not None}
     kept = []
-    for one in reversed(program.instructions):
-        if live.intersection(one.outputs):
-            live.update(one.inputs)
-            kept.append(one)
+    for instruction in reversed(program.instructions):
+        if live.intersection(instruction.outputs):
+            live.update(instruction.inputs)
+            kept.append(instruction)
     literals = {k: value for k, value in program.literals.items() if k in live}
     return Program(program.specs, program.inputs, literals, kept[::-1], outputs)
 
@@ -132,9 +136,9 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
 def input_dependencies(rule: Program) -> tuple[frozenset[int], ...]:
     """For each output of ``rule`` the positions of the inputs that it is computed from."""
     behind: dict[int, frozenset[int]] = {number: frozenset([k]) for k, number in enumerate(rule.inputs)}
-    for one in rule.instructions:
-        sources = frozenset().union(*(behind.get(k, frozenset()) for k in one.inputs))
-        behind.update(dict.fromkeys(one.outputs, sources))
+    for instruction in rule.instructions:
+        sources = frozenset().union(*(behind.get(k, frozenset()) for k in instruction.inputs))
+        behind.update(dict.fromkeys(instruction.outputs, sources))
     return tuple(frozenset() if number is None else behind.get(number, frozenset()) for number in rule.outputs)
 
 

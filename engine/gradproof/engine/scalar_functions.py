@@ -54,11 +54,11 @@ class ScalarFunction:
 
     def partials(self, balls: Sequence[arb], axes: Sequence[int]) -> list[arb]:
         """Enclosures of the partial derivatives along ``axes`` at ``balls``, by running the series form along each."""
-        found = []
+        derivatives = []
         for axis in axes:
             line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
-            found.append(self.series(*line)[1])
-        return found
+            derivatives.append(self.series(*line)[1])
+        return derivatives
 
 
 def _expm1(x: Any) -> Any:
@@ -289,11 +289,11 @@ def _of_pieces(relation: Any) -> Any:
     inner = next((p for p in relation.atoms(sympy.Piecewise) if not any(x.has(sympy.Piecewise) for x in p.args)), None)
     if inner is None:
         return relation
-    found, left = [], sympy.true
+    cases, left = [], sympy.true
     for value, condition in inner.args:
-        found.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
+        cases.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
         left = sympy.And(left, sympy.Not(condition))
-    return sympy.Or(*found)
+    return sympy.Or(*cases)
 
 
 class Balls(OnReals):

@@ -79,8 +79,8 @@ def ufunc_of(op: Op, specs: Sequence[Spec]) -> np.ufunc | None:
     it says it is for float32 and float64 (see `like`)."""
     if isinstance(op.forward, np.ufunc):
         return op.forward
-    found = getattr(op.forward, "ufunc", None)
-    return found if found is not None and all(one.dtype.char in "fd" for one in specs) else None
+    declared = getattr(op.forward, "ufunc", None)
+    return declared if declared is not None and all(spec.dtype.char in "fd" for spec in specs) else None
 
 
 def is_number(spec: Spec) -> bool:
@@ -92,7 +92,7 @@ def scalar_form(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> str 
     """The expression of ``op`` on these inputs, or None where it has none: they are not all single numbers."""
     if len(outputs) != 1 or outputs[0].shape or not is_number(outputs[0]) or not all(map(is_number, inputs)):
         return None
-    return _form(op, "".join([one.dtype.char for one in inputs]), outputs[0].dtype.char)
+    return _form(op, "".join([spec.dtype.char for spec in inputs]), outputs[0].dtype.char)
 
 
 @lru_cache(4096)
@@ -126,8 +126,8 @@ def is_exact(op: Op) -> bool:
 @lru_cache(256)
 def _function(form: str, count: int) -> Callable[..., Any]:
     arguments = [f"x{k}" for k in range(count)]
-    made: Callable[..., Any] = eval(f"lambda {', '.join(arguments)}: {form.format(*arguments)}", NAMES)
-    return made
+    function: Callable[..., Any] = eval(f"lambda {', '.join(arguments)}: {form.format(*arguments)}", NAMES)
+    return function
 
 
 def scalar_call(form: str, op: Op, count: int, output: Spec, attributes: Mapping[str, Any]) -> Callable[..., Any]:

@@ -51,7 +51,7 @@ class Ledger:
 
     def note(self, expression: Any, *others: Any) -> None:
         """Note that ``expression`` must not be 0, if it or one of ``others`` has a free attribute."""
-        if any(one.atoms(Free) for one in (expression, *others)):
+        if any(part.atoms(Free) for part in (expression, *others)):
             self.critical.add(expression)
 
 
@@ -135,7 +135,9 @@ class Sealed(FreeNumber):
         return Sealed(expression, self.ledger)
 
     def _ask(self, *_: Any, **__: Any) -> NoReturn:
-        names = frozenset(one.name for one in getattr(self.expression, "free_symbols", ()) if isinstance(one, Free))
+        names = frozenset(
+            symbol.name for symbol in getattr(self.expression, "free_symbols", ()) if isinstance(symbol, Free)
+        )
         self.ledger.asked |= names
         self.ledger.is_asked = True
         raise Asked(names)

@@ -60,15 +60,21 @@ class Program:
         one element is proved of all shapes."""
         literal = set(self.literals)
         return all(
-            one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal) for one in self.instructions
+            instruction.op.elementwise or (instruction.op.name == "broadcast_to" and instruction.inputs[0] in literal)
+            for instruction in self.instructions
         )
 
     def text(self) -> str:
         """One line an instruction, as people read it: ``%4 = multiply(%0, %3)``."""
         lines = []
-        for one in self.instructions:
-            arguments = [*(self._name(k) for k in one.inputs), *(f"{n}={v}" for n, v in one.attributes.items())]
-            lines.append(f"{', '.join(f'%{k}' for k in one.outputs)} = {one.op.name}({', '.join(arguments)})")
+        for instruction in self.instructions:
+            arguments = [
+                *(self._name(k) for k in instruction.inputs),
+                *(f"{n}={v}" for n, v in instruction.attributes.items()),
+            ]
+            lines.append(
+                f"{', '.join(f'%{k}' for k in instruction.outputs)} = {instruction.op.name}({', '.join(arguments)})"
+            )
         returned = ", ".join("NO_GRADIENT" if k is None else self._name(k) for k in self.outputs)
         return "\n".join([*lines, f"return {returned}"])
 
@@ -124,21 +130,21 @@ class Builder:
         if fault:
             raise InferenceError(f"{name} {fault}")
         specs = tuple([self._spec(x) for x in inputs])
-        found = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
-        wanted = found.inputs or specs
-        converted = tuple(self._convert(x, want) for x, want in zip(inputs, wanted, strict=True))
-        outputs = tuple(self.value(out) for out in found.outputs)
-        self.program.instructions.append(Instruction(op, converted, outputs, found.attributes))
+        inference = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
+        specs_ = inference.inputs or specs
+        converted = tuple(self._convert(x, want) for x, want in zip(inputs, specs_, strict=True))
+        outputs = tuple(self.value(out) for out in inference.outputs)
+        self.program.instructions.append(Instruction(op, converted, outputs, inference.attributes))
         tracers = tuple(Tracer(self, k) for k in outputs)
         return tracers if len(tracers) > 1 else tracers[0]
 
     def _inference(self, op: Op, specs: tuple[Spec, ...], attributes: Attributes) -> Inferred:
         """``op.inference``, remembered: in a large graph most nodes repeat an op, specs and attributes."""
         key = (op.name, specs, repr(attributes) if attributes else None)
-        found = self._inferred.get(key)
-        if found is None:
-            found = self._inferred[key] = op.inference(specs, attributes)
-        return found
+        inference = self._inferred.get(key)
+        if inference is None:
+            inference = self._inferred[key] = op.inference(specs, attributes)
+        return inference
 
     def _spec(self, x: Any) -> Spec:
         if isinstance(x, Tracer):

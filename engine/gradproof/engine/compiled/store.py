@@ -66,14 +66,14 @@ class Compilations:
             entry = self._entries.setdefault((key, variant), _Entry())
             self._entries.move_to_end((key, variant))
             entry.runs += 1
-            found, runs = entry.compiled, entry.runs
-        if found is not None and (found.careful or found.failures < MAX_FAILURES):
-            return found
-        if entry.interpreted or (found is None and runs < 2 and self.plans is Plans.AUTO):
+            compiled, runs = entry.compiled, entry.runs
+        if compiled is not None and (compiled.careful or compiled.failures < MAX_FAILURES):
+            return compiled
+        if entry.interpreted or (compiled is None and runs < 2 and self.plans is Plans.AUTO):
             self._trim()
             return None
         try:
-            entry.compiled = Compiled(plan, variant, careful=found is not None)
+            entry.compiled = Compiled(plan, variant, careful=compiled is not None)
         except BaseException as error:  # a run never fails for the sake of speed
             foreign(error)
             if self.plans is Plans.ALWAYS:
@@ -87,8 +87,8 @@ class Compilations:
     def _trim(self) -> None:
         with self._lock:
             compiled = [entry.compiled for entry in self._entries.values() if entry.compiled]
-            held = sum(one.nbytes for one in compiled)
-            instructions = sum(len(one.plan.program.instructions) for one in compiled)
+            held = sum(plan.nbytes for plan in compiled)
+            instructions = sum(len(plan.plan.program.instructions) for plan in compiled)
             while len(self._entries) > self.max_plans or (
                 (held > self.max_bytes or instructions > self.max_instructions) and len(self._entries) > 1
             ):
