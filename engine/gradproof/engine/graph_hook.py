@@ -25,9 +25,9 @@ class GraphHook:
     values: Sequence[tuple[str, Array]] = ()
     label: str = "graph"
 
-    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
+    def faults(self, path: str, spec: Spec | None, context: HookContext) -> Iterator[Violation]:
         """Every fault of the graph, and of its leaf and output for a gradient of ``spec``."""
-        lowered = shop.infer(self.graph)
+        lowered = context.infer(self.graph)
         for fault in lowered.faults:
             yield Violation(f"{path}.{fault.path}", fault.message, fault.reason)
         path = f"{path}.graph"
@@ -59,10 +59,10 @@ class GraphHook:
                 text = f"{changed_type(self.label, self.value)} (was {leaf.spec.dtype} got {result.dtype})"
                 yield Violation(f"{path}.outputs[0]", text, "HOOK_SPEC")
 
-    def bound(self, shop: HookContext) -> BoundHook:
+    def bound(self, context: HookContext) -> BoundHook:
         """The hook, compiled."""
         [(_, leaf)] = self._free()
-        plan = shop.compile(self.graph)
+        plan = context.compile(self.graph)
         return BoundHook(self.label, partial(_apply, plan, leaf.name, dict(self.values)), cost=plan.cost)
 
     def _free(self) -> list[tuple[int, Leaf]]:

@@ -1,4 +1,4 @@
-"""Other values for the attributes of an op: what is proved at a default only may forget the attribute."""
+"""Neighbours: other values for the attributes of an op, since a rule that is proved at a default only may ignore them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_TEXTS = 8
 
 def neighbours(cases: Sequence[Mapping[str, Any]], *, whole_numbers: bool) -> Iterator[dict[str, Any]]:
     """Other numbers for the attributes that are the same number in all of ``cases``: nearer to 0, then further, each by a
-    power of two of its own, which loses no digits, and in the same order; and whole numbers that are one and two more."""
+    power of two of its own, which loses no digits, and in the same order; and whole numbers that are larger by 1 and 2."""
     fixed = {
         name: value
         for name, value in (cases[0] if cases else {}).items()
@@ -31,7 +31,7 @@ def neighbours(cases: Sequence[Mapping[str, Any]], *, whole_numbers: bool) -> It
 
 
 def _near(values: list[Any], *, further: bool) -> list[Any]:
-    """Numbers beside those given, which are in order of size; the same, where twice as much may lead from a share to more
+    """Numbers near ``values``, which are in order of size; the same, where twice as much may lead from a share to more
     than the whole."""
     if further and any(0.5 <= abs(value) < 1 for value in values):
         return values
@@ -47,9 +47,9 @@ INSTEAD_OF_NONE = (2, 0.5)
 
 
 def variations(cases: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One attribute of the first case at a time with values that no case has: numbers of the other sign, 0, 1, small and
-    large ones, in the same order among each other; the other truth; ``texts``, for a text; a tuple with one element or its
-    order changed."""
+    """The first case with another value for an attribute, each that no case has: numbers of the other sign, 0, 1, small and
+    large numbers, in the same order among each other; the other truth; ``texts``, for a text; a tuple with an element or
+    its order changed."""
     first = cases[0] if cases else {}
     numbers = [value for value in first.values() if _is_number(value)]
     for name, value in first.items():
@@ -61,7 +61,7 @@ def variations(cases: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> Iter
 
 
 def texts_of(*functions: Any) -> tuple[str, ...]:
-    """The words that functions are written with: those that a text is compared with are among them."""
+    """Identifiers among the string constants of functions: a text attribute is compared with some of them."""
     words: dict[str, None] = {}
     codes = [code for function in functions if (code := getattr(function, "__code__", None)) is not None]
     for code in codes:  # grows: functions inside of functions
@@ -81,7 +81,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _keeps_order(numbers: Sequence[Any], value: Any, other: Any) -> bool:
-    """Whether a number may be another, and lie between the same ones as before: a lower bound stays below the upper one."""
+    """True if ``other`` lies between the same numbers as ``value``: a lower bound stays below the upper bound."""
     return all(
         (number < value) == (number < other) and (number > value) == (number > other)
         for number in numbers

@@ -1,7 +1,7 @@
-"""Tracing a backward rule: called once, with tracers, and its result checked exactly before anyone uses it.
+"""Tracing of a backward rule: it is called once, with tracers, and its result is checked before use.
 
 Rules are written for real numbers. The gradient of a real L in z = a + ib is dL/da + i dL/db, and through a holomorphic f
-it is g conj(f'(z)). A rule is g f'(z), linear in g, so the conjugate of what it gives for conj(g) is just that: the rule of
+it is g conj(f'(z)). A rule is g f'(z), linear in g, so that its conjugate for conj(g) is just that: the rule of
 an op that is declared holomorphic is traced between two conjugations, here.
 """
 
@@ -46,7 +46,7 @@ def trace_rule(
     builder = Builder(ops)
     g = tuple(builder.input(out) for out in outputs)
     y = tuple(builder.input(out) for out in outputs)
-    x = tuple(builder.input(one) for one in inputs)
+    x = tuple(builder.input(spec) for spec in inputs)
     attributes = in_rule(attributes)
     try:
         with tracing(builder):
@@ -62,7 +62,7 @@ def trace_rule(
                 cotangents = tuple(c if c is NO_GRADIENT else _conj(c) for c in cotangents)
     except InferenceError as error:
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
-    except BaseException as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
+    except BaseException as error:  # a plugin's code may raise anything, and the fault names it
         foreign(error)
         raise RuleFault(place, op=op.name, plugin=plugin, raised=error) from error
     if fault:
@@ -72,7 +72,7 @@ def trace_rule(
 
 
 def _conj(x: Tracer) -> Tracer:
-    """The conjugate of a complex value (of a conjugate, what that is of); any other is its own."""
+    """The conjugate of a complex value (of a conjugate the original); a real value itself."""
     if not is_complex(x.spec):
         return x
     for instruction in x.builder.program.instructions:
@@ -83,8 +83,8 @@ def _conj(x: Tracer) -> Tracer:
 
 
 def _not_holomorphic(program: Program, outputs: Sequence[Spec], seeds: set[int]) -> str | None:
-    """Why a rule may not be conjugated: what it computes of complex numbers must be complex differentiable too, or a
-    condition. ``given``: the conjugates of the cotangents."""
+    """The reason why a rule may not be conjugated: each op that it applies to complex numbers must be holomorphic too, or a
+    condition. ``seeds``: the conjugates of the cotangents."""
     real = [out for out in outputs if is_differentiable(out.dtype) and not is_complex(out)]
     if real:
         return f"belongs to an op declared holomorphic, whose result is {real[0].dtype.name}"
@@ -101,27 +101,28 @@ def _not_holomorphic(program: Program, outputs: Sequence[Spec], seeds: set[int])
 
 
 def _fault(builder: Builder, op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:
+    """The text of the fault of the cotangents that a rule returned, or None."""
     if len(cotangents) != len(inputs):
         return f"returned {len(cotangents)} cotangents for {len(inputs)} inputs"
-    for position, (cotangent, want) in enumerate(zip(cotangents, inputs, strict=True)):
+    for position, (cotangent, spec) in enumerate(zip(cotangents, inputs, strict=True)):
         where = f"for input {position} ({op.input_name(position)})"
         if cotangent is NO_GRADIENT:
             continue
-        if not is_differentiable(want.dtype):
-            return f"returned a cotangent {where}, whose dtype {want.dtype.name} has none; return NO_GRADIENT"
+        if not is_differentiable(spec.dtype):
+            return f"returned a cotangent {where}, whose dtype {spec.dtype.name} has none; return NO_GRADIENT"
         if not isinstance(cotangent, Tracer):
             return f"returned {type(cotangent).__name__} {where}; expected a traced value or NO_GRADIENT"
         if cotangent.builder is not builder:
             return f"returned a value of another trace {where}"
-        if cotangent.shape != want.shape:
-            return f"returned a cotangent of shape {cotangent.shape} {where}; expected {want.shape}"
-        if cotangent.dtype != want.dtype:
-            return f"returned a cotangent of dtype {cotangent.dtype.name} {where}; expected {want.dtype.name}"
+        if cotangent.shape != spec.shape:
+            return f"returned a cotangent of shape {cotangent.shape} {where}; expected {spec.shape}"
+        if cotangent.dtype != spec.dtype:
+            return f"returned a cotangent of dtype {cotangent.dtype.name} {where}; expected {spec.dtype.name}"
     return None
 
 
 def prune(program: Program, needed: Sequence[bool]) -> Program:
-    """``program`` without the instructions that only serve outputs not ``needed`` (those become None)."""
+    """The program without the instructions that only serve outputs not ``needed`` (those become None)."""
     outputs = tuple(out if keep else None for out, keep in zip(program.outputs, needed, strict=True))
     live = {out for out in outputs if out is not None}
     kept = []
@@ -143,8 +144,8 @@ def input_dependencies(rule: Program) -> tuple[frozenset[int], ...]:
 
 
 def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
-    """For each input of an op with ``outputs`` outputs, whether the op is linear (affine) in it if ``rule`` is right: the
-    derivative along it is made of the cotangents and the other inputs only."""
+    """For each input of an op with ``outputs`` outputs, True if the op is linear (affine) in it, provided that ``rule`` is
+    right: the derivative along it is made of the cotangents and the other inputs only."""
     saved = frozenset(range(outputs, 2 * outputs))
     return tuple(
         number is not None and sources.isdisjoint(saved | {2 * outputs + k})
