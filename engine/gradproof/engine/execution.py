@@ -65,7 +65,7 @@ def compiled(
     result, or names the fault. Raises Cancelled."""
     variant, answers = plan.variant, list[Array | None]()
     own_seeds = {name: seed for name, seed in seeds.items() if name in variant.seeded}
-    run = plan.run(plan.brought(leaves, own_seeds), cancellation)
+    run = plan.run(plan.arguments(leaves, own_seeds), cancellation)
     sent: Array | None = None
     try:
         while True:
