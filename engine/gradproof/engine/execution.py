@@ -15,7 +15,7 @@ import numpy as np
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled
 from gradproof.engine.plan import Plan, Values
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
 
 
@@ -74,7 +74,7 @@ def compiled(
             except StopIteration:
                 return []
             except BaseException as error:
-                foreign(error)
+                reraise_own(error)
                 plan.failures += 1
                 break
             sent = yield RunOutput(plan.names[index], value, index >= len(variant.fetch))

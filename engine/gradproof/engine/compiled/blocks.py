@@ -1,4 +1,4 @@
-"""Blocks: large elementwise calls run a cache's worth of rows at a time, on a second thread where one is free."""
+"""Blocks: large elementwise calls run a cache's worth of rows at a time, on a second thread where that is free."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Group:
 
     def __call__(self, cancellation: Cancellation, *arrays: Array) -> None:
         """Raises Cancelled between two blocks."""
-        blocks = iter(range(len(self._cuts)))  # shared: taking the next one is atomic
+        blocks = iter(range(len(self._cuts)))  # shared: taking the next block is atomic
         helper = _helpers().submit(self._quietly, cancellation, blocks, arrays) if _free().acquire(blocking=False) else None
         try:
             self._work(cancellation, blocks, arrays)

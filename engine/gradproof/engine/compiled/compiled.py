@@ -21,7 +21,9 @@ from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
 
 MAX_IDLE: Final = 2  # workspaces that wait for the next run
-MAX_IDLE_BYTES: Final = 256 << 20  # of all workspaces of a plan that wait; pages are made anew where a run takes more
+MAX_IDLE_BYTES: Final = (
+    256 << 20
+)  # of all workspaces of a plan that wait; a run that takes more allocates its workspace anew
 MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from gradproof.engine.cancellation import watched
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
@@ -104,7 +104,7 @@ def _pruned(simplified: Simplified, required: set[int]) -> Simplified:
 
 
 class _Walk:
-    """The walk through a program in order, which writes the simplified one."""
+    """The walk through a program in order, which writes the simplified program."""
 
     def __init__(self, simplified: Simplified, op_of: Callable[[str], Op], call_of: Any) -> None:
         self.simplified, self.op_of, self.call_of = simplified, op_of, call_of
@@ -222,7 +222,7 @@ class _Walk:
                     )
                 )
         except BaseException as error:  # the run raises it again, and names the node
-            foreign(error)
+            reraise_own(error)
             return None
         spec = self.simplified.specs[instruction.outputs[0]]
         if value.shape != spec.shape or value.dtype != spec.dtype:
@@ -230,7 +230,7 @@ class _Walk:
         return self._constant(value.copy())
 
     def _same(self, op: Op, inputs: tuple[int, ...], output: int) -> int | None:
-        """The input that the result is equal to in every bit, if there is one."""
+        """The input that the result is equal to in every bit, or None."""
         specs = self.simplified.specs
         spec, first = specs[output], inputs[0]
         fits = specs[first].shape == spec.shape and specs[first].dtype == spec.dtype
