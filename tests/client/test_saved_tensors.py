@@ -17,7 +17,7 @@ from tests.support.server_fixture import Served, serving
 import gradproof.client as gp
 from gradproof.client.autograd import grad
 from gradproof.client.errors import DeadlineExceeded, Unavailable
-from gradproof.client.recording import record, runtime
+from gradproof.client.recording import apply, runtime
 from gradproof.client.recording.subgraph import SMALL
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.server.limits import Limits
@@ -56,7 +56,7 @@ def computed() -> int:
 
 def held(served: Served) -> tuple[int, int]:
     """Kept runs and their bytes, when all that was said has been heard."""
-    session = runtime.current().keeper.session()
+    session = runtime.current().cache.session()
     assert session is not None
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
@@ -271,7 +271,7 @@ class TestLost:
         h = x @ w
         loss = h.tanh().sum()
         repr(loss)
-        getattr(runtime.current().keeper._session, end)()
+        getattr(runtime.current().cache._session, end)()
         repr((h + 1).sum())
         assert computed() == 6  # the product was lost
         loss.backward()
@@ -322,7 +322,7 @@ class TestLost:
             loss.backward(retain_graph=True)
             loss.backward()
             assert computed() == 3 * (NODES + 1)
-            assert runtime.current().keeper.session() is None
+            assert runtime.current().cache.session() is None
             gp.use(before)
         assert len(bits(x, w)) == 2
 
@@ -382,7 +382,7 @@ class TestMemory:
         self.loop(served, monkeypatch, step)
         assert held(served)[0] == 1
         shared.clear()
-        x.grad = w.grad = x._evidence = w._evidence = None
+        x.grad = w.grad = x.provenance = w.provenance = None
         assert held(served) == (0, 0)
 
     def test_a_loop_that_never_looks_is_one_request_a_step(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,13 +394,13 @@ class TestMemory:
             loss.backward()
             repr(loss)
         assert len(asked) == 5
-        assert runtime.current().keeper._session is None
+        assert runtime.current().cache._session is None
 
     def test_another_client(self, served: Served) -> None:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        session = runtime.current().keeper._session
+        session = runtime.current().cache._session
         assert session is not None
         with gp.Client(served.target) as other:
             gp.use(other)
@@ -408,7 +408,7 @@ class TestMemory:
             loss.backward()
             assert computed() == NODES + 1
             repr(trunk(x, w).sum())
-            session = runtime.current().keeper._session
+            session = runtime.current().cache._session
         assert session is not None
         assert not session.alive
         gp.use(served.client)
@@ -438,7 +438,7 @@ class TestTogether:
 
         def hook(gradient: Tensor) -> None:
             calls.append(gradient.sum().item())
-            runtime.current().keeper._session.cancel()  # type: ignore[union-attr]
+            runtime.current().cache._session.cancel()  # type: ignore[union-attr]
 
         x.register_hook(hook)
         with pytest.raises(Unavailable):
@@ -463,7 +463,7 @@ class TestTogether:
         faulty_plugin.entered.clear()
         faulty_plugin.released.clear()
         x = gp.tensor(2.0, requires_grad=True)
-        slow = record.apply("faulty.wait", x)
+        slow = apply.apply("faulty.wait", x)
         thread = threading.Thread(target=slow.value)
         thread.start()
         assert faulty_plugin.entered.wait(60)
@@ -479,7 +479,7 @@ class TestTogether:
         monkeypatch.setattr(served.client, "timeout", 0.2)
         try:
             with pytest.raises(DeadlineExceeded):
-                record.apply("faulty.wait", x).value()
+                apply.apply("faulty.wait", x).value()
         finally:
             faulty_plugin.released.set()
         monkeypatch.undo()

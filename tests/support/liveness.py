@@ -18,13 +18,13 @@ class Living:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._made: list[weakref.ref[Any]] = []
-        for kind, method in ((Tensor, "_set"), (Node, "__init__")):
+        for kind, method in ((Tensor, "_initialise"), (Node, "__init__")):
             monkeypatch.setattr(kind, method, self._noting(getattr(kind, method)))
 
     def _noting(self, method: Any) -> Any:
-        def noted(one: Any, *arguments: Any) -> None:
+        def noted(one: Any, *arguments: Any, **options: Any) -> None:
             self._made.append(weakref.ref(one))
-            method(one, *arguments)
+            method(one, *arguments, **options)
 
         return noted
 

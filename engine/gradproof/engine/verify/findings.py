@@ -15,7 +15,7 @@ from typing import Any
 from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.processes.process import TICK, Ended, Worker
@@ -24,8 +24,8 @@ from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Fa
 from gradproof.engine.verify.processes.workers import NoWorker, Workers
 from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination, Kind, Question, late, unexamined, untied
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
@@ -66,7 +66,7 @@ class Remote:
             self.answers = dict.fromkeys(range(len(questions)), Failed("", late(seconds)))
             return
         except (MemoryError, OSError) as error:  # of this process: it goes on without checks
-            reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
+            reason = f"there is no room to send the run to a process that checks it: {describe(error)}; {MEMORY}"
             self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
             return
         self._lanes = [_Lane(self, part) for part in self._parts() if part]
@@ -90,9 +90,9 @@ class Remote:
         """How long an answer takes beside others, in elements."""
         if self.questions[index].kind is not Kind.NUMBERS:
             return NODE
-        op, size = self._size(index)
-        if op == "matmul":
-            one, specs = self._instruction(index), self.run.plan.program.specs
+        _, size = self._size(index)
+        one, specs = self._instruction(index), self.run.plan.program.specs
+        if one.op.contracts:
             size += specs[one.outputs[0]].size * specs[one.inputs[0]].shape[-1] // PRODUCTS
         return NODE + size
 
@@ -250,7 +250,7 @@ class _Lane:
         except Ended as error:
             self._lost(str(error), ended=True)
         except BaseException as error:  # attributes are what a plugin made of them, and may not travel
-            reason = f"the run cannot be sent to a process that checks it: {named(foreign(error))}; {AUTHOR}"
+            reason = f"the run cannot be sent to a process that checks it: {describe(reraise_own(error))}; {AUTHOR}"
             findings.answers.update((k, Failed("", reason)) for k in indices)
             self.stop()
 

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.runs.progress import Progress
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verdict.summary import ORDER
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server.calls.record import begin
 from gradproof.server.calls.status import unforeseen
@@ -105,7 +105,7 @@ class Checks:
         try:
             while not done:
                 inside = copy_context().run
-                taking = loop.run_in_executor(self.threads, contained, inside, cancellation.within, _take, verdicts)
+                taking = loop.run_in_executor(self.threads, shielded, inside, cancellation.within, _take, verdicts)
                 last = max(time.monotonic(), end) + LAST_SECONDS
                 while not (await asyncio.wait({taking}, timeout=min(last, next_report) - time.monotonic()))[0]:
                     if time.monotonic() >= last:

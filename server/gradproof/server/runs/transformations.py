@@ -7,7 +7,7 @@ from gradproof.engine.derive import Mode, derivation_faults, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.graph import names_of
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.readings.formulas import NoFormula
 from gradproof.server.limits import Limits

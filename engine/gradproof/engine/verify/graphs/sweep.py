@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
 from gradproof.engine.verify.floats.ulps import unit
@@ -44,7 +44,7 @@ from gradproof.engine.verify.graphs.crossing import (
 )
 from gradproof.engine.verify.graphs.elements import Elements, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.readings.reading import parts_shape
+from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
@@ -133,8 +133,8 @@ class Sweep:
             except Unread as reason:
                 found = self._unread(position, node, str(reason))
             except BaseException as error:  # a definition is a stranger's code
-                foreign(error)
-                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({named(error)})")
+                reraise_own(error)
+                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({describe(error)})")
             self._note(position, found)
             for k, out in enumerate(one.outputs):
                 self._leave(out, found, k)
@@ -168,7 +168,7 @@ class Sweep:
             if one.op.elementwise or one.op.view:
                 continue
             size, result = max(spec.size for spec in given), max(spec.size for spec in made)
-            if one.op.name == "matmul":
+            if one.op.contracts:
                 most = max(most, given[0].shape[-1])
             elif one.op.name in ("sum", "mean"):
                 most = max(most, size // max(result, 1))

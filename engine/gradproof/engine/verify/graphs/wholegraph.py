@@ -24,18 +24,17 @@ from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
 from gradproof.engine.verify.floats.ulps import close_enough, exact, finite, smallest_normal, unit
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.large import MAX_ALONE, check_large
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete, parts_shape, read_parts
-from gradproof.engine.verify.readings.series import MAX_OPERATIONS, Series, head, mapped, series_of, tangent, widened_series
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Series, TooLarge, concrete, parts_shape, read_parts
+from gradproof.engine.verify.readings.power_series import MAX_OPERATIONS, head, mapped, series_of, tangent, widened_series
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import MADE, SMALLER, TABLE, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 FEW_ELEMENTS = 2_000
 PER_NODE = 32
@@ -323,8 +322,8 @@ class _Reader:
         except (ZeroDivisionError, ValueError):
             reason = f"{one.op.name} is at a pole"
         except BaseException as error:  # a definition is a stranger's code
-            foreign(error)
-            reason = f"the definition of {one.op.name} raised {named(error)}"
+            reraise_own(error)
+            reason = f"the definition of {one.op.name} raised {describe(error)}"
         graph.unreadable[position] = reason
         return None
 

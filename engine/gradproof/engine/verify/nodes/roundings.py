@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
@@ -23,8 +23,8 @@ from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
 from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SIDES = (31 / 32, 33 / 32)
 """Where an element is next to a zero, as Arb has it (`value.Seen.crosses`)."""
@@ -113,7 +113,7 @@ def settled(
         except MemoryError:
             raise
         except BaseException as error:  # a definition is a stranger's code, and may refuse inputs that are moved
-            foreign(error)
+            reraise_own(error)
             break
         mine = np.ones(len(at[part]), bool)
         for row, (doubt, tally) in enumerate(zip(doubts, tallies, strict=True)):

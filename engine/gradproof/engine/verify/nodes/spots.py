@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
@@ -22,10 +22,9 @@ from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narro
 from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
 from gradproof.engine.verify.floats.ulps import spacing
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SPOTS = 6  # elements of an array
 MAX_READ = 300_000  # numbers that are looked at for all spots of a node
@@ -126,8 +125,8 @@ def _seen(
     except (_Late, *_NOT_HERE):
         pass
     except BaseException as error:  # a definition is a stranger's code
-        foreign(error)
-        return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
+        reraise_own(error)
+        return replace(unseen, reason=f"the definition raised {describe(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.trace import Program
@@ -33,10 +33,9 @@ from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
-MATMUL = "matmul"
 MANY_PRODUCTS = 1 << 24
 FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
@@ -155,7 +154,7 @@ class Whole:
         except MemoryError:
             raise
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return None
 
     # allowances
@@ -174,7 +173,7 @@ class Whole:
                 balls = [ball.settled() for ball in self._evaluate(orders, k, chosen)]
             found = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return None
         if chosen is None:  # else it is nan at others
             self._allowed[key] = found
@@ -216,7 +215,7 @@ class Whole:
         one, program = self.one, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
-        products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
+        products = [one.op.contracts] if program is None else [step.op.contracts for step in program.instructions]
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape
@@ -291,9 +290,9 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         except MemoryError:
             raise
         except BaseException as error:  # a rule, or a form in it, is a stranger's code
-            foreign(error)
+            reraise_own(error)
             verdicts.append(
-                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}")
+                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {describe(error)}")
             )
             continue
         tally = Tally(claimed.shape, claimed.size)
@@ -324,8 +323,8 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
             if found is None and whole.equalities.get(k) and not projections.tied:
                 found = check_equalities(whole.one, k, balls[k], whole.equalities[k])
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
-            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
+            reraise_own(error)
+            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {describe(error)}")
             continue
         if found is not None:
             verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)

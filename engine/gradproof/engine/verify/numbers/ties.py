@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, is_differentiable
@@ -25,8 +25,7 @@ from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.floats.balls import balls_of
 from gradproof.engine.verify.numbers.truth import MAX_OPERATIONS
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete, read_parts
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete, read_parts
 
 FEW_ELEMENTS = 256
 """So many of an elementwise op are read one by one, and of more those that are in doubt."""
@@ -144,7 +143,7 @@ def _array_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Seq
     except (NoArrays, NotImplementedError, ArithmeticError, ValueError, TypeError, AttributeError):
         return None
     except BaseException as error:  # a definition is a stranger's code
-        foreign(error)
+        reraise_own(error)
         return None
     if one.op.elementwise:
         return np.broadcast_to(np.asarray(f.maybe) | np.asarray(f.tied), arrays[0].shape)
@@ -177,6 +176,6 @@ def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: S
         except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
             return False
         except BaseException as error:  # a definition is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return False
     return bool(tape.ties)
