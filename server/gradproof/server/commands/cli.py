@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import sys
@@ -227,7 +226,7 @@ def list_ops(
         typer.echo(f"gradproof ops: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
+        print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
         console.print(report.op_table(ops, verdicts=verdicts))
     if verdicts and any(op.verdict and op.verdict.word == "REFUTED" for op in ops):

@@ -122,6 +122,18 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
         console.print(f"    {place}: it gives {w.got}, the truth is {w.expected}", markup=False)
 
 
+def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:
+    """Ops as plain values, for machines. ``attributes`` has the defaults, ``required`` the names without a default."""
+    return [
+        {
+            **asdict(op),
+            "attributes": {name: default for name, default in op.attributes.items() if default is not REQUIRED},
+            "required": [name for name, default in op.attributes.items() if default is REQUIRED],
+        }
+        for op in ops
+    ]
+
+
 def as_json(result: Result) -> dict[str, Any]:
     """The result as plain values, for machines. Arrays are nested lists; non-finite numbers are text."""
 
