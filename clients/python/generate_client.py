@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gradproof.engine.op import REQUIRED, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import REQUIRED, Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
 from gradproof.plugins import BUILTIN

@@ -37,7 +37,7 @@ def backward_recorded(
     with enable_grad():
         graph = Subgraph(roots, backward=True)
         inner = [t for _, t in graph.inner() if t.requires_grad]
-        inner.sort(key=lambda t: -t._node.number)  # type: ignore[union-attr]
+        inner.sort(key=lambda t: -t._node.number)
         aims = list({id(t): t for t in (graph.leaves.values() if wanted is None else wanted)}.values())
         visited = visited_nodes(graph, aims)
         hooked = {node: positions_of(node, visited, {id(t) for t in aims}) for node in visited if node.hooks}

@@ -163,9 +163,10 @@ class AccumulateGrad(Hookable):
 
 
 def _producer(x: Tensor) -> Node | AccumulateGrad:
-    if x._node is not None:
-        return x._node
-    found = x._accumulate() if x._accumulate is not None else None
+    node: Node | None = x._node
+    if node is not None:
+        return node
+    found: AccumulateGrad | None = x._accumulate() if x._accumulate is not None else None
     if found is None:
         found = AccumulateGrad(x)
         x._accumulate = weakref.ref(found)

@@ -16,7 +16,7 @@ class Recorded:
         _value: Any
         _node: Any
         _alias: Any
-        _tainted: bool
+        _tainted: Any
         requires_grad: bool
 
         @property
