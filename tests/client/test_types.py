@@ -20,7 +20,7 @@ from gradproof.client.tensors import functions, method_functions
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients" / "python" / "gradproof" / "client"
 GENERATED = ("tensors/uniform.py", "tensors/method_functions.py", "builtin_ops.py")
-METHODS = {
+METHODS: dict[str, typing.Any] = {
     name: member.fget if isinstance(member, property) else member
     for cls in gp.Tensor.__mro__
     if cls.__module__.startswith("gradproof.client.tensors.") and cls is not gp.Tensor
