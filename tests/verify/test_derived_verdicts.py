@@ -18,7 +18,7 @@ from tests.verify.numbers.test_value import Here, finish
 
 import gradproof.client as gp
 from gradproof.client import GraphBuilder, InvalidRequest
-from gradproof.client.backward import functional
+from gradproof.client import functional
 from gradproof.engine.derive import Derived, Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Node, Rule

@@ -11,7 +11,7 @@ from gradproof.client import dtypes
 from gradproof.client.recording import modes
 from gradproof.client.recording.apply import apply
 from gradproof.client.recording.arrays import array_of
-from gradproof.client.tensors.base import Recorded
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.elementwise import scaled
 from gradproof.client.tensors.reductions import Reductions
 from gradproof.client.tensors.signatures import Operand, Scalar
@@ -200,7 +200,7 @@ class Arithmetic(Reductions):
             raise RuntimeError(f"result type {names[0]} can't be cast to the desired output type {names[1]}")
         array = np.array(value, self.dtype)
         array.flags.writeable = False
-        self._value, self._node, self._alias, self._tainted = array, None, None, False
+        self.become_leaf(array)
         return self
 
     def _untracked(self) -> Self:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar, overload
 
-from gradproof.client.tensors.base import Recorded
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.ordering import ValuesAndIndices
 from gradproof.client.tensors.signatures import Axes, DTypeLike, Operand, Places, Scalar
 from gradproof.client.tensors.tensor import Tensor

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, Self, TypeVar, overload
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.tensors.base import Recorded
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.selecting import Selecting
 
 TensorT = TypeVar("TensorT", bound=Recorded)

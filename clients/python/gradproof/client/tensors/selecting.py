@@ -8,8 +8,8 @@ from typing import Any, Self, TypeGuard, cast
 import numpy as np
 
 from gradproof.client.recording.apply import apply, apply_multiple
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arithmetic import in_place_refused
-from gradproof.client.tensors.base import Recorded
 from gradproof.client.tensors.shapes import Shapes, integers
 from gradproof.client.tensors.signatures import Key, Operand, Places
 

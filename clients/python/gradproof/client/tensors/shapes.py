@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 
 from gradproof.client.recording.apply import apply
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.arithmetic import Arithmetic
-from gradproof.client.tensors.base import Recorded
 
 
 class Shapes(Arithmetic):

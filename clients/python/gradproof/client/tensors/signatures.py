@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.client.tensors.base import Recorded
+from gradproof.client.recording.record import Recorded
 
 Scalar: TypeAlias = bool | int | float | complex | np.number[Any] | np.bool_
 """A number of Python or NumPy."""
