@@ -17,12 +17,12 @@ from tests.support.server_fixture import Served, serving
 from tests.verify.numbers.test_value import Here, finish
 
 import gradproof.client as gp
-from gradproof.client import GraphBuilder, InvalidRequest
-from gradproof.client import functional
-from gradproof.engine.derive import Derived, Mode, derive
+from gradproof.client import GraphBuilder, InvalidRequest, functional
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Node, Rule
 from gradproof.engine.job import Job
+from gradproof.engine.pullback import Derived
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.proof_cache import ProofKey
