@@ -55,12 +55,10 @@ def test_every_public_class_and_function_of_the_client_has_a_docstring() -> None
     silent = []
     for path in MODULES:
         if path.is_relative_to(ROOT / "clients"):
-            statements = ast.parse(path.read_bytes()).body
-            items = {  # of overloads the implementation, which comes last, has the docstring
-                item.name: item for item in statements if isinstance(item, (ast.ClassDef, ast.FunctionDef))
-            }
-            public = [item for name, item in items.items() if not name.startswith("_")]
-            silent += [f"{path.name}: {item.name}" for item in public if not ast.get_docstring(item)]
+            for item in ast.parse(path.read_bytes()).body:
+                if isinstance(item, (ast.ClassDef, ast.FunctionDef)) and not item.name.startswith("_"):
+                    overload = any(ast.unparse(decorator) == "overload" for decorator in item.decorator_list)
+                    silent += [] if overload or ast.get_docstring(item) else [f"{path.name}: {item.name}"]
     assert silent == []
 
 

@@ -103,7 +103,7 @@ def _add_gradients(
     return added
 
 
-def grad(
+def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
     outputs: Sequence[Recorded] | Recorded,
     inputs: Sequence[Recorded] | Recorded,
     grad_outputs: Any = None,

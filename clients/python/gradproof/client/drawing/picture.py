@@ -70,7 +70,7 @@ class Picture:
         program = shutil.which("dot") if len(self.boxes) <= MAX_DOT else None
         if program is not None:
             try:
-                process = subprocess.run(
+                process = subprocess.run(  # noqa: S603 - the program `dot` of the PATH, with a constant argument
                     [program, "-Tsvg"], input=self.dot().encode(), capture_output=True, timeout=DOT_SECONDS, check=True
                 )
                 text = process.stdout.decode()
