@@ -191,7 +191,7 @@ def amax(
 ) -> TensorT:
     """The largest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.amax and Array API max.
     """
     return _tensor(x, "amax").amax(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
@@ -208,7 +208,7 @@ def amin(
 ) -> TensorT:
     """The smallest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.amin and Array API min.
     """
     return _tensor(x, "amin").amin(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
@@ -636,7 +636,7 @@ def logsumexp(
 ) -> TensorT:
     """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.logsumexp.
     """
     return _tensor(x, "logsumexp").logsumexp(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
@@ -697,7 +697,7 @@ def mean(
 ) -> TensorT:
     """The mean over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.mean and Array API mean.
     """
     return _tensor(x, "mean").mean(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
@@ -826,7 +826,7 @@ def prod(
 ) -> TensorT:
     """The product over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.prod and Array API prod.
     """
     return _tensor(x, "prod").prod(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
@@ -1009,7 +1009,7 @@ def sum(
 ) -> TensorT:
     """The sum over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
     InvalidRequest for an axis out of range. Follows torch.sum and Array API sum.
     """
     return _tensor(x, "sum").sum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)

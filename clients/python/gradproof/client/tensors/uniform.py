@@ -387,7 +387,7 @@ class Uniform(Conversions):
     ) -> Self:
         """The sum over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.sum and Array API sum.
         """
         return apply(
@@ -408,7 +408,7 @@ class Uniform(Conversions):
     ) -> Self:
         """The mean over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.mean and Array API mean.
         """
         return apply(
@@ -429,7 +429,7 @@ class Uniform(Conversions):
     ) -> Self:
         """The product over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.prod and Array API prod.
         """
         return apply(
@@ -450,7 +450,7 @@ class Uniform(Conversions):
     ) -> Self:
         """The largest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.amax and Array API max.
         """
         return apply(
@@ -471,7 +471,7 @@ class Uniform(Conversions):
     ) -> Self:
         """The smallest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.amin and Array API min.
         """
         return apply(
@@ -492,7 +492,7 @@ class Uniform(Conversions):
     ) -> Self:
         """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises
         InvalidRequest for an axis out of range. Follows torch.logsumexp.
         """
         return apply(
