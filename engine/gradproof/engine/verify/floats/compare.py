@@ -1,4 +1,5 @@
-"""Judging floats, each by itself: enclosed, at a kink, explained by rounding, overflowed, not finite, or off."""
+"""Comparison of floats with enclosures of their true values: enclosed, at a kink, explained by rounding, overflowed, not
+finite, or off."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ RANK = {
         )
     )
 }
-"""From the best to the worst: the word of many elements is that of the worst."""
+"""Ranks from the best to the worst: the word of many elements is that of the worst."""
 
 
 EXPLAINS = "the rounding of the inputs explains the distance"
@@ -49,7 +50,7 @@ FORMULA = EXPLAINS + BUT
 
 
 def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
-    """The one that says less for the numbers."""
+    """The worse of two verdicts on numbers."""
     return max(a, b, key=lambda verdict: (RANK[verdict.word], verdict.max_ulps))
 
 
@@ -64,15 +65,18 @@ def compare_with_enclosure(
     terms: int = 1,
     crosses: Callable[[int], bool] = lambda _: False,
 ) -> ValueVerdict:
-    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
-    complex numbers one for each part.
+    """The verdict on floats against the truth: an enclosure for each element, or, at kinks, for each of its sides; of
+    complex numbers an enclosure for each part.
 
     Args:
-        moved: how far the rounding of the inputs moves the truth of each element.
+        got: the floats.
+        sides: the enclosures; several rows at kinks.
+        moved: distance by which the rounding of the inputs moves the truth of each element.
+        kink: the convention of the op at kinks.
         reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
-        elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
+        elementwise: each element is a function of a single number of each input, so that a formula exists that keeps its digits.
+        terms: numbers that may have been added up in sequence. Each partial sum is rounded, by half a unit.
         crosses: whether an element is next to a simple zero: there no formula of floats keeps all digits.
-        terms: how many numbers may have been added up one after the other. Each partial sum is rounded, by half a unit.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(ValueWord.ENCLOSED)
@@ -110,7 +114,7 @@ def compare_with_enclosure(
 
 
 def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdict:
-    """The word for one float, rounding aside."""
+    """The verdict on a single float, rounding of inputs aside."""
     if not truth.is_finite() and not truth.is_nan() and x == float(truth):
         return ValueVerdict(ValueWord.ENCLOSED)
     if not truth.is_finite():
@@ -165,7 +169,7 @@ def _explained(
 
 
 def digits(bits: float) -> str:
-    """How many bits are right, in words of decimal digits."""
+    """The number of right bits, as decimal digits in words."""
     count = max(0, int(bits * math.log10(2)))
     return f"about {count} digit{'s' * (count != 1)} {'are' if count != 1 else 'is'} right"
 
@@ -175,7 +179,7 @@ def _size(ball: arb | None) -> float:
 
 
 def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> ValueVerdict:
-    """The word for a float where the sides differ: between them, and what the op's convention says."""
+    """The verdict on a float where the sides differ: between them, and equal to the op's convention."""
     if math.isinf(x) and all(_size(side) >= largest(dtype) and (side > 0) == (x > 0) for side in truths):
         return ValueVerdict(
             ValueWord.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides; {RANGE}"
@@ -201,7 +205,7 @@ def _chosen(kink: Kink, truths: list[arb]) -> arb:
 
 
 def _expected(truths: list[arb], kink: Kink | None) -> str:
-    """The true value as text; at a kink what the convention says, or all sides."""
+    """The true value as text; at a kink the value of the convention, or all sides."""
     apart = any(not truths[0].overlaps(side) for side in truths[1:])
     shown = [_chosen(kink, truths)] if apart and kink else truths
     return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in shown))
