@@ -120,8 +120,8 @@ def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]
             continue
         first = min(relations, key=sympy.default_sort_key)
         factor = next(f for f, _ in factored(sympy.expand(first.lhs - first.rhs))[1] if f not in known)
-        for sign in (1, -1) if is_thin(factor) else (1, -1, 0):
-            pending.append((current, [*signs, (factor, sign)]))
+        choices = (1, -1) if is_thin(factor) else (1, -1, 0)
+        pending.extend((current, [*signs, (factor, sign)]) for sign in choices)
 
 
 def _truth(relation: Any, known: dict[Any, int]) -> Any:
