@@ -258,7 +258,7 @@ def test_a_start_that_leads_elsewhere_says_so_and_verifies_nothing() -> None:
     astray = replace(SQUARE_ROOT.equation, start=lambda a: -np.sqrt(a))  # type: ignore[type-var]
     [verdict] = judge(strangers(replace(SQUARE_ROOT, define=astray)), "strange.square_root", np.array([0.5])).values()
     assert numbers(verdict).word is ValueWord.UNCHECKED
-    assert "another solution of x² = a, x > 0 than the one that is meant" in numbers(verdict).reason
+    assert "the start leads to a solution of x² = a, x > 0 that is not the intended one" in numbers(verdict).reason
     assert verdict.summary is not SummaryWord.VERIFIED
 
 

@@ -140,9 +140,9 @@ def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdic
 def _explained(
     off: ValueVerdict, x: float, truths: tuple[arb, arb | None], dtype: DType, rounding: Rounding, j: int
 ) -> ValueVerdict:
-    """``off``, or a milder verdict on element j if rounding moves the truth as far as the float is from it. Of a float that is
-    not finite: if the terms that were added up overflow by themselves. ``truths``: of this part, and of the other part of a
-    complex number."""
+    """``off``, or a milder verdict on element j if rounding moves the truth as far as the float is from it; for a float
+    that is not finite, if the terms that were added up overflow by themselves. ``truths``: of this part, and of the other
+    part of a complex number."""
     verdict = _by_rounding(off, x, truths, dtype, rounding, j)
     if verdict.word is ValueWord.ILL_CONDITIONED and verdict.reason.startswith(FORMULA) and rounding.crosses(j):
         text = f"next to a zero, where {verdict.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"

@@ -1,9 +1,9 @@
-"""The proof of a rule for all values of its float attributes, which are symbols in it.
+"""Proof of a rule for all values of its float attributes, which are symbols in it.
 
-RuleWord and definition are read with sealed numbers, so that neither asks for a value: then the rule at any value is the
-formula that was proved with a number in it. The formula is shown for almost all points and values together. It holds for
-each value by continuity if what may not be 0 (a divisor, the argument of a logarithm, the difference of two sides that are
-compared) is 0 on a thin set of points only, whatever the value. Exceptional values are left out from the start.
+Rule and definition are read with sealed numbers, which do not reveal a value: then the rule at any value is the formula
+that was proved with a number in it. The formula is shown for almost all points and values together. It holds for each
+value by continuity if the critical expressions (a divisor, the argument of a logarithm, the difference of two sides that
+are compared) are 0 on a thin set of points only, for any value. Exceptional values are left out from the start.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ BUT = f"any real number but {', '.join(map(str, EXCEPTIONAL[:-1]))} and {EXCEPTI
 
 
 def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
-    """The verdict on a rule for all values of the free attributes of ``case``, after ``found``, which is that at the values
-    it gives. UNDECIDED where the proof does not close, and never REFUTED: values are refuted one by one."""
+    """The verdict on a rule for all values of the free attributes of ``case``, after ``verdict_at``, the verdict at the
+    declared values. UNDECIDED where the proof does not close, and never REFUTED: only a single value can be refuted."""
     started = time.perf_counter()
     names = " and ".join(case.free)
     domain = ", ".join([verdict_at.domain, *(f"{name} {BUT}" for name in case.free)])
@@ -63,7 +63,7 @@ def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> 
         return conclude(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
     except (Unproved, BehaviourFault) as error:
         return conclude(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
-    except BaseException as error:  # a stranger's definition, which is given what is no number
+    except BaseException as error:  # a plugin's definition, which is given symbols in the place of numbers
         foreign(error)
         return conclude(
             RuleWord.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}"
@@ -104,7 +104,8 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
 
 
 def _compare(case: Case, results: Sequence[Array | None], plain: Sequence[Array | None]) -> None:
-    """Raises Unproved if what was read is another where it is given numbers: a definition may ask for their type."""
+    """Raises Unproved if the reading with numbers differs from that with symbols: a definition may depend on the type of
+    a number."""
     values = {free_symbol(name): exact_number(Fraction(case.attributes[name])) for name in case.free}
     for y, z in zip(results, plain, strict=True):
         for symbolic, numeric in zip(() if y is None else y.flat, () if z is None else map(exact, z.flat), strict=True):

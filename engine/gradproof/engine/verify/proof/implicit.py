@@ -1,8 +1,9 @@
-"""The proof of an op that is defined by an equation F(y; x) = 0, by differentiating the equation.
+"""Proof of an op that is defined by an equation F(y; x) = 0, by differentiating the equation.
 
-Wherever dF/dy is regular, the true contributions of a cotangent g are -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g. The rule must give
-these. That is shown at the formula of the solution, where the equation is linear in it; else with free symbols for both x
-and y, which shows more than is needed. What needs F(y; x) = 0 and has no such formula needs a chart.
+Wherever dF/dy is regular, the true contributions of a cotangent g are -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g. The rule must
+give these. That is shown at the formula of the solution, where the equation is linear in it; else with free symbols for
+both x and y, which shows more than is needed. A rule that is right only where F(y; x) = 0, and whose equation has no
+such formula, needs a chart.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def prove_implicitly(
 
 
 def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> dict[Any, Any]:
-    """The unknowns as formulas of the inputs, where the equation is linear in them; else nothing."""
+    """The unknowns as formulas of the inputs, where the equation is linear in them; else an empty dictionary."""
     try:
         solution = formula(equation, y.shape, inputs, attributes)
     except Unsolvable:
@@ -85,7 +86,7 @@ def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes:
 def _ties(
     equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes, formulas: dict[Any, Any]
 ) -> set[str]:
-    """Where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
+    """The ties where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
     residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
     cells = [sympy.sympify(residual[at]) for at in places_of(equation, y.shape)]
     return {f"{difference.xreplace(formulas)} = 0" for cell in cells for difference in differences(cell)}
