@@ -103,7 +103,7 @@ class _Reader:
         known = _named(thing)
         if known:
             if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
-                raise Unreadable(f"nobody can tell what {known} finds")
+                raise Unreadable(f"{known} reads the world outside of the program")
             return known
         number = self.numbers.get(id(thing))
         if number is None:
@@ -147,14 +147,14 @@ class _Reader:
         if isinstance(thing, Random):
             return str(thing.getstate())
         if not _is_open(type(thing)):
-            raise Unreadable(f"nobody can look into a {type(thing).__module__}.{type(thing).__qualname__}")
+            raise Unreadable(f"the state of a {type(thing).__module__}.{type(thing).__qualname__} is hidden")
         return ""
 
     def function(self, function: FunctionType) -> str:
         names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
         doors = sorted(names & (DOORS | FILES))
         if doors:
-            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, and nobody can tell what it finds")
+            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, which may reach anything")
         outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
         members: dict[str, Any] = {}
         loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
@@ -188,7 +188,7 @@ class _Reader:
 
     def class_(self, kind: type) -> str:
         if not _is_open(kind):
-            raise Unreadable(f"nobody can look into the class {kind.__module__}.{kind.__qualname__}")
+            raise Unreadable(f"the class {kind.__module__}.{kind.__qualname__} is not written in Python")
         held = {
             name: value
             for name, value in list(vars(kind).items())
