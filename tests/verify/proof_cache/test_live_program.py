@@ -22,7 +22,7 @@ from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.processes.worker import ANOTHER
 from gradproof.engine.verify.proof import proof, prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
-from gradproof.engine.verify.proof_cache.checker import checker_modules, imported
+from gradproof.engine.verify.proof_cache.checker import checker_modules, imported_modules
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
@@ -336,7 +336,7 @@ def test_every_module_that_a_proof_imports_is_in_the_key() -> None:
         path = root.joinpath(*name.split(".")[2:])
         file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for module in imported(ast.parse(file.read_text(encoding="utf-8")), package):
+        for module in imported_modules(ast.parse(file.read_text(encoding="utf-8")), package):
             inner = root.joinpath(*module.split(".")[2:])
             if module.startswith("gradproof.engine.") and inner.with_suffix(".py").is_file():
                 assert module in checker_modules(), f"{name} imports {module}"

@@ -27,7 +27,7 @@ from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.proof import proof
 from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, ProofMemory, name_of
 from gradproof.engine.verify.proof_cache.cache import case_from, case_text
-from gradproof.engine.verify.proof_cache.checker import beneath, checker_modules, imported
+from gradproof.engine.verify.proof_cache.checker import checker_modules, environment, imported_modules
 from gradproof.engine.verify.proof_cache.fingerprint import Unreadable, fingerprint
 from gradproof.engine.verify.proof_cache.memory import TRIES
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -308,16 +308,16 @@ def test_no_module_that_a_proof_loads_is_left_out() -> None:
     ],
 )
 def test_imports_of_every_kind_are_followed(source: str, modules: set[str]) -> None:
-    assert modules <= set(imported(ast.parse(source), "pack.age"))
+    assert modules <= set(imported_modules(ast.parse(source), "pack.age"))
 
 
 def test_an_import_that_nobody_can_follow_is_refused() -> None:
     with pytest.raises(ValueError, match=r"line 2: .* a name that is computed"):
-        list(imported(ast.parse("name = 'a'\n__import__(name)"), "pack"))
+        list(imported_modules(ast.parse("name = 'a'\n__import__(name)"), "pack"))
 
 
 def test_versions_and_the_processor_are_in_the_key() -> None:
-    text = " ".join(beneath())
+    text = " ".join(environment())
     for name in ("sympy", "python-flint", "numpy", "scipy", "ml_dtypes", "gmpy2", "mpmath"):
         assert name in text
     assert sys.version in text

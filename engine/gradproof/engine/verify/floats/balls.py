@@ -15,7 +15,7 @@ GOOD_BITS = 80
 NOTHING = arb(2) ** -1100
 SAME = arb(2) ** -60
 
-Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
+Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and the unit in its last place, to a ball
 
 
 def as_is(x: Any, step: float) -> arb:

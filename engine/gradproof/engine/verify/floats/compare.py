@@ -56,7 +56,7 @@ def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
 
 
 class Rounding(NamedTuple):
-    """How far rounding may explain the distance of floats from the truth.
+    """Distances of floats from the truth that rounding explains.
 
     Attributes:
         moved: distance by which the rounding of the inputs moves the truth of each element.

@@ -169,7 +169,7 @@ def _short(low: Any, high: Any) -> Any:
 
 
 def _roots(difference: Any, symbol: Any) -> list[Any]:
-    """All real roots of a polynomial; for an affine polynomial with any coefficients its root."""
+    """The real roots of a polynomial with rational coefficients, or of an affine one. Raises Unknown."""
     try:
         polynomial = sympy.Poly(difference, symbol)
     except sympy.PolynomialError:

@@ -30,7 +30,7 @@ GROWING: dict[Any, Growing] = {
 
 
 def unwrapped(difference: Any) -> Any:
-    """An expression of the same sign as ``difference`` wherever that is defined, with one function less around it; None
+    """An expression of the same sign as ``difference`` wherever that is defined, with a function less around it; None
     if there is none. The result 1 or -1 is a constant sign."""
     e = sympy.logcombine(sympy.powsimp(difference))
     terms = sympy.Add.make_args(e)

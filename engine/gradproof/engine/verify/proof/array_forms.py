@@ -55,8 +55,8 @@ class Symbols:
     claimed: Sequence[Array | None]
 
 
-def compared(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
-    """Whether the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and a line of text
+def check_forms(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
+    """True if the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and a line of text
     for each. Raises BehaviourFault where the form is another function."""
     if op.elementwise:
         return True, []
@@ -191,4 +191,4 @@ def _equal_powers(difference: Any) -> str | None:
     return None if tactic is None else f"exponential {tactic}"
 
 
-__all__ = ["NoForm", "Symbols", "compared", "form_of", "through_forms"]
+__all__ = ["NoForm", "Symbols", "check_forms", "form_of", "through_forms"]

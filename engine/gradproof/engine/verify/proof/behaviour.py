@@ -61,7 +61,7 @@ class BehaviourChecks:
         return [line for check in checks if (line := check())]
 
     def computes_definition(self) -> bool:
-        """Whether the op is what its definition says for the attributes of its case, which were drawn."""
+        """True if the forward computes the definition for the attributes of the case, which were drawn."""
         try:
             return not turns_what_is_compared(self.op, self.case, self.inference) and bool(self.floats.forward())
         except BehaviourFault:

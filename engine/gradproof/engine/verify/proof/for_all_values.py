@@ -27,8 +27,8 @@ from gradproof.engine.verify.identities.branches import exact, is_thin
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.identities.zero_tests import short
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
-from gradproof.engine.verify.proof.obligations import closed, cotangents_of
-from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.obligations import cotangents_of, prove_obligations
+from gradproof.engine.verify.proof.points import input_symbols
 from gradproof.engine.verify.readings import read, read_op
 from gradproof.engine.verify.readings.sealing import Sealing, seal_all, unsealed
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -40,7 +40,7 @@ OWN = "each value has a proof of its own"
 BUT = f"any real number but {', '.join(map(str, EXCEPTIONAL[:-1]))} and {EXCEPTIONAL[-1]}"
 
 
-def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
+def prove_for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
     """The verdict on a rule for all values of the free attributes of ``case``, after ``verdict_at``, the verdict at the
     declared values. UNDECIDED where the proof does not close, and never REFUTED: only a single value can be refuted."""
     started = time.perf_counter()
@@ -84,7 +84,7 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
     inference = op.inference(case.specs(), case.attributes)
     rule, ledger = registry.rule_of(op, case), Ledger()
     f = Sealing(ledger)
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     sealed_inputs = [seal_all(x, f) for x in inputs]
     outputs = read_op(op, f, sealed_inputs, {**inference.attributes, **sealed(case.free, ledger)}, inference.outputs)
     cotangents = cotangents_of(inference)
@@ -100,7 +100,7 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
     for expression in sorted(ledger.critical, key=sympy.default_sort_key):
         if not is_thin(expression):
             raise Unproved(f"it is not shown that {short(expression)} is not 0 everywhere for some value")
-    return closed(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
+    return prove_obligations(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
 
 
 def _compare(case: Case, results: Sequence[Array | None], plain: Sequence[Array | None]) -> None:

@@ -24,7 +24,7 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
-from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.points import input_symbols
 from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import read
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
@@ -37,7 +37,7 @@ def prove_implicitly(
 ) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
     output = inference.outputs[0]
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     attributes = read_attributes(SYMBOLIC, inference.attributes)
     y: Array = np.empty(output.shape, object)
     g, _ = symbols("g0_", output.shape, REAL)

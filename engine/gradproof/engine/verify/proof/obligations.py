@@ -30,7 +30,7 @@ def cotangents_of(inference: Inferred) -> list[Array]:
     return [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(inference.outputs)]
 
 
-def closed(
+def prove_obligations(
     op: Op,
     specs: Sequence[Spec],
     variables: Sequence[Array | None],

@@ -54,7 +54,7 @@ def sample_point(
     return inputs, shown
 
 
-def named(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:
+def input_symbols(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:
     """Symbols for the numbers of the inputs (None for an integer or boolean input), and the inputs made of them."""
     variables: list[Array | None] = []
     inputs: list[Array] = []

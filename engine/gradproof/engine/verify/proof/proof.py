@@ -39,14 +39,14 @@ from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
 from gradproof.engine.spec import FLOAT64, Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved
-from gradproof.engine.verify.proof.array_forms import Symbols, compared
+from gradproof.engine.verify.proof.array_forms import Symbols, check_forms
 from gradproof.engine.verify.proof.behaviour import BehaviourChecks
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
-from gradproof.engine.verify.proof.for_all_values import for_all
+from gradproof.engine.verify.proof.for_all_values import prove_for_all
 from gradproof.engine.verify.proof.implicit import prove_implicitly
-from gradproof.engine.verify.proof.obligations import closed, cotangents_of
+from gradproof.engine.verify.proof.obligations import cotangents_of, prove_obligations
 from gradproof.engine.verify.proof.parametrisations import prove_through
-from gradproof.engine.verify.proof.points import cotangent, named, sample_point, variables_of
+from gradproof.engine.verify.proof.points import cotangent, input_symbols, sample_point, variables_of
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_parts
 from gradproof.engine.verify.readings.reading import integer_inputs, on_reals, place_of
 from gradproof.engine.verify.readings.tape import ball_of
@@ -76,7 +76,7 @@ def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
     sizes of the case beside it; where attributes are free, for all their values. Never raises for a wrong rule. May run
     long or use much memory (SymPy), so the pool runs it in a process that can be killed."""
     if case.free:
-        return for_all(registry, op, case, prove(registry, op, case.at_values()))
+        return prove_for_all(registry, op, case, prove(registry, op, case.at_values()))
     verdict = _timed(registry, op, case)
     if case.beside is None or not verdict.proved:
         return verdict
@@ -239,16 +239,16 @@ def _show(op: Op, case: Case, inference: Inferred, rule: Program) -> Shown:
     tactics, ties, symbols = _show_derivative(op, case, inference, rule)
     if has_complex:
         return Shown(tactics, ties)
-    arrays, lines = compared(op, case, inference, rule, symbols)
+    arrays, lines = check_forms(op, case, inference, rule, symbols)
     return Shown(tactics, ties, "", arrays, lines)
 
 
 def _show_derivative(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
     """The tactics of each obligation, the ties that were left out, and the readings in symbols. Raises Unproved."""
     specs = inference.inputs or case.specs()
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     outputs = read_parts(op, SYMBOLIC, inputs, specs, inference.attributes, inference.outputs)
     cotangents = cotangents_of(inference)
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    tactics, ties = closed(op, specs, variables, cotangents, outputs, claimed)
+    tactics, ties = prove_obligations(op, specs, variables, cotangents, outputs, claimed)
     return tactics, ties, Symbols(inputs, cotangents, outputs, claimed)

@@ -32,13 +32,13 @@ def sampled_cases(op: Op) -> Iterator[Case]:
     wholes = [{**op.attributes, **case_.attributes} for case_ in declared]
     for sampled in variations(wholes, texts_of(op.forward, op.infer, *op.definitions)):
         case = replace(declared[0], attributes={**declared[0].attributes, **sampled}, drawn=tuple(sampled))
-        outputs = numbers(op, case) if op.takes(case) else None
+        outputs = forward_bytes(op, case) if op.takes(case) else None
         guessed = any(isinstance(wholes[0][name], str) or wholes[0][name] is None for name in sampled)
-        if outputs is not None and not (guessed and outputs == numbers(op, declared[0])):
+        if outputs is not None and not (guessed and outputs == forward_bytes(op, declared[0])):
             yield case
 
 
-def numbers(op: Op, case: Case) -> list[bytes] | None:
+def forward_bytes(op: Op, case: Case) -> list[bytes] | None:
     """The bytes of the forward's results at a point of the domain, if they are finite there; else None."""
     random = Random(str(case.inputs))
     try:

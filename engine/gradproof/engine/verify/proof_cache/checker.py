@@ -32,10 +32,10 @@ def checker_modules() -> frozenset[str]:
 def checker_digest() -> str:
     """A hash of the sources of the checker, and of its environment."""
     parts = [f"{name} {hashlib.sha256(text.encode()).hexdigest()}" for name, text in sorted(_sources().items())]
-    return hashlib.sha256("\n".join([*parts, *beneath()]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *environment()]).encode()).hexdigest()
 
 
-def beneath() -> Iterator[str]:
+def environment() -> Iterator[str]:
     """The environment of the checker: Python, libraries, and the processor, whose instructions NumPy computes forwards
     with."""
     yield sys.version
@@ -59,7 +59,9 @@ def _sources() -> dict[str, str]:
         file = None if name in sources else _file(name)
         if file is not None:
             sources[name] = file.read_text(encoding="utf-8")
-            pending += imported(ast.parse(sources[name]), name if file.stem == "__init__" else name.rpartition(".")[0])
+            pending += imported_modules(
+                ast.parse(sources[name]), name if file.stem == "__init__" else name.rpartition(".")[0]
+            )
     return sources
 
 
@@ -72,7 +74,7 @@ def _file(name: str) -> Path | None:
     return next((candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()), None)
 
 
-def imported(tree: ast.AST, package: str) -> Iterator[str]:
+def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:
     """Names of the modules that a source of ``package`` imports, in functions, by name and relatively too; of ``from a
     import b`` both ``a`` and ``a.b``, which may be a module, and the packages that contain them. Raises ValueError for
     an import by a computed name, which cannot be followed."""

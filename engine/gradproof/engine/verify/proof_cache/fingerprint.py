@@ -75,7 +75,7 @@ def fingerprint(things: Sequence[Any]) -> str:
     return hashlib.sha256("\n".join(_Reader().lines(things)).encode()).hexdigest()
 
 
-def written(function: Any) -> str:
+def code_hash(function: Any) -> str:
     """A hash of the byte code of a function, without its references; of any other callable the name of its class."""
     return _code(function.__code__) if isinstance(function, FunctionType) else type(function).__qualname__
 
@@ -212,7 +212,7 @@ DESCRIPTIONS: tuple[tuple[type | tuple[type, ...], Callable[[_Reader, Any], str]
     (sympy.Basic, lambda r, x: f"sympy {sympy.srepr(x)}"),
     (ModuleType, lambda r, x: f"module {x.__name__} {_source(x)}"),
 )
-"""How things of each kind are described; the first kind that fits counts."""
+"""Descriptions of things by kind; the first kind that fits counts."""
 
 
 def _words(code: CodeType) -> list[str]:

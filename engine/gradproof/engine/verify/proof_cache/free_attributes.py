@@ -18,7 +18,7 @@ from gradproof.engine.sealed import Asked, may_be_free
 from gradproof.engine.verify.proof_cache.programs import program_digest
 
 
-def freed(registry: Registry, op: Op, case: Case) -> Case | None:
+def with_free_attributes(registry: Registry, op: Op, case: Case) -> Case | None:
     """The case with free float attributes whose proof stands for ``case``: with the values that the op declares, at which
     its behaviour is checked, so that it is the same case for all live values. None if no attribute can be free.
 

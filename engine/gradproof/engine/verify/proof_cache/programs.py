@@ -24,7 +24,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.sealed import Sealed
 from gradproof.engine.trace import Exact, Literal, Program
-from gradproof.engine.verify.proof_cache.fingerprint import written
+from gradproof.engine.verify.proof_cache.fingerprint import code_hash
 
 EXACT_BITS = 256
 SIZED = frozenset({"k", "shape", "start", "stop", "step", "widths", "sections"})
@@ -52,7 +52,7 @@ def literal_text(value: Literal) -> str:
     if not isinstance(value, Exact):
         exact = as_fraction(value)
         return str(value) if exact is None else f"{exact}"
-    code = written(value.define)
+    code = code_hash(value.define)
     try:
         with precision(EXACT_BITS):
             ball = Balls().ball(value.define(Balls())).str(75)

@@ -16,7 +16,7 @@ from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.proof.sampled_attributes import sampled_cases
-from gradproof.engine.verify.proof_cache.free_attributes import freed
+from gradproof.engine.verify.proof_cache.free_attributes import with_free_attributes
 from gradproof.engine.verify.proof_cache.programs import alike, program_digest
 
 MAX_SAMPLED = 40
@@ -49,7 +49,7 @@ class ProofKey:
         return isinstance(other, ProofKey) and self.text == other.text
 
     def traced(self, registry: Registry) -> ProofKey:
-        """The same key with the program that the rule is in this process."""
+        """The key with the program that the rule is in this process."""
         if self.program:
             return self
         try:
@@ -60,12 +60,12 @@ class ProofKey:
 
 def general_key(registry: Registry, op: Op, case: Case) -> ProofKey | None:
     """The key of the proof for all values of the float attributes of a case; None if none of them can be free."""
-    general = freed(registry, op, case)
+    general = with_free_attributes(registry, op, case)
     return None if general is None else ProofKey(op.name, general).traced(registry)
 
 
 def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
-    """All keys that are to be proved of an op: its cases, again in each dtype in which its rule is another program; and
+    """Keys that are to be proved of an op: its cases, again in each dtype in which its rule is another program; and
     those for all values of float attributes. The last key is owed."""
     keys: list[ProofKey] = []
     for case in watched(op.proof_cases()) if op.differentiable else ():

@@ -19,7 +19,7 @@ from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.proof.sampled_attributes import numbers
+from gradproof.engine.verify.proof.sampled_attributes import forward_bytes
 from gradproof.engine.verify.proof_cache.programs import PROBES, alike, alike_by_size, program_digest, skeleton
 from gradproof.engine.verify.proof_cache.proof_key import COMPLEXES, REALS, ProofKey, general_key
 from gradproof.engine.verify.verdict.advice import CASE
@@ -55,7 +55,7 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
                 if sum(spec.size for spec in case.specs()) > (MAX_OWN_ELEMENTS if make is _itself else MAX_PROOF_ELEMENTS):
                     break
                 op.inference(case.specs(), case.attributes)
-                if sized and make is not _uniform and numbers(op, case) is None:
+                if sized and make is not _uniform and forward_bytes(op, case) is None:
                     break
                 small = registry.rule_of(op, case)
             except BaseException as error:  # a plugin's `shrink`, or attributes that the generic one does not understand
@@ -90,13 +90,13 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
             larger = larger.over(case.dtype)
             op.inference(larger.specs(), larger.attributes)
             registry.rule_of(op, larger)
-            if not sized or numbers(op, larger) is not None:
+            if not sized or forward_bytes(op, larger) is not None:
                 return larger
     return None
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """The case of a single element; of an op with a mask two elements, with one of them masked."""
+    """The case of a single element; of an op with a mask two elements, the second masked."""
     masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
     return replace(op.uniform((1, 2) if masked else ()), attributes=dict(attributes))
 

@@ -18,7 +18,7 @@ from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 
 SMALL = 2.0**-36  # of the largest pivot: from here on a pivot may be 0
-MAX_REST = 8  # rows of S, which is expanded
+MAX_REST = 8  # rows of S, whose cofactors are expanded
 
 
 class Line:
@@ -63,7 +63,7 @@ class Line:
         return self.value, self.slope
 
 
-def expanded(a: Line) -> tuple[arb_series, Line]:
+def determinant_and_cofactors(a: Line) -> tuple[arb_series, Line]:
     """The determinant and the matrix of cofactors, both with their derivatives along the line. Raises ZeroDivisionError
     where too many pivots are small for `MAX_REST`, or balls are too wide."""
     n = a.value.nrows()

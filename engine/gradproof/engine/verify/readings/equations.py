@@ -221,7 +221,7 @@ class _NotEnclosed(Exception):
     """Interval Newton did not converge at this precision."""
 
 
-def bound(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[Array]]:
+def bind_integers(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[Array]]:
     """The equation with its integer and boolean inputs bound, which do not move, and the other inputs."""
     fixed = {k: x for k, x in enumerate(inputs) if x.size and all(isinstance(c, (bool, int)) for c in x.flat)}
     if not fixed:

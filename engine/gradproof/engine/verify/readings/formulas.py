@@ -38,8 +38,8 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explained:
-    """All formulas of a value; ``parts`` are the common subexpressions of its gradient, by the names that stand for
-    them, each in terms of those before it."""
+    """Formulas of a value; ``parts`` are the common subexpressions of its gradient, by the names that stand for them,
+    each in terms of those before it."""
 
     formulas: tuple[Formula, ...]
     parts: tuple[Formula, ...] = ()

@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb, arb_mat, fmpq
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.readings.determinants import Line, expanded
+from gradproof.engine.verify.readings.determinants import Line, determinant_and_cofactors
 
 UNKNOWN = 0  # among the variables: the inputs are 1, 2, ...
 
@@ -228,15 +228,17 @@ class Matrices:
         square, fixed = moving(a), Line(moving(a).value.now)
 
         def along(d: arb_mat) -> arb_mat:
-            return expanded(Line(fixed.value, d))[1].slope
+            return determinant_and_cofactors(Line(fixed.value, d))[1].slope
 
         slope = Slope(along, along, square.varying)
-        return Moving(Factor(expanded(fixed)[1].value), square.shape, (term.then(slope) for term in square.terms))
+        return Moving(
+            Factor(determinant_and_cofactors(fixed)[1].value), square.shape, (term.then(slope) for term in square.terms)
+        )
 
     def det(self, a: Any) -> Moving:
         """The determinant; its gradient is the matrix of cofactors, of singular matrices too."""
         square = moving(a)
-        whole, line = expanded(Line(square.value.now))
+        whole, line = determinant_and_cofactors(Line(square.value.now))
         gradient = line.value
 
         def push(d: arb_mat) -> arb_mat:

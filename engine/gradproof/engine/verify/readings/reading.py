@@ -21,7 +21,7 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
-from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
+from gradproof.engine.verify.readings.equations import Unsolvable, bind_integers, solver
 from gradproof.engine.verify.readings.sealing import Sealing
 from gradproof.engine.verify.readings.symbolic_equations import formula
 
@@ -87,7 +87,7 @@ def solved(
             if f is SYMBOLIC:
                 solution = formula(equation, shape, cells, attributes)
             else:
-                fixed, moving = bound(equation, cells)
+                fixed, moving = bind_integers(equation, cells)
                 solution = f.block(moving, solver(fixed, shape, attributes))
             result[index] = solution if shape else solution[()]
         except (Unsolvable, NotImplementedError) as error:

@@ -185,9 +185,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class GradientVerdict:
-    """What is known of the gradient of value ``name``. ``upstream_of`` names hooked values that it came through: it
-    is then the gradient of a backward pass that these hooks modified. ``nonfinite``: where what is not finite in it was
-    made."""
+    """Verdict on the gradient of value ``name``. ``hooked_by`` names hooked values that it came through: it is then the
+    gradient of a backward pass that these hooks modified. ``nonfinite``: the origin of numbers in it that are not
+    finite."""
 
     name: str
     summary: SummaryWord
