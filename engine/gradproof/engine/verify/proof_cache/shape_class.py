@@ -96,7 +96,7 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """The case of a single element; of an op with a mask two elements, the second masked."""
+    """The case of a single element; of an op with a mask two elements, one of them masked."""
     masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
     return replace(op.uniform((1, 2) if masked else ()), attributes=dict(attributes))
 
