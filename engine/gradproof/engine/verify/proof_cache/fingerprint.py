@@ -103,7 +103,7 @@ class _Reader:
         known = _named(thing)
         if known:
             if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
-                raise Unreadable(f"{known} reads the world outside of the program")
+                raise Unreadable(f"{known} may read the world outside of the program")
             return known
         number = self.numbers.get(id(thing))
         if number is None:
@@ -154,7 +154,7 @@ class _Reader:
         names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
         doors = sorted(names & (DOORS | FILES))
         if doors:
-            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, which may reach anything")
+            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, which may read the world outside of the program")
         outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
         members: dict[str, Any] = {}
         loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
