@@ -1,4 +1,4 @@
-"""Reverse mode: the traced rules of a lowered graph, inlined behind it in one program."""
+"""Reverse mode: the traced rules of a lowered graph, inlined behind it in the same program."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Backward:
 
 
 def needs_gradient(lowered: Lowered, targets: Sequence[str]) -> set[int]:
-    """Values whose gradient is needed for those of ``targets``: they require grad, and depend on a target or are one."""
+    """Values whose gradient is needed for those of ``targets``: they require grad, and are a target or depend on a target."""
     program = lowered.builder.program
     requires = {lowered.values[leaf.name] for leaf in lowered.graph.leaves if leaf.requires_grad}
     aims = {lowered.values[name] for name in targets}
