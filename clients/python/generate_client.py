@@ -158,9 +158,9 @@ def takes(op: Op, dtype: np.dtype) -> bool:
 
 def docstring(first: str, rest: str) -> str:
     """A docstring of a first sentence and a paragraph, which are written on one line if both fit."""
-    if len(first) + len(rest) < 105:
+    if len(first) + len(rest) < 109:
         return f'"""{first} {rest}"""'
-    return '"""' + first + "\n\n" + textwrap.fill(rest, 110) + '\n"""'
+    return f'"""{textwrap.fill(first, 112)}\n\n{textwrap.fill(rest, 115)}\n"""'
 
 
 def listed(names: Iterable[str]) -> str:

@@ -287,7 +287,8 @@ def erfc(x: Operand, /) -> Tensor:
 
 
 def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
-    """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times.
+    """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order``
+    times.
 
     Inputs: x. Attributes: order.
     """
@@ -573,10 +574,7 @@ def softplus(x: Operand, /) -> Tensor:
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
-    """The op solve: x of a x = b, for a vector b or for each column of a matrix b.
-
-    Inputs: a, b. Attributes: none.
-    """
+    """The op solve: x of a x = b, for a vector b or for each column of a matrix b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "solve", a, b)[0]
 
 
@@ -659,10 +657,7 @@ def trunc(x: Operand, /) -> Tensor:
 
 
 def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: Sequence[int]) -> Tensor:
-    """The op unslice: zeros, with x at a slice: what slice is undone by.
-
-    Inputs: x. Attributes: shape, start, step.
-    """
+    """The op unslice: zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
 
 
