@@ -189,6 +189,3 @@ def _equal_powers(difference: Any) -> str | None:
         return None
     tactic = zero_tactic(sympy.exp(difference) - 1)
     return None if tactic is None else f"exponential {tactic}"
-
-
-__all__ = ["NoForm", "Symbols", "check_forms", "form_of", "through_forms"]

@@ -258,7 +258,7 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
     if equation.start is None:
         box = _boxed(start, WIDE, equation.triangular)
     elif all(arb(x).is_exact() for array in inputs for x in array.flat):
-        box = _around(start, step, equation.triangular)  # the step before was that large, and the next is far smaller
+        box = _around(start, step, equation.triangular)  # the last step had that size, and the next is far smaller
     at = linearised(equation, start, inputs, attributes)
     for _ in range(TRIES):
         if box is None:
