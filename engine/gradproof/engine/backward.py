@@ -63,7 +63,7 @@ class Backward:
 
 
 def needs_gradient(lowered: Lowered, targets: Sequence[str]) -> set[int]:
-    """Values whose gradient is needed for those of ``targets``: targets that require grad, and values computed from them."""
+    """Values whose gradient is needed for that of ``targets``: targets that require grad, and values computed from them."""
     program = lowered.builder.program
     requires = {lowered.values[leaf.name] for leaf in lowered.graph.leaves if leaf.requires_grad}
     aims = {lowered.values[name] for name in targets}
