@@ -1,4 +1,4 @@
-"""Proofs for all values of attributes in the pool: how many are made, what is kept, what falls back."""
+"""Proofs for all values of attributes in the pool: their number, their place on disk, and the fallback."""
 
 from __future__ import annotations
 

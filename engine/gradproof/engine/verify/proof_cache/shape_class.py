@@ -45,10 +45,10 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
         return None
     own = COMPLEXES[0] if any(map(is_complex, specs)) else REALS[0]
     live = dtypes.pop() if len(dtypes) == 1 else own
-    whole = rule.elementwise and op.elementwise and not op.cases
+    is_uniform = rule.elementwise and op.elementwise and not op.cases
     grown: list[Maker] = [partial(_grown, more) for more in GROWN]
     sized = _has_integers(attributes)
-    for make in (*([_uniform] if whole else []), _small, *grown, _itself):
+    for make in (*([_uniform] if is_uniform else []), _small, *grown, _itself):
         for dtype in dict.fromkeys((own, live)):
             try:
                 case = make(op, specs, attributes).over(dtype)
