@@ -1,9 +1,9 @@
 """Complex numbers as pairs of real numbers: a reading of definitions over any reading of real numbers.
 
-A complex number is its real and its imaginary part, each a scalar of the underlying reading (a symbol, a ball, a variable on
-a tape, a power series), and a function of it is a formula in the parts. The properties of the underlying reading (balls
-contain, the tape differentiates, symbols prove) then hold for the parts, and no other module has to know of complex numbers:
-the gradient dL/da + i dL/db of z = a + ib is the two real derivatives.
+A complex number is its real and its imaginary part, each a scalar of the underlying reading (a symbol, a ball, a variable
+on a tape, a power series), and a function of it is a formula in the parts. The properties of the underlying reading (balls
+contain, the tape differentiates, symbols prove) then hold for the parts, and no other module has to know of complex
+numbers: the gradient dL/da + i dL/db of z = a + ib is the two real derivatives.
 
 The formulas are those of the Digital Library of Mathematical Functions (https://dlmf.nist.gov), sections 4.21, 4.23, 4.35
 and 4.37, with the branch cuts of W. Kahan, "Branch cuts for complex elementary functions" (1987). Logarithms, and functions
