@@ -8,10 +8,10 @@ from itertools import chain
 from typing import TypeAlias
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.pullback import Derived
 from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
+from gradproof.engine.pullback import Derived
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.formulas import Explained, Formula
 from gradproof.engine.verify.verdict import words
