@@ -6,7 +6,7 @@ import copy
 import html
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast, overload
 
 import numpy as np
 
@@ -58,7 +58,11 @@ class Tensor(Ordering):
         """The number of axes."""
         return len(self.shape)
 
-    def size(self, dim: int | None = None) -> Any:
+    @overload
+    def size(self) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The shape, or the size of an axis."""
         return self.shape if dim is None else self.shape[self._axis(dim)]
 
@@ -263,7 +267,7 @@ class Tensor(Ordering):
 
     def backward(
         self,
-        gradient: Any = None,
+        gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
         inputs: Sequence[Tensor] | Tensor | None = None,
