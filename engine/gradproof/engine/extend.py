@@ -1,4 +1,4 @@
-"""All that a plugin needs, and all that is promised to stay."""
+"""Names for plugins: the interface that is promised to stay."""
 
 from gradproof.engine.caller import Caller
 from gradproof.engine.errors import DataFault
@@ -25,6 +25,7 @@ from gradproof.engine.op import (
     Op,
     case,
 )
+from gradproof.engine.registering import Memory, registering
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Exact, full_like, ops, zeros_like
 
@@ -50,6 +51,7 @@ __all__ = [
     "InferenceError",
     "Inferred",
     "Kink",
+    "Memory",
     "NamedHook",
     "Op",
     "Parametrisation",
@@ -58,5 +60,6 @@ __all__ = [
     "full_like",
     "hookimpl",
     "ops",
+    "registering",
     "zeros_like",
 ]

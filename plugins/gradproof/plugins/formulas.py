@@ -1,0 +1,3 @@
+"""The definitions of the elementwise ops as text, written by ``plugins/generate.py``."""
+
+FORMULAS: dict[str, str] = {}
