@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo test stress check fuzz chaos soak bench lint proto clean
+.PHONY: demo test stress check fuzz chaos soak bench lint rules proto clean
 
 BIN := .venv/bin
 
@@ -50,6 +50,10 @@ lint: $(BIN)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
+
+# docs/rules.md, and the definitions of elementwise ops as text.
+rules: $(BIN)/ready
+	$(BIN)/python -m plugins.rules_page
 
 proto: $(BIN)/ready
 	$(BIN)/python proto/generate.py

@@ -57,7 +57,7 @@ def softplus(x):
 
 
 def softplus_rule(g, y, x):
-    """1 / (1 + e⁻ˣ). In the left tail the factor e⁻ˣ is split into two roots, since g may be as large as it is small."""
+    """g / (1 + e⁻ˣ). In the left tail the factor e⁻ˣ is split into two roots, since g may be as large as it is small."""
     a = magnitude(x)
     root = ops.exp(-a / 2)
     return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
@@ -74,7 +74,7 @@ def silu(x):
 
 
 def silu_rule(g, y, x):
-    """s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ), with roots as in `softplus_rule`."""
+    """g s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ). The factor e⁻ˣ is split as in `softplus_rule`."""
     a = magnitude(x)
     s, root = ops.sigmoid(a), ops.exp(-a / 2)
     return mirrored(g, x, g * root * (root * s * (1 - a * s)))
@@ -110,7 +110,8 @@ def gelu(x):
 
 
 def gelu_rule(g, y, x):
-    """Φ(x) + x φ(x), with roots as in `softplus_rule`, and Φ from erfcx, which keeps its digits in the tail."""
+    """g (Φ(x) + x φ(x)) with the density φ of Φ. The factor φ is split as in `softplus_rule`, and Φ comes from erfcx, which
+    keeps its digits in the tail."""
     a = magnitude(x)
     root = ops.exp(-(a * a) / 4)
     return mirrored(g, x, g * root * (root * (ops.erfcx(a * SQRT_HALF) / 2 - a * NORMAL_PEAK)))
@@ -124,7 +125,7 @@ def gelu_define(f, x):
 
 
 def erf_rule(g, y, x):
-    """2/√π e^(-x²), in two factors, since g may be as large as it is small."""
+    """2 g e^(-x²) / √π, in two factors, since g may be as large as it is small."""
     root = ops.exp(-(x * x) / 2)
     return g * root * (root * TWO_OVER_SQRT_PI)
 
@@ -165,7 +166,8 @@ def erfcx_rule(g, y, x, *, order):
     return -2 * (order + 1) * (g * ops.erfcx(x, order=order + 1))
 
 
-ERFCX = "exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times"
+RELU = "x where x > 0, else 0"
+ERFCX = "exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order times"
 
 # fmt: off
 ACTIVATIONS = (
@@ -173,7 +175,7 @@ ACTIVATIONS = (
     R("sigmoid",  SIGMOID,              sigmoid_rule,  lambda f, x: 1 / (1 + f.exp(-x))),
     R("softplus", narrow(softplus),     softplus_rule, lambda f, x: f.log(1 + f.exp(x))),
     R("silu",     narrow(silu),         silu_rule,     lambda f, x: x / (1 + f.exp(-x))),
-    R("relu",     relu,                 relu_rule,     relu_define,  ties="0 at 0", kink=Kink.SMALLEST),
+    R("relu",     relu,                 relu_rule,     relu_define,  ties="0 at 0", kink=Kink.SMALLEST, doc=RELU),
     R("gelu",     narrow(gelu),         gelu_rule,     gelu_define),
     R("erf",      narrow(special.erf),  erf_rule,      lambda f, x: f.erf(x)),
     R("erfc",     narrow(special.erfc), erfc_rule,     lambda f, x: f.erfc(x)),

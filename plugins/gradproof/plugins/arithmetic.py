@@ -11,7 +11,7 @@ GRADPROOF_API = 1
 
 
 def pow_rule(g, y, x, exponent):
-    """d(xᵖ) = p xᵖ⁻¹ dx + xᵖ ln x dp; 0 where the power is constant, as x⁰ in x and 0ᵖ in p > 0.
+    """g p xᵖ⁻¹ and g xᵖ ln x for the exponent p; 0 where the power is constant, as x⁰ in x and 0ᵖ in p > 0.
 
     A cotangent of 0 times the infinite slope of a root at 0, or of a power that overflowed, is 0."""
     if x.dtype.kind == "c":
@@ -55,7 +55,7 @@ def hypot_rule(g, y, a, b):
 
 
 def reciprocal_rule(g, y, x):
-    """-1 / x²; -y² for complex numbers, where a quotient by infinity is nan."""
+    """-g / x²; -g y² for complex numbers, where a quotient by infinity is nan."""
     return -g * y * y if x.dtype.kind == "c" else -ops.ratio(g, 1, x, x)
 
 
@@ -66,7 +66,7 @@ def reciprocal(x):
 
 
 def sign_rule(g, y, x):
-    """0 for real numbers. For complex ones, where y = z / |z|, the part of g across y, over |z|."""
+    """0 for real numbers, (g - y Re(g ȳ)) / |x| for complex ones: the part of g across y = x / |x|, over |x|."""
     if x.dtype.kind != "c":
         return zeros_like(x)
     size = ops.abs(x)

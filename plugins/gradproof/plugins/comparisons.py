@@ -34,7 +34,9 @@ def minimum_rule(g, y, a, b):
 
 
 def clip_rule(g, y, x, low, high):
-    """The rule of minimum(maximum(x, low), high), which is NumPy's clip: where low > high the result is high."""
+    """g for that of x, min and max which the result is.
+
+    NumPy's clip is minimum(maximum(x, low), high): where low > high the result is high."""
     inside = ops.logical_and(low <= x, x <= high)
     below = ops.logical_and(x < low, low < high)
     above = ops.logical_or(x > high, ops.logical_and(x < low, low > high))

@@ -121,7 +121,7 @@ SOLVES = Equation("a x = b", lambda f, x, a, b: a @ x - b)
 
 
 def solve_rule(g, y, a, b):
-    """aᵀ b̄ = g and ā = -b̄ yᵀ; a vector right side is a column."""
+    """ā = -b̄ @ yᵀ with aᵀ @ b̄ = g; a vector right side is a column."""
     if b.ndim > 1:
         gb = ops.solve(transposed(a), g)
         return -(gb @ transposed(y)), gb
@@ -170,6 +170,7 @@ DETERMINES = Equation("x = det a", lambda f, x, a: x - f.det(a))
 
 
 def det_rule(g, y, a):
+    """g times the cofactors of a."""
     return ops.expand_dims(g, axis=(-2, -1)) * ops.cofactors(a)
 
 
@@ -220,8 +221,9 @@ COFACTORS = Equation("x = cofactors of a", lambda f, x, a: x - f.cofactors(a))
 
 
 def cofactors_rule(g, y, a):
-    """Linear for 2 rows, quadratic for 3: no inverse is needed. Beyond, for an invertible a, from
-    d(det(a) a⁻ᵀ) = a⁻ᵀ (<g, y> - gᵀ y)."""
+    """a⁻ᵀ @ (⟨g, y⟩ - gᵀ @ y) for an invertible a of 4 rows or more, from d(det(a) a⁻ᵀ).
+
+    The rule is linear for 2 rows and quadratic for 3, where it needs no inverse."""
     n = a.shape[-1]
     if n == 2:
         return ops.cofactors(g)
@@ -273,7 +275,7 @@ FACTORS = Equation(
 
 
 def cholesky_rule(g, y, a):
-    """S = L⁻ᵀ Φ(Lᵀ g) L⁻¹, symmetrised; Φ takes the lower triangle with half of the diagonal (Murray 2016, eq. 10)."""
+    """(S + Sᵀ) / 2 with S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal (Murray 2016, eq. 10)."""
     inner = transposed(y) @ g
     phi = (ops.tril(inner) + ops.tril(inner, k=-1)) / 2
     s = ops.solve(transposed(y), transposed(ops.solve(transposed(y), transposed(phi))))

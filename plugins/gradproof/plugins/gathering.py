@@ -98,6 +98,7 @@ def take_infer(x: Spec, indices: Spec, *, axis: object = 0) -> Inferred:
 
 
 def take_rule(g, y, x, indices, *, axis):
+    """Zeros with g added at the indices."""
     return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
 
 
@@ -168,6 +169,7 @@ def along_infer(x: Spec, indices: Spec, *, axis: object = -1) -> Inferred:
 
 
 def along_rule(g, y, x, indices, *, axis):
+    """Zeros with g added at the indices."""
     return ops.add_along_axis(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
 
 

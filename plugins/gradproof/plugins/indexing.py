@@ -40,6 +40,7 @@ def slice_forward(x, *, start, stop, step):
 
 
 def slice_rule(g, y, x, *, start, stop, step):
+    """g at the slice, among zeros."""
     return ops.unslice(g, shape=x.shape, start=start, step=step)
 
 
@@ -99,6 +100,7 @@ def unslice_place(x, *, shape, start, step):
 
 
 def unslice_rule(g, y, x, *, shape, start, step):
+    """The slice of g that x fills."""
     places = list(zip(x.shape, start, step, strict=True))
     stop = tuple(None if a + n * s < 0 else a + n * s for n, a, s in places)
     return ops.slice(g, start=start, stop=stop, step=step)
@@ -164,6 +166,7 @@ def pad_place(x, *, widths):
 
 
 def pad_rule(g, y, x, *, widths):
+    """The slice of g that x fills."""
     stop = tuple(a + s for s, (a, _) in zip(x.shape, widths, strict=True))
     return ops.slice(g, start=tuple(a for a, _ in widths), stop=stop)
 

@@ -33,6 +33,7 @@ def concat(*arrays, axis):
 
 
 def concat_rule(g, y, *arrays, axis):
+    """The slices of g that the arrays fill."""
     parts, start = [], 0
     for array in arrays:
         stop = start + array.shape[axis]
@@ -81,6 +82,7 @@ def stack(*arrays, axis):
 
 
 def stack_rule(g, y, *arrays, axis):
+    """The slices of g along the new axis."""
     origin = (0,) * g.ndim
     slices = (ops.slice(g, start=at(origin, axis, k), stop=at(g.shape, axis, k + 1)) for k in range(len(arrays)))
     return tuple(ops.squeeze(part, axis=axis) for part in slices)
@@ -119,6 +121,7 @@ def split_forward(x, *, sections, axis):
 
 
 def split_rule(g, y, x, *, sections, axis):
+    """The cotangents of the sections, joined."""
     return ops.concat(*(g if isinstance(g, tuple) else (g,)), axis=axis)
 
 

@@ -32,7 +32,7 @@ def matmul_infer(a: Spec, b: Spec) -> Inferred:
 
 
 def matmul_rule(g, y, a, b):
-    """g bᵀ and aᵀ g; for a vector operand an outer product, and a sum over the leading axes."""
+    """g @ bᵀ and aᵀ @ g; for a vector operand an outer product, and a sum over the leading axes."""
     if a.ndim == 1 and b.ndim == 1:
         return g * b, g * a
     if b.ndim == 1:

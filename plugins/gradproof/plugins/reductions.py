@@ -29,6 +29,7 @@ GRADPROOF_API = 1
 
 
 def sum_rule(g, y, x, *, axis, keepdims):
+    """g, repeated along the reduced axes."""
     return ops.broadcast_to(unreduced(g, axis, keepdims), shape=x.shape)
 
 
@@ -45,6 +46,7 @@ def sum_arrays(f, x, *, axis, keepdims):
 
 @in_float32
 def mean_rule(g, y, x, *, axis, keepdims):
+    """g / n for n reduced elements, repeated along their axes."""
     return ops.broadcast_to(unreduced(g, axis, keepdims) * Fraction(1, max(count(x, axis), 1)), shape=x.shape)
 
 
@@ -103,7 +105,7 @@ def extremum_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 @in_float32
 def extremum_rule(g, y, x, *, axis, keepdims):
-    """g in equal shares to the elements that are equal to the extremum."""
+    """g [x = y] / Σ [x = y]: equal shares for the elements that are equal to the extremum."""
     hit = ops.astype(ops.equal(x, unreduced(y, axis, keepdims)), dtype=x.dtype.name)
     return hit * unreduced(g, axis, keepdims) / ops.sum(hit, axis=axis, keepdims=True)
 

@@ -26,7 +26,7 @@ def round_define(f, x):
 
 
 def remainder_rule(g, y, a, b):
-    """-floor(a / b) for b, from the remainder y itself: a / b, rounded, may already be the next integer.
+    """g and -g ⌊a / b⌋, with the quotient from the remainder y: a / b, rounded, may already be the next integer.
 
     Where the quotient is beyond the largest float, g / b times a - y need not be."""
     quotient = (a - y) / b

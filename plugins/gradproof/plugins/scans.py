@@ -46,7 +46,7 @@ def running_product(x, *, axis, out=None):
 
 @in_float32
 def cumprod_rule(g, y, x, *, axis):
-    """dyₖ/dxᵢ is the product before i times that of i + 1 to k, for k ≥ i: exact at zeros too, for n² work on the axis."""
+    """The sum of gₖ times the product up to k without xᵢ, over k ≥ i: exact at zeros too, for n² work on the axis."""
     last = x.ndim - 1
     order = (*(k for k in range(x.ndim) if k != axis), axis)
     back = tuple(order.index(k) for k in range(x.ndim))

@@ -42,6 +42,7 @@ def reshape(x, *, shape):
 
 
 def reshape_rule(g, y, x, *, shape):
+    """g in the shape of x."""
     return ops.reshape(g, shape=x.shape)
 
 
@@ -171,6 +172,7 @@ def transpose(x, *, axes):
 
 
 def transpose_rule(g, y, x, *, axes):
+    """g with the axes permuted back."""
     return ops.transpose(g, axes=tuple(axes.index(k) for k in range(x.ndim)))
 
 
@@ -264,6 +266,7 @@ def astype_into(out, x, *, dtype):
 
 
 def astype_rule(g, y, x, *, dtype):
+    """g in the dtype of x; its real part where x is real."""
     part = ops.real(g) if g.dtype.kind == "c" and x.dtype.kind != "c" else g
     return ops.astype(part, dtype=x.dtype.name)
 

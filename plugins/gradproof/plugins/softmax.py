@@ -43,7 +43,7 @@ def logsumexp(x, *, axis, keepdims):
 
 @in_float32
 def logsumexp_rule(g, y, x, *, axis, keepdims):
-    """g softmax(x), normalised once more: where y has no fractional digits, e^(x - y) is right only up to a factor."""
+    """g e^(x - y) / Σ e^(x - y), normalised: where y has no fractional digits, e^(x - y) is right only up to a factor."""
     parts = ops.exp(x - unreduced(y, axis, keepdims))
     return unreduced(g, axis, keepdims) * (parts / ops.sum(parts, axis=axis, keepdims=True))
 
@@ -68,7 +68,7 @@ def softmax(x, *, axis):
 
 @in_float32
 def softmax_rule(g, y, x, *, axis):
-    """y (g - <g, y>), subtracted twice: where a y is nearly 1 the first difference has no digits left, and as Σ y = 1 the
+    """y (g - Σ(g y)), subtracted twice: where a y is nearly 1 the first difference has no digits left, and as Σ y = 1 the
     second restores them."""
     away = g - ops.sum(g * y, axis=axis, keepdims=True)
     return y * (away - ops.sum(away * y, axis=axis, keepdims=True))
@@ -102,7 +102,7 @@ def log_softmax(x, *, axis):
 
 @in_float32
 def log_softmax_rule(g, y, x, *, axis):
-    """g - eʸ Σ g, subtracted twice as in `softmax_rule`: the gradients of a line add up to 0."""
+    """g - eʸ Σ g, subtracted twice. As in `softmax_rule`, the gradients of a line add up to 0."""
     away = g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
     return away - ops.exp(y) * ops.sum(away, axis=axis, keepdims=True)
 

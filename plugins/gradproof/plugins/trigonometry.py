@@ -14,20 +14,20 @@ GRADPROOF_API = 1
 
 
 def tanh_rule(g, y, x):
-    """1 / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left."""
+    """g / cosh² x, which keeps its digits at large |x|, where 1 - y² has none left."""
     return over_square(g, ops.cosh(x))
 
 
 @in_float32
 def tan_rule(g, y, x):
-    """1 + y², traced in float32 since it may leave float16 where the gradient does not.
+    """g (1 + y²), traced in float32 since y² may leave float16 where the gradient does not.
 
-    For complex numbers 1 / cos² x: far from the real line y is nearly ±i, and 1 + y² is all rounding."""
+    For complex numbers g / cos² x: far from the real line y is nearly ±i, and 1 + y² is all rounding."""
     return over_square(g, ops.cos(x)) if x.dtype.kind == "c" else g * (1 + y * y)
 
 
 def atan2_rule(g, y, a, b):
-    """b / r² and -a / r²; computed from r / 2 where r is beyond the largest float."""
+    """g b / r² and -g a / r² with r = √(a² + b²); computed from r / 2 where r is beyond the largest float."""
     r = ops.hypot(a, b)
     finite = ops.not_equal(ops.reciprocal(r), 0)
     r = ops.where(ops.equal(r, 0), 1, ops.where(finite, r, ops.hypot(a / 2, b / 2)))
@@ -42,7 +42,7 @@ def scaled_square(x, sign=1):
 
 
 def asinh_rule(g, y, x):
-    """1 / √(1 + x²), by hypot, which does not overflow; complex numbers, for which there is no hypot, are scaled."""
+    """g / √(1 + x²), by hypot, which does not overflow; complex numbers, for which there is no hypot, are scaled."""
     if x.dtype.kind != "c":
         return g / ops.hypot(x, 1)
     size, small, finite = scaled_square(x)
@@ -51,7 +51,7 @@ def asinh_rule(g, y, x):
 
 
 def atan_rule(g, y, x):
-    """1 / (1 + x²), computed as in `asinh_rule`."""
+    """g / (1 + x²), computed as in `asinh_rule`."""
     if x.dtype.kind != "c":
         return over_square(g, ops.hypot(x, 1))
     size, small, finite = scaled_square(x)
@@ -59,7 +59,7 @@ def atan_rule(g, y, x):
 
 
 def asin_rule(g, y, x):
-    """1 / √(1 - x²), in factors, which keep their digits near ±1."""
+    """g / √(1 - x²), in factors, which keep their digits near ±1."""
     if x.dtype.kind != "c":
         return g / ops.sqrt((1 - x) * (1 + x))
     size, small, finite = scaled_square(x, -1)
@@ -76,7 +76,7 @@ def acosh_rule(g, y, x):
 
 
 def atanh_rule(g, y, x):
-    """1 / (1 - x²), in factors, as `asin_rule`."""
+    """g / (1 - x²), in factors, as `asin_rule`."""
     return g / (1 - x) / (1 + x) if x.dtype.kind == "c" else g / ((1 - x) * (1 + x))
 
 
