@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from gradproof.engine.extend import Exact, Op
+from gradproof.engine.sealed import Sealed
 from gradproof.engine.trace import Instruction, Program
 
 CHOICE, OR, AND, NOT, COMPARISON, SUM, NEGATIVE, PRODUCT, FUNCTION, POWER, ATOM = range(11)
@@ -391,7 +392,8 @@ class Reader:
         literal = self.program.literals.get(number)
         if literal is None:
             return self.formulas[number]
-        return formula(literal.define(NOTATION) if isinstance(literal, Exact) else literal)  # type: ignore[arg-type]
+        assert not isinstance(literal, Sealed)  # a rule is shown for a case without free attributes
+        return formula(literal.define(NOTATION) if isinstance(literal, Exact) else literal)
 
     def _apply(self, instruction: Instruction, *, last: bool) -> Formula:
         operands = [self._value(k) for k in instruction.inputs]
