@@ -53,7 +53,7 @@ lint: $(BIN)/ready
 
 # docs/rules.md, and the definitions of elementwise ops as text.
 rules: $(BIN)/ready
-	$(BIN)/python -m plugins.rules_page
+	$(BIN)/python -m docs.generator.rules_page
 
 proto: $(BIN)/ready
 	$(BIN)/python proto/generate.py

@@ -1,4 +1,4 @@
-"""swish(x, beta) = x / (1 + exp(-beta x)): a plugin of one op."""
+"""swish(x, beta) = x / (1 + exp(-beta x)): a plugin of a single op."""
 
 from typing import Any
 

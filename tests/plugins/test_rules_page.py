@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plugins import notation, rules_page
-from plugins.notation import Formula
+from docs.generator import readings, rules_page
+from docs.generator.notation import Formula, exponential, negate, where
 from tests.conftest import REGISTRY
 
 from gradproof.engine.extend import Memory, Op, ops, registering, zeros_like
@@ -31,15 +31,15 @@ a, b, x = map(Formula, "abx")
         (a / b / x, "a / (b x)"),
         (a / (b / x), "a x / b"),
         (x * x * a / (a * b), "x² / b"),
-        (notation.APPLIED["sin"](x) * a, "sin(x) a"),
-        (a * notation.APPLIED["sin"](x), "a sin x"),
-        (a / notation.APPLIED["cosh"](x) / notation.APPLIED["cosh"](x), "a / cosh² x"),
-        (1 / notation.APPLIED["sqrt"](x + 1), "1 / √(x + 1)"),
-        (a / notation.APPLIED["hypot"](x, 1) / notation.APPLIED["hypot"](x, 1), "a / (x² + 1)"),
-        (notation.exponential(-x / 2) * notation.exponential(-x / 2), "e⁻ˣ"),
-        (notation.where(notation.APPLIED["less"](x, 0), -x, x), "|x|"),
-        (notation.where(notation.APPLIED["less"](x, 0), a + b, x) * 2, "2 (a + b if x < 0 else x)"),
-        (notation.negate(notation.APPLIED["equal"](a, b)), "a ≠ b"),
+        (readings.APPLIED["sin"](x) * a, "sin(x) a"),
+        (a * readings.APPLIED["sin"](x), "a sin x"),
+        (a / readings.APPLIED["cosh"](x) / readings.APPLIED["cosh"](x), "a / cosh² x"),
+        (1 / readings.APPLIED["sqrt"](x + 1), "1 / √(x + 1)"),
+        (a / readings.APPLIED["hypot"](x, 1) / readings.APPLIED["hypot"](x, 1), "a / (x² + 1)"),
+        (exponential(-x / 2) * exponential(-x / 2), "e⁻ˣ"),
+        (where(readings.APPLIED["less"](x, 0), -x, x), "|x|"),
+        (where(readings.APPLIED["less"](x, 0), a + b, x) * 2, "2 (a + b if x < 0 else x)"),
+        (negate(readings.APPLIED["equal"](a, b)), "a ≠ b"),
     ],
 )
 def test_formulas_are_written_as_people_write_them(formula: Formula, text: str) -> None:
@@ -61,10 +61,10 @@ def test_the_page_of_rules_is_that_of_the_ops() -> None:
 def test_a_rule_that_changes_changes_the_page() -> None:
     op = REGISTRY.op("sin")
     program = REGISTRY.rule_of(op, op.declared_cases()[0])
-    assert notation.rule(op, program, {}).cotangents == ("g cos x",)
+    assert readings.rule(op, program, {}).cotangents == ("g cos x",)
     op = REGISTRY.op("cos")
     program = REGISTRY.rule_of(op, op.declared_cases()[0])
-    assert notation.rule(op, program, {}).cotangents == ("-g sin x",)
+    assert readings.rule(op, program, {}).cotangents == ("-g sin x",)
 
 
 # a table of ops, registered in a line

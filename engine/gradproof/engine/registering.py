@@ -1,4 +1,4 @@
-"""Registration of a table of ops or hooks by one line of a plugin."""
+"""Registration of a table of ops or hooks in a line."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ import numpy as np
 from gradproof.engine.extend import (
     POSITIVE,
     REAL,
+    Attributes,
+    Case,
     DataFault,
     Equation,
     InferenceError,
@@ -25,7 +27,6 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.engine.op import Attributes, Case
 from gradproof.plugins.families import R
 from gradproof.plugins.names import named
 
@@ -199,12 +200,12 @@ def cofactors(a):
 def cofactors_of_evened(even):
     """Cofactors of four rows or more, as mantissas and exponents.
 
-    Products of all but one singular value exist for singular matrices too; far from these the inverse keeps more digits."""
+    Products without a singular value exist for singular matrices too; far from these the inverse keeps more digits."""
     n = even.shape[-1]
     left, singular, right = np.linalg.svd(even)
     signs = np.sign(np.linalg.det(left) * np.linalg.det(right))[..., None]
     part, power = np.ones_like(singular), np.zeros(singular.shape, np.int64)
-    for k in range(n):  # the product of all but one, its powers of two apart
+    for k in range(n):  # products without each singular value, powers of two apart
         part, more = np.frexp(part * np.where(np.arange(n) == k, 1, singular[..., k : k + 1]))
         power = np.where(part == 0, -(2**30), power + more)
     top = np.max(power, -1, keepdims=True)
@@ -275,7 +276,7 @@ FACTORS = Equation(
 
 
 def cholesky_rule(g, y, a):
-    """(S + Sᵀ) / 2 with S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal (Murray 2016, eq. 10)."""
+    """(S + Sᵀ) / 2 with S = L⁻ᵀ Φ(Lᵀ g) L⁻¹; Φ takes the lower triangle with half of the diagonal (Murray 2016)."""
     inner = transposed(y) @ g
     phi = (ops.tril(inner) + ops.tril(inner, k=-1)) / 2
     s = ops.solve(transposed(y), transposed(ops.solve(transposed(y), transposed(phi))))

@@ -1,4 +1,4 @@
-"""Families of ops, by what complex numbers are to their rules; one letter each, so that an op fits a line of a table."""
+"""Families of ops, by what complex numbers are to their rules; a letter for each, so that an op fits a line of a table."""
 
 from functools import partial
 from typing import Final

@@ -9,6 +9,8 @@ from gradproof.engine.extend import (
     INTEGER,
     NO_GRADIENT,
     REAL,
+    Attributes,
+    Case,
     DataFault,
     InferenceError,
     Inferred,
@@ -19,7 +21,6 @@ from gradproof.engine.extend import (
     registering,
     zeros_like,
 )
-from gradproof.engine.op import Attributes, Case
 from gradproof.plugins.axes import at, axis_of, first_true, smaller
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Memory, Spec, case, ops, registering
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import ROOM, integers, listed, smaller
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named

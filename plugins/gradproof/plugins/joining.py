@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Memory, Spec, case, ops, registering
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import ROOM, at, axis_of, integer, integers, smaller
 from gradproof.plugins.families import H
 from gradproof.plugins.names import named
@@ -105,10 +104,10 @@ def stack_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 def split_infer(x: Spec, *, sections: object, axis: object = 0) -> Inferred:
     axis = axis_of(axis, x.ndim)
-    given = sections if isinstance(sections, (tuple, list)) else integer("sections", sections)
-    if (given if isinstance(given, int) else len(given)) > MAX_SECTIONS:
+    parts = sections if isinstance(sections, (tuple, list)) else integer("sections", sections)
+    if (parts if isinstance(parts, int) else len(parts)) > MAX_SECTIONS:
         raise InferenceError(f"splits into at most {MAX_SECTIONS} sections")
-    sizes = integers("sections", (x.shape[axis] // max(given, 1),) * given if isinstance(given, int) else given)
+    sizes = integers("sections", (x.shape[axis] // max(parts, 1),) * parts if isinstance(parts, int) else parts)
     if sum(sizes) != x.shape[axis] or min(sizes, default=-1) < 0:
         raise InferenceError(f"sections {sizes} do not add up to the {x.shape[axis]} of axis {axis}")
     outs = tuple(Spec(at(x.shape, axis, size), x.dtype) for size in sizes)

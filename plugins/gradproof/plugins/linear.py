@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Spec, case, ops, registering
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Spec, case, ops, registering
 from gradproof.plugins.axes import integer, smaller
 from gradproof.plugins.dtypes import narrow
 from gradproof.plugins.families import H
@@ -59,7 +58,7 @@ def matmul_arrays(f, a, b):
 
 
 def matmul_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """At most one of the leading axes stays, with size 2."""
+    """A single leading axis stays, with size 2."""
     sizes = tuple(sorted({size for x in specs for size in x.shape[-2:]}))
     small = dict(zip(sizes, smaller(sizes, 24), strict=True))
     return case(*((*smaller(x.shape[:-2], 2), *(small[size] for size in x.shape[-2:])) for x in specs))

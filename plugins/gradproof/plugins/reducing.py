@@ -1,4 +1,4 @@
-"""Reduced shapes: what all reductions share."""
+"""Shapes, cases and products that reductions and scans share."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Spec, case, full_like, ops
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Spec, case, full_like, ops
 from gradproof.plugins.axes import at, axes_of, axis_of, boolean, count
 
 REDUCED = (
@@ -62,7 +61,7 @@ def unreduced(g, axis, keepdims):
 
 
 def axes_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """Two of the reduced axes and one of the others stay; a reduced axis as long as that stays as long."""
+    """Two of the reduced axes and another axis stay; a reduced axis as long as that other axis stays as long."""
     (x,), axis = specs, attributes["axis"]
     axis = axis if isinstance(axis, tuple) else (axis,)
     reduced = [a for a in axis if x.shape[a] > 1][:2]

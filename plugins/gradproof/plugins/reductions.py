@@ -5,8 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Kink, Memory, Spec, case, ops, registering
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Kink, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import count, integer, members
 from gradproof.plugins.dtypes import in_float32, rounded_once, rounded_once_into
 from gradproof.plugins.families import H, R

@@ -19,7 +19,7 @@ def trunc_define(f, x):
 
 
 def round_define(f, x):
-    """The nearest integer; halfway between two, the even one."""
+    """The nearest integer; halfway between two integers, the even integer."""
     half_up = x + f.number(1) / 2
     whole = f.floor(half_up)
     return f.where(f.equal(half_up, whole), 2 * f.floor(half_up / 2), whole)
@@ -52,7 +52,7 @@ def refusing_zero(function):
 floor_divide, remainder = refusing_zero(np.floor_divide), refusing_zero(np.remainder)
 
 STEPS = "0 at the steps"
-TO_EVEN = "the nearest integer, the even one of two"
+TO_EVEN = "the nearest integer; of two, the even integer"
 JUMPS = "1 and -a / b where that is an integer"
 DIVISOR = (REAL, NONZERO)
 

@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import InferenceError, Inferred, Memory, Spec, case, ops, registering
-from gradproof.engine.op import Attributes, Case
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Memory, Spec, case, ops, registering
 from gradproof.plugins.axes import axes_of, axis_of, integers, listed, smaller
 from gradproof.plugins.families import D, H
 from gradproof.plugins.names import named

@@ -6,16 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from plugins import notation
+from docs.generator import readings
 
-from gradproof.engine.extend import DIRECT, INTEGER, REAL, Complex, Op
-from gradproof.engine.op import Case
+from gradproof.engine.extend import DIRECT, INTEGER, REAL, Case, Complex, Op
 from gradproof.engine.registry import Plugin, Registry, build_registry
 from gradproof.engine.verify.proof.proof import prove
 from gradproof.plugins import BUILTIN
 from gradproof.plugins.formulas import FORMULAS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 FORMULAS_PATH = ROOT / "plugins" / "gradproof" / "plugins" / "formulas.py"
 PAGE_PATH = ROOT / "docs" / "rules.md"
 
@@ -59,9 +58,9 @@ MAX_LINE = 56
 
 
 def formulas(registry: Registry) -> dict[str, str]:
-    """The definitions of the elementwise ops that say nothing else about themselves."""
+    """The definitions of the elementwise ops without a ``doc`` of their own."""
     return {
-        op.name: notation.definition(op)
+        op.name: readings.definition(op)
         for op in registry.ops.values()
         if op.elementwise and op.doc == FORMULAS.get(op.name, "")
     }
@@ -108,10 +107,10 @@ def _case(op: Op) -> Case:
     return (complex_cases or op.declared_cases())[0]
 
 
-def _rule(registry: Registry, op: Op) -> notation.Rule:
+def _rule(registry: Registry, op: Op) -> readings.Rule:
     case = _case(op)
     inference = op.inference(case.specs(), case.attributes)
-    return notation.rule(op, registry.rule_of(op, case), inference.attributes)
+    return readings.rule(op, registry.rule_of(op, case), inference.attributes)
 
 
 def _summary(op: Op) -> str:
@@ -128,7 +127,7 @@ def _rule_cell(registry: Registry, op: Op) -> str:
     return "<br>".join([*_cotangents(op, rule), *(f"with {name} = {text}" for name, text in rule.where)])
 
 
-def _cotangents(op: Op, rule: notation.Rule) -> Iterator[str]:
+def _cotangents(op: Op, rule: readings.Rule) -> Iterator[str]:
     if len(rule.cotangents) == 1:
         yield rule.cotangents[0]
         return
@@ -137,7 +136,7 @@ def _cotangents(op: Op, rule: notation.Rule) -> Iterator[str]:
             yield f"{name}\N{COMBINING MACRON} = {text}" if len(name) == 1 else f"{name}: {text}"
 
 
-def _input_names(op: Op, rule: notation.Rule) -> list[str]:
+def _input_names(op: Op, rule: readings.Rule) -> list[str]:
     return [op.input_name(k) for k in range(len(rule.cotangents))]
 
 
@@ -161,7 +160,7 @@ def _proof(registry: Registry, op: Op) -> str:
 
 
 def _in_full(registry: Registry) -> str:
-    """The rules that the tables summarise, but those that are written for given shapes."""
+    """The rules that the tables summarise, except those whose attributes depend on a shape."""
     blocks = []
     for op in registry.ops.values():
         if op.differentiable:
