@@ -27,8 +27,8 @@ from docs.generator.notation import (
     where,
 )
 
+from gradproof.engine.attributes import FreeNumber
 from gradproof.engine.extend import Exact, Op
-from gradproof.engine.sealed import Sealed
 from gradproof.engine.trace import Instruction, Program
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -188,7 +188,7 @@ class Reader:
         literal = self.program.literals.get(number)
         if literal is None:
             return self.formulas[number]
-        assert not isinstance(literal, Sealed)  # a rule is shown for a case without free attributes
+        assert not isinstance(literal, FreeNumber)  # a rule is shown for a case without free attributes
         return formula(literal.define(NOTATION) if isinstance(literal, Exact) else literal)
 
     def _apply(self, instruction: Instruction, *, last: bool) -> Formula:

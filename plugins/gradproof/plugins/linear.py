@@ -136,7 +136,7 @@ SQUARES = (case((2, 3)), case((3, 2), k=1), case((2, 2), k=-1), case((2, 2, 2)))
 LINEAR = (
     # op        forward            rule         definition     inference       cases
     H("matmul", narrow(np.matmul), matmul_rule, matmul_define, matmul_infer,   MATRICES,
-      shrink=matmul_shrink, arrays=matmul_arrays, doc="matrix product"),
+      shrink=matmul_shrink, arrays=matmul_arrays, contracts=True, doc="matrix product"),
     H("tril",   tril,              tril_rule,   tril_define,   triangle_infer, SQUARES,
       shrink=triangle_shrink, arrays=tril_arrays, doc="the lower triangle"),
     H("triu",   triu,              triu_rule,   triu_define,   triangle_infer, SQUARES,
