@@ -411,7 +411,7 @@ def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkey
     run = finish(Engine(registry), Job(graph, values, [("y", np.linspace(-1, 2, 40))]))
     assert check_graph(run, 60.0)["x0"].word is GraphWord.CONSISTENT
     monkeypatch.setattr("gradproof.engine.verify.graphs.wholegraph.MAX_OPERATIONS", 500)
-    monkeypatch.setattr("gradproof.engine.verify.graphs.bridge.MAX_OPERATIONS", 500)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.series_bridge.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is GraphWord.SKIPPED
     expected = "node 0 (planted.softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"

@@ -420,7 +420,7 @@ def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.Monk
         pool_.request(key("sin"))
         pool_.wait([key("sin")], 0.0)
         assert pool_.lookup(key("sin")) is None
-        assert list(map(str, pool_._asked)) == [str(key("slow.hang"))]
+        assert list(map(str, pool_._futures)) == [str(key("slow.hang"))]
     finally:
         pool_.close()
 
