@@ -17,9 +17,10 @@ from tests.verify.numbers.test_value import Never, judge, numbers, with_rules
 from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
-from gradproof.engine.spec import DType
+from gradproof.engine.spec import DType, spec_of
 from gradproof.engine.verify.nodes import elementwise
 from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
@@ -276,6 +277,32 @@ def test_a_bound_that_is_infinite_is_an_absent_bound(registry: Registry, low: fl
         step = MANY // count
         for verdict in judge(registry, "clip", x[::step], np.full(count, low), np.full(count, high)).values():
             assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
+
+
+PAIRS = [(a, b) for a in (np.inf, -np.inf, np.nan, 1.0) for b in (np.inf, -np.inf, np.nan, 1.0)]
+COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"]
+
+
+@pytest.mark.parametrize("op", COMPARISONS)
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> None:
+    """Alone, where Arb reads the element, and in a large node, where it is among finite ones."""
+    for count in (3, MANY):
+        x, y = np.linspace(1, 2, count), np.linspace(2, 3, count)
+        x[count // 2], y[count // 2] = a, b
+        declaration = REGISTRY.op(op)
+        result = declaration.forward(x, y)
+        application = Application(declaration, {}, [x, y], [spec_of(result)], [result], [np.zeros(count)], [None, None])
+        verdict = checked(application, None).forward
+        if np.isnan(a) or np.isnan(b):
+            assert verdict.word in (ValueWord.UNCHECKED, ValueWord.NONFINITE)
+        elif a == b and np.isinf(a) and result.dtype.kind == "b":
+            assert verdict.word is ValueWord.NONFINITE
+        else:
+            assert verdict.word is ValueWord.ENCLOSED
+            wrong = np.array(result)
+            wrong[0] = not wrong[0] if result.dtype.kind == "b" else 7.0
+            assert checked(replace(application, results=[wrong]), None).forward.word is ValueWord.OFF
 
 
 def test_complex_numbers_are_read_as_pairs() -> None:

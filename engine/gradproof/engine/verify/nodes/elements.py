@@ -194,7 +194,8 @@ class Elements:
             for k, ball in enumerate(row):
                 limit = limits(first[k], second[k], unbounded)
                 mid, rad = np.array(ball.mid), np.array(ball.radius())
-                mid[at], rad[at] = limit.mid, limit.radius()
+                against = _contradicts(ball[at], limit)  # as with equal(inf, inf)
+                mid[at], rad[at] = np.where(against, np.nan, limit.mid), limit.radius()
                 row[k] = BallArray(mid, rad)
 
     def _beyond(self, x: Array, seed: int, which: int) -> Array:
@@ -222,6 +223,12 @@ def beyond(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     drawn = 2**20 - drawn if seed == 2 else drawn
     result[infinite] = np.sign(x[infinite]) * (end * (1 + drawn / 2**20))
     return result
+
+
+def _contradicts(a: BallArray, b: BallArray) -> Array:
+    """The mask of the elements where two readings are finite, and have no number in common."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(a.mid - b.mid) > (a.radius() + b.radius()) * (1 + 2.0**-40) + NOTHING)
 
 
 def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:
