@@ -15,7 +15,7 @@ from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
 from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array
 from gradproof.engine.verify.nodes.elements import beyond, limits
-from gradproof.engine.verify.nodes.judging import Tally, at_kinks, distances, overflowed, spacings
+from gradproof.engine.verify.nodes.distances import Tally, at_kinks, distances, overflowed, spacings
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 FLOAT64 = np.dtype(np.float64)

@@ -19,7 +19,7 @@ from gradproof.engine.verify.arrays import functions, reading
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.nodes import samples
-from gradproof.engine.verify.nodes.judging import distances, near_by
+from gradproof.engine.verify.nodes.distances import distances, near_by
 from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.numbers.truth import Application

@@ -14,7 +14,7 @@ from gradproof.engine.spec import DType
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA
 from gradproof.engine.verify.nodes import elementwise
 from gradproof.engine.verify.nodes.elements import Elements
-from gradproof.engine.verify.nodes.judging import Tally
+from gradproof.engine.verify.nodes.distances import Tally
 from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import check_values

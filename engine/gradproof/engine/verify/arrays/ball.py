@@ -111,9 +111,9 @@ class BallArray:
         return self._sign
 
     def __neg__(self) -> BallArray:
-        found = BallArray(-self.mid, self.spread, self.unit, part=self.part, scale=self.scale)
-        found._sign = self._sign and -self._sign
-        return found
+        negated = BallArray(-self.mid, self.spread, self.unit, part=self.part, scale=self.scale)
+        negated._sign = self._sign and -self._sign
+        return negated
 
     @watched
     def __add__(self, other: Any) -> Any:
@@ -130,14 +130,14 @@ class BallArray:
         part, spread = max(a.part, b.part), _sum(a.spread, b.spread)
         if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which are less than |a + b| else
             part = 0.0
-            for one in (a, b):
-                if one.part:
-                    size = np.abs(one.mid)
-                    size *= one.part
+            for operand in (a, b):
+                if operand.part:
+                    size = np.abs(operand.mid)
+                    size *= operand.part
                     spread = _sum(size, spread)
             if spread is not None and not spread.max(initial=0) < np.inf:
                 spread = _but_infinities(a, b, spread)
-        return made(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
+        return rounded_ball(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
 
     __radd__ = __add__
 
@@ -153,23 +153,23 @@ class BallArray:
         a, b = self, ball_array(other)
         if b is NotImplemented:
             return NotImplemented
-        for one, other in ((a, b), (b, a)):
-            if other.ndim == 0 and other.spread is None and not other.part and other.unit <= one.unit:
-                factor = float(other.mid)
+        for ball, scalar in ((a, b), (b, a)):
+            if scalar.ndim == 0 and scalar.spread is None and not scalar.part and scalar.unit <= ball.unit:
+                factor = float(scalar.mid)
                 if abs(factor) == 1:
-                    return one if factor > 0 else -one
+                    return ball if factor > 0 else -ball
                 if abs(frexp(factor)[0]) == 0.5:
-                    return one._scaled(factor)
+                    return ball._scaled(factor)
         unit = max(a.unit, b.unit)
         FLAGS.lower()
         mid = a.mid * b.mid
         spread = product_spread(a, b)
         part = (a.part + b.part) + a.part * b.part
         scale = a.scale * b.scale * ((1 + a.part) * (1 + b.part))
-        found = made(mid, spread, unit, part, scale, zero=lambda: a.zero | b.zero)
+        product = rounded_ball(mid, spread, unit, part, scale, zero=lambda: a.zero | b.zero)
         if a._sign is not None and b._sign is not None:
-            found._sign = (a._sign * b._sign) or None
-        return found
+            product._sign = (a._sign * b._sign) or None
+        return product
 
     __rmul__ = __mul__
 
@@ -179,7 +179,7 @@ class BallArray:
         FLAGS.lower()
         mid = self.mid * factor
         spread = None if self.spread is None else self.spread * abs(factor)
-        return made(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
+        return rounded_ball(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
 
     @watched
     def __truediv__(self, other: Any) -> Any:
@@ -204,7 +204,7 @@ class BallArray:
                 least = np.where(np.abs(b.mid) > SMALL, least, np.nan)
             spread = _sum(np.abs(mid) * (b.spread / least), None if a.spread is None else a.spread / least)
             scale = a.scale * (1 + part)
-        return made(mid, spread, unit, part, scale, zero=lambda: a.zero)
+        return rounded_ball(mid, spread, unit, part, scale, zero=lambda: a.zero)
 
     def __rtruediv__(self, other: Any) -> Any:
         other = ball_array(other)
@@ -222,9 +222,9 @@ class BallArray:
         return result if exponent > 0 else 1 / result
 
     def __abs__(self) -> BallArray:
-        found = BallArray(np.abs(self.mid), self.spread, self.unit, part=self.part, scale=self.scale)
-        found._sign = 1
-        return found
+        magnitudes = BallArray(np.abs(self.mid), self.spread, self.unit, part=self.part, scale=self.scale)
+        magnitudes._sign = 1
+        return magnitudes
 
     def __getitem__(self, index: Any) -> BallArray:
         return self.moved(lambda x: x[index])
@@ -233,9 +233,9 @@ class BallArray:
         """The same numbers at other places: ``move`` of an array takes each element from one of its own."""
         rad = self.spread
         rad = rad if rad is None or rad.ndim == 0 else move(np.broadcast_to(rad, self.mid.shape))
-        found = BallArray(move(self.mid), rad, self.unit, part=self.part, scale=self.scale)
-        found._sign = self._sign or None
-        return found
+        result = BallArray(move(self.mid), rad, self.unit, part=self.part, scale=self.scale)
+        result._sign = self._sign or None
+        return result
 
     def radius(self) -> Array:
         """The radii, of this shape; 0 where exact. Not to be written to."""
@@ -254,7 +254,7 @@ class BallArray:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
 
-def made(
+def rounded_ball(
     mid: Array,
     spread: Radius,
     unit: float,
@@ -274,9 +274,9 @@ def made(
             least = np.where(zero() & (mid == 0), 0.0, least)
         spread = np.asarray(least) if spread is None else spread + least
     if FLAGS.lost:
-        lost = ~np.isfinite(mid)
-        if lost.any():  # some of it came in, which is not known any more here
-            spread = np.where(lost, np.nan, 0.0 if spread is None else spread)
+        unknown = ~np.isfinite(mid)
+        if unknown.any():  # some of it came in, which is not known any more here
+            spread = np.where(unknown, np.nan, 0.0 if spread is None else spread)
     if part > MOST:
         size = np.abs(mid) * (part * GROW)
         spread, part, scale = np.asarray(size if spread is None else size + spread * scale), 0.0, 1.0
@@ -319,8 +319,8 @@ def _times(fresh: Any, x: Any) -> Any:
 def _sum(a: Any, b: Any) -> Radius:
     """The sum of radii, of which either may be missing."""
     if a is None or b is None:
-        found: Radius = b if a is None else a
-        return found
+        radii: Radius = b if a is None else a
+        return radii
     return np.asarray(a + b)
 
 

@@ -66,12 +66,12 @@ class Calibration:
 
     def distrust(self, row: ArrayFunction) -> str:
         """Why a function is not read in arrays here; nothing if its bound holds."""
-        found = self.measured(row)
-        if found.ulps <= row.ulps:
+        measured = self.measured(row)
+        if measured.ulps <= row.ulps:
             return ""
-        at = ", ".join(f"{x!r}" for x in found.at)
+        at = ", ".join(f"{x!r}" for x in measured.at)
         return (
-            f"{row.name}({at}) is off by {found.ulps:.3g} units in the last place with the NumPy and SciPy that are here, "
+            f"{row.name}({at}) is off by {measured.ulps:.3g} units in the last place with the NumPy and SciPy that are here, "
             f"where {row.ulps:g} are allowed: {row.name} is not read in arrays; another build of them may be right"
         )
 
@@ -81,11 +81,11 @@ class Calibration:
             if not self._read:
                 self._read = True
                 self._known = self._kept() | self._known
-            found = self._known.get(row.name)
-            if found is None:
-                found = self._known[row.name] = measure(row)
+            measurement = self._known.get(row.name)
+            if measurement is None:
+                measurement = self._known[row.name] = measure(row)
                 self._keep()
-            return found
+            return measurement
 
     def _kept(self) -> dict[str, Measured]:
         if self.folder is None:

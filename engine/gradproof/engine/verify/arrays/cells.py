@@ -140,10 +140,10 @@ class Cells(OnReals):
     def _each(self, function: Callable[..., Any]) -> Callable[..., CellArray]:
         def apply(*arguments: Any) -> CellArray:
             arrays = np.broadcast_arrays(*(boxed(cells_of(x)) for x in arguments))
-            found = np.empty(arrays[0].shape, object)
-            for index in np.ndindex(found.shape):
-                found[index] = function(*(x[index] for x in arrays))
-            return CellArray(found)
+            result = np.empty(arrays[0].shape, object)
+            for index in np.ndindex(result.shape):
+                result[index] = function(*(x[index] for x in arrays))
+            return CellArray(result)
 
         return apply
 
@@ -155,7 +155,7 @@ class Cells(OnReals):
         return value if isinstance(value, CellArray) else CellArray(self.f.number(value))
 
     def where(self, condition: Any, a: Any, b: Any) -> CellArray:
-        return self._each(lambda c, one, other: self.f.where(_truth(c), one, other))(condition, a, b)
+        return self._each(lambda c, x, y: self.f.where(_truth(c), x, y))(condition, a, b)
 
     def less(self, a: Any, b: Any) -> CellArray:
         return self._each(self.f.less)(a, b)
@@ -208,9 +208,9 @@ class Cells(OnReals):
 
     def _best(self, line: list[Any], below: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
         best, place = line[0], self.f.number(0)
-        for k, one in enumerate(line[1:], 1):
-            better = below(best, one)
-            best, place = self.f.where(better, one, best), self.f.where(better, self.f.number(k), place)
+        for k, cell in enumerate(line[1:], 1):
+            better = below(best, cell)
+            best, place = self.f.where(better, cell, best), self.f.where(better, self.f.number(k), place)
         return best, place
 
     def _reduced(self, function: Callable[[list[Any]], Any], x: Any, axis: Axis, keepdims: bool) -> CellArray:
@@ -218,10 +218,10 @@ class Cells(OnReals):
         axes = axes_of(axis, cells.ndim)
         rest = tuple(k for k in range(cells.ndim) if k not in axes)
         lines = np.transpose(cells, (*rest, *axes))
-        found = np.empty(lines.shape[: len(rest)], object)
-        for index in np.ndindex(found.shape):
-            found[index] = function(list(lines[index].flat) if axes else [lines[index]])
-        return CellArray(found.reshape(without(cells.shape, axes, keepdims)))
+        result = np.empty(lines.shape[: len(rest)], object)
+        for index in np.ndindex(result.shape):
+            result[index] = function(list(lines[index].flat) if axes else [lines[index]])
+        return CellArray(result.reshape(without(cells.shape, axes, keepdims)))
 
     def running_total(self, x: Any, axis: int) -> CellArray:
         return self._scanned(lambda line: self.f.total(iter(line)), x, axis)
@@ -231,10 +231,10 @@ class Cells(OnReals):
 
     def _scanned(self, function: Callable[[list[Any]], Any], x: Any, axis: int) -> CellArray:
         lines = np.moveaxis(boxed(cells_of(x)), axis, -1)
-        found = np.empty(lines.shape, object)
-        for index in np.ndindex(found.shape):
-            found[index] = function(list(lines[index[:-1]][: index[-1] + 1]))
-        return CellArray(np.moveaxis(found, -1, axis))
+        result = np.empty(lines.shape, object)
+        for index in np.ndindex(result.shape):
+            result[index] = function(list(lines[index[:-1]][: index[-1] + 1]))
+        return CellArray(np.moveaxis(result, -1, axis))
 
     def matmul(self, a: Any, b: Any) -> CellArray:
         left, right = boxed(cells_of(a)), boxed(cells_of(b))
@@ -243,12 +243,12 @@ class Cells(OnReals):
         batch = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
         rows = np.broadcast_to(rows, (*batch, *rows.shape[-2:]))
         columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
-        found = np.empty((*batch, rows.shape[-2], columns.shape[-2]), object)
-        for index in np.ndindex(found.shape):
+        result = np.empty((*batch, rows.shape[-2], columns.shape[-2]), object)
+        for index in np.ndindex(result.shape):
             pairs = zip(rows[index[:-1]], columns[(*index[:-2], index[-1])], strict=True)
-            found[index] = self.f.total(p * q for p, q in pairs)
+            result[index] = self.f.total(p * q for p, q in pairs)
         drop = tuple(axis for axis, x in ((-2, left), (-1, right)) if x.ndim == 1)
-        return CellArray(np.squeeze(found, drop))
+        return CellArray(np.squeeze(result, drop))
 
     def places(self, indices: Any) -> Array:
         return np.asarray(np.array([int(k) for k in boxed(cells_of(indices)).flat], np.intp).reshape(indices.shape))
@@ -259,35 +259,35 @@ class Cells(OnReals):
         inside = tuple(range(axis, axis + places.ndim))
         more = np.moveaxis(boxed(cells_of(updates)), inside, range(places.ndim))
         front = np.moveaxis(cells, axis, 0)
-        found = np.empty(front.shape, object)
+        result = np.empty(front.shape, object)
         for k, *rest in np.ndindex(front.shape):
             hits = [more[(*place, *rest)] for place in np.ndindex(places.shape) if places[place] % size == k]
-            found[k, *rest] = self.f.total([front[k, *rest], *hits])
-        return CellArray(np.moveaxis(found, 0, axis))
+            result[k, *rest] = self.f.total([front[k, *rest], *hits])
+        return CellArray(np.moveaxis(result, 0, axis))
 
     def order(self, x: Any, axis: int, descending: bool = False) -> CellArray:
         """How many come before each decides its place; with symbols that has no short form."""
         lines = np.moveaxis(boxed(cells_of(x)), axis, -1)
-        found = np.empty(lines.shape, object)
+        places = np.empty(lines.shape, object)
         for index in np.ndindex(lines.shape[:-1]):
             line = list(lines[index])
             before = (lambda a, b: self.f.less(b, a)) if descending else self.f.less
-            for k, one in enumerate(line):
+            for k, cell in enumerate(line):
                 ahead = sum(
-                    bool(before(other, one)) or (j < k and not bool(before(one, other)))
-                    for j, other in enumerate(line)
+                    bool(before(rival, cell)) or (j < k and not bool(before(cell, rival)))
+                    for j, rival in enumerate(line)
                     if j != k
                 )
-                found[*index, ahead] = self.f.number(k)
-        return CellArray(np.moveaxis(found, -1, axis))
+                places[*index, ahead] = self.f.number(k)
+        return CellArray(np.moveaxis(places, -1, axis))
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> CellArray:
         cells = boxed(cells_of(x))
-        found = np.empty(without(cells.shape, axes_of(axis, cells.ndim), True), object)
-        for index in np.ndindex(found.shape):
-            found[index] = self._anchor(self._anchors)
+        anchors = np.empty(without(cells.shape, axes_of(axis, cells.ndim), True), object)
+        for index in np.ndindex(anchors.shape):
+            anchors[index] = self._anchor(self._anchors)
             self._anchors += 1
-        return CellArray(found)
+        return CellArray(anchors)
 
     def finite(self, x: Any) -> tuple[bool, Any]:
         return True, x
@@ -296,14 +296,14 @@ class Cells(OnReals):
         cells = boxed(cells_of(x))
         axes = axes_of(axis, cells.ndim)
         chosen = np.zeros(cells.shape, object)
-        one = np.empty(without(cells.shape, axes, True), object)
-        for index in np.ndindex(one.shape):
+        elements = np.empty(without(cells.shape, axes, True), object)
+        for index in np.ndindex(elements.shape):
             line = [tuple(slice(None) if k in axes else i for k, i in enumerate(index))]
             places = list(np.ndindex(*(cells.shape[k] for k in axes)))
-            where = iter(places[self._choose(len(places))])
-            place = tuple(next(where) if isinstance(i, slice) else i for i in line[0])
-            chosen[place], one[index] = True, cells[place]
-        return CellArray(chosen != 0), CellArray(one)
+            chosen_index = iter(places[self._choose(len(places))])
+            place = tuple(next(chosen_index) if isinstance(i, slice) else i for i in line[0])
+            chosen[place], elements[index] = True, cells[place]
+        return CellArray(chosen != 0), CellArray(elements)
 
 
 def _truth(condition: Any) -> Any:

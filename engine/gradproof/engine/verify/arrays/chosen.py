@@ -27,16 +27,16 @@ def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array, *, r
     step = max(1, ROOM // max(terms, 1))
     for start in range(0, len(where[0]), step):
         at = tuple(k[start : start + step] for k in where)
-        x, rx = (_lines(one, shape[:-2], at, -1) for one in (a.mid, a.radius()))
-        y, ry = (_lines(one, shape[:-2], at, -2) for one in (b.mid, b.radius()))
+        x, rx = (_lines(array, shape[:-2], at, -1) for array in (a.mid, a.radius()))
+        y, ry = (_lines(array, shape[:-2], at, -2) for array in (b.mid, b.radius()))
         products = x * y
         sizes = np.abs(products).sum(axis=0)
-        given = (np.abs(x) * ry + rx * (np.abs(y) + ry)).sum(axis=0)
+        propagated = (np.abs(x) * ry + rx * (np.abs(y) + ry)).sum(axis=0)
         mid[at] = products.sum(axis=0)
         if running:
-            rad[at] = given + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
+            rad[at] = propagated + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
         else:
-            rad[at] = given + sizes * (terms * (unit + UNIT))
+            rad[at] = propagated + sizes * (terms * (unit + UNIT))
     return BallArray(mid, rad, max(a.unit, b.unit))
 
 

@@ -52,7 +52,7 @@ def mask_of(x: Any) -> Mask:
     NotImplementedError for numbers that are no integers: they are compared with `Arrays.less` and the like."""
     if isinstance(x, Mask):
         return x
-    found = np.asarray(x)
-    if found.dtype.kind not in "biu":
+    truths = np.asarray(x)
+    if truths.dtype.kind not in "biu":
         raise NotImplementedError("a number is no condition in arrays: use f.less, f.less_equal or f.equal")
-    return Mask(found != 0)
+    return Mask(truths != 0)

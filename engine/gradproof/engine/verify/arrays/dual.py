@@ -64,8 +64,8 @@ class Dual:
         a, b = self.head, self.number(other)
         if b is NotImplemented:
             return NotImplemented
-        mine = {k: x * b for k, x in self.tangents.items()}
-        return type(self)(a * b, added(mine, {k: a * x for k, x in tangents(other).items()}))
+        left = {k: x * b for k, x in self.tangents.items()}
+        return type(self)(a * b, added(left, {k: a * x for k, x in tangents(other).items()}))
 
     __rmul__ = __mul__
 
@@ -74,12 +74,12 @@ class Dual:
         if b is NotImplemented:
             return NotImplemented
         whole = self.head / b
-        mine = {k: x / b for k, x in self.tangents.items()}
-        theirs = tangents(other)
-        if theirs:
+        result = {k: x / b for k, x in self.tangents.items()}
+        divisor_tangents = tangents(other)
+        if divisor_tangents:
             slope = -(whole / b)
-            mine = added(mine, {k: slope * x for k, x in theirs.items()})
-        return type(self)(whole, mine)
+            result = added(result, {k: slope * x for k, x in divisor_tangents.items()})
+        return type(self)(whole, result)
 
     def __rtruediv__(self, other: Any) -> Any:
         a = self.number(other)
@@ -115,11 +115,11 @@ def readable(x: Any) -> bool:
 
 def head(x: Any) -> BallArray:
     """The value."""
-    found = x.head if isinstance(x, Dual) else ball_array(x)
-    if found is NotImplemented:
+    value = x.head if isinstance(x, Dual) else ball_array(x)
+    if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
-    assert isinstance(found, BallArray)
-    return found
+    assert isinstance(value, BallArray)
+    return value
 
 
 def tangents(x: Any) -> dict[int, Any]:
@@ -134,7 +134,7 @@ def spread(x: BallArray, shape: tuple[int, ...]) -> BallArray:
 
 def added(a: Mapping[int, Any], b: Mapping[int, Any]) -> dict[int, Any]:
     """The sum of two sets of tangents."""
-    found = dict(a)
+    result = dict(a)
     for k, x in b.items():
-        found[k] = found[k] + x if k in found else x
-    return found
+        result[k] = result[k] + x if k in result else x
+    return result

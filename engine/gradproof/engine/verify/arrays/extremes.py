@@ -25,8 +25,8 @@ class Extremes:
         """The largest over axes."""
         x = self.as_number(x)
         axes = axes_of(axis, x.ndim)
-        found = self._top(x.moved(lambda a: in_lines(a, axes)))
-        return found.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
+        top = self._top(x.moved(lambda a: in_lines(a, axes)))
+        return top.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         """The smallest over axes."""
@@ -60,12 +60,12 @@ class Extremes:
                     candidate = np.where(same[..., None], self._leading(x, candidate), candidate)
         place = np.argmax(candidate, axis=-1)[..., None]
         open_ = candidate.sum(axis=-1) > 1
-        found = {}
+        slopes = {}
         for k, tangent in tangents(x).items():
-            whole = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
-            one = whole.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
-            found[k] = BallArray(np.where(open_, np.nan, one.mid), one.rad, one.unit)
-        return Dual(value, found)
+            slope = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
+            selected = slope.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+            slopes[k] = BallArray(np.where(open_, np.nan, selected.mid), selected.rad, selected.unit)
+        return Dual(value, slopes)
 
     def _equal(self, ball: BallArray, candidate: Array) -> Array:
         """Where all candidates of a line are the same exact number."""
@@ -81,9 +81,9 @@ class Extremes:
         for k, tangent in x.tangents.items():
             slope = slope + tangent.mid * self.lean[k]
         slope = np.where(candidate, slope, -np.inf)
-        found = np.zeros(candidate.shape, bool)
-        np.put_along_axis(found, np.argmax(slope, axis=-1)[..., None], True, -1)
-        return found
+        leading = np.zeros(candidate.shape, bool)
+        np.put_along_axis(leading, np.argmax(slope, axis=-1)[..., None], True, -1)
+        return leading
 
 
 def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
@@ -103,11 +103,11 @@ def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
 def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> BallArray:
     """The ball of the only candidate, or one around all of them."""
     place = np.argmax(candidate, axis=-1)[..., None]
-    one = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+    single = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
     middle = low + (high - low) / 2
     wide = np.maximum(high - middle, middle - low) * (1 + 4 * UNIT) + np.abs(middle) * (2 * UNIT)
     several = candidate.sum(axis=-1) > 1
-    return BallArray(np.where(several, middle, one.mid), np.where(several, wide, one.radius()), ball.unit)
+    return BallArray(np.where(several, middle, single.mid), np.where(several, wide, single.radius()), ball.unit)
 
 
 def noted(tied: Any, more: Array) -> Any:

@@ -71,28 +71,28 @@ def _raised(work: Callable[[], Array]) -> tuple[bool, bool, float]:
 def _work() -> bool:
     """Each flag, of arrays that are long enough for vector instructions; and denormal numbers, which some libraries take
     for 0 where they are loaded."""
-    least, most, small, one, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
+    least, most, small, unit, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
     quiet = _raised(lambda: least + least), _raised(lambda: least * _array(2.0**60))
     under = _raised(lambda: least * 0.25), _raised(lambda: small * small), _raised(lambda: least / _array(3.0))
     lost = (
         _raised(lambda: most * most),
         _raised(lambda: most + most),
         _raised(lambda: most / _array(0.5)),
-        _raised(lambda: one / zero),
+        _raised(lambda: unit / zero),
         _raised(lambda: zero / zero),
     )
     return (
         quiet == ((False, False, 2.0**-1073), (False, False, 2.0**-1014))
-        and all(one[:2] == (True, False) for one in under)
-        and all(one[1] for one in lost)
+        and all(flags[:2] == (True, False) for flags in under)
+        and all(flags[1] for flags in lost)
     )
 
 
 def _array(last: float) -> Array:
     """Ones, but for the last number: the tail of a vector loop."""
-    found = np.ones(19)
-    found[-1] = last
-    return found
+    array = np.ones(19)
+    array[-1] = last
+    return array
 
 
 WORK = _work()

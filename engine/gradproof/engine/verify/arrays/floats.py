@@ -57,9 +57,9 @@ class FloatDual(Dual):
     def __mul__(self, other: Any) -> Any:
         if not _is_number(other):
             return NotImplemented
-        mine = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
-        theirs = {k: times(x, self.head) for k, x in tangents(other).items()}
-        return type(self)(lambda: self.head * self.number(other), added(mine, theirs))
+        left = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
+        right = {k: times(x, self.head) for k, x in tangents(other).items()}
+        return type(self)(lambda: self.head * self.number(other), added(left, right))
 
     __rmul__ = __mul__
 
@@ -113,7 +113,7 @@ class Floats(OnReals, Folds):
             heads = [_float(x) for x in arguments]
             if all(isinstance(x, float) for x in heads):
                 return FloatDual(float(row.numpy(*heads)), {})
-            found: dict[int, Any] = {}
+            slopes: dict[int, Any] = {}
             moving = [k for k, x in enumerate(arguments) if tangents(x)]
             if moving:
                 value, still = FloatDual(lambda: row.numpy(*heads), {}), [FloatDual(x, {}) for x in heads]
@@ -122,9 +122,9 @@ class Floats(OnReals, Folds):
                     slope = _float(partials[k](self, value, *still))
                     for direction, along in tangents(arguments[k]).items():
                         part = times(along, slope)
-                        found[direction] = found[direction] + part if direction in found else part
-                return FloatDual(lambda: value.head, found)
-            return FloatDual(lambda: row.numpy(*heads), found)
+                        slopes[direction] = slopes[direction] + part if direction in slopes else part
+                return FloatDual(lambda: value.head, slopes)
+            return FloatDual(lambda: row.numpy(*heads), slopes)
 
         setattr(self, name, apply)
         return apply
@@ -137,14 +137,14 @@ class Floats(OnReals, Folds):
         return value if isinstance(value, FloatDual) else FloatDual(_float(value), {})
 
     def _decide(self, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Array:
-        one, other = _float(a), _float(b)
+        x, y = _float(a), _float(b)
         if self._decided is not None:
             return np.asarray(next(self._decided))
-        found = np.asarray(compare(one, other))
-        self.decisions.append(found)
+        decision = np.asarray(compare(x, y))
+        self.decisions.append(decision)
         if a is not b and (tangents(a) or tangents(b)):
-            self.tied = self.tied | np.equal(one, other)
-        return found
+            self.tied = self.tied | np.equal(x, y)
+        return decision
 
     def less(self, a: Any, b: Any) -> Array:
         return self._decide(np.less, a, b)
@@ -175,14 +175,14 @@ class Floats(OnReals, Folds):
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)
-        found = {}
+        slopes = {}
         for k in {**tangents(a), **tangents(b)}:
-            mine, theirs = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
-            if isinstance(mine, float) and isinstance(theirs, float):  # of no dtype of their own
+            if_true, if_false = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
+            if isinstance(if_true, float) and isinstance(if_false, float):  # of no dtype of their own
                 dtype = np.result_type(np.float32, _float(a), _float(b))
-                mine, theirs = dtype.type(mine), dtype.type(theirs)
-            found[k] = np.where(mask, mine, theirs)
-        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), found)
+                if_true, if_false = dtype.type(if_true), dtype.type(if_false)
+            slopes[k] = np.where(mask, if_true, if_false)
+        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), slopes)
 
     def floor(self, x: Any) -> FloatDual:
         """The largest integer up to ``x``; it does not move, and has no derivative at its steps."""
@@ -215,10 +215,10 @@ class Floats(OnReals, Folds):
 
     def matmul(self, a: Any, b: Any) -> Any:
         """The matrix product; its value is made only where it is asked for."""
-        one, other = self.as_number(a), self.as_number(b)
-        mine = {k: np.broadcast_to(t, np.shape(one.head)) @ other.head for k, t in one.tangents.items()}
-        theirs = {k: one.head @ np.broadcast_to(t, np.shape(other.head)) for k, t in other.tangents.items()}
-        return FloatDual(lambda: one.head @ other.head, added(mine, theirs))
+        left, right = self.as_number(a), self.as_number(b)
+        left_slopes = {k: np.broadcast_to(t, np.shape(left.head)) @ right.head for k, t in left.tangents.items()}
+        right_slopes = {k: left.head @ np.broadcast_to(t, np.shape(right.head)) for k, t in right.tangents.items()}
+        return FloatDual(lambda: left.head @ right.head, added(left_slopes, right_slopes))
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
         """The numbers of arrays at other places."""
@@ -226,11 +226,11 @@ class Floats(OnReals, Folds):
             return move(*arrays, **options)
         several = [self.as_number(x) for x in arrays]
         shapes = [np.shape(x.head) for x in several]
-        found = {}
+        slopes = {}
         for k in sorted({k for x in several for k in x.tangents}):
             steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(several, shapes, strict=True)]
-            found[k] = move(*steps, **options)
-        return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), found)
+            slopes[k] = move(*steps, **options)
+        return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), slopes)
 
     def places(self, indices: Any) -> Array:
         """Integers that say where."""
@@ -243,20 +243,20 @@ class Floats(OnReals, Folds):
         value = np.asarray(self.number(x).head)
         finite = np.isfinite(value)
         if near == "mean":
-            found = np.where(finite, value, 0.0).mean(axis=axis, keepdims=True)
+            anchors = np.where(finite, value, 0.0).mean(axis=axis, keepdims=True)
         else:
-            found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
-        return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
+            anchors = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
+        return FloatDual(np.where(np.isfinite(anchors), anchors, anchors.dtype.type(0)), {})
 
     def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
         """The largest over axes; where several are, it is a tie if it moves."""
         x = self.as_number(x)
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
-        _, one = self.one_of(x, axis)
+        _, elements = self.one_of(x, axis)
         if x.tangents:
-            self.tied = self.tied | bool((np.count_nonzero(value == one.head, axis=axes) > 1).any())
-        return one.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
+            self.tied = self.tied | bool((np.count_nonzero(value == elements.head, axis=axes) > 1).any())
+        return elements.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
         """The smallest over axes, likewise."""
@@ -264,20 +264,20 @@ class Floats(OnReals, Folds):
 
     def added(self, x: Any, indices: Any, updates: Any, axis: int) -> FloatDual:
         """``x``, and at each place of an axis the sum of the updates for it."""
-        where, one, more = self.places(indices), self.as_number(x), self.as_number(updates)
-        shape, wide = np.shape(one.head), np.shape(more.head)
+        where, base, increments = self.places(indices), self.as_number(x), self.as_number(updates)
+        shape, wide = np.shape(base.head), np.shape(increments.head)
         inside = tuple(range(axis, axis + where.ndim))
 
         def each(a: Any, b: Any) -> Array:
-            found = np.array(np.broadcast_to(a, shape))
+            slopes = np.array(np.broadcast_to(a, shape))
             lines = np.moveaxis(np.broadcast_to(b, wide), inside, tuple(range(where.ndim)))
-            np.add.at(np.moveaxis(found, axis, 0), where, lines)
-            return found
+            np.add.at(np.moveaxis(slopes, axis, 0), where, lines)
+            return slopes
 
-        moving = sorted(one.tangents.keys() | more.tangents.keys())
-        dtype = np.result_type(np.float32, one.head, more.head).type
-        found = {k: each(one.tangents.get(k, dtype(0)), more.tangents.get(k, dtype(0))) for k in moving}
-        return FloatDual(lambda: each(one.head, more.head), found)
+        moving = sorted(base.tangents.keys() | increments.tangents.keys())
+        dtype = np.result_type(np.float32, base.head, increments.head).type
+        slopes = {k: each(base.tangents.get(k, dtype(0)), increments.tangents.get(k, dtype(0))) for k in moving}
+        return FloatDual(lambda: each(base.head, increments.head), slopes)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
         """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
@@ -296,8 +296,8 @@ class Floats(OnReals, Folds):
         places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
         chosen = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
         np.put_along_axis(chosen, places, True, -1)
-        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
-        return np.transpose(chosen.reshape(sizes), np.argsort(order)), one
+        elements = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        return np.transpose(chosen.reshape(sizes), np.argsort(order)), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
         """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""
@@ -320,10 +320,10 @@ def _is_number(x: Any) -> bool:
 
 
 def _float(x: Any) -> Any:
-    found = FloatDual.number(x)
-    if found is NotImplemented:
+    value = FloatDual.number(x)
+    if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
-    return found
+    return value
 
 
 def _truth(x: Any) -> Array:

@@ -89,9 +89,16 @@ class ArrayFunction:
         """The part of the function that the unknown parts of the first argument make; None where that is
         told by radii. log |f| is an integral of the condition over log |x|."""
         x, *others = arguments
-        if not x.part or x.spread is not None or self.condition is None or any(one.rad is not None for one in others):
+        if (
+            not x.part
+            or x.spread is not None
+            or self.condition is None
+            or any(argument.rad is not None for argument in others)
+        ):
             return None
-        most = [max(one.mid.max(initial=0), -one.mid.min(initial=0)) * (1 + one.part) for one in arguments]
+        most = [
+            max(argument.mid.max(initial=0), -argument.mid.min(initial=0)) * (1 + argument.part) for argument in arguments
+        ]
         wander = self.condition(*most) * x.part / (1 - x.part)
         return wander * (1 + 2 * wander) if wander <= WELL * x.unit else None
 

@@ -62,8 +62,8 @@ def added_at(
             else:
                 rad = rad + sizes * ((counts - 1) * unit)
         if x.rad is not None or updates.rad is not None:
-            given = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
-            rad = rad + np.add.reduceat(given, first, axis=0) * (1 + 2 * counts * UNIT)
+            propagated = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
+            rad = rad + np.add.reduceat(propagated, first, axis=0) * (1 + 2 * counts * UNIT)
         rad = np.where(rad == 0, 0.0, grown(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     shape = (size, *x.shape[:axis], *x.shape[axis + 1 :])
@@ -90,13 +90,13 @@ def _in_segments(terms: Array, places: Array) -> tuple[Array, Array, int]:
 
 def _stepwise(terms: Array, first: Array, counts: Array) -> Array:
     """The magnitudes of the partial sums at each place, where rows are added one by one."""
-    found = np.zeros((len(first), terms.shape[1]))
-    partial = terms[first] if len(first) else found
+    sizes = np.zeros((len(first), terms.shape[1]))
+    partial = terms[first] if len(first) else sizes
     for k in range(1, int(counts.max(initial=0))):
         there = counts[:, 0] > k
         partial = np.where(there[:, None], partial + terms[np.where(there, first + k, 0)], partial)
-        found = found + np.where(there[:, None], np.abs(partial), 0.0)
-    return found
+        sizes = sizes + np.where(there[:, None], np.abs(partial), 0.0)
+    return sizes
 
 
 def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:

@@ -41,12 +41,12 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
     left = a.moved(lambda x: x[None]) if row else a
     right = b.moved(lambda x: x[:, None]) if column else b
     with np.errstate(all="ignore"):
-        found = _in_blocks(left, right, unit, running=running)
-        if unit is None and found.rad is not None and not found.mid.all():
-            found = _but_nothing(found, left, right)
+        product = _in_blocks(left, right, unit, running=running)
+        if unit is None and product.rad is not None and not product.mid.all():
+            product = _but_nothing(product, left, right)
     if column:
-        found = found.moved(lambda x: x[..., 0])
-    return found.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else found
+        product = product.moved(lambda x: x[..., 0])
+    return product.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else product
 
 
 def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
@@ -57,28 +57,28 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
     if a.ndim > 2 or n < 2 * step:
         return _product(a, b, right, unit, running=running)
     parts = [_product(a[start : start + step], b, right, unit, running=running) for start in range(0, n, step)]
-    mid = np.concatenate([one.mid for one in parts])
-    exact = all(one.rad is None for one in parts)
-    return BallArray(mid, None if exact else np.concatenate([one.radius() for one in parts]), parts[0].unit)
+    mid = np.concatenate([part.mid for part in parts])
+    exact = all(part.rad is None for part in parts)
+    return BallArray(mid, None if exact else np.concatenate([part.radius() for part in parts]), parts[0].unit)
 
 
-def _but_nothing(found: BallArray, a: BallArray, b: BallArray) -> BallArray:
+def _but_nothing(product: BallArray, a: BallArray, b: BallArray) -> BallArray:
     """The same, and exactly 0 where each term has a factor that is."""
-    rad = found.radius()
-    at = np.nonzero((found.mid == 0) & (rad > 0))
+    rad = product.radius()
+    at = np.nonzero((product.mid == 0) & (rad > 0))
     if not at[0].size:
-        return found
+        return product
     left, right = ((x.mid != 0) | (x.radius() != 0) for x in (a, b))  # nan too
-    if at[0].size * MANY > found.size:
+    if at[0].size * MANY > product.size:
         nothing = (left.astype(np.float32) @ right.astype(np.float32))[at] == 0
     else:
         *batch, rows, columns = at
-        lines = np.broadcast_to(left, (*found.shape[:-2], *left.shape[-2:]))[(*batch, rows)]
-        others = np.swapaxes(np.broadcast_to(right, (*found.shape[:-2], *right.shape[-2:])), -1, -2)[(*batch, columns)]
+        lines = np.broadcast_to(left, (*product.shape[:-2], *left.shape[-2:]))[(*batch, rows)]
+        others = np.swapaxes(np.broadcast_to(right, (*product.shape[:-2], *right.shape[-2:])), -1, -2)[(*batch, columns)]
         nothing = ~(lines & others).any(axis=-1)
     rad = np.array(rad)
     rad[tuple(index[nothing] for index in at)] = 0.0
-    return BallArray(found.mid, rad, found.unit)
+    return BallArray(product.mid, rad, product.unit)
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ class Side:
         first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
         return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
-    def is_exact(self, given: Array) -> bool:
+    def is_exact(self, original: Array) -> bool:
         """Whether nothing of what was given was lost where it was brought to at most 1."""
         low, high = int(self.exponent.min(initial=0)), int(self.exponent.max(initial=0))
-        return low > -1000 and high < 1000 and bool((self.scaled * np.ldexp(1.0, self.powers) == given).all())
+        return low > -1000 and high < 1000 and bool((self.scaled * np.ldexp(1.0, self.powers) == original).all())
 
     @property
     def powers(self) -> Array:
@@ -138,8 +138,8 @@ class Side:
     def rest(self) -> Array:
         """The norms of the second halves, 0 where there are none."""
         second = self.halves[1]
-        found = self.norm_of(second)
-        return found if second.any() else np.zeros_like(found)
+        norms = self.norm_of(second)
+        return norms if second.any() else np.zeros_like(norms)
 
 
 def _side(x: BallArray, axis: int) -> Side:
@@ -231,15 +231,15 @@ def _wanderings(a: Array, b: Array) -> Array:
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))
-    found = np.zeros((*batch, n, m))
+    sums = np.zeros((*batch, n, m))
     step = max(1, ROOM // max(k * m, 1))
     for index in np.ndindex(batch) if k and m else ():
         for start in range(0, n, step):
             look()
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
-            found[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
-    return found
+            sums[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
+    return sums
 
 
 def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: float) -> BallArray:

@@ -45,12 +45,12 @@ def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, ou
         with np.errstate(all="ignore"):  # what is not finite says so itself
             if op.arrays is not None and not op.elementwise:
                 whole = op.arrays(f, *inputs, **exactly)
-                found = list(whole) if isinstance(whole, tuple) else [whole]
+                results = list(whole) if isinstance(whole, tuple) else [whole]
             else:
-                found = [define(f, *inputs, **exactly) for define in op.definitions]
+                results = [define(f, *inputs, **exactly) for define in op.definitions]
     except NotImplementedError as error:
         raise NoArrays(f"op {op.name!r}: {error}") from error
-    return [shaped(x, spec.shape, op) for x, spec in zip(found, outputs, strict=False)]
+    return [shaped(x, spec.shape, op) for x, spec in zip(results, outputs, strict=False)]
 
 
 def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any]:
@@ -66,16 +66,18 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
             continue
         value = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         values[number] = evaluated(value, spec, not is_held(value, spec)) if f.model else value
-    for one in program.instructions:
-        outputs = [program.specs[k] for k in one.outputs]
-        given = [values[k] for k in one.inputs]
+    for instruction in program.instructions:
+        outputs = [program.specs[k] for k in instruction.outputs]
+        operands = [values[k] for k in instruction.inputs]
         if f.model:
-            given = [charged(x, unit(outputs[0].dtype)) for x in given]
-        results = read_op(one.op, f, given, one.attributes, outputs)
+            operands = [charged(x, unit(outputs[0].dtype)) for x in operands]
+        results = read_op(instruction.op, f, operands, instruction.attributes, outputs)
         if f.model:
-            narrower = one.op.name == "astype" and unit(outputs[0].dtype) > _unit_of(program.specs[one.inputs[0]])
+            narrower = instruction.op.name == "astype" and unit(outputs[0].dtype) > _unit_of(
+                program.specs[instruction.inputs[0]]
+            )
             results = [evaluated(x, spec, narrower) for x, spec in zip(results, outputs, strict=True)]
-        values.update(zip(one.outputs, results, strict=True))
+        values.update(zip(instruction.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 
 
@@ -138,8 +140,8 @@ def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
 
 def numbers(f: Arrays, x: Any, spec: Spec) -> BallArray:
     """An output as balls of its shape; a condition as 1 and 0."""
-    found = f.as_number(x)
-    ball = found if isinstance(found, BallArray) else found.head
+    number = f.as_number(x)
+    ball = number if isinstance(number, BallArray) else number.head
     return ball if ball.shape == spec.shape else BallArray(np.broadcast_to(ball.mid, spec.shape), ball.rad, ball.unit)
 
 

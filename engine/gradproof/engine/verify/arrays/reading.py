@@ -65,22 +65,22 @@ class Arrays(Wholes, OnReals):
             moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
             if not moving:
                 return value
-            found: dict[int, BallArray] = {}
+            slopes: dict[int, BallArray] = {}
             for k in moving:
                 slope = row.partials[k](self, value, *heads)
                 for direction, along in tangents(arguments[k]).items():
                     part = slope * along
-                    found[direction] = found[direction] + part if direction in found else part
-            return Dual(value, found)
+                    slopes[direction] = slopes[direction] + part if direction in slopes else part
+            return Dual(value, slopes)
 
         setattr(self, name, apply)
         return apply
 
     @property
     def pi(self) -> BallArray:
-        found = ball_array(arb.pi())
-        assert isinstance(found, BallArray)
-        return found
+        value = ball_array(arb.pi())
+        assert isinstance(value, BallArray)
+        return value
 
     def number(self, value: Any) -> Any:
         if isinstance(value, (BallArray, Dual)):
@@ -91,12 +91,12 @@ class Arrays(Wholes, OnReals):
 
     def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
         """Where ``a`` is certainly below ``b``, above it, and where both are the same number."""
-        one, other = head(a), head(b)
-        apart = other.mid - one.mid
-        if one.rad is None and other.rad is None:
-            below, above, equal = apart > 0, apart < 0, one.mid == other.mid  # infinities are equal to themselves
+        x, y = head(a), head(b)
+        apart = y.mid - x.mid
+        if x.rad is None and y.rad is None:
+            below, above, equal = apart > 0, apart < 0, x.mid == y.mid  # infinities are equal to themselves
         else:
-            wide = (one.radius() + other.radius()) * (1 + 8 * UNIT)
+            wide = (x.radius() + y.radius()) * (1 + 8 * UNIT)
             sure = np.abs(apart) * (1 - 4 * UNIT) > wide
             below, above, equal = sure & (apart > 0), sure & (apart < 0), (wide == 0) & (apart == 0)
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)

@@ -30,8 +30,8 @@ def running_totals(x: BallArray, axis: int, unit: float | None = None, *, runnin
             charge = np.cumsum(np.abs(mid), axis=0) * (MARGIN * unit) if running else sizes * ((terms - 1) * unit)
             rad = charge + sizes * (terms * UNIT)
         if x.rad is not None:
-            given = np.cumsum(np.moveaxis(x.radius(), axis, 0), axis=0)
-            rad = rad + given * (1 + 2 * len(front) * UNIT)
+            propagated = np.cumsum(np.moveaxis(x.radius(), axis, 0), axis=0)
+            rad = rad + propagated * (1 + 2 * len(front) * UNIT)
         rad = np.where(rad == 0, 0.0, grown(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     return BallArray(np.moveaxis(mid, 0, axis), np.moveaxis(rad, 0, axis), x.unit)

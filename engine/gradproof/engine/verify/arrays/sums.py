@@ -46,15 +46,15 @@ def total_of(
         return BallArray(np.zeros(shape), None, x.unit)
     if terms == 1:
         return x.moved(lambda a: np.reshape(a, shape))
-    given = None if x.rad is None else _plain(x.radius(), axes) * (1 + 2 * terms * UNIT)
+    propagated = None if x.rad is None else _plain(x.radius(), axes) * (1 + 2 * terms * UNIT)
     with np.errstate(all="ignore"):
         if unit is None:
             mid, rad = _accurate(x, axes)
         else:
             mid = _plain(x.mid, axes)
             rad = _charged(x, axes, terms, unit, running=running)
-        if given is not None:
-            rad = given if rad is None else rad + given
+        if propagated is not None:
+            rad = propagated if rad is None else rad + propagated
         if rad is not None:
             rad = np.where(rad == 0, 0.0, grown(rad))
             rad = np.where(np.isnan(mid), np.nan, rad).reshape(shape)
@@ -170,19 +170,19 @@ def _with_errors(x: Array) -> tuple[Array, Array, Array, int]:
     high: Array = rows[0].copy()
     low: Array = np.zeros(rows.shape[1])
     size: Array = np.abs(rows[0])
-    one, two = np.empty_like(high), np.empty_like(high)
-    other = np.empty_like(high)
+    total, entered = np.empty_like(high), np.empty_like(high)
+    error = np.empty_like(high)
     for row in rows[1:]:
-        np.add(high, row, out=one)
-        np.subtract(one, high, out=two)  # the part of the row that went in
-        np.subtract(one, two, out=other)
-        np.subtract(high, other, out=other)
-        low += other
-        np.subtract(row, two, out=other)
-        low += other
-        np.abs(row, out=other)
-        size += other
-        high, one = one, high
+        np.add(high, row, out=total)
+        np.subtract(total, high, out=entered)  # the part of the row that went in
+        np.subtract(total, entered, out=error)
+        np.subtract(high, error, out=error)
+        low += error
+        np.subtract(row, entered, out=error)
+        low += error
+        np.abs(row, out=error)
+        size += error
+        high, total = total, high
     high, low, size = (a.reshape(together, width) for a in (high, low, size))
     if left:
         rest = x[steps * together :]
@@ -227,14 +227,14 @@ def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, ru
 
 def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
     """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
-    found = np.zeros(x.shape[1])
-    for one in lanes:
+    most = np.zeros(x.shape[1])
+    for count in lanes:
         look()
-        if one <= len(x):
-            found = np.fmax(found, _in_lanes(x, one))
+        if count <= len(x):
+            most = np.fmax(most, _in_lanes(x, count))
     if len(x) > BLOCK:
-        found = np.fmax(found, _in_blocks(x))
-    return found
+        most = np.fmax(most, _in_blocks(x))
+    return most
 
 
 def _in_lanes(x: Array, lanes: int) -> Array:
@@ -242,33 +242,33 @@ def _in_lanes(x: Array, lanes: int) -> Array:
     steps = len(x) // lanes
     if x.shape[1] < BROAD:
         partials = np.cumsum(x[: steps * lanes].reshape(steps, lanes, -1), axis=0)
-        found, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
+        sizes, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
     else:  # in place, one step after the other
-        found, ends = np.zeros(x.shape[1]), x[:lanes].copy()
+        sizes, ends = np.zeros(x.shape[1]), x[:lanes].copy()
         size = np.empty_like(ends)
         for start in range(lanes, steps * lanes, lanes):
             ends += x[start : start + lanes]
             np.abs(ends, out=size)
-            found += size[0] if lanes == 1 else size.sum(axis=0)
+            sizes += size[0] if lanes == 1 else size.sum(axis=0)
     last, more = _pairs(ends)
     rest = np.cumsum(np.concatenate([last[None], x[steps * lanes :]]), axis=0)[1:]
-    return np.asarray(found + more + np.abs(rest).sum(axis=0))
+    return np.asarray(sizes + more + np.abs(rest).sum(axis=0))
 
 
 def _in_blocks(x: Array) -> Array:
     """Blocks of 128 in eight lanes each, whose sums are added in pairs."""
     blocks = [x[k : k + BLOCK] for k in range(0, len(x), BLOCK)]
-    found = sum(_in_lanes(one, min(8, len(one))) for one in blocks)
-    _, more = _pairs(np.stack([one.sum(axis=0) for one in blocks]))
-    return np.asarray(found + more)
+    sizes = sum(_in_lanes(block, min(8, len(block))) for block in blocks)
+    _, more = _pairs(np.stack([block.sum(axis=0) for block in blocks]))
+    return np.asarray(sizes + more)
 
 
 def _pairs(x: Array) -> tuple[Array, Array]:
     """The sum of rows that are added in pairs, and the magnitudes of the partial sums."""
-    found: Array = np.zeros(x.shape[1:])
+    sizes: Array = np.zeros(x.shape[1:])
     while len(x) > 1:
         half, odd = divmod(len(x), 2)
         s = x[:half] + x[half : 2 * half]
-        found = found + np.abs(s).sum(axis=0)
+        sizes = sizes + np.abs(s).sum(axis=0)
         x = np.concatenate([s, x[-1:]]) if odd else s
-    return x[0], found
+    return x[0], sizes

@@ -52,27 +52,27 @@ def is_finite(x: Array) -> bool:
 
 def magnitude(a: Any, b: Array) -> float:
     """Σ |a b| of a gradient and a direction, as `weigh` has it."""
-    one, other = flat(a), flat(b)
+    gradient, direction = flat(a), flat(b)
     sizes = []
     with np.errstate(all="ignore"):
-        for block in blocks(other.size):
-            product = one[block].astype(other.dtype, copy=False) * other[block]
+        for block in blocks(direction.size):
+            product = gradient[block].astype(direction.dtype, copy=False) * direction[block]
             sizes.append(float(np.abs(product, out=product).sum()))
-    found = total_of(sizes)
-    return found if math.isfinite(found) else weigh(a, b).size
+    total = total_of(sizes)
+    return total if math.isfinite(total) else weigh(a, b).size
 
 
 def weigh(a: Any, b: Array) -> Weight:
     """The inner product of a gradient ``a`` (of a dtype that is no wider) and a direction ``b``. Where the direction is 0
     nothing is weighed, whatever the gradient is."""
-    one, other = flat(a), flat(b)
+    gradient, direction = flat(a), flat(b)
     signed, sizes = [], []
     with np.errstate(all="ignore"):
-        for block in blocks(other.size):
-            product = one[block].astype(other.dtype, copy=False) * other[block]
+        for block in blocks(direction.size):
+            product = gradient[block].astype(direction.dtype, copy=False) * direction[block]
             total = float(product.sum())
             if not math.isfinite(total):
-                product[other[block] == 0] = 0
+                product[direction[block] == 0] = 0
                 total = float(product.sum())
             signed.append(total)
             sizes.append(float(np.abs(product, out=product).sum()))
@@ -103,16 +103,16 @@ def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> A
     """Element by element. What is not finite is left out: the check of sums answers for it."""
     dtype = part_dtype(gradient.dtype)
     share = 2 * (len(contributions) + 1) * unit(dtype) + SUMMED * unit(along.dtype)
-    whole, several, step = flat(gradient), [flat(one) for one in contributions], along.reshape(-1)
+    whole, several, step = flat(gradient), [flat(contribution) for contribution in contributions], along.reshape(-1)
     defects, sizes = [], []
-    found = Added()
+    result = Added()
     for block in blocks(step.size):
         t = step[block]
         product = whole[block].astype(t.dtype, copy=False) * t
         rest = -product
         size: Any = np.abs(product)
-        for one in several:
-            np.multiply(one[block], t, out=product, casting="unsafe")
+        for contribution in several:
+            np.multiply(contribution[block], t, out=product, casting="unsafe")
             rest += product
             size += np.abs(product, out=product)
         bad = np.abs(rest, out=product) > size * share + smallest_normal(dtype)
@@ -123,14 +123,14 @@ def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> A
             total = float(size.sum())
         defects.append(float(rest.sum()))
         sizes.append(total)
-        if found.place is None and bad.any():
+        if result.place is None and bad.any():
             k = int(np.argmax(bad))
-            found.place = block.start + k
-            found.whole = float(whole[found.place] * t[k])
-            found.several = found.whole + float(rest[k])
-    found.defect, total = total_of(defects), total_of(sizes)
-    found.allowed = share * total + smallest_normal(dtype) * step.size
-    return found
+            result.place = block.start + k
+            result.whole = float(whole[result.place] * t[k])
+            result.several = result.whole + float(rest[k])
+    result.defect, total = total_of(defects), total_of(sizes)
+    result.allowed = share * total + smallest_normal(dtype) * step.size
+    return result
 
 
 @cache
@@ -150,8 +150,8 @@ def rounded(value: Array, dtype: DType, out: Array | None = None) -> Array:
         np.copyto(out, value)
         return out
     flips = _flips(dtype)
-    made = np.empty(value.shape, dtype) if out is None else out
-    before, after = value.reshape(-1), made.reshape(-1)
+    result = np.empty(value.shape, dtype) if out is None else out
+    before, after = value.reshape(-1), result.reshape(-1)
     for block in blocks(after.size):
         np.multiply(before[block], flips[: block.stop - block.start], out=after[block])
-    return made
+    return result

@@ -56,8 +56,8 @@ class Wholes(Extremes, Folds):
         if options:
             plain = move
 
-            def move(*given: Array) -> Any:
-                return plain(*given, **options)
+            def move(*operands: Array) -> Any:
+                return plain(*operands, **options)
 
         if all(isinstance(x, np.ndarray) for x in arrays):
             return move(*arrays)
@@ -81,17 +81,17 @@ class Wholes(Extremes, Folds):
         x = self.as_number(terms)
         axes = axes_of(axis, x.ndim)
 
-        def each(one: BallArray) -> BallArray:
-            terms = math.prod(one.shape[k] for k in axes)
-            return total_of(one, axes, keepdims, self._unit(one, terms=terms), running=self.running)
+        def each(ball: BallArray) -> BallArray:
+            terms = math.prod(ball.shape[k] for k in axes)
+            return total_of(ball, axes, keepdims, self._unit(ball, terms=terms), running=self.running)
 
         return self._linear(each, x)
 
     def running_total(self, x: Any, axis: int) -> Any:
         """The sums of the elements up to each, along an axis."""
 
-        def each(one: BallArray) -> BallArray:
-            return running_totals(one, axis, self._unit(one, terms=one.shape[axis]), running=self.running)
+        def each(ball: BallArray) -> BallArray:
+            return running_totals(ball, axis, self._unit(ball, terms=ball.shape[axis]), running=self.running)
 
         return self._linear(each, self.as_number(x))
 
@@ -104,18 +104,18 @@ class Wholes(Extremes, Folds):
         """The matrix product, as NumPy has it."""
         a, b = self.as_number(a), self.as_number(b)
 
-        def times(one: BallArray, other: BallArray) -> BallArray:
-            unit = self._unit(one, other, terms=one.shape[-1])
-            if unit is not None and max(one.ndim, other.ndim) > 1 and self.chosen is not None:
-                return chosen_products(one, other, unit, self.chosen, running=self.running)
-            return product_of(one, other, unit, running=self.running)
+        def times(left: BallArray, right: BallArray) -> BallArray:
+            unit = self._unit(left, right, terms=left.shape[-1])
+            if unit is not None and max(left.ndim, right.ndim) > 1 and self.chosen is not None:
+                return chosen_products(left, right, unit, self.chosen, running=self.running)
+            return product_of(left, right, unit, running=self.running)
 
         value = times(head(a), head(b))
-        found: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
+        slopes: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
         for k, t in tangents(b).items():
             part = times(head(a), spread(t, b.shape))
-            found[k] = found[k] + part if k in found else part
-        return Dual(value, found) if found else value
+            slopes[k] = slopes[k] + part if k in slopes else part
+        return Dual(value, slopes) if slopes else value
 
     # places
 
@@ -129,16 +129,16 @@ class Wholes(Extremes, Folds):
         where = self.places(indices)
         x, updates = self.as_number(x), self.as_number(updates)
 
-        def each(one: BallArray, more: BallArray) -> BallArray:
-            return added_at(one, where, more, axis, self._unit(one, more), running=self.running)
+        def each(base: BallArray, increments: BallArray) -> BallArray:
+            return added_at(base, where, increments, axis, self._unit(base, increments), running=self.running)
 
         still = BallArray(0.0)
-        found = {
+        slopes = {
             k: each(spread(tangents(x).get(k, still), x.shape), spread(tangents(updates).get(k, still), updates.shape))
             for k in sorted(tangents(x).keys() | tangents(updates).keys())
         }
         value = each(head(x), head(updates))
-        return Dual(value, found) if found else value
+        return Dual(value, slopes) if slopes else value
 
     def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
         """The places of the elements of each line, sorted; equal ones stay in their order; nan where balls do not tell."""
@@ -154,13 +154,13 @@ class Wholes(Extremes, Folds):
         with np.errstate(all="ignore"):
             if near == "mean":
                 count = max(math.prod(ball.shape[k] for k in axes), 1)
-                found = ball.mid.sum(axis=axes, keepdims=True) / count
+                anchors = ball.mid.sum(axis=axes, keepdims=True) / count
             else:
-                found = ball.mid.max(axis=axes, keepdims=True, initial=-np.inf)
-                if not np.isfinite(found).all():
+                anchors = ball.mid.max(axis=axes, keepdims=True, initial=-np.inf)
+                if not np.isfinite(anchors).all():
                     known = np.where(np.isfinite(ball.mid), ball.mid, -np.inf)
-                    found = known.max(axis=axes, keepdims=True, initial=-np.inf)
-        return BallArray(np.where(np.isfinite(found), found, 0.0), None, ball.unit)
+                    anchors = known.max(axis=axes, keepdims=True, initial=-np.inf)
+        return BallArray(np.where(np.isfinite(anchors), anchors, 0.0), None, ball.unit)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
         """An element of each line along axes: where it is, and what it is, with these axes kept. Any will do, as a form
@@ -177,8 +177,8 @@ class Wholes(Extremes, Folds):
         places = np.argmax(lines, axis=-1)[..., None]
         chosen = np.zeros(lines.shape, bool)
         np.put_along_axis(chosen, places, True, -1)
-        one = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept))
-        return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), one
+        elements = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept))
+        return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
         """Where numbers are not exactly -inf, and these, with 0 in the place of those. For limits: what comes of -inf is

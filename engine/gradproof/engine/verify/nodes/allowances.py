@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -17,7 +18,7 @@ from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.floats.compare import digits
 from gradproof.engine.verify.floats.ulps import close_enough, explained, largest, needed_bits, spacing, unit
-from gradproof.engine.verify.nodes.judging import (
+from gradproof.engine.verify.nodes.distances import (
     Distances,
     Tally,
     distances,
@@ -122,23 +123,21 @@ def _whole(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Ar
     return np.flatnonzero(~sure)
 
 
+@dataclass
 class _Doubtful:
     """The elements of one array that are not close."""
 
-    def __init__(
-        self,
-        got: Array,
-        mid: Array,
-        rad: Array,
-        far: Distances,
-        dtype: DType,
-        allowing: Allowing,
-        tally: Tally,
-        beneath: float,
-        finer: Finer | None,
-    ) -> None:
-        self.got, self.mid, self.rad, self.far, self.dtype = got, mid, rad, far, dtype
-        self.allowing, self.tally, self.beneath, self.finer = allowing, tally, beneath, finer
+    got: Array
+    mid: Array
+    rad: Array
+    far: Distances
+    dtype: DType
+    allowing: Allowing
+    tally: Tally
+    beneath: float
+    finer: Finer | None
+
+    def __post_init__(self) -> None:
         self.free = self._free()
 
     def judge(self, todo: Array, unknown: Array) -> Array:
@@ -220,16 +219,16 @@ class _Doubtful:
                 off = doubted & ~self._within(usual)
         return left, off, none
 
-    def _worst(self, some: Array) -> Array:
+    def _worst(self, doubted: Array) -> Array:
         """The elements of a mask that are furthest off, of too many."""
-        at = np.flatnonzero(some)
+        at = np.flatnonzero(doubted)
         if at.size <= MAX_LOOKED_AT:
-            return some
+            return doubted
         with np.errstate(all="ignore"):
             order = np.argsort(-self.far.least[at] / np.maximum(self.far.size[at], self.far.step[at]), kind="stable")
-        found = np.zeros_like(some)
-        found[at[order[:MAX_LOOKED_AT]]] = True
-        return found
+        worst = np.zeros_like(doubted)
+        worst[at[order[:MAX_LOOKED_AT]]] = True
+        return worst
 
     def _within(self, allowed: Array) -> Array:
         """Where the float is no further off than it may be; an allowance that is not known allows all."""
@@ -265,22 +264,22 @@ class _Doubtful:
         with np.errstate(all="ignore"):
             bits = self.far.size[some] / self.far.most[some]
         worst = int(some[np.argmin(bits)])
-        one = np.zeros_like(at)
-        one[worst] = True
+        at_worst = np.zeros_like(at)
+        at_worst[worst] = True
         count = "" if some.size == 1 else f" (in {some.size} of {at.size} elements less than half of them)"
-        shown = digits(self._bits(one))
+        shown = digits(self._bits(at_worst))
         if self.rad[worst] > self.far.most[worst] / 4:
             shown = f"the enclosure shows that {shown}"
         text = f"rounding on the way explains the distance: {shown}{count}; {DIGITS}"
-        self._note(ValueWord.ILL_CONDITIONED, one, text)
+        self._note(ValueWord.ILL_CONDITIONED, at_worst, text)
 
     def _off(self, at: Array) -> None:
         some = np.flatnonzero(at)
         with np.errstate(all="ignore"):
             worst = int(some[np.argmax(self.far.least[some] / self.far.step[some])])
-        one = np.zeros_like(at)
-        one[worst] = True
-        self._note(ValueWord.OFF, one, "no rounding on the way explains the distance")
+        at_worst = np.zeros_like(at)
+        at_worst[worst] = True
+        self._note(ValueWord.OFF, at_worst, "no rounding on the way explains the distance")
 
     def _note(self, word: ValueWord, at: Array, reason: str) -> None:
         worst = int(np.flatnonzero(at)[0])

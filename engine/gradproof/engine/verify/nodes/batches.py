@@ -46,9 +46,9 @@ class Column:
         return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> Column:
-        theirs = balls_of(other)
-        mine = {k: x * theirs for k, x in self.slopes.items()}
-        return self._made(self.balls * theirs, _sums(mine, {k: self.balls * x for k, x in slopes_of(other).items()}))
+        factors = balls_of(other)
+        slopes = {k: x * factors for k, x in self.slopes.items()}
+        return self._made(self.balls * factors, _sums(slopes, {k: self.balls * x for k, x in slopes_of(other).items()}))
 
     __rmul__ = __mul__
 
@@ -62,8 +62,8 @@ class Column:
 
     def _divided(self, slopes: dict[int, Array], a: Any, b: Column) -> Column:
         quotient = a / b.balls
-        found = _sums(slopes, {k: -(quotient * x) for k, x in b.slopes.items()})
-        return self._made(quotient, {k: x / b.balls for k, x in found.items()})
+        numerators = _sums(slopes, {k: -(quotient * x) for k, x in b.slopes.items()})
+        return self._made(quotient, {k: x / b.balls for k, x in numerators.items()})
 
     def __pow__(self, exponent: Any) -> Any:
         return self.batch.power(self, exponent)
@@ -84,10 +84,10 @@ def slopes_of(x: Any) -> dict[int, Array]:
 
 
 def _sums(a: dict[int, Array], b: dict[int, Array]) -> dict[int, Array]:
-    found = dict(a)
+    sums = dict(a)
     for k, x in b.items():
-        found[k] = found[k] + x if k in found else x
-    return found
+        sums[k] = sums[k] + x if k in sums else x
+    return sums
 
 
 class Batch(Balls):
@@ -119,13 +119,13 @@ class Batch(Balls):
 
     def slope(self, x: Any, direction: int) -> Any:
         """The derivative of a result."""
-        found = slopes_of(x).get(direction)
-        return self._filled(arb(0)) if found is None else found
+        slope = slopes_of(x).get(direction)
+        return self._filled(arb(0)) if slope is None else slope
 
     def _filled(self, x: Any) -> Array:
-        found = np.empty(self.size, object)
-        found[:] = x
-        return found
+        cells = np.empty(self.size, object)
+        cells[:] = x
+        return cells
 
     def reading(self, row: ScalarFunction) -> Callable[..., Any]:
         def apply(*arguments: Any) -> Any:
@@ -157,12 +157,12 @@ class Batch(Balls):
             return super().compare(a, b)
         if a is b:
             return np.zeros(self.size, int)
-        found = np.zeros(self.size, int)
+        signs = np.zeros(self.size, int)
         for k, (x, y) in enumerate(zip(self.balls(a), self.balls(b), strict=True)):
-            found[k] = super().compare(x, y)
+            signs[k] = super().compare(x, y)
         if slopes_of(a) or slopes_of(b):
-            self.ties |= found == 0
-        return found
+            self.ties |= signs == 0
+        return signs
 
     def less(self, a: Any, b: Any) -> Any:
         return self.signs(a, b) < 0
@@ -193,9 +193,9 @@ class Batch(Balls):
         whole = [y.floor() for y in self.balls(x)]
         if not all(y.is_exact() for y in whole):
             raise Undecided("a ball straddles a step")
-        found = Column(self, _boxed(whole))
-        below = self.signs(x, found) < 0
-        return self.where(below, found - 1, found) if below.any() else found
+        result = Column(self, _boxed(whole))
+        below = self.signs(x, result) < 0
+        return self.where(below, result - 1, result) if below.any() else result
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if isinstance(condition, bool):
@@ -212,15 +212,15 @@ class Batch(Balls):
         )
 
     def _chosen(self, condition: Array, a: Any, b: Any) -> Array:
-        found = self._filled(b) if not isinstance(b, np.ndarray) else b.copy()
-        found[condition] = a[condition] if isinstance(a, np.ndarray) else a
-        return found
+        result = self._filled(b) if not isinstance(b, np.ndarray) else b.copy()
+        result[condition] = a[condition] if isinstance(a, np.ndarray) else a
+        return result
 
 
 def _boxed(balls: list[Any]) -> Array:
-    found = np.empty(len(balls), object)
-    found[:] = balls
-    return found
+    cells = np.empty(len(balls), object)
+    cells[:] = balls
+    return cells
 
 
 def _partial(row: ScalarFunction, point: Sequence[arb], axis: int) -> arb:

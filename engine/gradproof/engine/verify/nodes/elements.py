@@ -82,15 +82,15 @@ def together(some: Sequence[Seen]) -> tuple[list[BallArray], list[BallArray]]:
 class Elements:
     """The elements of an application of an elementwise op, as columns of floats."""
 
-    def __init__(self, one: Application) -> None:
-        self.one, self.count = one, one.results[0].size
-        shape = one.results[0].shape
-        self.complex = any(is_complex(spec) for spec in (*one.specs, *one.outputs))
-        self.inputs = [columns(np.broadcast_to(x, shape)) for x in one.inputs]
-        self.cotangents = [columns(np.broadcast_to(g, shape)) for g in one.cotangents]
-        self.slots = [k for k, c in enumerate(one.contributions) if c is not None]
-        self.claimed = [columns(np.broadcast_to(c, shape)) for c in one.contributions if c is not None]
-        self.results = [columns(y) for y in one.results]
+    def __init__(self, application: Application) -> None:
+        self.application, self.count = application, application.results[0].size
+        shape = application.results[0].shape
+        self.complex = any(is_complex(spec) for spec in (*application.specs, *application.outputs))
+        self.inputs = [columns(np.broadcast_to(x, shape)) for x in application.inputs]
+        self.cotangents = [columns(np.broadcast_to(g, shape)) for g in application.cotangents]
+        self.slots = [k for k, c in enumerate(application.contributions) if c is not None]
+        self.claimed = [columns(np.broadcast_to(c, shape)) for c in application.contributions if c is not None]
+        self.results = [columns(y) for y in application.results]
         self.directions = [(k, p) for k in self.slots for p in range(self.inputs[k].shape[1])]
         floats = [x for x in self.inputs if x.dtype.kind == "f"]
         self.infinite = any(_any_infinite(x) for x in floats)
@@ -114,9 +114,9 @@ class Elements:
             self._take_limits(seen, index)
         if seen.tied.any():
             at = np.flatnonzero(seen.tied)
-            mine = (np.arange(self.count)[index])[at]
+            places = (np.arange(self.count)[index])[at]
             for lean in self._leanings():
-                side = self._read(self._inputs(mine), mine, lean)
+                side = self._read(self._inputs(places), places, lean)
                 seen.sides.append(side.truths)
                 seen.side_heads.append(side.heads)
         return seen
@@ -133,18 +133,18 @@ class Elements:
                 yield [sign * ((k + shift) % count + 1) for k in range(count)]
 
     def _read(self, inputs: Sequence[Array], index: Any, lean: Sequence[float] | None) -> Seen:
-        one, f = self.one, Arrays(lean)
+        application, f = self.application, Arrays(lean)
         size = len(inputs[0]) if inputs else len(self.results[0][index])
-        given = [self._entered(k, x) for k, x in enumerate(inputs)]
+        arguments = [self._entered(k, x) for k, x in enumerate(inputs)]
         reading: Any = Complexes(f) if self.complex else f
-        attributes = in_balls(one.attributes)
+        attributes = in_balls(application.attributes)
         heads: list[BallArray] = []
         truths: list[Any] = [BallArray(0.0)] * len(self.directions)
         with np.errstate(all="ignore"):
-            for define, spec, g in zip(one.op.definitions, one.outputs, self.cotangents, strict=True):
-                made = define(reading, *given, **attributes)
+            for define, spec, g in zip(application.op.definitions, application.outputs, self.cotangents, strict=True):
+                output = define(reading, *arguments, **attributes)
                 weights = g[index]
-                for q, part in enumerate(self._parts(f, made, is_complex(spec))):
+                for q, part in enumerate(self._parts(f, output, is_complex(spec))):
                     heads.append(spread(head(part), (size,)))
                     for direction, slope in tangents(part).items():
                         truths[direction] = truths[direction] + slope * exact(np.ascontiguousarray(weights[:, q]))
@@ -164,26 +164,26 @@ class Elements:
             return cells[0]
         return Pair(*cells)
 
-    def _parts(self, f: Arrays, made: Any, turned: bool) -> list[Any]:
-        if not self.complex or isinstance(made, (bool, Mask)):
-            return [f.as_number(made)]
-        z = pair(made)
-        if turned:
+    def _parts(self, f: Arrays, output: Any, complex_: bool) -> list[Any]:
+        if not self.complex or isinstance(output, (bool, Mask)):
+            return [f.as_number(output)]
+        z = pair(output)
+        if complex_:
             return [f.number(z.re), f.number(0 if z.is_real else z.im)]
         if not z.is_real:
-            raise NoArrays(f"op {self.one.op.name!r}: the definition gives complex numbers")
+            raise NoArrays(f"op {self.application.op.name!r}: the definition gives complex numbers")
         return [f.as_number(z.re)]
 
     # infinite inputs
 
     def _take_limits(self, seen: Seen, index: Any) -> None:
         """Read elements with infinite inputs as limits: two numbers far out take the place of each (see `truth`)."""
-        mine = self._inputs(index)
-        at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in mine if x.dtype.kind == "f"], axis=0))
+        inputs = self._inputs(index)
+        at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in inputs if x.dtype.kind == "f"], axis=0))
         if not at.size:
             return
         where = (np.arange(self.count)[index])[at]
-        a, b = (self._read([self._beyond(x[at], seed, k) for k, x in enumerate(mine)], where, None) for seed in (1, 2))
+        a, b = (self._read([self._beyond(x[at], seed, k) for k, x in enumerate(inputs)], where, None) for seed in (1, 2))
         tied = np.array(seen.tied)
         tied[at] = a.tied | b.tied
         seen.tied = tied
@@ -219,9 +219,9 @@ def beyond(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     result[out] = np.sign(x[out]) * large[np.searchsorted(far, sizes[out])]
     infinite = np.isinf(x)
     end = FAR * (len(far) + 2)
-    drawn = np.random.default_rng((which, 3)).integers(0, 2**20, int(infinite.sum()))
-    drawn = 2**20 - drawn if seed == 2 else drawn
-    result[infinite] = np.sign(x[infinite]) * (end * (1 + drawn / 2**20))
+    offsets = np.random.default_rng((which, 3)).integers(0, 2**20, int(infinite.sum()))
+    offsets = 2**20 - offsets if seed == 2 else offsets
+    result[infinite] = np.sign(x[infinite]) * (end * (1 + offsets / 2**20))
     return result
 
 

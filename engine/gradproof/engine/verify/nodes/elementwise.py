@@ -14,8 +14,7 @@ from gradproof.engine.op import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.flags import finely
-from gradproof.engine.verify.nodes.elements import Elements, Seen, columns, together
-from gradproof.engine.verify.nodes.judging import (
+from gradproof.engine.verify.nodes.distances import (
     Tally,
     at_kinks,
     distances,
@@ -24,11 +23,13 @@ from gradproof.engine.verify.nodes.judging import (
     overflow_reason,
     overflowed,
 )
+from gradproof.engine.verify.nodes.elements import Elements, Seen, columns, together
 from gradproof.engine.verify.nodes.roundings import settled
-from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, drawn, sample_elements
+from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, sample_elements, sample_places
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked, check_values
 from gradproof.engine.verify.verdict.advice import MADE, TIME
+from gradproof.engine.verify.verdict.wording import flat_place, joined
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 CHUNK = 64
@@ -56,12 +57,12 @@ class _Column:
         self.weights.append(weight)
 
 
-def check_elements(one: Application, seconds: float) -> Checked:
+def check_elements(application: Application, seconds: float) -> Checked:
     """The verdicts on an elementwise node. ``seconds``: for the elements that Arb reads one by one. Raises NoArrays, and
     what a stranger's code raises."""
     deadline = time.monotonic() + seconds
-    elements = Elements(one)
-    arrays = _columns(one, elements)
+    elements = Elements(application)
+    arrays = _columns(application, elements)
     sample = _Sample(elements)
     done = 0
     for block in elements.blocks():
@@ -77,15 +78,15 @@ def check_elements(one: Application, seconds: float) -> Checked:
             break
     read, left, apart = sample.compared(arrays, done)
     if apart is not None:
-        return _by_arb(one, apart.reason(one.op.name), deadline)
-    return _with_arb(one, elements, arrays, done, deadline, seconds, read, left)
+        return _by_arb(application, apart.reason(application.op.name), deadline)
+    return _with_arb(elements, arrays, done, deadline, seconds, read, left)
 
 
 class _Sample:
     """The elements that Arb reads beside the arrays: drawn ones, the extremes, and the worst."""
 
     def __init__(self, elements: Elements) -> None:
-        self.elements, self.places = elements, drawn(elements.count)
+        self.elements, self.places = elements, sample_places(elements.count)
         self.kept: list[Seen] = []
         self.whole: Seen | None = None  # of a node of one block
         self.ends: dict[tuple[int, bool], tuple[float, int]] = {}
@@ -108,20 +109,20 @@ class _Sample:
 
     def compared(self, arrays: Sequence[_Column], done: int) -> tuple[Array, list[int], Apart | None]:
         """The elements read, those left to a full reading, and a contradiction."""
-        elements, one = self.elements, self.elements.one
-        drawn_ = self.places[self.places < done]
+        elements, application = self.elements, self.elements.application
+        drawn = self.places[self.places < done]
         ends = {place for _, place in self.ends.values()}
         ends.update(int(k) for array in arrays for _, k in sorted(array.worst)[-2:])
-        more = np.array(sorted(ends.difference(drawn_.tolist())), int)
+        more = np.array(sorted(ends.difference(drawn.tolist())), int)
         if elements.complex:
-            return np.zeros(0, int), [*drawn_.tolist(), *more.tolist()], None
-        places = np.concatenate([drawn_, more])
+            return np.zeros(0, int), [*drawn.tolist(), *more.tolist()], None
+        places = np.concatenate([drawn, more])
         if self.whole is not None:
             rows = self.whole.at(places).rows
         else:
             rows = together([*self.kept, elements.read(more)] if more.size else self.kept)
-        found = sample_elements(one, elements.given, elements.slots, places, rows)
-        return places[: found.read + len(found.left)], found.left, found.apart
+        sampled_ = sample_elements(application, elements.given, elements.slots, places, rows)
+        return places[: sampled_.read + len(sampled_.left)], sampled_.left, sampled_.apart
 
 
 def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
@@ -129,22 +130,22 @@ def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
     return any(is_beneath(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
 
 
-def _columns(one: Application, elements: Elements) -> list[_Column]:
-    found, row = [], 0
-    for got, y in zip(elements.results, one.results, strict=True):
+def _columns(application: Application, elements: Elements) -> list[_Column]:
+    arrays, row = [], 0
+    for got, y in zip(elements.results, application.results, strict=True):
         width = got.shape[1]
         dtype = y.dtype if y.dtype.kind in "biu" else part_dtype(y.dtype)
-        found.append(_Column(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
+        arrays.append(_Column(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
         row += width
     row = 0
     for got, k in zip(elements.claimed, elements.slots, strict=True):
         width = got.shape[1]
-        claimed = one.contributions[k]
+        claimed = application.contributions[k]
         assert claimed is not None
         tally = Tally(claimed.shape, claimed.size)
-        found.append(_Column(got, slice(row, row + width), tally, part_dtype(claimed.dtype), one.op.kink_of(k)))
+        arrays.append(_Column(got, slice(row, row + width), tally, part_dtype(claimed.dtype), application.op.kink_of(k)))
         row += width
-    return found
+    return arrays
 
 
 def _dead(elements: Elements, at: Array) -> Array:
@@ -258,7 +259,6 @@ def _at_ties(array: _Column, seen: Seen, some: Array, got: Sequence[Array]) -> t
 
 
 def _with_arb(
-    one: Application,
     elements: Elements,
     arrays: Sequence[_Column],
     done: int,
@@ -268,7 +268,7 @@ def _with_arb(
     left_: Sequence[int],
 ) -> Checked:
     """The verdicts, after Arb has read what is in doubt, the worst first, and some of what is ``left_`` of a sample."""
-    count = elements.count
+    application, count = elements.application, elements.count
     weight = np.zeros(count)
     for array in arrays:
         for at, heavy in zip(array.doubts, array.weights, strict=True):
@@ -285,9 +285,9 @@ def _with_arb(
     rest = first[CHUNK:]
     spent = 0.0
     while queue.size:
-        found = check_values(one.part(queue))
-        verdicts = iter([found.forward, *(v for v in found.contributions if v is not None)])
-        for array in [arrays[0], *arrays[len(one.results) :]]:
+        checked = check_values(application.part(queue))
+        verdicts = iter([checked.forward, *(v for v in checked.contributions if v is not None)])
+        for array in [arrays[0], *arrays[len(application.results) :]]:
             array.tally.note(_placed(next(verdicts), queue, array.tally))
         resolved[queue] = True
         read += len(queue)
@@ -300,38 +300,40 @@ def _with_arb(
     wanted = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
     verdicts_of = []
     for array in arrays:
-        mine = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
-        left = int((~resolved[mine]).sum()) + int((~resolved[done:]).sum())
+        doubts = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
+        left = int((~resolved[doubts]).sum()) + int((~resolved[done:]).sum())
         verdicts_of.append(_told(array.tally, count - left, alone, left, wanted))
     forward = verdicts_of[0]
-    for other in verdicts_of[1 : len(one.results)]:
-        forward = replace(forward, checked=forward.checked + other.checked, total=forward.total + other.total)
-    contributions = iter(verdicts_of[len(one.results) :])
-    return Checked(forward, tuple(None if c is None else next(contributions) for c in one.contributions))
+    for verdict in verdicts_of[1 : len(application.results)]:
+        forward = replace(forward, checked=forward.checked + verdict.checked, total=forward.total + verdict.total)
+    contributions = iter(verdicts_of[len(application.results) :])
+    return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
 
 
 def _settled(elements: Elements, arrays: Sequence[_Column], at: Array, deadline: float) -> Array:
     """Of elements in doubt those that arrays have the word for too."""
-    results, others = arrays[: len(elements.one.results)], arrays[len(elements.one.results) :]
+    results, contributions = arrays[: len(elements.application.results)], arrays[len(elements.application.results) :]
     if elements.complex or any(array.doubts for array in results):
         return np.zeros(len(at), bool)
-    doubts = [np.isin(at, np.concatenate(array.doubts)) if array.doubts else np.zeros(len(at), bool) for array in others]
-    return settled(elements, at, doubts, [array.tally for array in others], deadline)
+    doubts = [
+        np.isin(at, np.concatenate(array.doubts)) if array.doubts else np.zeros(len(at), bool) for array in contributions
+    ]
+    return settled(elements, at, doubts, [array.tally for array in contributions], deadline)
 
 
-def _told(tally: Tally, checked: int, sampled: int, left: int, wanted: float) -> ValueVerdict:
-    found = replace(tally.worst, checked=checked, total=tally.total, sampled=sampled)
+def _told(tally: Tally, checked: int, sampled: int, left: int, needed: float) -> ValueVerdict:
+    verdict = replace(tally.worst, checked=checked, total=tally.total, sampled=sampled)
     if not left:
-        return found
-    text = f"{checked} of {tally.total} elements enclosed; a budget of about {max(1.0, 2 * wanted):.0f} s would do; {TIME}"
-    return replace(found, reason=f"{found.reason}; {text}" if found.reason else text)
+        return verdict
+    text = f"{checked} of {tally.total} elements enclosed; a budget of about {max(1.0, 2 * needed):.0f} s would do; {TIME}"
+    return replace(verdict, reason=joined(verdict.reason, text))
 
 
-def _placed(found: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
+def _placed(verdict: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
     """A verdict on picked elements, with the place of its element in the whole."""
-    if not found.element:
-        return found if len(picked) > 1 else replace(found, element=tally.place(int(picked[0])) if found.got else "")
-    return replace(found, element=tally.place(int(picked[int(found.element.strip("[]"))])))
+    if not verdict.element:
+        return verdict if len(picked) > 1 else replace(verdict, element=tally.place(int(picked[0])) if verdict.got else "")
+    return replace(verdict, element=tally.place(int(picked[flat_place(verdict.element)])))
 
 
 def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
@@ -349,18 +351,18 @@ def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
     return doubted[first[order]], rank[twins.reshape(-1)]
 
 
-def _by_arb(one: Application, why: str, deadline: float) -> Checked:
+def _by_arb(application: Application, why: str, deadline: float) -> Checked:
     """The verdicts where arrays are not to be relied on: by Arb, of as many elements as there is time for."""
-    count, picked = one.results[0].size, drawn(one.results[0].size)
+    count, picked = application.results[0].size, sample_places(application.results[0].size)
     order = np.concatenate([picked, np.setdiff1d(np.arange(count), picked)])
-    tallies = [Tally(one.results[0].shape, one.results[0].size * len(one.results))]
-    tallies += [Tally(c.shape, c.size) for c in one.contributions if c is not None]
+    tallies = [Tally(application.results[0].shape, application.results[0].size * len(application.results))]
+    tallies += [Tally(c.shape, c.size) for c in application.contributions if c is not None]
     read = 0
     while read < count and (not read or time.monotonic() < deadline):
         queue = order[read : read + CHUNK]
-        found = check_values(one.part(queue))
+        checked = check_values(application.part(queue))
         for tally, verdict in zip(
-            tallies, (found.forward, *(v for v in found.contributions if v is not None)), strict=True
+            tallies, (checked.forward, *(v for v in checked.contributions if v is not None)), strict=True
         ):
             tally.note(_placed(verdict, queue, tally))
         read += len(queue)
@@ -373,16 +375,21 @@ def _by_arb(one: Application, why: str, deadline: float) -> Checked:
 
     forward, *others = map(told, tallies)
     contributions = iter(others)
-    return Checked(forward, tuple(None if c is None else next(contributions) for c in one.contributions))
+    return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
 
 
-def sampled(one: Application) -> Array:
+def sampled(application: Application) -> Array:
     """The extremes of each array of an elementwise node, and a sample drawn by a fixed generator."""
-    count = one.results[0].size
+    count = application.results[0].size
     if count <= SAMPLE:
         return np.arange(count)
-    picked = set(drawn(count).tolist())
-    for array in (*one.inputs, *one.cotangents, *one.results, *(c for c in one.contributions if c is not None)):
+    picked = set(sample_places(count).tolist())
+    for array in (
+        *application.inputs,
+        *application.cotangents,
+        *application.results,
+        *(c for c in application.contributions if c is not None),
+    ):
         if array.size == count and array.dtype.kind not in "biu":
             sizes = np.abs(columns(array)).max(1)
             sizes = np.where(np.isfinite(sizes), sizes, 0.0)

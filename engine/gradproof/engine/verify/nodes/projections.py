@@ -16,8 +16,8 @@ from gradproof.engine.verify.arrays.dual import Dual, spread, tangents
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.floats.ulps import close_enough
-from gradproof.engine.verify.nodes.judging import distances, flat_floats
+from gradproof.engine.verify.nodes.distances import flat_floats
+from gradproof.engine.verify.nodes.localisation import bisect, verdict_on_element
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
@@ -33,16 +33,16 @@ class Projections:
     """The projections of the contributions of one application. ``balls``: for each input what its rule gives, enclosed.
     ``tied``: whether numbers that move were compared and are equal: there J v has sides."""
 
-    def __init__(self, one: Application, balls: dict[int, BallArray]) -> None:
-        self.one, self.balls, self.tied = one, balls, False
+    def __init__(self, application: Application, balls: dict[int, BallArray]) -> None:
+        self.application, self.balls, self.tied = application, balls, False
         self._seen: dict[int, dict[int, BallArray]] = {}
         self._plain: dict[int, dict[int, float]] = {}
 
     def check(self, k: int) -> ValueVerdict | None:
         """None where a contribution agrees along all directions, or these say nothing; else a verdict with an element."""
-        claimed = self.one.contributions[k]
+        claimed = self.application.contributions[k]
         assert claimed is not None
-        for seed in range(1 if self.one.size > MANY else 2):
+        for seed in range(1 if self.application.size > MANY else 2):
             v = _direction(claimed.shape, seed, k)
             plain = self._plainly(seed)
             if plain and self._agrees(k, v, plain.get(k, 0.0)):
@@ -51,33 +51,33 @@ class Projections:
             if self.tied:
                 return None
             if k in slopes and self._differs(k, v, slopes[k]):
-                return self._hunted(k, v)
+                return self._localised(k, v)
         return None
 
     def _plainly(self, seed: int) -> dict[int, float]:
         """The same as `_along` in floats, which cost a fraction; empty where there is no such reading."""
         if seed not in self._plain:
             self._plain[seed] = {}
-            one, f = self.one, Floats()
-            ways = {k: _direction(self.one.inputs[k].shape, seed, k) for k in self.balls}
+            application, f = self.application, Floats()
+            ways = {k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls}
             inputs = [
                 x if x.dtype.kind in "biu" else FloatDual(np.asarray(x, np.float64), {k: ways[k]} if k in ways else {})
-                for k, x in enumerate(one.inputs)
+                for k, x in enumerate(application.inputs)
             ]
             with suppress(NotImplementedError, AttributeError, TypeError), np.errstate(all="ignore"):
-                assert one.op.arrays is not None
-                made = one.op.arrays(f, *inputs, **one.attributes)
-                found = dict.fromkeys(ways, 0.0)
-                for y, g in zip(made if isinstance(made, tuple) else (made,), one.cotangents, strict=True):
+                assert application.op.arrays is not None
+                outputs = application.op.arrays(f, *inputs, **application.attributes)
+                slopes = dict.fromkeys(ways, 0.0)
+                for y, g in zip(outputs if isinstance(outputs, tuple) else (outputs,), application.cotangents, strict=True):
                     for k, slope in tangents(y).items():
-                        found[k] += float(np.sum(np.broadcast_to(slope, g.shape) * np.asarray(g, np.float64)))
+                        slopes[k] += float(np.sum(np.broadcast_to(slope, g.shape) * np.asarray(g, np.float64)))
                 if not np.any(f.tied):  # balls tell a tie from what rounding made equal
-                    self._plain[seed] = found
+                    self._plain[seed] = slopes
         return self._plain[seed]
 
     def _agrees(self, k: int, v: Array, slope: float) -> bool:
         """Whether <contribution, v> is a number to its last digits, or as far off as elements were found to be."""
-        claimed = self.one.contributions[k]
+        claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
         with np.errstate(all="ignore"):
@@ -89,25 +89,30 @@ class Projections:
     def _along(self, seed: int) -> dict[int, BallArray]:
         """For each input <g, J v> along its direction of a seed."""
         if seed not in self._seen:
-            self._seen[seed] = self._pushed({k: _direction(self.one.inputs[k].shape, seed, k) for k in self.balls})
+            self._seen[seed] = self._pushed({k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls})
         return self._seen[seed]
 
     def _pushed(self, directions: dict[int, Array]) -> dict[int, BallArray]:
-        one, f = self.one, Arrays()
+        application, f = self.application, Arrays()
         inputs = [
-            Dual(exact(x), {k: exact(directions[k])}) if k in directions else entered(x) for k, x in enumerate(one.inputs)
+            Dual(exact(x), {k: exact(directions[k])}) if k in directions else entered(x)
+            for k, x in enumerate(application.inputs)
         ]
-        found: dict[int, BallArray] = {k: BallArray(0.0) for k in directions}
-        for y, g in zip(read_op(one.op, f, inputs, one.attributes, one.outputs), one.cotangents, strict=True):
+        slopes: dict[int, BallArray] = {k: BallArray(0.0) for k in directions}
+        for y, g in zip(
+            read_op(application.op, f, inputs, application.attributes, application.outputs),
+            application.cotangents,
+            strict=True,
+        ):
             for k, slope in tangents(y).items():
-                found[k] = found[k] + _inner(spread(slope, g.shape), flat_floats(g))
+                slopes[k] = slopes[k] + _inner(spread(slope, g.shape), flat_floats(g))
         self.tied |= bool(np.any(f.tied))
-        return found
+        return slopes
 
     def _differs(self, k: int, v: Array, slope: BallArray) -> bool:
         """Whether <contribution, v> certainly is not what it is with J: even if each element is as far off as it was found
         to be."""
-        claimed = self.one.contributions[k]
+        claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
         with np.errstate(all="ignore"):
@@ -127,35 +132,20 @@ class Projections:
             most = np.where(same, 0.0, np.where(np.isnan(most), np.inf, most))
         return float(np.dot(most, np.abs(weights))) * (1 + 2.0**-20)
 
-    def _hunted(self, k: int, v: Array) -> ValueVerdict:
-        """The verdict on an element that alone is off, found by halving those that are; or on all."""
-        claimed = self.one.contributions[k]
+    def _localised(self, k: int, v: Array) -> ValueVerdict:
+        """The verdict on an element that alone is off, found by halving; UNCHECKED if there is none."""
+        claimed = self.application.contributions[k]
         assert claimed is not None
-        left = np.arange(claimed.size)
-        while len(left) > 1:
-            half = left[: len(left) // 2]
-            left = half if self._off(k, v, half) else left[len(left) // 2 :]
+        place = bisect(np.arange(claimed.size), lambda half: self._off(k, v, half))
         unit = np.zeros(v.size)
-        unit[left] = 1.0
+        unit[place] = 1.0
         truth = self._pushed({k: unit.reshape(v.shape)})[k]
-        index = [int(i) for i in np.unravel_index(int(left[0]), claimed.shape)]
-        floats = flat_floats(claimed)[left]
-        far = distances(floats, truth.mid.reshape(-1), np.array(truth.radius()).reshape(-1), claimed.dtype)
-        total = claimed.size
-        if not far.least[0] > close_enough(claimed.dtype) * far.step[0]:
-            reason = (
-                "along a random direction the contribution contradicts the op's form for whole arrays, and no element does"
-            )
-            return ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason)
-        return ValueVerdict(
-            ValueWord.OFF,
-            float(far.ulps[0]),
-            total=total,
-            element=str(index) if index else "",
-            got=repr(float(floats[0])),
-            expected=f"{float(truth.mid):.17g}",
-            reason="found along random directions; no rounding explains the distance",
-        )
+        reason = "localised along random directions; no rounding explains the distance"
+        verdict = verdict_on_element(claimed, place, truth, reason)
+        if verdict is not None:
+            return verdict
+        reason = "along a random direction the contribution contradicts the op's form for whole arrays, and no element does"
+        return ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=reason)
 
     def _off(self, k: int, v: Array, part: Array) -> bool:
         some = np.zeros(v.size)
@@ -179,15 +169,15 @@ def _inner(a: BallArray, b: Array) -> BallArray:
 @lru_cache(1)
 def _sixteenths() -> Array:
     """Sixteenths between -1 and 1, none of them 0."""
-    drawn = np.random.default_rng(0).integers(-16, 16, POOL, np.int8)
-    found = (drawn + (drawn >= 0)) / 16.0
-    found.flags.writeable = False
-    return found
+    draws = np.random.default_rng(0).integers(-16, 16, POOL, np.int8)
+    pool = (draws + (draws >= 0)) / 16.0
+    pool.flags.writeable = False
+    return pool
 
 
 def _direction(shape: tuple[int, ...], seed: int, k: int) -> Array:
     """Sixteenths, others for each seed and number of an input."""
     size, start = math.prod(shape), STRIDE * (8 * seed + k) % (POOL // 32)
     pool = _sixteenths()
-    found = pool[start : start + size] if start + size <= POOL else np.resize(pool[start:], size)
-    return np.asarray(found.reshape(shape))
+    direction = pool[start : start + size] if start + size <= POOL else np.resize(pool[start:], size)
+    return np.asarray(direction.reshape(shape))

@@ -41,8 +41,8 @@ class Refining:
     """The elements of what one application computed, and of what its rule gives, until ``deadline``. ``readings``: its
     inputs, or two that take their limits."""
 
-    def __init__(self, one: Application, readings: Sequence[Sequence[Array]], deadline: float) -> None:
-        self.one, self.readings, self.deadline = one, readings, deadline
+    def __init__(self, application: Application, readings: Sequence[Sequence[Array]], deadline: float) -> None:
+        self.application, self.readings, self.deadline = application, readings, deadline
         self._ticks = 0
 
     def result(self, k: int, at: Array) -> BallArray:
@@ -50,27 +50,29 @@ class Refining:
         stranger's code raises."""
 
         def read(inputs: Sequence[Array]) -> Deferred:
-            return self._op(self.one.op, self._words(), inputs, self.one.attributes, self.one.outputs)[k]
+            return self._op(
+                self.application.op, self._words(), inputs, self.application.attributes, self.application.outputs
+            )[k]
 
-        return self._read(read, at, self.one.outputs[k].size)
+        return self._read(read, at, self.application.outputs[k].size)
 
     def contribution(self, program: Program, at: Array) -> BallArray:
         """The same of the only output of a part of the rule."""
-        one = self.one
+        application = self.application
         [output] = [k for k in program.outputs if k is not None]
 
         def read(inputs: Sequence[Array]) -> Deferred:
             f = self._words()
-            made = self._op(one.op, f, inputs, one.attributes, one.outputs)
-            results = [x if x.dtype.kind in "biu" else y for y, x in zip(made, one.results, strict=True)]
-            values: dict[int, Any] = dict(zip(program.inputs, (*one.cotangents, *results, *inputs), strict=True))
+            computed = self._op(application.op, f, inputs, application.attributes, application.outputs)
+            results = [x if x.dtype.kind in "biu" else y for y, x in zip(computed, application.results, strict=True)]
+            values: dict[int, Any] = dict(zip(program.inputs, (*application.cotangents, *results, *inputs), strict=True))
             for number, literal in program.literals.items():
                 value = literal.define(f.f) if isinstance(literal, Exact) else literal
                 values[number] = value if isinstance(value, bool) else f.number(value)
             for step in program.instructions:
                 outputs = [program.specs[k] for k in step.outputs]
-                found = self._op(step.op, f, [values[k] for k in step.inputs], step.attributes, outputs)
-                values.update(zip(step.outputs, found, strict=True))
+                computed = self._op(step.op, f, [values[k] for k in step.inputs], step.attributes, outputs)
+                values.update(zip(step.outputs, computed, strict=True))
             return deferred(values[output])
 
         return self._read(read, at, program.specs[output].size)
@@ -86,19 +88,23 @@ class Refining:
     def _op(
         self, op: Op, f: Wanted, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
     ) -> list[Deferred]:
-        given = read_attributes(f.f, attributes)
+        exact_attributes = read_attributes(f.f, attributes)
         if op.elementwise:
             if not op.definitions:
                 raise NoArrays(f"op {op.name!r} has no definition")
             arrays = [deferred(x) for x in inputs]
             return [
-                _elementwise(f, define, arrays, given, spec) for define, spec in zip(op.definitions, outputs, strict=True)
+                _elementwise(f, define, arrays, exact_attributes, spec)
+                for define, spec in zip(op.definitions, outputs, strict=True)
             ]
         if op.arrays is None:
             raise NoArrays(f"op {op.name!r} has no form for whole arrays")
         whole = [x if isinstance(x, np.ndarray) and x.dtype.kind in "iu" else deferred(x) for x in inputs]
-        made = op.arrays(f, *whole, **given)
-        return [_shaped(op, x, spec) for x, spec in zip(made if isinstance(made, tuple) else (made,), outputs, strict=True)]
+        results = op.arrays(f, *whole, **exact_attributes)
+        return [
+            _shaped(op, x, spec)
+            for x, spec in zip(results if isinstance(results, tuple) else (results,), outputs, strict=True)
+        ]
 
     def _read(self, read: Any, at: Array, size: int) -> BallArray:
         mid, rad = np.full(size, np.nan), np.full(size, np.nan)
@@ -114,34 +120,34 @@ class Refining:
             arrays = [read(inputs) for inputs in self.readings]
             for count, place in enumerate(places):
                 try:
-                    found = [_ball(array.cell(place)) for array in arrays]
+                    balls = [_ball(array.cell(place)) for array in arrays]
                 except Late:
                     return []
                 except (Undecided, ZeroDivisionError, ValueError):
-                    found = []
-                if found:
-                    ball = found[0] if len(found) == 1 or agree(*found) else arb("nan")
+                    balls = []
+                if balls:
+                    ball = balls[0] if len(balls) == 1 or agree(*balls) else arb("nan")
                     mid[place], rad[place] = around(ball)
-                if bits < BITS[-1] and not (found and narrow(ball)):
+                if bits < BITS[-1] and not (balls and narrow(ball)):
                     return places[count:]
         return []
 
 
 def _elementwise(f: Wanted, define: Any, arrays: Sequence[Deferred], attributes: Attributes, spec: Spec) -> Deferred:
-    def made(*scalars: Any) -> Any:
+    def element(*scalars: Any) -> Any:
         f.tick()
         return define(f.f, *scalars, **attributes)
 
-    return each(made, *arrays) if arrays else Deferred(spec.shape, lambda _: made())
+    return each(element, *arrays) if arrays else Deferred(spec.shape, lambda _: element())
 
 
 def _shaped(op: Op, x: Any, spec: Spec) -> Deferred:
-    found = deferred(x)
-    if found.shape == spec.shape:
-        return found
-    if found.size == 1:
-        return Deferred(spec.shape, lambda _: found.cell(0))
-    raise NoArrays(f"op {op.name!r}: its form for whole arrays gives shape {found.shape}, and not {spec.shape}")
+    array = deferred(x)
+    if array.shape == spec.shape:
+        return array
+    if array.size == 1:
+        return Deferred(spec.shape, lambda _: array.cell(0))
+    raise NoArrays(f"op {op.name!r}: its form for whole arrays gives shape {array.shape}, and not {spec.shape}")
 
 
 def _ball(x: Any) -> arb:

@@ -20,8 +20,8 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
 from gradproof.engine.verify.floats.ulps import explained
+from gradproof.engine.verify.nodes.distances import Tally, distances, spacings
 from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
-from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict.advice import DIGITS
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
@@ -36,7 +36,7 @@ class Roundings:
     """The elements ``at`` of a node of an elementwise op, with their inputs moved by their rounding."""
 
     def __init__(self, elements: Elements, at: Array) -> None:
-        self.one, self.at = elements.one.part(at), at
+        self.application, self.at = elements.application.part(at), at
         self.slots = elements.slots
         self.here = elements.read(at)
         self.beside = [self._read(self._stepped(sign)) for sign in (1.0, -1.0)]
@@ -44,8 +44,8 @@ class Roundings:
         every = (self.here, *self.beside, *(seen for pair in self.across for seen in pair))
         self.untied = ~np.any([seen.tied for seen in every], axis=0)
 
-    def _read(self, one: Application) -> Seen:
-        return Elements(one).read(slice(None))
+    def _read(self, application: Application) -> Seen:
+        return Elements(application).read(slice(None))
 
     def _stepped(self, sign: float) -> Application:
         """Each input and cotangent one unit farther from 0, or nearer to it."""
@@ -56,19 +56,21 @@ class Roundings:
             floats = np.asarray(x, np.float64)
             return np.asarray(floats + np.sign(floats) * sign * spacings(floats, x.dtype))
 
-        one = self.one
-        return replace(one, inputs=[*map(stepped, one.inputs)], cotangents=[*map(stepped, one.cotangents)])
+        application = self.application
+        return replace(
+            application, inputs=[*map(stepped, application.inputs)], cotangents=[*map(stepped, application.cotangents)]
+        )
 
     def _scaled(self, k: int, factor: float) -> Application:
-        inputs = list(self.one.inputs)
+        inputs = list(self.application.inputs)
         inputs[k] = np.asarray(inputs[k], np.float64) * factor
-        return replace(self.one, inputs=inputs)
+        return replace(self.application, inputs=inputs)
 
     def explained(self, row: int, doubts: Array, tally: Tally) -> Array:
         """The mask of the elements, of those in ``doubts``, whose contribution to the input ``slots[row]`` is as far off as
         the rounding of the inputs explains. They are noted: as CONDITIONED next to a zero, with half of their digits right,
         else as ILL_CONDITIONED."""
-        claimed = self.one.contributions[self.slots[row]]
+        claimed = self.application.contributions[self.slots[row]]
         assert claimed is not None
         got = np.asarray(claimed, np.float64)
         truth = self.here.truths[row]
@@ -87,8 +89,8 @@ class Roundings:
             shown = digits(float(bits[k]))
             reason = f"{FORMULA}: {shown}" if enough[k] else f"{EXPLAINS}: {shown}; {DIGITS}"
             place, expected = tally.place(int(self.at[k])), f"{truth.mid[k]:.17g}"
-            found = ValueVerdict(ValueWord.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
-            tally.note(replace(found, element=place, got=repr(float(got[k])), expected=expected))
+            verdict = ValueVerdict(ValueWord.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
+            tally.note(replace(verdict, element=place, got=repr(float(got[k])), expected=expected))
         return np.asarray(sure)
 
 
@@ -102,10 +104,10 @@ def settled(
         doubts: for each contribution the mask of what is in doubt.
         tallies: what is known of each contribution.
     """
-    found, claimed = np.zeros(len(at), bool), [c for c in elements.one.contributions if c is not None]
-    dtypes = [x.dtype for x in (*claimed, *elements.one.inputs) if x.dtype.kind not in "biu"]
+    explained, claimed = np.zeros(len(at), bool), [c for c in elements.application.contributions if c is not None]
+    dtypes = [x.dtype for x in (*claimed, *elements.application.inputs) if x.dtype.kind not in "biu"]
     if elements.infinite or any(dtype.itemsize > NARROW for dtype in dtypes):
-        return found
+        return explained
     for start in range(0, len(at), BLOCK):
         part = slice(start, start + BLOCK)
         try:
@@ -115,14 +117,14 @@ def settled(
         except BaseException as error:  # a definition is a stranger's code, and may refuse inputs that are moved
             foreign(error)
             break
-        mine = np.ones(len(at[part]), bool)
+        known = np.ones(len(at[part]), bool)
         for row, (doubt, tally) in enumerate(zip(doubts, tallies, strict=True)):
             if doubt[part].any():
-                mine &= roundings.explained(row, doubt[part], tally) | ~doubt[part]
-        found[part] = mine
-        if 2 * np.count_nonzero(mine) < mine.size or time.monotonic() > deadline:
+                known &= roundings.explained(row, doubt[part], tally) | ~doubt[part]
+        explained[part] = known
+        if 2 * np.count_nonzero(known) < known.size or time.monotonic() > deadline:
             break
-    return found
+    return explained
 
 
 def _apart(a: BallArray, b: BallArray) -> Array:

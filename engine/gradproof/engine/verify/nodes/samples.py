@@ -25,6 +25,7 @@ from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.reading import NoDefinition
 from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.verdict.wording import element_text, index_text
 
 SAMPLE = 64
 FEW_MOVED = 16
@@ -54,20 +55,20 @@ class Apart(NamedTuple):
 @lru_cache(256)
 def _mixed(count: int) -> list[int]:
     """The drawn places in another order, so that the first of them are everywhere too."""
-    found: list[int] = np.random.default_rng(count).permutation(drawn(count)).tolist()
-    return found
+    places: list[int] = np.random.default_rng(count).permutation(sample_places(count)).tolist()
+    return places
 
 
 @lru_cache(256)
-def drawn(count: int, size: int = SAMPLE) -> Array:
+def sample_places(count: int, size: int = SAMPLE) -> Array:
     """Places of elements, in order, drawn by a fixed generator: ``size`` of ``count``, or all."""
     if count <= size:
         return np.arange(count)
-    found = np.unique(np.random.default_rng(count).integers(0, count, 4 * size))
-    found = np.random.default_rng(count + 1).permutation(found)[:size] if len(found) >= size else np.arange(size)
-    found.sort()
-    found.flags.writeable = False
-    return found
+    places = np.unique(np.random.default_rng(count).integers(0, count, 4 * size))
+    places = np.random.default_rng(count + 1).permutation(places)[:size] if len(places) >= size else np.arange(size)
+    places.sort()
+    places.flags.writeable = False
+    return places
 
 
 def budget(size: int) -> int:
@@ -85,10 +86,10 @@ def apart(truth: Any, mid: float, rad: float) -> bool:
 
 def _doubtful(truths: Sequence[arb | None], mids: Array, rads: Array) -> list[int]:
     """Of elements in order those where the middle of Arb's ball is not seen to be inside the other."""
-    found = np.array([math.nan if x is None else float(x) for x in truths])
-    mids, rads = mids[: len(found)], rads[: len(found)]
+    middles = np.array([math.nan if x is None else float(x) for x in truths])
+    mids, rads = mids[: len(middles)], rads[: len(middles)]
     with np.errstate(invalid="ignore", over="ignore"):
-        inside = np.abs(found - mids) <= rads - np.abs(mids) * HALF
+        inside = np.abs(middles - mids) <= rads - np.abs(mids) * HALF
     return [int(k) for k in np.flatnonzero(~inside)]
 
 
@@ -118,13 +119,13 @@ def read_element(
 ) -> Read:
     """An element of an elementwise op, at Python numbers. Raises `SILENT` errors, and what a stranger's code raises."""
     tape = Tape(MAX_OPERATIONS)
-    given = [arb(x) if isinstance(x, float) else x for x in numbers]
-    moving = [tape.variable(given[k]) for k in slots]
+    arguments = [arb(x) if isinstance(x, float) else x for x in numbers]
+    moving = [tape.variable(arguments[k]) for k in slots]
     for k, x in zip(slots, moving, strict=True):
-        given[k] = x
-    results = [tape.as_number(define(tape, *given, **attributes)) for define in definitions]
+        arguments[k] = x
+    results = [tape.as_number(define(tape, *arguments, **attributes)) for define in definitions]
     slopes = tape.gradient(results, [arb(g) for g in seeds], moving)
-    return Read([tape.ball(y) for y in results], slopes, bool(tape.ties), len(tape.recorded) + len(given))
+    return Read([tape.ball(y) for y in results], slopes, bool(tape.ties), len(tape.recorded) + len(arguments))
 
 
 class Sampled(NamedTuple):
@@ -136,7 +137,7 @@ class Sampled(NamedTuple):
 
 
 def sample_elements(
-    one: Application,
+    application: Application,
     columns: tuple[Sequence[Array], Sequence[Array]],
     slots: Sequence[int],
     places: Array,
@@ -154,42 +155,50 @@ def sample_elements(
         return Sampled(0, [], None)
     inputs, cotangents = ([x[places, 0].tolist() for x in some] for some in columns)
     rows = [(x.mid, x.radius()) for some in balls for x in some]
-    attributes = in_balls(one.attributes) if one.attributes else one.attributes
+    attributes = in_balls(application.attributes) if application.attributes else application.attributes
     with precision(BITS):
         try:
-            truths, tied = _together(one, inputs, cotangents, slots, attributes)
+            truths, tied = _together(application, inputs, cotangents, slots, attributes)
             read, left = len(places), [places[k] for k in np.flatnonzero(tied)]
         except SILENT:
-            truths, tied, read, left = _singly(one, inputs, cotangents, slots, attributes, places.tolist())
+            truths, tied, read, left = _singly(application, inputs, cotangents, slots, attributes, places.tolist())
         for j, ((mids, rads), column) in enumerate(zip(rows, truths, strict=True)):
-            still = j < len(one.results)
+            still = j < len(application.results)
             for k in _doubtful(column, mids, rads):
                 mid, rad, truth, tie, place = float(mids[k]), float(rads[k]), column[k], tied[k], int(places[k])
                 if truth is not None and (still or not tie) and apart(truth, mid, rad):
-                    name = "result" if still else f"the contribution to {one.op.input_name(slots[j - len(one.results)])}"
-                    index = [int(k) for k in np.unravel_index(place, one.results[0].shape)]
-                    return Sampled(read, left, Apart(f"{name} {index}", shown(mid, rad), truth.str(20)))
+                    name = (
+                        "result"
+                        if still
+                        else f"the contribution to {application.op.input_name(slots[j - len(application.results)])}"
+                    )
+                    element = element_text(place, application.results[0].shape)
+                    return Sampled(read, left, Apart(f"{name} {element}", shown(mid, rad), truth.str(20)))
     return Sampled(read - len(left), left, None)
 
 
 def _together(
-    one: Application, inputs: Sequence[Any], cotangents: Sequence[Any], slots: Sequence[int], attributes: Mapping[str, Any]
+    application: Application,
+    inputs: Sequence[Any],
+    cotangents: Sequence[Any],
+    slots: Sequence[int],
+    attributes: Mapping[str, Any],
 ) -> tuple[list[list[arb | None]], Array]:
     """Results and contributions of all elements, read at once, and at which there are ties."""
     f = Batch(len(cotangents[0]), MAX_OPERATIONS)
-    given: list[Any] = []
-    for k, (x, array) in enumerate(zip(inputs, one.inputs, strict=True)):
+    arguments: list[Any] = []
+    for k, (x, array) in enumerate(zip(inputs, application.inputs, strict=True)):
         if array.dtype.kind in "iu":
             raise NotImplementedError("integers are exponents and places: they are read one by one")
-        given.append(np.array(x) if array.dtype.kind == "b" else f.column(x, k if k in slots else None))
-    results = [define(f, *given, **attributes) for define in one.op.definitions]
+        arguments.append(np.array(x) if array.dtype.kind == "b" else f.column(x, k if k in slots else None))
+    results = [define(f, *arguments, **attributes) for define in application.op.definitions]
     weights = [f.column(g) for g in cotangents]
     slopes = [sum((g * Column(f, f.slope(y, k)) for y, g in zip(results, weights, strict=True)), arb(0)) for k in slots]
     return [[*f.balls(x)] for x in (*results, *slopes)], f.ties
 
 
 def _singly(
-    one: Application,
+    application: Application,
     inputs: Sequence[Any],
     cotangents: Sequence[Any],
     slots: Sequence[int],
@@ -198,21 +207,21 @@ def _singly(
 ) -> tuple[list[list[arb | None]], Array, int, list[int]]:
     """The same of one element after the other, as many as there are operations for: how many, and those that have no
     number, or are at a tie."""
-    most, spent, left = budget(one.size), 0, []
-    truths: list[list[arb | None]] = [[] for _ in (*one.results, *slots)]
+    most, spent, left = budget(application.size), 0, []
+    truths: list[list[arb | None]] = [[] for _ in (*application.results, *slots)]
     tied = np.zeros(len(places), bool)
-    definitions = one.op.definitions
+    definitions = application.op.definitions
     for row, place in enumerate(places):
-        found: list[arb | None] = [None] * len(truths)
+        enclosures: list[arb | None] = [None] * len(truths)
         try:
             read = read_element(definitions, [x[row] for x in inputs], [g[row] for g in cotangents], slots, attributes)
-            found, tied[row] = [*read.values, *read.slopes], read.tied
+            enclosures, tied[row] = [*read.values, *read.slopes], read.tied
             spent += read.operations
             if read.tied:
                 left.append(place)
         except SILENT:
             left.append(place)
-        for column, truth in zip(truths, found, strict=True):
+        for column, truth in zip(truths, enclosures, strict=True):
             column.append(truth)
         if spent > most:
             break
@@ -222,18 +231,18 @@ def _singly(
 # others
 
 
-def sample_results(one: Application, balls: Sequence[BallArray]) -> tuple[int, Apart | None]:
+def sample_results(application: Application, balls: Sequence[BallArray]) -> tuple[int, Apart | None]:
     """Read elements of the results of an op that is not elementwise, as many as there are operations for, and compare;
     their number, and a contradiction."""
-    if not one.op.definitions or any(map(is_complex, (*one.specs, *one.outputs))):
+    if not application.op.definitions or any(map(is_complex, (*application.specs, *application.outputs))):
         return 0, None
     counter = Counter(MAX_OPERATIONS)
     f = Balls()
-    cells = [Cells(x, as_is, counter) for x in one.inputs]
-    most, count = budget(max(one.size, max((y.size for y in one.results), default=0))), 0
-    attributes = in_balls(one.attributes) if one.attributes else one.attributes
+    cells = [Cells(x, as_is, counter) for x in application.inputs]
+    most, count = budget(max(application.size, max((y.size for y in application.results), default=0))), 0
+    attributes = in_balls(application.attributes) if application.attributes else application.attributes
     with precision(BITS):
-        for define, result, ball in zip(one.op.definitions, one.results, balls, strict=False):
+        for define, result, ball in zip(application.op.definitions, application.results, balls, strict=False):
             rad = ball.radius()
             still = ball.spread is None and not ball.part
             for place in _spread_out(result, FEW_MOVED if still else SAMPLE):
@@ -246,7 +255,7 @@ def sample_results(one: Application, balls: Sequence[BallArray]) -> tuple[int, A
                     continue
                 mid, wide = float(ball.mid[index]), float(rad[index])
                 if apart(truth, mid, wide):
-                    return count, Apart(f"result {list(index)}", shown(mid, wide), truth.str(20))
+                    return count, Apart(f"result {index_text(index)}", shown(mid, wide), truth.str(20))
                 count += 1
                 if counter.seen >= most:
                     return count, None

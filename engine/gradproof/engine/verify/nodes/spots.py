@@ -25,6 +25,7 @@ from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.reading import NoDefinition, concrete
 from gradproof.engine.verify.readings.tape import Tape, TooLarge
 from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER
+from gradproof.engine.verify.verdict.wording import index_text
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SPOTS = 6  # elements of an array
@@ -44,65 +45,67 @@ class TooDear(Exception):
 
 
 def spot_forward(
-    one: Application,
+    application: Application,
     deadline: float,
-    wanted: Sequence[tuple[int, tuple[int, ...]]] | None = None,
+    chosen: Sequence[tuple[int, tuple[int, ...]]] | None = None,
     most: int = MAX_READ,
 ) -> ValueVerdict:
     """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``: those ``wanted``
     (the number of a result, and an index), or some of each result; one, and others as long as fewer than ``most`` numbers
     were looked at, which is the same on every machine."""
-    total = sum(y.size for y in one.results)
+    total = sum(y.size for y in application.results)
     unseen = ValueVerdict(
-        ValueWord.UNCHECKED, total=total, reason=f"{one.size} elements are too many to enclose; {SMALLER}"
+        ValueWord.UNCHECKED, total=total, reason=f"{application.size} elements are too many to enclose; {SMALLER}"
     )
-    if not _readable(one, MAX_TERMS):
+    if not _readable(application, MAX_TERMS):
         return unseen
-    if wanted is None:
-        wanted = [(k, index) for k, result in enumerate(one.results) for index in places(result)]
-    spots = wanted
+    if chosen is None:
+        chosen = [(k, index) for k, result in enumerate(application.results) for index in places(result)]
+    spots = chosen
 
     def truths(reading: Reading, only: int | None = None) -> Iterator[Any]:
         f = Balls()
         clock = Clock(deadline, most)
-        cells = [Cells(x, reading, clock) for x in one.inputs]
+        cells = [Cells(x, reading, clock) for x in application.inputs]
         for k, index in spots if only is None else spots[only : only + 1]:
             clock.begin()
-            yield f.as_number(_element(one.op, one.op.definitions[k], f, index, cells, one.attributes))
+            yield f.as_number(
+                _element(application.op, application.op.definitions[k], f, index, cells, application.attributes)
+            )
 
-    return _seen([(one.results[k], index) for k, index in spots], truths, one.terms, unseen)
+    return _seen([(application.results[k], index) for k, index in spots], truths, application.terms, unseen)
 
 
-def spot_contribution(one: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
+def spot_contribution(application: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
     """The verdict on a few elements of a contribution of a node with few outputs."""
-    reason = f"{one.size} elements are too many to enclose, and {one.op.name} is not linear in this input; {SMALLER}"
+    reason = f"{application.size} elements are too many to enclose, and {application.op.name} is not linear in this input; {SMALLER}"
     unseen = ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=reason)
-    if not _readable(one) or sum(y.size for y in one.results) > MAX_OUTPUTS:
+    if not _readable(application) or sum(y.size for y in application.results) > MAX_OUTPUTS:
         return unseen
     spots = places(claimed)
 
     def truths(reading: Reading, only: int | None = None) -> Iterator[Any]:
         tape = Tape(MAX_OPERATIONS)
-        cells = _cells(one, reading)
+        cells = _cells(application, reading)
         for place in spots:
             cells[k][place] = tape.variable(cells[k][place])
         outputs, seeds = [], []
-        for g, result, define in zip(one.cotangents, one.results, one.op.definitions, strict=False):
+        for g, result, define in zip(application.cotangents, application.results, application.op.definitions, strict=False):
             weights = balls_of(g, reading)
             for index in np.ndindex(result.shape):
                 _tick(deadline)
-                outputs.append(_element(one.op, define, tape, index, cells, one.attributes))
+                outputs.append(_element(application.op, define, tape, index, cells, application.attributes))
                 seeds.append(weights[index])
-        found = tape.gradient(outputs, seeds, [cells[k][place] for place in spots])
+        slopes = tape.gradient(outputs, seeds, [cells[k][place] for place in spots])
         if tape.tied:
             raise Undecided("at a kink")
-        return iter(found if only is None else found[only : only + 1])
+        return iter(slopes if only is None else slopes[only : only + 1])
 
-    return _seen([(claimed, place) for place in spots], truths, one.terms, unseen)
+    return _seen([(claimed, place) for place in spots], truths, application.terms, unseen)
 
 
-def _cells(one: Application, reading: Reading) -> list[Any]:
-    return [balls_of(x, reading) if is_differentiable(x.dtype) else concrete(x) for x in one.inputs]
+def _cells(application: Application, reading: Reading) -> list[Any]:
+    return [balls_of(x, reading) if is_differentiable(x.dtype) else concrete(x) for x in application.inputs]
 
 
 def _seen(
@@ -116,13 +119,13 @@ def _seen(
     try:
         with precision(BITS):
             for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
-                found = _judged(array, index, truth, None, terms)
-                if found is not None and found.word is ValueWord.OFF:
+                verdict = _judged(array, index, truth, None, terms)
+                if verdict is not None and verdict.word is ValueWord.OFF:
                     [moved] = truths(widened, j)
-                    found = _judged(array, index, truth, arb(arb(moved).rad()), terms)
-                if found is not None:
+                    verdict = _judged(array, index, truth, arb(arb(moved).rad()), terms)
+                if verdict is not None:
                     checked += 1
-                    worst = found if worst is None else worse(worst, found)
+                    worst = verdict if worst is None else worse(worst, verdict)
     except (_Late, *_NOT_HERE):
         pass
     except BaseException as error:  # a definition is a stranger's code
@@ -134,12 +137,12 @@ def _seen(
 _NOT_HERE = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
 
 
-def _readable(one: Application, most: int = 0) -> bool:
+def _readable(application: Application, most: int = 0) -> bool:
     """Whether elements can be read one by one. ``most``: inputs may be large if there are at most so many for a result."""
-    specs: list[Spec] = [*one.specs, *one.outputs]
-    numbers = sum(x.size for x in one.inputs)
-    few = numbers <= MAX_READ or numbers <= most * sum(y.size for y in one.results)
-    return bool(one.op.definitions) and not any(map(is_complex, specs)) and few
+    specs: list[Spec] = [*application.specs, *application.outputs]
+    numbers = sum(x.size for x in application.inputs)
+    few = numbers <= MAX_READ or numbers <= most * sum(y.size for y in application.results)
+    return bool(application.op.definitions) and not any(map(is_complex, specs)) and few
 
 
 def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int, ...]]:
@@ -147,10 +150,10 @@ def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int,
     if not array.size:
         return []
     sizes = np.abs(np.nan_to_num(np.asarray(array, np.float64))).reshape(-1)
-    drawn = np.random.default_rng(array.size).integers(0, array.size, count)
-    some = np.asarray(first, int)[: 4 * count].tolist()
-    flat = dict.fromkeys([*some, int(np.argmax(sizes)), int(np.argmin(sizes)), *drawn.tolist()])
-    return [tuple(int(i) for i in np.unravel_index(place, array.shape)) for place in list(flat)[: count + len(some)]]
+    draws = np.random.default_rng(array.size).integers(0, array.size, count)
+    leading = np.asarray(first, int)[: 4 * count].tolist()
+    flat = dict.fromkeys([*leading, int(np.argmax(sizes)), int(np.argmin(sizes)), *draws.tolist()])
+    return [tuple(int(i) for i in np.unravel_index(place, array.shape)) for place in list(flat)[: count + len(leading)]]
 
 
 class Clock:
@@ -189,13 +192,13 @@ class Cells:
         self.shape, self.ndim, self.size = self.array.shape, self.array.ndim, self.array.size
 
     def __getitem__(self, index: Any) -> Any:
-        found = self.array[index]
-        if isinstance(found, np.ndarray) and found.ndim:
-            return Cells(found, self.reading, self.clock)
+        selected = self.array[index]
+        if isinstance(selected, np.ndarray) and selected.ndim:
+            return Cells(selected, self.reading, self.clock)
         self.clock.tick()
         if self.array.dtype.kind in "biu":
-            return found.item()
-        number = float(found)
+            return selected.item()
+        number = float(selected)
         if self.reading is as_is:
             return as_is(number, 0.0)
         return self.reading(number, spacing(number, self.array.dtype) if number else 0.0)
@@ -232,18 +235,19 @@ def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None,
     enough."""
     element = np.asarray(array[index])
     if element.dtype.kind in "biu":
-        found = ValueVerdict(ValueWord.ENCLOSED if truth == int(element) else ValueWord.OFF)
+        verdict = ValueVerdict(ValueWord.ENCLOSED if truth == int(element) else ValueWord.OFF)
     elif not narrow(truth):
         return None
     elif moved is None or moved.is_finite():
-        found = compare_with_enclosure(element, [[truth]], None if moved is None else [moved], terms=terms)
+        verdict = compare_with_enclosure(element, [[truth]], None if moved is None else [moved], terms=terms)
     else:
         return None
-    if found.word is not ValueWord.OFF:
-        return replace(found, got="", expected="")
-    place = str(list(index)) if index else ""
-    reason = "found at one of a few elements that were enclosed"
-    return ValueVerdict(ValueWord.OFF, element=place, got=repr(element.item()), expected=str(truth), reason=reason)
+    if verdict.word is not ValueWord.OFF:
+        return replace(verdict, got="", expected="")
+    reason = "off at an element of a sample that was enclosed"
+    return ValueVerdict(
+        ValueWord.OFF, element=index_text(index), got=repr(element.item()), expected=str(truth), reason=reason
+    )
 
 
 def _tick(deadline: float) -> None:

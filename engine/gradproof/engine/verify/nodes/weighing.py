@@ -17,9 +17,10 @@ from gradproof.engine.verify.arrays.ball import BallArray, exact
 from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
 from gradproof.engine.verify.arrays.programs import entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.floats.ulps import close_enough, explained, spacing, unit
+from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.nodes.allowances import FACTOR
-from gradproof.engine.verify.nodes.judging import distances, flat_floats
+from gradproof.engine.verify.nodes.distances import flat_floats
+from gradproof.engine.verify.nodes.localisation import bisect, verdict_on_element
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict.advice import LOOK
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
@@ -38,87 +39,84 @@ class Weighed:
     """The contribution to input ``k`` of one application, beside the form of its op. ``tied``: whether numbers that move
     were compared and are equal: there J v has sides."""
 
-    def __init__(self, one: Application, k: int) -> None:
-        claimed = one.contributions[k]
+    def __init__(self, application: Application, k: int) -> None:
+        claimed = application.contributions[k]
         assert claimed is not None
-        self.one, self.k, self.shape, self.dtype = one, k, claimed.shape, claimed.dtype
+        self.application, self.k, self.claimed = application, k, claimed
         self.floats, self.tied = flat_floats(claimed), False
         random = np.random.default_rng(claimed.size)
-        self.drawn = random.choice((-1.0, 1.0), claimed.size) * random.uniform(0.5, 1.0, claimed.size)
+        self.signs = random.choice((-1.0, 1.0), claimed.size) * random.uniform(0.5, 1.0, claimed.size)
 
     def slope(self, v: Array, charge: float = 0.0) -> BallArray:
         """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. An
         evaluation may add up inputs as they are, and so is read at inputs that are off by as much. Raises NoArrays, and
         what a stranger's code raises."""
-        one, f = self.one, Arrays(model=charge > 0)
-        inputs = [entered(x) for x in one.inputs]
+        application, f = self.application, Arrays(model=charge > 0)
+        inputs = [entered(x) for x in application.inputs]
         if charge:
-            wide = charge * one.terms
+            wide = charge * application.terms
             inputs = [BallArray(x.mid, np.abs(x.mid) * wide, charge) if isinstance(x, BallArray) else x for x in inputs]
-        inputs[self.k] = Dual(inputs[self.k], {0: BallArray(v.reshape(self.shape), None, charge)})
-        found = BallArray(0.0)
-        for y, g in zip(read_op(one.op, f, inputs, one.attributes, one.outputs), one.cotangents, strict=True):
+        inputs[self.k] = Dual(inputs[self.k], {0: BallArray(v.reshape(self.claimed.shape), None, charge)})
+        total = BallArray(0.0)
+        for y, g in zip(
+            read_op(application.op, f, inputs, application.attributes, application.outputs),
+            application.cotangents,
+            strict=True,
+        ):
             if 0 in tangents(y):
-                found += _total(f, spread(tangents(y)[0], g.shape) * exact(g))
+                total += _total(f, spread(tangents(y)[0], g.shape) * exact(g))
         self.tied |= bool(np.any(f.tied))
-        return found
+        return total
 
     def apart(self, mid: Array, rad: Array, v: Array) -> BallArray:
         """<contribution, v> less <g, J v>."""
         apart: BallArray = _total(Arrays(), BallArray(mid, rad) * exact(v)) - self.slope(v)
         return apart
 
-    def halved(self, some: Array, whole: float, mid: Array, rad: Array, weights: Array) -> int:
-        """The element of ``some`` that alone is furthest off, by halving. ``whole``: how far they are apart together."""
-        while len(some) > 1:
-            first, then = some[: len(some) // 2], some[len(some) // 2 :]
-            v = np.zeros_like(weights)
-            v[first] = weights[first]
-            one = float(self.apart(mid, rad, v).mid)
-            some, whole = (first, one) if abs(one) >= abs(whole - one) else (then, whole - one)
-        return int(some[0])
+    def furthest(self, places: Array, total: float, mid: Array, rad: Array, weights: Array) -> int:
+        """The element of ``places`` that alone is furthest off, by halving. ``total``: how far they are off together."""
 
-    def judged(self, element: int, *, rounds: bool) -> ValueVerdict | None:
-        """The verdict on an element that is off; None for any other. ``rounds``: its float may be off by as much as an
+        def is_in(half: Array) -> bool:
+            nonlocal total
+            v = np.zeros_like(weights)
+            v[half] = weights[half]
+            difference = float(self.apart(mid, rad, v).mid)
+            larger = abs(difference) >= abs(total - difference)
+            total = difference if larger else total - difference
+            return larger
+
+        return bisect(places, is_in)
+
+    def verdict_on(self, place: int, *, rounds: bool) -> ValueVerdict | None:
+        """OFF for the element at a flat place if it is; else None. ``rounds``: its float may be off by as much as an
         evaluation of the form may be."""
-        v = np.zeros(len(self.floats))
-        v[element] = 1.0
-        truth = self.slope(v)
-        far = distances(self.floats[[element]], truth.mid.reshape(-1), np.array(truth.radius()).reshape(-1), self.dtype)
-        free = close_enough(self.dtype) * far.step[0] + explained(self.dtype) * spacing(0.0, self.dtype)
+        v = np.zeros(self.claimed.size)
+        v[place] = 1.0
+        dtype = self.claimed.dtype
+        allowance = explained(dtype) * spacing(0.0, dtype)
         if rounds:
-            free += FACTOR * float(self.slope(v, unit(self.dtype)).radius())
-        if not far.least[0] > free:
-            return None
-        index = [int(i) for i in np.unravel_index(element, self.shape)]
-        return ValueVerdict(
-            ValueWord.OFF,
-            float(far.ulps[0]),
-            total=len(self.floats),
-            element=str(index) if index else "",
-            got=repr(float(self.floats[element])),
-            expected=f"{float(truth.mid):.17g}",
-            reason="found along weighted directions; no rounding explains the distance",
-        )
+            allowance += FACTOR * float(self.slope(v, unit(dtype)).radius())
+        reason = "localised along weighted directions; no rounding explains the distance"
+        return verdict_on_element(self.claimed, place, self.slope(v), reason, allowance)
 
 
 @np.errstate(all="ignore")
-def check_equalities(one: Application, k: int, ball: BallArray, equalities: Sequence[Array]) -> ValueVerdict | None:
+def check_equalities(application: Application, k: int, ball: BallArray, equalities: Sequence[Array]) -> ValueVerdict | None:
     """The verdict on a contribution where the rule's program compared numbers that are equal; None if it agrees with the
     form, or the form has sides there. ``ball``: what the rule gives, enclosed."""
-    weighed = Weighed(one, k)
+    weighed = Weighed(application, k)
     mid, rad = ball.mid.reshape(-1), np.broadcast_to(ball.radius(), ball.shape).reshape(-1)
     known = np.isfinite(mid) & np.isfinite(rad)
     mid, rad = np.where(known, mid, 0.0), np.where(known, rad, 0.0)
-    weights = weighed.drawn * _inverse(np.abs(mid) + KNOWN * rad, known)
-    for some in _groups(known, equalities, weighed.shape):
+    weights = weighed.signs * _inverse(np.abs(mid) + KNOWN * rad, known)
+    for some in _groups(known, equalities, weighed.claimed.shape):
         v = np.zeros_like(weights)
         v[some] = weights[some]
         apart = weighed.apart(mid, rad, v)
         if weighed.tied:
             return None
         if np.abs(apart.mid) > np.asarray(apart.radius()) * (1 + 2.0**-40):
-            off = weighed.judged(weighed.halved(some, float(apart.mid), mid, rad, weights), rounds=False)
+            off = weighed.verdict_on(weighed.furthest(some, float(apart.mid), mid, rad, weights), rounds=False)
             reason = f"along a weighted direction the rule contradicts the op's form for whole arrays; {LOOK}"
             return off or ValueVerdict(ValueWord.UNCHECKED, total=mid.size, reason=reason)
     return None
@@ -134,40 +132,40 @@ def _groups(known: Array, equalities: Sequence[Array], shape: tuple[int, ...]) -
 
 
 @np.errstate(all="ignore")
-def check_blind(one: Application, k: int, seconds: float) -> ValueVerdict | None:
+def check_blind(application: Application, k: int, seconds: float) -> ValueVerdict | None:
     """The verdict on a contribution of which only floats are known, for about ``seconds``; None where the form has sides.
     No element is enclosed: SCREENED, unless one is off. Raises NoArrays, and what a stranger's code raises."""
-    weighed, deadline = Weighed(one, k), time.monotonic() + seconds
+    weighed, deadline = Weighed(application, k), time.monotonic() + seconds
     floats = weighed.floats
     if not np.isfinite(floats).all():
         return None
     sizes = np.abs(floats)
     typical = float(np.median(sizes[sizes > 0])) if sizes.any() else 1.0
-    most = sizes + typical * (2.0**-20 if weighed.dtype == np.float64 else 2.0**-10)
-    weights = weighed.drawn * _inverse(most, np.ones(len(floats), bool))
-    exactly, found = np.zeros_like(floats), []
+    most = sizes + typical * (2.0**-20 if weighed.claimed.dtype == np.float64 else 2.0**-10)
+    weights = weighed.signs * _inverse(most, np.ones(len(floats), bool))
+    exactly, differences = np.zeros_like(floats), []
     for some in np.array_split(np.arange(len(floats)), min(MOST_BLIND, 1 + len(floats) // FEW)):
         v = np.zeros_like(weights)
         v[some] = weights[some]
-        found.append((float(weighed.apart(floats, exactly, v).mid), some))
+        differences.append((float(weighed.apart(floats, exactly, v).mid), some))
         if weighed.tied:
             return None
         if time.monotonic() > deadline:
             break
-    read = sum(len(some) for _, some in found)
-    for apart, some in sorted(found, key=lambda pair: -abs(pair[0]))[:HUNTED]:
-        off = weighed.judged(weighed.halved(some, apart, floats, exactly, weights), rounds=True)
+    read = sum(len(some) for _, some in differences)
+    for apart, some in sorted(differences, key=lambda pair: -abs(pair[0]))[:HUNTED]:
+        off = weighed.verdict_on(weighed.furthest(some, apart, floats, exactly, weights), rounds=True)
         if off is not None:
             return off
-    reason = f"{read} elements agree with the op's form along {len(found)} random directions; none was enclosed"
+    reason = f"{read} elements agree with the op's form along {len(differences)} random directions; none was enclosed"
     return ValueVerdict(ValueWord.SCREENED, total=len(floats), reason=reason, screened=read)
 
 
 def _total(f: Arrays, terms: BallArray) -> BallArray:
     """The sum of all terms. To add zeros costs nothing."""
     some = (terms.mid != 0) | (terms.radius() != 0)
-    found: BallArray = head(f.total(terms.moved(lambda a: np.broadcast_to(a, some.shape)[some])))
-    return found
+    total: BallArray = head(f.total(terms.moved(lambda a: np.broadcast_to(a, some.shape)[some])))
+    return total
 
 
 def _inverse(sizes: Array, known: Array) -> Array:

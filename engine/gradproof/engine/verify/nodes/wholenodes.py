@@ -27,8 +27,8 @@ from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, 
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.floats.ulps import finite, unit
 from gradproof.engine.verify.nodes.allowances import Orders, judge_array
+from gradproof.engine.verify.nodes.distances import Tally, is_beneath
 from gradproof.engine.verify.nodes.elements import beyond, limits
-from gradproof.engine.verify.nodes.judging import Tally, is_beneath
 from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
@@ -46,21 +46,21 @@ class Whole:
     """An application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
     Elements whose balls are too wide are read by Arb until ``deadline``."""
 
-    def __init__(self, one: Application, rule: Program | None, deadline: float = math.inf) -> None:
-        self.one, self.rule, self.deadline = one, rule, deadline
-        if any(is_complex(spec) for spec in (*one.specs, *one.outputs)):
-            raise NoArrays(f"op {one.op.name!r}: complex numbers are not read in arrays")
-        floats = [x for x in one.inputs if x.dtype.kind not in "biu"]
-        self.finite = all(map(finite, (*floats, *one.cotangents)))
+    def __init__(self, application: Application, rule: Program | None, deadline: float = math.inf) -> None:
+        self.application, self.rule, self.deadline = application, rule, deadline
+        if any(is_complex(spec) for spec in (*application.specs, *application.outputs)):
+            raise NoArrays(f"op {application.op.name!r}: complex numbers are not read in arrays")
+        floats = [x for x in application.inputs if x.dtype.kind not in "biu"]
+        self.finite = all(map(finite, (*floats, *application.cotangents)))
         infinite = not self.finite and any(np.isinf(np.asarray(x, np.float64)).any() for x in floats)
-        self.readings: list[Sequence[Array]] = [one.inputs]
+        self.readings: list[Sequence[Array]] = [application.inputs]
         if infinite:
             sizes = [np.abs(np.asarray(x, np.float64)).reshape(-1) for x in floats]
             far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
             self.readings = [
                 [
                     x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed, k)
-                    for k, x in enumerate(one.inputs)
+                    for k, x in enumerate(application.inputs)
                 ]
                 for seed in (1, 2)
             ]
@@ -75,11 +75,11 @@ class Whole:
 
     def outputs(self) -> list[BallArray]:
         """Enclosures of the results, which are kept as ``enclosed``. Raises NoArrays, and what a stranger's code raises."""
-        found = self._enclosed()
-        if not self._fine and any(is_beneath(y, ball) for y, ball in zip(self.one.results, found, strict=True)):
-            found = self._finely()
-        self.enclosed = found
-        return found
+        enclosed = self._enclosed()
+        if not self._fine and any(is_beneath(y, ball) for y, ball in zip(self.application.results, enclosed, strict=True)):
+            enclosed = self._finely()
+        self.enclosed = enclosed
+        return enclosed
 
     def _finely(self) -> list[BallArray]:
         """The same, with all that denormal numbers say, and so for all that is read afterwards."""
@@ -88,65 +88,65 @@ class Whole:
             return [ball.settled() for ball in self._enclosed()]
 
     def _enclosed(self) -> list[BallArray]:
-        one, found = self.one, []
+        application, enclosures = self.application, []
         self._outputs = []
         for inputs in self.readings:
             f = Arrays()
-            made = read_op(one.op, f, [entered(x) for x in inputs], one.attributes, one.outputs)
-            self._outputs.append(made)
-            found.append([numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)])
-        return found[0] if len(found) == 1 else [limits(a, b, True) for a, b in zip(*found, strict=True)]
+            outputs = read_op(application.op, f, [entered(x) for x in inputs], application.attributes, application.outputs)
+            self._outputs.append(outputs)
+            enclosures.append([numbers(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)])
+        return enclosures[0] if len(enclosures) == 1 else [limits(a, b, True) for a, b in zip(*enclosures, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
         """An enclosure of what the rule gives for input ``k`` in exact arithmetic. `outputs` come first. ``equalities``
         has where the rule compared numbers that are equal."""
-        claimed = self.one.contributions[k]
+        claimed = self.application.contributions[k]
         if not self._fine:
-            found = self._through_rule(k)
-            if claimed is None or not is_beneath(claimed, found):
-                return found
+            ball = self._through_rule(k)
+            if claimed is None or not is_beneath(claimed, ball):
+                return ball
             self._finely()
         with finely():
             return self._through_rule(k).settled()
 
     def _through_rule(self, k: int) -> BallArray:
-        one = self.one
-        spec = one.specs[k]
+        application = self.application
+        spec = application.specs[k]
         program = self._program(k)
         if program is None:
             return BallArray(np.zeros(spec.shape))
-        found = []
-        for inputs, made in zip(self.readings, self._outputs, strict=True):
+        enclosures = []
+        for inputs, outputs in zip(self.readings, self._outputs, strict=True):
             f = Arrays()
             f.equalities = self.equalities[k] = []
-            [ball] = [x for x in read_program(program, self._given(program, inputs, made), f) if x is not None]
-            found.append(numbers(f, ball, spec))
-        return found[0] if len(found) == 1 else limits(found[0], found[1], False)
+            [ball] = [x for x in read_program(program, self._given(program, inputs, outputs), f) if x is not None]
+            enclosures.append(numbers(f, ball, spec))
+        return enclosures[0] if len(enclosures) == 1 else limits(enclosures[0], enclosures[1], False)
 
     def _program(self, k: int) -> Program | None:
         """The part of the rule that makes the contribution of input ``k``; None where it denies that there is one."""
         if self.rule is None:
-            raise NoArrays(f"the rule of op {self.one.op.name!r} is not known here")
+            raise NoArrays(f"the rule of op {self.application.op.name!r} is not known here")
         if k not in self._programs:
-            wanted = [j == k for j in range(len(self.rule.outputs))]
-            self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, wanted)
+            kept = [j == k for j in range(len(self.rule.outputs))]
+            self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, kept)
         return self._programs[k]
 
-    def _given(self, program: Program, inputs: Sequence[Array], made: Sequence[Any]) -> list[Any]:
+    def _given(self, program: Program, inputs: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
         """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
-        one = self.one
+        application = self.application
         used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
-        results = [x if x.dtype.kind in "biu" else y for y, x in zip(made, one.results, strict=True)]
-        given: list[Any] = []
-        for number, x in zip(program.inputs, (*one.cotangents, *results, *inputs), strict=True):
+        results = [x if x.dtype.kind in "biu" else y for y, x in zip(outputs, application.results, strict=True)]
+        arguments: list[Any] = []
+        for number, x in zip(program.inputs, (*application.cotangents, *results, *inputs), strict=True):
             array = isinstance(x, np.ndarray)
-            given.append(None if number not in used else entered(x) if array else x)
-        return given
+            arguments.append(None if number not in used else entered(x) if array else x)
+        return arguments
 
     def finer(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
         """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
         was no time. None if forms cannot be read so."""
-        refining = Refining(self.one, self.readings, self.deadline)
+        refining = Refining(self.application, self.readings, self.deadline)
         try:
             if k is None:
                 return refining.result(result, at)
@@ -172,19 +172,19 @@ class Whole:
             chosen = self._chosen(k, at, dear=usual) if few else None
             with finely() if self._fine else nullcontext():
                 balls = [ball.settled() for ball in self._evaluate(orders, k, chosen)]
-            found = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
+            radii = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             return None
         if chosen is None:  # else it is nan at others
-            self._allowed[key] = found
-        return found
+            self._allowed[key] = radii
+        return radii
 
     def _evaluate(self, orders: Orders, k: int | None, chosen: Array | None) -> list[BallArray]:
-        one = self.one
+        application = self.application
         program = None if k is None else self._program(k)
         if k is not None and program is None:
-            return [BallArray(np.zeros(one.specs[k].shape))]
+            return [BallArray(np.zeros(application.specs[k].shape))]
         usual = orders is Orders.USUAL
         if usual and k is not None:  # of what the rule reads any order counts
             f = Arrays(model=True)
@@ -192,52 +192,56 @@ class Whole:
             f = Arrays(model=True, likely=orders is Orders.LIKELY)
         else:
             f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
-        rounding = unit(one.outputs[0].dtype)
+        rounding = unit(application.outputs[0].dtype)
         inputs = [charged(entered(x), rounding) for x in self.readings[0]]
-        made: list[Any] = [None] * len(one.outputs)
+        outputs: list[Any] = [None] * len(application.outputs)
         if program is None or self._reads_results(program):
-            made = read_op(one.op, f, inputs, one.attributes, one.outputs)
-            made = [evaluated(y, spec, rounds=False) for y, spec in zip(made, one.outputs, strict=True)]
+            outputs = read_op(application.op, f, inputs, application.attributes, application.outputs)
+            outputs = [evaluated(y, spec, rounds=False) for y, spec in zip(outputs, application.outputs, strict=True)]
         if program is None:
-            return [numbers(f, y, spec) for y, spec in zip(made, one.outputs, strict=True)]
+            return [numbers(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)]
         assert k is not None
         f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
-        [ball] = [x for x in read_program(program, self._given(program, self.readings[0], made), f) if x is not None]
-        return [numbers(f, ball, one.specs[k])]
+        [ball] = [x for x in read_program(program, self._given(program, self.readings[0], outputs), f) if x is not None]
+        return [numbers(f, ball, application.specs[k])]
 
     def _reads_results(self, program: Program) -> bool:
         used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
-        count = len(self.one.outputs)
+        count = len(self.application.outputs)
         return not used.isdisjoint(program.inputs[count : 2 * count])
 
     def _chosen(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
         """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
         Raises NoArrays where there are products that are ``dear``, and are not what is asked for."""
-        one, program = self.one, None if k is None else self._program(k)
+        application, program = self.application, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
-        products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
+        products = (
+            [application.op.name == MATMUL]
+            if program is None
+            else [step.op.name == MATMUL for step in program.instructions]
+        )
         if not any(products):
             return None
-        shape = one.outputs[0].shape if k is None else one.specs[k].shape
+        shape = application.outputs[0].shape if k is None else application.specs[k].shape
         last = program is None or (products[-1] and sum(products) == 1 and len(shape) > (1 if dear else 0))
-        flat = min(len(shape), *(x.ndim for x in one.inputs)) < 2
+        flat = min(len(shape), *(x.ndim for x in application.inputs)) < 2
         if not last or not shape or (dear and flat):
-            if dear and sum(x.size for x in one.inputs) * max(shape, default=1) > MANY_PRODUCTS:
+            if dear and sum(x.size for x in application.inputs) * max(shape, default=1) > MANY_PRODUCTS:
                 raise NoArrays("too many products to look at")
             return None
         return at.reshape(shape)
 
     def beneath(self, k: int | None) -> float:
         """By how much a number that underflowed may have grown on its way."""
-        grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.one.terms / 32)
+        grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.application.terms / 32)
         if k is None:
             return grown
-        return grown * max(1.0, *(_largest(g) for g in self.one.cotangents))
+        return grown * max(1.0, *(_largest(g) for g in self.application.cotangents))
 
     @cached_property
     def _largest_input(self) -> float:
-        return max((_largest(x) for x in self.one.inputs), default=1.0)
+        return max((_largest(x) for x in self.application.inputs), default=1.0)
 
 
 def _largest(x: Array) -> float:
@@ -249,20 +253,20 @@ def _largest(x: Array) -> float:
 
 def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
     """The verdict on the results, and the elements of each that nothing is known of."""
-    one = whole.one
+    application = whole.application
     balls = whole.outputs()
     verdict: Tally | None = None
     left: list[Array] = []
     start = 0
-    for result, ball in zip(one.results, balls, strict=True):
+    for result, ball in zip(application.results, balls, strict=True):
         tally = Tally(result.shape, result.size)
         place = slice(start, start + result.size)
 
         def allowing(orders: Orders, at: Array, place: slice = place) -> Array | None:
-            wanted = np.zeros(sum(y.size for y in one.results), bool)
-            wanted[place] = at
-            found = whole.allowed(orders, None, wanted)
-            return None if found is None else found[place]
+            mask = np.zeros(sum(y.size for y in application.results), bool)
+            mask[place] = at
+            radii = whole.allowed(orders, None, mask)
+            return None if radii is None else radii[place]
 
         finer = partial(whole.finer, result=len(left))
         beneath = partial(whole.beneath, None)
@@ -279,10 +283,10 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
 
 def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
     """The verdicts on the contributions."""
-    one = whole.one
+    application = whole.application
     verdicts: list[ValueVerdict | None] = []
     balls: dict[int, BallArray] = {}
-    for k, claimed in enumerate(one.contributions):
+    for k, claimed in enumerate(application.contributions):
         if claimed is None:
             verdicts.append(None)
             continue
@@ -313,22 +317,22 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
 
 def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
     """Compare contributions with the form for whole arrays along random directions."""
-    projections = Projections(whole.one, balls)
+    projections = Projections(whole.application, balls)
     for k in balls:
         verdict = verdicts[k]
         assert verdict is not None
         if verdict.word is ValueWord.OFF:
             continue
         try:
-            found = projections.check(k)
-            if found is None and whole.equalities.get(k) and not projections.tied:
-                found = check_equalities(whole.one, k, balls[k], whole.equalities[k])
+            disagreement = projections.check(k)
+            if disagreement is None and whole.equalities.get(k) and not projections.tied:
+                disagreement = check_equalities(whole.application, k, balls[k], whole.equalities[k])
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
             continue
-        if found is not None:
-            verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)
+        if disagreement is not None:
+            verdicts[k] = replace(disagreement, checked=verdict.checked, total=verdict.total, through_rule=False)
         elif projections.tied and verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED):
             verdicts[k] = replace(verdict, word=ValueWord.TIE, reason=AT_KINK)
 

@@ -18,6 +18,7 @@ from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict.advice import RANGE
+from gradproof.engine.verify.verdict.wording import element_text
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 LOOSE = 2.0**-34
@@ -128,9 +129,9 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
         size = np.maximum(np.abs(mid) - rad, 0.0)
         at = np.where(np.isfinite(mid), mid, 0.0)
         if beside is not None:
-            other = np.where(np.isfinite(beside), np.abs(beside), 0.0)
-            size = np.maximum(size, other * DOWN - rad)
-            at = np.maximum(np.abs(at), np.minimum(other, largest(dtype) / 2))
+            sizes_beside = np.where(np.isfinite(beside), np.abs(beside), 0.0)
+            size = np.maximum(size, sizes_beside * DOWN - rad)
+            at = np.maximum(np.abs(at), np.minimum(sizes_beside, largest(dtype) / 2))
         size[np.isnan(size)] = 0.0
         return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
 
@@ -166,12 +167,12 @@ class Tally:
     total: int
     worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(ValueWord.ENCLOSED))
 
-    def note(self, found: ValueVerdict) -> None:
-        self.worst = worse(self.worst, found)
+    def note(self, verdict: ValueVerdict) -> None:
+        self.worst = worse(self.worst, verdict)
 
     def place(self, flat: int) -> str:
         """The index of an element, as text."""
-        return str([int(k) for k in np.unravel_index(flat, self.shape)]) if self.shape else ""
+        return element_text(flat, self.shape)
 
     def close(self, ulps: Array) -> None:
         """Note elements that are close."""
