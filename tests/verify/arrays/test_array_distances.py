@@ -14,8 +14,8 @@ from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
 from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array
-from gradproof.engine.verify.nodes.elements import beyond, limits
 from gradproof.engine.verify.nodes.distances import Tally, at_kinks, distances, overflowed, spacings
+from gradproof.engine.verify.nodes.elements import beyond, limits
 from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
@@ -29,7 +29,7 @@ def test_the_units_of_arrays_are_those_of_single_numbers(dtype: Any) -> None:
     drawn = np.random.default_rng(0).normal(size=200) * 10.0 ** np.random.default_rng(1).integers(-4, 4, 200)
     x = np.concatenate([np.array(points), drawn])
     x = x[np.abs(x) <= top]
-    assert spacings(x, dtype).tolist() == [spacing(float(one), dtype) for one in x]
+    assert spacings(x, dtype).tolist() == [spacing(float(number), dtype) for number in x]
 
 
 def test_distances_contain_the_true_ones() -> None:
@@ -92,8 +92,8 @@ def test_limits_are_what_two_readings_far_out_agree_on() -> None:
     assert (a[1:] != b[1:]).all()
     assert np.sign(a).tolist() == np.sign(x).tolist()
     assert abs(a[1]) > abs(a[4]) > abs(a[3])  # the order is kept
-    found = limits(BallArray(a), BallArray(b), True)
-    assert found.mid.tolist() == [1.0, np.inf, -np.inf, np.inf, -np.inf]
+    ball = limits(BallArray(a), BallArray(b), True)
+    assert ball.mid.tolist() == [1.0, np.inf, -np.inf, np.inf, -np.inf]
     assert np.isnan(limits(BallArray(a), BallArray(b), False).mid[1:]).all()
     assert np.isnan(limits(BallArray(np.array([1.0])), BallArray(np.array([1.1])), True).mid).all()
 
@@ -145,14 +145,14 @@ def test_chosen_elements_of_a_product_are_charged_what_its_orders_cost() -> None
     a, b = random.normal(size=(2, 30, 200)), random.normal(size=(2, 200, 20))
     chosen = random.random((2, 30, 20)) < 0.1
     unit = 2.0**-24
-    found = chosen_products(BallArray(a), BallArray(b), unit, chosen)
-    assert np.isnan(found.mid[~chosen]).all()
+    ball = chosen_products(BallArray(a), BallArray(b), unit, chosen)
+    assert np.isnan(ball.mid[~chosen]).all()
     product = (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float64)
     exact = np.einsum("bik,bkj->bij", a.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64))
-    assert (np.abs(product - exact)[chosen] <= found.radius()[chosen]).all()
+    assert (np.abs(product - exact)[chosen] <= ball.radius()[chosen]).all()
     bound = 200 * unit * np.einsum("bik,bkj->bij", np.abs(a), np.abs(b))
-    assert (found.radius()[chosen] < bound[chosen]).all()
-    assert np.allclose(found.mid[chosen], (a @ b)[chosen])
+    assert (ball.radius()[chosen] < bound[chosen]).all()
+    assert np.allclose(ball.mid[chosen], (a @ b)[chosen])
 
 
 def test_a_unit_at_0_is_the_smallest_number() -> None:
