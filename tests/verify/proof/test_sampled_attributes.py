@@ -14,13 +14,16 @@ from tests.conftest import REGISTRY
 from tests.verify.proof.test_behaviour import registry_of
 from tests.verify.proof_cache.test_live_program import live
 
-from gradproof.engine.attributes import ExactFloat, ExactInt, in_balls, in_rule, in_symbols, plain
+from gradproof.engine.attributes import ExactFloat, ExactInt, in_rule, plain
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NONZERO, POSITIVE, Exact, Inferred, Op, Spec, case, ops
-from gradproof.engine.op import Case, InferenceError
-from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof.sampled_attributes import drawn_cases
-from gradproof.engine.verify.proof_cache.classes import drawn_keys, keys_of
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof_cache import keys_of
+from gradproof.engine.verify.proof_cache.proof_key import drawn_keys
+from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
+from gradproof.engine.verify.verdict import RuleWord
 
 TWO = np.float64(2)
 

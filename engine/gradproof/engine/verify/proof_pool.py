@@ -20,11 +20,10 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.processes.worker import Draw, Explain, Failed, Prove
 from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
-from gradproof.engine.verify.proof_cache.classes import ProofKey
-from gradproof.engine.verify.proof_cache.memory import ProofMemory
+from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import IMPORT, MEMORY, PROOF
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 PROOF_SECONDS = 30.0
 PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.server.access.trusted_files import read_trusted, told
 from gradproof.server.configuration.preflight import problems_of
 from gradproof.server.configuration.settings import APART, Settings, section

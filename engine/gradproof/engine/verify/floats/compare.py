@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.floats.ulps import (
     close_enough,
@@ -21,8 +21,8 @@ from gradproof.engine.verify.floats.ulps import (
     spacing,
     unit,
 )
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 RANK = {
     word: rank

@@ -18,9 +18,9 @@ from gradproof.engine.verify.nodes.localisation import bisect
 from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK, MADE
 from gradproof.engine.verify.verdict.wording import element_text
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 PROJECTIONS = 2  # directions of random signs
 SPOT_SECONDS = 1.0  # for single elements of one array

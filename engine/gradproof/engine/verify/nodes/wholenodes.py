@@ -33,10 +33,9 @@ from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
-MATMUL = "matmul"
 MANY_PRODUCTS = 1 << 24
 FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
@@ -216,11 +215,9 @@ class Whole:
         application, program = self.application, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
-        products = (
-            [application.op.name == MATMUL]
-            if program is None
-            else [step.op.name == MATMUL for step in program.instructions]
-        )
+        instructions = () if program is None else program.instructions
+        steps = [application.op] if program is None else [step.op for step in program.instructions]
+        products = [op.contracts for op in steps]
         if not any(products):
             return None
         shape = application.outputs[0].shape if k is None else application.specs[k].shape

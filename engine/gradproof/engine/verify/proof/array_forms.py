@@ -18,7 +18,10 @@ import numpy as np
 import sympy
 from flint import arb
 
-from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
@@ -28,8 +31,8 @@ from gradproof.engine.verify.arrays.cells import CellArray, Cells, Choices, boxe
 from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
-from gradproof.engine.verify.readings.reading import read_attributes, read_op
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import TooLarge, read_op
+from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
 POINTS = 2  # exact points at which a form is refuted

@@ -19,11 +19,13 @@ import sympy
 from flint import arb
 
 from gradproof.engine.backward import append_backward, inline
+from gradproof.engine.cases import Case
 from gradproof.engine.compiled.kernels import kernel_of
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.graph import Graph, Leaf
+from gradproof.engine.inference import InferenceError, Inferred
 from gradproof.engine.lower import Lowered
-from gradproof.engine.op import Case, InferenceError, Inferred, Op, symbols
+from gradproof.engine.op import Op
 from gradproof.engine.plan import literal_array
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
@@ -35,9 +37,10 @@ from gradproof.engine.verify.identities.regions import differences
 from gradproof.engine.verify.numbers.value import Application, Checked, check_values
 from gradproof.engine.verify.proof.points import cotangent, in_balls, sample_point, variables_of
 from gradproof.engine.verify.proof.sampled_attributes import turns_what_is_compared
-from gradproof.engine.verify.readings.reading import NoDefinition, integer_inputs, parts_shape, read, read_op, read_parts
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_op, read_parts
+from gradproof.engine.verify.readings.reading import integer_inputs
+from gradproof.engine.verify.verdict import ValueWord
 
 BITS = 256
 DTYPES = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))

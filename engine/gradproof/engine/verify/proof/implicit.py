@@ -13,16 +13,22 @@ from typing import Any
 import numpy as np
 import sympy
 
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import REAL
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import REAL, Attributes, Case, Inferred, Op, symbols
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import read
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
-from gradproof.engine.verify.readings.formal import contributions, formula, places_of, unknowns
-from gradproof.engine.verify.readings.reading import read, read_attributes, stack
+from gradproof.engine.verify.readings.reading import read_attributes, stack
+from gradproof.engine.verify.readings.symbolic_equations import contributions, formula, places_of, unknowns
 
 
 def prove_implicitly(

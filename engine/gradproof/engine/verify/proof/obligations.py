@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import sympy
 
-from gradproof.engine.op import REAL, Inferred, Op, symbols
+from gradproof.engine.domains import REAL
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.verify.identities.branches import exact
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge, ties_of
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
-from gradproof.engine.verify.readings.reading import parts_shape, place_of
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import parts_shape
+from gradproof.engine.verify.readings.reading import place_of
 
 FAR = sympy.Rational(1, 10**20)
 BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))

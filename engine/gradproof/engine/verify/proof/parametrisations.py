@@ -16,18 +16,22 @@ import numpy as np
 import sympy
 from flint import arb, arb_mat
 
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import REAL, Domain
 from gradproof.engine.implicit import Equation, Parametrisation
-from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.identities.zero_tests import short
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import Tape, TooLarge, read, read_op
 from gradproof.engine.verify.readings.equations import positive_of, residual_of
-from gradproof.engine.verify.readings.formal import places_of
-from gradproof.engine.verify.readings.reading import integer_inputs, read, read_attributes, read_op, stack
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings.reading import integer_inputs, read_attributes, stack
+from gradproof.engine.verify.readings.symbolic_equations import places_of
 
 POINTS = 3
 BITS = 256

@@ -10,12 +10,17 @@ from random import Random
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import NONZERO, REAL, Domain
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.proof.parametrisations import sample_inputs
-from gradproof.engine.verify.readings.reading import integer_inputs, parts_shape
-from gradproof.engine.verify.readings.tape import Tape, ball_of
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import Tape, parts_shape
+from gradproof.engine.verify.readings.reading import integer_inputs
+from gradproof.engine.verify.readings.tape import ball_of
 
 
 def sample_point(

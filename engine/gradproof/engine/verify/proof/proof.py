@@ -26,33 +26,30 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from gradproof.engine.cases import Case
+from gradproof.engine.conventions import HOLOMORPHIC
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, Case, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
-from gradproof.engine.spec import Spec, is_complex, part_dtype
+from gradproof.engine.spec import FLOAT64, Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.proof.array_forms import Symbols, compared
 from gradproof.engine.verify.proof.behaviour import BehaviourChecks, BehaviourFault
-from gradproof.engine.verify.proof.general import for_all
+from gradproof.engine.verify.proof.for_all_values import for_all
 from gradproof.engine.verify.proof.implicit import prove_implicitly
 from gradproof.engine.verify.proof.obligations import closed, cotangents_of
 from gradproof.engine.verify.proof.parametrisations import prove_through
 from gradproof.engine.verify.proof.points import cotangent, named, sample_point, variables_of
-from gradproof.engine.verify.readings.reading import (
-    NoDefinition,
-    integer_inputs,
-    on_reals,
-    parts_shape,
-    place_of,
-    read,
-    read_parts,
-)
-from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_parts
+from gradproof.engine.verify.readings.reading import integer_inputs, on_reals, place_of
+from gradproof.engine.verify.readings.tape import ball_of
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import FORM, MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 POINTS = 3
 COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane

@@ -13,12 +13,15 @@ import numpy as np
 import sympy
 from sympy.core.relational import Relational
 
+from gradproof.engine.cases import Case
+from gradproof.engine.inference import Inferred
 from gradproof.engine.neighbours import texts_of, variations
-from gradproof.engine.op import Case, Inferred, Op, symbols
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities.branches import explicit
-from gradproof.engine.verify.readings.reading import read_op
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import read_op
 
 
 def drawn_cases(op: Op) -> Iterator[Case]:

@@ -15,8 +15,9 @@ from threading import Lock
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_cache.cache import ProofCache
 from gradproof.engine.verify.proof_cache.checker import checker_digest
-from gradproof.engine.verify.proof_cache.classes import ProofKey, name_of
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.proof_cache.digest import name_of
+from gradproof.engine.verify.proof_cache.proof_key import ProofKey
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 TRIES = 3
 MAX_KEYS = 100_000

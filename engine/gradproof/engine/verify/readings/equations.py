@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from flint import arb, arb_mat, arb_series, ctx
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array
@@ -33,7 +33,7 @@ from gradproof.engine.verify.readings.matrices import (
     cells_of,
     matrix_of,
 )
-from gradproof.engine.verify.readings.series import Series, tangent
+from gradproof.engine.verify.readings.power_series import Series, tangent
 from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
 
 WIDE = arb(2) ** (1 << 20)

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls, in_rule, in_symbols
+from gradproof.engine.attributes import Attributes, in_rule
+from gradproof.engine.cases import Case
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
+from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
 from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
-from gradproof.engine.verify.readings.formal import formula
 from gradproof.engine.verify.readings.sealing import Sealing
+from gradproof.engine.verify.readings.symbolic_equations import formula
 
 
 class NoDefinition(Exception):

@@ -8,8 +8,10 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any
 
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import NoRule, RuleFault
-from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.sealed import Asked, may_be_free
 from gradproof.engine.verify.proof_cache.programs import program_digest

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import sympy
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of

@@ -16,7 +16,8 @@ from typing import Any
 
 import sympy
 
-from gradproof.engine.op import Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC
@@ -28,10 +29,10 @@ from gradproof.engine.verify.identities.zero_tests import short
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.obligations import closed, cotangents_of
 from gradproof.engine.verify.proof.points import named
-from gradproof.engine.verify.readings.reading import read, read_op
+from gradproof.engine.verify.readings import read, read_op
 from gradproof.engine.verify.readings.sealing import Sealing, seal_all, unsealed
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 POINTS = 4
 CLOSE = sympy.Rational(1, 10**12)
