@@ -14,11 +14,11 @@ import pytest
 from flint import arb
 
 from gradproof.engine.precision import precision
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Mask, exact
 from gradproof.engine.verify.arrays import ball as balls
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number, of_arb
-from gradproof.engine.verify.arrays.conditions import Mask, mask_of
+from gradproof.engine.verify.arrays.ball import ball_array, number, of_arb
+from gradproof.engine.verify.arrays.conditions import mask_of
 from gradproof.engine.verify.arrays.flags import FLAGS, WORK, watched
-from gradproof.engine.verify.arrays.reading import Arrays
 
 BITS = 2500  # so that sums of the largest and smallest floats are exact
 SHAPES = ((), (1,), (5,), (3, 1), (3, 5), (1, 5))

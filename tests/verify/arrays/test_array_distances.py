@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradproof.engine.conventions import Kink
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
 from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array

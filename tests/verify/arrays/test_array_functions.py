@@ -16,12 +16,9 @@ from flint import arb
 from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.arrays import calibration, points
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
-from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
-from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.processes import worker
 from gradproof.engine.verify.processes.workers import Workers
 from gradproof.engine.verify.proof_pool import ProofPool

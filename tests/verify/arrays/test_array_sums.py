@@ -13,11 +13,8 @@ from flint import arb
 
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
-from gradproof.engine.verify.arrays.dual import Dual
-from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.arrays.reading import Arrays
 
 SINGLE = 2.0**-24
 

@@ -13,7 +13,7 @@ from tests.verify.graphs.test_wholegraph import run_of
 from gradproof.engine import cancellation
 from gradproof.engine.cancellation import Cancellation, Deadline, look
 from gradproof.engine.errors import Cancelled
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.runs.evidence import AT_ONCE, layout_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination
 from gradproof.engine.verify.runs.known_rules import KnownRules

@@ -16,13 +16,20 @@ from gradproof.engine.domains import INTEGER
 from gradproof.engine.extend import Op, Spec
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import entered
+from gradproof.engine.verify.arrays import (
+    PRODUCT_ROUNDINGS,
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    entered,
+    inner_product,
+    perturbed,
+    tangents,
+)
+from gradproof.engine.verify.arrays.inner_products import BLOCK
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
 from gradproof.engine.verify.graphs.bridge import bridged
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
@@ -128,25 +135,25 @@ def test_inner_products_are_within_their_bound() -> None:
         for dtype in ("float64", "float32"):
             a, b = (random.normal(size=size).astype(dtype) for _ in range(2))
             exact = [Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a, b, strict=True)]
-            weight = weigh(a, b)
+            weight = inner_product(a, b)
             size_ = float(sum(map(abs, exact)))
             unit = float(np.finfo(dtype).eps) / 2
-            assert abs(Fraction(weight.signed) - sum(exact)) <= Fraction(SUMMED * unit * size_)
-            assert abs(weight.size - size_) <= SUMMED * unit * size_
+            assert abs(Fraction(weight.signed) - sum(exact)) <= Fraction(PRODUCT_ROUNDINGS * unit * size_)
+            assert abs(weight.size - size_) <= PRODUCT_ROUNDINGS * unit * size_
 
 
 def test_nothing_is_weighed_where_nothing_moves() -> None:
-    weight = weigh(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
+    weight = inner_product(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
     assert (weight.signed, weight.size) == (6.0, 6.0)
-    assert not np.isfinite(weigh(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
+    assert not np.isfinite(inner_product(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
 
 
 def test_another_rounding_is_one_float_away_and_of_narrow_dtypes_none() -> None:
     x = normal(3 * BLOCK)
-    near = rounded(x, np.dtype(np.float64))
+    near = perturbed(x, np.dtype(np.float64))
     assert (np.abs(near / x - 1) <= 2.0**-52).all()
     assert (near != x).mean() > 0.6
-    assert rounded(x, np.dtype(np.float32)) is x
+    assert perturbed(x, np.dtype(np.float32)) is x
 
 
 def test_a_bridge_encloses_what_series_say() -> None:

@@ -18,8 +18,7 @@ from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType, spec_of
-from gradproof.engine.verify.nodes import elementwise
-from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.nodes import check_node, elementwise
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN

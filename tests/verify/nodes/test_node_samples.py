@@ -14,12 +14,10 @@ from tests.verify.numbers.test_value import graph_of, judge
 
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec
-from gradproof.engine.verify.arrays import functions, reading
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray, functions, reading
 from gradproof.engine.verify.arrays.calibration import demand
-from gradproof.engine.verify.nodes import samples
+from gradproof.engine.verify.nodes import check_node, samples
 from gradproof.engine.verify.nodes.distances import distances, near_by
-from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.attributes import in_balls

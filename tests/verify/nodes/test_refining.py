@@ -15,10 +15,8 @@ from tests.verify.arrays.test_array_forms import FORMS, REGISTRY, applications, 
 from gradproof.engine.precision import precision
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray, exact
-from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays import Arrays, BallArray, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.nodes.refining import Refining, around
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import ValueWord

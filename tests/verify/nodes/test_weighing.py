@@ -15,7 +15,7 @@ from tests.verify.numbers.test_value import judge
 
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.spec import Array, spec_of
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.nodes.weighing import check_blind, check_equalities
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import GradientVerdict, RuleWord, SummaryWord, ValueWord

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, in_lines, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, without
 
 
 class Extremes:

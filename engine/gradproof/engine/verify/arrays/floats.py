@@ -15,10 +15,10 @@ from flint import arb
 
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.functions import TABLE
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class FloatDual(Dual):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.scans import folded
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class Folds:

@@ -139,11 +139,11 @@ def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
         raise NoArrays(f"op {op.name!r}: its form for whole arrays gives shape {x.shape}, and not {shape}") from None
 
 
-def numbers(f: Arrays, x: Any, spec: Spec) -> BallArray:
+def output_balls(f: Arrays, x: Any, spec: Spec) -> BallArray:
     """An output as balls of its shape; a condition as 1 and 0."""
     number = f.as_number(x)
     ball = number if isinstance(number, BallArray) else number.head
     return ball if ball.shape == spec.shape else BallArray(np.broadcast_to(ball.mid, spec.shape), ball.rad, ball.unit)
 
 
-__all__ = ["NoArrays", "entered", "numbers", "read_op", "read_program"]
+__all__ = ["NoArrays", "entered", "output_balls", "read_op", "read_program"]

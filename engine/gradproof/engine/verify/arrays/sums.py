@@ -17,8 +17,8 @@ import numpy as np
 
 from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.readings.axes import without
 
 SMALLEST = 2.0**-1074  # float64
 WIDE = 8192

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, in_lines, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
@@ -23,6 +22,7 @@ from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbe
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.scans import running_totals
 from gradproof.engine.verify.arrays.sums import total_of
+from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, without
 
 
 def is_whole(x: Any) -> bool:

@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array, is_differentiable
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import entered
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
+from gradproof.engine.verify.arrays import (
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    blocks,
+    entered,
+    exact_sum,
+    perturbed,
+    tangents,
+)
 from gradproof.engine.verify.floats.ulps import smallest_normal
 from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.readings.attributes import in_balls
@@ -53,7 +59,7 @@ class Elements:
             for block in blocks(self.node.outputs[0].size):
                 self.node.tick()
                 self._block(block)
-            defects, sizes = map(total_of, self._sums)
+            defects, sizes = map(exact_sum, self._sums)
             self.found.defects[0] += defects
             self.found.sizes[0] += sizes
             self.found.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
@@ -205,7 +211,7 @@ class Elements:
                 continue
             value, own = pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
             if own.dtype == value.dtype:
-                rounded(own, own.dtype, value)
+                perturbed(own, own.dtype, value)
             else:
                 self._round(k, results[k], value)
             if not np.isfinite(value).all():
@@ -216,7 +222,7 @@ class Elements:
     def _round(self, k: int, result: Any, out: Array) -> None:
         """Write an output to ``out``, rounded otherwise than in the run."""
         value = np.broadcast_to(np.asarray(FloatDual.number(result), self.node.working), out.shape)
-        rounded(value, self.node.outputs[k].dtype, out)
+        perturbed(value, self.node.outputs[k].dtype, out)
 
     def _again(self, places: Array) -> None:
         """Elements in doubt, in balls that are as wide as rounding of the inputs."""
@@ -265,7 +271,7 @@ class Elements:
         found.left += int((~known).sum())
         if not known.all():
             found.reason = found.reason or f"rounding decides a branch of {node.one.op.name}"
-        found.defects[direction] += total_of(rest[known].tolist())
+        found.defects[direction] += exact_sum(rest[known].tolist())
         found.allowed[direction] += float(allowed[known].sum())
         found.sizes[direction] += float(size[known].sum())
         found.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())

@@ -27,7 +27,7 @@ import numpy as np
 
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
-from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
+from gradproof.engine.verify.arrays import SumDefect, inner_product, magnitude, sum_defect
 from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.across import Across
 from gradproof.engine.verify.graphs.crossing import (
@@ -270,13 +270,13 @@ class Sweep:
         for direction, step in enumerate(moving.along):
             if step is None:
                 continue
-            found = added_up(self.half.value(final), [self.half.value(raw)], step)
+            found = sum_defect(self.half.value(final), [self.half.value(raw)], step)
             self.found.defects[direction] += found.defect
             self.found.allowed[direction] += found.allowed
             if found.place is not None:
                 self._contradict(number, found, direction)
 
-    def _contradict(self, number: int, found: Added, direction: int) -> None:
+    def _contradict(self, number: int, found: SumDefect, direction: int) -> None:
         assert found.place is not None
         spec = self.program.specs[number]
         index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
@@ -294,7 +294,7 @@ class Sweep:
         for direction, step in enumerate(moving.along):
             if step is None:
                 continue
-            found = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
+            found = sum_defect(self.half.value(raw), [self.half.value(k) for k in taken], step)
             self.found.defects[direction] += found.defect
             self.found.allowed[direction] += found.allowed
             if found.place is not None:
@@ -310,7 +310,7 @@ def _apart(weights: Sequence[Array], moving: Moving) -> float:
     along, beside = moving.along[0] if moving.along else None, moving.beside
     if along is None or beside is None or beside[1] is along:
         return 0.0
-    found = [weigh(one, np.asarray(beside[1] - along)).signed for one in weights]
+    found = [inner_product(one, np.asarray(beside[1] - along)).signed for one in weights]
     return sum(one for one in found if math.isfinite(one))
 
 

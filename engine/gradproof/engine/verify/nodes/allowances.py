@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.compare import digits
 from gradproof.engine.verify.floats.ulps import close_enough, explained, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.nodes.distances import (

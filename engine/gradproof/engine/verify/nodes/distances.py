@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
+from gradproof.engine.verify.arrays import GROW, TINY, BallArray
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord

@@ -15,12 +15,7 @@ import numpy as np
 
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.spec import Array, is_complex, parts
-from gradproof.engine.verify.arrays.ball import BallArray, exact
-from gradproof.engine.verify.arrays.conditions import Mask
-from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
-from gradproof.engine.verify.arrays.programs import NoArrays
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import blocks
+from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, Mask, NoArrays, blocks, exact, head, spread, tangents
 from gradproof.engine.verify.numbers.truth import FAR, Application
 from gradproof.engine.verify.readings.attributes import in_balls
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, part_dtype
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays import BallArray, finely
 from gradproof.engine.verify.nodes.distances import (
     Tally,
     at_kinks,

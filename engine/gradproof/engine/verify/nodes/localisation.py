@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.ulps import close_enough
 from gradproof.engine.verify.nodes.distances import distances, flat_floats
 from gradproof.engine.verify.verdict.wording import element_text

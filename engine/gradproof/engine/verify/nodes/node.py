@@ -12,7 +12,7 @@ from gradproof.engine.errors import text_of
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.arrays.programs import NoArrays
+from gradproof.engine.verify.arrays import NoArrays
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import finite
 from gradproof.engine.verify.nodes.elementwise import check_elements, sampled

@@ -11,11 +11,20 @@ from functools import lru_cache
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import TINY, UNIT, BallArray, exact
-from gradproof.engine.verify.arrays.dual import Dual, spread, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import entered, read_op
-from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays import (
+    TINY,
+    UNIT,
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    entered,
+    exact,
+    read_op,
+    spread,
+    tangents,
+)
 from gradproof.engine.verify.nodes.distances import flat_floats
 from gradproof.engine.verify.nodes.localisation import bisect, verdict_on_element
 from gradproof.engine.verify.numbers.truth import Application

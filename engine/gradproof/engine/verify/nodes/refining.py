@@ -20,11 +20,10 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.deferred import Deferred, Wanted, deferred, each
-from gradproof.engine.verify.arrays.programs import NoArrays
+from gradproof.engine.verify.arrays import BallArray, NoArrays
 from gradproof.engine.verify.floats.balls import agree, narrow
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.readings.deferred import Deferred, Wanted, deferred, each
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = (160, 1200)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
 from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.distances import Tally, distances, spacings

@@ -17,7 +17,7 @@ from flint import arb
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, is_complex
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.balls import as_is
 from gradproof.engine.verify.nodes.batches import Batch, Column
 from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear

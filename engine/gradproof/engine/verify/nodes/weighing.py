@@ -13,10 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray, exact
-from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
-from gradproof.engine.verify.arrays.programs import entered, read_op
-from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, entered, exact, head, read_op, spread, tangents
 from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.nodes.allowances import FACTOR
 from gradproof.engine.verify.nodes.distances import flat_floats

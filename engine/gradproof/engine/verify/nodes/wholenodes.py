@@ -21,10 +21,18 @@ from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.flags import finely
-from gradproof.engine.verify.arrays.programs import NoArrays, charged, entered, evaluated, numbers, read_op, read_program
-from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays import (
+    Arrays,
+    BallArray,
+    NoArrays,
+    charged,
+    entered,
+    evaluated,
+    finely,
+    output_balls,
+    read_op,
+    read_program,
+)
 from gradproof.engine.verify.floats.ulps import finite, unit
 from gradproof.engine.verify.nodes.allowances import Orders, judge_array
 from gradproof.engine.verify.nodes.distances import Tally, is_beneath
@@ -93,7 +101,7 @@ class Whole:
             f = Arrays()
             outputs = read_op(application.op, f, [entered(x) for x in inputs], application.attributes, application.outputs)
             self._outputs.append(outputs)
-            enclosures.append([numbers(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)])
+            enclosures.append([output_balls(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)])
         return enclosures[0] if len(enclosures) == 1 else [limits(a, b, True) for a, b in zip(*enclosures, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
@@ -119,7 +127,7 @@ class Whole:
             f = Arrays()
             f.equalities = self.equalities[k] = []
             [ball] = [x for x in read_program(program, self._given(program, inputs, outputs), f) if x is not None]
-            enclosures.append(numbers(f, ball, spec))
+            enclosures.append(output_balls(f, ball, spec))
         return enclosures[0] if len(enclosures) == 1 else limits(enclosures[0], enclosures[1], False)
 
     def _program(self, k: int) -> Program | None:
@@ -198,11 +206,11 @@ class Whole:
             outputs = read_op(application.op, f, inputs, application.attributes, application.outputs)
             outputs = [evaluated(y, spec, rounds=False) for y, spec in zip(outputs, application.outputs, strict=True)]
         if program is None:
-            return [numbers(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)]
+            return [output_balls(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)]
         assert k is not None
         f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
         [ball] = [x for x in read_program(program, self._given(program, self.readings[0], outputs), f) if x is not None]
-        return [numbers(f, ball, application.specs[k])]
+        return [output_balls(f, ball, application.specs[k])]
 
     def _reads_results(self, program: Program) -> bool:
         used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)

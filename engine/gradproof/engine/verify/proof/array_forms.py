@@ -27,11 +27,11 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.arrays.cells import CellArray, Cells, Choices, boxed
 from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
 from gradproof.engine.verify.readings import TooLarge, read_op
+from gradproof.engine.verify.readings.cells import CellArray, Cells, Choices, boxed
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256

@@ -17,7 +17,7 @@ from flint import arb
 
 from gradproof.engine.scalar_functions import TABLE, Balls, OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class Deferred:

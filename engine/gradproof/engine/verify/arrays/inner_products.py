@@ -15,20 +15,20 @@ from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 
 BLOCK = 2**15
 """Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""
-SUMMED = 32
+PRODUCT_ROUNDINGS = 32
 """An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
 adds up pairwise, 128 numbers in eight lanes at the ends, which makes 16 additions, and one for each doubling up to a block
 (Higham, Accuracy and Stability, section 4.2). Sums of blocks are exact."""
 
 
 @dataclass
-class Weight:
+class InnerProduct:
     """Σ a b, and Σ |a b|."""
 
     signed: float = 0.0
     size: float = 0.0
 
-    def __iadd__(self, other: Weight) -> Weight:
+    def __iadd__(self, other: InnerProduct) -> InnerProduct:
         self.signed += other.signed
         self.size += other.size
         return self
@@ -40,32 +40,32 @@ def blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + step, size))
 
 
-def flat(array: Any) -> Array:
+def flat_parts(array: Any) -> Array:
     """The numbers of an array, complex ones as two, in one row: a view where there can be one."""
     return parts(np.asarray(array)).reshape(-1)
 
 
-def is_finite(x: Array) -> bool:
+def all_finite(x: Array) -> bool:
     """Whether all numbers are finite."""
     return bool(np.isfinite(x).all()) if not math.isfinite(float(x.sum())) else True
 
 
 def magnitude(a: Any, b: Array) -> float:
     """Σ |a b| of a gradient and a direction, as `weigh` has it."""
-    gradient, direction = flat(a), flat(b)
+    gradient, direction = flat_parts(a), flat_parts(b)
     sizes = []
     with np.errstate(all="ignore"):
         for block in blocks(direction.size):
             product = gradient[block].astype(direction.dtype, copy=False) * direction[block]
             sizes.append(float(np.abs(product, out=product).sum()))
-    total = total_of(sizes)
-    return total if math.isfinite(total) else weigh(a, b).size
+    total = exact_sum(sizes)
+    return total if math.isfinite(total) else inner_product(a, b).size
 
 
-def weigh(a: Any, b: Array) -> Weight:
+def inner_product(a: Any, b: Array) -> InnerProduct:
     """The inner product of a gradient ``a`` (of a dtype that is no wider) and a direction ``b``. Where the direction is 0
     nothing is weighed, whatever the gradient is."""
-    gradient, direction = flat(a), flat(b)
+    gradient, direction = flat_parts(a), flat_parts(b)
     signed, sizes = [], []
     with np.errstate(all="ignore"):
         for block in blocks(direction.size):
@@ -76,10 +76,10 @@ def weigh(a: Any, b: Array) -> Weight:
                 total = float(product.sum())
             signed.append(total)
             sizes.append(float(np.abs(product, out=product).sum()))
-    return Weight(total_of(signed), total_of(sizes))
+    return InnerProduct(exact_sum(signed), exact_sum(sizes))
 
 
-def total_of(numbers: list[float]) -> float:
+def exact_sum(numbers: list[float]) -> float:
     """Their exact sum, rounded once; nan where there is none."""
     try:
         return math.fsum(numbers)
@@ -88,7 +88,7 @@ def total_of(numbers: list[float]) -> float:
 
 
 @dataclass
-class Added:
+class SumDefect:
     """A gradient against the sum of its contributions, along a direction: by how much it misses that, and by how much it
     may; the first element where it misses it by more, what the contributions give there, and the gradient."""
 
@@ -99,13 +99,17 @@ class Added:
     whole: float = 0.0
 
 
-def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> Added:
+def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) -> SumDefect:
     """Element by element. What is not finite is left out: the check of sums answers for it."""
     dtype = part_dtype(gradient.dtype)
-    share = 2 * (len(contributions) + 1) * unit(dtype) + SUMMED * unit(along.dtype)
-    whole, several, step = flat(gradient), [flat(contribution) for contribution in contributions], along.reshape(-1)
+    share = 2 * (len(contributions) + 1) * unit(dtype) + PRODUCT_ROUNDINGS * unit(along.dtype)
+    whole, several, step = (
+        flat_parts(gradient),
+        [flat_parts(contribution) for contribution in contributions],
+        along.reshape(-1),
+    )
     defects, sizes = [], []
-    result = Added()
+    result = SumDefect()
     for block in blocks(step.size):
         t = step[block]
         product = whole[block].astype(t.dtype, copy=False) * t
@@ -128,7 +132,7 @@ def added_up(gradient: Array, contributions: Sequence[Array], along: Array) -> A
             result.place = block.start + k
             result.whole = float(whole[result.place] * t[k])
             result.several = result.whole + float(rest[k])
-    result.defect, total = total_of(defects), total_of(sizes)
+    result.defect, total = exact_sum(defects), exact_sum(sizes)
     result.allowed = share * total + smallest_normal(dtype) * step.size
     return result
 
@@ -140,7 +144,7 @@ def _flips(dtype: DType) -> Array:
     return np.where(np.random.default_rng(5).random(BLOCK) < 0.5, 1 + step, 1 - step / 2).astype(dtype)
 
 
-def rounded(value: Array, dtype: DType, out: Array | None = None) -> Array:
+def perturbed(value: Array, dtype: DType, out: Array | None = None) -> Array:
     """Numbers that were computed in the dtype to work in, rounded otherwise than in the run: one float up or down, at
     random, where that dtype is the run's; where it is a wider one, they are. They are written to ``out``, if it is
     given."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from gradproof.engine.scalar_functions import TABLE, OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class CellArray:
