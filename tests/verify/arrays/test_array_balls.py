@@ -16,7 +16,7 @@ from flint import arb
 from gradproof.engine.precision import precision
 from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Mask, exact
 from gradproof.engine.verify.arrays import ball as balls
-from gradproof.engine.verify.arrays.ball import ball_array, number, of_arb
+from gradproof.engine.verify.arrays.ball import ball_array, ball_of_arb, number
 from gradproof.engine.verify.arrays.conditions import mask_of
 from gradproof.engine.verify.arrays.flags import FLAGS, WORK, watched
 
@@ -188,11 +188,11 @@ def test_numbers_are_exact_or_contained() -> None:
         with precision(3000):
             within(number(value), np.array(exact_arb(value), object))
     assert not known(number(10**400)).any()
-    assert not known(of_arb(arb("nan"))).any()
-    assert of_arb(arb(1) / 3).rad is not None
-    assert not known(of_arb(arb(1) / arb(0))).any()
+    assert not known(ball_of_arb(arb("nan"))).any()
+    assert ball_of_arb(arb(1) / 3).rad is not None
+    assert not known(ball_of_arb(arb(1) / arb(0))).any()
     with precision(300):
-        tiny = of_arb(arb(2) ** -2000)
+        tiny = ball_of_arb(arb(2) ** -2000)
         assert tiny.rad is not None
     assert ball_array("1") is NotImplemented
     with pytest.raises(NotImplementedError, match=r"2\^53"):

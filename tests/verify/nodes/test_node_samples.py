@@ -17,7 +17,7 @@ from gradproof.engine.spec import Array, DType, Spec
 from gradproof.engine.verify.arrays import BallArray, functions, reading
 from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.nodes import check_node, samples
-from gradproof.engine.verify.nodes.distances import distances, near_by
+from gradproof.engine.verify.nodes.distances import certainly_close, distances
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.attributes import in_balls
@@ -56,7 +56,7 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
         alone, tied, read, _ = samples._singly(application, columns, cotangents, slots, attributes, range(count))
         try:
             together, ties = samples._together(application, columns, cotangents, slots, attributes)
-        except samples.SILENT:
+        except samples.UNREADABLE:
             pytest.skip("a ball straddles a branch, or an integer is read: one by one")
         assert read == count or name in ("lgamma", "digamma", "gamma")
         np.testing.assert_array_equal(ties[:read], tied[:read])
@@ -162,17 +162,17 @@ def test_what_is_near_is_fine(dtype: type) -> None:
         BallArray(mid, None, part=2.0**-50),
         BallArray(mid, rad, part=2.0**-50),
     ):
-        seen = near_by(got.astype(np.float64), ball, kind)
+        seen = certainly_close(got.astype(np.float64), ball, kind)
         assert seen is not None
         near, ulps, top = seen
         far = distances(got.astype(np.float64), mid, np.array(ball.radius()), kind)
-        assert not (near & ~far.fine()).any()
+        assert not (near & ~far.close()).any()
         assert near.sum() > 0.9 * ((far.most <= 4 * far.step) & (np.abs(mid) > info.smallest_normal)).sum()
         assert near[top]
         normal = near & ~far.zero & (np.abs(mid) > info.smallest_normal)
         assert (far.most[normal] / far.step[normal]).max() <= ulps * (1 + 1e-6)
     mid[7] = np.inf
-    assert near_by(got.astype(np.float64), BallArray(mid), kind) is None
+    assert certainly_close(got.astype(np.float64), BallArray(mid), kind) is None
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000, 100_003])

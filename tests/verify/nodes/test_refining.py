@@ -17,7 +17,7 @@ from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import Arrays, BallArray, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.nodes.refining import Refining, around
+from gradproof.engine.verify.nodes.refinement import Refining, around
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import ValueWord
 
@@ -193,7 +193,7 @@ def test_less_than_the_smallest_number_is_0(op: str) -> None:
 def test_denormal_numbers_are_enclosed_finely() -> None:
     x = np.linspace(-746, -700, 500)
     with finely():
-        ball = Arrays().exp(exact(x)).settled()
+        ball = Arrays().exp(exact(x)).fixed()
     with precision(200):
         for x_, mid, rad in zip(x, ball.mid, ball.radius(), strict=True):
             assert abs(arb(x_).exp() - arb(mid)) <= arb(rad)

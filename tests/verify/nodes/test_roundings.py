@@ -15,7 +15,7 @@ from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA
 from gradproof.engine.verify.nodes import elementwise
 from gradproof.engine.verify.nodes.distances import Tally
 from gradproof.engine.verify.nodes.elements import Elements
-from gradproof.engine.verify.nodes.roundings import settled
+from gradproof.engine.verify.nodes.roundings import explained_by_rounding
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import check_values
 from gradproof.engine.verify.verdict import ValueWord
@@ -36,7 +36,7 @@ def explained(application: Application) -> tuple[Any, Tally]:
     """The mask of what arrays explain, if all is in doubt, and what is noted of it."""
     at = np.arange(application.results[0].size)
     tally = Tally(application.results[0].shape, at.size)
-    return settled(Elements(application), at, [np.ones(at.size, bool)], [tally]), tally
+    return explained_by_rounding(Elements(application), at, [np.ones(at.size, bool)], [tally]), tally
 
 
 @pytest.mark.parametrize("dtype", NARROW, ids=str)

@@ -16,7 +16,7 @@ from tests.verify.numbers.test_value import judge
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.spec import Array, spec_of
 from gradproof.engine.verify.arrays import BallArray
-from gradproof.engine.verify.nodes.weighing import check_blind, check_equalities
+from gradproof.engine.verify.nodes.weighted_projections import check_equalities, check_without_rule
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import GradientVerdict, RuleWord, SummaryWord, ValueWord
 
@@ -195,7 +195,7 @@ def test_a_blind_check_has_no_word_for_what_is_not_finite() -> None:
     g = np.ones(X.shape)
     claimed = pulled(g)
     claimed[0, 0] = np.inf
-    assert check_blind(application(X, g, claimed), 0, 5.0) is None
+    assert check_without_rule(application(X, g, claimed), 0, 5.0) is None
 
 
 def test_zeros_are_compared_too() -> None:
@@ -203,6 +203,6 @@ def test_zeros_are_compared_too() -> None:
     g[:60] = RANDOM.integers(1, 9, (60, 90))
     claimed = pulled(g)
     claimed[80, 80] = 1e-3
-    verdict = check_blind(application(X, g, claimed), 0, 5.0)
+    verdict = check_without_rule(application(X, g, claimed), 0, 5.0)
     assert verdict is not None
     assert (verdict.word, verdict.element, verdict.expected) == (ValueWord.OFF, "[80, 80]", "0")

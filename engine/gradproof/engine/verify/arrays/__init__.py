@@ -2,7 +2,7 @@
 
 from gradproof.engine.verify.arrays.ball import GROW, TINY, UNIT, BallArray, exact
 from gradproof.engine.verify.arrays.conditions import Mask
-from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.dual import Dual, broadcast, head, tangents
 from gradproof.engine.verify.arrays.flags import finely
 from gradproof.engine.verify.arrays.floats import FloatDual, Floats
 from gradproof.engine.verify.arrays.inner_products import (
@@ -31,21 +31,22 @@ from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.sums import two_sum
 
 __all__ = [
+    "GROW",
+    "PRODUCT_ROUNDINGS",
+    "TINY",
+    "UNIT",
     "Arrays",
     "BallArray",
     "Dual",
     "FloatDual",
     "Floats",
-    "GROW",
     "InnerProduct",
     "Mask",
     "NoArrays",
-    "PRODUCT_ROUNDINGS",
     "SumDefect",
-    "TINY",
-    "UNIT",
     "all_finite",
     "blocks",
+    "broadcast",
     "charged",
     "entered",
     "evaluated",
@@ -60,7 +61,6 @@ __all__ = [
     "perturbed",
     "read_op",
     "read_program",
-    "spread",
     "sum_defect",
     "tangents",
     "two_sum",

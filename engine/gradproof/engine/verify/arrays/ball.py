@@ -78,7 +78,7 @@ class BallArray:
             if not size.max(initial=0) < np.inf:
                 size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
             rest = size + rest
-        rad = grown(rest)
+        rad = inflated(rest)
         if not np.all(rest):
             zero = self.zero
             if zero.any():
@@ -137,7 +137,7 @@ class BallArray:
                     size *= operand.part
                     spread = _sum(size, spread)
             if spread is not None and not spread.max(initial=0) < np.inf:
-                spread = _but_infinities(a, b, spread)
+                spread = _without_infinities(a, b, spread)
         return rounded_ball(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
 
     __radd__ = __add__
@@ -242,7 +242,7 @@ class BallArray:
         """The radii, of this shape; 0 where exact. Not to be written to."""
         return np.broadcast_to(0.0 if self.rad is None else self.rad, self.mid.shape)
 
-    def settled(self) -> BallArray:
+    def fixed(self) -> BallArray:
         """The same, with radii as they are now: those of `finely` are lost later."""
         return BallArray(self.mid, self.rad, self.unit)
 
@@ -284,7 +284,7 @@ def rounded_ball(
     return BallArray(mid, spread, unit, part=part, scale=scale * GROW * (1 + unit))
 
 
-def grown(rad: Any) -> Array:
+def inflated(rad: Any) -> Array:
     """A computed radius, made larger by what its own rounding may be."""
     rad = rad * GROW
     rad += FLAGS.tiny
@@ -294,7 +294,7 @@ def grown(rad: Any) -> Array:
 def rounded(mid: Array, rad: Radius, unit: float = UNIT) -> Array:
     """The radius of a midpoint that was rounded once, ``rad`` without that."""
     size = np.abs(mid) * unit
-    return grown(size if rad is None else size + rad)
+    return inflated(size if rad is None else size + rad)
 
 
 def product_spread(a: BallArray, b: BallArray) -> Radius:
@@ -325,7 +325,7 @@ def _sum(a: Any, b: Any) -> Radius:
     return np.asarray(a + b)
 
 
-def _but_infinities(a: BallArray, b: BallArray, spread: Array) -> Array:
+def _without_infinities(a: BallArray, b: BallArray, spread: Array) -> Array:
     """The radius of a sum without the part of an infinite midpoint: an infinity that came in has its own spread alone."""
     there = np.isinf(a.mid) | np.isinf(b.mid)
     alone = _sum(a.spread, b.spread)
@@ -342,7 +342,7 @@ def ball_array(x: Any) -> Any:
     if isinstance(x, BallArray):
         return x
     if isinstance(x, arb):
-        return of_arb(x)
+        return ball_of_arb(x)
     if isinstance(x, np.ndarray):
         return exact(x)
     if isinstance(x, (int, float, Fraction, np.number)):
@@ -359,10 +359,10 @@ def number(value: Any) -> BallArray:
     nearest = as_float(value)
     if not is_not_finite(nearest) and Fraction(value) == Fraction(nearest):
         return BallArray(nearest)
-    return of_arb(in_ball(Fraction(value)))
+    return ball_of_arb(in_ball(Fraction(value)))
 
 
-def of_arb(x: arb) -> BallArray:
+def ball_of_arb(x: arb) -> BallArray:
     """An Arb ball as one in float64 around it; one with an infinite midpoint is not known."""
     mid = float(x.mid())
     if not x.is_finite() or is_not_finite(mid):

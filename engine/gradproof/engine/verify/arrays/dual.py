@@ -102,7 +102,9 @@ class Dual:
 
     def moved(self, move: Callable[[Array], Array]) -> Self:
         """The same numbers at other places (see `BallArray.moved`)."""
-        return type(self)(self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()})
+        return type(self)(
+            self.head.moved(move), {k: broadcast(x, self.shape).moved(move) for k, x in self.tangents.items()}
+        )
 
     def __bool__(self) -> bool:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
@@ -127,7 +129,7 @@ def tangents(x: Any) -> dict[int, Any]:
     return x.tangents if isinstance(x, Dual) else {}
 
 
-def spread(x: BallArray, shape: tuple[int, ...]) -> BallArray:
+def broadcast(x: BallArray, shape: tuple[int, ...]) -> BallArray:
     """Balls, broadcast to a shape."""
     return x if x.shape == shape else BallArray(np.broadcast_to(x.mid, shape), x.rad, x.unit)
 

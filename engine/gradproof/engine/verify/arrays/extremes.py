@@ -15,9 +15,9 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, witho
 
 class Extremes:
     """Words for the largest and smallest. Their value is enclosed also where balls do not tell which element it is; their
-    derivative is known where one element is certainly the only one, or, along a ``lean``, becomes it."""
+    derivative is known where one element is certainly the only one, or, along a ``perturbation``, becomes it."""
 
-    lean: Sequence[float] | None
+    perturbation: Sequence[float] | None
     tied: Any
     as_number: Any
 
@@ -55,8 +55,8 @@ class Extremes:
         if several.any():
             same = several & self._equal(ball, candidate)
             if same.any():
-                self.tied = noted(self.tied, same)
-                if self.lean is not None:
+                self.tied = with_ties(self.tied, same)
+                if self.perturbation is not None:
                     candidate = np.where(same[..., None], self._leading(x, candidate), candidate)
         place = np.argmax(candidate, axis=-1)[..., None]
         open_ = candidate.sum(axis=-1) > 1
@@ -76,10 +76,10 @@ class Extremes:
 
     def _leading(self, x: Dual, candidate: Array) -> Array:
         """The first of the tied candidates that grow most along the lean."""
-        assert self.lean is not None
+        assert self.perturbation is not None
         slope = np.zeros(x.shape)
         for k, tangent in x.tangents.items():
-            slope = slope + tangent.mid * self.lean[k]
+            slope = slope + tangent.mid * self.perturbation[k]
         slope = np.where(candidate, slope, -np.inf)
         leading = np.zeros(candidate.shape, bool)
         np.put_along_axis(leading, np.argmax(slope, axis=-1)[..., None], True, -1)
@@ -110,7 +110,7 @@ def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> Ball
     return BallArray(np.where(several, middle, single.mid), np.where(several, wide, single.radius()), ball.unit)
 
 
-def noted(tied: Any, more: Array) -> Any:
+def with_ties(tied: Any, more: Array) -> Any:
     """Ties that were known, and more: element by element where both are of the same shape."""
     try:
         return np.asarray(tied | more)

@@ -294,10 +294,10 @@ class Floats(OnReals, Folds):
             return np.transpose(a, order).reshape(*outer, -1)
 
         places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
-        chosen = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
-        np.put_along_axis(chosen, places, True, -1)
+        selected = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
+        np.put_along_axis(selected, places, True, -1)
         elements = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
-        return np.transpose(chosen.reshape(sizes), np.argsort(order)), elements
+        return np.transpose(selected.reshape(sizes), np.argsort(order)), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
         """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""

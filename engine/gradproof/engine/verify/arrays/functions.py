@@ -64,9 +64,9 @@ class ArrayFunction:
         if not size.min(initial=1) >= NORMAL or unit != UNIT:
             least: Any = self.ulps * LEAST.get(unit, FLAGS.tiny if sharp else TINY)
             if unit == UNIT and not size.all():
-                least = np.where(self._nothing(value, arguments), 0.0, least)
+                least = np.where(self._exact_zeros(value, arguments), 0.0, least)
             size, spread = size + least, np.asarray(least + (0 if spread is None else spread))
-        wander = self._wander(arguments)
+        wander = self._propagated_part(arguments)
         if wander is not None:
             part = (part + wander) * (1 + wander)
         elif any(x.rad is not None for x in arguments):
@@ -77,7 +77,7 @@ class ArrayFunction:
             spread = np.where(size < np.inf, 0.0 if spread is None else spread, np.nan)
         return BallArray(value, spread, unit, part=part * GROW, scale=GROW * (1 + part))
 
-    def _nothing(self, value: Array, arguments: tuple[BallArray, ...]) -> Array:
+    def _exact_zeros(self, value: Array, arguments: tuple[BallArray, ...]) -> Array:
         """Where a 0 is exact: an odd function of 0 is, and a limit."""
         x = arguments[0]
         if len(arguments) > 1 or self.absolute:
@@ -85,7 +85,7 @@ class ArrayFunction:
         spread = 0.0 if x.spread is None else x.spread
         return np.asarray((value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0))
 
-    def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:
+    def _propagated_part(self, arguments: tuple[BallArray, ...]) -> float | None:
         """The part of the function that the unknown parts of the first argument make; None where that is
         told by radii. log |f| is an integral of the condition over log |x|."""
         x, *others = arguments

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.sums import MARGIN, SMALLEST, two_sum
 
@@ -64,7 +64,7 @@ def added_at(
         if x.rad is not None or updates.rad is not None:
             propagated = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
             rad = rad + np.add.reduceat(propagated, first, axis=0) * (1 + 2 * counts * UNIT)
-        rad = np.where(rad == 0, 0.0, grown(rad))
+        rad = np.where(rad == 0, 0.0, inflated(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     shape = (size, *x.shape[:axis], *x.shape[axis + 1 :])
     return BallArray(mid, rad, max(x.unit, updates.unit)).moved(lambda a: np.moveaxis(np.reshape(a, shape), 0, axis))

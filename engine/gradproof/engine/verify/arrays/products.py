@@ -20,7 +20,7 @@ from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import GROW, UNIT, BallArray
 from gradproof.engine.verify.arrays.flags import FLAGS
-from gradproof.engine.verify.arrays.sums import MARGIN, wandering
+from gradproof.engine.verify.arrays.sums import MARGIN, partial_sum_sizes
 
 FLOOR = 2.0**-500
 """Beside norms, for what underflows on the way."""
@@ -43,7 +43,7 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
     with np.errstate(all="ignore"):
         product = _in_blocks(left, right, unit, running=running)
         if unit is None and product.rad is not None and not product.mid.all():
-            product = _but_nothing(product, left, right)
+            product = _with_exact_zeros(product, left, right)
     if column:
         product = product.moved(lambda x: x[..., 0])
     return product.moved(lambda x: x[..., 0, :] if not column else x[..., 0]) if row else product
@@ -62,7 +62,7 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
     return BallArray(mid, None if exact else np.concatenate([part.radius() for part in parts]), parts[0].unit)
 
 
-def _but_nothing(product: BallArray, a: BallArray, b: BallArray) -> BallArray:
+def _with_exact_zeros(product: BallArray, a: BallArray, b: BallArray) -> BallArray:
     """The same, and exactly 0 where each term has a factor that is."""
     rad = product.radius()
     at = np.nonzero((product.mid == 0) & (rad > 0))
@@ -201,7 +201,7 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
         size *= once
         rad = size if rad is None else np.add(rad, size, out=rad)
     if running and unit is not None:
-        more = MARGIN * unit * _wanderings(left.scaled, right.scaled)
+        more = MARGIN * unit * _partial_sum_sizes(left.scaled, right.scaled)
         rad = more if rad is None else rad + more
     return _unscaled(mid, rad, left, right, max(a.unit, b.unit))
 
@@ -226,7 +226,7 @@ def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
     return np.asarray((rows @ columns) * GROW)
 
 
-def _wanderings(a: Array, b: Array) -> Array:
+def _partial_sum_sizes(a: Array, b: Array) -> Array:
     """For each element of a product the magnitudes of the partial sums, in the usual order in which these are largest."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
@@ -238,7 +238,7 @@ def _wanderings(a: Array, b: Array) -> Array:
             look()
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
             sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
-            sums[index][start : start + step] = wandering(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
+            sums[index][start : start + step] = partial_sum_sizes(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
     return sums
 
 

@@ -18,37 +18,37 @@ from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exa
 from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
-from gradproof.engine.verify.arrays.extremes import noted
+from gradproof.engine.verify.arrays.extremes import with_ties
 from gradproof.engine.verify.arrays.functions import TABLE
-from gradproof.engine.verify.arrays.wholes import Wholes
+from gradproof.engine.verify.arrays.whole_functions import WholeArrayFunctions
 
 
-class Arrays(Wholes, OnReals):
+class Arrays(WholeArrayFunctions, OnReals):
     """One reading.
 
     Args:
-        lean: on which side of a tie to read, as the step of each direction; None: on none.
+        perturbation: on which side of a tie to read, as the step of each direction; None: on none.
         model: read all that an evaluation may give, with the rounding that numbers are charged (`BallArray.unit`); else
             the truth, but where that is more than float64's.
         running: read as ``model`` does, and charge sums the rounding of the partial sums that they have in the usual
             orders; else that of any order, which is more.
         likely: charge sums what their rounding likely costs, in any order; no bound.
-        chosen: the elements, as a mask, of the only matrix product that are wanted where ``running``.
+        selected: the elements, as a mask, of the only matrix product that are wanted where ``running``.
 
     ``tied`` collects where numbers that move were compared and are equal; ``equalities``, if it is a list, where any were.
     """
 
     def __init__(
         self,
-        lean: Sequence[float] | None = None,
+        perturbation: Sequence[float] | None = None,
         *,
         model: bool = False,
         running: bool = False,
         likely: bool = False,
-        chosen: Array | None = None,
+        selected: Array | None = None,
     ) -> None:
-        self.lean, self.model, self.running = lean, model or running, running
-        self.likely, self.chosen = likely, chosen
+        self.perturbation, self.model, self.running = perturbation, model or running, running
+        self.likely, self.selected = likely, selected
         self.tied: Any = False
         self.equalities: list[Array] | None = None
 
@@ -104,8 +104,8 @@ class Arrays(Wholes, OnReals):
             self.equalities.append(equal)
         moving = self._moving(a, b)
         if moving is not None and equal.any():
-            self.tied = noted(self.tied, equal & moving)
-            if self.lean is not None:
+            self.tied = with_ties(self.tied, equal & moving)
+            if self.perturbation is not None:
                 slope = self._slope(b) - self._slope(a)
                 below, above = below | (equal & (slope > 0)), above | (equal & (slope < 0))
                 equal = equal & (slope == 0)
@@ -119,8 +119,8 @@ class Arrays(Wholes, OnReals):
 
     def _slope(self, x: Any) -> Any:
         """The derivative along the step of the lean."""
-        assert self.lean is not None
-        return sum((tangent.mid * self.lean[k] for k, tangent in tangents(x).items()), 0.0)
+        assert self.perturbation is not None
+        return sum((tangent.mid * self.perturbation[k] for k, tangent in tangents(x).items()), 0.0)
 
     def less(self, a: Any, b: Any) -> Mask:
         below, above, equal = self._compared(a, b)
@@ -173,7 +173,7 @@ class Arrays(Wholes, OnReals):
             low, high = np.floor(ball.mid - rad), np.floor(ball.mid + rad)
             whole = np.where(low == high, low, np.nan)
         if isinstance(x, Dual):
-            self.tied = noted(self.tied, whole == ball.mid)
+            self.tied = with_ties(self.tied, whole == ball.mid)
         if self.equalities is not None and np.any(whole == ball.mid):
             self.equalities.append(np.asarray(whole == ball.mid))
         return BallArray(whole)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
 from gradproof.engine.verify.arrays.sums import MARGIN, SMALLEST, two_sum
 
 
@@ -32,7 +32,7 @@ def running_totals(x: BallArray, axis: int, unit: float | None = None, *, runnin
         if x.rad is not None:
             propagated = np.cumsum(np.moveaxis(x.radius(), axis, 0), axis=0)
             rad = rad + propagated * (1 + 2 * len(front) * UNIT)
-        rad = np.where(rad == 0, 0.0, grown(rad))
+        rad = np.where(rad == 0, 0.0, inflated(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     return BallArray(np.moveaxis(mid, 0, axis), np.moveaxis(rad, 0, axis), x.unit)
 

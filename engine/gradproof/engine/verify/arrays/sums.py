@@ -17,7 +17,7 @@ import numpy as np
 
 from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
 from gradproof.engine.verify.readings.axes import without
 
 SMALLEST = 2.0**-1074  # float64
@@ -56,7 +56,7 @@ def total_of(
         if propagated is not None:
             rad = propagated if rad is None else rad + propagated
         if rad is not None:
-            rad = np.where(rad == 0, 0.0, grown(rad))
+            rad = np.where(rad == 0, 0.0, inflated(rad))
             rad = np.where(np.isnan(mid), np.nan, rad).reshape(shape)
     return BallArray(mid.reshape(shape), rad, x.unit)
 
@@ -222,10 +222,10 @@ def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, ru
     own = whole * (terms * UNIT)
     if not running:
         return np.asarray(own + whole * ((terms - 1) * unit))
-    return np.asarray(own + (MARGIN * unit) * wandering(columns(x.mid, axes)))
+    return np.asarray(own + (MARGIN * unit) * partial_sum_sizes(columns(x.mid, axes)))
 
 
-def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
+def partial_sum_sizes(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
     """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
     most = np.zeros(x.shape[1])
     for count in lanes:

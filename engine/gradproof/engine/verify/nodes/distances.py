@@ -66,7 +66,7 @@ class Distances:
     def ulps(self) -> Array:
         return np.where(self.zero, 0.0, self.most / self.step)
 
-    def fine(self) -> Array:
+    def close(self) -> Array:
         """Where a float is as close as it has to be, to the end of its ball."""
         near = close_enough(self.dtype) * self.step
         close = self.most <= near
@@ -80,7 +80,7 @@ class Distances:
         return np.asarray(self.zero | (self.most <= NEAREST * self.step) | (self.most <= self.size * (DOWN * 2.0**-needed)))
 
 
-def near_by(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
+def certainly_close(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
     """Where floats are certainly as close as they have to be, seen in a few passes; the largest distance of these in units,
     and its place. None: nothing is seen so easily, as where a midpoint is not finite. All flat, the floats in float64."""
     if dtype.kind in "biu":
@@ -136,7 +136,7 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
         return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
 
 
-def is_beneath(got: Array, ball: BallArray) -> bool:
+def needs_fine_radii(got: Array, ball: BallArray) -> bool:
     """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
     if got.dtype != np.float64 or (ball.spread is None and not ball.part):
         return False
@@ -174,7 +174,7 @@ class Tally:
         """The index of an element, as text."""
         return element_text(flat, self.shape)
 
-    def close(self, ulps: Array) -> None:
+    def note_close(self, ulps: Array) -> None:
         """Note elements that are close."""
         if ulps.size:
             self.note(ValueVerdict(ValueWord.ENCLOSED, float(ulps.max())))

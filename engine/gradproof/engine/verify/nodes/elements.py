@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.spec import Array, is_complex, parts
-from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, Mask, NoArrays, blocks, exact, head, spread, tangents
+from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, Mask, NoArrays, blocks, broadcast, exact, head, tangents
 from gradproof.engine.verify.numbers.truth import FAR, Application
 from gradproof.engine.verify.readings.attributes import in_balls
 
@@ -32,35 +32,42 @@ def columns(array: Array) -> Array:
 
 
 @dataclass
-class Seen:
+class Enclosures:
     """Enclosures by one reading of some elements: the parts of the results, those of the contributions, and where numbers
     were tied that move."""
 
-    heads: list[BallArray]
-    truths: list[BallArray]
+    results: list[BallArray]
+    contributions: list[BallArray]
     tied: Array
-    sides: list[list[BallArray]] = field(default_factory=list)
-    side_heads: list[list[BallArray]] = field(default_factory=list)
+    contributions_beside: list[list[BallArray]] = field(default_factory=list)
+    results_beside: list[list[BallArray]] = field(default_factory=list)
 
     @property
     def rows(self) -> tuple[list[BallArray], list[BallArray]]:
         """Results and contributions."""
-        return self.heads, self.truths
+        return self.results, self.contributions
 
-    def at(self, places: Array) -> Seen:
+    def at(self, places: Array) -> Enclosures:
         """The same of some of the elements, without the sides of ties."""
-        heads, truths = ([x[places] for x in some] for some in self.rows)
-        return Seen(heads, truths, self.tied[places])
+        results, contributions = ([x[places] for x in some] for some in self.rows)
+        return Enclosures(results, contributions, self.tied[places])
 
-    def settled(self) -> Seen:
-        """See `BallArray.settled`."""
-        heads, truths, *sides = [
-            [ball.settled() for ball in row] for row in (self.heads, self.truths, *self.sides, *self.side_heads)
+    def fixed(self) -> Enclosures:
+        """See `BallArray.fixed`."""
+        results, contributions, *contributions_beside = [
+            [ball.fixed() for ball in row]
+            for row in (self.results, self.contributions, *self.contributions_beside, *self.results_beside)
         ]
-        return Seen(heads, truths, self.tied, sides[: len(self.sides)], sides[len(self.sides) :])
+        return Enclosures(
+            results,
+            contributions,
+            self.tied,
+            contributions_beside[: len(self.contributions_beside)],
+            contributions_beside[len(self.contributions_beside) :],
+        )
 
 
-def together(some: Sequence[Seen]) -> tuple[list[BallArray], list[BallArray]]:
+def concatenated(some: Sequence[Enclosures]) -> tuple[list[BallArray], list[BallArray]]:
     """The results and the contributions of readings, one after the other."""
     if len(some) == 1:
         return some[0].rows
@@ -71,7 +78,7 @@ def together(some: Sequence[Seen]) -> tuple[list[BallArray], list[BallArray]]:
             for parts_ in zip(*rows, strict=True)
         ]
 
-    return joined(x.heads for x in some), joined(x.truths for x in some)
+    return joined(x.results for x in some), joined(x.contributions for x in some)
 
 
 class Elements:
@@ -95,56 +102,58 @@ class Elements:
             self.far = np.unique(np.concatenate(sizes).astype(np.float64))
 
     @property
-    def given(self) -> tuple[list[Array], list[Array]]:
+    def operands(self) -> tuple[list[Array], list[Array]]:
         """Inputs and cotangents."""
         return self.inputs, self.cotangents
 
     def blocks(self) -> Iterator[slice]:
         return blocks(self.count, BLOCK)
 
-    def read(self, index: Any) -> Seen:
+    def read(self, index: Any) -> Enclosures:
         """The elements at ``index``. Raises NoArrays, and what a stranger's code raises."""
-        seen = self._read(self._inputs(index), index, None)
+        enclosures = self._read(self._inputs(index), index, None)
         if self.infinite:
-            self._take_limits(seen, index)
-        if seen.tied.any():
-            at = np.flatnonzero(seen.tied)
+            self._take_limits(enclosures, index)
+        if enclosures.tied.any():
+            at = np.flatnonzero(enclosures.tied)
             places = (np.arange(self.count)[index])[at]
-            for lean in self._leanings():
-                side = self._read(self._inputs(places), places, lean)
-                seen.sides.append(side.truths)
-                seen.side_heads.append(side.heads)
-        return seen
+            for perturbation in self._perturbations():
+                side = self._read(self._inputs(places), places, perturbation)
+                enclosures.contributions_beside.append(side.contributions)
+                enclosures.results_beside.append(side.results)
+        return enclosures
 
     def _inputs(self, index: Any) -> list[Array]:
         """The rows at ``index``, floats in float64."""
         return [x[index].astype(np.float64, copy=False) if x.dtype.kind == "f" else x[index] for x in self.inputs]
 
-    def _leanings(self) -> Iterator[list[float]]:
+    def _perturbations(self) -> Iterator[list[float]]:
         """Steps along which to leave a kink, one for each direction: each comes first, and last, equally often."""
         count = len(self.directions)
         for shift in range(count):
             for sign in (1.0, -1.0):
                 yield [sign * ((k + shift) % count + 1) for k in range(count)]
 
-    def _read(self, inputs: Sequence[Array], index: Any, lean: Sequence[float] | None) -> Seen:
-        application, f = self.application, Arrays(lean)
+    def _read(self, inputs: Sequence[Array], index: Any, perturbation: Sequence[float] | None) -> Enclosures:
+        application, f = self.application, Arrays(perturbation)
         size = len(inputs[0]) if inputs else len(self.results[0][index])
         arguments = [self._entered(k, x) for k, x in enumerate(inputs)]
         reading: Any = Complexes(f) if self.complex else f
         attributes = in_balls(application.attributes)
-        heads: list[BallArray] = []
-        truths: list[Any] = [BallArray(0.0)] * len(self.directions)
+        results: list[BallArray] = []
+        contributions: list[Any] = [BallArray(0.0)] * len(self.directions)
         with np.errstate(all="ignore"):
             for define, spec, g in zip(application.op.definitions, application.outputs, self.cotangents, strict=True):
                 output = define(reading, *arguments, **attributes)
                 weights = g[index]
                 for q, part in enumerate(self._parts(f, output, is_complex(spec))):
-                    heads.append(spread(head(part), (size,)))
+                    results.append(broadcast(head(part), (size,)))
                     for direction, slope in tangents(part).items():
-                        truths[direction] = truths[direction] + slope * exact(np.ascontiguousarray(weights[:, q]))
+                        contributions[direction] = contributions[direction] + slope * exact(
+                            np.ascontiguousarray(weights[:, q])
+                        )
         tied = np.broadcast_to(np.asarray(f.tied, bool), (size,))
-        return Seen(heads, [spread(x, (size,)) for x in truths], tied)
+        return Enclosures(results, [broadcast(x, (size,)) for x in contributions], tied)
 
     def _entered(self, k: int, x: Array) -> Any:
         """The numbers of an input as the definition takes them."""
@@ -171,20 +180,22 @@ class Elements:
 
     # infinite inputs
 
-    def _take_limits(self, seen: Seen, index: Any) -> None:
+    def _take_limits(self, enclosures: Enclosures, index: Any) -> None:
         """Read elements with infinite inputs as limits: two numbers far out take the place of each (see `truth`)."""
         inputs = self._inputs(index)
         at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in inputs if x.dtype.kind == "f"], axis=0))
         if not at.size:
             return
         where = (np.arange(self.count)[index])[at]
-        a, b = (self._read([self._beyond(x[at], seed, k) for k, x in enumerate(inputs)], where, None) for seed in (1, 2))
-        tied = np.array(seen.tied)
+        a, b = (
+            self._read([self._substituted(x[at], seed, k) for k, x in enumerate(inputs)], where, None) for seed in (1, 2)
+        )
+        tied = np.array(enclosures.tied)
         tied[at] = a.tied | b.tied
-        seen.tied = tied
+        enclosures.tied = tied
         for row, first, second, unbounded in (
-            (seen.heads, a.heads, b.heads, True),
-            (seen.truths, a.truths, b.truths, False),
+            (enclosures.results, a.results, b.results, True),
+            (enclosures.contributions, a.contributions, b.contributions, False),
         ):
             for k, ball in enumerate(row):
                 limit = limits(first[k], second[k], unbounded)
@@ -193,8 +204,8 @@ class Elements:
                 mid[at], rad[at] = np.where(against, np.nan, limit.mid), limit.radius()
                 row[k] = BallArray(mid, rad)
 
-    def _beyond(self, x: Array, seed: int, which: int) -> Array:
-        return x if x.dtype.kind != "f" else beyond(x, self.far, seed, which)
+    def _substituted(self, x: Array, seed: int, which: int) -> Array:
+        return x if x.dtype.kind != "f" else far_substitutes(x, self.far, seed, which)
 
 
 def _any_infinite(x: Array) -> bool:
@@ -202,7 +213,7 @@ def _any_infinite(x: Array) -> bool:
     return bool(x.size) and not (x.max() < np.inf and x.min() > -np.inf) and bool(np.isinf(x).any())
 
 
-def beyond(x: Array, far: Array, seed: int, which: int = 0) -> Array:
+def far_substitutes(x: Array, far: Array, seed: int, which: int = 0) -> Array:
     """Floats with other numbers far out in the place of those that are, in the same order; of infinite ones each is
     another, in the reverse order with seed 2: what depends on it has no limit. ``far``: all finite magnitudes far out, in
     order; ``which`` input it is, as two have different numbers."""

@@ -16,15 +16,15 @@ from gradproof.engine.verify.arrays import BallArray, finely
 from gradproof.engine.verify.nodes.distances import (
     Tally,
     at_kinks,
+    certainly_close,
     distances,
-    is_beneath,
-    near_by,
+    needs_fine_radii,
     overflow_reason,
     overflowed,
 )
-from gradproof.engine.verify.nodes.elements import Elements, Seen, columns, together
-from gradproof.engine.verify.nodes.roundings import settled
-from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, sample_elements, sample_places
+from gradproof.engine.verify.nodes.elements import Elements, Enclosures, columns, concatenated
+from gradproof.engine.verify.nodes.roundings import explained_by_rounding
+from gradproof.engine.verify.nodes.samples import SAMPLE, Contradiction, sample_elements, sample_places
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked, check_values
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
@@ -38,7 +38,7 @@ NOT_FINITE = f"it has no finite value here, or rests on a number that is not fin
 
 
 @dataclass
-class _Column:
+class _NodeArray:
     """An array of the node, a result or a contribution: its parts, and which parts of a reading enclose them."""
 
     got: Array
@@ -65,13 +65,13 @@ def check_elements(application: Application, seconds: float) -> Checked:
     sample = _Sample(elements)
     done = 0
     for block in elements.blocks():
-        seen = elements.read(block)
-        if any(_is_beneath(array, seen, block) for array in arrays):
+        enclosures = elements.read(block)
+        if any(_is_beneath(array, enclosures, block) for array in arrays):
             with finely():
-                seen = elements.read(block).settled()
+                enclosures = elements.read(block).fixed()
         for array in arrays:
-            _judge(array, seen, elements, block)
-        sample.look(block, seen)
+            _compare(array, enclosures, elements, block)
+        sample.look(block, enclosures)
         done = block.stop
         if time.monotonic() > deadline:
             break
@@ -86,19 +86,19 @@ class _Sample:
 
     def __init__(self, elements: Elements) -> None:
         self.elements, self.places = elements, sample_places(elements.count)
-        self.kept: list[Seen] = []
-        self.whole: Seen | None = None  # of a node of one block
+        self.kept: list[Enclosures] = []
+        self.whole: Enclosures | None = None  # of a node of one block
         self.ends: dict[tuple[int, bool], tuple[float, int]] = {}
         numbers = (*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed)
         self.columns = [x[:, 0] for x in numbers if x.dtype.kind == "f" and x.shape[1] == 1]
 
-    def look(self, block: slice, seen: Seen) -> None:
+    def look(self, block: slice, enclosures: Enclosures) -> None:
         """Keep what a block shows of the drawn elements, and note its extremes."""
         if self.elements.count == block.stop - block.start:
-            self.whole = seen
+            self.whole = enclosures
         else:
             low, high = np.searchsorted(self.places, (block.start, block.stop))
-            self.kept.append(seen.at(self.places[low:high] - block.start))
+            self.kept.append(enclosures.at(self.places[low:high] - block.start))
         for k, column in enumerate(self.columns):
             sizes = np.abs(column[block])
             for largest, at in ((True, int(sizes.argmax())), (False, int(sizes.argmin()))):
@@ -106,7 +106,7 @@ class _Sample:
                 if value > self.ends.get((k, largest), (-math.inf, 0))[0]:
                     self.ends[k, largest] = (value, block.start + at)
 
-    def compared(self, arrays: Sequence[_Column], done: int) -> tuple[Array, list[int], Apart | None]:
+    def compared(self, arrays: Sequence[_NodeArray], done: int) -> tuple[Array, list[int], Contradiction | None]:
         """The elements read, those left to a full reading, and a contradiction."""
         elements, application = self.elements, self.elements.application
         drawn = self.places[self.places < done]
@@ -119,22 +119,22 @@ class _Sample:
         if self.whole is not None:
             rows = self.whole.at(places).rows
         else:
-            rows = together([*self.kept, elements.read(more)] if more.size else self.kept)
-        sampled_ = sample_elements(application, elements.given, elements.slots, places, rows)
-        return places[: sampled_.read + len(sampled_.left)], sampled_.left, sampled_.apart
+            rows = concatenated([*self.kept, elements.read(more)] if more.size else self.kept)
+        sampled_ = sample_elements(application, elements.operands, elements.slots, places, rows)
+        return places[: sampled_.read + len(sampled_.left)], sampled_.left, sampled_.contradiction
 
 
-def _is_beneath(array: _Column, seen: Seen, block: slice) -> bool:
-    balls = (seen.heads if array.forward else seen.truths)[array.rows]
-    return any(is_beneath(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
+def _is_beneath(array: _NodeArray, enclosures: Enclosures, block: slice) -> bool:
+    balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
+    return any(needs_fine_radii(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
 
 
-def _columns(application: Application, elements: Elements) -> list[_Column]:
+def _columns(application: Application, elements: Elements) -> list[_NodeArray]:
     arrays, row = [], 0
     for got, y in zip(elements.results, application.results, strict=True):
         width = got.shape[1]
         dtype = y.dtype if y.dtype.kind in "biu" else part_dtype(y.dtype)
-        arrays.append(_Column(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
+        arrays.append(_NodeArray(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
         row += width
     row = 0
     for got, k in zip(elements.claimed, elements.slots, strict=True):
@@ -142,12 +142,12 @@ def _columns(application: Application, elements: Elements) -> list[_Column]:
         claimed = application.contributions[k]
         assert claimed is not None
         tally = Tally(claimed.shape, claimed.size)
-        arrays.append(_Column(got, slice(row, row + width), tally, part_dtype(claimed.dtype), application.op.kink_of(k)))
+        arrays.append(_NodeArray(got, slice(row, row + width), tally, part_dtype(claimed.dtype), application.op.kink_of(k)))
         row += width
     return arrays
 
 
-def _dead(elements: Elements, at: Array) -> Array:
+def _rests_on_nan(elements: Elements, at: Array) -> Array:
     """Elements that rest on a nan, or got a cotangent that is not finite: of an unknown truth there is none."""
     dead = np.zeros(len(at), bool)
     for x in elements.inputs:
@@ -156,14 +156,14 @@ def _dead(elements: Elements, at: Array) -> Array:
     return dead
 
 
-def _judge(array: _Column, seen: Seen, elements: Elements, block: slice) -> None:
+def _compare(array: _NodeArray, enclosures: Enclosures, elements: Elements, block: slice) -> None:
     """Compare one block of an array; what is not fine goes to its doubts. Most is seen to be fine in a few passes."""
-    balls = (seen.heads if array.forward else seen.truths)[array.rows]
+    balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
     got = [array.got[block, p].astype(np.float64, copy=False) for p in range(len(balls))]
-    tied = None if array.forward or not seen.tied.any() else seen.tied
-    quick = near_by(got[0], balls[0], array.dtype) if len(balls) == 1 else None
+    tied = None if array.forward or not enclosures.tied.any() else enclosures.tied
+    quick = certainly_close(got[0], balls[0], array.dtype) if len(balls) == 1 else None
     if quick is None:
-        _judge_some(array, seen, elements, block, np.arange(block.stop - block.start), got, balls)
+        _compare_elements(array, enclosures, elements, block, np.arange(block.stop - block.start), got, balls)
         return
     near, ulps, top = quick
     if tied is not None:
@@ -175,12 +175,12 @@ def _judge(array: _Column, seen: Seen, elements: Elements, block: slice) -> None
     if count < near.size:
         rest = np.flatnonzero(~near)
         some = [ball[rest] for ball in balls]
-        _judge_some(array, seen, elements, block, rest, [x[rest] for x in got], some)
+        _compare_elements(array, enclosures, elements, block, rest, [x[rest] for x in got], some)
 
 
-def _judge_some(
-    array: _Column,
-    seen: Seen,
+def _compare_elements(
+    array: _NodeArray,
+    enclosures: Enclosures,
     elements: Elements,
     block: slice,
     at: Array,
@@ -190,7 +190,7 @@ def _judge_some(
     """Compare the elements ``at`` of a block, which are given."""
     fine = np.ones(len(at), bool)
     ulps, least = np.zeros(len(at)), np.zeros(len(at))
-    beyond, known = np.zeros(len(at), bool), np.ones(len(at), bool)
+    far_substitutes, known = np.zeros(len(at), bool), np.ones(len(at), bool)
     for p, ball in enumerate(balls):
         mid, rad = ball.mid, ball.radius()
         known &= np.isfinite(mid) & np.isfinite(rad)
@@ -199,26 +199,26 @@ def _judge_some(
             continue
         beside = balls[1 - p].mid if len(balls) == 2 else None
         far = distances(got[p], mid, rad, array.dtype, beside)
-        fine &= far.fine()
+        fine &= far.close()
         with np.errstate(all="ignore"):
             ulps = np.maximum(ulps, far.ulps)
             least = np.maximum(least, far.least / far.step)
         if len(balls) == 1:
-            beyond = overflowed(got[p], mid, rad, array.dtype)
-    if not array.forward and seen.tied[at].any():
-        right, wrong = _at_ties(array, seen, at, got)
+            far_substitutes = overflowed(got[p], mid, rad, array.dtype)
+    if not array.forward and enclosures.tied[at].any():
+        right, wrong = _at_ties(array, enclosures, at, got)
         fine = (fine | right) & ~wrong
         ulps[right] = 0.0
-    beyond &= ~fine
-    if beyond.any():
+    far_substitutes &= ~fine
+    if far_substitutes.any():
         array.tally.note(ValueVerdict(ValueWord.OVERFLOWED, reason=overflow_reason(array.dtype)))
     lost = ~fine & ~known
     if lost.any():
-        lost &= _dead(elements, block.start + at)
+        lost &= _rests_on_nan(elements, block.start + at)
     if lost.any():
         array.tally.note(ValueVerdict(ValueWord.NONFINITE, reason=NOT_FINITE))
-    array.tally.close(ulps[fine])
-    open_ = np.flatnonzero(~(fine | beyond | lost))
+    array.tally.note_close(ulps[fine])
+    open_ = np.flatnonzero(~(fine | far_substitutes | lost))
     if open_.size:
         array.doubt(block.start + at[open_], np.where(known, least, np.inf)[open_])
     if fine.any():
@@ -226,19 +226,19 @@ def _judge_some(
         array.worst.append((float(ulps[top]), block.start + int(at[top])))
 
 
-def _at_ties(array: _Column, seen: Seen, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
+def _at_ties(array: _NodeArray, enclosures: Enclosures, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
     """Judge the contributions at kinks, of ``some`` elements of a block, among which are all that are tied: where the sides
     differ and they are what they should be, and where they are not."""
     right_at, wrong = np.zeros(len(some), bool), np.zeros(len(some), bool)
-    at = np.flatnonzero(seen.tied[some])
-    sides = [side[array.rows] for side in seen.sides]
-    if len(sides[0]) != 1:  # parts of complex numbers have no kinks with a convention
+    at = np.flatnonzero(enclosures.tied[some])
+    contributions_beside = [side[array.rows] for side in enclosures.contributions_beside]
+    if len(contributions_beside[0]) != 1:  # parts of complex numbers have no kinks with a convention
         wrong[at] = True
         return right_at, wrong
-    apart, right = at_kinks(got[0][at], [side[0] for side in sides], array.kink, array.dtype)
-    unknown = ~np.all([np.isfinite(side[0].mid) & np.isfinite(side[0].radius()) for side in sides], axis=0)
+    apart, right = at_kinks(got[0][at], [side[0] for side in contributions_beside], array.kink, array.dtype)
+    unknown = ~np.all([np.isfinite(side[0].mid) & np.isfinite(side[0].radius()) for side in contributions_beside], axis=0)
     jumps = np.zeros(len(at), bool)
-    for rows in zip(*seen.side_heads, strict=True):
+    for rows in zip(*enclosures.results_beside, strict=True):
         jumps |= at_kinks(np.zeros(len(at)), rows, None, array.dtype)[0]
     wrong[at] = unknown | (apart & ~right)
     right_at[at] = apart & right & ~unknown
@@ -259,7 +259,7 @@ def _at_ties(array: _Column, seen: Seen, some: Array, got: Sequence[Array]) -> t
 
 def _with_arb(
     elements: Elements,
-    arrays: Sequence[_Column],
+    arrays: Sequence[_NodeArray],
     done: int,
     deadline: float,
     seconds: float,
@@ -275,7 +275,7 @@ def _with_arb(
     doubted = np.flatnonzero(weight) if any(array.doubts for array in arrays) else np.zeros(0, int)
     doubted = doubted[np.argsort(-weight[doubted], kind="stable")]
     if doubted.size > CHUNK:
-        known = _settled(elements, arrays, doubted[CHUNK:], deadline)
+        known = _explained_by_rounding(elements, arrays, doubted[CHUNK:], deadline)
         doubted = np.concatenate([doubted[:CHUNK], doubted[CHUNK:][~known]])
     first, twins = _distinct(elements, doubted)
     few = np.array(left_ if elements.complex else [k for k in left_ if not weight[k]][:FEW], int)
@@ -287,7 +287,7 @@ def _with_arb(
         checked = check_values(application.part(queue))
         verdicts = iter([checked.forward, *(v for v in checked.contributions if v is not None)])
         for array in [arrays[0], *arrays[len(application.results) :]]:
-            array.tally.note(_placed(next(verdicts), queue, array.tally))
+            array.tally.note(_relocated(next(verdicts), queue, array.tally))
         resolved[queue] = True
         read += len(queue)
         spent = time.monotonic() - started
@@ -301,7 +301,7 @@ def _with_arb(
     for array in arrays:
         doubts = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
         left = int((~resolved[doubts]).sum()) + int((~resolved[done:]).sum())
-        verdicts_of.append(_told(array.tally, count - left, alone, left, wanted))
+        verdicts_of.append(_finished(array.tally, count - left, alone, left, wanted))
     forward = verdicts_of[0]
     for verdict in verdicts_of[1 : len(application.results)]:
         forward = replace(forward, checked=forward.checked + verdict.checked, total=forward.total + verdict.total)
@@ -309,7 +309,7 @@ def _with_arb(
     return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
 
 
-def _settled(elements: Elements, arrays: Sequence[_Column], at: Array, deadline: float) -> Array:
+def _explained_by_rounding(elements: Elements, arrays: Sequence[_NodeArray], at: Array, deadline: float) -> Array:
     """Of elements in doubt those that arrays have the word for too."""
     results, contributions = arrays[: len(elements.application.results)], arrays[len(elements.application.results) :]
     if elements.complex or any(array.doubts for array in results):
@@ -317,10 +317,10 @@ def _settled(elements: Elements, arrays: Sequence[_Column], at: Array, deadline:
     doubts = [
         np.isin(at, np.concatenate(array.doubts)) if array.doubts else np.zeros(len(at), bool) for array in contributions
     ]
-    return settled(elements, at, doubts, [array.tally for array in contributions], deadline)
+    return explained_by_rounding(elements, at, doubts, [array.tally for array in contributions], deadline)
 
 
-def _told(tally: Tally, checked: int, sampled: int, left: int, needed: float) -> ValueVerdict:
+def _finished(tally: Tally, checked: int, sampled: int, left: int, needed: float) -> ValueVerdict:
     verdict = replace(tally.worst, checked=checked, total=tally.total, sampled=sampled)
     if not left:
         return verdict
@@ -328,7 +328,7 @@ def _told(tally: Tally, checked: int, sampled: int, left: int, needed: float) ->
     return replace(verdict, reason=joined(verdict.reason, text))
 
 
-def _placed(verdict: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
+def _relocated(verdict: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
     """A verdict on picked elements, with the place of its element in the whole."""
     if not verdict.element:
         return verdict if len(picked) > 1 else replace(verdict, element=tally.place(int(picked[0])) if verdict.got else "")
@@ -363,7 +363,7 @@ def _by_arb(application: Application, why: str, deadline: float) -> Checked:
         for tally, verdict in zip(
             tallies, (checked.forward, *(v for v in checked.contributions if v is not None)), strict=True
         ):
-            tally.note(_placed(verdict, queue, tally))
+            tally.note(_relocated(verdict, queue, tally))
         read += len(queue)
 
     def told(tally: Tally) -> ValueVerdict:

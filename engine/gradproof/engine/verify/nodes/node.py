@@ -16,11 +16,11 @@ from gradproof.engine.verify.arrays import NoArrays
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import finite
 from gradproof.engine.verify.nodes.elementwise import check_elements, sampled
-from gradproof.engine.verify.nodes.projecting import projected
+from gradproof.engine.verify.nodes.float_projections import check_by_projections
 from gradproof.engine.verify.nodes.samples import SAMPLE, sample_results
 from gradproof.engine.verify.nodes.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
-from gradproof.engine.verify.nodes.weighing import check_blind
-from gradproof.engine.verify.nodes.wholenodes import Whole, judge_contributions, judge_forward
+from gradproof.engine.verify.nodes.weighted_projections import check_without_rule
+from gradproof.engine.verify.nodes.wholenodes import WholeNode, compare_contributions, compare_results
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import MAX_ELEMENTS, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
@@ -49,29 +49,29 @@ def check_node(application: Application, rule: Program | None, linear: Sequence[
             if application.op.equation is not None:
                 raise NoArrays(f"op {application.op.name!r} is defined by an equation")
             return check_elements(application, min(SHARE * seconds, ELEMENT_SECONDS))
-        return _check_whole(Whole(application, rule, time.monotonic() + SHARE * seconds), linear, seconds)
+        return _check_whole(WholeNode(application, rule, time.monotonic() + SHARE * seconds), linear, seconds)
     except MemoryError:
-        return _unread(application, f"the memory for checks was over; {MEMORY}")
+        return _unchecked(application, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
-        return _otherwise(application, linear, seconds, f"not read in arrays ({text_of(error)})")
+        return _without_arrays(application, linear, seconds, f"not read in arrays ({text_of(error)})")
     except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
         foreign(error)
-        return _otherwise(application, linear, seconds, f"the definition raised {named(error)} over arrays; {AUTHOR}")
+        return _without_arrays(application, linear, seconds, f"the definition raised {named(error)} over arrays; {AUTHOR}")
 
 
-def _unread(application: Application, reason: str) -> Checked:
+def _unchecked(application: Application, reason: str) -> Checked:
     total = sum(y.size for y in application.results)
     return Checked(
         ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason), unjudged(application, ValueWord.UNCHECKED, reason)
     )
 
 
-def _otherwise(application: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
+def _without_arrays(application: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
     """The verdicts where there is no reading over arrays: by Arb if the node is of a moderate size, else by a sample."""
     if application.size <= MAX_ELEMENTS:
         return check_values(application)
     if not application.op.elementwise:
-        return projected(application, linear, seconds)
+        return check_by_projections(application, linear, seconds)
     checked = check_values(application.part(picked := sampled(application)))
     total = application.results[0].size
     text = f"a sample; the definition is {why}; {SMALLER}"
@@ -89,21 +89,21 @@ def _otherwise(application: Application, linear: Sequence[bool], seconds: float,
 # ops that are not elementwise
 
 
-def _check_whole(whole: Whole, linear: Sequence[bool], seconds: float) -> Checked:
+def _check_whole(whole: WholeNode, linear: Sequence[bool], seconds: float) -> Checked:
     application = whole.application
     with np.errstate(all="ignore"):
-        forward, open_ = judge_forward(whole)
+        forward, open_ = compare_results(whole)
         read, apart = sample_results(application, whole.enclosed)
         if apart is not None:
             return _by_arb(application, linear, seconds, apart.reason(application.op.name))
-        contributions = judge_contributions(whole)
+        contributions = compare_contributions(whole)
     verdicts = [v for v in (forward, *contributions) if v is not None]
-    if application.size <= MAX_ELEMENTS and any(_unsure(v) for v in verdicts):
-        return _surer(check_values(application), Checked(forward, tuple(contributions)))
+    if application.size <= MAX_ELEMENTS and any(_needs_arb(v) for v in verdicts):
+        return _prefer_arb(check_values(application), Checked(forward, tuple(contributions)))
     forward = _with_spots(application, replace(forward, sampled=read), open_, seconds / 10)
     for k, verdict in enumerate(contributions):
         if verdict is not None:
-            contributions[k] = _with_spots_of(application, k, verdict, linear, seconds)
+            contributions[k] = _contribution_with_spots(application, k, verdict, linear, seconds)
     return Checked(forward, tuple(contributions))
 
 
@@ -111,7 +111,7 @@ def _by_arb(application: Application, linear: Sequence[bool], seconds: float, wh
     """The verdicts where arrays are not to be relied on: by Arb, or of a sample."""
     if application.size <= MAX_ELEMENTS:
         return check_values(application)
-    checked = projected(application, linear, seconds)
+    checked = check_by_projections(application, linear, seconds)
 
     def doubted(verdict: ValueVerdict) -> ValueVerdict:
         return verdict if verdict.word is ValueWord.OFF else replace(verdict, word=ValueWord.UNCHECKED, reason=why)
@@ -119,7 +119,7 @@ def _by_arb(application: Application, linear: Sequence[bool], seconds: float, wh
     return Checked(doubted(checked.forward), tuple(v and doubted(v) for v in checked.contributions))
 
 
-def _unsure(verdict: ValueVerdict) -> bool:
+def _needs_arb(verdict: ValueVerdict) -> bool:
     """Whether Arb may know better, or is to confirm it."""
     return (
         verdict.word in (ValueWord.OFF, ValueWord.UNCHECKED, ValueWord.NONFINITE, ValueWord.OVERFLOWED)
@@ -127,7 +127,7 @@ def _unsure(verdict: ValueVerdict) -> bool:
     )
 
 
-def _surer(by_arb: Checked, by_arrays: Checked) -> Checked:
+def _prefer_arb(by_arb: Checked, by_arrays: Checked) -> Checked:
     """The verdicts of Arb, where it has any."""
 
     def better(a: ValueVerdict | None, b: ValueVerdict | None) -> ValueVerdict | None:
@@ -153,7 +153,7 @@ def _with_spots(application: Application, verdict: ValueVerdict, open_: Sequence
     most = max(SPOTS_READ, min(application.size // 32, MAX_SPOTS_READ))
     spots = spot_forward(application, time.monotonic() + seconds, chosen, most)
     if not spots.checked:
-        return _left_over(verdict, seconds)
+        return _with_count(verdict, seconds)
     seen = min(missing, spots.checked)
     combined = replace(
         worse(verdict, spots),
@@ -162,40 +162,42 @@ def _with_spots(application: Application, verdict: ValueVerdict, open_: Sequence
         sampled=verdict.sampled + spots.checked,
         through_rule=True,
     )
-    return _left_over(combined, seconds * missing / max(1, seen))
+    return _with_count(combined, seconds * missing / max(1, seen))
 
 
-def _with_spots_of(
+def _contribution_with_spots(
     application: Application, k: int, verdict: ValueVerdict, linear: Sequence[bool], left: float
 ) -> ValueVerdict:
     """The same of a contribution; of one that is not read in arrays what can be said otherwise."""
     claimed = application.contributions[k]
     assert claimed is not None
     if verdict.word is ValueWord.UNCHECKED and not verdict.checked:
-        verdict_otherwise = _blind(application, k, left) or projected(application, linear, left).contributions[k]
+        verdict_otherwise = (
+            _without_rule(application, k, left) or check_by_projections(application, linear, left).contributions[k]
+        )
         return verdict if verdict_otherwise is None else verdict_otherwise
     if sum(y.size for y in application.results) > MAX_OUTPUTS or application.size > MAX_TAPED:
-        return _left_over(verdict, left)
+        return _with_count(verdict, left)
     spots = spot_contribution(application, k, claimed, time.monotonic() + left / 10)
     if not spots.checked:
-        return _left_over(verdict, left)
+        return _with_count(verdict, left)
     seen = replace(worse(verdict, spots), checked=verdict.checked, total=verdict.total, sampled=spots.checked)
-    return _left_over(replace(seen, through_rule=verdict.through_rule), left)
+    return _with_count(replace(seen, through_rule=verdict.through_rule), left)
 
 
-def _blind(application: Application, k: int, left: float) -> ValueVerdict | None:
+def _without_rule(application: Application, k: int, left: float) -> ValueVerdict | None:
     """The verdict on a contribution without a program of its rule, by the form for whole arrays; None where that says
     nothing."""
     if not all(finite(x) for x in (*application.cotangents, *(x for x in application.inputs if x.dtype.kind not in "biu"))):
         return None
     try:
-        return check_blind(application, k, min(SHARE * left, ELEMENT_SECONDS))
+        return check_without_rule(application, k, min(SHARE * left, ELEMENT_SECONDS))
     except BaseException as error:  # a form is a stranger's code
         foreign(error)
         return None
 
 
-def _left_over(verdict: ValueVerdict, seconds: float) -> ValueVerdict:
+def _with_count(verdict: ValueVerdict, seconds: float) -> ValueVerdict:
     if verdict.checked >= verdict.total or verdict.word in (ValueWord.UNCHECKED, ValueWord.OFF):
         return verdict
     text = f"{verdict.checked} of {verdict.total} elements enclosed: the balls of the others are too wide"

@@ -19,10 +19,10 @@ from gradproof.engine.verify.arrays import (
     Dual,
     FloatDual,
     Floats,
+    broadcast,
     entered,
     exact,
     read_op,
-    spread,
     tangents,
 )
 from gradproof.engine.verify.nodes.distances import flat_floats
@@ -44,8 +44,8 @@ class Projections:
 
     def __init__(self, application: Application, balls: dict[int, BallArray]) -> None:
         self.application, self.balls, self.tied = application, balls, False
-        self._seen: dict[int, dict[int, BallArray]] = {}
-        self._plain: dict[int, dict[int, float]] = {}
+        self._slopes: dict[int, dict[int, BallArray]] = {}
+        self._float_slopes: dict[int, dict[int, float]] = {}
 
     def check(self, k: int) -> ValueVerdict | None:
         """None where a contribution agrees along all directions, or these say nothing; else a verdict with an element."""
@@ -53,7 +53,7 @@ class Projections:
         assert claimed is not None
         for seed in range(1 if self.application.size > MANY else 2):
             v = _direction(claimed.shape, seed, k)
-            plain = self._plainly(seed)
+            plain = self._along_in_floats(seed)
             if plain and self._agrees(k, v, plain.get(k, 0.0)):
                 continue
             slopes = self._along(seed)
@@ -63,10 +63,10 @@ class Projections:
                 return self._localised(k, v)
         return None
 
-    def _plainly(self, seed: int) -> dict[int, float]:
+    def _along_in_floats(self, seed: int) -> dict[int, float]:
         """The same as `_along` in floats, which cost a fraction; empty where there is no such reading."""
-        if seed not in self._plain:
-            self._plain[seed] = {}
+        if seed not in self._float_slopes:
+            self._float_slopes[seed] = {}
             application, f = self.application, Floats()
             ways = {k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls}
             inputs = [
@@ -81,8 +81,8 @@ class Projections:
                     for k, slope in tangents(y).items():
                         slopes[k] += float(np.sum(np.broadcast_to(slope, g.shape) * np.asarray(g, np.float64)))
                 if not np.any(f.tied):  # balls tell a tie from what rounding made equal
-                    self._plain[seed] = slopes
-        return self._plain[seed]
+                    self._float_slopes[seed] = slopes
+        return self._float_slopes[seed]
 
     def _agrees(self, k: int, v: Array, slope: float) -> bool:
         """Whether <contribution, v> is a number to its last digits, or as far off as elements were found to be."""
@@ -97,11 +97,13 @@ class Projections:
 
     def _along(self, seed: int) -> dict[int, BallArray]:
         """For each input <g, J v> along its direction of a seed."""
-        if seed not in self._seen:
-            self._seen[seed] = self._pushed({k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls})
-        return self._seen[seed]
+        if seed not in self._slopes:
+            self._slopes[seed] = self._slopes_along(
+                {k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls}
+            )
+        return self._slopes[seed]
 
-    def _pushed(self, directions: dict[int, Array]) -> dict[int, BallArray]:
+    def _slopes_along(self, directions: dict[int, Array]) -> dict[int, BallArray]:
         application, f = self.application, Arrays()
         inputs = [
             Dual(exact(x), {k: exact(directions[k])}) if k in directions else entered(x)
@@ -114,7 +116,7 @@ class Projections:
             strict=True,
         ):
             for k, slope in tangents(y).items():
-                slopes[k] = slopes[k] + _inner(spread(slope, g.shape), flat_floats(g))
+                slopes[k] = slopes[k] + _inner(broadcast(slope, g.shape), flat_floats(g))
         self.tied |= bool(np.any(f.tied))
         return slopes
 
@@ -148,7 +150,7 @@ class Projections:
         place = bisect(np.arange(claimed.size), lambda half: self._off(k, v, half))
         unit = np.zeros(v.size)
         unit[place] = 1.0
-        truth = self._pushed({k: unit.reshape(v.shape)})[k]
+        truth = self._slopes_along({k: unit.reshape(v.shape)})[k]
         reason = "localised along random directions; no rounding explains the distance"
         verdict = verdict_on_element(claimed, place, truth, reason)
         if verdict is not None:
@@ -160,7 +162,7 @@ class Projections:
         some = np.zeros(v.size)
         some[part] = v.reshape(-1)[part]
         along = some.reshape(v.shape)
-        return self._differs(k, along, self._pushed({k: along})[k])
+        return self._differs(k, along, self._slopes_along({k: along})[k])
 
 
 def _inner(a: BallArray, b: Array) -> BallArray:

@@ -21,13 +21,13 @@ from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
 from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.distances import Tally, distances, spacings
-from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
+from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Enclosures
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
 
 SIDES = (31 / 32, 33 / 32)
-"""Where an element is next to a zero, as Arb has it (`value.Seen.crosses`)."""
+"""Where an element is next to a zero, as Arb has it (`value.Enclosures.crosses`)."""
 NARROW = 4
 """Dtypes of so many bytes at most: what one of their units moves, balls of float64 show."""
 
@@ -44,7 +44,7 @@ class Roundings:
         every = (self.here, *self.beside, *(seen for pair in self.across for seen in pair))
         self.untied = ~np.any([seen.tied for seen in every], axis=0)
 
-    def _read(self, application: Application) -> Seen:
+    def _read(self, application: Application) -> Enclosures:
         return Elements(application).read(slice(None))
 
     def _stepped(self, sign: float) -> Application:
@@ -73,12 +73,12 @@ class Roundings:
         claimed = self.application.contributions[self.slots[row]]
         assert claimed is not None
         got = np.asarray(claimed, np.float64)
-        truth = self.here.truths[row]
+        truth = self.here.contributions[row]
         far = distances(got, truth.mid, truth.radius(), claimed.dtype)
         with np.errstate(all="ignore"):
-            moved = np.max([_apart(truth, seen.truths[row]) for seen in self.beside], axis=0)
+            moved = np.max([_apart(truth, seen.contributions[row]) for seen in self.beside], axis=0)
             sure = doubts & self.untied & np.isfinite(got) & (far.most <= explained(claimed.dtype) / 2 * moved)
-            crossed = np.any([_crosses([seen.truths[row] for seen in pair]) for pair in self.across], axis=0)
+            crossed = np.any([_crosses([seen.contributions[row] for seen in pair]) for pair in self.across], axis=0)
             bits = np.clip(-np.log2(far.most / far.size), 0.0, None)
         near, enough = sure & crossed & far.digits(), far.digits()
         if near.any():
@@ -94,7 +94,7 @@ class Roundings:
         return np.asarray(sure)
 
 
-def settled(
+def explained_by_rounding(
     elements: Elements, at: Array, doubts: Sequence[Array], tallies: Sequence[Tally], deadline: float = math.inf
 ) -> Array:
     """The mask of the elements ``at`` whose rounding explains each contribution that is in doubt, of those that are read
@@ -139,4 +139,4 @@ def _crosses(sides: Sequence[BallArray]) -> Array:
     return np.asarray((below[0] & above[1]) | (below[1] & above[0]))
 
 
-__all__ = ["settled"]
+__all__ = ["explained_by_rounding"]

@@ -19,8 +19,8 @@ from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.balls import as_is
-from gradproof.engine.verify.nodes.batches import Batch, Column
-from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear
+from gradproof.engine.verify.nodes.columns import Batch, Column
+from gradproof.engine.verify.nodes.spots import Counter, LazyArray, TooExpensive
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
 from gradproof.engine.verify.readings.attributes import in_balls
@@ -34,10 +34,19 @@ OPERATIONS, PER_OPERATION = 2_000, 64
 """So many operations of definitions are read for a node, and one more for so many of its elements."""
 HALF = 2.0**-53 * (1 + 2.0**-46)
 MAX_OPERATIONS = 20_000  # of one element, which is read if the others are too dear
-SILENT = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
+UNREADABLE = (
+    Undecided,
+    TooLarge,
+    NoDefinition,
+    ArithmeticError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+)
 
 
-class Apart(NamedTuple):
+class Contradiction(NamedTuple):
     """An enclosure of the arrays and Arb's, of the same number, that have no point in common."""
 
     of: str  # which array, and element
@@ -70,12 +79,12 @@ def sample_places(count: int, size: int = SAMPLE) -> Array:
     return places
 
 
-def budget(size: int) -> int:
+def operations_for(size: int) -> int:
     """How many operations of definitions are read for a node of a size."""
     return OPERATIONS + size // PER_OPERATION
 
 
-def apart(truth: Any, mid: float, rad: float) -> bool:
+def contradicts(truth: Any, mid: float, rad: float) -> bool:
     """Whether enclosures of one number certainly contradict each other."""
     ball = truth if isinstance(truth, arb) else arb(truth)
     if abs(float(ball) - mid) <= rad - abs(mid) * HALF:  # where the midpoint of Arb's, rounded, is well inside
@@ -92,7 +101,7 @@ def _doubtful(truths: Sequence[arb | None], mids: Array, rads: Array) -> list[in
     return [int(k) for k in np.flatnonzero(~inside)]
 
 
-def shown(mid: float, rad: float) -> str:
+def ball_text(mid: float, rad: float) -> str:
     """A ball of an array, as text."""
     return f"{mid!r} ± {rad:.3g}"
 
@@ -100,7 +109,7 @@ def shown(mid: float, rad: float) -> str:
 # elementwise ops
 
 
-class Read(NamedTuple):
+class ElementReading(NamedTuple):
     """An element as Arb reads it: results and slopes, and whether it is at a tie, where there are no slopes."""
 
     values: list[arb]
@@ -115,8 +124,8 @@ def read_element(
     seeds: Sequence[float],
     slots: Sequence[int],
     attributes: Mapping[str, Any],
-) -> Read:
-    """An element of an elementwise op, at Python numbers. Raises `SILENT` errors, and what a stranger's code raises."""
+) -> ElementReading:
+    """An element of an elementwise op, at Python numbers. Raises `UNREADABLE` errors, and what a stranger's code raises."""
     tape = Tape(MAX_OPERATIONS)
     arguments = [arb(x) if isinstance(x, float) else x for x in numbers]
     moving = [tape.variable(arguments[k]) for k in slots]
@@ -124,15 +133,15 @@ def read_element(
         arguments[k] = x
     results = [tape.as_number(define(tape, *arguments, **attributes)) for define in definitions]
     slopes = tape.gradient(results, [arb(g) for g in seeds], moving)
-    return Read([tape.ball(y) for y in results], slopes, bool(tape.ties), len(tape.recorded) + len(arguments))
+    return ElementReading([tape.ball(y) for y in results], slopes, bool(tape.ties), len(tape.recorded) + len(arguments))
 
 
-class Sampled(NamedTuple):
+class SampleResult(NamedTuple):
     """How many elements were read, those that Arb has another way to read, and a contradiction."""
 
     read: int
     left: list[int]
-    apart: Apart | None
+    contradiction: Contradiction | None
 
 
 def sample_elements(
@@ -141,7 +150,7 @@ def sample_elements(
     slots: Sequence[int],
     places: Array,
     balls: tuple[Sequence[BallArray], Sequence[BallArray]],
-) -> Sampled:
+) -> SampleResult:
     """Read elements of an elementwise op of real numbers, and compare.
 
     Args:
@@ -151,7 +160,7 @@ def sample_elements(
         balls: what was read over arrays there: the results, and the contributions of ``slots``.
     """
     if not len(places):
-        return Sampled(0, [], None)
+        return SampleResult(0, [], None)
     inputs, cotangents = ([x[places, 0].tolist() for x in some] for some in columns)
     rows = [(x.mid, x.radius()) for some in balls for x in some]
     attributes = in_balls(application.attributes) if application.attributes else application.attributes
@@ -159,21 +168,21 @@ def sample_elements(
         try:
             truths, tied = _together(application, inputs, cotangents, slots, attributes)
             read, left = len(places), [places[k] for k in np.flatnonzero(tied)]
-        except SILENT:
+        except UNREADABLE:
             truths, tied, read, left = _singly(application, inputs, cotangents, slots, attributes, places.tolist())
         for j, ((mids, rads), column) in enumerate(zip(rows, truths, strict=True)):
             still = j < len(application.results)
             for k in _doubtful(column, mids, rads):
                 mid, rad, truth, tie, place = float(mids[k]), float(rads[k]), column[k], tied[k], int(places[k])
-                if truth is not None and (still or not tie) and apart(truth, mid, rad):
+                if truth is not None and (still or not tie) and contradicts(truth, mid, rad):
                     name = (
                         "result"
                         if still
                         else f"the contribution to {application.op.input_name(slots[j - len(application.results)])}"
                     )
                     element = element_text(place, application.results[0].shape)
-                    return Sampled(read, left, Apart(f"{name} {element}", shown(mid, rad), truth.str(20)))
-    return Sampled(read - len(left), left, None)
+                    return SampleResult(read, left, Contradiction(f"{name} {element}", ball_text(mid, rad), truth.str(20)))
+    return SampleResult(read - len(left), left, None)
 
 
 def _together(
@@ -206,7 +215,7 @@ def _singly(
 ) -> tuple[list[list[arb | None]], Array, int, list[int]]:
     """The same of one element after the other, as many as there are operations for: how many, and those that have no
     number, or are at a tie."""
-    most, spent, left = budget(application.size), 0, []
+    most, spent, left = operations_for(application.size), 0, []
     truths: list[list[arb | None]] = [[] for _ in (*application.results, *slots)]
     tied = np.zeros(len(places), bool)
     definitions = application.op.definitions
@@ -218,7 +227,7 @@ def _singly(
             spent += read.operations
             if read.tied:
                 left.append(place)
-        except SILENT:
+        except UNREADABLE:
             left.append(place)
         for column, truth in zip(truths, enclosures, strict=True):
             column.append(truth)
@@ -230,15 +239,15 @@ def _singly(
 # others
 
 
-def sample_results(application: Application, balls: Sequence[BallArray]) -> tuple[int, Apart | None]:
+def sample_results(application: Application, balls: Sequence[BallArray]) -> tuple[int, Contradiction | None]:
     """Read elements of the results of an op that is not elementwise, as many as there are operations for, and compare;
     their number, and a contradiction."""
     if not application.op.definitions or any(map(is_complex, (*application.specs, *application.outputs))):
         return 0, None
     counter = Counter(MAX_OPERATIONS)
     f = Balls()
-    cells = [Cells(x, as_is, counter) for x in application.inputs]
-    most, count = budget(max(application.size, max((y.size for y in application.results), default=0))), 0
+    cells = [LazyArray(x, as_is, counter) for x in application.inputs]
+    most, count = operations_for(max(application.size, max((y.size for y in application.results), default=0))), 0
     attributes = in_balls(application.attributes) if application.attributes else application.attributes
     with precision(BITS):
         for define, result, ball in zip(application.op.definitions, application.results, balls, strict=False):
@@ -248,13 +257,13 @@ def sample_results(application: Application, balls: Sequence[BallArray]) -> tupl
                 index = tuple(int(k) for k in np.unravel_index(place, result.shape))
                 try:
                     truth = arb(f.as_number(define(f, index, *cells, **attributes)))
-                except TooDear:
+                except TooExpensive:
                     return count, None
-                except SILENT:
+                except UNREADABLE:
                     continue
                 mid, wide = float(ball.mid[index]), float(rad[index])
-                if apart(truth, mid, wide):
-                    return count, Apart(f"result {index_text(index)}", shown(mid, wide), truth.str(20))
+                if contradicts(truth, mid, wide):
+                    return count, Contradiction(f"result {index_text(index)}", ball_text(mid, wide), truth.str(20))
                 count += 1
                 if counter.seen >= most:
                     return count, None

@@ -35,11 +35,11 @@ MAX_OPERATIONS = 2_000_000  # on that tape
 BITS = 128
 
 
-class _Late(Exception):
+class _OutOfTime(Exception):
     """The time is over."""
 
 
-class TooDear(Exception):
+class TooExpensive(Exception):
     """An element takes more numbers than may be looked at."""
 
 
@@ -65,14 +65,14 @@ def spot_forward(
     def truths(reading: Reading, only: int | None = None) -> Iterator[Any]:
         f = Balls()
         clock = Clock(deadline, most)
-        cells = [Cells(x, reading, clock) for x in application.inputs]
+        cells = [LazyArray(x, reading, clock) for x in application.inputs]
         for k, index in spots if only is None else spots[only : only + 1]:
             clock.begin()
             yield f.as_number(
                 _element(application.op, application.op.definitions[k], f, index, cells, application.attributes)
             )
 
-    return _seen([(application.results[k], index) for k, index in spots], truths, application.terms, unseen)
+    return _worst_of([(application.results[k], index) for k, index in spots], truths, application.terms, unseen)
 
 
 def spot_contribution(application: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
@@ -92,7 +92,7 @@ def spot_contribution(application: Application, k: int, claimed: Array, deadline
         for g, result, define in zip(application.cotangents, application.results, application.op.definitions, strict=False):
             weights = balls_of(g, reading)
             for index in np.ndindex(result.shape):
-                _tick(deadline)
+                _check_time(deadline)
                 outputs.append(_element(application.op, define, tape, index, cells, application.attributes))
                 seeds.append(weights[index])
         slopes = tape.gradient(outputs, seeds, [cells[k][place] for place in spots])
@@ -100,14 +100,14 @@ def spot_contribution(application: Application, k: int, claimed: Array, deadline
             raise Undecided("at a kink")
         return iter(slopes if only is None else slopes[only : only + 1])
 
-    return _seen([(claimed, place) for place in spots], truths, application.terms, unseen)
+    return _worst_of([(claimed, place) for place in spots], truths, application.terms, unseen)
 
 
 def _cells(application: Application, reading: Reading) -> list[Any]:
     return [balls_of(x, reading) if is_differentiable(x.dtype) else concrete(x) for x in application.inputs]
 
 
-def _seen(
+def _worst_of(
     spots: Sequence[tuple[Array, tuple[int, ...]]],
     truths: Callable[..., Iterator[Any]],
     terms: int,
@@ -118,14 +118,14 @@ def _seen(
     try:
         with precision(BITS):
             for j, ((array, index), truth) in enumerate(zip(spots, truths(as_is), strict=False)):
-                verdict = _judged(array, index, truth, None, terms)
+                verdict = _compared(array, index, truth, None, terms)
                 if verdict is not None and verdict.word is ValueWord.OFF:
                     [moved] = truths(widened, j)
-                    verdict = _judged(array, index, truth, arb(arb(moved).rad()), terms)
+                    verdict = _compared(array, index, truth, arb(arb(moved).rad()), terms)
                 if verdict is not None:
                     checked += 1
                     worst = verdict if worst is None else worse(worst, verdict)
-    except (_Late, *_NOT_HERE):
+    except (_OutOfTime, *UNREADABLE):
         pass
     except BaseException as error:  # a definition is a stranger's code
         foreign(error)
@@ -133,7 +133,16 @@ def _seen(
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 
-_NOT_HERE = (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, AttributeError, TypeError, NotImplementedError)
+UNREADABLE = (
+    Undecided,
+    TooLarge,
+    NoDefinition,
+    ArithmeticError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+)
 
 
 def _readable(application: Application, most: int = 0) -> bool:
@@ -163,11 +172,11 @@ class Clock:
 
     def begin(self) -> None:
         if self.seen >= self.most:
-            raise _Late
+            raise _OutOfTime
 
     def tick(self, count: int = 1) -> None:
         self.seen += count
-        _tick(self.deadline)
+        _check_time(self.deadline)
 
 
 class Counter:
@@ -178,11 +187,11 @@ class Counter:
 
     def tick(self, count: int = 1) -> None:
         if self.seen + count > self.limit:
-            raise TooDear
+            raise TooExpensive
         self.seen += count
 
 
-class Cells:
+class LazyArray:
     """An array of numbers that become balls as they are looked at, while ``clock`` lets them: of a large array an element
     needs few."""
 
@@ -193,7 +202,7 @@ class Cells:
     def __getitem__(self, index: Any) -> Any:
         selected = self.array[index]
         if isinstance(selected, np.ndarray) and selected.ndim:
-            return Cells(selected, self.reading, self.clock)
+            return LazyArray(selected, self.reading, self.clock)
         self.clock.tick()
         if self.array.dtype.kind in "biu":
             return selected.item()
@@ -214,9 +223,9 @@ class Cells:
         return map(arb, self.array.astype(np.float64, copy=False).tolist())
 
     @property
-    def flat(self) -> Cells:
+    def flat(self) -> LazyArray:
         """The same numbers in a row."""
-        return Cells(self.array.reshape(-1), self.reading, self.clock)
+        return LazyArray(self.array.reshape(-1), self.reading, self.clock)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         cells = np.empty(self.shape, object)
@@ -229,7 +238,7 @@ def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: Sequenc
     return define(f, *(x[index] for x in cells), **attributes) if op.elementwise else define(f, index, *cells, **attributes)
 
 
-def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None, terms: int) -> ValueVerdict | None:
+def _compared(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None, terms: int) -> ValueVerdict | None:
     """The word for one element, which the rounding of the inputs moves by ``moved``; None if the truth is not known well
     enough."""
     element = np.asarray(array[index])
@@ -249,6 +258,6 @@ def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None,
     )
 
 
-def _tick(deadline: float) -> None:
+def _check_time(deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise _Late
+        raise _OutOfTime

@@ -34,12 +34,12 @@ from gradproof.engine.verify.arrays import (
     read_program,
 )
 from gradproof.engine.verify.floats.ulps import finite, unit
-from gradproof.engine.verify.nodes.allowances import Orders, judge_array
-from gradproof.engine.verify.nodes.distances import Tally, is_beneath
-from gradproof.engine.verify.nodes.elements import beyond, limits
+from gradproof.engine.verify.nodes.allowances import Orders, compare_array
+from gradproof.engine.verify.nodes.distances import Tally, needs_fine_radii
+from gradproof.engine.verify.nodes.elements import far_substitutes, limits
 from gradproof.engine.verify.nodes.projections import Projections
-from gradproof.engine.verify.nodes.refining import Refining
-from gradproof.engine.verify.nodes.weighing import check_equalities
+from gradproof.engine.verify.nodes.refinement import Refining
+from gradproof.engine.verify.nodes.weighted_projections import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
@@ -49,7 +49,7 @@ FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
-class Whole:
+class WholeNode:
     """An application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
     Elements whose balls are too wide are read by Arb until ``deadline``."""
 
@@ -66,7 +66,7 @@ class Whole:
             far = np.unique(np.concatenate([x[np.isfinite(x) & (x >= FAR)] for x in sizes]))
             self.readings = [
                 [
-                    x if x.dtype.kind in "biu" else beyond(np.asarray(x, np.float64), far, seed, k)
+                    x if x.dtype.kind in "biu" else far_substitutes(np.asarray(x, np.float64), far, seed, k)
                     for k, x in enumerate(application.inputs)
                 ]
                 for seed in (1, 2)
@@ -83,16 +83,18 @@ class Whole:
     def outputs(self) -> list[BallArray]:
         """Enclosures of the results, which are kept as ``enclosed``. Raises NoArrays, and what a stranger's code raises."""
         enclosed = self._enclosed()
-        if not self._fine and any(is_beneath(y, ball) for y, ball in zip(self.application.results, enclosed, strict=True)):
-            enclosed = self._finely()
+        if not self._fine and any(
+            needs_fine_radii(y, ball) for y, ball in zip(self.application.results, enclosed, strict=True)
+        ):
+            enclosed = self._read_finely()
         self.enclosed = enclosed
         return enclosed
 
-    def _finely(self) -> list[BallArray]:
+    def _read_finely(self) -> list[BallArray]:
         """The same, with all that denormal numbers say, and so for all that is read afterwards."""
         self._fine = True
         with finely():
-            return [ball.settled() for ball in self._enclosed()]
+            return [ball.fixed() for ball in self._enclosed()]
 
     def _enclosed(self) -> list[BallArray]:
         application, enclosures = self.application, []
@@ -110,11 +112,11 @@ class Whole:
         claimed = self.application.contributions[k]
         if not self._fine:
             ball = self._through_rule(k)
-            if claimed is None or not is_beneath(claimed, ball):
+            if claimed is None or not needs_fine_radii(claimed, ball):
                 return ball
-            self._finely()
+            self._read_finely()
         with finely():
-            return self._through_rule(k).settled()
+            return self._through_rule(k).fixed()
 
     def _through_rule(self, k: int) -> BallArray:
         application = self.application
@@ -126,7 +128,7 @@ class Whole:
         for inputs, outputs in zip(self.readings, self._outputs, strict=True):
             f = Arrays()
             f.equalities = self.equalities[k] = []
-            [ball] = [x for x in read_program(program, self._given(program, inputs, outputs), f) if x is not None]
+            [ball] = [x for x in read_program(program, self._rule_inputs(program, inputs, outputs), f) if x is not None]
             enclosures.append(output_balls(f, ball, spec))
         return enclosures[0] if len(enclosures) == 1 else limits(enclosures[0], enclosures[1], False)
 
@@ -139,7 +141,7 @@ class Whole:
             self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, kept)
         return self._programs[k]
 
-    def _given(self, program: Program, inputs: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
+    def _rule_inputs(self, program: Program, inputs: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
         """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
         application = self.application
         used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
@@ -150,7 +152,7 @@ class Whole:
             arguments.append(None if number not in used else entered(x) if array else x)
         return arguments
 
-    def finer(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
+    def refined(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
         """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
         was no time. None if forms cannot be read so."""
         refining = Refining(self.application, self.readings, self.deadline)
@@ -176,18 +178,18 @@ class Whole:
         try:
             usual = orders is Orders.USUAL
             few = usual or np.count_nonzero(at) <= FEW_CHOSEN
-            chosen = self._chosen(k, at, dear=usual) if few else None
+            selected = self._selected(k, at, dear=usual) if few else None
             with finely() if self._fine else nullcontext():
-                balls = [ball.settled() for ball in self._evaluate(orders, k, chosen)]
+                balls = [ball.fixed() for ball in self._evaluate(orders, k, selected)]
             radii = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
         except BaseException as error:  # a form is a stranger's code
             foreign(error)
             return None
-        if chosen is None:  # else it is nan at others
+        if selected is None:  # else it is nan at others
             self._allowed[key] = radii
         return radii
 
-    def _evaluate(self, orders: Orders, k: int | None, chosen: Array | None) -> list[BallArray]:
+    def _evaluate(self, orders: Orders, k: int | None, selected: Array | None) -> list[BallArray]:
         application = self.application
         program = None if k is None else self._program(k)
         if k is not None and program is None:
@@ -195,10 +197,10 @@ class Whole:
         usual = orders is Orders.USUAL
         if usual and k is not None:  # of what the rule reads any order counts
             f = Arrays(model=True)
-        elif program is not None and chosen is not None:
+        elif program is not None and selected is not None:
             f = Arrays(model=True, likely=orders is Orders.LIKELY)
         else:
-            f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
+            f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, selected=selected)
         rounding = unit(application.outputs[0].dtype)
         inputs = [charged(entered(x), rounding) for x in self.readings[0]]
         outputs: list[Any] = [None] * len(application.outputs)
@@ -208,8 +210,10 @@ class Whole:
         if program is None:
             return [output_balls(f, y, spec) for y, spec in zip(outputs, application.outputs, strict=True)]
         assert k is not None
-        f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, chosen=chosen)
-        [ball] = [x for x in read_program(program, self._given(program, self.readings[0], outputs), f) if x is not None]
+        f = Arrays(model=True, running=usual, likely=orders is Orders.LIKELY, selected=selected)
+        [ball] = [
+            x for x in read_program(program, self._rule_inputs(program, self.readings[0], outputs), f) if x is not None
+        ]
         return [output_balls(f, ball, application.specs[k])]
 
     def _reads_results(self, program: Program) -> bool:
@@ -217,13 +221,12 @@ class Whole:
         count = len(self.application.outputs)
         return not used.isdisjoint(program.inputs[count : 2 * count])
 
-    def _chosen(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
+    def _selected(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
         """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
         Raises NoArrays where there are products that are ``dear``, and are not what is asked for."""
         application, program = self.application, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
-        instructions = () if program is None else program.instructions
         steps = [application.op] if program is None else [step.op for step in program.instructions]
         products = [op.contracts for op in steps]
         if not any(products):
@@ -237,7 +240,7 @@ class Whole:
             return None
         return at.reshape(shape)
 
-    def beneath(self, k: int | None) -> float:
+    def underflow_growth(self, k: int | None) -> float:
         """By how much a number that underflowed may have grown on its way."""
         grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.application.terms / 32)
         if k is None:
@@ -256,7 +259,7 @@ def _largest(x: Array) -> float:
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
 
 
-def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
+def compare_results(whole: WholeNode) -> tuple[ValueVerdict, list[Array]]:
     """The verdict on the results, and the elements of each that nothing is known of."""
     application = whole.application
     balls = whole.outputs()
@@ -267,15 +270,19 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
         tally = Tally(result.shape, result.size)
         place = slice(start, start + result.size)
 
-        def allowing(orders: Orders, at: Array, place: slice = place) -> Array | None:
+        def allowance(orders: Orders, at: Array, place: slice = place) -> Array | None:
             mask = np.zeros(sum(y.size for y in application.results), bool)
             mask[place] = at
             radii = whole.allowed(orders, None, mask)
             return None if radii is None else radii[place]
 
-        finer = partial(whole.finer, result=len(left))
-        beneath = partial(whole.beneath, None)
-        left.append(judge_array(result, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=finer))
+        refined = partial(whole.refined, result=len(left))
+        underflow_growth = partial(whole.underflow_growth, None)
+        left.append(
+            compare_array(
+                result, ball, allowance, tally, finite=whole.finite, underflow_growth=underflow_growth, refined=refined
+            )
+        )
         start += result.size
         if verdict is None:
             verdict = tally
@@ -286,7 +293,7 @@ def judge_forward(whole: Whole) -> tuple[ValueVerdict, list[Array]]:
     return replace(verdict.worst, checked=start - missing, total=start, through_rule=True), left
 
 
-def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
+def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
     """The verdicts on the contributions."""
     application = whole.application
     verdicts: list[ValueVerdict | None] = []
@@ -307,11 +314,13 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
             continue
         tally = Tally(claimed.shape, claimed.size)
 
-        def allowing(orders: Orders, at: Array, k: int = k) -> Array | None:
+        def allowance(orders: Orders, at: Array, k: int = k) -> Array | None:
             return whole.allowed(orders, k, at)
 
-        finer, beneath = partial(whole.finer, k=k), partial(whole.beneath, k)
-        left = judge_array(claimed, ball, allowing, tally, finite=whole.finite, beneath=beneath, finer=finer)
+        refined, underflow_growth = partial(whole.refined, k=k), partial(whole.underflow_growth, k)
+        left = compare_array(
+            claimed, ball, allowance, tally, finite=whole.finite, underflow_growth=underflow_growth, refined=refined
+        )
         balls[k] = ball
         checked = claimed.size - len(left)
         verdicts.append(replace(tally.worst, checked=checked, total=claimed.size, through_rule=True))
@@ -320,7 +329,7 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
     return verdicts
 
 
-def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
+def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
     """Compare contributions with the form for whole arrays along random directions."""
     projections = Projections(whole.application, balls)
     for k in balls:
@@ -342,4 +351,4 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
             verdicts[k] = replace(verdict, word=ValueWord.TIE, reason=AT_KINK)
 
 
-__all__ = ["Whole", "judge_contributions", "judge_forward"]
+__all__ = ["WholeNode", "compare_contributions", "compare_results"]

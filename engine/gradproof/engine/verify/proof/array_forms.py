@@ -31,7 +31,7 @@ from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
 from gradproof.engine.verify.proof.behaviour import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
 from gradproof.engine.verify.readings import TooLarge, read_op
-from gradproof.engine.verify.readings.cells import CellArray, Cells, Choices, boxed
+from gradproof.engine.verify.readings.cells import CellArray, CellFunctions, Choices, boxed
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
@@ -75,7 +75,9 @@ def compared(op: Op, case: Case, found: Inferred, rule: Program, read: Symbols) 
     return True, [*shown, f"the rule read through forms for whole arrays is the same: {through}"]
 
 
-def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Array]:
+def form_of(
+    op: Op, f: CellFunctions, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
+) -> list[Array]:
     """The outputs of an op, by its form where it has one. Raises NoForm."""
     if op.elementwise:
         return read_op(op, f.f, inputs, attributes, outputs)
@@ -103,7 +105,7 @@ def _shaped(op: Op, cells: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(cells, shape)
 
 
-def through_forms(program: Program, inputs: Sequence[Array], f: Cells) -> list[Array | None]:
+def through_forms(program: Program, inputs: Sequence[Array], f: CellFunctions) -> list[Array | None]:
     """The outputs of a program, where ops that are not elementwise are read through their forms. Raises NoForm."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
@@ -131,11 +133,11 @@ def _refute(op: Op, case: Case, found: Inferred) -> None:
             continue
 
 
-def _at_point(random: Random) -> Cells:
+def _at_point(random: Random) -> CellFunctions:
     def anchor(k: int) -> Any:
         return Balls().number(Fraction(random.randint(-64, 64), 32))
 
-    return Cells(Balls(), anchor, random.randrange)
+    return CellFunctions(Balls(), anchor, random.randrange)
 
 
 def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str]) -> None:
@@ -153,12 +155,12 @@ def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str])
 # with symbols
 
 
-def _identical(form: Callable[[Cells], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
+def _identical(form: Callable[[CellFunctions], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
     """The tactics that show each cell to be the same, whatever anchors and chosen elements are. Raises NoForm."""
     choices, tactics = Choices(MAX_CHOICES), dict[Any, str]()
     try:
         for _ in choices.readings():
-            made = form(Cells(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
+            made = form(CellFunctions(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
             for one, other in zip(made, definition, strict=True):
                 if other is None or one is None:
                     continue

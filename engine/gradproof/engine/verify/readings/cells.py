@@ -125,7 +125,7 @@ class Choices:
         return self.digits[k] if k < len(self.digits) else 0
 
 
-class Cells(OnReals):
+class CellFunctions(OnReals):
     """The words over the scalars of ``f``. ``anchor(k)``: the constant that the k-th anchor is."""
 
     def __init__(self, f: Any, anchor: Callable[[int], Any], choose: Callable[[int], int]) -> None:

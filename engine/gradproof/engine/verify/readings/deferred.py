@@ -147,7 +147,7 @@ def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
     return Deferred(sources.shape, make)
 
 
-class Wanted(OnReals):
+class DeferredFunctions(OnReals):
     """The words. ``tick`` is called for each function and each line, and may raise."""
 
     def __init__(self, tick: Callable[[], None]) -> None:
@@ -156,9 +156,9 @@ class Wanted(OnReals):
     def __getattr__(self, name: str) -> Any:
         if name not in TABLE:
             raise NotImplementedError(f"{name} is not read in arrays")
-        return self._each(getattr(self.f, name))
+        return self._elementwise(getattr(self.f, name))
 
-    def _each(self, function: Callable[..., Any]) -> Callable[..., Deferred]:
+    def _elementwise(self, function: Callable[..., Any]) -> Callable[..., Deferred]:
         def ticked(*arguments: Any) -> Any:
             self.tick()
             return function(*(self.f.number(x) if type(x) is int else x for x in arguments))
@@ -377,4 +377,4 @@ def _middle(x: Any) -> float:
     return -math.inf if math.isnan(midpoint) else midpoint
 
 
-__all__ = ["Deferred", "Wanted", "deferred", "each"]
+__all__ = ["Deferred", "DeferredFunctions", "deferred", "each"]

@@ -13,14 +13,14 @@ import numpy as np
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
-from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.arrays.conditions import Mask
-from gradproof.engine.verify.arrays.dual import Dual, head, spread, tangents
+from gradproof.engine.verify.arrays.dual import Dual, broadcast, head, tangents
 from gradproof.engine.verify.arrays.extremes import Extremes
 from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.places import added_at, ordered, whole_numbers
 from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.scans import running_totals
+from gradproof.engine.verify.arrays.selected_products import selected_products
 from gradproof.engine.verify.arrays.sums import total_of
 from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, without
 
@@ -30,14 +30,14 @@ def is_whole(x: Any) -> bool:
     return isinstance(x, (BallArray, Dual, Mask, np.ndarray))
 
 
-class Wholes(Extremes, Folds):
+class WholeArrayFunctions(Extremes, Folds):
     """The words. ``model``: results contain what an evaluation may give, with the rounding that operands are charged; else
     only operands that are charged more than float64's rounding are read so. ``running``: see `Arrays`."""
 
     model: bool
     running: bool
     likely: bool
-    chosen: Array | None
+    selected: Array | None
     number: Any
     as_number: Any
     where: Any
@@ -72,7 +72,9 @@ class Wholes(Extremes, Folds):
         if not moving:
             return value
         still = BallArray(0.0)
-        return Dual(value, {k: _moved(move, [spread(tangents(x).get(k, still), x.shape) for x in numbers]) for k in moving})
+        return Dual(
+            value, {k: _moved(move, [broadcast(tangents(x).get(k, still), x.shape) for x in numbers]) for k in moving}
+        )
 
     def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         """The sum over axes of an array; or of a few scalars."""
@@ -98,7 +100,7 @@ class Wholes(Extremes, Folds):
     def _linear(self, each: Callable[[BallArray], BallArray], x: Any) -> Any:
         if not isinstance(x, Dual):
             return each(x)
-        return Dual(each(x.head), {k: each(spread(t, x.shape)) for k, t in x.tangents.items()})
+        return Dual(each(x.head), {k: each(broadcast(t, x.shape)) for k, t in x.tangents.items()})
 
     def matmul(self, a: Any, b: Any) -> Any:
         """The matrix product, as NumPy has it."""
@@ -106,14 +108,14 @@ class Wholes(Extremes, Folds):
 
         def times(left: BallArray, right: BallArray) -> BallArray:
             unit = self._unit(left, right, terms=left.shape[-1])
-            if unit is not None and max(left.ndim, right.ndim) > 1 and self.chosen is not None:
-                return chosen_products(left, right, unit, self.chosen, running=self.running)
+            if unit is not None and max(left.ndim, right.ndim) > 1 and self.selected is not None:
+                return selected_products(left, right, unit, self.selected, running=self.running)
             return product_of(left, right, unit, running=self.running)
 
         value = times(head(a), head(b))
-        slopes: dict[int, BallArray] = {k: times(spread(t, a.shape), head(b)) for k, t in tangents(a).items()}
+        slopes: dict[int, BallArray] = {k: times(broadcast(t, a.shape), head(b)) for k, t in tangents(a).items()}
         for k, t in tangents(b).items():
-            part = times(head(a), spread(t, b.shape))
+            part = times(head(a), broadcast(t, b.shape))
             slopes[k] = slopes[k] + part if k in slopes else part
         return Dual(value, slopes) if slopes else value
 
@@ -134,7 +136,9 @@ class Wholes(Extremes, Folds):
 
         still = BallArray(0.0)
         slopes = {
-            k: each(spread(tangents(x).get(k, still), x.shape), spread(tangents(updates).get(k, still), updates.shape))
+            k: each(
+                broadcast(tangents(x).get(k, still), x.shape), broadcast(tangents(updates).get(k, still), updates.shape)
+            )
             for k in sorted(tangents(x).keys() | tangents(updates).keys())
         }
         value = each(head(x), head(updates))
@@ -175,10 +179,10 @@ class Wholes(Extremes, Folds):
             return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept, np.nan))
         lines = in_lines(np.where(np.isnan(mid), -np.inf, mid), axes)
         places = np.argmax(lines, axis=-1)[..., None]
-        chosen = np.zeros(lines.shape, bool)
-        np.put_along_axis(chosen, places, True, -1)
+        selected = np.zeros(lines.shape, bool)
+        np.put_along_axis(selected, places, True, -1)
         elements = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept))
-        return Mask(np.transpose(chosen.reshape(sizes), np.argsort(order))), elements
+        return Mask(np.transpose(selected.reshape(sizes), np.argsort(order))), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
         """Where numbers are not exactly -inf, and these, with 0 in the place of those. For limits: what comes of -inf is

@@ -7,23 +7,23 @@ import numpy as np
 
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
-from gradproof.engine.verify.arrays.sums import MARGIN, wandering
+from gradproof.engine.verify.arrays.sums import MARGIN, partial_sum_sizes
 
 ROOM = 1 << 22
 """Numbers of products that are held at once."""
 
 
-def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array, *, running: bool = True) -> BallArray:
-    """The matrix product of stacks of matrices at the ``chosen`` elements of the result, a mask of its shape, as an
+def selected_products(a: BallArray, b: BallArray, unit: float, selected: Array, *, running: bool = True) -> BallArray:
+    """The matrix product of stacks of matrices at the ``selected`` elements of the result, a mask of its shape, as an
     evaluation with a rounding unit gives it in any order, or, if ``running``, in a usual one; nan elsewhere. Either may be
     a vector, which is a row on the left, and a column on the right."""
     if a.ndim == 1:
-        return chosen_products(a[None], b, unit, chosen[..., None, :], running=running)[..., 0, :]
+        return selected_products(a[None], b, unit, selected[..., None, :], running=running)[..., 0, :]
     if b.ndim == 1:
-        return chosen_products(a, b[:, None], unit, chosen[..., None], running=running)[..., 0]
-    shape, terms = chosen.shape, a.shape[-1]
+        return selected_products(a, b[:, None], unit, selected[..., None], running=running)[..., 0]
+    shape, terms = selected.shape, a.shape[-1]
     mid, rad = np.full(shape, np.nan), np.full(shape, np.nan)
-    where = np.nonzero(chosen)
+    where = np.nonzero(selected)
     step = max(1, ROOM // max(terms, 1))
     for start in range(0, len(where[0]), step):
         at = tuple(k[start : start + step] for k in where)
@@ -34,7 +34,7 @@ def chosen_products(a: BallArray, b: BallArray, unit: float, chosen: Array, *, r
         propagated = (np.abs(x) * ry + rx * (np.abs(y) + ry)).sum(axis=0)
         mid[at] = products.sum(axis=0)
         if running:
-            rad[at] = propagated + sizes * (unit + terms * UNIT) + MARGIN * unit * (wandering(products) + sizes)
+            rad[at] = propagated + sizes * (unit + terms * UNIT) + MARGIN * unit * (partial_sum_sizes(products) + sizes)
         else:
             rad[at] = propagated + sizes * (terms * (unit + UNIT))
     return BallArray(mid, rad, max(a.unit, b.unit))

@@ -30,7 +30,7 @@ def _wide(array: Array) -> Array:
     return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def projected(application: Application, linear: Sequence[bool], seconds: float) -> Checked:
+def check_by_projections(application: Application, linear: Sequence[bool], seconds: float) -> Checked:
     """The verdicts on a node that is not read over arrays: single elements, and projections where it is linear.
     ``seconds``: for elements that are read one by one, about."""
     deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
@@ -54,7 +54,7 @@ def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
         finite(a) for a in (*application.cotangents, claimed, *(x for x in application.inputs if x.dtype.kind in "fc"))
     ):
         return ValueVerdict(ValueWord.NONFINITE, total=size, reason=f"an input or a cotangent is not finite; {MADE}")
-    pull = _Pull(application, k, claimed)
+    pull = _LinearMap(application, k, claimed)
     worst = 0.0
     for seed in range(PROJECTIONS):
         signs = np.random.default_rng(seed).choice((-1.0, 1.0), parts(claimed).size)
@@ -66,7 +66,7 @@ def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
     return ValueVerdict(ValueWord.SCREENED, worst, 0, size, reason=reason, screened=size)
 
 
-class _Pull:
+class _LinearMap:
     """A contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
     parts."""
 

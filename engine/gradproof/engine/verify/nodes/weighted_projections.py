@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, entered, exact, head, read_op, spread, tangents
+from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, broadcast, entered, exact, head, read_op, tangents
 from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.nodes.allowances import FACTOR
 from gradproof.engine.verify.nodes.distances import flat_floats
@@ -32,7 +32,7 @@ KNOWN = 2.0**44
 """An element whose radius is so much smaller has half of its weight."""
 
 
-class Weighed:
+class WeightedProjection:
     """The contribution to input ``k`` of one application, beside the form of its op. ``tied``: whether numbers that move
     were compared and are equal: there J v has sides."""
 
@@ -61,14 +61,14 @@ class Weighed:
             strict=True,
         ):
             if 0 in tangents(y):
-                total += _total(f, spread(tangents(y)[0], g.shape) * exact(g))
+                total += _total(f, broadcast(tangents(y)[0], g.shape) * exact(g))
         self.tied |= bool(np.any(f.tied))
         return total
 
-    def apart(self, mid: Array, rad: Array, v: Array) -> BallArray:
+    def difference(self, mid: Array, rad: Array, v: Array) -> BallArray:
         """<contribution, v> less <g, J v>."""
-        apart: BallArray = _total(Arrays(), BallArray(mid, rad) * exact(v)) - self.slope(v)
-        return apart
+        difference: BallArray = _total(Arrays(), BallArray(mid, rad) * exact(v)) - self.slope(v)
+        return difference
 
     def furthest(self, places: Array, total: float, mid: Array, rad: Array, weights: Array) -> int:
         """The element of ``places`` that alone is furthest off, by halving. ``total``: how far they are off together."""
@@ -77,7 +77,7 @@ class Weighed:
             nonlocal total
             v = np.zeros_like(weights)
             v[half] = weights[half]
-            difference = float(self.apart(mid, rad, v).mid)
+            difference = float(self.difference(mid, rad, v).mid)
             larger = abs(difference) >= abs(total - difference)
             total = difference if larger else total - difference
             return larger
@@ -101,7 +101,7 @@ class Weighed:
 def check_equalities(application: Application, k: int, ball: BallArray, equalities: Sequence[Array]) -> ValueVerdict | None:
     """The verdict on a contribution where the rule's program compared numbers that are equal; None if it agrees with the
     form, or the form has sides there. ``ball``: what the rule gives, enclosed."""
-    weighed = Weighed(application, k)
+    weighed = WeightedProjection(application, k)
     mid, rad = ball.mid.reshape(-1), np.broadcast_to(ball.radius(), ball.shape).reshape(-1)
     known = np.isfinite(mid) & np.isfinite(rad)
     mid, rad = np.where(known, mid, 0.0), np.where(known, rad, 0.0)
@@ -109,11 +109,11 @@ def check_equalities(application: Application, k: int, ball: BallArray, equaliti
     for some in _groups(known, equalities, weighed.claimed.shape):
         v = np.zeros_like(weights)
         v[some] = weights[some]
-        apart = weighed.apart(mid, rad, v)
+        difference = weighed.difference(mid, rad, v)
         if weighed.tied:
             return None
-        if np.abs(apart.mid) > np.asarray(apart.radius()) * (1 + 2.0**-40):
-            off = weighed.verdict_on(weighed.furthest(some, float(apart.mid), mid, rad, weights), rounds=False)
+        if np.abs(difference.mid) > np.asarray(difference.radius()) * (1 + 2.0**-40):
+            off = weighed.verdict_on(weighed.furthest(some, float(difference.mid), mid, rad, weights), rounds=False)
             reason = f"along a weighted direction the rule contradicts the op's form for whole arrays; {LOOK}"
             return off or ValueVerdict(ValueWord.UNCHECKED, total=mid.size, reason=reason)
     return None
@@ -129,10 +129,10 @@ def _groups(known: Array, equalities: Sequence[Array], shape: tuple[int, ...]) -
 
 
 @np.errstate(all="ignore")
-def check_blind(application: Application, k: int, seconds: float) -> ValueVerdict | None:
+def check_without_rule(application: Application, k: int, seconds: float) -> ValueVerdict | None:
     """The verdict on a contribution of which only floats are known, for about ``seconds``; None where the form has sides.
     No element is enclosed: SCREENED, unless one is off. Raises NoArrays, and what a stranger's code raises."""
-    weighed, deadline = Weighed(application, k), time.monotonic() + seconds
+    weighed, deadline = WeightedProjection(application, k), time.monotonic() + seconds
     floats = weighed.floats
     if not np.isfinite(floats).all():
         return None
@@ -144,14 +144,14 @@ def check_blind(application: Application, k: int, seconds: float) -> ValueVerdic
     for some in np.array_split(np.arange(len(floats)), min(MOST_BLIND, 1 + len(floats) // FEW)):
         v = np.zeros_like(weights)
         v[some] = weights[some]
-        differences.append((float(weighed.apart(floats, exactly, v).mid), some))
+        differences.append((float(weighed.difference(floats, exactly, v).mid), some))
         if weighed.tied:
             return None
         if time.monotonic() > deadline:
             break
     read = sum(len(some) for _, some in differences)
-    for apart, some in sorted(differences, key=lambda pair: -abs(pair[0]))[:HUNTED]:
-        off = weighed.verdict_on(weighed.furthest(some, apart, floats, exactly, weights), rounds=True)
+    for difference, some in sorted(differences, key=lambda pair: -abs(pair[0]))[:HUNTED]:
+        off = weighed.verdict_on(weighed.furthest(some, difference, floats, exactly, weights), rounds=True)
         if off is not None:
             return off
     reason = f"{read} elements agree with the op's form along {len(differences)} random directions; none was enclosed"
@@ -176,4 +176,4 @@ def _inverse(sizes: Array, known: Array) -> Array:
     return np.asarray(np.where(known, np.ldexp(1.0, -exponents), 0.0))
 
 
-__all__ = ["check_blind", "check_equalities"]
+__all__ = ["check_equalities", "check_without_rule"]

@@ -23,7 +23,7 @@ from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays import BallArray, NoArrays
 from gradproof.engine.verify.floats.balls import agree, narrow
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.readings.deferred import Deferred, Wanted, deferred, each
+from gradproof.engine.verify.readings.deferred import Deferred, DeferredFunctions, deferred, each
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = (160, 1200)
@@ -33,7 +33,7 @@ TICKS = 64
 """The clock is looked at after so many functions and lines."""
 
 
-class Late(Exception):
+class OutOfTime(Exception):
     """The time is over."""
 
 
@@ -77,16 +77,16 @@ class Refining:
 
         return self._read(read, at, program.specs[output].size)
 
-    def _words(self) -> Wanted:
-        return Wanted(self._tick)
+    def _words(self) -> DeferredFunctions:
+        return DeferredFunctions(self._tick)
 
     def _tick(self) -> None:
         self._ticks += 1
         if self._ticks % TICKS == 0 and time.monotonic() > self.deadline:
-            raise Late
+            raise OutOfTime
 
     def _op(
-        self, op: Op, f: Wanted, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
+        self, op: Op, f: DeferredFunctions, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
     ) -> list[Deferred]:
         exact_attributes = read_attributes(f.f, attributes)
         if op.elementwise:
@@ -121,7 +121,7 @@ class Refining:
             for count, place in enumerate(places):
                 try:
                     balls = [_ball(array.cell(place)) for array in arrays]
-                except Late:
+                except OutOfTime:
                     return []
                 except (Undecided, ZeroDivisionError, ValueError):
                     balls = []
@@ -133,7 +133,9 @@ class Refining:
         return []
 
 
-def _elementwise(f: Wanted, define: Any, arrays: Sequence[Deferred], attributes: Attributes, spec: Spec) -> Deferred:
+def _elementwise(
+    f: DeferredFunctions, define: Any, arrays: Sequence[Deferred], attributes: Attributes, spec: Spec
+) -> Deferred:
     def element(*scalars: Any) -> Any:
         f.tick()
         return define(f.f, *scalars, **attributes)
