@@ -17,7 +17,7 @@ from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import Arrays, BallArray, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.nodes.refinement import Refining, around
+from gradproof.engine.verify.nodes.refinement import Refiner, around
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import ValueWord
 
@@ -44,7 +44,7 @@ def test_single_elements_are_those_of_the_definition(name: str) -> None:
         g = [rng.standard_normal(y.shape) for y in results]
         claimed = [x if is_moving(x) and op.rule else None for x in inputs]
         application = Application(op, balls.attributes, inputs, balls.outputs, results, g, claimed)
-        refining = Refining(application, [inputs], math.inf)
+        refining = Refiner(application, [inputs], math.inf)
         for k, truths in enumerate(true_outputs(application)[0]):
             at = np.unique(rng.integers(0, len(truths), 5))
             sharp(refining.result(k, at), at, truths)
@@ -61,7 +61,7 @@ def test_single_elements_are_those_of_the_definition(name: str) -> None:
 def test_an_element_costs_what_it_is_made_of() -> None:
     x = drawn((1000, 1000), FLOAT64)
     application, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
-    refining = Refining(application, [application.inputs], time.monotonic() + 60)
+    refining = Refiner(application, [application.inputs], time.monotonic() + 60)
     at = np.array([141_127])
     ball = refining.contribution(rule, at)
     assert np.isfinite(ball.mid).sum() == 1
@@ -70,7 +70,7 @@ def test_an_element_costs_what_it_is_made_of() -> None:
 
 def test_where_the_time_is_over_nothing_is_known() -> None:
     application, rule = applied("softmax", drawn((40, 4000), FLOAT64), axis=1)
-    ball = Refining(application, [application.inputs], time.monotonic() - 1).contribution(rule, np.arange(10))
+    ball = Refiner(application, [application.inputs], time.monotonic() - 1).contribution(rule, np.arange(10))
     assert np.isnan(ball.mid).all()
 
 

@@ -48,7 +48,7 @@ class Orders(Enum):
     USUAL = "usual"  # what the usual orders may cost, looked at one by one
 
 
-Refinement = Callable[[Array], BallArray | None]
+Refine = Callable[[Array], BallArray | None]
 Allowance = Callable[[Orders, Array], Array | None]
 """The radii of what an evaluation may give, flat, at least at the elements of a mask. None: not known."""
 
@@ -61,7 +61,7 @@ def compare_array(
     *,
     finite: bool,
     underflow_growth: Callable[[], float] = lambda: 1.0,
-    refined: Refinement | None = None,
+    refined: Refine | None = None,
 ) -> Array:
     """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
 
@@ -135,7 +135,7 @@ class _Doubtful:
     allowance: Allowance
     tally: Tally
     underflow_growth: float
-    refined: Refinement | None
+    refined: Refine | None
 
     def __post_init__(self) -> None:
         self.free = self._free()

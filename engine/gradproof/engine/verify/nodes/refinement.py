@@ -37,7 +37,7 @@ class OutOfTime(Exception):
     """The time is over."""
 
 
-class Refining:
+class Refiner:
     """The elements of what one application computed, and of what its rule gives, until ``deadline``. ``readings``: its
     inputs, or two that take their limits."""
 
@@ -166,4 +166,4 @@ def around(x: arb) -> tuple[float, float]:
     return mid, 0.0 if away.is_zero() else math.nextafter(float(away.upper()), math.inf)
 
 
-__all__ = ["Refining", "around"]
+__all__ = ["Refiner", "around"]

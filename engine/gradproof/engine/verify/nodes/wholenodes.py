@@ -38,7 +38,7 @@ from gradproof.engine.verify.nodes.allowances import Orders, compare_array
 from gradproof.engine.verify.nodes.distances import Tally, needs_fine_radii
 from gradproof.engine.verify.nodes.elements import far_substitutes, limits
 from gradproof.engine.verify.nodes.projections import Projections
-from gradproof.engine.verify.nodes.refinement import Refining
+from gradproof.engine.verify.nodes.refinement import Refiner
 from gradproof.engine.verify.nodes.weighted_projections import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
@@ -155,12 +155,12 @@ class WholeNode:
     def refined(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
         """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
         was no time. None if forms cannot be read so."""
-        refining = Refining(self.application, self.readings, self.deadline)
+        refiner = Refiner(self.application, self.readings, self.deadline)
         try:
             if k is None:
-                return refining.result(result, at)
+                return refiner.result(result, at)
             program = self._program(k)
-            return None if program is None else refining.contribution(program, at)
+            return None if program is None else refiner.contribution(program, at)
         except MemoryError:
             raise
         except BaseException as error:  # a form is a stranger's code
