@@ -1,14 +1,15 @@
 """Arrays of balls: midpoints and radii in float64, at the speed of NumPy.
 
-A ball contains the true value of what was computed with it: each operation adds what its rounding may have cost to the
-radius, and what the radii of its operands may have become (running error analysis: N. J. Higham, Accuracy and Stability of
-Numerical Algorithms, 2nd ed., section 3.3). Most radii are the same part of their midpoints everywhere, as after a product
-of floats, so that part is one number, and costs no pass over an array. The roundings of radii are a factor, likewise.
+A ball contains the true value of the computation that gave it: each operation adds to the radius a bound of its own
+rounding error, and of the errors it propagates (running error analysis: N. J. Higham, Accuracy and Stability of Numerical
+Algorithms, 2nd ed., section 3.3; ball arithmetic with floating-point midpoints and radii: S. M. Rump, Fast and parallel
+interval arithmetic, BIT 39, 1999). After a product of floats the radius is the same part of the midpoint everywhere, so
+that part is a single number, which costs no pass over an array. The roundings of the radii are a factor, likewise.
 
-An element of which nothing is known has a midpoint that is nan, or a radius that is not finite: the processor's flags tell
-when a finite number overflowed, underflowed, or was divided by 0. An infinite midpoint with a finite radius is the infinity
-that came in, as the mask of an attention does: arithmetic of the extended reals, which is that of IEEE 754 where it is
-continuous (inf + 1, exp(-inf)), and nan elsewhere.
+An element of which nothing is known has the midpoint nan, or a radius that is not finite: the processor's flags tell when a
+finite number overflowed, underflowed, or was divided by 0. An infinite midpoint with a finite radius is an infinite input,
+as in the mask of an attention: arithmetic of the extended reals, which is IEEE 754's where it is continuous (inf + 1,
+exp(-inf)), and nan elsewhere.
 """
 
 from __future__ import annotations
@@ -27,28 +28,31 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.flags import FLAGS, watched
 
 UNIT = 2.0**-53
-"""The rounding unit of float64: a result is within so much of itself."""
+"""Unit roundoff of float64: a rounded result is off by at most this part of itself."""
 GROW = 1 + 2.0**-48
-"""Radii are computed in some ten operations, each rounded: by so much they are enlarged."""
+"""Factor that enlarges a radius by the rounding of its own computation, some ten operations."""
 TINY = FLAGS.tiny
-"""More than underflow takes from a few products; and no denormal number, with which processors are slow."""
+"""Bound of the underflow of a few products. It is normal, since processors are slow with denormal numbers."""
 LEAST = {2.0**-24: 2.0**-148, 2.0**-11: 2.0**-23, 2.0**-8: 2.0**-132}
-"""The same in narrower dtypes, by their units: float32, float16, bfloat16."""
+"""The same bound for narrower dtypes, by unit roundoff: float32, float16, bfloat16."""
 MOST = 0.25
-"""Radii up to this part of their midpoints are kept as that part: then it does not reach 0."""
+"""Largest relative radius that is kept as a part of the midpoint: such a ball does not contain 0."""
 SMALL = 2.0**-960
-"""Numbers above are so large that a relative rounding of them does not underflow."""
+"""Magnitude above which the relative rounding of a number does not underflow."""
 
 Radius: TypeAlias = Array | None  # None: exact
 
 
 class BallArray:
-    """An array of balls ``mid`` ± ``rad``; ``rad`` is None where all are exact. Arithmetic broadcasts, as NumPy's does, and
-    takes Python's exact numbers and Arb's balls.
+    """An array of balls ``mid`` ± radius, in float64. Arithmetic broadcasts as NumPy's does, and takes arrays, Python's
+    exact numbers and Arb's balls.
 
-    ``unit`` is the rounding that is charged for an operation. With that of float64 a ball contains the true value; with
-    that of a narrower dtype, all that an evaluation in that dtype may give too, underflow included. The larger of two
-    operands' counts.
+    Attributes:
+        mid: the midpoints.
+        spread, part, scale: the radius is ``spread * scale + part * |mid|``; ``spread`` is None where it is 0 everywhere.
+        unit: unit roundoff that an operation is charged; of two operands the larger. With float64's a ball contains the
+            true
+            value; with that of a narrower dtype also all results of an evaluation in that dtype, underflow included.
     """
 
     __slots__ = ("_sign", "mid", "part", "scale", "spread", "unit")
@@ -56,7 +60,7 @@ class BallArray:
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, mid: Any, rad: Any = None, unit: float = UNIT, *, part: float = 0.0, scale: float = 1.0) -> None:
-        """The radius is ``rad`` times ``scale`` and ``part`` of |mid|."""
+        """Balls around ``mid`` with the radius ``rad * scale + part * |mid|``; exact if ``rad`` is None and ``part`` 0."""
         self.mid: Array = np.asarray(mid, np.float64)
         self.spread: Radius = None if rad is None else np.asarray(rad, np.float64)
         self.part, self.scale, self.unit = part, scale, unit
@@ -64,14 +68,14 @@ class BallArray:
 
     @property
     def rad(self) -> Radius:
-        """The radii, of a shape that broadcasts to this one; None where exact. Not to be written to."""
+        """The radii, of a shape that broadcasts to the midpoints'; None if all balls are exact. Read-only."""
         if self.part or (self.scale != 1 and self.spread is not None):
             self.spread, self.part, self.scale = self._whole(), 0.0, 1.0
         return self.spread
 
     @np.errstate(all="ignore")
     def _whole(self) -> Array:
-        """The radii, of all that they are made of."""
+        """The radii as one array."""
         rest: Any = 0.0 if self.spread is None else self.spread * self.scale
         if self.part:
             size = np.abs(self.mid) * self.part
@@ -87,7 +91,7 @@ class BallArray:
 
     @property
     def zero(self) -> Array:
-        """Where it is exactly 0."""
+        """Mask of the balls that are exactly 0."""
         still = self.mid == 0
         return np.asarray(still if self.spread is None else still & (self.spread == 0))
 
@@ -105,7 +109,7 @@ class BallArray:
 
     @property
     def sign(self) -> int:
-        """1 if no midpoint is below 0, -1 if none is above; else 0."""
+        """1 if no midpoint is negative, -1 if none is positive; else 0."""
         if self._sign is None:
             below = self.mid.min(initial=0)
             self._sign = 1 if below >= 0 else -1 if self.mid.max(initial=0) <= 0 else 0
@@ -231,7 +235,7 @@ class BallArray:
         return self.moved(lambda x: x[index])
 
     def moved(self, move: Callable[[Array], Array]) -> BallArray:
-        """The same numbers at other places: ``move`` of an array takes each element from one of its own."""
+        """The elements at other places: ``move`` maps an array to an array of some of its elements."""
         rad = self.spread
         rad = rad if rad is None or rad.ndim == 0 else move(np.broadcast_to(rad, self.mid.shape))
         result = BallArray(move(self.mid), rad, self.unit, part=self.part, scale=self.scale)
@@ -239,11 +243,11 @@ class BallArray:
         return result
 
     def radius(self) -> Array:
-        """The radii, of this shape; 0 where exact. Not to be written to."""
+        """The radii, broadcast to the shape of the midpoints; 0 where exact. Read-only."""
         return np.broadcast_to(0.0 if self.rad is None else self.rad, self.mid.shape)
 
     def fixed(self) -> BallArray:
-        """The same, with radii as they are now: those of `finely` are lost later."""
+        """The same balls with the radii computed now, under the flags in force (see `finely`)."""
         return BallArray(self.mid, self.rad, self.unit)
 
     def __bool__(self) -> bool:
@@ -265,8 +269,13 @@ def rounded_ball(
     zero: Callable[[], Array],
     rounds: bool = True,
 ) -> BallArray:
-    """Balls around computed midpoints, each rounded once if it ``rounds``; their radii are of ``part``, ``spread`` and
-    ``scale`` without that, and `FLAGS` those of the computation. ``zero``: where operands are such that a 0 is exact."""
+    """Balls around computed midpoints, with the rounding of the last operation added unless ``rounds`` is False.
+
+    Args:
+        mid: results of the operation in float64, computed since `Flags.lower`.
+        spread, part, scale: the propagated radius (see `BallArray`).
+        zero: returns the mask of the operands for which a result 0 is exact.
+    """
     if rounds:
         part = (part * (1 + unit) + (unit if unit == UNIT else unit + UNIT)) * (1 + 2.0**-40)
     if FLAGS.under or unit != UNIT:
@@ -285,7 +294,7 @@ def rounded_ball(
 
 
 def inflated(rad: Any) -> Array:
-    """A computed radius, made larger by what its own rounding may be."""
+    """A computed radius, enlarged by the rounding of its own computation."""
     rad = rad * GROW
     rad += FLAGS.tiny
     return np.asarray(rad)
@@ -298,7 +307,7 @@ def rounded(mid: Array, rad: Radius, unit: float = UNIT) -> Array:
 
 
 def product_spread(a: BallArray, b: BallArray) -> Radius:
-    """|a| rb + ra |b| + ra rb, where these are spreads."""
+    """``|a| rb + ra |b| + ra rb`` for the spreads ra and rb; None if both are exact."""
     if a.spread is None and b.spread is None:
         return None
     if a.spread is None or b.spread is None:
@@ -310,7 +319,7 @@ def product_spread(a: BallArray, b: BallArray) -> Radius:
 
 
 def _times(fresh: Any, x: Any) -> Any:
-    """A product, in place of a new array where it fits."""
+    """The product of a fresh array and ``x``, in place where it fits."""
     if fresh.ndim and np.broadcast_shapes(fresh.shape, x.shape) == fresh.shape:
         fresh *= x
         return fresh
@@ -318,7 +327,7 @@ def _times(fresh: Any, x: Any) -> Any:
 
 
 def _sum(a: Any, b: Any) -> Radius:
-    """The sum of radii, of which either may be missing."""
+    """The sum of two radii; None stands for 0."""
     if a is None or b is None:
         radii: Radius = b if a is None else a
         return radii
@@ -326,19 +335,19 @@ def _sum(a: Any, b: Any) -> Radius:
 
 
 def _without_infinities(a: BallArray, b: BallArray, spread: Array) -> Array:
-    """The radius of a sum without the part of an infinite midpoint: an infinity that came in has its own spread alone."""
+    """The radius of a sum, without the relative part of infinite midpoints: an infinite input has its own spread only."""
     there = np.isinf(a.mid) | np.isinf(b.mid)
     alone = _sum(a.spread, b.spread)
     return np.where(there, 0.0 if alone is None else alone, spread)
 
 
 def is_number(x: BallArray, value: float) -> bool:
-    """Whether it is one exact number, of no shape, and which."""
+    """True for an exact scalar with this value."""
     return x.ndim == 0 and x.spread is None and not x.part and bool(x.mid == value)
 
 
 def ball_array(x: Any) -> Any:
-    """A number as balls; NotImplemented for what is none."""
+    """A number or array as balls; NotImplemented for any other object."""
     if isinstance(x, BallArray):
         return x
     if isinstance(x, arb):
@@ -351,7 +360,7 @@ def ball_array(x: Any) -> Any:
 
 
 def number(value: Any) -> BallArray:
-    """An exact number as a ball, whose radius is what no float holds."""
+    """An exact number as a ball, with the distance to the nearest float as radius."""
     if isinstance(value, (np.floating, np.integer)):
         value = value.item()
     if type(value) is float or is_not_finite(value) or (type(value) is int and abs(value) <= 2**53):
@@ -363,7 +372,7 @@ def number(value: Any) -> BallArray:
 
 
 def ball_of_arb(x: arb) -> BallArray:
-    """An Arb ball as one in float64 around it; one with an infinite midpoint is not known."""
+    """A float64 ball that contains an Arb ball; unknown if the midpoint is infinite or beyond float64."""
     mid = float(x.mid())
     if not x.is_finite() or is_not_finite(mid):
         return BallArray(mid, np.nan)
@@ -372,7 +381,8 @@ def ball_of_arb(x: arb) -> BallArray:
 
 
 def exact(array: Array, unit: float = UNIT) -> BallArray:
-    """Floats, or integers of up to 53 bits, as they are. Raises NotImplementedError for other integers."""
+    """Floats, or integers of up to 53 bits, as exact balls. Raises NotImplementedError for larger integers and wider
+    floats."""
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and ((array > 2**53) | (array < -(2**53))).any():
         raise NotImplementedError("integers beyond 2^53 are not read in arrays")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:

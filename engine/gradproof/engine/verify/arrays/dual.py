@@ -1,4 +1,4 @@
-"""Arrays of numbers that move: a value and its derivatives along some directions."""
+"""Dual numbers over arrays: a value and its derivatives along some directions (forward-mode differentiation)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gradproof.engine.verify.arrays.ball import BallArray, ball_array
 
 
 class Dual:
-    """``head`` + Σ t ``tangents[direction]``, to first order in t: arrays of balls. A direction along which it does not
-    move is missing. A subclass may have arrays of another kind (see `number`)."""
+    """``head + Σ t_k tangents[k]`` to first order in t, with arrays of balls. A direction that is missing has the
+    derivative 0. Subclasses may use arrays of another kind (see `number`)."""
 
     __slots__ = ("head", "tangents")
     __array_ufunc__ = None
@@ -25,7 +25,7 @@ class Dual:
 
     @staticmethod
     def number(x: Any) -> Any:
-        """The value of what may move; NotImplemented for what is no number."""
+        """The value of a dual or a constant; NotImplemented for any other object."""
         return x.head if isinstance(x, Dual) else ball_array(x)
 
     @property
@@ -101,7 +101,7 @@ class Dual:
         return self.moved(lambda x: x[index])
 
     def moved(self, move: Callable[[Array], Array]) -> Self:
-        """The same numbers at other places (see `BallArray.moved`)."""
+        """The elements at other places (see `BallArray.moved`)."""
         return type(self)(
             self.head.moved(move), {k: broadcast(x, self.shape).moved(move) for k, x in self.tangents.items()}
         )
@@ -116,7 +116,7 @@ def readable(x: Any) -> bool:
 
 
 def head(x: Any) -> BallArray:
-    """The value."""
+    """The value of a dual, or a constant as balls. Raises TypeError for any other object."""
     value = x.head if isinstance(x, Dual) else ball_array(x)
     if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
@@ -125,12 +125,12 @@ def head(x: Any) -> BallArray:
 
 
 def tangents(x: Any) -> dict[int, Any]:
-    """The derivatives along the directions that it moves along."""
+    """The derivatives of a dual by direction; empty for a constant."""
     return x.tangents if isinstance(x, Dual) else {}
 
 
 def broadcast(x: BallArray, shape: tuple[int, ...]) -> BallArray:
-    """Balls, broadcast to a shape."""
+    """Balls broadcast to a shape."""
     return x if x.shape == shape else BallArray(np.broadcast_to(x.mid, shape), x.rad, x.unit)
 
 

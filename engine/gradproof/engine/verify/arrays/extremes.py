@@ -1,4 +1,4 @@
-"""The largest and the smallest of lines of balls."""
+"""The largest and the smallest element of lines of balls."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, witho
 
 
 class Extremes:
-    """Words for the largest and smallest. Their value is enclosed also where balls do not tell which element it is; their
-    derivative is known where one element is certainly the only one, or, along a ``perturbation``, becomes it."""
+    """Functions for extremes. Values are enclosed also where balls do not tell which element is the largest; derivatives
+    are known where exactly one element can be, or becomes so along ``perturbation``."""
 
     perturbation: Sequence[float] | None
     tied: Any
     as_number: Any
 
     def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The largest over axes."""
+        """The largest element over axes."""
         x = self.as_number(x)
         axes = axes_of(axis, x.ndim)
         top = self._top(x.moved(lambda a: in_lines(a, axes)))
         return top.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The smallest over axes."""
+        """The smallest element over axes."""
         return -self.largest(-self.as_number(x), axis, keepdims)
 
     def place_of_largest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-        """The place of the first of the largest along an axis, or in the whole array; nan where balls do not tell."""
+        """The index of the first of the largest elements along an axis, or in the flattened array; nan where balls do not
+        decide it."""
         ball = head(self.as_number(x))
         shape = tuple(1 if axis in (None, k) else n for k, n in enumerate(ball.shape) if keepdims or axis not in (None, k))
         lines = ball.moved(lambda a: a.reshape(1, -1) if axis is None else np.moveaxis(a, axis, -1))
@@ -42,11 +43,11 @@ class Extremes:
         return BallArray(np.where(sure, np.argmax(candidate, axis=-1), np.nan).reshape(shape))
 
     def place_of_smallest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-        """The place of the first of the smallest, likewise."""
+        """The index of the first of the smallest elements, likewise."""
         return self.place_of_largest(-self.as_number(x), axis, keepdims)
 
     def _top(self, x: Any) -> Any:
-        """The extreme of each line along the last axis."""
+        """The largest element of each line along the last axis."""
         ball = head(x)
         candidate, value = _candidates(ball)
         if not isinstance(x, Dual):
@@ -68,14 +69,14 @@ class Extremes:
         return Dual(value, slopes)
 
     def _equal(self, ball: BallArray, candidate: Array) -> Array:
-        """Where all candidates of a line are the same exact number."""
+        """Mask of the lines whose candidates are all the same exact number."""
         exact = np.where(candidate, ball.radius() == 0, True).all(axis=-1)
         top = np.where(candidate, ball.mid, -np.inf).max(axis=-1)
         least = np.where(candidate, ball.mid, np.inf).min(axis=-1)
         return np.asarray(exact & (top == least))
 
     def _leading(self, x: Dual, candidate: Array) -> Array:
-        """The first of the tied candidates that grow most along the lean."""
+        """Mask of the first of the tied candidates that grows most along the perturbation."""
         assert self.perturbation is not None
         slope = np.zeros(x.shape)
         for k, tangent in x.tangents.items():
@@ -87,7 +88,7 @@ class Extremes:
 
 
 def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
-    """Elements of lines along the last axis that may be the largest, and the largest."""
+    """Mask of the elements of lines along the last axis that may be the largest, and the largest."""
     if ball.rad is None:
         top = ball.mid.max(axis=-1)
         unknown = np.isnan(top)[..., None]
@@ -101,7 +102,7 @@ def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
 
 
 def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> BallArray:
-    """The ball of the only candidate, or one around all of them."""
+    """The ball of the only candidate, or a ball around all candidates."""
     place = np.argmax(candidate, axis=-1)[..., None]
     single = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
     middle = low + (high - low) / 2
@@ -111,7 +112,7 @@ def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> Ball
 
 
 def with_ties(tied: Any, more: Array) -> Any:
-    """Ties that were known, and more: element by element where both are of the same shape."""
+    """Two masks of ties combined; True for all where the shapes do not fit."""
     try:
         return np.asarray(tied | more)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The reading of definitions over whole arrays in plain floats: values and slopes, nothing enclosed.
+"""The reading of definitions over whole arrays in plain floats: values and derivatives without error bounds.
 
-Where a number is only to be compared with others, and what is too far off is read again in balls, radii cost three times
-what is known by them. Arrays may be of float32 or float64, and results are of their dtype.
+Numbers that are only compared with others, and read again in balls where they differ, need no radii, which cost three times
+as much. Arrays are float32 or float64, and results have their dtype.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class FloatDual(Dual):
-    """A `Dual` of float arrays; a constant is a Python float. Its value may be a function without arguments, called when it
-    is first asked for: where only slopes are wanted, most values are not."""
+    """A `Dual` of float arrays; a constant is a Python float. The value may be a function without arguments, which is
+    called when the value is first used: where only derivatives are needed, most values are not."""
 
     __slots__ = ("_value",)
 
@@ -32,6 +32,7 @@ class FloatDual(Dual):
 
     @property
     def head(self) -> Any:
+        """The value."""
         if callable(self._value):
             self._value = self._value()
         return self._value
@@ -80,22 +81,23 @@ class FloatDual(Dual):
 
 
 def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
-    """a x^(a - 1), and 0 for the exponent 0."""
+    """The partial derivative a x^(a - 1) of a power, and 0 for the exponent 0."""
     return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
 
 
 SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
-"""Derivatives that are written for balls in the table."""
+"""Partial derivatives that the table of `functions` writes with balls."""
 
 
 class Floats(OnReals, Folds):
-    """A reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
+    """A reading: the ``f`` of a definition, with a `FloatDual` for each scalar.
 
     Args:
-        decided: the comparisons of another reading of the same definition, in order, to be decided alike; None: as the
-            numbers say. A definition cannot ask for the truth of one, so that both make the same comparisons.
+        decided: the results of the comparisons of another reading of the same definition, in order, which are taken over. A
+            definition cannot branch on a condition, so that both readings make the same comparisons. None: compare here.
 
-    ``decisions`` holds the comparisons that were made, and ``tied`` where both sides of one are equal, and a side moves.
+    ``decisions`` collects the results of the comparisons, and ``tied`` the elements where two equal numbers were compared
+    of which at least one has a derivative.
     """
 
     def __init__(self, decided: Sequence[Array] | None = None) -> None:
@@ -104,7 +106,7 @@ class Floats(OnReals, Folds):
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., FloatDual]:
-        """A row of the table."""
+        """A function of the table."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
@@ -185,7 +187,7 @@ class Floats(OnReals, Folds):
         return FloatDual(lambda: np.where(mask, _float(a), _float(b)), slopes)
 
     def floor(self, x: Any) -> FloatDual:
-        """The largest integer up to ``x``; it does not move, and has no derivative at its steps."""
+        """The largest integer up to ``x``, without a derivative; a tie at its steps."""
         value = _float(x)
         if self._decided is not None:
             return FloatDual(next(self._decided), {})
@@ -198,30 +200,31 @@ class Floats(OnReals, Folds):
     # whole arrays (see `wholes`)
 
     def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The sum over axes of an array; or of a few scalars."""
+        """The sum over axes of an array; or the sum of a few scalars."""
         if not isinstance(terms, (FloatDual, np.ndarray)):
             return sum(terms, self.number(0))
         return self._each(lambda x: np.sum(x, axis=axis, keepdims=keepdims), terms)
 
     def running_total(self, x: Any, axis: int) -> Any:
-        """The sums of the elements up to each, along an axis."""
+        """The cumulative sum along an axis."""
         return self._each(lambda a: np.cumsum(a, axis), x)
 
     def _each(self, linear: Callable[[Array], Array], x: Any) -> FloatDual:
+        """A linear function of the value and of each tangent."""
         x = self.as_number(x)
         return FloatDual(
             lambda: linear(x.head), {k: linear(np.broadcast_to(t, np.shape(x.head))) for k, t in x.tangents.items()}
         )
 
     def matmul(self, a: Any, b: Any) -> Any:
-        """The matrix product; its value is made only where it is asked for."""
+        """The matrix product, with a value that is computed when it is used."""
         left, right = self.as_number(a), self.as_number(b)
         left_slopes = {k: np.broadcast_to(t, np.shape(left.head)) @ right.head for k, t in left.tangents.items()}
         right_slopes = {k: left.head @ np.broadcast_to(t, np.shape(right.head)) for k, t in right.tangents.items()}
         return FloatDual(lambda: left.head @ right.head, added(left_slopes, right_slopes))
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
-        """The numbers of arrays at other places."""
+        """The elements of arrays at other places."""
         if all(isinstance(x, np.ndarray) for x in arrays):
             return move(*arrays, **options)
         several = [self.as_number(x) for x in arrays]
@@ -233,13 +236,13 @@ class Floats(OnReals, Folds):
         return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), slopes)
 
     def places(self, indices: Any) -> Array:
-        """Integers that say where."""
+        """Indices as integers. Raises NotImplementedError for computed indices."""
         if not isinstance(indices, np.ndarray):
             raise NotImplementedError("places are integers of the run")
         return indices
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> FloatDual:
-        """A constant for each line along axes that is close to the largest element, or to the mean."""
+        """A constant for each line along axes, close to the largest element or to the mean."""
         value = np.asarray(self.number(x).head)
         finite = np.isfinite(value)
         if near == "mean":
@@ -249,7 +252,7 @@ class Floats(OnReals, Folds):
         return FloatDual(np.where(np.isfinite(anchors), anchors, anchors.dtype.type(0)), {})
 
     def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
-        """The largest over axes; where several are, it is a tie if it moves."""
+        """The largest element over axes; several of them are a tie if they have derivatives."""
         x = self.as_number(x)
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
@@ -259,11 +262,11 @@ class Floats(OnReals, Folds):
         return elements.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
-        """The smallest over axes, likewise."""
+        """The smallest element over axes, likewise."""
         return -self.largest(-self.as_number(x), axis, keepdims)
 
     def added(self, x: Any, indices: Any, updates: Any, axis: int) -> FloatDual:
-        """``x``, and at each place of an axis the sum of the updates for it."""
+        """``x`` with the sum of the updates for each index along an axis added to it, as ``np.add.at``."""
         where, base, increments = self.places(indices), self.as_number(x), self.as_number(updates)
         shape, wide = np.shape(base.head), np.shape(increments.head)
         inside = tuple(range(axis, axis + where.ndim))
@@ -280,7 +283,7 @@ class Floats(OnReals, Folds):
         return FloatDual(lambda: each(base.head, increments.head), slopes)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
-        """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
+        """The largest element of each line along axes: its mask, and its value with these axes kept."""
         x = self.as_number(x)
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
@@ -300,18 +303,19 @@ class Floats(OnReals, Folds):
         return np.transpose(selected.reshape(sizes), np.argsort(order)), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
-        """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""
+        """The mask of the elements that are not -inf, and ``x`` with 0 in place of the others. The mask is True if there
+        are none."""
         x = self.as_number(x)
         away = np.isneginf(x.head)
         return (~away, self.where(~away, x, 0)) if np.any(away) else (True, x)
 
     def cast(self, x: Any, dtype: Any) -> Any:
-        """A number of another dtype, which is what is meant by it."""
+        """``x``: a conversion keeps the number that is meant."""
         return x
 
 
 def times(step: Any, x: Any) -> Any:
-    """A product with the derivative along a direction, which is often 1."""
+    """The product with the derivative along a direction, which is often 1."""
     return x if isinstance(step, float) and step == 1 else step * x
 
 

@@ -1,4 +1,4 @@
-"""Inner products of whole arrays, in float64, with a known error."""
+"""Inner products of whole arrays in float32 or float64, with a known error."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 
 BLOCK = 2**15
-"""Elements at a time: so many that calls cost little beside arithmetic, and memory is not that of whole arrays."""
+"""Elements of a block: enough for calls to cost little, and little memory."""
 PRODUCT_ROUNDINGS = 32
-"""An inner product is within so many rounding units of the sum of its products' magnitudes: one for the product, and NumPy
-adds up pairwise, 128 numbers in eight lanes at the ends, which makes 16 additions, and one for each doubling up to a block
-(Higham, Accuracy and Stability, section 4.2). Sums of blocks are exact."""
+"""Error bound of an inner product, in unit roundoffs of the sum of its products' magnitudes: 1 for the product, 16 for the
+additions at the ends of NumPy's pairwise summation (128 numbers in eight lanes), and 1 for each doubling up to a block
+(Higham, Accuracy and Stability of Numerical Algorithms, section 4.2). Sums of blocks are exact."""
 
 
 @dataclass
 class InnerProduct:
-    """Σ a b, and Σ |a b|."""
+    """``signed``: Σ a b; ``size``: Σ |a b|."""
 
     signed: float = 0.0
     size: float = 0.0
@@ -35,23 +35,23 @@ class InnerProduct:
 
 
 def blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
-    """``range(size)`` in slices of up to ``step``."""
+    """``range(size)`` in slices of at most ``step``."""
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
 
 
 def flat_parts(array: Any) -> Array:
-    """The numbers of an array, complex ones as two, in one row: a view where there can be one."""
+    """The numbers of an array in a row, complex numbers as two; a view where possible."""
     return parts(np.asarray(array)).reshape(-1)
 
 
 def all_finite(x: Array) -> bool:
-    """Whether all numbers are finite."""
+    """True if every number is finite."""
     return bool(np.isfinite(x).all()) if not math.isfinite(float(x.sum())) else True
 
 
 def magnitude(a: Any, b: Array) -> float:
-    """Σ |a b| of a gradient and a direction, as `weigh` has it."""
+    """Σ |a b| of a gradient and a direction, as `inner_product` gives it."""
     gradient, direction = flat_parts(a), flat_parts(b)
     sizes = []
     with np.errstate(all="ignore"):
@@ -63,8 +63,8 @@ def magnitude(a: Any, b: Array) -> float:
 
 
 def inner_product(a: Any, b: Array) -> InnerProduct:
-    """The inner product of a gradient ``a`` (of a dtype that is no wider) and a direction ``b``. Where the direction is 0
-    nothing is weighed, whatever the gradient is."""
+    """The inner product of a gradient ``a`` and a direction ``b`` of a dtype that is not narrower. Terms in which the
+    direction is 0 count as 0, also where the gradient is not finite."""
     gradient, direction = flat_parts(a), flat_parts(b)
     signed, sizes = [], []
     with np.errstate(all="ignore"):
@@ -80,7 +80,7 @@ def inner_product(a: Any, b: Array) -> InnerProduct:
 
 
 def exact_sum(numbers: list[float]) -> float:
-    """Their exact sum, rounded once; nan where there is none."""
+    """The sum of floats, rounded once (``math.fsum``); nan if it is undefined."""
     try:
         return math.fsum(numbers)
     except (OverflowError, ValueError):
@@ -89,8 +89,14 @@ def exact_sum(numbers: list[float]) -> float:
 
 @dataclass
 class SumDefect:
-    """A gradient against the sum of its contributions, along a direction: by how much it misses that, and by how much it
-    may; the first element where it misses it by more, what the contributions give there, and the gradient."""
+    """The difference of a gradient and the sum of its contributions, along a direction.
+
+    Attributes:
+        defect: the inner product of the difference with the direction.
+        allowed: bound of ``defect`` if the gradient is the rounded sum.
+        place: flat place of the first element with a larger difference than rounding explains; None if there is none.
+        several, whole: at that element the sum of the contributions and the gradient, times the direction.
+    """
 
     defect: float = 0.0
     allowed: float = 0.0
@@ -100,7 +106,8 @@ class SumDefect:
 
 
 def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) -> SumDefect:
-    """Element by element. What is not finite is left out: the check of sums answers for it."""
+    """Compare a gradient with the sum of its contributions, element by element along a direction. Elements that are not
+    finite are left out: the check of sums covers them."""
     dtype = part_dtype(gradient.dtype)
     share = 2 * (len(contributions) + 1) * unit(dtype) + PRODUCT_ROUNDINGS * unit(along.dtype)
     whole, several, step = (
@@ -139,15 +146,14 @@ def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) ->
 
 @cache
 def _flips(dtype: DType) -> Array:
-    """Factors that round a block up or down by a float, at random."""
+    """Factors for a block that round a number to the next float up or down, at random."""
     step = float(np.finfo(dtype).eps)
     return np.where(np.random.default_rng(5).random(BLOCK) < 0.5, 1 + step, 1 - step / 2).astype(dtype)
 
 
 def perturbed(value: Array, dtype: DType, out: Array | None = None) -> Array:
-    """Numbers that were computed in the dtype to work in, rounded otherwise than in the run: one float up or down, at
-    random, where that dtype is the run's; where it is a wider one, they are. They are written to ``out``, if it is
-    given."""
+    """Numbers of the working dtype rounded differently from the run: to the next float up or down at random if the dtype is
+    that of the run, unchanged if it is wider. Written to ``out`` if that is an array."""
     if dtype != value.dtype:
         if out is None:
             return value

@@ -1,8 +1,8 @@
-"""How far functions move where their arguments do: bounds of |f(x') - f(x)| for all x' within ``r`` of x.
+"""Propagated errors of functions: bounds of |f(x') - f(x)| for all x' within r of x.
 
-Each takes x, r, |f(x)| and what that may be off by, as a part of it, as arrays; two of x and of r where there are two
-arguments. A bound is nan or inf where x' may leave the domain, or r is not finite: never a finite number of what is not
-known. Addition theorems and the mean value theorem give them, without another call of the function.
+Each function takes arrays: x, r, v = |f(x)|, and the relative error ``part`` of v; x and r twice for two arguments. A bound
+is nan or inf where x' may leave the domain, or r is not finite, and never a finite number of an unknown value. They follow
+from addition theorems and the mean value theorem, without another call of the function.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from gradproof.engine.verify.arrays.ball import UNIT
 from gradproof.engine.verify.arrays.flags import FLAGS
 
 SAFE = 1 - 16 * UNIT
-"""A positive difference of rounded numbers times this is below the true one's first term."""
+"""Factor that makes a positive difference of rounded numbers a lower bound."""
 FAR = 1e150  # whose square is a float
 
 
 def growth(r: Any) -> Any:
-    """e^r - 1, from above, also where r itself was rounded a few times: r + r² up to 1."""
+    """An upper bound of e^r - 1, also for an r that was rounded a few times: r + r² up to 1."""
     if r.max(initial=0) <= 1:
         return r + r * r
     return np.expm1(r * (1 + 2.0**-46)) * (1 + 2.0**-48)
 
 
 def _still(r: Any, bound: Any) -> Any:
-    """The bound, and 0 where the argument does not move."""
+    """The bound, and 0 for an argument with radius 0."""
     return np.where(r == 0, 0.0, bound) if np.isnan(bound).any() or np.isinf(bound).any() else bound
 
 
 def _above(x: Any) -> Any:
-    """Where it is above 0 itself, nan elsewhere."""
+    """Positive numbers unchanged, nan for others."""
     return x if x.min(initial=1) > 0 else np.where(x > 0, x, np.nan)
 
 
 def exp(x: Any, r: Any, v: Any, part: float) -> Any:
-    """e^x (e^r - 1); e^(x + r) where r is large, as that of a large mask is."""
+    """e^x (e^r - 1); e^(x + r) for a large r, as of a large mask."""
     if r.max(initial=0) <= 1:
         return v * growth(r)
     end = x + r
@@ -56,6 +56,7 @@ def log(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def log1p(x: Any, r: Any, v: Any, part: float) -> Any:
+    """As `log`, at 1 + x."""
     return _still(r, r / _above((1 + x) * SAFE - r))
 
 
@@ -68,7 +69,7 @@ def sqrt(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def wave(x: Any, r: Any, v: Any, part: float) -> Any:
-    """Sine and cosine move by no more than their argument."""
+    """Sine and cosine: r, as |f'| <= 1."""
     return r
 
 
@@ -80,20 +81,20 @@ def tan(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def asin(x: Any, r: Any, v: Any, part: float) -> Any:
-    """Arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger size."""
+    """Arc sine and arc cosine: the slope is 1 / √((1 - a)(1 + a)) at the end a of larger magnitude."""
     left = (1 - np.abs(x)) * SAFE - r
     return _still(r, r / np.sqrt(_above(left) * (1 + np.abs(x))))
 
 
 def atan(x: Any, r: Any, v: Any, part: float) -> Any:
-    """The slope is 1 / (1 + m²) at the point m that is next to 0."""
+    """The slope is 1 / (1 + m²) at the point m next to 0."""
     m = np.clip(np.abs(x) * SAFE - r, 0, FAR)
     return r / (1 + m * m)
 
 
 def angle(y: Any, x: Any, ry: Any, rx: Any, v: Any, part: float) -> Any:
-    """asin q <= q / (1 - q) with q the distance that the point may move, by that from the origin. On the negative axis the
-    angle jumps."""
+    """asin q <= q / (1 - q), with q the distance that the point may move over its distance from the origin. The angle jumps
+    on the negative axis."""
     r = ry + rx
     q = r / np.maximum(np.abs(x), np.abs(y))
     jump = (x < rx) & (np.abs(y) <= ry) & (ry > 0)
@@ -112,8 +113,8 @@ def cosh(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def tanh(x: Any, r: Any, v: Any, part: float) -> Any:
-    """T (1 - t²) / (1 - t T) with T = tanh r <= min(r, 1) (addition theorem); where r is large, what is left of 1 at the
-    end that is next to 0."""
+    """T (1 - t²) / (1 - t T) with T = tanh r <= min(r, 1) (addition theorem); for a large r the distance to 1 at the end
+    next to 0."""
     off = v * part
     step = np.minimum(r, 1)
     left = 1 - 4 * UNIT - (v + off) * step
@@ -125,15 +126,18 @@ def tanh(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def asinh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is 1 / √(1 + m²) <= 1 / max(m, 1) at the point m next to 0."""
     return r / np.maximum(np.abs(x) * SAFE - r, 1)
 
 
 def acosh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is 1 / √((m - 1)(m + 1)) at the lower end m."""
     left = _above((x - 1) * SAFE - r)
     return _still(r, r / (np.sqrt(left) * np.sqrt(left + 2)))
 
 
 def atanh(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is 1 / ((1 - a)(1 + a)) at the end a of larger magnitude."""
     left = (1 - np.abs(x)) * SAFE - r
     return _still(r, r / (_above(left) * (1 + np.abs(x))))
 
@@ -144,18 +148,18 @@ def erf(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def erfc(x: Any, r: Any, v: Any, part: float) -> Any:
-    """f (e^(h r) - 1), where h bounds |f'| / f, which grows: below x + √(x² + 2) at x >= 0 (Z. W. Birnbaum, An inequality
-    for Mill's ratio, 1942), and below 2/√π left of it."""
+    """f (e^(h r) - 1), where h bounds |f'| / f, which increases: below x + √(x² + 2) at x >= 0 (Z. W. Birnbaum, An
+    inequality for Mill's ratio, Ann. Math. Stat. 13, 1942), and below 2/√π left of 0."""
     return v * growth(r * (2 * np.maximum(x + r, 0) + 1.4143))
 
 
 def _digamma(low: Any, high: Any) -> Any:
-    """|digamma| between two positive numbers: log x - 1/x < digamma(x) < log x."""
+    """Bound of |digamma| between two positive numbers, from log x - 1/x < digamma(x) < log x."""
     return 1 / low + np.maximum(np.abs(np.log(low)), np.abs(np.log(high)))
 
 
 def gamma(x: Any, r: Any, v: Any, part: float) -> Any:
-    """f (e^(h r) - 1), where h bounds |digamma|: left of 0 by reflection, |digamma(1 - x)| and π |cot πx| <= 1 / distance
+    """f (e^(h r) - 1), where h bounds |digamma|; left of 0 by reflection, |digamma(1 - x)| and π |cot πx| <= 1 / distance
     of the next integer."""
     low, high = x - (r + np.abs(x) * (2 * UNIT)), x + (r + np.abs(x) * (2 * UNIT))
     right = _digamma(np.where(low > 0, low, np.nan), high)
@@ -166,6 +170,7 @@ def gamma(x: Any, r: Any, v: Any, part: float) -> Any:
 
 
 def lgamma(x: Any, r: Any, v: Any, part: float) -> Any:
+    """The slope is digamma."""
     low = _above(x - r)
     return _still(r, r * _digamma(low, x + r) * (1 + 2.0**-40))
 
@@ -178,7 +183,7 @@ def digamma(x: Any, r: Any, v: Any, part: float) -> Any:
 
 def power(x: Any, a: Any, rx: Any, ra: Any, v: Any, part: float) -> Any:
     """f (e^w - 1), with w = |a| q + ra (|log x| + q) and q = r / (x - r). An integer power of a ball that contains 0 is
-    between 0 and that of the end of larger size."""
+    between 0 and the power of the end of larger magnitude."""
     size = np.abs(x)
     q = rx / np.where(size > rx, size - rx, np.nan)
     wander = np.abs(a) * q

@@ -1,12 +1,12 @@
 """Matrix products of balls.
 
-The product of two exact matrices is taken apart without error: A = A₁ + A₂ and B = B₁ + B₂, where A₁ and B₁ have so few
-bits that float64 holds A₁ B₁ exactly (K. Ozaki, T. Ogita, S. Oishi and S. M. Rump, Error-free transformations of matrix
+The product of two exact matrices is split without error: A = A₁ + A₂ and B = B₁ + B₂, where A₁ and B₁ have so few bits that
+float64 holds A₁ B₁ exactly (K. Ozaki, T. Ogita, S. Oishi and S. M. Rump, Error-free transformations of matrix
 multiplication, Numer. Algorithms 59, 2012). The rest A₁ B₂ + A₂ B is small, and so is its rounding. Radii come from the
-norms of rows and columns, by Cauchy and Schwarz: that costs n² where a product of magnitudes would cost n³.
+norms of rows and columns, by the Cauchy-Schwarz inequality, at the cost of n² instead of n³ for a product of magnitudes.
 
-Rows of A and columns of B are brought to at most 1 first, by powers of 2. One with a number in it that is not finite makes
-its row or column of the product unknown, and nothing else.
+Rows of A and columns of B are first scaled to at most 1, by powers of 2. A number that is not finite makes its row or
+column of the product unknown, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,20 +23,24 @@ from gradproof.engine.verify.arrays.flags import FLAGS
 from gradproof.engine.verify.arrays.sums import MARGIN, partial_sum_sizes
 
 FLOOR = 2.0**-500
-"""Beside norms, for what underflows on the way."""
+"""Absolute error beside the norms of scaled lines, for underflow."""
 COARSE = 2.0**-46
-"""A relative radius from which on the rounding of a plain product does not count."""
+"""Relative radius above which the rounding of a plain product does not count."""
 BLOCK = 1 << 15  # numbers of a block of rows: what is made of them stays in the cache of a core
 ORDERS = (1, 2, 16)  # lanes in which a library adds the terms of a product
 MANY = 16
-"""A part of a product is looked at element by element where it is at most one of so many."""
+"""An exact zero is searched element by element if at most one in this number of elements is 0."""
 ROOM = 1 << 20
-"""Numbers of products that are held at once."""
+"""Largest number of products in memory at once."""
 
 
 def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running: bool = False) -> BallArray:
-    """The matrix product as NumPy has it, of vectors and batches too. ``unit`` None: the truth; else what an evaluation
-    with that rounding unit gives, in any order, or, if ``running``, in a usual one."""
+    """The matrix product, with ``np.matmul``'s shapes.
+
+    Args:
+        unit: None for the true product, else unit roundoff of an evaluation that adds in any order.
+        running: the evaluation adds in a usual order, which costs less.
+    """
     row, column = a.ndim == 1, b.ndim == 1
     left = a.moved(lambda x: x[None]) if row else a
     right = b.moved(lambda x: x[:, None]) if column else b
@@ -50,7 +54,7 @@ def product_of(a: BallArray, b: BallArray, unit: float | None = None, *, running
 
 
 def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool) -> BallArray:
-    """Some rows at once, so that what is made of them stays in the cache."""
+    """The product by blocks of rows, whose intermediate results stay in the cache."""
     right = _side(b, -2)
     n, k = a.shape[-2:]
     step = max(256, BLOCK // max(k, 1))
@@ -63,7 +67,7 @@ def _in_blocks(a: BallArray, b: BallArray, unit: float | None, *, running: bool)
 
 
 def _with_exact_zeros(product: BallArray, a: BallArray, b: BallArray) -> BallArray:
-    """The same, and exactly 0 where each term has a factor that is."""
+    """The product with radius 0 where each term has a factor that is exactly 0."""
     rad = product.radius()
     at = np.nonzero((product.mid == 0) & (rad > 0))
     if not at[0].size:
@@ -83,8 +87,13 @@ def _with_exact_zeros(product: BallArray, a: BallArray, b: BallArray) -> BallArr
 
 @dataclass(frozen=True)
 class Side:
-    """A factor whose lines along ``axis`` are at most 1: times 2^``exponent`` they are what was given. ``some``: what is
-    added to the norms of lines that are not all 0."""
+    """A factor scaled so that its lines along ``axis`` are at most 1; it was 2^``exponent`` times that.
+
+    Attributes:
+        known: mask of the lines without a number that is not finite.
+        some: `FLOOR` for lines that are not all 0, else 0.
+        terms: length of a line.
+    """
 
     scaled: Array
     rad: Array | None
@@ -96,39 +105,41 @@ class Side:
 
     @cached_property
     def norm(self) -> Array:
+        """Upper bounds of the norms of the lines."""
         return self.norm_of(self.scaled)
 
     @cached_property
     def wide(self) -> Array:
-        """The norms of the radii."""
+        """Upper bounds of the norms of the radii."""
         if self.rad is None:
             return np.zeros_like(self.norm)
         return self.norm_of(self.rad) + np.where(self.rad.max(axis=self.axis, initial=0.0) > 0, FLOOR, 0.0)
 
     def norm_of(self, x: Array) -> Array:
-        """At least the norms of lines of ``x``, which is a part of these; 0 for a line of zeros only."""
+        """Upper bounds of the norms of the lines of ``x``, which is a part of these; 0 for a line of zeros."""
         squares = np.einsum("...ij,...ij->...j" if self.axis == -2 else "...ij,...ij->...i", x, x)
         return np.asarray(np.sqrt(squares) * (1 + (self.terms + 8) * UNIT) + self.some)
 
     @cached_property
     def is_single(self) -> bool:
-        """Whether float32 holds all numbers, but for their range; the first few mostly tell."""
+        """True if float32 holds all numbers, but for their range; the first few decide it mostly."""
         x = self.scaled
         first = x[(0,) * (x.ndim - 1)][:16] if x.size else x
         return bool((first.astype(np.float32) == first).all() and (x.astype(np.float32) == x).all())
 
     def is_exact(self, original: Array) -> bool:
-        """Whether nothing of what was given was lost where it was brought to at most 1."""
+        """True if the scaling lost nothing of the original."""
         low, high = int(self.exponent.min(initial=0)), int(self.exponent.max(initial=0))
         return low > -1000 and high < 1000 and bool((self.scaled * np.ldexp(1.0, self.powers) == original).all())
 
     @property
     def powers(self) -> Array:
+        """The scale of each line, in the shape of the factor."""
         return np.expand_dims(self.exponent, self.axis)
 
     @cached_property
     def halves(self) -> tuple[Array, Array]:
-        """The first bits after the point, so few that products of them are added exactly, and the rest."""
+        """The leading bits, few enough for products of them to be added exactly, and the rest."""
         bits = (53 - (self.terms - 1).bit_length()) // 2
         sigma = 1.5 * 2.0 ** (52 - bits)
         first = (self.scaled + sigma) - sigma
@@ -136,7 +147,7 @@ class Side:
 
     @cached_property
     def rest(self) -> Array:
-        """The norms of the second halves, 0 where there are none."""
+        """Upper bounds of the norms of the second halves, 0 where there are none."""
         second = self.halves[1]
         norms = self.norm_of(second)
         return norms if second.any() else np.zeros_like(norms)
@@ -207,7 +218,7 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
 
 
 def _is_coarse(left: Side, right: Side) -> bool:
-    """Whether splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
+    """True if splitting does not pay: the numbers came from a narrower dtype, whose products float64 holds, or radii are
     wide."""
     if left.rad is None and right.rad is None:
         return left.is_single and right.is_single
@@ -218,7 +229,7 @@ def _is_coarse(left: Side, right: Side) -> bool:
 
 
 def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
-    """The sum of the outer products of norms, rounded up."""
+    """The sum of the outer products of pairs of norms, rounded up."""
     if not pairs:
         return None
     rows = np.stack([p for p, _ in pairs], axis=-1)
@@ -227,7 +238,7 @@ def _outer(pairs: list[tuple[Array, Array]]) -> Array | None:
 
 
 def _partial_sum_sizes(a: Array, b: Array) -> Array:
-    """For each element of a product the magnitudes of the partial sums, in the usual order in which these are largest."""
+    """The sum of the magnitudes of the partial sums of each element, in the usual order in which it is largest."""
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
     a, b = np.broadcast_to(a, (*batch, n, k)), np.broadcast_to(b, (*batch, k, m))

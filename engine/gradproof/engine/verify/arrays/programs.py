@@ -24,7 +24,7 @@ class NoArrays(Exception):
 
 
 def entered(array: Array) -> Any:
-    """The numbers of a run as a definition takes them: floats as exact balls, conditions as masks, integers as they are."""
+    """An array of a run as a definition takes it: floats as exact balls, conditions as masks, integers unchanged."""
     if array.dtype.kind == "b":
         return Mask(array)
     if array.dtype == np.float64:
@@ -33,8 +33,8 @@ def entered(array: Array) -> Any:
 
 
 def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Any]:
-    """The outputs of one op, of the shapes of ``outputs``: balls, or masks for conditions. Raises NoArrays, and what a
-    stranger's code raises."""
+    """The outputs of an op, of the shapes of ``outputs``: balls, or masks for conditions. Raises NoArrays, and any
+    exception of the op's code."""
     if any(is_complex(spec) for spec in outputs):
         raise NoArrays(f"op {op.name!r}: complex numbers are not read in arrays")
     if op.elementwise and not op.definitions:
@@ -55,10 +55,10 @@ def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, ou
 
 
 def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any]:
-    """The outputs of a program, None where a rule says NO_GRADIENT. Raises NoArrays.
+    """The outputs of a program; None where a rule says NO_GRADIENT. Raises NoArrays.
 
-    Where ``f`` reads what an evaluation may give, each instruction is charged the rounding unit of its output's dtype, and
-    what underflows there."""
+    If ``f.model``, each instruction is charged the unit roundoff of its output's dtype, and the underflow of that dtype.
+    """
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         spec = program.specs[number]
@@ -83,12 +83,12 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
 
 
 def _unit_of(spec: Spec) -> float:
-    """The rounding unit of a dtype, 0 of an integer one."""
+    """Unit roundoff of a dtype, 0 for integers."""
     return unit(spec.dtype) if is_differentiable(spec.dtype) else 0.0
 
 
 def is_held(x: Any, spec: Spec) -> bool:
-    """Whether a dtype holds a number of a rule exactly."""
+    """True if the dtype holds the numbers exactly."""
     if not isinstance(x, BallArray) or not is_differentiable(spec.dtype):
         return True
     with np.errstate(over="ignore"):
@@ -96,7 +96,7 @@ def is_held(x: Any, spec: Spec) -> bool:
 
 
 def charged(x: Any, rounding: float) -> Any:
-    """The same numbers, to be charged the rounding unit of a dtype in what is made of them."""
+    """The same balls, with the unit roundoff that later operations are charged."""
     if isinstance(x, BallArray):
         return BallArray(x.mid, x.spread, rounding, part=x.part, scale=x.scale)
     if isinstance(x, Dual):
@@ -105,7 +105,7 @@ def charged(x: Any, rounding: float) -> Any:
 
 
 def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
-    """The result as an evaluation gives it: rounded to its dtype if it was not, and what underflows is lost."""
+    """Balls that contain an evaluation's results: with the underflow of the dtype, and rounded to it if ``rounds``."""
     if (
         not isinstance(x, BallArray)
         or not is_differentiable(spec.dtype)
@@ -121,8 +121,8 @@ def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
 
 
 def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
-    """A result, broadcast to the shape it must have: a definition may be of a constant. Raises NoArrays where it does not
-    fit."""
+    """A result broadcast to the shape of the output, as a definition may be a constant. Raises NoArrays if it does not fit.
+    """
     if isinstance(x, bool):
         x = Mask(np.asarray(x))
     elif not isinstance(x, (BallArray, Dual, Mask)):

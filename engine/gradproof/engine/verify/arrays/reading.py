@@ -1,7 +1,7 @@
-"""The reading of definitions over whole arrays of balls: `Arrays` is the ``f`` of a definition, given arrays for scalars.
+"""The reading of definitions over whole arrays of balls: `Arrays` is the ``f`` of a definition, with arrays for scalars.
 
-An elementwise definition is read as it stands: its scalars are arrays, all elements at once. Of any other op the ``arrays``
-form is read, which takes whole arrays too (see `Op`). Scalars may move (`Dual`); then so do results.
+An elementwise definition is read as it stands: its scalars are arrays, all elements at once. Of another op the ``arrays``
+form is read, which takes whole arrays too (see `Op`). With `Dual` arguments results are duals.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from gradproof.engine.verify.arrays.whole_functions import WholeArrayFunctions
 
 
 class Arrays(WholeArrayFunctions, OnReals):
-    """One reading.
+    """A reading of definitions and forms.
 
     Args:
-        perturbation: on which side of a tie to read, as the step of each direction; None: on none.
-        model: read all that an evaluation may give, with the rounding that numbers are charged (`BallArray.unit`); else
-            the truth, but where that is more than float64's.
-        running: read as ``model`` does, and charge sums the rounding of the partial sums that they have in the usual
-            orders; else that of any order, which is more.
-        likely: charge sums what their rounding likely costs, in any order; no bound.
-        selected: the elements, as a mask, of the only matrix product that are wanted where ``running``.
+        perturbation: step for each direction, along which ties are left; None: undecided.
+        model: read all results that an evaluation may give, with the unit roundoff of its operands (`BallArray.unit`); else
+            the
+            true result, unless that unit is larger than float64's.
+        running: as ``model``, and charge sums for their partial sums in the usual orders, which is less than for any order.
+        likely: charge sums the error that is likely in any order, which is no bound.
+        selected: mask of the elements that are needed of the only matrix product, where ``running``.
 
-    ``tied`` collects where numbers that move were compared and are equal; ``equalities``, if it is a list, where any were.
+    ``tied`` collects the elements where numbers with derivatives were compared and are equal; ``equalities``, if it is a
+    list, those where any numbers were.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class Arrays(WholeArrayFunctions, OnReals):
         self.equalities: list[Array] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A row of the table, if it is as accurate on this machine as it states."""
+        """A function of the table. Raises NotImplementedError if it is not as accurate on this machine as its row states.
+        """
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
@@ -90,7 +92,7 @@ class Arrays(WholeArrayFunctions, OnReals):
     # comparisons
 
     def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
-        """Where ``a`` is certainly below ``b``, above it, and where both are the same number."""
+        """Masks of ``a < b``, ``a > b`` and ``a == b``, as far as balls decide them."""
         x, y = head(a), head(b)
         apart = y.mid - x.mid
         if x.rad is None and y.rad is None:
@@ -112,13 +114,13 @@ class Arrays(WholeArrayFunctions, OnReals):
         return below, above, equal
 
     def _moving(self, a: Any, b: Any) -> Any:
-        """Where the difference of two numbers moves; None if nowhere."""
+        """The mask of the elements where the difference of two numbers has a derivative; None for constants."""
         if not isinstance(a, Dual) and not isinstance(b, Dual):
             return None
         return np.True_
 
     def _slope(self, x: Any) -> Any:
-        """The derivative along the step of the lean."""
+        """The derivative along the perturbation."""
         assert self.perturbation is not None
         return sum((tangent.mid * self.perturbation[k] for k, tangent in tangents(x).items()), 0.0)
 
@@ -144,7 +146,7 @@ class Arrays(WholeArrayFunctions, OnReals):
         return ~mask_of(a)
 
     def as_number(self, x: Any) -> Any:
-        """A condition as 1 or 0, nan where it is not decided; a number as itself."""
+        """A condition as 1 or 0, nan where it is undecided; a number as itself."""
         if isinstance(x, bool):
             return number(int(x))
         if not isinstance(x, Mask):
@@ -152,7 +154,7 @@ class Arrays(WholeArrayFunctions, OnReals):
         return BallArray(np.where(x.true, 1.0, np.where(x.false, 0.0, np.nan)))
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """The branch that is taken, for each element; nan where that is not decided."""
+        """The branch that is taken, for each element; nan where the condition is undecided."""
         if isinstance(condition, bool):
             return a if condition else b
         mask = mask_of(condition)
@@ -164,7 +166,7 @@ class Arrays(WholeArrayFunctions, OnReals):
         return Dual(value, {k: _chosen(mask, tangents(a).get(k, still), tangents(b).get(k, still)) for k in moving})
 
     def floor(self, x: Any) -> Any:
-        """The largest integer up to ``x``, nan where a ball straddles a step; it does not move."""
+        """The largest integer up to ``x``, without a derivative; nan where a ball contains a step."""
         ball = head(x)
         if ball.rad is None:
             whole = np.floor(ball.mid)

@@ -1,5 +1,4 @@
-"""Rounding of single elements of a matrix product: the usual orders cost the work of the product many times, so that they
-are looked at where they matter."""
+"""Rounding of selected elements of a matrix product: the usual orders of all elements would cost the product many times."""
 
 from __future__ import annotations
 
@@ -10,13 +9,13 @@ from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.sums import MARGIN, partial_sum_sizes
 
 ROOM = 1 << 22
-"""Numbers of products that are held at once."""
+"""Largest number of products in memory at once."""
 
 
 def selected_products(a: BallArray, b: BallArray, unit: float, selected: Array, *, running: bool = True) -> BallArray:
-    """The matrix product of stacks of matrices at the ``selected`` elements of the result, a mask of its shape, as an
-    evaluation with a rounding unit gives it in any order, or, if ``running``, in a usual one; nan elsewhere. Either may be
-    a vector, which is a row on the left, and a column on the right."""
+    """The matrix product at the ``selected`` elements, a mask of the shape of the result, as an evaluation gives it with
+    this unit roundoff, in any order or, if ``running``, in a usual order; nan elsewhere. ``a`` and ``b`` are stacks of
+    matrices or vectors, as for ``np.matmul``."""
     if a.ndim == 1:
         return selected_products(a[None], b, unit, selected[..., None, :], running=running)[..., 0, :]
     if b.ndim == 1:
@@ -41,7 +40,7 @@ def selected_products(a: BallArray, b: BallArray, unit: float, selected: Array, 
 
 
 def _lines(x: Array, batch: tuple[int, ...], at: tuple[Array, ...], axis: int) -> Array:
-    """The rows (``axis`` -1) or columns that the elements at these places are made of, one column for each."""
+    """The rows (``axis`` -1) or columns that form the selected elements, as columns."""
     stack = np.broadcast_to(x, (*batch, *x.shape[-2:]))
     if axis == -1:
         return np.asarray(stack[(*at[:-2], at[-2])]).T

@@ -1,6 +1,6 @@
-"""Words for whole arrays: what the ``arrays`` form of an op is written with, beside operators and the function table.
+"""Functions of whole arrays: the vocabulary of an op's ``arrays`` form, beside operators and the function table.
 
-Each takes balls that move or not, and gives such. ``axis`` is an axis, a tuple of them, or None for all.
+Each takes and returns balls or duals. ``axis`` is an axis, a tuple of axes, or None for all.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, witho
 
 
 def is_whole(x: Any) -> bool:
-    """Whether it is an array, and no sequence of scalars."""
+    """True for an array, False for a sequence of scalars."""
     return isinstance(x, (BallArray, Dual, Mask, np.ndarray))
 
 
 class WholeArrayFunctions(Extremes, Folds):
-    """The words. ``model``: results contain what an evaluation may give, with the rounding that operands are charged; else
-    only operands that are charged more than float64's rounding are read so. ``running``: see `Arrays`."""
+    """The functions, for balls. Attributes: see `Arrays`."""
 
     model: bool
     running: bool
@@ -43,16 +42,16 @@ class WholeArrayFunctions(Extremes, Folds):
     where: Any
 
     def _unit(self, *balls: BallArray, terms: int = 1) -> float | None:
-        """The rounding that an evaluation is charged, or None for the truth. Likely, that of a sum grows with the root of
-        the number of its terms (N. J. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019)."""
+        """The unit roundoff that an evaluation is charged, or None for the true result. The likely error of a sum grows
+        with the root of the number of its terms (N. J. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019)."""
         unit = max(x.unit for x in balls)
         if not (self.model or self.running or unit > UNIT):
             return None
         return unit / math.sqrt(max(terms, 1)) if self.likely else unit
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
-        """The numbers of arrays at other places, and zeros: ``move(*arrays, **options)`` is a function of NumPy that looks
-        at no number. Conditions and integers move likewise."""
+        """The elements of arrays at other places, and zeros: ``move(*arrays, **options)`` is a NumPy function that does not
+        depend on values. Takes conditions and integers too."""
         if options:
             plain = move
 
@@ -77,7 +76,7 @@ class WholeArrayFunctions(Extremes, Folds):
         )
 
     def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The sum over axes of an array; or of a few scalars."""
+        """The sum over axes of an array; or the sum of a few scalars."""
         if not is_whole(terms):
             return sum(terms, BallArray(0.0))
         x = self.as_number(terms)
@@ -90,7 +89,7 @@ class WholeArrayFunctions(Extremes, Folds):
         return self._linear(each, x)
 
     def running_total(self, x: Any, axis: int) -> Any:
-        """The sums of the elements up to each, along an axis."""
+        """The cumulative sum along an axis."""
 
         def each(ball: BallArray) -> BallArray:
             return running_totals(ball, axis, self._unit(ball, terms=ball.shape[axis]), running=self.running)
@@ -98,12 +97,13 @@ class WholeArrayFunctions(Extremes, Folds):
         return self._linear(each, self.as_number(x))
 
     def _linear(self, each: Callable[[BallArray], BallArray], x: Any) -> Any:
+        """A linear function of the value and of each tangent."""
         if not isinstance(x, Dual):
             return each(x)
         return Dual(each(x.head), {k: each(broadcast(t, x.shape)) for k, t in x.tangents.items()})
 
     def matmul(self, a: Any, b: Any) -> Any:
-        """The matrix product, as NumPy has it."""
+        """The matrix product, as ``np.matmul``."""
         a, b = self.as_number(a), self.as_number(b)
 
         def times(left: BallArray, right: BallArray) -> BallArray:
@@ -122,12 +122,12 @@ class WholeArrayFunctions(Extremes, Folds):
     # places
 
     def places(self, indices: Any) -> Array:
-        """Integers that say where, as NumPy's. Raises NotImplementedError where balls do not decide them."""
+        """Indices as integers. Raises NotImplementedError if balls do not decide them."""
         return whole_numbers(indices)
 
     def added(self, x: Any, indices: Any, updates: Any, axis: int) -> Any:
-        """``x``, and at each place of an axis the sum of the updates for it: ``updates`` has the shape of what is taken
-        there."""
+        """``x`` with the sum of the updates for each index along an axis added to it: ``updates`` has the shape of
+        ``np.take(x, indices, axis)``."""
         where = self.places(indices)
         x, updates = self.as_number(x), self.as_number(updates)
 
@@ -145,14 +145,14 @@ class WholeArrayFunctions(Extremes, Folds):
         return Dual(value, slopes) if slopes else value
 
     def order(self, x: Any, axis: int, descending: bool = False) -> BallArray:
-        """The places of the elements of each line, sorted; equal ones stay in their order; nan where balls do not tell."""
+        """The indices that sort each line (stable); nan where balls do not decide them."""
         return ordered(head(self.as_number(x)), axis, descending)
 
     # what leaves the value as it is
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> BallArray:
-        """A constant for each line along axes, which are kept: any will do, as a form that uses it must not depend on it.
-        It is close to the largest element, or, with ``near="mean"``, to the mean."""
+        """A constant for each line along axes, which are kept: close to the largest element, or to the mean with
+        ``near="mean"``. The value of a form must not depend on the choice."""
         ball = head(self.as_number(x))
         axes = axes_of(axis, ball.ndim)
         with np.errstate(all="ignore"):
@@ -167,8 +167,8 @@ class WholeArrayFunctions(Extremes, Folds):
         return BallArray(np.where(np.isfinite(anchors), anchors, 0.0), None, ball.unit)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Mask, Any]:
-        """An element of each line along axes: where it is, and what it is, with these axes kept. Any will do, as a form
-        that uses it must not depend on which. It is the largest."""
+        """The mask of an element of each line along axes, and its value, with these axes kept. It is the largest element;
+        the value of a form must not depend on the choice."""
         x = self.as_number(x)
         mid = head(x).mid
         axes = axes_of(axis, x.ndim)
@@ -185,8 +185,8 @@ class WholeArrayFunctions(Extremes, Folds):
         return Mask(np.transpose(selected.reshape(sizes), np.argsort(order))), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
-        """Where numbers are not exactly -inf, and these, with 0 in the place of those. For limits: what comes of -inf is
-        said apart, as in ``f.where(there, f.exp(x), 0)``. True if all are."""
+        """The mask of the elements that are not exactly -inf, and ``x`` with 0 in place of the others; the mask is True if
+        there are none. A form states limits at -inf separately, as in ``f.where(there, f.exp(x), 0)``."""
         x = self.as_number(x)
         ball = head(x)
         away = np.isneginf(ball.mid)

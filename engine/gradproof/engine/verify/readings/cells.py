@@ -1,11 +1,11 @@
-"""Forms for whole arrays, read cell by cell: the words of `Wholes` over any reading of scalars.
+"""Forms for whole arrays, read cell by cell: the functions of `WholeArrayFunctions` over any reading of scalars.
 
-With symbols a form is so compared with the definition, which is proved; in Arb's balls both are evaluated at a point. The
-words are written here once more, as loops over scalars: a fault in the fast ones shows in no proof, and is what their own
-tests are for.
+With symbols a form is compared with the proved definition; with Arb's balls both are evaluated at a point. The functions
+are written here once more, as loops over scalars: a fault in the fast ones shows in no proof, and is covered by their
+tests.
 
-A form may take an `anchor`, or one element of each line (`one_of`), and must not depend on which: an anchor is a symbol of
-its own, or a random number, and of the elements each is taken in turn (`Choices`).
+A form may take an `anchor`, or an element of each line (`one_of`), and must not depend on the choice: an anchor is a symbol
+of its own, or a random number, and each element is taken in turn (`Choices`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class CellArray:
-    """An array of scalars of a reading, whose results are arrays too where they have no axes."""
+    """An array of scalars of a reading; indexing and reductions give arrays too, also without axes."""
 
     __slots__ = ("cells",)
     __array_ufunc__ = None
@@ -80,7 +80,7 @@ class CellArray:
 
 
 def boxed(cells: Any) -> Array:
-    """An array of objects; of a scalar one without axes."""
+    """An array of objects; a scalar as an array without axes."""
     if isinstance(cells, np.ndarray):
         return cells if cells.dtype == object else cells.astype(object)
     box = np.empty((), object)
@@ -96,7 +96,7 @@ def cells_of(x: Any) -> Any:
 
 
 class Choices:
-    """Which element of each line is taken: all possibilities, one reading for each."""
+    """The elements that `one_of` takes: all combinations, in successive readings."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -104,7 +104,7 @@ class Choices:
         self.sizes: list[int] = []
 
     def readings(self) -> Iterator[None]:
-        """Readings, one after the other. Raises NotImplementedError if there are too many."""
+        """Successive readings. Raises NotImplementedError for more than ``limit`` combinations."""
         while True:
             self.sizes = []
             yield
@@ -119,14 +119,14 @@ class Choices:
             self.digits[: place + 1] = [*[0] * place, self.digits[place] + 1]
 
     def next(self, size: int) -> int:
-        """A choice out of ``size``."""
+        """The index of the next choice out of ``size``."""
         self.sizes.append(size)
         k = len(self.sizes) - 1
         return self.digits[k] if k < len(self.digits) else 0
 
 
 class CellFunctions(OnReals):
-    """The words over the scalars of ``f``. ``anchor(k)``: the constant that the k-th anchor is."""
+    """The functions over the scalars of ``f``. ``anchor(k)``: the constant of the k-th anchor."""
 
     def __init__(self, f: Any, anchor: Callable[[int], Any], choose: Callable[[int], int]) -> None:
         self.f, self._anchor, self._choose = f, anchor, choose
@@ -266,7 +266,7 @@ class CellFunctions(OnReals):
         return CellArray(np.moveaxis(result, 0, axis))
 
     def order(self, x: Any, axis: int, descending: bool = False) -> CellArray:
-        """How many come before each decides its place; with symbols that has no short form."""
+        """An element's place is the number of elements before it, which has no short form in symbols."""
         lines = np.moveaxis(boxed(cells_of(x)), axis, -1)
         places = np.empty(lines.shape, object)
         for index in np.ndindex(lines.shape[:-1]):
@@ -307,5 +307,5 @@ class CellFunctions(OnReals):
 
 
 def _truth(condition: Any) -> Any:
-    """NumPy's truth values as Python's."""
+    """``np.bool_`` as ``bool``."""
     return bool(condition) if isinstance(condition, np.bool_) else condition

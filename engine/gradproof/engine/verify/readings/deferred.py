@@ -1,8 +1,8 @@
-"""Forms for whole arrays, read in Arb's balls where a few elements are wanted: the words of `Wholes` over arrays whose
-scalars are computed when they are asked for, and kept. An element of a softmax so costs its line, and that of a matrix
-product a row and a column.
+"""Forms for whole arrays, read in Arb's balls where a few elements are needed: the functions of `WholeArrayFunctions` over
+arrays whose scalars are computed when they are used, and kept. An element of a softmax costs its line, and an element of a
+matrix product a row and a column.
 
-A form may take an anchor, or one element of each line, and must not depend on which: here it is the largest, nearly.
+A form may take an anchor, or an element of each line, and must not depend on the choice: here it is nearly the largest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class Deferred:
-    """An array of scalars: ``make`` computes that at a flat place."""
+    """An array of scalars; ``make`` computes the scalar at a flat place."""
 
     __slots__ = ("_known", "_make", "shape")
     __array_ufunc__ = None
@@ -91,7 +91,7 @@ class Deferred:
 
 
 def deferred(x: Any) -> Deferred:
-    """Numbers, or an array of them: floats as they are, conditions and integers as Python's."""
+    """A scalar or an array as a deferred array: floats as exact balls, conditions and integers as Python's."""
     if isinstance(x, Deferred):
         return x
     if not isinstance(x, np.ndarray):
@@ -103,7 +103,7 @@ def deferred(x: Any) -> Deferred:
 
 
 def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
-    """A function of scalars, of arrays that broadcast."""
+    """A function of scalars, applied to arrays that broadcast."""
     arrays = [deferred(x) for x in arguments]
     shape = np.broadcast_shapes(*(x.shape for x in arrays))
     if len(arrays) == 1:
@@ -117,7 +117,7 @@ def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
 
 
 def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
-    """A function that reads the element of ``x`` for a flat place of an array that it is broadcast to."""
+    """A function that reads the element of ``x`` for a flat place of the shape that ``x`` is broadcast to."""
     if x.shape == shape:
         return x.cell
     if x.size == 1:
@@ -127,7 +127,7 @@ def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
 
 
 def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
-    """The numbers of arrays at other places, and zeros: ``move`` is asked where each went."""
+    """The elements of arrays at other places, and zeros: ``move`` is applied to numbers of the elements."""
     operands = [deferred(x) for x in arrays]
     starts = np.cumsum([1, *(x.size for x in operands)])
     numbers = [np.arange(s, s + x.size).reshape(x.shape) for s, x in zip(starts, operands, strict=False)]
@@ -148,7 +148,7 @@ def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
 
 
 class DeferredFunctions(OnReals):
-    """The words. ``tick`` is called for each function and each line, and may raise."""
+    """The functions. ``tick`` is called for each function and each line, and may raise."""
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self.f, self.tick = Balls(), tick
@@ -337,7 +337,7 @@ class DeferredFunctions(OnReals):
         return Deferred(array.shape, make)
 
     def _sorted(self, line: list[Any], before: Callable[[Any, Any], bool]) -> list[int]:
-        """The places of the elements of a line in order, by insertion in halves, after all that are equal."""
+        """The places of the elements of a line in stable order, by binary insertion."""
         ranked: list[int] = []
         for place, cell in enumerate(line):
             self.tick()
