@@ -56,7 +56,7 @@ class BallArray:
     """
 
     __slots__ = ("_sign", "mid", "part", "scale", "spread", "unit")
-    __array_ufunc__ = None  # NumPy must not take it apart
+    __array_ufunc__ = None  # NumPy must not convert it elementwise
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, mid: Any, rad: Any = None, unit: float = UNIT, *, part: float = 0.0, scale: float = 1.0) -> None:
@@ -80,7 +80,7 @@ class BallArray:
         if self.part:
             size = np.abs(self.mid) * self.part
             if not size.max(initial=0) < np.inf:
-                size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
+                size = np.where(np.isinf(self.mid), 0.0, size)  # an infinite input
             rest = size + rest
         rad = inflated(rest)
         if not np.all(rest):
@@ -133,7 +133,7 @@ class BallArray:
         FLAGS.lower()
         mid = a.mid + b.mid
         part, spread = max(a.part, b.part), _sum(a.spread, b.spread)
-        if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which are less than |a + b| else
+        if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which exceed |a + b| here
             part = 0.0
             for operand in (a, b):
                 if operand.part:
@@ -285,7 +285,7 @@ def rounded_ball(
         spread = np.asarray(least) if spread is None else spread + least
     if FLAGS.lost:
         unknown = ~np.isfinite(mid)
-        if unknown.any():  # some of it came in, which is not known any more here
+        if unknown.any():  # some may be infinite inputs, which cannot be told apart here
             spread = np.where(unknown, np.nan, 0.0 if spread is None else spread)
     if part > MOST:
         size = np.abs(mid) * (part * GROW)

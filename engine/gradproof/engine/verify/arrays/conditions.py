@@ -14,7 +14,7 @@ class Mask:
     undecided."""
 
     __slots__ = ("false", "true")
-    __array_ufunc__ = None  # NumPy must not take it apart
+    __array_ufunc__ = None  # NumPy must not convert it elementwise
 
     def __init__(self, true: Any, false: Any = None) -> None:
         self.true: Array = np.asarray(true, bool)

@@ -180,7 +180,7 @@ class Floats(OnReals, Folds):
         slopes = {}
         for k in {**tangents(a), **tangents(b)}:
             if_true, if_false = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
-            if isinstance(if_true, float) and isinstance(if_false, float):  # of no dtype of their own
+            if isinstance(if_true, float) and isinstance(if_false, float):  # without a dtype of their own
                 dtype = np.result_type(np.float32, _float(a), _float(b))
                 if_true, if_false = dtype.type(if_true), dtype.type(if_false)
             slopes[k] = np.where(mask, if_true, if_false)
@@ -197,7 +197,7 @@ class Floats(OnReals, Folds):
             self.tied = self.tied | np.equal(whole, value)
         return FloatDual(whole, {})
 
-    # whole arrays (see `wholes`)
+    # whole arrays (see `whole_functions`)
 
     def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         """The sum over axes of an array; or the sum of a few scalars."""

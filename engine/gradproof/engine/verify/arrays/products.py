@@ -26,7 +26,7 @@ FLOOR = 2.0**-500
 """Absolute error beside the norms of scaled lines, for underflow."""
 COARSE = 2.0**-46
 """Relative radius above which the rounding of a plain product does not count."""
-BLOCK = 1 << 15  # numbers of a block of rows: what is made of them stays in the cache of a core
+BLOCK = 1 << 15  # numbers of a block of rows, whose intermediate results stay in the cache of a core
 ORDERS = (1, 2, 16)  # lanes in which a library adds the terms of a product
 MANY = 16
 """An exact zero is searched element by element if at most one in this number of elements is 0."""
@@ -178,8 +178,8 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
     terms = a.shape[-1]
     look()
     left = _side(a, -1)
-    pairs: list[tuple[Array, Array]] = []  # of which each adds the product of its norms to the radius
-    once = 0.0  # the share of the result that its last rounding may be
+    pairs: list[tuple[Array, Array]] = []  # each adds the outer product of its norms to the radius
+    once = 0.0  # relative rounding of the final addition
     if unit is not None:
         mid = left.scaled @ right.scaled
         charge = terms * UNIT if running else terms * (unit + UNIT)
@@ -197,7 +197,7 @@ def _product(a: BallArray, b: BallArray, right: Side, unit: float | None, *, run
             mid += low  # rounded once
             rest = (terms + 3) * UNIT
             second = left.norm_of(a2)
-            small = rest * second + FLOOR * left.norm  # what is lost where numbers are brought to at most 1
+            small = rest * second + FLOOR * left.norm  # lost by the scaling
             pairs += [(rest * (left.norm + second), right.rest), (small, right.norm)]
             once = UNIT * GROW
         elif not (left.is_exact(a.mid) and right.is_exact(b.mid)):
@@ -248,7 +248,7 @@ def _partial_sum_sizes(a: Array, b: Array) -> Array:
         for start in range(0, n, step):
             look()
             terms = np.transpose(a[index][start : start + step])[:, :, None] * b[index][:, None, :]
-            sizes = np.abs(terms).sum(axis=0)  # of the products themselves, each rounded once
+            sizes = np.abs(terms).sum(axis=0)  # of the products, each rounded once
             sums[index][start : start + step] = partial_sum_sizes(terms.reshape(k, -1), ORDERS).reshape(-1, m) + sizes
     return sums
 
@@ -266,7 +266,7 @@ def _unscaled(mid: Array, rad: Array | None, left: Side, right: Side, unit: floa
     else:
         mid = np.ldexp(mid, rows + columns)
         rad = None if rad is None else np.ldexp(rad, rows + columns)
-    if not near and sum(least) < -900:  # the result may have underflowed, and products on the way
+    if not near and sum(least) < -900:  # the result, or products on the way, may have underflowed
         lost = np.full(mid.shape, 4 * FLAGS.tiny * max(left.terms, 1))
         rad = lost if rad is None else rad + lost
     if not (left.known.all() and right.known.all()):

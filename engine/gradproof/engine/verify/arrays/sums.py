@@ -77,7 +77,7 @@ def _plain(array: Array, axes: tuple[int, ...]) -> Array:
         return np.asarray(np.add.reduce(array, axis=axes)).reshape(-1)
 
 
-# the truth
+# true sums
 
 
 def _accurate(x: BallArray, axes: tuple[int, ...]) -> tuple[Array, Array | None]:
@@ -178,7 +178,7 @@ def _with_errors(x: Array) -> tuple[Array, Array, Array, int]:
     error = np.empty_like(high)
     for row in rows[1:]:
         np.add(high, row, out=total)
-        np.subtract(total, high, out=entered)  # the part of the row that went in
+        np.subtract(total, high, out=entered)  # the part of the row that was added
         np.subtract(total, entered, out=error)
         np.subtract(high, error, out=error)
         low += error
@@ -216,7 +216,7 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     return s, (a - (s - t)) + (b - t)
 
 
-# what an evaluation may give
+# results that an evaluation may give
 
 
 def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, running: bool) -> Array:
@@ -247,7 +247,7 @@ def _in_lanes(x: Array, lanes: int) -> Array:
     if x.shape[1] < BROAD:
         partials = np.cumsum(x[: steps * lanes].reshape(steps, lanes, -1), axis=0)
         sizes, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
-    else:  # in place, one step after the other
+    else:  # in place, step by step
         sizes, ends = np.zeros(x.shape[1]), x[:lanes].copy()
         size = np.empty_like(ends)
         for start in range(lanes, steps * lanes, lanes):

@@ -148,7 +148,7 @@ class WholeArrayFunctions(Extremes, Folds):
         """The indices that sort each line (stable); nan where balls do not decide them."""
         return ordered(head(self.as_number(x)), axis, descending)
 
-    # what leaves the value as it is
+    # functions that leave the value unchanged
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> BallArray:
         """A constant for each line along axes, which are kept: close to the largest element, or to the mean with

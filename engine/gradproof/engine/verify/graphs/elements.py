@@ -28,6 +28,7 @@ from gradproof.engine.verify.arrays import (
 from gradproof.engine.verify.floats.ulps import smallest_normal
 from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.readings.attributes import in_balls
+from gradproof.engine.verify.verdict.wording import element_text
 
 ONE = 1.0
 
@@ -277,8 +278,8 @@ class Elements:
         found.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
         if off.any():
             worst = int(np.argmax(np.where(off, np.abs(rest) / np.maximum(allowed, 1e-300), 0)))
-            index = [int(k) for k in np.unravel_index(places[worst], node.outputs[0].shape)]
-            place = f", element {index}" if index else ""
+            element = element_text(int(places[worst]), node.outputs[0].shape)
+            place = f", element {element}" if element else ""
             found.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
 
 

@@ -46,6 +46,7 @@ from gradproof.engine.verify.graphs.elements import Elements, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
+from gradproof.engine.verify.verdict.wording import index_text
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
 NODE = 1000
@@ -280,7 +281,7 @@ class Sweep:
         assert found.place is not None
         spec = self.program.specs[number]
         index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
-        one = Contradiction(f", element {index}" if index else "", found.several, found.whole, direction)
+        one = Contradiction(f", element {index_text(index)}" if index else "", found.several, found.whole, direction)
         self.found.contradictions.append((self._name(number), one))
 
     def _sum(self, number: int, moving: Moving) -> None:

@@ -1,7 +1,8 @@
-"""Judging one array of a node whose elements are made of many numbers: what is not close must be explained by rounding.
+"""Comparison of an array with its enclosure where elements are sums: a larger distance must be explained by rounding.
 
-The allowance is what an evaluation of the same program in the dtype of the run may be off (running error analysis): first
-of sums in any order, which is a bound; where that would excuse what is to be seen, of sums in the usual orders.
+The allowance is the error bound of an evaluation of the same program in the dtype of the run (running error analysis:
+Higham, Accuracy and Stability of Numerical Algorithms, section 3.3): first for sums in any order, which is a bound; where
+that would excuse a visible error, for sums in the usual orders.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
@@ -31,30 +31,30 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
 
 FACTOR = 2.0
-"""Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""
+"""Allowances are doubled: functions are charged float64's errors, and a forward may evaluate another formula."""
 SEEN_BITS = {np.dtype(np.float64): 31.0}
-"""An error of a billionth is seen in float64, though half of the digits are right then; of others a half is seen."""
+"""Bits below which an error is visible: a billionth in float64, half of the digits in other dtypes."""
 WIDE = 0.25
-"""A ball is wide if it is so much of the distance."""
+"""Radius, as a part of the distance, above which a ball is read again with more bits."""
 MAX_EXAMINED = 2048
-"""Elements whose rounding in the usual orders is looked at, the worst: a fault is among them, or hides behind others."""
+"""Number of elements, the worst, whose rounding in the usual orders is examined."""
 
 
 class Orders(Enum):
-    """In which orders numbers are added up, for an allowance."""
+    """Orders in which an evaluation adds numbers."""
 
-    ANY = "any"  # a bound
-    LIKELY = "likely"  # what is likely, in any order: no bound
-    USUAL = "usual"  # what the usual orders may cost, looked at one by one
+    ANY = "any"  # an error bound
+    LIKELY = "likely"  # in any order, the likely error: no bound
+    USUAL = "usual"  # each usual order is examined
 
 
 Refine = Callable[[Array], BallArray | None]
 Allowance = Callable[[Orders, Array], Array | None]
-"""The radii of what an evaluation may give, flat, at least at the elements of a mask. None: not known."""
+"""Returns the radii of the results that an evaluation may give, flat, valid at the elements of a mask; None if unknown."""
 
 
 def compare_array(
-    got: Any,
+    got: Array,
     ball: BallArray,
     allowance: Allowance,
     tally: Tally,
@@ -63,12 +63,13 @@ def compare_array(
     underflow_growth: Callable[[], float] = lambda: 1.0,
     refined: Refine | None = None,
 ) -> Array:
-    """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
+    """Note verdicts on the elements of an array, and return the flat places of those that are left unknown.
 
     Args:
-        finite: inputs and cotangents are; otherwise what has no value has none.
-        underflow_growth: by how much a number that underflowed may have grown.
-        refined: enclosures in more digits, in a row, of elements at flat places, nan where there was no time; or None.
+        got: the array of the run.
+        finite: inputs and cotangents are finite; otherwise an unknown element is NONFINITE.
+        underflow_growth: factor by which an underflow may have grown.
+        refined: encloses elements at flat places with more bits: an array of full size, nan where it ran out of time.
     """
     dtype = got.dtype
     floats, mid = flat_floats(got), ball.mid.reshape(-1)
@@ -104,8 +105,8 @@ def compare_array(
     return np.flatnonzero(doubtful.explain(todo, unknown))
 
 
-def _compare_exact(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Array:
-    """Conditions and integers do not round."""
+def _compare_exact(got: Array, floats: Array, mid: Array, sure: Array, tally: Tally) -> Array:
+    """Compare conditions and integers, which do not round; return the flat places whose truth is unknown."""
     off = np.flatnonzero(sure & (floats != mid))
     if off.size:
         at = int(off[0])
@@ -125,7 +126,7 @@ def _compare_exact(got: Any, floats: Array, mid: Array, sure: Array, tally: Tall
 
 @dataclass
 class _Doubtful:
-    """The elements of one array that are not close."""
+    """The elements of an array that are not close to their enclosures."""
 
     got: Array
     mid: Array
@@ -141,8 +142,7 @@ class _Doubtful:
         self.free = self._free()
 
     def explain(self, todo: Array, unknown: Array) -> Array:
-        """Note the words of the elements ``todo``, and of the ``unknown`` ones, and give those that nothing can be said
-        of."""
+        """Note verdicts on the elements ``todo`` and ``unknown``, and return the mask of those left unknown."""
         wide, left = self._explained(todo) if todo.any() else (todo, todo)
         wide |= unknown
         if not wide.any():
@@ -173,14 +173,14 @@ class _Doubtful:
         )
 
     def _explained(self, todo: Array) -> tuple[Array, Array]:
-        """Note the words of elements, but for those whose balls are so wide that they show few digits, and those that
-        nothing can be said of."""
+        """Note verdicts; return the masks of the elements whose balls are too wide to show digits, and of those left
+        unknown."""
         none = np.zeros_like(todo)
         todo = todo & ~self._note_overflow(todo)
         if not todo.any():
             return none, todo
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
-        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # no allowance needs to be known
+        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # without an allowance
         self._note_conditioned(easy)
         todo &= ~easy
         if not todo.any():
@@ -199,8 +199,8 @@ class _Doubtful:
         return wide, unsaid
 
     def _allowed(self, todo: Array, needed: float) -> tuple[Array, Array, Array]:
-        """Of elements those that rounding must explain, and that have not ``needed`` bits, else they are noted; those of
-        them that it does not explain; and those that nothing can be said of."""
+        """Note elements that rounding explains and that have ``needed`` bits. Return three masks: elements with fewer bits,
+        those of them that rounding does not explain, and those without an allowance."""
         none = np.zeros_like(todo)
         bound = self.allowance(Orders.ANY, todo) if todo.any() else None
         if bound is None:
@@ -222,7 +222,7 @@ class _Doubtful:
         return left, off, none
 
     def _worst(self, doubted: Array) -> Array:
-        """The elements of a mask that are furthest off, of too many."""
+        """The elements of a mask with the largest relative distances, at most `MAX_EXAMINED`."""
         at = np.flatnonzero(doubted)
         if at.size <= MAX_EXAMINED:
             return doubted
@@ -233,12 +233,12 @@ class _Doubtful:
         return worst
 
     def _within(self, allowed: Array) -> Array:
-        """Where the float is no further off than it may be; an allowance that is not known allows all."""
+        """Mask of the distances within an allowance; an unknown allowance permits any."""
         most = FACTOR * allowed + self.free
         return np.asarray((self.far.least <= most) | np.isnan(most))
 
     def _note_overflow(self, todo: Array) -> Array:
-        """Note floats that are not finite where numbers that were added up may be beyond the largest."""
+        """Note infinities and nans whose terms may overflow; return their mask."""
         lost = todo & ~np.isfinite(self.got)
         if not lost.any():
             return lost
@@ -252,7 +252,7 @@ class _Doubtful:
         return large
 
     def _bits(self, at: Array) -> float:
-        """How many bits are right of the worst of some elements."""
+        """The number of right bits of the worst of some elements."""
         with np.errstate(all="ignore"):
             return float(np.min(np.clip(-np.log2(self.far.most[at] / self.far.size[at]), 0.0, None)))
 

@@ -1,8 +1,8 @@
-"""Elements of an elementwise op read together in Arb's balls, with derivatives forward: columns of balls, one for each
-element, so that a definition is called once for all of them.
+"""Elements of an elementwise op read together in Arb's balls, with derivatives forward: a column holds a ball per element,
+so that a definition is called once for all elements.
 
-It knows less than a tape (`tape`): elements that take different branches are read in both, and where a ball straddles a
-branch nothing is read.
+The reading is weaker than a `tape`: elements that take different branches are read in both, and nothing is read where a
+ball contains a branch point.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gradproof.engine.verify.readings import TooLarge
 
 
 class Column:
-    """Balls, one for each element, and their derivatives along directions; one that is missing is 0."""
+    """A ball per element, and derivatives along directions; a missing direction has the derivative 0."""
 
     __slots__ = ("balls", "batch", "slopes")
     __array_ufunc__ = None
@@ -76,10 +76,12 @@ class Column:
 
 
 def balls_of(x: Any) -> Any:
+    """The balls of a column; a scalar as itself."""
     return x.balls if isinstance(x, Column) else x
 
 
 def slopes_of(x: Any) -> dict[int, Array]:
+    """The derivatives of a column by direction."""
     return x.slopes if isinstance(x, Column) else {}
 
 
@@ -91,8 +93,13 @@ def _sums(a: dict[int, Array], b: dict[int, Array]) -> dict[int, Array]:
 
 
 class Batch(Balls):
-    """The reading of ``size`` elements. ``limit`` bounds the operations, of all elements (TooLarge is raised beyond);
-    ``ties`` tells at which elements numbers that move were compared and are equal."""
+    """The reading of ``size`` elements.
+
+    Args:
+        limit: bound of the operations of all elements; raises TooLarge beyond.
+
+    ``ties`` is the mask of the elements where equal numbers with derivatives were compared.
+    """
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__()
@@ -100,25 +107,25 @@ class Batch(Balls):
         self.ties = np.zeros(size, bool)
 
     def count(self) -> None:
-        """Count one more operation."""
+        """Count an operation for each element."""
         self.left -= self.size
         if self.left < 0:
             raise TooLarge
 
     def column(self, numbers: Sequence[float], direction: int | None = None) -> Column:
-        """Floats as they are; ``direction``: that along which they move."""
+        """Floats as exact balls; ``direction``: the direction along which their derivative is 1."""
         slopes = None if direction is None else {direction: self._filled(arb(1))}
         return Column(self, _boxed([arb(x) for x in numbers]), slopes)
 
     def balls(self, x: Any) -> list[arb]:
-        """A result as balls: a column, a condition, or one number for all."""
+        """The balls of a column, a condition, or a scalar."""
         x = self.as_number(x)
         if isinstance(x, Column):
             return [y if isinstance(y, arb) else arb(y) for y in x.balls.tolist()]
         return [arb(x)] * self.size
 
     def slope(self, x: Any, direction: int) -> Any:
-        """The derivative of a result."""
+        """The derivative of a result along a direction."""
         slope = slopes_of(x).get(direction)
         return self._filled(arb(0)) if slope is None else slope
 
@@ -152,7 +159,7 @@ class Batch(Balls):
     # conditions
 
     def signs(self, a: Any, b: Any) -> Any:
-        """-1, 0 or 1 for each element, or for all. Raises Undecided."""
+        """The sign of a - b for each element, or for all. Raises Undecided."""
         if not (isinstance(a, Column) or isinstance(b, Column)):
             return super().compare(a, b)
         if a is b:
@@ -224,7 +231,7 @@ def _boxed(balls: list[Any]) -> Array:
 
 
 def _partial(row: ScalarFunction, point: Sequence[arb], axis: int) -> arb:
-    """The derivative along one argument; nan at a pole."""
+    """The partial derivative along an argument; nan at a pole."""
     try:
         return row.partials(point, [axis])[0]
     except (ValueError, ZeroDivisionError):

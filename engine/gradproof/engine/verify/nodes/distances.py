@@ -1,7 +1,6 @@
-"""Judging whole arrays of floats against their enclosures, by the words that `judge` has for single ones.
+"""Distances of arrays of floats from their enclosures, with the criteria of `floats.compare` for single floats.
 
-An element is *fine* if the farthest point of its ball is close, and in *doubt* otherwise: then Arb has the word, or an
-allowance for rounding.
+An element is *close* if the farthest point of its ball is; otherwise Arb decides, or an allowance for rounding.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from gradproof.engine.verify.verdict.advice import RANGE
 from gradproof.engine.verify.verdict.wording import element_text
 
 LOOSE = 2.0**-34
-"""In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
-right, and eight bits more."""
+"""Relative radius up to which a float64 that is not shown to be off counts as close: half of the digits, and eight bits
+more."""
 NOTHING = 64 * 2.0**-1074
-"""A float64 that is 0 is right where the truth is seen to be no larger: 64 units in the last place."""
+"""Bound of the true value, 64 denormal units, below which a float64 0 is right."""
 SMALL = 2.0**-900
-"""Balls are at least 2^-1000 wide unless they are read finely, and grow: floats below this need that."""
+"""Floats below need balls read `finely`, as radii are at least 2^-1000 otherwise."""
 EXPONENT = 0x7FF0 << 48
-"""The bits of a float64 that are left of it if it is rounded down to a power of 2."""
+"""Mask of the exponent bits of a float64, which round it down to a power of 2."""
 NORMAL = 2.0**-1022
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 
 
 def spacings(x: Array, dtype: DType) -> Array:
-    """`ulps.spacing` of many numbers."""
+    """`ulps.spacing` of an array."""
     sizes = np.abs(x)
     most = largest(dtype)
     with np.errstate(all="ignore"):
@@ -52,8 +51,14 @@ def spacings(x: Array, dtype: DType) -> Array:
 
 @dataclass(frozen=True)
 class Distances:
-    """How far floats are from the truth, at least and at most, element by element, and one unit in the last place there.
-    Infinitely far, at most, where the truth is not known; the same infinity is no distance."""
+    """Distances of floats from the truth, for each element. The same infinity has the distance 0.
+
+    Attributes:
+        least, most: bounds of the distance; ``most`` is infinite where the truth is unknown.
+        step: a unit in the last place.
+        size: lower bound of the true magnitude.
+        zero: mask of the zeros that are right.
+    """
 
     least: Array
     most: Array
@@ -64,10 +69,11 @@ class Distances:
 
     @property
     def ulps(self) -> Array:
+        """Upper bound of the distance in units in the last place."""
         return np.where(self.zero, 0.0, self.most / self.step)
 
     def close(self) -> Array:
-        """Where a float is as close as it has to be, to the end of its ball."""
+        """Mask of the floats that are close up to the end of their balls."""
         near = close_enough(self.dtype) * self.step
         close = self.most <= near
         if self.dtype == np.float64:
@@ -75,14 +81,15 @@ class Distances:
         return np.asarray((close & self.digits()) | self.zero)
 
     def digits(self, bits: float | None = None) -> Array:
-        """Where half of the digits are certainly right, or ``bits`` of them; or all that a float can have there."""
+        """Mask of the floats with half of their digits certainly right, or with ``bits``; or with all that a float can
+        have."""
         needed = needed_bits(self.dtype) if bits is None else bits
         return np.asarray(self.zero | (self.most <= NEAREST * self.step) | (self.most <= self.size * (DOWN * 2.0**-needed)))
 
 
 def certainly_close(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
-    """Where floats are certainly as close as they have to be, seen in a few passes; the largest distance of these in units,
-    and its place. None: nothing is seen so easily, as where a midpoint is not finite. All flat, the floats in float64."""
+    """Mask of the floats that are certainly close, in a few passes; their largest distance in units in the last place, and
+    its place. None where midpoints are not finite. Arrays are flat, and ``got`` is float64."""
     if dtype.kind in "biu":
         return (got == ball.mid, 0.0, 0) if ball.spread is None and not ball.part else None
     mid = np.ascontiguousarray(ball.mid)
@@ -114,8 +121,8 @@ def certainly_close(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, f
 
 
 def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | None = None) -> Distances:
-    """Of floats from balls; all flat, in float64. ``beside``: midpoints of the other parts of complex numbers, of which the
-    larger part has the unit."""
+    """Distances of floats from balls; flat arrays in float64. ``beside``: the midpoints of the other parts of complex
+    numbers, whose larger part defines the unit."""
     with np.errstate(all="ignore"):
         apart = np.abs(got - mid)
         most = (apart + rad) * UP
@@ -137,7 +144,7 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
 
 
 def needs_fine_radii(got: Array, ball: BallArray) -> bool:
-    """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
+    """True if some floats are so small that their balls show digits only if read `finely`."""
     if got.dtype != np.float64 or (ball.spread is None and not ball.part):
         return False
     with np.errstate(all="ignore"):
@@ -150,39 +157,41 @@ def needs_fine_radii(got: Array, ball: BallArray) -> bool:
 
 
 def overflowed(got: Array, mid: Array, rad: Array, dtype: DType) -> Array:
-    """Where the true value is beyond the largest number, and the float is that infinity."""
+    """Mask of the infinities whose true value is beyond the largest number, with the same sign."""
     with np.errstate(all="ignore"):
         return np.asarray(np.isinf(got) & ((np.abs(mid) - rad) >= largest(dtype)) & (np.sign(got) == np.sign(mid)))
 
 
 def overflow_reason(dtype: DType) -> str:
+    """The reason of an OVERFLOWED verdict."""
     return f"the true value is beyond the largest {dtype.name}; {RANGE}"
 
 
 @dataclass
 class Tally:
-    """The state of knowledge of one array: the worst word so far. ``total`` elements of ``shape``."""
+    """The worst verdict on an array so far; ``total`` elements of ``shape``."""
 
     shape: tuple[int, ...]
     total: int
     worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(ValueWord.ENCLOSED))
 
     def note(self, verdict: ValueVerdict) -> None:
+        """Take over a verdict if it is worse."""
         self.worst = worse(self.worst, verdict)
 
     def place(self, flat: int) -> str:
-        """The index of an element, as text."""
+        """The index of the element at a flat place, as text."""
         return element_text(flat, self.shape)
 
     def note_close(self, ulps: Array) -> None:
-        """Note elements that are close."""
+        """Note the distances of elements that are close."""
         if ulps.size:
             self.note(ValueVerdict(ValueWord.ENCLOSED, float(ulps.max())))
 
 
 def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: DType) -> tuple[Array, Array]:
-    """Where the sides of a kink certainly differ; and where the float there is what the op's convention says, or between
-    them if it has none."""
+    """Masks of the elements whose one-sided derivatives certainly differ, and of those whose float is the op's convention,
+    or lies between the sides if there is none."""
     mids = np.stack([side.mid for side in sides])
     rads = np.stack([side.radius() for side in sides])
     with np.errstate(all="ignore"):

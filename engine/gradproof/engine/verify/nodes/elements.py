@@ -1,7 +1,7 @@
-"""A large node of an elementwise op: its definition read over all elements at once, in blocks, with its derivatives.
+"""The elements of a large node of an elementwise op: its definition read over all elements at once, in blocks.
 
-One reading over duals encloses the result and, with the cotangent that the rule really got, every contribution. No rule is
-used. What is in doubt, the extremes and a sample are read by Arb, which knows more: poles, conditioning, extended reals.
+A reading over duals encloses the result and, with the cotangent that the rule received, every contribution. No rule is
+used. Doubtful elements, the extremes and a sample are read by Arb, which knows poles, conditioning and extended reals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOTHING = 1e-300
 
 
 def columns(array: Array) -> Array:
-    """The floats of an array, one row for each element, with one or two parts; those of NumPy in their dtype."""
+    """The floats of an array, a row per element, with one or two parts; NumPy's dtypes are kept."""
     floats = parts(np.asarray(array))
     width = 2 if array.dtype.kind == "c" else 1
     return np.asarray(floats if floats.dtype.kind in "biuf" else floats.astype(np.float64)).reshape(-1, width)
@@ -33,8 +33,13 @@ def columns(array: Array) -> Array:
 
 @dataclass
 class Enclosures:
-    """Enclosures by one reading of some elements: the parts of the results, those of the contributions, and where numbers
-    were tied that move."""
+    """Enclosures of some elements.
+
+    Attributes:
+        results, contributions: a ball array for each part of a result or contribution.
+        tied: mask of the elements where equal numbers with derivatives were compared.
+        contributions_beside, results_beside: the same on the sides of these ties.
+    """
 
     results: list[BallArray]
     contributions: list[BallArray]
@@ -48,12 +53,12 @@ class Enclosures:
         return self.results, self.contributions
 
     def at(self, places: Array) -> Enclosures:
-        """The same of some of the elements, without the sides of ties."""
+        """The enclosures of some elements, without the sides of ties."""
         results, contributions = ([x[places] for x in some] for some in self.rows)
         return Enclosures(results, contributions, self.tied[places])
 
     def fixed(self) -> Enclosures:
-        """See `BallArray.fixed`."""
+        """The enclosures with fixed radii (see `BallArray.fixed`)."""
         results, contributions, *contributions_beside = [
             [ball.fixed() for ball in row]
             for row in (self.results, self.contributions, *self.contributions_beside, *self.results_beside)
@@ -68,7 +73,7 @@ class Enclosures:
 
 
 def concatenated(some: Sequence[Enclosures]) -> tuple[list[BallArray], list[BallArray]]:
-    """The results and the contributions of readings, one after the other."""
+    """The results and the contributions of several enclosures, concatenated."""
     if len(some) == 1:
         return some[0].rows
 
@@ -110,7 +115,7 @@ class Elements:
         return blocks(self.count, BLOCK)
 
     def read(self, index: Any) -> Enclosures:
-        """The elements at ``index``. Raises NoArrays, and what a stranger's code raises."""
+        """Enclose the elements at ``index``. Raises NoArrays, and any exception of the definition."""
         enclosures = self._read(self._inputs(index), index, None)
         if self.infinite:
             self._take_limits(enclosures, index)
@@ -128,7 +133,7 @@ class Elements:
         return [x[index].astype(np.float64, copy=False) if x.dtype.kind == "f" else x[index] for x in self.inputs]
 
     def _perturbations(self) -> Iterator[list[float]]:
-        """Steps along which to leave a kink, one for each direction: each comes first, and last, equally often."""
+        """Steps along which to leave a kink: in turn each direction has the smallest step and the largest."""
         count = len(self.directions)
         for shift in range(count):
             for sign in (1.0, -1.0):
@@ -181,7 +186,7 @@ class Elements:
     # infinite inputs
 
     def _take_limits(self, enclosures: Enclosures, index: Any) -> None:
-        """Read elements with infinite inputs as limits: two numbers far out take the place of each (see `truth`)."""
+        """Read elements with infinite inputs as limits: two large numbers take the place of each infinity (see `truth`)."""
         inputs = self._inputs(index)
         at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in inputs if x.dtype.kind == "f"], axis=0))
         if not at.size:
@@ -209,14 +214,18 @@ class Elements:
 
 
 def _any_infinite(x: Array) -> bool:
-    """Whether a number is infinite, without a temporary where none is large."""
+    """True if a number is infinite, without a temporary array where none is large."""
     return bool(x.size) and not (x.max() < np.inf and x.min() > -np.inf) and bool(np.isinf(x).any())
 
 
 def far_substitutes(x: Array, far: Array, seed: int, which: int = 0) -> Array:
-    """Floats with other numbers far out in the place of those that are, in the same order; of infinite ones each is
-    another, in the reverse order with seed 2: what depends on it has no limit. ``far``: all finite magnitudes far out, in
-    order; ``which`` input it is, as two have different numbers."""
+    """Floats with other large numbers in place of the large ones, in the same order. Infinite numbers become different
+    numbers, in reverse order with seed 2: a function of them has no limit.
+
+    Args:
+        far: all finite magnitudes from `FAR` on, in order.
+        which: number of the input, as two inputs get different numbers.
+    """
     random = np.random.default_rng(seed)
     result = np.array(x)
     large = FAR * (np.arange(1, len(far) + 1) + random.integers(1, 200, len(far)) / 256)
@@ -232,13 +241,13 @@ def far_substitutes(x: Array, far: Array, seed: int, which: int = 0) -> Array:
 
 
 def _contradicts(a: BallArray, b: BallArray) -> Array:
-    """The mask of the elements where two readings are finite, and have no number in common."""
+    """Mask of the elements where two readings are finite and have no number in common."""
     with np.errstate(all="ignore"):
         return np.asarray(np.abs(a.mid - b.mid) > (a.radius() + b.radius()) * (1 + 2.0**-40) + NOTHING)
 
 
 def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:
-    """The limits that two readings far out agree on, nan elsewhere; ``unbounded``: they may be infinite."""
+    """The limits that two readings far out agree on, nan elsewhere; ``unbounded``: limits may be infinite."""
     with np.errstate(all="ignore"):
         apart = np.abs(a.mid - b.mid)
         wide = a.radius() + b.radius()

@@ -1,4 +1,4 @@
-"""The check of a large node of an elementwise op: every element by balls, those in doubt and a sample by Arb."""
+"""The check of a large node of an elementwise op: every element by balls, doubtful elements and a sample by Arb."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from gradproof.engine.conventions import Kink
-from gradproof.engine.spec import Array, part_dtype
+from gradproof.engine.spec import Array, DType, part_dtype
 from gradproof.engine.verify.arrays import BallArray, finely
 from gradproof.engine.verify.nodes.distances import (
     Tally,
@@ -33,18 +32,19 @@ from gradproof.engine.verify.verdict.wording import flat_place, joined
 
 CHUNK = 64
 MAX_UNIQUE = 200_000
-FEW = 4  # elements at ties, or beside infinities, that Arb reads in full
+FEW = 4  # elements at ties, or with infinite inputs, that Arb reads in full
 NOT_FINITE = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
 
 
 @dataclass
 class _NodeArray:
-    """An array of the node, a result or a contribution: its parts, and which parts of a reading enclose them."""
+    """An array of the node, a result or a contribution: its parts, the rows of the enclosures for them, and its doubtful
+    elements."""
 
     got: Array
     rows: slice
     tally: Tally
-    dtype: Any
+    dtype: DType
     kink: Kink | None = None
     forward: bool = False
     doubts: list[Array] = field(default_factory=list)
@@ -57,8 +57,8 @@ class _NodeArray:
 
 
 def check_elements(application: Application, seconds: float) -> Checked:
-    """The verdicts on an elementwise node. ``seconds``: for the elements that Arb reads one by one. Raises NoArrays, and
-    what a stranger's code raises."""
+    """Verdicts on an elementwise node. ``seconds``: time for the elements that Arb reads singly. Raises NoArrays, and any
+    exception of the definition."""
     deadline = time.monotonic() + seconds
     elements = Elements(application)
     arrays = _columns(application, elements)
@@ -66,7 +66,7 @@ def check_elements(application: Application, seconds: float) -> Checked:
     done = 0
     for block in elements.blocks():
         enclosures = elements.read(block)
-        if any(_is_beneath(array, enclosures, block) for array in arrays):
+        if any(_needs_fine_radii(array, enclosures, block) for array in arrays):
             with finely():
                 enclosures = elements.read(block).fixed()
         for array in arrays:
@@ -82,18 +82,18 @@ def check_elements(application: Application, seconds: float) -> Checked:
 
 
 class _Sample:
-    """The elements that Arb reads beside the arrays: drawn ones, the extremes, and the worst."""
+    """The elements that Arb reads in addition: drawn elements, the extremes, and the worst."""
 
     def __init__(self, elements: Elements) -> None:
         self.elements, self.places = elements, sample_places(elements.count)
         self.kept: list[Enclosures] = []
-        self.whole: Enclosures | None = None  # of a node of one block
+        self.whole: Enclosures | None = None  # if the node is a single block
         self.ends: dict[tuple[int, bool], tuple[float, int]] = {}
         numbers = (*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed)
         self.columns = [x[:, 0] for x in numbers if x.dtype.kind == "f" and x.shape[1] == 1]
 
     def look(self, block: slice, enclosures: Enclosures) -> None:
-        """Keep what a block shows of the drawn elements, and note its extremes."""
+        """Keep the enclosures of the drawn elements of a block, and note its extremes."""
         if self.elements.count == block.stop - block.start:
             self.whole = enclosures
         else:
@@ -107,7 +107,7 @@ class _Sample:
                     self.ends[k, largest] = (value, block.start + at)
 
     def compared(self, arrays: Sequence[_NodeArray], done: int) -> tuple[Array, list[int], Contradiction | None]:
-        """The elements read, those left to a full reading, and a contradiction."""
+        """The places of the elements read, the places left to a full reading, and a contradiction."""
         elements, application = self.elements, self.elements.application
         drawn = self.places[self.places < done]
         ends = {place for _, place in self.ends.values()}
@@ -124,7 +124,7 @@ class _Sample:
         return places[: sampled_.read + len(sampled_.left)], sampled_.left, sampled_.contradiction
 
 
-def _is_beneath(array: _NodeArray, enclosures: Enclosures, block: slice) -> bool:
+def _needs_fine_radii(array: _NodeArray, enclosures: Enclosures, block: slice) -> bool:
     balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
     return any(needs_fine_radii(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
 
@@ -148,7 +148,7 @@ def _columns(application: Application, elements: Elements) -> list[_NodeArray]:
 
 
 def _rests_on_nan(elements: Elements, at: Array) -> Array:
-    """Elements that rest on a nan, or got a cotangent that is not finite: of an unknown truth there is none."""
+    """Mask of the elements with an input that is nan."""
     dead = np.zeros(len(at), bool)
     for x in elements.inputs:
         if x.dtype.kind == "f":
@@ -157,7 +157,7 @@ def _rests_on_nan(elements: Elements, at: Array) -> Array:
 
 
 def _compare(array: _NodeArray, enclosures: Enclosures, elements: Elements, block: slice) -> None:
-    """Compare one block of an array; what is not fine goes to its doubts. Most is seen to be fine in a few passes."""
+    """Compare a block of an array, and collect its doubtful elements. A few passes show most elements to be close."""
     balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
     got = [array.got[block, p].astype(np.float64, copy=False) for p in range(len(balls))]
     tied = None if array.forward or not enclosures.tied.any() else enclosures.tied
@@ -187,7 +187,7 @@ def _compare_elements(
     got: Sequence[Array],
     balls: Sequence[BallArray],
 ) -> None:
-    """Compare the elements ``at`` of a block, which are given."""
+    """Compare the elements ``at`` of a block, whose floats and balls are passed."""
     fine = np.ones(len(at), bool)
     ulps, least = np.zeros(len(at)), np.zeros(len(at))
     far_substitutes, known = np.zeros(len(at), bool), np.ones(len(at), bool)
@@ -227,8 +227,7 @@ def _compare_elements(
 
 
 def _at_ties(array: _NodeArray, enclosures: Enclosures, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
-    """Judge the contributions at kinks, of ``some`` elements of a block, among which are all that are tied: where the sides
-    differ and they are what they should be, and where they are not."""
+    """Masks of the tied contributions, among ``some`` elements of a block, that are right and that are wrong at a kink."""
     right_at, wrong = np.zeros(len(some), bool), np.zeros(len(some), bool)
     at = np.flatnonzero(enclosures.tied[some])
     contributions_beside = [side[array.rows] for side in enclosures.contributions_beside]
@@ -266,7 +265,7 @@ def _with_arb(
     sample: Array,
     left_: Sequence[int],
 ) -> Checked:
-    """The verdicts, after Arb has read what is in doubt, the worst first, and some of what is ``left_`` of a sample."""
+    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_`` by the sample."""
     application, count = elements.application, elements.count
     weight = np.zeros(count)
     for array in arrays:
@@ -310,7 +309,7 @@ def _with_arb(
 
 
 def _explained_by_rounding(elements: Elements, arrays: Sequence[_NodeArray], at: Array, deadline: float) -> Array:
-    """Of elements in doubt those that arrays have the word for too."""
+    """Mask of the doubtful elements that the rounding of the inputs explains."""
     results, contributions = arrays[: len(elements.application.results)], arrays[len(elements.application.results) :]
     if elements.complex or any(array.doubts for array in results):
         return np.zeros(len(at), bool)
@@ -329,15 +328,15 @@ def _finished(tally: Tally, checked: int, sampled: int, left: int, needed: float
 
 
 def _relocated(verdict: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
-    """A verdict on picked elements, with the place of its element in the whole."""
+    """A verdict on picked elements, with the place of its element in the whole array."""
     if not verdict.element:
         return verdict if len(picked) > 1 else replace(verdict, element=tally.place(int(picked[0])) if verdict.got else "")
     return replace(verdict, element=tally.place(int(picked[flat_place(verdict.element)])))
 
 
 def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
-    """Of elements in doubt those that differ in any number, in order, and for each the place of its like among them: what
-    is the same to the last bit has one truth, and one word."""
+    """The first of each set of doubtful elements with the same bits, and the index of its set for each: they share a
+    verdict."""
     if not doubted.size or doubted.size > MAX_UNIQUE:
         return doubted, np.arange(len(doubted))
     bits = [*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed]
@@ -351,7 +350,7 @@ def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
 
 
 def _by_arb(application: Application, why: str, deadline: float) -> Checked:
-    """The verdicts where arrays are not to be relied on: by Arb, of as many elements as there is time for."""
+    """Verdicts where arrays are not reliable: by Arb, on as many elements as there is time for."""
     count, picked = application.results[0].size, sample_places(application.results[0].size)
     order = np.concatenate([picked, np.setdiff1d(np.arange(count), picked)])
     tallies = [Tally(application.results[0].shape, application.results[0].size * len(application.results))]
@@ -366,14 +365,14 @@ def _by_arb(application: Application, why: str, deadline: float) -> Checked:
             tally.note(_relocated(verdict, queue, tally))
         read += len(queue)
 
-    def told(tally: Tally) -> ValueVerdict:
+    def completed(tally: Tally) -> ValueVerdict:
         verdict = replace(tally.worst, checked=read * tally.total // count, total=tally.total, sampled=read)
         if read == count or verdict.word is ValueWord.OFF:
             return verdict
         return replace(verdict, word=ValueWord.UNCHECKED, reason=why)
 
-    forward, *others = map(told, tallies)
-    contributions = iter(others)
+    forward, *contribution_verdicts = map(completed, tallies)
+    contributions = iter(contribution_verdicts)
     return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
 
 

@@ -1,7 +1,8 @@
-"""Projections in floats: of ops that have no reading over arrays, and are linear in an input.
+"""Projections in floats, for ops without a reading over arrays that are linear in an input.
 
-Where the rule for that input uses neither the input nor the result, <contribution, v> = <g, f(v)> for random v, f the op's
-forward, as Freivalds checks a product. That encloses no element, so that it never verifies by itself.
+Where the rule for that input uses neither the input nor the result, <contribution, v> = <g, f(v)> for random v, with f the
+op's forward (R. Freivalds, Probabilistic machines can use less running time, 1977). No element is enclosed, so that this
+check alone never verifies.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gradproof.engine.verify.verdict.advice import LOOK, MADE
 from gradproof.engine.verify.verdict.wording import element_text
 
 PROJECTIONS = 2  # directions of random signs
-SPOT_SECONDS = 1.0  # for single elements of one array
+SPOT_SECONDS = 1.0  # for single elements of an array
 
 
 def _wide(array: Array) -> Array:
@@ -31,8 +32,8 @@ def _wide(array: Array) -> Array:
 
 
 def check_by_projections(application: Application, linear: Sequence[bool], seconds: float) -> Checked:
-    """The verdicts on a node that is not read over arrays: single elements, and projections where it is linear.
-    ``seconds``: for elements that are read one by one, about."""
+    """Verdicts on a node that is not read over arrays: single elements, and projections of inputs in which it is linear.
+    ``seconds``: remaining time."""
     deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
     forward = spot_forward(application, deadline)
     verdicts: list[ValueVerdict | None] = []
@@ -48,7 +49,7 @@ def check_by_projections(application: Application, linear: Sequence[bool], secon
 
 
 def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
-    """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
+    """The verdict on a contribution by random projections; a difference is localised by bisection."""
     size = claimed.size
     if not all(
         finite(a) for a in (*application.cotangents, claimed, *(x for x in application.inputs if x.dtype.kind in "fc"))
@@ -67,8 +68,7 @@ def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
 
 
 class _LinearMap:
-    """A contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
-    parts."""
+    """A contribution, and the op's forward as a linear map of that input; of complex numbers as a real map of their parts."""
 
     def __init__(self, application: Application, k: int, claimed: Array) -> None:
         self.application, self.k, self.shape, self.is_complex = application, k, claimed.shape, claimed.dtype.kind == "c"
@@ -86,7 +86,7 @@ class _LinearMap:
         return list(result) if isinstance(result, tuple) else [result]
 
     def _against(self, v: Array) -> tuple[float, float, float]:
-        """<contribution, v>, <g, f(v)>, and the sum of the magnitudes that make up the latter."""
+        """<contribution, v>, <g, f(v)>, and the sum of the magnitudes of the terms of the latter."""
         along = v.view(np.complex128) if self.is_complex else v
         there = sum(
             float(np.sum(np.conj(g) * y).real) for g, y in zip(self.g, self._linear(along, self.inputs), strict=True)
@@ -98,18 +98,18 @@ class _LinearMap:
         return float(np.sum(self.claimed * v)), there, size
 
     def _linear(self, v: Array, inputs: Sequence[Array]) -> list[Array]:
-        """f(v) - f(0): what is affine becomes linear."""
+        """f(v) - f(0), which makes an affine function linear."""
         return [y - y0 for y, y0 in zip(self._forward(v, inputs), self._forward(np.zeros_like(v), inputs), strict=True)]
 
     def ratio(self, v: Array) -> float:
-        """How far apart the two sides are, in rounding units of all that was added up."""
+        """The difference of the two sides, in unit roundoffs of all terms."""
         here, there, size = self._against(v)
         if here == there:
             return 0.0
         return abs(here - there) / (self.unit * size) if size else math.inf
 
     def localise(self, signs: Array) -> ValueVerdict:
-        """The verdict on an element that alone is off, found by halving; UNCHECKED if there is none."""
+        """The verdict on an element that alone is off, found by bisection; UNCHECKED if there is none."""
 
         def is_in(half: Array) -> bool:
             v = np.zeros_like(signs)

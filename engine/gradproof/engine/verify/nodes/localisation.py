@@ -1,4 +1,4 @@
-"""Localisation of a fault that a comparison of whole arrays shows: halving down to an element, and the verdict on it."""
+"""Localisation of a fault that a comparison of whole arrays shows: bisection to an element, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 
 def bisect(places: Array, is_in: Callable[[Array], bool]) -> int:
-    """The element of flat ``places`` that is left by halving; ``is_in(half)`` tells whether the fault is in a first half."""
+    """The element of flat ``places`` left by bisection; ``is_in(half)``: the fault is in a first half."""
     while len(places) > 1:
         half = len(places) // 2
         places = places[:half] if is_in(places[:half]) else places[half:]

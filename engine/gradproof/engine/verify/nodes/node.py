@@ -1,4 +1,4 @@
-"""The check of one large node: every element enclosed in arrays, what is in doubt and a sample of elements read by Arb."""
+"""The check of a large node: every element enclosed in arrays, doubtful elements and a sample read by Arb."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, SMALLER, TIME
 from gradproof.engine.verify.verdict.wording import element_text, flat_place, joined
 
-SHARE = 0.25  # of the time that is left: more is not for the elements of one node that Arb reads
+SHARE = 0.25  # of the remaining time, for the elements of a node that Arb reads
 ELEMENT_SECONDS = 1.5
-SPOTS_READ, MAX_SPOTS_READ = 8_000, 60_000  # numbers that are looked at for single elements, by the size of the node
-MAX_TAPED = 1_000  # numbers behind few results, whose contributions are read one by one too
-MAX_SOLVED = 20_000  # of an op that is defined by an equation: all of its elements are enclosed together
+SPOTS_READ, MAX_SPOTS_READ = 8_000, 60_000  # numbers read for single elements, by the size of the node
+MAX_TAPED = 1_000  # inputs of few results up to which contributions are read singly too
+MAX_SOLVED = 20_000  # size up to which an op defined by an equation is enclosed as a whole
 
 
 def check_node(application: Application, rule: Program | None, linear: Sequence[bool], seconds: float) -> Checked:
-    """The verdicts on a node that is too large to be read by Arb element by element.
+    """Verdicts on a node that is too large to be read by Arb element by element.
 
     Args:
-        rule: the program of its backward rule, where one is known.
-        linear: for each input, whether the op is linear in it, if the rule is right.
-        seconds: time that is left for all.
+        rule: the program of its backward rule, where it is known.
+        linear: for each input, True if the op is linear in it, provided that the rule is right.
+        seconds: remaining time.
     """
     if application.op.equation is not None and not application.op.elementwise and application.size <= MAX_SOLVED:
         return check_values(application)
@@ -54,7 +54,7 @@ def check_node(application: Application, rule: Program | None, linear: Sequence[
         return _unchecked(application, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
         return _without_arrays(application, linear, seconds, f"not read in arrays ({text_of(error)})")
-    except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
+    except BaseException as error:  # a definition is third-party code, and a check must not cost a gradient
         foreign(error)
         return _without_arrays(application, linear, seconds, f"the definition raised {named(error)} over arrays; {AUTHOR}")
 
@@ -67,7 +67,7 @@ def _unchecked(application: Application, reason: str) -> Checked:
 
 
 def _without_arrays(application: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
-    """The verdicts where there is no reading over arrays: by Arb if the node is of a moderate size, else by a sample."""
+    """Verdicts without a reading over arrays: by Arb for a node of moderate size, else on a sample."""
     if application.size <= MAX_ELEMENTS:
         return check_values(application)
     if not application.op.elementwise:
@@ -108,7 +108,7 @@ def _check_whole(whole: WholeNode, linear: Sequence[bool], seconds: float) -> Ch
 
 
 def _by_arb(application: Application, linear: Sequence[bool], seconds: float, why: str) -> Checked:
-    """The verdicts where arrays are not to be relied on: by Arb, or of a sample."""
+    """Verdicts where arrays are not reliable: by Arb, or on a sample."""
     if application.size <= MAX_ELEMENTS:
         return check_values(application)
     checked = check_by_projections(application, linear, seconds)
@@ -120,7 +120,7 @@ def _by_arb(application: Application, linear: Sequence[bool], seconds: float, wh
 
 
 def _needs_arb(verdict: ValueVerdict) -> bool:
-    """Whether Arb may know better, or is to confirm it."""
+    """True if Arb may know more, or has to confirm the verdict."""
     return (
         verdict.word in (ValueWord.OFF, ValueWord.UNCHECKED, ValueWord.NONFINITE, ValueWord.OVERFLOWED)
         or verdict.checked < verdict.total
@@ -128,7 +128,7 @@ def _needs_arb(verdict: ValueVerdict) -> bool:
 
 
 def _prefer_arb(by_arb: Checked, by_arrays: Checked) -> Checked:
-    """The verdicts of Arb, where it has any."""
+    """The verdicts of Arb, or of arrays where Arb has none."""
 
     def better(a: ValueVerdict | None, b: ValueVerdict | None) -> ValueVerdict | None:
         return b if a is not None and a.word is ValueWord.UNCHECKED and b is not None and b.checked else a
@@ -168,7 +168,7 @@ def _with_spots(application: Application, verdict: ValueVerdict, open_: Sequence
 def _contribution_with_spots(
     application: Application, k: int, verdict: ValueVerdict, linear: Sequence[bool], left: float
 ) -> ValueVerdict:
-    """The same of a contribution; of one that is not read in arrays what can be said otherwise."""
+    """The verdict on a contribution, after Arb has read elements; by projections if it is not read over arrays."""
     claimed = application.contributions[k]
     assert claimed is not None
     if verdict.word is ValueWord.UNCHECKED and not verdict.checked:
@@ -186,18 +186,19 @@ def _contribution_with_spots(
 
 
 def _without_rule(application: Application, k: int, left: float) -> ValueVerdict | None:
-    """The verdict on a contribution without a program of its rule, by the form for whole arrays; None where that says
-    nothing."""
+    """The verdict on a contribution without a program of its rule, by the form for whole arrays; None if that does not
+    apply."""
     if not all(finite(x) for x in (*application.cotangents, *(x for x in application.inputs if x.dtype.kind not in "biu"))):
         return None
     try:
         return check_without_rule(application, k, min(SHARE * left, ELEMENT_SECONDS))
-    except BaseException as error:  # a form is a stranger's code
+    except BaseException as error:  # a form is third-party code
         foreign(error)
         return None
 
 
 def _with_count(verdict: ValueVerdict, seconds: float) -> ValueVerdict:
+    """The verdict with the number of elements that are enclosed, if these are not all."""
     if verdict.checked >= verdict.total or verdict.word in (ValueWord.UNCHECKED, ValueWord.OFF):
         return verdict
     text = f"{verdict.checked} of {verdict.total} elements enclosed: the balls of the others are too wide"

@@ -1,6 +1,6 @@
-"""Contributions against the op's form for whole arrays, along random directions: <contribution, v> is <g, J v>, as R.
-Freivalds checks a product. Both sides are enclosed, so that a difference is a contradiction, whatever is known of the rule.
-"""
+"""Contributions compared with the op's form for whole arrays along random directions: <contribution, v> = <g, J v> (R.
+Freivalds, Probabilistic machines can use less running time, 1977). Both sides are enclosed, so that a difference is a
+contradiction, whatever is known of the rule."""
 
 from __future__ import annotations
 
@@ -31,16 +31,21 @@ from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 MANY = 1 << 11
-"""Of more elements one direction is read, of fewer two."""
+"""Number of elements up to which two directions are read, and above which one is."""
 NEAR = 2.0**-44
-"""A distance that is so much of all magnitudes is nothing in floats: what is farther off is read in balls."""
+"""Relative difference of the sides in floats above which they are compared in balls."""
 POOL = 1 << 20
 STRIDE = 4099
 
 
 class Projections:
-    """The projections of the contributions of one application. ``balls``: for each input what its rule gives, enclosed.
-    ``tied``: whether numbers that move were compared and are equal: there J v has sides."""
+    """Projections of the contributions of an application.
+
+    Args:
+        balls: for each input the enclosure of its rule's result.
+
+    ``tied`` is True once equal numbers with derivatives were compared: J v has sides there.
+    """
 
     def __init__(self, application: Application, balls: dict[int, BallArray]) -> None:
         self.application, self.balls, self.tied = application, balls, False
@@ -48,7 +53,7 @@ class Projections:
         self._float_slopes: dict[int, dict[int, float]] = {}
 
     def check(self, k: int) -> ValueVerdict | None:
-        """None where a contribution agrees along all directions, or these say nothing; else a verdict with an element."""
+        """A verdict on a contribution that differs along a direction; None if it agrees, or there are ties."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         for seed in range(1 if self.application.size > MANY else 2):
@@ -64,7 +69,7 @@ class Projections:
         return None
 
     def _along_in_floats(self, seed: int) -> dict[int, float]:
-        """The same as `_along` in floats, which cost a fraction; empty where there is no such reading."""
+        """`_along` in floats, at a fraction of the cost; empty where there is no such reading."""
         if seed not in self._float_slopes:
             self._float_slopes[seed] = {}
             application, f = self.application, Floats()
@@ -80,12 +85,12 @@ class Projections:
                 for y, g in zip(outputs if isinstance(outputs, tuple) else (outputs,), application.cotangents, strict=True):
                     for k, slope in tangents(y).items():
                         slopes[k] += float(np.sum(np.broadcast_to(slope, g.shape) * np.asarray(g, np.float64)))
-                if not np.any(f.tied):  # balls tell a tie from what rounding made equal
+                if not np.any(f.tied):  # balls tell a tie from numbers that rounding made equal
                     self._float_slopes[seed] = slopes
         return self._float_slopes[seed]
 
     def _agrees(self, k: int, v: Array, slope: float) -> bool:
-        """Whether <contribution, v> is a number to its last digits, or as far off as elements were found to be."""
+        """True if <contribution, v> agrees in floats, up to the distances that were found of its elements."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
@@ -96,7 +101,7 @@ class Projections:
             return apart <= near or apart <= near + self._allowed(k, floats, weights)
 
     def _along(self, seed: int) -> dict[int, BallArray]:
-        """For each input <g, J v> along its direction of a seed."""
+        """<g, J v> for each input along its direction of a seed."""
         if seed not in self._slopes:
             self._slopes[seed] = self._slopes_along(
                 {k: _direction(self.application.inputs[k].shape, seed, k) for k in self.balls}
@@ -104,6 +109,7 @@ class Projections:
         return self._slopes[seed]
 
     def _slopes_along(self, directions: dict[int, Array]) -> dict[int, BallArray]:
+        """<g, J v> for each input along its direction."""
         application, f = self.application, Arrays()
         inputs = [
             Dual(exact(x), {k: exact(directions[k])}) if k in directions else entered(x)
@@ -121,8 +127,7 @@ class Projections:
         return slopes
 
     def _differs(self, k: int, v: Array, slope: BallArray) -> bool:
-        """Whether <contribution, v> certainly is not what it is with J: even if each element is as far off as it was found
-        to be."""
+        """True if <contribution, v> certainly differs from <g, J v>, beyond the distances that were found of its elements."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
@@ -132,7 +137,7 @@ class Projections:
             return bool(np.abs(apart.mid) > (float(apart.radius()) + allowed) * (1 + 2.0**-40))
 
     def _allowed(self, k: int, floats: Array, weights: Array) -> float:
-        """How far <contribution, v> may be off, by what is known of each element."""
+        """Bound of the error of <contribution, v> by the distances that were found of its elements."""
         ball = self.balls[k]
         mid = ball.mid.reshape(-1)
         if ball.spread is None and not ball.part and np.array_equal(floats, mid):
@@ -144,7 +149,7 @@ class Projections:
         return float(np.dot(most, np.abs(weights))) * (1 + 2.0**-20)
 
     def _localised(self, k: int, v: Array) -> ValueVerdict:
-        """The verdict on an element that alone is off, found by halving; UNCHECKED if there is none."""
+        """The verdict on an element that alone is off, found by bisection; UNCHECKED if there is none."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         place = bisect(np.arange(claimed.size), lambda half: self._off(k, v, half))
@@ -166,8 +171,9 @@ class Projections:
 
 
 def _inner(a: BallArray, b: Array) -> BallArray:
-    """The inner product of balls with floats, which are flat. NumPy adds the elements of a row in pairs, blocks of 128 in
-    eight sums, so that few of its roundings fall on one element (N. J. Higham, SIAM J. Sci. Comput. 14, 1993)."""
+    """The inner product of flat balls and floats. NumPy adds pairwise, with blocks of 128 in eight lanes, so that few of
+    its roundings affect an element (N. J. Higham, The accuracy of floating point summation, SIAM J. Sci. Comput. 14, 1993).
+    """
     with np.errstate(all="ignore"):
         products = a.mid.reshape(-1) * b
         mid = products.sum()
@@ -179,7 +185,7 @@ def _inner(a: BallArray, b: Array) -> BallArray:
 
 @lru_cache(1)
 def _sixteenths() -> Array:
-    """Sixteenths between -1 and 1, none of them 0."""
+    """Random nonzero multiples of 1/16 between -1 and 1."""
     draws = np.random.default_rng(0).integers(-16, 16, POOL, np.int8)
     pool = (draws + (draws >= 0)) / 16.0
     pool.flags.writeable = False
@@ -187,7 +193,7 @@ def _sixteenths() -> Array:
 
 
 def _direction(shape: tuple[int, ...], seed: int, k: int) -> Array:
-    """Sixteenths, others for each seed and number of an input."""
+    """Multiples of 1/16, different for each seed and input number."""
     size, start = math.prod(shape), STRIDE * (8 * seed + k) % (POOL // 32)
     pool = _sixteenths()
     direction = pool[start : start + size] if start + size <= POOL else np.resize(pool[start:], size)

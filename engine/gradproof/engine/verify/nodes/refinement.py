@@ -1,7 +1,7 @@
-"""Elements whose balls are too wide to show digits, read once more in Arb, through the same forms, with more bits.
+"""Elements whose balls are too wide to show digits, read again through the same forms in Arb, with more bits.
 
-Where the true number is 0, or next to it, since terms cancel (the only element of a line that is not masked), balls of
-float64 say that it is small, and no more. Each element is read by itself, with what it is made of: a line, a row.
+Where terms cancel to 0 or nearly so (the only element of a line that is not masked), balls of float64 show a small number
+without digits. Each element is read by itself, with the line or row it depends on.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from gradproof.engine.verify.readings.deferred import Deferred, DeferredFunction
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = (160, 1200)
-"""Precisions: the first is for numbers that cancel, the second tells 0 from what float64 holds. Elements that need it are
-mostly alike: after the first of them others are read so at once."""
+"""Precisions in bits: the first for numbers that cancel, the second to tell 0 from float64's smallest. Elements are mostly
+alike, so that after the first that needs it the others are read with it at once."""
 TICKS = 64
-"""The clock is looked at after so many functions and lines."""
+"""Functions and lines between two looks at the clock."""
 
 
 class OutOfTime(Exception):
-    """The time is over."""
+    """The deadline has passed."""
 
 
 class Refiner:
-    """The elements of what one application computed, and of what its rule gives, until ``deadline``. ``readings``: its
-    inputs, or two that take their limits."""
+    """Encloses elements of the results of an application, and of its rule, until ``deadline``. ``readings``: its inputs, or
+    two sets of inputs whose results take their limits."""
 
     def __init__(self, application: Application, readings: Sequence[Sequence[Array]], deadline: float) -> None:
         self.application, self.readings, self.deadline = application, readings, deadline
         self._ticks = 0
 
     def result(self, k: int, at: Array) -> BallArray:
-        """Enclosures of elements of a result at flat places, in a row with nan elsewhere. Raises NoArrays, and what a
-        stranger's code raises."""
+        """Enclosures of elements of a result at flat places, in a flat array with nan elsewhere. Raises NoArrays, and any
+        exception of the op's code."""
 
         def read(inputs: Sequence[Array]) -> Deferred:
             return self._op(
@@ -57,7 +57,7 @@ class Refiner:
         return self._read(read, at, self.application.outputs[k].size)
 
     def contribution(self, program: Program, at: Array) -> BallArray:
-        """The same of the only output of a part of the rule."""
+        """The same for the only output of a part of the rule."""
         application = self.application
         [output] = [k for k in program.outputs if k is not None]
 
@@ -115,7 +115,7 @@ class Refiner:
         return BallArray(mid, rad)
 
     def _at(self, read: Any, places: list[int], bits: int, mid: Array, rad: Array) -> list[int]:
-        """Read elements with so many bits, until the first that needs more; that, and those after it."""
+        """Read elements with this precision, up to the first that needs more; return that and those after it."""
         with precision(bits):
             arrays = [read(inputs) for inputs in self.readings]
             for count, place in enumerate(places):
@@ -158,7 +158,7 @@ def _ball(x: Any) -> arb:
 
 
 def around(x: arb) -> tuple[float, float]:
-    """The nearest float, and a radius around it that contains a ball; nan where it is not known."""
+    """The nearest float to a ball, and a radius that contains the ball; nan where it is not finite."""
     mid = float(x.mid())
     if not x.is_finite() or not math.isfinite(mid):
         return math.nan, math.nan

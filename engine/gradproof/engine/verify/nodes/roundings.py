@@ -1,9 +1,9 @@
-"""Contributions in narrow dtypes that the rounding of the inputs explains, seen over arrays: Arb need not read each.
+"""Contributions in narrow dtypes explained by the rounding of the inputs, over arrays: Arb need not read each element.
 
-Arb explains a distance by how far the truth moves when each input moves by one unit in its last place (`conditioning`):
-by the radius of its enclosure over all of that, and no more than single points one unit away show. Balls of float64 show
-such points of narrower dtypes. An enclosure that contains a point and the truth has a radius of at least half of what is
-between them, so that half of the distance to the farthest point is a lower bound of what Arb allows.
+Arb explains a distance by the radius of the enclosure over inputs within a unit in their last place (`conditioning`), which
+is no less than single points at that distance show. Balls of float64 enclose such points of narrower dtypes. An enclosure
+that contains a point and the truth has a radius of at least half of their distance, so that half of the distance to the
+farthest point is a lower bound of Arb's allowance.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
 
 SIDES = (31 / 32, 33 / 32)
-"""Where an element is next to a zero, as Arb has it (`value.Enclosures.crosses`)."""
+"""Factors of an input whose results differ in sign next to a zero, as `numbers.value` has them."""
 NARROW = 4
-"""Dtypes of so many bytes at most: what one of their units moves, balls of float64 show."""
+"""Size in bytes of the widest dtype whose units balls of float64 resolve."""
 
 
 class Roundings:
@@ -48,7 +48,7 @@ class Roundings:
         return Elements(application).read(slice(None))
 
     def _stepped(self, sign: float) -> Application:
-        """Each input and cotangent one unit farther from 0, or nearer to it."""
+        """The application with each input and cotangent a unit farther from 0, or nearer to it."""
 
         def stepped(x: Array) -> Array:
             if x.dtype.kind in "biu":
@@ -67,9 +67,8 @@ class Roundings:
         return replace(self.application, inputs=inputs)
 
     def explained(self, row: int, doubts: Array, tally: Tally) -> Array:
-        """The mask of the elements, of those in ``doubts``, whose contribution to the input ``slots[row]`` is as far off as
-        the rounding of the inputs explains. They are noted: as CONDITIONED next to a zero, with half of their digits right,
-        else as ILL_CONDITIONED."""
+        """Mask of the elements of ``doubts`` whose contribution to the input ``slots[row]`` is explained by the rounding of
+        the inputs. Notes CONDITIONED for those next to a zero with half of their digits right, else ILL_CONDITIONED."""
         claimed = self.application.contributions[self.slots[row]]
         assert claimed is not None
         got = np.asarray(claimed, np.float64)
@@ -97,12 +96,12 @@ class Roundings:
 def explained_by_rounding(
     elements: Elements, at: Array, doubts: Sequence[Array], tallies: Sequence[Tally], deadline: float = math.inf
 ) -> Array:
-    """The mask of the elements ``at`` whose rounding explains each contribution that is in doubt, of those that are read
-    until ``deadline``, in blocks, or until few of them are explained. What explains them is noted.
+    """Mask of the elements ``at`` whose doubtful contributions are all explained by the rounding of the inputs, in blocks
+    until ``deadline``, or until few are explained. Notes the verdicts.
 
     Args:
-        doubts: for each contribution the mask of what is in doubt.
-        tallies: what is known of each contribution.
+        doubts: for each contribution the mask of the doubtful elements.
+        tallies: the verdict so far on each contribution.
     """
     explained, claimed = np.zeros(len(at), bool), [c for c in elements.application.contributions if c is not None]
     dtypes = [x.dtype for x in (*claimed, *elements.application.inputs) if x.dtype.kind not in "biu"]
@@ -114,7 +113,7 @@ def explained_by_rounding(
             roundings = Roundings(elements, at[part])
         except MemoryError:
             raise
-        except BaseException as error:  # a definition is a stranger's code, and may refuse inputs that are moved
+        except BaseException as error:  # a definition is third-party code, and may refuse inputs that are moved
             foreign(error)
             break
         known = np.ones(len(at[part]), bool)
@@ -128,13 +127,13 @@ def explained_by_rounding(
 
 
 def _apart(a: BallArray, b: BallArray) -> Array:
-    """How far two enclosures are apart at least, 0 where that is not known."""
+    """Lower bound of the distance of two enclosures, 0 where unknown."""
     apart = np.abs(a.mid - b.mid) * (1 - 2.0**-50) - (a.radius() + b.radius()) * (1 + 2.0**-50)
     return np.where(apart > 0, apart, 0.0)
 
 
 def _crosses(sides: Sequence[BallArray]) -> Array:
-    """Where one side is certainly below 0, and the other above."""
+    """Mask of the elements of which one side is certainly negative and the other positive."""
     below, above = ([sign * side.mid > side.radius() for side in sides] for sign in (-1, 1))
     return np.asarray((below[0] & above[1]) | (below[1] & above[0]))
 

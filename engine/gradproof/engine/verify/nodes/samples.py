@@ -1,6 +1,6 @@
-"""Samples of the elements of a node: Arb reads the definition there once, and what it gives must overlap the array balls.
+"""Samples of the elements of a node: Arb reads the definition there, and its balls must overlap those of the arrays.
 
-The sample guards the reading over arrays, whose words are tested and not proved. How many elements are read is counted in
+The sample guards the reading over arrays, whose functions are tested and not proved. The number of elements is counted in
 operations of the definition, so that it is the same on every machine.
 """
 
@@ -28,12 +28,12 @@ from gradproof.engine.verify.verdict.wording import element_text, index_text
 
 SAMPLE = 64
 FEW_MOVED = 16
-"""Of results that are exact, as where numbers are moved: fewer do, as every element is compared bit by bit."""
+"""Sample size of exact results, as of moved numbers: every element is compared bit by bit."""
 BITS = 128
 OPERATIONS, PER_OPERATION = 2_000, 64
-"""So many operations of definitions are read for a node, and one more for so many of its elements."""
+"""Operations of definitions read for a node, and the number of elements that allow one more."""
 HALF = 2.0**-53 * (1 + 2.0**-46)
-MAX_OPERATIONS = 20_000  # of one element, which is read if the others are too dear
+MAX_OPERATIONS = 20_000  # of an element, which is read if the others are too expensive
 UNREADABLE = (
     Undecided,
     TooLarge,
@@ -47,13 +47,14 @@ UNREADABLE = (
 
 
 class Contradiction(NamedTuple):
-    """An enclosure of the arrays and Arb's, of the same number, that have no point in common."""
+    """An enclosure by arrays and another by Arb of the same number that have no point in common."""
 
-    of: str  # which array, and element
+    of: str  # array and element
     ball: str
     truth: str
 
     def reason(self, op: str) -> str:
+        """The reason of a verdict that cannot rely on arrays."""
         return (
             f"op {op!r}: {self.of} is {self.truth} by its definition, and {self.ball} as it is read over arrays, "
             "which is not to be relied on"
@@ -62,14 +63,14 @@ class Contradiction(NamedTuple):
 
 @lru_cache(256)
 def _mixed(count: int) -> list[int]:
-    """The drawn places in another order, so that the first of them are everywhere too."""
+    """The sample places in random order, so that the first of them are spread over the array."""
     places: list[int] = np.random.default_rng(count).permutation(sample_places(count)).tolist()
     return places
 
 
 @lru_cache(256)
 def sample_places(count: int, size: int = SAMPLE) -> Array:
-    """Places of elements, in order, drawn by a fixed generator: ``size`` of ``count``, or all."""
+    """Sorted flat places drawn by a fixed generator: ``size`` of ``count``, or all."""
     if count <= size:
         return np.arange(count)
     places = np.unique(np.random.default_rng(count).integers(0, count, 4 * size))
@@ -80,20 +81,20 @@ def sample_places(count: int, size: int = SAMPLE) -> Array:
 
 
 def operations_for(size: int) -> int:
-    """How many operations of definitions are read for a node of a size."""
+    """Number of operations of definitions that are read for a node of this size."""
     return OPERATIONS + size // PER_OPERATION
 
 
 def contradicts(truth: Any, mid: float, rad: float) -> bool:
-    """Whether enclosures of one number certainly contradict each other."""
+    """True if two enclosures of a number certainly have no point in common."""
     ball = truth if isinstance(truth, arb) else arb(truth)
-    if abs(float(ball) - mid) <= rad - abs(mid) * HALF:  # where the midpoint of Arb's, rounded, is well inside
+    if abs(float(ball) - mid) <= rad - abs(mid) * HALF:  # Arb's rounded midpoint is well inside
         return False
     return ball.is_finite() and math.isfinite(mid) and math.isfinite(rad) and not ball.overlaps(arb(mid, rad))
 
 
 def _doubtful(truths: Sequence[arb | None], mids: Array, rads: Array) -> list[int]:
-    """Of elements in order those where the middle of Arb's ball is not seen to be inside the other."""
+    """Indices of the elements for which Arb's midpoint is not clearly inside the array's ball."""
     middles = np.array([math.nan if x is None else float(x) for x in truths])
     mids, rads = mids[: len(middles)], rads[: len(middles)]
     with np.errstate(invalid="ignore", over="ignore"):
@@ -110,7 +111,7 @@ def ball_text(mid: float, rad: float) -> str:
 
 
 class ElementReading(NamedTuple):
-    """An element as Arb reads it: results and slopes, and whether it is at a tie, where there are no slopes."""
+    """An element read by Arb: results, derivatives, and whether it is at a tie, where there are no derivatives."""
 
     values: list[arb]
     slopes: list[arb]
@@ -125,7 +126,8 @@ def read_element(
     slots: Sequence[int],
     attributes: Mapping[str, Any],
 ) -> ElementReading:
-    """An element of an elementwise op, at Python numbers. Raises `UNREADABLE` errors, and what a stranger's code raises."""
+    """Read an element of an elementwise op at Python numbers. Raises `UNREADABLE` errors, and any exception of the
+    definition."""
     tape = Tape(MAX_OPERATIONS)
     arguments = [arb(x) if isinstance(x, float) else x for x in numbers]
     moving = [tape.variable(arguments[k]) for k in slots]
@@ -137,7 +139,7 @@ def read_element(
 
 
 class SampleResult(NamedTuple):
-    """How many elements were read, those that Arb has another way to read, and a contradiction."""
+    """The number of elements read, the places that need a full reading, and a contradiction."""
 
     read: int
     left: list[int]
@@ -154,10 +156,10 @@ def sample_elements(
     """Read elements of an elementwise op of real numbers, and compare.
 
     Args:
-        columns: inputs and cotangents, in rows of one column.
-        slots: inputs that have contributions.
-        places: of the elements.
-        balls: what was read over arrays there: the results, and the contributions of ``slots``.
+        columns: inputs and cotangents, a row per element with one column.
+        slots: inputs with contributions.
+        places: flat places of the elements.
+        balls: enclosures by arrays at these places: of the results, and of the contributions of ``slots``.
     """
     if not len(places):
         return SampleResult(0, [], None)
@@ -192,12 +194,12 @@ def _together(
     slots: Sequence[int],
     attributes: Mapping[str, Any],
 ) -> tuple[list[list[arb | None]], Array]:
-    """Results and contributions of all elements, read at once, and at which there are ties."""
+    """Results and contributions of all elements, read at once, and the mask of the ties."""
     f = Batch(len(cotangents[0]), MAX_OPERATIONS)
     arguments: list[Any] = []
     for k, (x, array) in enumerate(zip(inputs, application.inputs, strict=True)):
         if array.dtype.kind in "iu":
-            raise NotImplementedError("integers are exponents and places: they are read one by one")
+            raise NotImplementedError("integers are exponents and places: they are read singly")
         arguments.append(np.array(x) if array.dtype.kind == "b" else f.column(x, k if k in slots else None))
     results = [define(f, *arguments, **attributes) for define in application.op.definitions]
     weights = [f.column(g) for g in cotangents]
@@ -213,8 +215,8 @@ def _singly(
     attributes: Mapping[str, Any],
     places: Sequence[int],
 ) -> tuple[list[list[arb | None]], Array, int, list[int]]:
-    """The same of one element after the other, as many as there are operations for: how many, and those that have no
-    number, or are at a tie."""
+    """The same, element after element while operations are left; the number of elements read, and the places without a
+    number or at a tie."""
     most, spent, left = operations_for(application.size), 0, []
     truths: list[list[arb | None]] = [[] for _ in (*application.results, *slots)]
     tied = np.zeros(len(places), bool)
@@ -240,8 +242,8 @@ def _singly(
 
 
 def sample_results(application: Application, balls: Sequence[BallArray]) -> tuple[int, Contradiction | None]:
-    """Read elements of the results of an op that is not elementwise, as many as there are operations for, and compare;
-    their number, and a contradiction."""
+    """Read elements of the results of an op that is not elementwise while operations are left, and compare; return their
+    number, and a contradiction."""
     if not application.op.definitions or any(map(is_complex, (*application.specs, *application.outputs))):
         return 0, None
     counter = Counter(MAX_OPERATIONS)
@@ -272,7 +274,7 @@ def sample_results(application: Application, balls: Sequence[BallArray]) -> tupl
 
 
 def _spread_out(result: Array, count: int) -> list[int]:
-    """Places of a sample: the extremes first, then drawn ones."""
+    """Places of a sample: the extremes first, then drawn places."""
     if not result.size:
         return []
     flat = result.reshape(-1)

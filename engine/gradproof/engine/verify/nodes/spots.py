@@ -1,6 +1,6 @@
-"""Spots: single elements of a large node that Arb reads one by one, where arrays do not enclose them.
+"""Spots: single elements of a large node that Arb reads where arrays do not enclose them.
 
-One element of a reduction is as dear as a pass over the data; a few of them show a rule that is wrong everywhere.
+An element of a reduction costs a pass over the data; a few of them show a rule that is wrong everywhere.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER
 from gradproof.engine.verify.verdict.wording import index_text
 
-SPOTS = 6  # elements of an array
-MAX_READ = 300_000  # numbers that are looked at for all spots of a node
-MAX_TERMS = 20_000  # of larger inputs: numbers for each result
-MAX_OUTPUTS = 16  # results of a node whose contributions are read on a tape, each a pass over its inputs
+SPOTS = 6  # elements read of an array
+MAX_READ = 300_000  # numbers read for all spots of a node
+MAX_TERMS = 20_000  # numbers read for each result of larger inputs
+MAX_OUTPUTS = 16  # results of a node whose contributions are read on a tape, each a pass over the inputs
 MAX_OPERATIONS = 2_000_000  # on that tape
 BITS = 128
 
 
 class _OutOfTime(Exception):
-    """The time is over."""
+    """The deadline has passed."""
 
 
 class TooExpensive(Exception):
-    """An element takes more numbers than may be looked at."""
+    """An element needs more numbers than may be read."""
 
 
 def spot_forward(
@@ -49,9 +49,12 @@ def spot_forward(
     chosen: Sequence[tuple[int, tuple[int, ...]]] | None = None,
     most: int = MAX_READ,
 ) -> ValueVerdict:
-    """The verdict on a few elements of what a node computed, read at its exact inputs until ``deadline``: those ``wanted``
-    (the number of a result, and an index), or some of each result; one, and others as long as fewer than ``most`` numbers
-    were looked at, which is the same on every machine."""
+    """The verdict on a few elements of the results of a node.
+
+    Args:
+        chosen: number of a result and index of each element; None: some of each result.
+        most: numbers read after which no further element is begun, which is the same on every machine.
+    """
     total = sum(y.size for y in application.results)
     unseen = ValueVerdict(
         ValueWord.UNCHECKED, total=total, reason=f"{application.size} elements are too many to enclose; {SMALLER}"
@@ -77,7 +80,8 @@ def spot_forward(
 
 def spot_contribution(application: Application, k: int, claimed: Array, deadline: float) -> ValueVerdict:
     """The verdict on a few elements of a contribution of a node with few outputs."""
-    reason = f"{application.size} elements are too many to enclose, and {application.op.name} is not linear in this input; {SMALLER}"
+    name = application.op.name
+    reason = f"{application.size} elements are too many to enclose, and {name} is not linear in this input; {SMALLER}"
     unseen = ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=reason)
     if not _readable(application) or sum(y.size for y in application.results) > MAX_OUTPUTS:
         return unseen
@@ -113,7 +117,7 @@ def _worst_of(
     terms: int,
     unseen: ValueVerdict,
 ) -> ValueVerdict:
-    """The worst word of some elements, of those that there is time for; ``unseen`` if there is none."""
+    """The worst verdict on the elements that there is time for; ``unseen`` if there are none."""
     checked, worst = 0, None
     try:
         with precision(BITS):
@@ -127,7 +131,7 @@ def _worst_of(
                     worst = verdict if worst is None else worse(worst, verdict)
     except (_OutOfTime, *UNREADABLE):
         pass
-    except BaseException as error:  # a definition is a stranger's code
+    except BaseException as error:  # a definition is third-party code
         foreign(error)
         return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
@@ -146,7 +150,7 @@ UNREADABLE = (
 
 
 def _readable(application: Application, most: int = 0) -> bool:
-    """Whether elements can be read one by one. ``most``: inputs may be large if there are at most so many for a result."""
+    """True if elements can be read singly. ``most``: numbers for each result up to which inputs may be large."""
     specs: list[Spec] = [*application.specs, *application.outputs]
     numbers = sum(x.size for x in application.inputs)
     few = numbers <= MAX_READ or numbers <= most * sum(y.size for y in application.results)
@@ -154,7 +158,7 @@ def _readable(application: Application, most: int = 0) -> bool:
 
 
 def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int, ...]]:
-    """Indices of elements: some of the ``first`` (flat), the extremes, and a sample drawn by a fixed generator."""
+    """Indices of elements: some of the ``first`` flat places, the extremes, and a sample drawn by a fixed generator."""
     if not array.size:
         return []
     sizes = np.abs(np.nan_to_num(np.asarray(array, np.float64))).reshape(-1)
@@ -165,7 +169,7 @@ def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int,
 
 
 class Clock:
-    """Ends the reading of elements after a time, and begins none after so many numbers."""
+    """Ends the reading of elements at a deadline, and begins none after ``most`` numbers."""
 
     def __init__(self, deadline: float, most: int) -> None:
         self.deadline, self.most, self.seen = deadline, most, 0
@@ -180,7 +184,7 @@ class Clock:
 
 
 class Counter:
-    """Lets up to ``limit`` numbers be looked at, and raises TooDear beyond."""
+    """Permits ``limit`` numbers, and raises TooExpensive beyond."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.seen = limit, 0
@@ -192,8 +196,7 @@ class Counter:
 
 
 class LazyArray:
-    """An array of numbers that become balls as they are looked at, while ``clock`` lets them: of a large array an element
-    needs few."""
+    """An array whose numbers become balls when they are used, as long as ``clock`` permits: an element needs few of them."""
 
     def __init__(self, array: Array, reading: Reading, clock: Clock | Counter) -> None:
         self.array, self.reading, self.clock = np.asarray(array), reading, clock
@@ -239,8 +242,7 @@ def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: Sequenc
 
 
 def _compared(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None, terms: int) -> ValueVerdict | None:
-    """The word for one element, which the rounding of the inputs moves by ``moved``; None if the truth is not known well
-    enough."""
+    """The verdict on an element whose truth the rounding of the inputs moves by ``moved``; None if the truth is not narrow."""
     element = np.asarray(array[index])
     if element.dtype.kind in "biu":
         verdict = ValueVerdict(ValueWord.ENCLOSED if truth == int(element) else ValueWord.OFF)

@@ -1,8 +1,8 @@
-"""Contributions against the op's form for whole arrays, along directions that weigh elements by their size: <c, v> is
-<g, J v>, with v about ±1 / |c|. So an error is seen that is small beside the whole, and not beside its element.
+"""Contributions compared with the op's form for whole arrays along directions weighted by the size of elements: <c, v> =
+<g, J v> with v about ±1 / |c|. An error that is small beside the whole array, but not beside its element, is seen.
 
-Two things are seen by nothing else. A rule that is proved is proved almost everywhere: where it asks whether numbers are
-equal, and they are, it may be another. And an opaque backward has no program that could be read.
+Two faults are seen by no other check. A proved rule is proved almost everywhere: where it tests numbers for equality, and
+they are equal, it may be wrong. And an opaque backward has no program to read.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK
 
 TOGETHER, MOST_GROUPS = 1 << 16, 16
-"""Elements of one direction where all are enclosed, and how many directions are read."""
+"""Elements of a direction where all are enclosed, and the largest number of directions."""
 FEW, MOST_BLIND = 1 << 10, 16
-"""The same where no element is."""
+"""The same where no element is enclosed."""
 HUNTED = 2
-"""Groups in which the element that is furthest off is looked for."""
+"""Directions along which the element that is furthest off is localised."""
 KNOWN = 2.0**44
-"""An element whose radius is so much smaller has half of its weight."""
+"""Ratio of size to radius at which an element has half of its weight."""
 
 
 class WeightedProjection:
-    """The contribution to input ``k`` of one application, beside the form of its op. ``tied``: whether numbers that move
-    were compared and are equal: there J v has sides."""
+    """The contribution to input ``k`` of an application, beside the form of its op. ``tied`` is True once equal numbers
+    with derivatives were compared: J v has sides there."""
 
     def __init__(self, application: Application, k: int) -> None:
         claimed = application.contributions[k]
@@ -45,9 +45,13 @@ class WeightedProjection:
         self.signs = random.choice((-1.0, 1.0), claimed.size) * random.uniform(0.5, 1.0, claimed.size)
 
     def slope(self, v: Array, charge: float = 0.0) -> BallArray:
-        """<g, J v>, for ``v`` flat; ``charge``: the rounding unit of an evaluation that gives it, 0 for the truth. An
-        evaluation may add up inputs as they are, and so is read at inputs that are off by as much. Raises NoArrays, and
-        what a stranger's code raises."""
+        """<g, J v> for a flat ``v``. Raises NoArrays, and any exception of the form.
+
+        Args:
+            charge: unit roundoff of an evaluation, which is read at inputs off by as much, since it may add them up; 0 for
+                the
+                truth.
+        """
         application, f = self.application, Arrays(model=charge > 0)
         inputs = [entered(x) for x in application.inputs]
         if charge:
@@ -66,12 +70,12 @@ class WeightedProjection:
         return total
 
     def difference(self, mid: Array, rad: Array, v: Array) -> BallArray:
-        """<contribution, v> less <g, J v>."""
+        """<contribution, v> - <g, J v>."""
         difference: BallArray = _total(Arrays(), BallArray(mid, rad) * exact(v)) - self.slope(v)
         return difference
 
     def furthest(self, places: Array, total: float, mid: Array, rad: Array, weights: Array) -> int:
-        """The element of ``places`` that alone is furthest off, by halving. ``total``: how far they are off together."""
+        """The element of ``places`` that alone is furthest off, by bisection. ``total``: the difference of all of them."""
 
         def is_in(half: Array) -> bool:
             nonlocal total
@@ -85,8 +89,8 @@ class WeightedProjection:
         return bisect(places, is_in)
 
     def verdict_on(self, place: int, *, rounds: bool) -> ValueVerdict | None:
-        """OFF for the element at a flat place if it is; else None. ``rounds``: its float may be off by as much as an
-        evaluation of the form may be."""
+        """OFF for the element at a flat place if it is off, or None. ``rounds``: excuse the error of an evaluation of the
+        form."""
         v = np.zeros(self.claimed.size)
         v[place] = 1.0
         dtype = self.claimed.dtype
@@ -99,8 +103,8 @@ class WeightedProjection:
 
 @np.errstate(all="ignore")
 def check_equalities(application: Application, k: int, ball: BallArray, equalities: Sequence[Array]) -> ValueVerdict | None:
-    """The verdict on a contribution where the rule's program compared numbers that are equal; None if it agrees with the
-    form, or the form has sides there. ``ball``: what the rule gives, enclosed."""
+    """The verdict on a contribution whose rule tested equal numbers for equality; None if it agrees with the form, or the
+    form has sides there. ``ball``: the enclosure of the rule's result."""
     weighed = WeightedProjection(application, k)
     mid, rad = ball.mid.reshape(-1), np.broadcast_to(ball.radius(), ball.shape).reshape(-1)
     known = np.isfinite(mid) & np.isfinite(rad)
@@ -120,7 +124,7 @@ def check_equalities(application: Application, k: int, ball: BallArray, equaliti
 
 
 def _groups(known: Array, equalities: Sequence[Array], shape: tuple[int, ...]) -> Iterator[Array]:
-    """First the elements where numbers are equal, if that is a place of theirs; then all, in a few groups."""
+    """The elements at which numbers are equal, if masks have the shape of the contribution; then all, in a few groups."""
     for mask in equalities:
         if mask.shape == shape and (some := np.flatnonzero(known & mask.reshape(-1))).size:
             yield some
@@ -130,8 +134,8 @@ def _groups(known: Array, equalities: Sequence[Array], shape: tuple[int, ...]) -
 
 @np.errstate(all="ignore")
 def check_without_rule(application: Application, k: int, seconds: float) -> ValueVerdict | None:
-    """The verdict on a contribution of which only floats are known, for about ``seconds``; None where the form has sides.
-    No element is enclosed: SCREENED, unless one is off. Raises NoArrays, and what a stranger's code raises."""
+    """The verdict on a contribution of which only floats are known, in about ``seconds``; None where the form has sides. No
+    element is enclosed: SCREENED unless an element is off. Raises NoArrays, and any exception of the form."""
     weighed, deadline = WeightedProjection(application, k), time.monotonic() + seconds
     floats = weighed.floats
     if not np.isfinite(floats).all():
@@ -159,15 +163,15 @@ def check_without_rule(application: Application, k: int, seconds: float) -> Valu
 
 
 def _total(f: Arrays, terms: BallArray) -> BallArray:
-    """The sum of all terms. To add zeros costs nothing."""
+    """The sum of all terms, without exact zeros, which cost nothing."""
     some = (terms.mid != 0) | (terms.radius() != 0)
     total: BallArray = head(f.total(terms.moved(lambda a: np.broadcast_to(a, some.shape)[some])))
     return total
 
 
 def _inverse(sizes: Array, known: Array) -> Array:
-    """Powers of two about 1 / size, that of the smallest size where it is 0, and 0 for elements that are not known. None is
-    further than 2^200 from the others."""
+    """Powers of 2 about 1 / size, within a factor of 2^200; for size 0 that of the smallest size, and 0 for unknown
+    elements."""
     exponents = np.frexp(sizes)[1].astype(int)
     some = known & (sizes > 0)
     top = int(exponents[some].max()) if some.any() else 0

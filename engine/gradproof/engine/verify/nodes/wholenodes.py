@@ -1,9 +1,9 @@
 """A large node of an op that is not elementwise: its form for whole arrays encloses the results, and the program of its
 rule the contributions.
 
-What the program gives in exact arithmetic is the true contribution if the rule is proved; that is said beside it
-(`ValueVerdict.through_rule`). Without the rule, contributions are compared along random directions v: <contribution, v>
-must be <g, J v>, with J v from the form for whole arrays, which moves.
+The program's value in exact arithmetic is the true contribution if the rule is proved, which is stated separately
+(`ValueVerdict.through_rule`). Without the rule contributions are compared along random directions v: <contribution, v> must
+be <g, J v>, with J v from the form, read over duals.
 """
 
 from __future__ import annotations
@@ -43,15 +43,19 @@ from gradproof.engine.verify.nodes.weighted_projections import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
-GROWN = 128.0  # by how much an input may have multiplied what underflowed
+GROWN = 128.0  # largest factor by which an input is taken to multiply an underflow
 MANY_PRODUCTS = 1 << 24
 FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
 class WholeNode:
-    """An application, and its readings over whole arrays. ``rule``: the program of its backward rule, if it has one.
-    Elements whose balls are too wide are read by Arb until ``deadline``."""
+    """An application, and its readings over whole arrays.
+
+    Args:
+        rule: the program of its backward rule, if it has one.
+        deadline: until then elements with too wide balls are read by Arb.
+    """
 
     def __init__(self, application: Application, rule: Program | None, deadline: float = math.inf) -> None:
         self.application, self.rule, self.deadline = application, rule, deadline
@@ -78,10 +82,10 @@ class WholeNode:
         self._fine = False
         self._allowed: dict[tuple[Orders, int | None], Array] = {}
 
-    # the truth
+    # true values
 
     def outputs(self) -> list[BallArray]:
-        """Enclosures of the results, which are kept as ``enclosed``. Raises NoArrays, and what a stranger's code raises."""
+        """Enclosures of the results, kept as ``enclosed``. Raises NoArrays, and any exception of the op's code."""
         enclosed = self._enclosed()
         if not self._fine and any(
             needs_fine_radii(y, ball) for y, ball in zip(self.application.results, enclosed, strict=True)
@@ -91,7 +95,7 @@ class WholeNode:
         return enclosed
 
     def _read_finely(self) -> list[BallArray]:
-        """The same, with all that denormal numbers say, and so for all that is read afterwards."""
+        """The enclosures of the results with all digits of denormal numbers, and so for later readings."""
         self._fine = True
         with finely():
             return [ball.fixed() for ball in self._enclosed()]
@@ -107,8 +111,8 @@ class WholeNode:
         return enclosures[0] if len(enclosures) == 1 else [limits(a, b, True) for a, b in zip(*enclosures, strict=True)]
 
     def contribution(self, k: int) -> BallArray:
-        """An enclosure of what the rule gives for input ``k`` in exact arithmetic. `outputs` come first. ``equalities``
-        has where the rule compared numbers that are equal."""
+        """The enclosure of the rule's value for input ``k`` in exact arithmetic, after `outputs`. ``equalities`` collects
+        the elements where the rule compared equal numbers."""
         claimed = self.application.contributions[k]
         if not self._fine:
             ball = self._through_rule(k)
@@ -133,7 +137,7 @@ class WholeNode:
         return enclosures[0] if len(enclosures) == 1 else limits(enclosures[0], enclosures[1], False)
 
     def _program(self, k: int) -> Program | None:
-        """The part of the rule that makes the contribution of input ``k``; None where it denies that there is one."""
+        """The part of the rule that computes the contribution of input ``k``; None if it has NO_GRADIENT."""
         if self.rule is None:
             raise NoArrays(f"the rule of op {self.application.op.name!r} is not known here")
         if k not in self._programs:
@@ -142,7 +146,7 @@ class WholeNode:
         return self._programs[k]
 
     def _rule_inputs(self, program: Program, inputs: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
-        """The inputs of a rule: cotangents, results, inputs. Those that it does not use need not be read."""
+        """The inputs of a rule: cotangents, results, inputs; None for those that it does not use."""
         application = self.application
         used = {k for step in program.instructions for k in step.inputs} | set(program.outputs)
         results = [x if x.dtype.kind in "biu" else y for y, x in zip(outputs, application.results, strict=True)]
@@ -153,8 +157,8 @@ class WholeNode:
         return arguments
 
     def refined(self, at: Array, *, result: int = 0, k: int | None = None) -> BallArray | None:
-        """A result, or the contribution to input ``k``, in more digits at the flat places ``at``, in a row; nan where there
-        was no time. None if forms cannot be read so."""
+        """A result, or the contribution to input ``k``, with more bits at the flat places ``at``, in a flat array with nan
+        where there was no time. None if forms cannot be read so."""
         refiner = Refiner(self.application, self.readings, self.deadline)
         try:
             if k is None:
@@ -163,15 +167,15 @@ class WholeNode:
             return None if program is None else refiner.contribution(program, at)
         except MemoryError:
             raise
-        except BaseException as error:  # a form is a stranger's code
+        except BaseException as error:  # a form is third-party code
             foreign(error)
             return None
 
     # allowances
 
     def allowed(self, orders: Orders, k: int | None, at: Array) -> Array | None:
-        """How far an evaluation in the dtype of the run may be off, flat: the results (``k`` None, all of them in a row),
-        or the contribution to input ``k``. None where that cannot be read. ``at``: a mask of the elements that matter."""
+        """The error bound of an evaluation in the dtype of the run, flat: of the results (``k`` None, all of them in a row)
+        or of the contribution to input ``k``. None if unknown. ``at``: mask of the elements that are needed."""
         key = (orders, k)
         if key in self._allowed:
             return self._allowed[key]
@@ -182,10 +186,10 @@ class WholeNode:
             with finely() if self._fine else nullcontext():
                 balls = [ball.fixed() for ball in self._evaluate(orders, k, selected)]
             radii = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
-        except BaseException as error:  # a form is a stranger's code
+        except BaseException as error:  # a form is third-party code
             foreign(error)
             return None
-        if selected is None:  # else it is nan at others
+        if selected is None:  # else the radii are nan elsewhere
             self._allowed[key] = radii
         return radii
 
@@ -195,7 +199,7 @@ class WholeNode:
         if k is not None and program is None:
             return [BallArray(np.zeros(application.specs[k].shape))]
         usual = orders is Orders.USUAL
-        if usual and k is not None:  # of what the rule reads any order counts
+        if usual and k is not None:  # for the inputs of the rule any order counts
             f = Arrays(model=True)
         elif program is not None and selected is not None:
             f = Arrays(model=True, likely=orders is Orders.LIKELY)
@@ -222,8 +226,8 @@ class WholeNode:
         return not used.isdisjoint(program.inputs[count : 2 * count])
 
     def _selected(self, k: int | None, at: Array, *, dear: bool) -> Array | None:
-        """The elements of the matrix product that the elements ``at`` are, if they are those of one; None if there is none.
-        Raises NoArrays where there are products that are ``dear``, and are not what is asked for."""
+        """The mask of the elements of the only matrix product that the elements ``at`` are; None if there is no such
+        product. Raises NoArrays where ``dear`` products would be computed for other elements."""
         application, program = self.application, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
@@ -241,7 +245,7 @@ class WholeNode:
         return at.reshape(shape)
 
     def underflow_growth(self, k: int | None) -> float:
-        """By how much a number that underflowed may have grown on its way."""
+        """Factor by which an underflow may have grown."""
         grown = min(GROWN, max(1.0, self._largest_input)) * max(1.0, self.application.terms / 32)
         if k is None:
             return grown
@@ -260,7 +264,7 @@ def _largest(x: Array) -> float:
 
 
 def compare_results(whole: WholeNode) -> tuple[ValueVerdict, list[Array]]:
-    """The verdict on the results, and the elements of each that nothing is known of."""
+    """The verdict on the results, and the flat places of each result that are left unknown."""
     application = whole.application
     balls = whole.outputs()
     verdict: Tally | None = None
@@ -306,7 +310,7 @@ def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
             ball = whole.contribution(k)
         except MemoryError:
             raise
-        except BaseException as error:  # a rule, or a form in it, is a stranger's code
+        except BaseException as error:  # a rule, or a form in it, is third-party code
             foreign(error)
             verdicts.append(
                 ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}")
@@ -330,7 +334,7 @@ def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
 
 
 def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
-    """Compare contributions with the form for whole arrays along random directions."""
+    """Compare contributions with the form for whole arrays along random directions, and replace their verdicts."""
     projections = Projections(whole.application, balls)
     for k in balls:
         verdict = verdicts[k]
@@ -341,7 +345,7 @@ def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[Value
             disagreement = projections.check(k)
             if disagreement is None and whole.equalities.get(k) and not projections.tied:
                 disagreement = check_equalities(whole.application, k, balls[k], whole.equalities[k])
-        except BaseException as error:  # a form is a stranger's code
+        except BaseException as error:  # a form is third-party code
             foreign(error)
             verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
             continue

@@ -17,6 +17,7 @@ from gradproof.engine.verify.floats.ulps import exact, finite
 from gradproof.engine.verify.readings import Series, concrete, parts_shape, read_parts
 from gradproof.engine.verify.readings.power_series import head, tangent
 from gradproof.engine.verify.verdict import Origin
+from gradproof.engine.verify.verdict.wording import index_text
 
 MAX_ELEMENTS = 20_000
 BITS = 256
@@ -73,7 +74,7 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
         found = _read(run, number, index, deadline)
     if found is None or not found.is_finite() or not (found.is_zero() or found.rel_accuracy_bits() >= 60):
         return None
-    return (str(list(index)) if index else ""), found
+    return index_text(index), found
 
 
 def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb | None:

@@ -43,6 +43,7 @@ from gradproof.engine.verify.numbers.truth import (
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
+from gradproof.engine.verify.verdict.wording import element_text, index_text
 
 MAX_ELEMENTS = 2048  # of one node: up to so many are enclosed by Arb together where arrays say too little
 MAX_SIDES = 64
@@ -162,7 +163,7 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
             got, expected = repr(result[index].item()), repr(result.dtype.type(float(true)).item())
             reason = "conditions and integers do not round"
             return ValueVerdict(
-                ValueWord.OFF, math.inf, element=str(list(index)), got=got, expected=expected, reason=reason
+                ValueWord.OFF, math.inf, element=index_text(index), got=got, expected=expected, reason=reason
             )
     return ValueVerdict(ValueWord.ENCLOSED)
 
@@ -269,7 +270,7 @@ def _singly(one: Application) -> tuple[ValueVerdict | None, ...]:
             lambda: _check_contributions(alone, Seen()),  # noqa: B023 - called at once
             lambda reason: unjudged(alone, ValueWord.UNCHECKED, reason),  # noqa: B023
         )
-        place = str(list(map(int, np.unravel_index(index, one.results[0].shape))))
+        place = element_text(index, one.results[0].shape)
         for k, mine in enumerate(found):
             if mine is not None:
                 mine = replace(mine, element=place if mine.element else "")

@@ -109,9 +109,7 @@ class Choices:
             self.sizes = []
             yield
             if math.prod(self.sizes) > self.limit:
-                raise NotImplementedError(
-                    f"a form that takes one of {math.prod(self.sizes)} sets of elements is not compared"
-                )
+                raise NotImplementedError(f"a form with {math.prod(self.sizes)} choices of elements is not compared")
             self.digits += [0] * (len(self.sizes) - len(self.digits))
             place = next((k for k, size in enumerate(self.sizes) if self.digits[k] + 1 < size), None)
             if place is None:

@@ -110,7 +110,7 @@ def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
         [array] = arrays
         return Deferred(shape, lambda k: function(array.cell(k)))
     readers = [_broadcast(x, shape) for x in arrays]
-    if len(readers) == 2:  # most are, and each scalar comes through here
+    if len(readers) == 2:  # the most frequent case, and each scalar comes through here
         first, second = readers
         return Deferred(shape, lambda k: function(first(k), second(k)))
     return Deferred(shape, lambda k: function(*(read(k) for read in readers)))
@@ -348,7 +348,7 @@ class DeferredFunctions(OnReals):
             ranked.insert(low, place)
         return ranked
 
-    # what leaves the value as it is
+    # functions that leave the value unchanged
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> Deferred:
         return self._lines(lambda line: arb(arb(max(line, key=_middle)).mid()), x, axis, True)
