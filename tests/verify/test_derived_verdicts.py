@@ -19,7 +19,8 @@ from tests.verify.numbers.test_value import Here, finish
 import gradproof.client as gp
 from gradproof.client import GraphBuilder, InvalidRequest
 from gradproof.client.backward import functional
-from gradproof.engine.derive import Derived, Mode, derive
+from gradproof.engine.derive import Mode, derive
+from gradproof.engine.pullback import Derived
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Node, Rule
 from gradproof.engine.job import Job

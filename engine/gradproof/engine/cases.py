@@ -23,8 +23,8 @@ class Case:
         drawn: names of attributes whose values were drawn at random, so that the op may have no meaning there: such a case
             refutes a rule, and owes no proof.
         beside: the same case at other sizes, to be proved too, where the rule holds numbers that follow from sizes.
-        free: names of attributes that stand for all numbers but the exceptional ones (see `sealed`). The behaviour of the op
-            is checked at the values in ``attributes``.
+        free: names of attributes that stand for all numbers but the exceptional ones (see `sealed`). The behaviour of the
+            op is checked at the values in ``attributes``.
     """
 
     inputs: tuple[tuple[int, ...] | Array, ...]

@@ -54,9 +54,9 @@ class Op:
             each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only checked at the
             values of a run.
         outputs: how many results an op with ``backward`` has.
-        define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
-            ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
-            A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
+        define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``.
+            Otherwise ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of
+            scalars. A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
@@ -64,8 +64,8 @@ class Op:
             decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
         ties: the convention at points where the derivative does not exist, in words.
-        kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
-            checked. None: any value between them will do.
+        kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it
+            is checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
         grad_fn: the name of the backward node, as PyTorch has it; ``<Name>Backward0`` by default.
         shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
@@ -213,7 +213,8 @@ class Op:
         return Case(tuple(mask if self.domain(k) is INTEGER else shape for k in range(len(self.inputs))))
 
     def arity_fault(self, count: int) -> str | None:
-        """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got 1"."""
+        """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got
+        1"."""
         if self.variadic:
             return None if count >= 1 else "takes one input or more, got 0"
         if count == len(self.inputs):

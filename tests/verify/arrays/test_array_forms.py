@@ -359,7 +359,7 @@ def test_a_program_is_charged_the_rounding_of_its_dtypes(name: str, dtype: Any) 
 
 
 def _run(program: Any, inputs: Sequence[Array]) -> list[Array]:
-    from gradproof.engine.verify.proof.behaviour import run_program
+    from gradproof.engine.verify.proof.float_checks import run_program
 
     return [x for x in run_program(program, inputs) if x is not None]
 

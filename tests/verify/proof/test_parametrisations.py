@@ -185,7 +185,7 @@ def test_a_chart_that_suits_a_wrong_rule_does_not_save_it() -> None:
 def test_the_proof_itself_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the points that refute."""
     monkeypatch.setattr("gradproof.engine.verify.proof.proof.POINTS", 0)
-    monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.observe", lambda self: [])
+    monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.run_all", lambda self: [])
     for rule in (cholesky(0), cholesky(symmetric=False)):
         [verdict] = verdicts(replace(charted(cholesky_chart), rule=rule))
         assert verdict.word is RuleWord.UNDECIDED

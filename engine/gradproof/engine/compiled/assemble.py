@@ -24,60 +24,60 @@ Place = tuple[Any, ...]
 EVERYWHERE: Place = (...,)
 
 
-def assembled(made: Simplified) -> Simplified:
+def assembled(program: Simplified) -> Simplified:
     """The program with every sum of two placed parts, or more, as one instruction."""
     uses: dict[int, int] = {}
     maker: dict[int, Instruction] = {}
-    for item in watched(made.items):
+    for item in watched(program.items):
         for number in (item.number,) if isinstance(item, Stop) else item.inputs:
             uses[number] = uses.get(number, 0) + 1
         if not isinstance(item, Stop):
             maker.update(dict.fromkeys(item.outputs, item))
     gone: set[int] = set()
     items: list[Item] = []
-    for item in watched(reversed(made.items)):  # the whole sum is met before what it is made of
+    for item in watched(reversed(program.items)):  # the whole sum is met before what it is made of
         if isinstance(item, Stop):
             items.append(item)
         elif gone.isdisjoint(item.outputs):
-            items.append(_sum(item, made, uses, maker, gone) if item.op.name == "add" else item)
-    return replace(made, items=items[::-1])
+            items.append(_sum(item, program, uses, maker, gone) if item.op.name == "add" else item)
+    return replace(program, items=items[::-1])
 
 
 def _sum(
-    one: Instruction, made: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
+    addition: Instruction, program: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
 ) -> Instruction:
-    spec = made.specs[one.outputs[0]]
+    spec = program.specs[addition.outputs[0]]
     if spec.dtype.kind != "f" or not spec.shape:
-        return one
-    terms, left, inner = list[int](), one, list[int]()
+        return addition
+    terms, left, inner = list[int](), addition, list[int]()
     while True:
         terms.append(left.inputs[1])
         first = left.inputs[0]
-        before = maker.get(first)
-        if before is None or before.op.name != "add" or uses[first] > 1:
+        previous = maker.get(first)
+        if previous is None or previous.op.name != "add" or uses[first] > 1:
             terms.append(first)
             break
         inner.append(first)
-        left = before
+        left = previous
     terms.reverse()
-    if any(made.specs[k] != spec for k in terms):
-        return one
+    if any(program.specs[k] != spec for k in terms):
+        return addition
     parts, places, placed = list[int](), list[Place](), list[int]()
     for number in terms:
         source = maker.get(number)
         if source is not None and source.op.place is not None and uses[number] == 1:
-            places.append(source.op.place(made.specs[source.inputs[0]], **source.attributes))
+            places.append(source.op.place(program.specs[source.inputs[0]], **source.attributes))
             parts.append(source.inputs[0])
             placed.append(number)
         else:
             places.append(EVERYWHERE)
             parts.append(number)
     if len(placed) < 2:
-        return one
+        return addition
     gone.update(inner, placed)
     into = _assembler(spec.shape, spec.dtype, places)
     op = Op("add", _forward(spec.shape, spec.dtype, into), into=into, infer=lambda *parts: Inferred((spec,)))
-    return Instruction(op, tuple(parts), one.outputs, {})
+    return Instruction(op, tuple(parts), addition.outputs, {})
 
 
 def _forward(shape: tuple[int, ...], dtype: DType, into: Callable[..., None]) -> Callable[..., Array]:

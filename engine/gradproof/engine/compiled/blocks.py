@@ -74,12 +74,12 @@ class Group:
         self._cuts = [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
         self._blocks = [[(call, *_bound(arguments, cut)) for call, arguments in calls] for cut in self._cuts]
 
-    def __call__(self, cancellation: Cancellation, *given: Array) -> None:
+    def __call__(self, cancellation: Cancellation, *arrays: Array) -> None:
         """Raises Cancelled between two blocks."""
         blocks = iter(range(len(self._cuts)))  # shared: taking the next one is atomic
-        helper = _helpers().submit(self._quietly, cancellation, blocks, given) if _free().acquire(blocking=False) else None
+        helper = _helpers().submit(self._quietly, cancellation, blocks, arrays) if _free().acquire(blocking=False) else None
         try:
-            self._work(cancellation, blocks, given)
+            self._work(cancellation, blocks, arrays)
         finally:
             if helper is not None:
                 try:
@@ -87,11 +87,11 @@ class Group:
                 finally:
                     _free().release()
 
-    def _quietly(self, cancellation: Cancellation, blocks: Iterator[int], given: Sequence[Array]) -> None:
+    def _quietly(self, cancellation: Cancellation, blocks: Iterator[int], arrays: Sequence[Array]) -> None:
         with np.errstate(all="ignore"):
-            self._work(cancellation, blocks, given)
+            self._work(cancellation, blocks, arrays)
 
-    def _work(self, cancellation: Cancellation, blocks: Iterator[int], given: Sequence[Array]) -> None:
+    def _work(self, cancellation: Cancellation, blocks: Iterator[int], arrays: Sequence[Array]) -> None:
         for position in blocks:
             cancellation.check()
             cut = self._cuts[position]
@@ -99,15 +99,17 @@ class Group:
                 if holes:
                     arguments = list(arguments)
                     for place, hole in holes:
-                        array = given[hole.index]
+                        array = arrays[hole.index]
                         arguments[place] = array[cut] if hole.sliced else array
                 call(*arguments)
 
 
 def _bound(arguments: Sequence[Argument | Hole], cut: slice) -> tuple[Sequence[Any], list[tuple[int, Hole]]]:
-    holes = [(place, one) for place, one in enumerate(arguments) if isinstance(one, Hole)]
-    found = [None if isinstance(one, Hole) else one[0][cut] if one[1] else one[0] for one in arguments]
-    return tuple(found), holes
+    holes = [(place, argument) for place, argument in enumerate(arguments) if isinstance(argument, Hole)]
+    arguments_ = [
+        None if isinstance(argument, Hole) else argument[0][cut] if argument[1] else argument[0] for argument in arguments
+    ]
+    return tuple(arguments_), holes
 
 
 @cache

@@ -85,7 +85,7 @@ class Workspace:
             reader = whole.view()
             reader.flags.writeable = False
             self.readable.append(reader)
-        self.bound = [one.bind(self.readable, self.writable) for one in watched(recipes)]
+        self.bound = [recipe.bind(self.readable, self.writable) for recipe in watched(recipes)]
         makers = [partial(np.empty, spec.shape, spec.dtype) for spec in outputs]
         large = [spec.nbytes >= RECYCLED_BYTES for spec in outputs]
         self._recyclers = [Recycler(make) for make, recycled in zip(makers, large) if recycled]
@@ -96,7 +96,7 @@ class Workspace:
     @property
     def nbytes(self) -> int:
         """Bytes that it holds, those of arrays that left and are used again included."""
-        return self._nbytes + sum(one.nbytes for one in self._recyclers)
+        return self._nbytes + sum(recycler.nbytes for recycler in self._recyclers)
 
 
 def _aligned(size: int) -> Array:
@@ -115,13 +115,13 @@ class Recycler:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that it holds."""
-        return sum(one.nbytes for one in self._held)
+        return sum(array.nbytes for array in self._held)
 
     def take(self) -> Array:
         for position in range(len(self._held)):
             if sys.getrefcount(self._held[position]) == 2:  # the list, and the argument of getrefcount
                 return self._held[position]
-        made = self._make()
+        array = self._make()
         if len(self._held) < MAX_RECYCLED:
-            self._held.append(made)
-        return made
+            self._held.append(array)
+        return array

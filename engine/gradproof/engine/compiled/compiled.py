@@ -41,8 +41,8 @@ class Compiled:
 
     def __init__(self, plan: Plan, variant: Variant, *, careful: bool = False) -> None:
         self.plan, self.variant, self.careful, self.failures = plan, variant, careful, 0
-        simplified, given = _simplified(plan, variant)
-        written = write(simplified, given, careful)
+        simplified, arguments = _simplified(plan, variant)
+        written = write(simplified, arguments, careful)
         self.names = [*variant.fetch, *(cut.name for cut in plan.backward.cuts)]
         self.specs = _specs(plan, variant)
         self.text = written.text
@@ -84,21 +84,21 @@ class Compiled:
     def all(self, arrays: Sequence[Any]) -> list[Any]:
         """Everything that leaves, in the order of ``names``; None where no gradient arrives. A 0-d float64 comes as a
         Python number, any other as an array that nobody else holds. Raises whatever an op raises."""
-        found: list[Any] = [None] * len(self.names)
+        results: list[Any] = [None] * len(self.names)
         if not self._arrays:
             for index, value in self._function((), (), (), (), arrays, NEVER):
-                found[index] = value
-            return found
+                results[index] = value
+            return results
         workspace = self._idle.pop() if self._idle else self._workspace()
         try:
             with np.errstate(all="ignore"):
                 for index, value in self._function(
                     workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays, NEVER
                 ):
-                    found[index] = value
+                    results[index] = value
         finally:
             self._give_back(workspace)
-        return found
+        return results
 
     def _leaving(self, index: int, value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -140,7 +140,7 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
         if name not in variant.seeded:
             constants[number] = np.ones(program.specs[number].shape, program.specs[number].dtype)
     leaves = plan.lowered.graph.leaves
-    given = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
-    given |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    made = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
-    return assembled(made), given
+    arguments = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
+    arguments |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
+    simplified = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
+    return assembled(simplified), arguments

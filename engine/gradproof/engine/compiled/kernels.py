@@ -32,22 +32,22 @@ class Kernel:
         return (out, *inputs) if self.first else (*inputs, out)
 
 
-def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
+def kernel_of(instruction: Instruction, specs: Sequence[Spec]) -> Kernel | None:
     """The kernel of an instruction; None where its op has only a forward that makes its own memory."""
-    if len(one.outputs) != 1:
+    if len(instruction.outputs) != 1:
         return None
-    ufunc = ufunc_of(one.op, [specs[k] for k in one.inputs])
-    cost = CHEAP if is_exact(one.op) else DEAR
-    if ufunc is not None and ufunc.nout == 1 and not one.attributes:
+    ufunc = ufunc_of(instruction.op, [specs[k] for k in instruction.inputs])
+    cost = CHEAP if is_exact(instruction.op) else DEAR
+    if ufunc is not None and ufunc.nout == 1 and not instruction.attributes:
         if ufunc in _KEYWORD:
             return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True, cost=cost)
         if ufunc.signature is not None:
             return Kernel(ufunc)
-        long = tiled(ufunc, [specs[k] for k in one.inputs], specs[one.outputs[0]])
+        long = tiled(ufunc, [specs[k] for k in instruction.inputs], specs[instruction.outputs[0]])
         return Kernel(long or ufunc, overlaps=True, rowwise=True, cost=cost)
-    if one.op.into is not None:
-        into = partial(one.op.into, **one.attributes) if one.attributes else one.op.into
-        return Kernel(into, first=True, rowwise=one.op.elementwise, cost=cost)
+    if instruction.op.into is not None:
+        into = partial(instruction.op.into, **instruction.attributes) if instruction.attributes else instruction.op.into
+        return Kernel(into, first=True, rowwise=instruction.op.elementwise, cost=cost)
     return None
 
 

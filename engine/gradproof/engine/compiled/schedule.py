@@ -43,11 +43,11 @@ class Call:
 
     @property
     def is_bound(self) -> bool:
-        return self.out.is_bound and all(one.is_bound for one in self.inputs)
+        return self.out.is_bound and all(operand.is_bound for operand in self.inputs)
 
     @property
     def is_lasting(self) -> bool:
-        return any(one.spec.size >= LASTING for one in (*self.inputs, self.out))
+        return any(operand.spec.size >= LASTING for operand in (*self.inputs, self.out))
 
     @property
     def is_large(self) -> bool:
@@ -65,8 +65,8 @@ class Bound:
     ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
         memory = _Memory(readable, writable)
         return [
-            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one)))
-            for one in watched(self.calls)
+            (call.kernel.call, call.kernel.arguments([*map(memory.read, call.inputs)], memory.out(call)))
+            for call in watched(self.calls)
         ]
 
 
@@ -80,11 +80,11 @@ class BlockedGroup:
     def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Group:
         memory, shape = _Memory(readable, writable), self.calls[0].out.spec.shape
 
-        def argument(one: Operand, out: bool = False) -> Argument | Hole:
-            cut = one.spec.shape[:1] == shape[:1] and one.spec.ndim == len(shape)
-            if one.name:
-                return Hole(self.names.index(one.name), cut)
-            return (writable[one.slot] if out else memory.read(one)), cut
+        def argument(operand: Operand, out: bool = False) -> Argument | Hole:
+            cut = operand.spec.shape[:1] == shape[:1] and operand.spec.ndim == len(shape)
+            if operand.name:
+                return Hole(self.names.index(operand.name), cut)
+            return (writable[operand.slot] if out else memory.read(operand)), cut
 
         return Group(
             [(c.kernel.call, c.kernel.arguments([*map(argument, c.inputs)], argument(c.out, True))) for c in self.calls],
@@ -100,8 +100,8 @@ class _Memory:
     readable: Sequence[Array]
     writable: Sequence[Array]
 
-    def read(self, one: Operand) -> Array:
-        return self.readable[one.slot] if one.constant is None else one.constant
+    def read(self, operand: Operand) -> Array:
+        return self.readable[operand.slot] if operand.constant is None else operand.constant
 
     def out(self, call: Call) -> Array:
         return self.writable[call.out.slot]
@@ -128,7 +128,7 @@ class Schedule:
 
         def close() -> None:
             if bound:
-                call = f"\n        {CHECK}\n        f(*a)" if any(one.is_lasting for one in bound) else " f(*a)"
+                call = f"\n        {CHECK}\n        f(*a)" if any(entry.is_lasting for entry in bound) else " f(*a)"
                 lines.append(f"for f, a in P[{len(self.recipes)}]:{call}")
                 self.recipes.append(Bound(tuple(bound)))
                 bound.clear()
@@ -140,15 +140,15 @@ class Schedule:
                 lines.append(f"P[{len(self.recipes)}]({', '.join(('C', *names))})")
                 self.recipes.append(BlockedGroup(tuple(group), names))
                 continue
-            for one in group:
-                if one.is_bound:
-                    bound.append(one)
+            for entry in group:
+                if entry.is_bound:
+                    bound.append(entry)
                     continue
                 close()
-                if one.is_lasting:
+                if entry.is_lasting:
                     lines.append(CHECK)
-                arguments = one.kernel.arguments([self._text(x, "R") for x in one.inputs], self._text(one.out, "W"))
-                lines.append(f"{self._named(one.kernel.call)}({', '.join(arguments)})")
+                arguments = entry.kernel.arguments([self._text(x, "R") for x in entry.inputs], self._text(entry.out, "W"))
+                lines.append(f"{self._named(entry.kernel.call)}({', '.join(arguments)})")
         close()
         return lines
 
@@ -157,15 +157,15 @@ class Schedule:
         position = 0
         while position < len(calls):
             look()
-            one = calls[position]
-            group = self._group(calls, position) if one.is_large else [one]
-            yield group, one.is_large and pays([call.kernel.cost for call in group], one.out.spec.size)
+            first = calls[position]
+            group = self._group(calls, position) if first.is_large else [first]
+            yield group, first.is_large and pays([call.kernel.cost for call in group], first.out.spec.size)
             position += len(group)
 
-    def _text(self, one: Operand, memory: str) -> str:
-        if one.constant is not None:
-            return self._constant(one.constant)
-        return one.name or f"{memory}[{one.slot}]"
+    def _text(self, operand: Operand, memory: str) -> str:
+        if operand.constant is not None:
+            return self._constant(operand.constant)
+        return operand.name or f"{memory}[{operand.slot}]"
 
     def _group(self, calls: Sequence[Call], position: int) -> list[Call]:
         """The calls from ``position`` on that can go through block by block: on one shape, and where an array is not read
@@ -186,11 +186,11 @@ class Schedule:
             group.append(call)
         return group or [calls[position]]
 
-    def _by_row(self, one: Operand, shape: Sequence[int]) -> bool:
-        return one.spec.shape == shape and self.layout.slots[one.slot].block >= 0
+    def _by_row(self, operand: Operand, shape: Sequence[int]) -> bool:
+        return operand.spec.shape == shape and self.layout.slots[operand.slot].block >= 0
 
-    def _block(self, one: Operand) -> int:
-        slot = self.layout.slots[one.slot]
+    def _block(self, operand: Operand) -> int:
+        slot = self.layout.slots[operand.slot]
         while slot.block < 0:
             slot = self.layout.slots[slot.source]
         return slot.block

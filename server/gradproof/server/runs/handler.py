@@ -329,7 +329,7 @@ class Handler:
         return pb.DeriveResponse(
             graph=encode.graph(derived.graph, values),
             results=[
-                pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in watched(derived.found)
+                pb.DerivedValue(by=one.by, output=one.output, value=one.value or "") for one in watched(derived.derivatives)
             ],
             leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in watched(derived.leaves.items())],
         )

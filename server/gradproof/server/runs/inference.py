@@ -75,4 +75,4 @@ def unary_bytes(prepared: Prepared) -> int:
     specs, hooks = prepared.plan.specs, prepared.hooks
     flowing = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
     gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * specs[name].nbytes for name in flowing)
-    return gradients + sum(specs[name].nbytes for name in prepared.leaving)
+    return gradients + sum(specs[name].nbytes for name in prepared.fetched)

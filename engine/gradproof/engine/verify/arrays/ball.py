@@ -300,12 +300,6 @@ def inflated(rad: Any) -> Array:
     return np.asarray(rad)
 
 
-def rounded(mid: Array, rad: Radius, unit: float = UNIT) -> Array:
-    """The radius of a midpoint that was rounded once, ``rad`` without that."""
-    size = np.abs(mid) * unit
-    return inflated(size if rad is None else size + rad)
-
-
 def product_spread(a: BallArray, b: BallArray) -> Radius:
     """``|a| rb + ra |b| + ra rb`` for the spreads ra and rb; None if both are exact."""
     if a.spread is None and b.spread is None:

@@ -110,11 +110,6 @@ class Dual:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
 
 
-def readable(x: Any) -> bool:
-    """Whether it is a number, or an array of balls, moving or not."""
-    return isinstance(x, Dual) or ball_array(x) is not NotImplemented
-
-
 def head(x: Any) -> BallArray:
     """The value of a dual, or a constant as balls. Raises TypeError for any other object."""
     value = x.head if isinstance(x, Dual) else ball_array(x)

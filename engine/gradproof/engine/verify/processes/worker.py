@@ -37,7 +37,7 @@ from gradproof.engine.verify.processes.envelope import Timing, marked
 from gradproof.engine.verify.processes.leftovers import state
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, name_of
-from gradproof.engine.verify.proof_cache.proof_key import drawn_keys
+from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
 from gradproof.engine.verify.readings.formulas import Explained, explain
 from gradproof.engine.verify.runs.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.runs.examination import Brief, Examination, Question
@@ -383,7 +383,7 @@ def draw_cases(op: str, seconds: float) -> list[Case]:
     assert _registry is not None
     found: list[Case] = []
     with suppress(OutOfTime), cpu_seconds(seconds):
-        for key in drawn_keys(_registry, _registry.op(op)):
+        for key in sampled_keys(_registry, _registry.op(op)):
             found.append(key.case)
     return found
 

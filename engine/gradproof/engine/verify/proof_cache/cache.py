@@ -55,16 +55,16 @@ def _proof(body: Any) -> tuple[RuleVerdict, Case | None]:
     return _verdict(body["verdict"]), None if body["case"] is None else case_from(body["case"])
 
 
-def _verdict(found: Mapping[str, Any]) -> RuleVerdict:
+def _verdict(values: Mapping[str, Any]) -> RuleVerdict:
     """A verdict from its fields. Raises ValueError for other fields, or other types."""
     blank = RuleVerdict(RuleWord.PENDING, "")
-    kinds = {one.name: type(getattr(blank, one.name)) for one in fields(RuleVerdict)}
-    if found.keys() != kinds.keys():
+    kinds = {field.name: type(getattr(blank, field.name)) for field in fields(RuleVerdict)}
+    if values.keys() != kinds.keys():
         raise ValueError(f"a verdict has the fields {', '.join(kinds)}")
-    whole = dict(found) | {"word": RuleWord(found["word"]), "obligations": tuple(found["obligations"])}
+    whole = dict(values) | {"word": RuleWord(values["word"]), "obligations": tuple(values["obligations"])}
     if any(type(value) is not kinds[name] for name, value in whole.items()):
         raise ValueError("a field of a verdict has another type")
-    if not all(type(one) is str for one in whole["obligations"]):
+    if not all(type(field) is str for field in whole["obligations"]):
         raise ValueError("an obligation is no text")
     return RuleVerdict(**whole)
 
@@ -88,8 +88,8 @@ def case_from(text: Any) -> Case:
     """The case of a `case_text`. Raises ValueError, TypeError or KeyError for another."""
     attributes = {name: _value(value) for name, value in text["attributes"].items()}
     beside = None if text["beside"] is None else case_from(text["beside"])
-    inputs, drawn, free = map(_value, text["inputs"]), tuple(text["drawn"]), tuple(text["free"])
-    return Case(tuple(inputs), attributes, np.dtype(text["dtype"]), drawn, beside, free)
+    inputs, sampled, free = map(_value, text["inputs"]), tuple(text["drawn"]), tuple(text["free"])
+    return Case(tuple(inputs), attributes, np.dtype(text["dtype"]), sampled, beside, free)
 
 
 def _plain(value: Any) -> Any:
@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
     if type(value) is Fraction:
         return {"fraction": str(value)}
     if type(value) in (tuple, list):
-        return {type(value).__name__: [_plain(one) for one in value]}
+        return {type(value).__name__: [_plain(element) for element in value]}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biu" and value.size <= MAX_ARRAY:
         return {"array": value.ravel().tolist(), "dtype": value.dtype.name, "shape": list(value.shape)}
     raise TypeError(f"a {type(value).__name__} is not kept")

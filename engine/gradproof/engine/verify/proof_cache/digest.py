@@ -22,12 +22,12 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
     the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
-    ops = {one.name: one for one in _reached(registry, rule)} | {op.name: op}
+    ops = {op_.name: op_ for op_ in _reached(registry, rule)} | {op.name: op}
     try:
-        made = fingerprint([op, *(ops[name] for name in sorted(ops))])
+        code = fingerprint([op, *(ops[name] for name in sorted(ops))])
     except Unreadable:
         return None
-    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), made, checker_digest())
+    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), code, checker_digest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -42,11 +42,11 @@ def name_of(registry: Registry, key: ProofKey) -> str | None:
 
 def _reached(registry: Registry, rule: Program) -> Iterator[Op]:
     """The ops in a rule, and those in their rules: its second derivative is looked at too."""
-    for one in rule.instructions:
-        yield one.op
+    for instruction in rule.instructions:
+        yield instruction.op
         try:
-            inputs, outputs = ([rule.specs[k] for k in numbers] for numbers in (one.inputs, one.outputs))
-            inner = trace_rule(registry.ops, one.op, inputs, outputs, one.attributes)
+            inputs, outputs = ([rule.specs[k] for k in numbers] for numbers in (instruction.inputs, instruction.outputs))
+            inner = trace_rule(registry.ops, instruction.op, inputs, outputs, instruction.attributes)
         except (RuleFault, NoRule):
             continue
-        yield from (two.op for two in inner.instructions)
+        yield from (inner_instruction.op for inner_instruction in inner.instructions)

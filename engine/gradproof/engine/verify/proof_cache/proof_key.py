@@ -15,11 +15,11 @@ from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import BFLOAT16
-from gradproof.engine.verify.proof.sampled_attributes import drawn_cases
+from gradproof.engine.verify.proof.sampled_attributes import sampled_cases
 from gradproof.engine.verify.proof_cache.free_attributes import freed
 from gradproof.engine.verify.proof_cache.programs import alike, program_digest
 
-MAX_DRAWN = 40
+MAX_SAMPLED = 40
 REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
 COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
 
@@ -79,19 +79,19 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
         keys.append(ProofKey(op.name, case, program_digest(rule)))
         for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
             try:
-                other = registry.rule_of(op, case, dtype)
+                rule_in_dtype = registry.rule_of(op, case, dtype)
             except (InferenceError, RuleFault, NoRule):  # not for this dtype; a fault is found by the proof of the case
                 continue
-            if not alike(rule, other):
-                keys.append(ProofKey(op.name, case.over(dtype), program_digest(other)))
+            if not alike(rule, rule_in_dtype):
+                keys.append(ProofKey(op.name, case.over(dtype), program_digest(rule_in_dtype)))
     return keys
 
 
-def drawn_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
-    """Cases with drawn attributes, which may refute the rule, up to `MAX_DRAWN`. Runs forwards, and no definition."""
+def sampled_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
+    """Cases with drawn attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no definition."""
     count = 0
-    for case in watched(drawn_cases(op)) if op.differentiable and op.declared_cases() else ():
-        if count >= MAX_DRAWN:
+    for case in watched(sampled_cases(op)) if op.differentiable and op.declared_cases() else ():
+        if count >= MAX_SAMPLED:
             return
         try:
             key = ProofKey(op.name, case, program_digest(registry.rule_of(op, case)))
