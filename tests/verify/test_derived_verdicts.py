@@ -20,10 +20,10 @@ import gradproof.client as gp
 from gradproof.client import GraphBuilder, InvalidRequest
 from gradproof.client.backward import functional
 from gradproof.engine.derive import Mode, derive
-from gradproof.engine.pullback import Derived
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Node, Rule
 from gradproof.engine.job import Job
+from gradproof.engine.pullback import Derived
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.proof_cache import ProofKey

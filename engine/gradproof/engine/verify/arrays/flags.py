@@ -69,7 +69,8 @@ def _raised(work: Callable[[], Array]) -> tuple[bool, bool, float]:
 
 
 def _work() -> bool:
-    """Test each flag on arrays long enough for vector instructions, and denormal operands, which some libraries flush to 0."""
+    """Test each flag on arrays long enough for vector instructions, and denormal operands, which some libraries flush to
+    0."""
     least, most, small, unit, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
     quiet = _raised(lambda: least + least), _raised(lambda: least * _array(2.0**60))
     under = _raised(lambda: least * 0.25), _raised(lambda: small * small), _raised(lambda: least / _array(3.0))

@@ -54,7 +54,8 @@ class ArrayFunction:
 
     @np.errstate(all="ignore")
     def ball(self, *arguments: BallArray, sharp: bool = False) -> BallArray:
-        """The function of arrays of balls. ``sharp``: denormal results are right to ``ulps`` units in their last place too."""
+        """The function of arrays of balls. ``sharp``: denormal results are right to ``ulps`` units in their last place
+        too."""
         unit = max(x.unit for x in arguments)
         part = 2 * unit * self.ulps
         value = np.asarray(self.numpy(*(x.mid for x in arguments)))

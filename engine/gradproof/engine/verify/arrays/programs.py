@@ -121,7 +121,8 @@ def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
 
 
 def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
-    """A result broadcast to the shape of the output, as a definition may be a constant. Raises NoArrays if it does not fit."""
+    """A result broadcast to the shape of the output, as a definition may be a constant. Raises NoArrays if it does not
+    fit."""
     if isinstance(x, bool):
         x = Mask(np.asarray(x))
     elif not isinstance(x, (BallArray, Dual, Mask)):

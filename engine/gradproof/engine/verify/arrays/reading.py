@@ -54,7 +54,8 @@ class Arrays(WholeArrayFunctions, OnReals):
         self.equalities: list[Array] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A function of the table. Raises NotImplementedError if it is not as accurate on this machine as its row states."""
+        """A function of the table. Raises NotImplementedError if it is not as accurate on this machine as its row
+        states."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")

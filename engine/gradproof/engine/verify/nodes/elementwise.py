@@ -265,7 +265,8 @@ def _with_arb(
     sample: Array,
     left_: Sequence[int],
 ) -> Checked:
-    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_`` by the sample."""
+    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_`` by the
+    sample."""
     application, count = elements.application, elements.count
     weight = np.zeros(count)
     for array in arrays:

@@ -68,7 +68,8 @@ def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
 
 
 class _LinearMap:
-    """A contribution, and the op's forward as a linear map of that input; of complex numbers as a real map of their parts."""
+    """A contribution, and the op's forward as a linear map of that input; of complex numbers as a real map of their
+    parts."""
 
     def __init__(self, application: Application, k: int, claimed: Array) -> None:
         self.application, self.k, self.shape, self.is_complex = application, k, claimed.shape, claimed.dtype.kind == "c"

@@ -127,7 +127,8 @@ class Projections:
         return slopes
 
     def _differs(self, k: int, v: Array, slope: BallArray) -> bool:
-        """True if <contribution, v> certainly differs from <g, J v>, beyond the distances that were found of its elements."""
+        """True if <contribution, v> certainly differs from <g, J v>, beyond the distances that were found of its
+        elements."""
         claimed = self.application.contributions[k]
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)

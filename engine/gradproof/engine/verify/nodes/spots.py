@@ -196,7 +196,8 @@ class Counter:
 
 
 class LazyArray:
-    """An array whose numbers become balls when they are used, as long as ``clock`` permits: an element needs few of them."""
+    """An array whose numbers become balls when they are used, as long as ``clock`` permits: an element needs few of
+    them."""
 
     def __init__(self, array: Array, reading: Reading, clock: Clock | Counter) -> None:
         self.array, self.reading, self.clock = np.asarray(array), reading, clock
