@@ -243,7 +243,7 @@ def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: Sequenc
 
 
 def _compared(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None, terms: int) -> ValueVerdict | None:
-    """The verdict on an element; None if its truth is not narrow. ``moved``: how far the rounding of the inputs moves it."""
+    """The verdict on an element; None if the truth is wide. ``moved``: how far the rounding of the inputs moves it."""
     element = np.asarray(array[index])
     if element.dtype.kind in "biu":
         verdict = ValueVerdict(ValueWord.ENCLOSED if truth == int(element) else ValueWord.OFF)
