@@ -274,7 +274,7 @@ def test_measurements_are_kept_in_a_folder(tmp_path: Path, monkeypatch: pytest.M
     second = Calibration(folder)
     second.measured(TABLE["log"])
     assert folder.stat().st_mode & 0o777 == 0o700
-    monkeypatch.setattr(calibration, "measure", lambda row: pytest.fail("measured again"))
+    monkeypatch.setattr(calibration, "measure", lambda row: pytest.fail("they are repeated"))
     third = Calibration(folder)
     assert third.measured(TABLE["exp"]) == first
     assert third.measured(TABLE["log"]).ulps > 0
@@ -296,7 +296,7 @@ def test_a_damaged_file_is_made_again(damage: str, tmp_path: Path, caplog: pytes
         file.write_text(damage, encoding="latin-1")
     with caplog.at_level(logging.WARNING):
         assert Calibration(folder).distrust(TABLE["exp"]) == ""
-    assert "measured again" in caplog.text
+    assert "they are repeated" in caplog.text
     assert file.read_text() == sound
 
 

@@ -52,20 +52,20 @@ class Extremes:
         candidate, value = _candidates(ball)
         if not isinstance(x, Dual):
             return value
-        several = candidate.sum(axis=-1) > 1
-        if several.any():
-            same = several & self._equal(ball, candidate)
+        ambiguous = candidate.sum(axis=-1) > 1
+        if ambiguous.any():
+            same = ambiguous & self._equal(ball, candidate)
             if same.any():
                 self.tied = with_ties(self.tied, same)
                 if self.perturbation is not None:
                     candidate = np.where(same[..., None], self._leading(x, candidate), candidate)
         place = np.argmax(candidate, axis=-1)[..., None]
-        open_ = candidate.sum(axis=-1) > 1
+        undecided = candidate.sum(axis=-1) > 1
         slopes = {}
         for k, tangent in tangents(x).items():
             slope = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
             selected = slope.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
-            slopes[k] = BallArray(np.where(open_, np.nan, selected.mid), selected.rad, selected.unit)
+            slopes[k] = BallArray(np.where(undecided, np.nan, selected.mid), selected.rad, selected.unit)
         return Dual(value, slopes)
 
     def _equal(self, ball: BallArray, candidate: Array) -> Array:
@@ -107,8 +107,8 @@ def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> Ball
     single = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
     middle = low + (high - low) / 2
     wide = np.maximum(high - middle, middle - low) * (1 + 4 * UNIT) + np.abs(middle) * (2 * UNIT)
-    several = candidate.sum(axis=-1) > 1
-    return BallArray(np.where(several, middle, single.mid), np.where(several, wide, single.radius()), ball.unit)
+    ambiguous = candidate.sum(axis=-1) > 1
+    return BallArray(np.where(ambiguous, middle, single.mid), np.where(ambiguous, wide, single.radius()), ball.unit)
 
 
 def with_ties(tied: Any, more: Array) -> Any:

@@ -227,13 +227,13 @@ class Floats(OnReals, Folds):
         """The elements of arrays at other places."""
         if all(isinstance(x, np.ndarray) for x in arrays):
             return move(*arrays, **options)
-        several = [self.as_number(x) for x in arrays]
-        shapes = [np.shape(x.head) for x in several]
+        numbers = [self.as_number(x) for x in arrays]
+        shapes = [np.shape(x.head) for x in numbers]
         slopes = {}
-        for k in sorted({k for x in several for k in x.tangents}):
-            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(several, shapes, strict=True)]
+        for k in sorted({k for x in numbers for k in x.tangents}):
+            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(numbers, shapes, strict=True)]
             slopes[k] = move(*steps, **options)
-        return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), slopes)
+        return FloatDual(lambda: move(*(np.asarray(x.head) for x in numbers), **options), slopes)
 
     def places(self, indices: Any) -> Array:
         """Indices as integers. Raises NotImplementedError for computed indices."""
@@ -288,10 +288,10 @@ class Floats(OnReals, Folds):
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
         order = (*(k for k in range(value.ndim) if k not in axes), *axes)
-        sizes, kept = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
+        sizes, kept_shape = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
         outer = sizes[: value.ndim - len(axes)]
         if not value.size:
-            return np.zeros(value.shape, bool), FloatDual(np.full(kept, np.nan), {})
+            return np.zeros(value.shape, bool), FloatDual(np.full(kept_shape, np.nan), {})
 
         def lines(a: Array) -> Array:
             return np.transpose(a, order).reshape(*outer, -1)
@@ -299,7 +299,7 @@ class Floats(OnReals, Folds):
         places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
         selected = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
         np.put_along_axis(selected, places, True, -1)
-        elements = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
+        elements = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept_shape))
         return np.transpose(selected.reshape(sizes), np.argsort(order)), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:

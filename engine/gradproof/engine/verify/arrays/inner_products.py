@@ -95,13 +95,13 @@ class SumDefect:
         defect: the inner product of the difference with the direction.
         allowed: bound of ``defect`` if the gradient is the rounded sum.
         place: flat place of the first element with a larger difference than rounding explains; None if there is none.
-        several, whole: at that element the sum of the contributions and the gradient, times the direction.
+        terms, whole: at that element the sum of the contributions and the gradient, times the direction.
     """
 
     defect: float = 0.0
     allowed: float = 0.0
     place: int | None = None
-    several: float = 0.0
+    terms: float = 0.0
     whole: float = 0.0
 
 
@@ -110,7 +110,7 @@ def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) ->
     finite are left out: the check of sums covers them."""
     dtype = part_dtype(gradient.dtype)
     share = 2 * (len(contributions) + 1) * unit(dtype) + PRODUCT_ROUNDINGS * unit(along.dtype)
-    whole, several, step = (
+    whole, terms, step = (
         flat_parts(gradient),
         [flat_parts(contribution) for contribution in contributions],
         along.reshape(-1),
@@ -122,7 +122,7 @@ def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) ->
         product = whole[block].astype(t.dtype, copy=False) * t
         rest = -product
         size: Any = np.abs(product)
-        for contribution in several:
+        for contribution in terms:
             np.multiply(contribution[block], t, out=product, casting="unsafe")
             rest += product
             size += np.abs(product, out=product)
@@ -138,7 +138,7 @@ def sum_defect(gradient: Array, contributions: Sequence[Array], along: Array) ->
             k = int(np.argmax(bad))
             result.place = block.start + k
             result.whole = float(whole[result.place] * t[k])
-            result.several = result.whole + float(rest[k])
+            result.terms = result.whole + float(rest[k])
     result.defect, total = exact_sum(defects), exact_sum(sizes)
     result.allowed = share * total + smallest_normal(dtype) * step.size
     return result

@@ -118,16 +118,16 @@ def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:
     if descending:
         low, high = -high, -low
     reach = np.maximum.accumulate(high, axis=-1)[..., :-1]
-    next_ = np.flip(np.minimum.accumulate(np.flip(low, -1), axis=-1), -1)[..., 1:]
+    following = np.flip(np.minimum.accumulate(np.flip(low, -1), axis=-1), -1)[..., 1:]
     same = (line[..., 1:] == line[..., :-1]) & (wide[..., 1:] == 0) & (wide[..., :-1] == 0)
-    touching = ~((reach < next_) | (same & (reach <= next_)))
-    open_ = np.zeros(line.shape, bool)
-    open_[..., :-1] |= touching
-    open_[..., 1:] |= touching
-    open_ |= ~np.isfinite(wide) | np.isnan(line)
+    touching = ~((reach < following) | (same & (reach <= following)))
+    undecided = np.zeros(line.shape, bool)
+    undecided[..., :-1] |= touching
+    undecided[..., 1:] |= touching
+    undecided |= ~np.isfinite(wide) | np.isnan(line)
     if np.isnan(mid).any() or not np.isfinite(rad).all():
-        open_ |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
-    return BallArray(np.moveaxis(np.where(open_, np.nan, places), -1, axis))
+        undecided |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
+    return BallArray(np.moveaxis(np.where(undecided, np.nan, places), -1, axis))
 
 
 def _ends(mid: Array, rad: Array) -> tuple[Array, Array]:

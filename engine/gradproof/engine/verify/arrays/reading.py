@@ -94,13 +94,13 @@ class Arrays(WholeArrayFunctions, OnReals):
     def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
         """Masks of ``a < b``, ``a > b`` and ``a == b``, as far as balls decide them."""
         x, y = head(a), head(b)
-        apart = y.mid - x.mid
+        difference = y.mid - x.mid
         if x.rad is None and y.rad is None:
-            below, above, equal = apart > 0, apart < 0, x.mid == y.mid  # infinities are equal to themselves
+            below, above, equal = difference > 0, difference < 0, x.mid == y.mid  # infinities are equal to themselves
         else:
             wide = (x.radius() + y.radius()) * (1 + 8 * UNIT)
-            sure = np.abs(apart) * (1 - 4 * UNIT) > wide
-            below, above, equal = sure & (apart > 0), sure & (apart < 0), (wide == 0) & (apart == 0)
+            sure = np.abs(difference) * (1 - 4 * UNIT) > wide
+            below, above, equal = sure & (difference > 0), sure & (difference < 0), (wide == 0) & (difference == 0)
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
         if self.equalities is not None and equal.any():
             self.equalities.append(equal)
@@ -183,9 +183,9 @@ class Arrays(WholeArrayFunctions, OnReals):
 
 def _chosen(mask: Mask, a: BallArray, b: BallArray) -> BallArray:
     mid = np.where(mask.true, a.mid, b.mid)
-    open_ = mask.open
-    if open_.any():
-        mid = np.where(open_, np.nan, mid)
+    undecided = mask.open
+    if undecided.any():
+        mid = np.where(undecided, np.nan, mid)
     unit = max(a.unit, b.unit)
     if a.rad is None and b.rad is None:
         return BallArray(mid, None, unit)

@@ -173,15 +173,15 @@ class WholeArrayFunctions(Extremes, Folds):
         mid = head(x).mid
         axes = axes_of(axis, x.ndim)
         order = (*(k for k in range(x.ndim) if k not in axes), *axes)
-        sizes, kept = tuple(x.shape[k] for k in order), without(x.shape, axes, True)
+        sizes, kept_shape = tuple(x.shape[k] for k in order), without(x.shape, axes, True)
 
         if not x.size:
-            return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept, np.nan))
+            return Mask(np.zeros(x.shape, bool)), BallArray(np.full(kept_shape, np.nan))
         lines = in_lines(np.where(np.isnan(mid), -np.inf, mid), axes)
         places = np.argmax(lines, axis=-1)[..., None]
         selected = np.zeros(lines.shape, bool)
         np.put_along_axis(selected, places, True, -1)
-        elements = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept))
+        elements = x.moved(lambda a: np.take_along_axis(in_lines(a, axes), places, -1).reshape(kept_shape))
         return Mask(np.transpose(selected.reshape(sizes), np.argsort(order))), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:

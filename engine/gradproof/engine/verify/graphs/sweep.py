@@ -281,7 +281,7 @@ class Sweep:
         assert found.place is not None
         spec = self.program.specs[number]
         index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
-        one = Contradiction(f", element {index_text(index)}" if index else "", found.several, found.whole, direction)
+        one = Contradiction(f", element {index_text(index)}" if index else "", found.terms, found.whole, direction)
         self.found.contradictions.append((self._name(number), one))
 
     def _sum(self, number: int, moving: Moving) -> None:

@@ -91,14 +91,14 @@ def compare_array(
     tally.note_close(far.ulps[fine])
     if far_substitutes.any():
         tally.note(ValueVerdict(ValueWord.OVERFLOWED, reason=overflow_reason(dtype)))
-    open_ = ~(fine | far_substitutes)
-    unknown = open_ & ~known
+    not_close = ~(fine | far_substitutes)
+    unknown = not_close & ~known
     if unknown.any() and not finite:
         reason = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
         at = int(np.flatnonzero(unknown)[0])
         tally.note(ValueVerdict(ValueWord.NONFINITE, element=tally.place(at), got=repr(float(floats[at])), reason=reason))
         unknown[:] = False
-    todo = open_ & known
+    todo = not_close & known
     if not todo.any() and not unknown.any():
         return np.zeros(0, int)
     doubtful = _Doubtful(floats, mid, rad, far, dtype, allowance, tally, underflow_growth(), refined)

@@ -124,9 +124,9 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
     """Distances of floats from balls; flat arrays in float64. ``beside``: the midpoints of the other parts of complex
     numbers, whose larger part defines the unit."""
     with np.errstate(all="ignore"):
-        apart = np.abs(got - mid)
-        most = (apart + rad) * UP
-        least = np.maximum(apart * DOWN - rad * UP, 0.0)
+        difference = np.abs(got - mid)
+        most = (difference + rad) * UP
+        least = np.maximum(difference * DOWN - rad * UP, 0.0)
         most[np.isnan(most)] = np.inf
         least[np.isnan(least)] = 0.0
         least[np.isnan(got) & np.isfinite(mid) & np.isfinite(rad)] = np.inf
@@ -195,19 +195,19 @@ def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: D
     mids = np.stack([side.mid for side in sides])
     rads = np.stack([side.radius() for side in sides])
     with np.errstate(all="ignore"):
-        apart = (mids - rads).max(0) > (mids + rads).min(0)
+        different = (mids - rads).max(0) > (mids + rads).min(0)
         near, least = close_enough(dtype), np.where(got == 0, NOTHING, 0.0)
         if kink is None:
             inside = (got >= mids.min(0)) & (got <= mids.max(0))
             close = (np.abs(got - mids) + rads <= np.maximum(near * spacings(mids, dtype), least)).any(0)
-            return apart, np.asarray(np.isfinite(mids).all(0) & (inside | close))
+            return different, np.asarray(np.isfinite(mids).all(0) & (inside | close))
         if kink is Kink.MEAN:
             mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-53)
             least = np.maximum(least, near * spacings(np.abs(mids).max(0), dtype))  # the sides may cancel
         else:
             order = np.abs(mids).argmin(0) if kink is Kink.SMALLEST else np.abs(mids).argmax(0)
             mid, rad = (np.take_along_axis(x, order[None], 0)[0] for x in (mids, rads))
-        return apart, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
+        return different, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
 
 
 def flat_floats(array: Any) -> Array:

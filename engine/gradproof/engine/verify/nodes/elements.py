@@ -79,8 +79,8 @@ def concatenated(some: Sequence[Enclosures]) -> tuple[list[BallArray], list[Ball
 
     def joined(rows: Iterable[list[BallArray]]) -> list[BallArray]:
         return [
-            BallArray(np.concatenate([x.mid for x in parts_]), np.concatenate([x.radius() for x in parts_]))
-            for parts_ in zip(*rows, strict=True)
+            BallArray(np.concatenate([x.mid for x in balls]), np.concatenate([x.radius() for x in balls]))
+            for balls in zip(*rows, strict=True)
         ]
 
     return joined(x.results for x in some), joined(x.contributions for x in some)
@@ -173,11 +173,11 @@ class Elements:
             return cells[0]
         return Pair(*cells)
 
-    def _parts(self, f: Arrays, output: Any, complex_: bool) -> list[Any]:
+    def _parts(self, f: Arrays, output: Any, output_is_complex: bool) -> list[Any]:
         if not self.complex or isinstance(output, (bool, Mask)):
             return [f.as_number(output)]
         z = pair(output)
-        if complex_:
+        if output_is_complex:
             return [f.number(z.re), f.number(0 if z.is_real else z.im)]
         if not z.is_real:
             raise NoArrays(f"op {self.application.op.name!r}: the definition gives complex numbers")
@@ -249,16 +249,16 @@ def _contradicts(a: BallArray, b: BallArray) -> Array:
 def limits(a: BallArray, b: BallArray, unbounded: bool) -> BallArray:
     """The limits that two readings far out agree on, nan elsewhere; ``unbounded``: limits may be infinite."""
     with np.errstate(all="ignore"):
-        apart = np.abs(a.mid - b.mid)
+        difference = np.abs(a.mid - b.mid)
         wide = a.radius() + b.radius()
         small = np.maximum(np.abs(a.mid) + a.radius(), np.abs(b.mid) + b.radius()) < NOTHING
-        agree = (apart <= np.abs(a.mid) * AGREE + wide) | small
+        agree = (difference <= np.abs(a.mid) * AGREE + wide) | small
         mid = np.where(agree, a.mid, np.nan)
-        rad = np.where(agree, a.radius() + apart, 0.0)
+        rad = np.where(agree, a.radius() + difference, 0.0)
         if unbounded:
             out = (
                 ~agree
-                & np.isfinite(apart + wide)
+                & np.isfinite(difference + wide)
                 & (a.mid * np.sign(b.mid) > math.sqrt(FAR))
                 & (np.abs(b.mid) > math.sqrt(FAR))
             )

@@ -75,9 +75,9 @@ def check_elements(application: Application, seconds: float) -> Checked:
         done = block.stop
         if time.monotonic() > deadline:
             break
-    read, left, apart = sample.compared(arrays, done)
-    if apart is not None:
-        return _by_arb(application, apart.reason(application.op.name), deadline)
+    read, left, contradiction = sample.compared(arrays, done)
+    if contradiction is not None:
+        return _by_arb(application, contradiction.reason(application.op.name), deadline)
     return _with_arb(elements, arrays, done, deadline, seconds, read, left)
 
 
@@ -120,8 +120,8 @@ class _Sample:
             rows = self.whole.at(places).rows
         else:
             rows = concatenated([*self.kept, elements.read(more)] if more.size else self.kept)
-        sampled_ = sample_elements(application, elements.operands, elements.slots, places, rows)
-        return places[: sampled_.read + len(sampled_.left)], sampled_.left, sampled_.contradiction
+        sample = sample_elements(application, elements.operands, elements.slots, places, rows)
+        return places[: sample.read + len(sample.left)], sample.left, sample.contradiction
 
 
 def _needs_fine_radii(array: _NodeArray, enclosures: Enclosures, block: slice) -> bool:
@@ -149,11 +149,11 @@ def _columns(application: Application, elements: Elements) -> list[_NodeArray]:
 
 def _rests_on_nan(elements: Elements, at: Array) -> Array:
     """Mask of the elements with an input that is nan."""
-    dead = np.zeros(len(at), bool)
+    mask = np.zeros(len(at), bool)
     for x in elements.inputs:
         if x.dtype.kind == "f":
-            dead |= np.isnan(x[at]).any(1)
-    return dead
+            mask |= np.isnan(x[at]).any(1)
+    return mask
 
 
 def _compare(array: _NodeArray, enclosures: Enclosures, elements: Elements, block: slice) -> None:
@@ -218,9 +218,9 @@ def _compare_elements(
     if lost.any():
         array.tally.note(ValueVerdict(ValueWord.NONFINITE, reason=NOT_FINITE))
     array.tally.note_close(ulps[fine])
-    open_ = np.flatnonzero(~(fine | far_substitutes | lost))
-    if open_.size:
-        array.doubt(block.start + at[open_], np.where(known, least, np.inf)[open_])
+    doubtful = np.flatnonzero(~(fine | far_substitutes | lost))
+    if doubtful.size:
+        array.doubt(block.start + at[doubtful], np.where(known, least, np.inf)[doubtful])
     if fine.any():
         top = int(np.argmax(np.where(fine, ulps, -1.0)))
         array.worst.append((float(ulps[top]), block.start + int(at[top])))
@@ -234,13 +234,13 @@ def _at_ties(array: _NodeArray, enclosures: Enclosures, some: Array, got: Sequen
     if len(contributions_beside[0]) != 1:  # parts of complex numbers have no kinks with a convention
         wrong[at] = True
         return right_at, wrong
-    apart, right = at_kinks(got[0][at], [side[0] for side in contributions_beside], array.kink, array.dtype)
+    different, right = at_kinks(got[0][at], [side[0] for side in contributions_beside], array.kink, array.dtype)
     unknown = ~np.all([np.isfinite(side[0].mid) & np.isfinite(side[0].radius()) for side in contributions_beside], axis=0)
     jumps = np.zeros(len(at), bool)
     for rows in zip(*enclosures.results_beside, strict=True):
         jumps |= at_kinks(np.zeros(len(at)), rows, None, array.dtype)[0]
-    wrong[at] = unknown | (apart & ~right)
-    right_at[at] = apart & right & ~unknown
+    wrong[at] = unknown | (different & ~right)
+    right_at[at] = different & right & ~unknown
     if right_at.any():
         reason = (
             f"the convention at a kink, per node: {array.kink.value}"
@@ -263,9 +263,9 @@ def _with_arb(
     deadline: float,
     seconds: float,
     sample: Array,
-    left_: Sequence[int],
+    left_over: Sequence[int],
 ) -> Checked:
-    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_`` by the
+    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_over`` by the
     sample."""
     application, count = elements.application, elements.count
     weight = np.zeros(count)
@@ -278,7 +278,7 @@ def _with_arb(
         known = _explained_by_rounding(elements, arrays, doubted[CHUNK:], deadline)
         doubted = np.concatenate([doubted[:CHUNK], doubted[CHUNK:][~known]])
     first, twins = _distinct(elements, doubted)
-    few = np.array(left_ if elements.complex else [k for k in left_ if not weight[k]][:FEW], int)
+    few = np.array(left_over if elements.complex else [k for k in left_over if not weight[k]][:FEW], int)
     started, resolved, read = time.monotonic(), np.zeros(count, bool), 0
     queue = np.concatenate([first[:CHUNK], few[~np.isin(few, first[:CHUNK])]])
     rest = first[CHUNK:]
@@ -296,12 +296,12 @@ def _with_arb(
         queue, rest = rest[:CHUNK], rest[CHUNK:]
     alone = read + int((~resolved[sample]).sum())
     resolved[doubted] |= resolved[first[twins]] if doubted.size else False
-    wanted = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
+    needed = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
     verdicts_of = []
     for array in arrays:
         doubts = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
         left = int((~resolved[doubts]).sum()) + int((~resolved[done:]).sum())
-        verdicts_of.append(_finished(array.tally, count - left, alone, left, wanted))
+        verdicts_of.append(_finished(array.tally, count - left, alone, left, needed))
     forward = verdicts_of[0]
     for verdict in verdicts_of[1 : len(application.results)]:
         forward = replace(forward, checked=forward.checked + verdict.checked, total=forward.total + verdict.total)

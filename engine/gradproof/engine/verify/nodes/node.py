@@ -92,15 +92,15 @@ def _without_arrays(application: Application, linear: Sequence[bool], seconds: f
 def _check_whole(whole: WholeNode, linear: Sequence[bool], seconds: float) -> Checked:
     application = whole.application
     with np.errstate(all="ignore"):
-        forward, open_ = compare_results(whole)
-        read, apart = sample_results(application, whole.enclosed)
-        if apart is not None:
-            return _by_arb(application, linear, seconds, apart.reason(application.op.name))
+        forward, unknown = compare_results(whole)
+        read, contradiction = sample_results(application, whole.enclosed)
+        if contradiction is not None:
+            return _by_arb(application, linear, seconds, contradiction.reason(application.op.name))
         contributions = compare_contributions(whole)
     verdicts = [v for v in (forward, *contributions) if v is not None]
     if application.size <= MAX_ELEMENTS and any(_needs_arb(v) for v in verdicts):
         return _prefer_arb(check_values(application), Checked(forward, tuple(contributions)))
-    forward = _with_spots(application, replace(forward, sampled=read), open_, seconds / 10)
+    forward = _with_spots(application, replace(forward, sampled=read), unknown, seconds / 10)
     for k, verdict in enumerate(contributions):
         if verdict is not None:
             contributions[k] = _contribution_with_spots(application, k, verdict, linear, seconds)
@@ -139,16 +139,16 @@ def _prefer_arb(by_arb: Checked, by_arrays: Checked) -> Checked:
     return Checked(forward, tuple(better(a, b) for a, b in pairs))
 
 
-def _with_spots(application: Application, verdict: ValueVerdict, open_: Sequence[Array], seconds: float) -> ValueVerdict:
+def _with_spots(application: Application, verdict: ValueVerdict, unknown: Sequence[Array], seconds: float) -> ValueVerdict:
     """The verdict on the results, after Arb has read elements that are not enclosed."""
-    missing = sum(map(len, open_))
+    missing = sum(map(len, unknown))
     if not missing:
         return verdict
     chosen = [
         (j, index)
         for j, result in enumerate(application.results)
-        if len(open_[j])
-        for index in places(result, SAMPLE, open_[j])
+        if len(unknown[j])
+        for index in places(result, SAMPLE, unknown[j])
     ]
     most = max(SPOTS_READ, min(application.size // 32, MAX_SPOTS_READ))
     spots = spot_forward(application, time.monotonic() + seconds, chosen, most)

@@ -96,9 +96,9 @@ class Projections:
         floats, weights = flat_floats(claimed), v.reshape(-1)
         with np.errstate(all="ignore"):
             products = floats * weights
-            apart = abs(float(products.sum()) - slope)
+            difference = abs(float(products.sum()) - slope)
             near = float(np.abs(products, out=products).sum()) * NEAR
-            return apart <= near or apart <= near + self._allowed(k, floats, weights)
+            return difference <= near or difference <= near + self._allowed(k, floats, weights)
 
     def _along(self, seed: int) -> dict[int, BallArray]:
         """<g, J v> for each input along its direction of a seed."""
@@ -133,9 +133,9 @@ class Projections:
         assert claimed is not None
         floats, weights = flat_floats(claimed), v.reshape(-1)
         with np.errstate(all="ignore"):
-            apart = _inner(BallArray(floats), weights) - slope
+            difference = _inner(BallArray(floats), weights) - slope
             allowed = self._allowed(k, floats, weights)
-            return bool(np.abs(apart.mid) > (float(apart.radius()) + allowed) * (1 + 2.0**-40))
+            return bool(np.abs(difference.mid) > (float(difference.radius()) + allowed) * (1 + 2.0**-40))
 
     def _allowed(self, k: int, floats: Array, weights: Array) -> float:
         """Bound of the error of <contribution, v> by the distances that were found of its elements."""

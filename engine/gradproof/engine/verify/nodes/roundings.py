@@ -128,8 +128,8 @@ def explained_by_rounding(
 
 def _apart(a: BallArray, b: BallArray) -> Array:
     """Lower bound of the distance of two enclosures, 0 where unknown."""
-    apart = np.abs(a.mid - b.mid) * (1 - 2.0**-50) - (a.radius() + b.radius()) * (1 + 2.0**-50)
-    return np.where(apart > 0, apart, 0.0)
+    distance = np.abs(a.mid - b.mid) * (1 - 2.0**-50) - (a.radius() + b.radius()) * (1 + 2.0**-50)
+    return np.where(distance > 0, distance, 0.0)
 
 
 def _crosses(sides: Sequence[BallArray]) -> Array:

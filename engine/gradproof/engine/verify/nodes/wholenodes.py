@@ -141,8 +141,8 @@ class WholeNode:
         if self.rule is None:
             raise NoArrays(f"the rule of op {self.application.op.name!r} is not known here")
         if k not in self._programs:
-            kept = [j == k for j in range(len(self.rule.outputs))]
-            self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, kept)
+            is_kept = [j == k for j in range(len(self.rule.outputs))]
+            self._programs[k] = None if self.rule.outputs[k] is None else prune(self.rule, is_kept)
         return self._programs[k]
 
     def _rule_inputs(self, program: Program, inputs: Sequence[Array], outputs: Sequence[Any]) -> list[Any]:
