@@ -18,7 +18,7 @@ from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType, spec_of
-from gradproof.engine.verify.nodes import check_node, elementwise
+from gradproof.engine.verify.nodes import arb_reading, check_node
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
@@ -250,7 +250,7 @@ def test_a_form_that_raises_anything_costs_its_own_word(error: type[BaseExceptio
 
 def test_what_there_was_no_time_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elements that only Arb can judge, all of them different: in float64, where exp overflows."""
-    monkeypatch.setattr(elementwise, "CHUNK", 16)
+    monkeypatch.setattr(arb_reading, "CHUNK", 16)
     application, rule = applied("exp", np.linspace(710, 720, MANY))
     verdicts = check_node(application, rule, (False,), 0.0)
     assert verdicts.forward.checked < verdicts.forward.total == MANY

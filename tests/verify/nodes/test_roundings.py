@@ -12,7 +12,7 @@ from tests.support.applications import applied, checked
 
 from gradproof.engine.spec import DType
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA
-from gradproof.engine.verify.nodes import elementwise
+from gradproof.engine.verify.nodes import arb_reading
 from gradproof.engine.verify.nodes.distances import Tally
 from gradproof.engine.verify.nodes.elements import Elements
 from gradproof.engine.verify.nodes.roundings import explained_by_rounding
@@ -68,13 +68,13 @@ def test_few_are_read_by_arb_where_arrays_explain(monkeypatch: pytest.MonkeyPatc
         read.append(part.results[0].size)
         return check_values(part)
 
-    monkeypatch.setattr(elementwise, "check_values", counted)
+    monkeypatch.setattr(arb_reading, "check_values", counted)
     for low, word in ((1e-5, ValueWord.ILL_CONDITIONED), (2e-3, ValueWord.CONDITIONED)):
         application, rule = applied("gelu", near_the_root(6000, FLOAT32, low))
         verdict = checked(application, rule).contributions[0]
         assert verdict is not None
         assert (verdict.word, verdict.checked) == (word, 6000), verdict
-        assert sum(read) <= 2 * elementwise.CHUNK
+        assert sum(read) <= 2 * arb_reading.CHUNK
         read.clear()
 
 

@@ -104,20 +104,13 @@ class Arrays(WholeArrayFunctions, OnReals):
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
         if self.equalities is not None and equal.any():
             self.equalities.append(equal)
-        moving = self._moving(a, b)
-        if moving is not None and equal.any():
-            self.tied = with_ties(self.tied, equal & moving)
+        if (isinstance(a, Dual) or isinstance(b, Dual)) and equal.any():
+            self.tied = with_ties(self.tied, equal)
             if self.perturbation is not None:
                 slope = self._slope(b) - self._slope(a)
                 below, above = below | (equal & (slope > 0)), above | (equal & (slope < 0))
                 equal = equal & (slope == 0)
         return below, above, equal
-
-    def _moving(self, a: Any, b: Any) -> Any:
-        """The mask of the elements where the difference of two numbers has a derivative; None for constants."""
-        if not isinstance(a, Dual) and not isinstance(b, Dual):
-            return None
-        return np.True_
 
     def _slope(self, x: Any) -> Any:
         """The derivative along the perturbation."""

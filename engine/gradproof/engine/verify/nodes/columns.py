@@ -8,7 +8,8 @@ ball contains a branch point.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 import numpy as np
 from flint import arb
@@ -16,6 +17,8 @@ from flint import arb
 from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings import TooLarge
+
+Operand: TypeAlias = "Column | arb | int | float | Fraction"
 
 
 class Column:
@@ -34,30 +37,30 @@ class Column:
     def __neg__(self) -> Column:
         return self._made(-self.balls, {k: -x for k, x in self.slopes.items()})
 
-    def __add__(self, other: Any) -> Column:
+    def __add__(self, other: Operand) -> Column:
         return self._made(self.balls + balls_of(other), _sums(self.slopes, slopes_of(other)))
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Column:
+    def __sub__(self, other: Operand) -> Column:
         return self._made(self.balls - balls_of(other), _sums(self.slopes, {k: -x for k, x in slopes_of(other).items()}))
 
-    def __rsub__(self, other: Any) -> Column:
+    def __rsub__(self, other: Operand) -> Column:
         return (-self).__add__(other)
 
-    def __mul__(self, other: Any) -> Column:
+    def __mul__(self, other: Operand) -> Column:
         factors = balls_of(other)
         slopes = {k: x * factors for k, x in self.slopes.items()}
         return self._made(self.balls * factors, _sums(slopes, {k: self.balls * x for k, x in slopes_of(other).items()}))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Column:
+    def __truediv__(self, other: Operand) -> Column:
         if not isinstance(other, Column):
             return self._made(self.balls / other, {k: x / other for k, x in self.slopes.items()})
         return self._divided(self.slopes, self.balls, other)
 
-    def __rtruediv__(self, other: Any) -> Column:
+    def __rtruediv__(self, other: Operand) -> Column:
         return self._divided({}, other, self)
 
     def _divided(self, slopes: dict[int, Array], a: Any, b: Column) -> Column:
@@ -65,7 +68,7 @@ class Column:
         numerators = _sums(slopes, {k: -(quotient * x) for k, x in b.slopes.items()})
         return self._made(quotient, {k: x / b.balls for k, x in numerators.items()})
 
-    def __pow__(self, exponent: Any) -> Any:
+    def __pow__(self, exponent: Operand) -> Any:
         return self.batch.power(self, exponent)
 
     def __bool__(self) -> bool:
@@ -75,12 +78,12 @@ class Column:
     __hash__ = None  # type: ignore[assignment]
 
 
-def balls_of(x: Any) -> Any:
+def balls_of(x: Operand) -> Any:
     """The balls of a column; a scalar as itself."""
     return x.balls if isinstance(x, Column) else x
 
 
-def slopes_of(x: Any) -> dict[int, Array]:
+def slopes_of(x: object) -> dict[int, Array]:
     """The derivatives of a column by direction."""
     return x.slopes if isinstance(x, Column) else {}
 
@@ -124,7 +127,7 @@ class Batch(Balls):
             return [y if isinstance(y, arb) else arb(y) for y in x.balls.tolist()]
         return [arb(x)] * self.size
 
-    def slope(self, x: Any, direction: int) -> Any:
+    def slope(self, x: object, direction: int) -> Array:
         """The derivative of a result along a direction."""
         slope = slopes_of(x).get(direction)
         return self._filled(arb(0)) if slope is None else slope

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -210,6 +209,6 @@ def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: D
         return different, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
 
 
-def flat_floats(array: Any) -> Array:
+def flat_floats(array: Array) -> Array:
     """An array as float64, in a row."""
     return np.asarray(array).astype(np.float64, copy=False).reshape(-1)

@@ -114,7 +114,7 @@ class Elements:
     def blocks(self) -> Iterator[slice]:
         return blocks(self.count, BLOCK)
 
-    def read(self, index: Any) -> Enclosures:
+    def read(self, index: Array | slice) -> Enclosures:
         """Enclose the elements at ``index``. Raises NoArrays, and any exception of the definition."""
         enclosures = self._read(self._inputs(index), index, None)
         if self.infinite:
@@ -128,7 +128,7 @@ class Elements:
                 enclosures.results_beside.append(side.results)
         return enclosures
 
-    def _inputs(self, index: Any) -> list[Array]:
+    def _inputs(self, index: Array | slice) -> list[Array]:
         """The rows at ``index``, floats in float64."""
         return [x[index].astype(np.float64, copy=False) if x.dtype.kind == "f" else x[index] for x in self.inputs]
 
@@ -139,7 +139,7 @@ class Elements:
             for sign in (1.0, -1.0):
                 yield [sign * ((k + shift) % count + 1) for k in range(count)]
 
-    def _read(self, inputs: Sequence[Array], index: Any, perturbation: Sequence[float] | None) -> Enclosures:
+    def _read(self, inputs: Sequence[Array], index: Array | slice, perturbation: Sequence[float] | None) -> Enclosures:
         application, f = self.application, Arrays(perturbation)
         size = len(inputs[0]) if inputs else len(self.results[0][index])
         arguments = [self._entered(k, x) for k, x in enumerate(inputs)]
@@ -185,7 +185,7 @@ class Elements:
 
     # infinite inputs
 
-    def _take_limits(self, enclosures: Enclosures, index: Any) -> None:
+    def _take_limits(self, enclosures: Enclosures, index: Array | slice) -> None:
         """Read elements with infinite inputs as limits: two large numbers take the place of each infinity (see `truth`)."""
         inputs = self._inputs(index)
         at = np.flatnonzero(np.any([np.isinf(x).any(1) for x in inputs if x.dtype.kind == "f"], axis=0))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gradproof.engine.conventions import Kink
-from gradproof.engine.spec import Array, DType, part_dtype
+from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import BallArray, finely
+from gradproof.engine.verify.nodes.arb_reading import ArbReading, check_by_arb
 from gradproof.engine.verify.nodes.distances import (
-    Tally,
     at_kinks,
     certainly_close,
     distances,
@@ -22,38 +20,14 @@ from gradproof.engine.verify.nodes.distances import (
     overflowed,
 )
 from gradproof.engine.verify.nodes.elements import Elements, Enclosures, columns, concatenated
-from gradproof.engine.verify.nodes.roundings import explained_by_rounding
+from gradproof.engine.verify.nodes.node_arrays import NodeArray, node_arrays
 from gradproof.engine.verify.nodes.samples import SAMPLE, Contradiction, sample_elements, sample_places
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked, check_values
+from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
-from gradproof.engine.verify.verdict.advice import MADE, TIME
-from gradproof.engine.verify.verdict.wording import flat_place, joined
+from gradproof.engine.verify.verdict.advice import MADE
 
-CHUNK = 64
-MAX_UNIQUE = 200_000
-FEW = 4  # elements at ties, or with infinite inputs, that Arb reads in full
 NOT_FINITE = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
-
-
-@dataclass
-class _NodeArray:
-    """An array of the node, a result or a contribution: its parts, the rows of the enclosures for them, and its doubtful
-    elements."""
-
-    got: Array
-    rows: slice
-    tally: Tally
-    dtype: DType
-    kink: Kink | None = None
-    forward: bool = False
-    doubts: list[Array] = field(default_factory=list)
-    weights: list[Array] = field(default_factory=list)
-    worst: list[tuple[float, int]] = field(default_factory=list)
-
-    def doubt(self, at: Array, weight: Array) -> None:
-        self.doubts.append(at)
-        self.weights.append(weight)
 
 
 def check_elements(application: Application, seconds: float) -> Checked:
@@ -61,7 +35,7 @@ def check_elements(application: Application, seconds: float) -> Checked:
     exception of the definition."""
     deadline = time.monotonic() + seconds
     elements = Elements(application)
-    arrays = _columns(application, elements)
+    arrays = node_arrays(elements)
     sample = _Sample(elements)
     done = 0
     for block in elements.blocks():
@@ -77,8 +51,10 @@ def check_elements(application: Application, seconds: float) -> Checked:
             break
     read, left, contradiction = sample.compared(arrays, done)
     if contradiction is not None:
-        return _by_arb(application, contradiction.reason(application.op.name), deadline)
-    return _with_arb(elements, arrays, done, deadline, seconds, read, left)
+        return check_by_arb(application, contradiction.reason(application.op.name), deadline)
+    reading = ArbReading(elements, arrays, deadline)
+    reading.read(left)
+    return reading.verdicts(read, done, seconds)
 
 
 class _Sample:
@@ -106,7 +82,7 @@ class _Sample:
                 if value > self.ends.get((k, largest), (-math.inf, 0))[0]:
                     self.ends[k, largest] = (value, block.start + at)
 
-    def compared(self, arrays: Sequence[_NodeArray], done: int) -> tuple[Array, list[int], Contradiction | None]:
+    def compared(self, arrays: Sequence[NodeArray], done: int) -> tuple[Array, list[int], Contradiction | None]:
         """The places of the elements read, the places left to a full reading, and a contradiction."""
         elements, application = self.elements, self.elements.application
         drawn = self.places[self.places < done]
@@ -124,27 +100,9 @@ class _Sample:
         return places[: sample.read + len(sample.left)], sample.left, sample.contradiction
 
 
-def _needs_fine_radii(array: _NodeArray, enclosures: Enclosures, block: slice) -> bool:
+def _needs_fine_radii(array: NodeArray, enclosures: Enclosures, block: slice) -> bool:
     balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
     return any(needs_fine_radii(array.got[block, p], ball) for p, ball in enumerate(balls) if array.dtype == np.float64)
-
-
-def _columns(application: Application, elements: Elements) -> list[_NodeArray]:
-    arrays, row = [], 0
-    for got, y in zip(elements.results, application.results, strict=True):
-        width = got.shape[1]
-        dtype = y.dtype if y.dtype.kind in "biu" else part_dtype(y.dtype)
-        arrays.append(_NodeArray(got, slice(row, row + width), Tally(y.shape, y.size), dtype, forward=True))
-        row += width
-    row = 0
-    for got, k in zip(elements.claimed, elements.slots, strict=True):
-        width = got.shape[1]
-        claimed = application.contributions[k]
-        assert claimed is not None
-        tally = Tally(claimed.shape, claimed.size)
-        arrays.append(_NodeArray(got, slice(row, row + width), tally, part_dtype(claimed.dtype), application.op.kink_of(k)))
-        row += width
-    return arrays
 
 
 def _rests_on_nan(elements: Elements, at: Array) -> Array:
@@ -156,7 +114,7 @@ def _rests_on_nan(elements: Elements, at: Array) -> Array:
     return mask
 
 
-def _compare(array: _NodeArray, enclosures: Enclosures, elements: Elements, block: slice) -> None:
+def _compare(array: NodeArray, enclosures: Enclosures, elements: Elements, block: slice) -> None:
     """Compare a block of an array, and collect its doubtful elements. A few passes show most elements to be close."""
     balls = (enclosures.results if array.forward else enclosures.contributions)[array.rows]
     got = [array.got[block, p].astype(np.float64, copy=False) for p in range(len(balls))]
@@ -179,7 +137,7 @@ def _compare(array: _NodeArray, enclosures: Enclosures, elements: Elements, bloc
 
 
 def _compare_elements(
-    array: _NodeArray,
+    array: NodeArray,
     enclosures: Enclosures,
     elements: Elements,
     block: slice,
@@ -226,7 +184,7 @@ def _compare_elements(
         array.worst.append((float(ulps[top]), block.start + int(at[top])))
 
 
-def _at_ties(array: _NodeArray, enclosures: Enclosures, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
+def _at_ties(array: NodeArray, enclosures: Enclosures, some: Array, got: Sequence[Array]) -> tuple[Array, Array]:
     """Masks of the tied contributions, among ``some`` elements of a block, that are right and that are wrong at a kink."""
     right_at, wrong = np.zeros(len(some), bool), np.zeros(len(some), bool)
     at = np.flatnonzero(enclosures.tied[some])
@@ -251,130 +209,6 @@ def _at_ties(array: _NodeArray, enclosures: Enclosures, some: Array, got: Sequen
     if (jumps & ~wrong[at]).any():
         array.tally.note(ValueVerdict(ValueWord.TIE, reason="at a jump: the result itself is another on either side"))
     return right_at, wrong
-
-
-# Arb
-
-
-def _with_arb(
-    elements: Elements,
-    arrays: Sequence[_NodeArray],
-    done: int,
-    deadline: float,
-    seconds: float,
-    sample: Array,
-    left_over: Sequence[int],
-) -> Checked:
-    """The verdicts, after Arb has read the doubtful elements, the worst first, and some of those ``left_over`` by the
-    sample."""
-    application, count = elements.application, elements.count
-    weight = np.zeros(count)
-    for array in arrays:
-        for at, heavy in zip(array.doubts, array.weights, strict=True):
-            weight[at] = np.maximum(weight[at], np.maximum(heavy, 1e-9))
-    doubted = np.flatnonzero(weight) if any(array.doubts for array in arrays) else np.zeros(0, int)
-    doubted = doubted[np.argsort(-weight[doubted], kind="stable")]
-    if doubted.size > CHUNK:
-        known = _explained_by_rounding(elements, arrays, doubted[CHUNK:], deadline)
-        doubted = np.concatenate([doubted[:CHUNK], doubted[CHUNK:][~known]])
-    first, twins = _distinct(elements, doubted)
-    few = np.array(left_over if elements.complex else [k for k in left_over if not weight[k]][:FEW], int)
-    started, resolved, read = time.monotonic(), np.zeros(count, bool), 0
-    queue = np.concatenate([first[:CHUNK], few[~np.isin(few, first[:CHUNK])]])
-    rest = first[CHUNK:]
-    spent = 0.0
-    while queue.size:
-        checked = check_values(application.part(queue))
-        verdicts = iter([checked.forward, *(v for v in checked.contributions if v is not None)])
-        for array in [arrays[0], *arrays[len(application.results) :]]:
-            array.tally.note(_relocated(next(verdicts), queue, array.tally))
-        resolved[queue] = True
-        read += len(queue)
-        spent = time.monotonic() - started
-        if time.monotonic() + spent * CHUNK / max(1, read) > deadline:
-            break
-        queue, rest = rest[:CHUNK], rest[CHUNK:]
-    alone = read + int((~resolved[sample]).sum())
-    resolved[doubted] |= resolved[first[twins]] if doubted.size else False
-    needed = seconds + (count - done) * seconds / max(done, 1) + spent / max(1, read) * int((~resolved[first]).sum())
-    verdicts_of = []
-    for array in arrays:
-        doubts = np.intersect1d(np.concatenate(array.doubts), doubted) if array.doubts else np.zeros(0, int)
-        left = int((~resolved[doubts]).sum()) + int((~resolved[done:]).sum())
-        verdicts_of.append(_finished(array.tally, count - left, alone, left, needed))
-    forward = verdicts_of[0]
-    for verdict in verdicts_of[1 : len(application.results)]:
-        forward = replace(forward, checked=forward.checked + verdict.checked, total=forward.total + verdict.total)
-    contributions = iter(verdicts_of[len(application.results) :])
-    return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
-
-
-def _explained_by_rounding(elements: Elements, arrays: Sequence[_NodeArray], at: Array, deadline: float) -> Array:
-    """Mask of the doubtful elements that the rounding of the inputs explains."""
-    results, contributions = arrays[: len(elements.application.results)], arrays[len(elements.application.results) :]
-    if elements.complex or any(array.doubts for array in results):
-        return np.zeros(len(at), bool)
-    doubts = [
-        np.isin(at, np.concatenate(array.doubts)) if array.doubts else np.zeros(len(at), bool) for array in contributions
-    ]
-    return explained_by_rounding(elements, at, doubts, [array.tally for array in contributions], deadline)
-
-
-def _finished(tally: Tally, checked: int, sampled: int, left: int, needed: float) -> ValueVerdict:
-    verdict = replace(tally.worst, checked=checked, total=tally.total, sampled=sampled)
-    if not left:
-        return verdict
-    text = f"{checked} of {tally.total} elements enclosed; a budget of about {max(1.0, 2 * needed):.0f} s would do; {TIME}"
-    return replace(verdict, reason=joined(verdict.reason, text))
-
-
-def _relocated(verdict: ValueVerdict, picked: Array, tally: Tally) -> ValueVerdict:
-    """A verdict on picked elements, with the place of its element in the whole array."""
-    if not verdict.element:
-        return verdict if len(picked) > 1 else replace(verdict, element=tally.place(int(picked[0])) if verdict.got else "")
-    return replace(verdict, element=tally.place(int(picked[flat_place(verdict.element)])))
-
-
-def _distinct(elements: Elements, doubted: Array) -> tuple[Array, Array]:
-    """The first of each set of doubtful elements with the same bits, and the index of its set for each: they share a
-    verdict."""
-    if not doubted.size or doubted.size > MAX_UNIQUE:
-        return doubted, np.arange(len(doubted))
-    bits = [*elements.inputs, *elements.cotangents, *elements.results, *elements.claimed]
-    rows = np.concatenate([x[doubted].astype(np.float64) for x in bits], axis=1)
-    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
-    _, first, twins = np.unique(whole, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return doubted[first[order]], rank[twins.reshape(-1)]
-
-
-def _by_arb(application: Application, why: str, deadline: float) -> Checked:
-    """Verdicts where arrays are not reliable: by Arb, on as many elements as there is time for."""
-    count, picked = application.results[0].size, sample_places(application.results[0].size)
-    order = np.concatenate([picked, np.setdiff1d(np.arange(count), picked)])
-    tallies = [Tally(application.results[0].shape, application.results[0].size * len(application.results))]
-    tallies += [Tally(c.shape, c.size) for c in application.contributions if c is not None]
-    read = 0
-    while read < count and (not read or time.monotonic() < deadline):
-        queue = order[read : read + CHUNK]
-        checked = check_values(application.part(queue))
-        for tally, verdict in zip(
-            tallies, (checked.forward, *(v for v in checked.contributions if v is not None)), strict=True
-        ):
-            tally.note(_relocated(verdict, queue, tally))
-        read += len(queue)
-
-    def completed(tally: Tally) -> ValueVerdict:
-        verdict = replace(tally.worst, checked=read * tally.total // count, total=tally.total, sampled=read)
-        if read == count or verdict.word is ValueWord.OFF:
-            return verdict
-        return replace(verdict, word=ValueWord.UNCHECKED, reason=why)
-
-    forward, *contribution_verdicts = map(completed, tallies)
-    contributions = iter(contribution_verdicts)
-    return Checked(forward, tuple(None if c is None else next(contributions) for c in application.contributions))
 
 
 def sampled(application: Application) -> Array:

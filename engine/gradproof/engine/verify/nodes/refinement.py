@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ class Refiner:
             for x, spec in zip(results if isinstance(results, tuple) else (results,), outputs, strict=True)
         ]
 
-    def _read(self, read: Any, at: Array, size: int) -> BallArray:
+    def _read(self, read: Callable[[Sequence[Array]], Deferred], at: Array, size: int) -> BallArray:
         mid, rad = np.full(size, np.nan), np.full(size, np.nan)
         left = at.tolist()
         for bits in BITS:
@@ -114,7 +114,9 @@ class Refiner:
                 left = self._at(read, left, bits, mid, rad)
         return BallArray(mid, rad)
 
-    def _at(self, read: Any, places: list[int], bits: int, mid: Array, rad: Array) -> list[int]:
+    def _at(
+        self, read: Callable[[Sequence[Array]], Deferred], places: list[int], bits: int, mid: Array, rad: Array
+    ) -> list[int]:
         """Read elements with this precision, up to the first that needs more; return that and those after it."""
         with precision(bits):
             arrays = [read(inputs) for inputs in self.readings]
@@ -134,7 +136,7 @@ class Refiner:
 
 
 def _elementwise(
-    f: DeferredFunctions, define: Any, arrays: Sequence[Deferred], attributes: Attributes, spec: Spec
+    f: DeferredFunctions, define: Callable[..., Any], arrays: Sequence[Deferred], attributes: Attributes, spec: Spec
 ) -> Deferred:
     def element(*scalars: Any) -> Any:
         f.tick()

@@ -85,7 +85,7 @@ def operations_for(size: int) -> int:
     return OPERATIONS + size // PER_OPERATION
 
 
-def contradicts(truth: Any, mid: float, rad: float) -> bool:
+def contradicts(truth: arb | float, mid: float, rad: float) -> bool:
     """True if two enclosures of a number certainly have no point in common."""
     ball = truth if isinstance(truth, arb) else arb(truth)
     if abs(float(ball) - mid) <= rad - abs(mid) * HALF:  # Arb's rounded midpoint is well inside

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
@@ -157,7 +158,7 @@ def _readable(application: Application, most: int = 0) -> bool:
     return bool(application.op.definitions) and not any(map(is_complex, specs)) and few
 
 
-def places(array: Array, count: int = SPOTS, first: Any = ()) -> list[tuple[int, ...]]:
+def places(array: Array, count: int = SPOTS, first: Sequence[int] | Array = ()) -> list[tuple[int, ...]]:
     """Indices of elements: some of the ``first`` flat places, the extremes, and a sample drawn by a fixed generator."""
     if not array.size:
         return []
@@ -238,7 +239,9 @@ class LazyArray:
         return cells
 
 
-def _element(op: Op, define: Any, f: Any, index: tuple[int, ...], cells: Sequence[Any], attributes: Any) -> Any:
+def _element(
+    op: Op, define: Callable[..., Any], f: Any, index: tuple[int, ...], cells: Sequence[Any], attributes: Attributes
+) -> Any:
     return define(f, *(x[index] for x in cells), **attributes) if op.elementwise else define(f, index, *cells, **attributes)
 
 
