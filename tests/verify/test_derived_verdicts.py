@@ -43,7 +43,7 @@ X = np.array([1.0, 2.0, 3.0])
 
 
 class Told(Here):
-    """Proofs of all rules but those of one op, which have this word."""
+    """Proofs of all rules, with this word for those of an op."""
 
     def __init__(self, op: str, word: Word) -> None:
         super().__init__(REGISTRY)
@@ -378,7 +378,7 @@ class TestEveryWayOfAsking:
 
 
 class TestAnotherRun:
-    """The run that is checked gives other numbers than the one that was asked for."""
+    """The run that is checked gives other numbers than the requested run."""
 
     LINE = np.linspace(-1, 1, 60)
 

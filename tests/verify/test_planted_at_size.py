@@ -73,7 +73,7 @@ ROWS = np.random.default_rng(5).normal(size=(SIDE, SIDE))
 
 
 def hit(array: Array, where: tuple[int, int], factor: float = 1 + 1e-9) -> Array:
-    """The array with one element wrong, if it is a large one."""
+    """The array with a wrong element, if it is large."""
     if array.shape != (SIDE, SIDE):
         return array
     array = np.array(array)

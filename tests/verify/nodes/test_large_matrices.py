@@ -26,7 +26,7 @@ from gradproof.engine.verify.verdict import GraphWord, SummaryWord, ValueWord
 
 
 def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:
-    """A random matrix, for cholesky a positive definite one, and for solve a right side."""
+    """A random matrix, positive definite for cholesky, with a right side for solve."""
     a = np.random.default_rng(n).normal(size=(n, n))
     if op == "cholesky":
         a = a @ a.T / n + np.eye(n)
@@ -161,7 +161,7 @@ def test_numbers_far_apart_are_no_false_alarm(numbers_: list[float]) -> None:
 
 @pytest.mark.parametrize("op", ["inv", "solve"])
 def test_a_matrix_that_is_singular_but_for_rounding_is_no_alarm(op: str) -> None:
-    """A singular one is within a unit in the last place: what is computed may be of any size."""
+    """A singular matrix is within a unit in the last place: results may be of any size."""
     for seed in range(8):
         random = np.random.default_rng(seed)
         arrays = [random.normal(size=(4, 3)) @ random.normal(size=(3, 4)), random.normal(size=(4, 2))]

@@ -1,4 +1,4 @@
-"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, one wrong element found wherever it is."""
+"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, and a wrong element located wherever it is."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_a_node_computes_raises_no_alarm(name: str, dtype: DType) -> None:
 @pytest.mark.parametrize("dtype", FULL, ids=str)
 @pytest.mark.parametrize("name", NODES)
 def test_one_wrong_element_is_found_wherever_it_is(name: str, dtype: DType) -> None:
-    """In each array of the node, at random places, of one sign or the other."""
+    """In each array of the node, at random places, with either sign."""
     application, rule = NODES[name](dtype)
     random = np.random.default_rng(len(name))
     for which, array in enumerate(arrays_of(application)):

@@ -24,7 +24,7 @@ from gradproof.plugins import BUILTIN
 
 @every_dtype
 def test_sums_of_many_elements_that_cancel_are_exact(dtype: Any) -> None:
-    """More than can be added up one by one; the digits that are right are told of the worst."""
+    """More sums than can be added singly; the right digits of the worst are reported."""
     count = 30_000
     parts = [normal(count, seed=k, dtype=dtype, scale=100.0) for k in range(3)]
     parts.append((-(parts[0].astype(float) + parts[1].astype(float))).astype(dtype))

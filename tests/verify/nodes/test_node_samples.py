@@ -57,7 +57,7 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
         try:
             together, ties = samples._together(application, columns, cotangents, slots, attributes)
         except samples.UNREADABLE:
-            pytest.skip("a ball straddles a branch, or an integer is read: one by one")
+            pytest.skip("a ball straddles a branch, or an integer is read singly")
         assert read == count or name in ("lgamma", "digamma", "gamma")
         np.testing.assert_array_equal(ties[:read], tied[:read])
         for j, (row, others) in enumerate(zip(alone, together, strict=True)):
@@ -142,7 +142,7 @@ def test_a_sample_is_counted_in_operations(op: str, shapes: Any, attributes: Any
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16], ids=lambda t: t.__name__)
 def test_what_is_near_is_fine(dtype: type) -> None:
-    """The quick look at floats never says more than the long one, at every magnitude, and misses little."""
+    """The quick look at floats never says more than the full comparison, at every magnitude, and misses little."""
     random = np.random.default_rng(0)
     kind: DType = np.dtype(dtype)
     info = np.finfo(kind)

@@ -41,7 +41,7 @@ def explained(application: Application) -> tuple[Any, Tally]:
 
 @pytest.mark.parametrize("dtype", NARROW, ids=str)
 def test_what_arrays_explain_arb_explains(dtype: DType) -> None:
-    """Each element by itself: Arb has the same word, or a better one for what is close."""
+    """Each element by itself: Arb has the same word, or a better word for close floats."""
     low, high = {4: (1e-5, 1e-2), 2: (0.003, 0.3)}[dtype.itemsize]
     application, _ = applied("gelu", near_the_root(120, dtype, low, high))
     words = set()
@@ -90,7 +90,7 @@ def test_a_fault_that_rounding_does_not_explain_is_seen_among_many(k: int) -> No
 
 
 def test_a_fault_is_not_explained() -> None:
-    """Each contribution is off by twice of what Arb allows: 32 times of what one unit of x moves it."""
+    """Each contribution is off by twice of what Arb allows: 32 times its movement by a unit of x."""
     x = near_the_root(400, FLOAT32, 1e-3, 1e-2)
     application, _ = applied("gelu", x)
     curvature = 2 * np.exp(-0.5 * ROOT**2) / np.sqrt(2 * np.pi) * (1 - ROOT**2 / 2)  # of x Φ(x)

@@ -75,7 +75,7 @@ def test_where_the_time_is_over_nothing_is_known() -> None:
 
 
 def test_a_contribution_that_cancels_is_known_to_its_digits() -> None:
-    """Of a softmax whose line is all but one element the balls of float64 know the slope to few digits."""
+    """Of a softmax with a single unmasked element in a line the balls of float64 know the slope to few digits."""
     x = drawn((300, 300), FLOAT64) * 3
     x[:, 7] += 25
     application, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)

@@ -72,7 +72,7 @@ def test_the_number_is_found_where_the_rule_moves_what_it_chose() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize(("op", "axis"), [("max", 0), ("min", 1), ("prod", 0)])
 def test_right_rules_that_ask_for_equality_are_right(op: str, axis: int, dtype: str) -> None:
-    """Two of prod's factors are 0 in one line, and one in another."""
+    """Two of prod's factors are 0 in a line, and a single factor in another."""
     x = (1 + X / 8).astype(dtype) if op == "prod" else X.astype(dtype)
     if op == "prod":
         x[3, 5] = x[9, 5] = x[4, 6] = 0
@@ -141,7 +141,7 @@ def test_errors_that_cancel_are_found() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_rounding_of_a_mean_is_no_alarm(dtype: str) -> None:
-    """The form of a variance reads numbers about one of them, and this backward rounds a mean that is far from 0."""
+    """The form of a variance shifts numbers by an element, and this backward rounds a mean that is far from 0."""
 
     def backward(g: Any, y: Any, x: Any, *, axis: Any, correction: Any, keepdims: bool) -> Any:
         return np.expand_dims(g, axis) * 2 * (x - x.mean(axis=axis, keepdims=True)) / len(x)
