@@ -1,4 +1,4 @@
-"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, and a wrong element located wherever it is."""
+"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, a wrong element located anywhere."""
 
 from __future__ import annotations
 
