@@ -19,6 +19,7 @@ from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.nodes import check_node, samples
 from gradproof.engine.verify.nodes.distances import certainly_close, distances
 from gradproof.engine.verify.nodes.projections import _direction, _inner
+from gradproof.engine.verify.nodes.spots import UNREADABLE
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.attributes import in_balls
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
@@ -56,7 +57,7 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
         alone, tied, read, _ = samples._singly(application, columns, cotangents, slots, attributes, range(count))
         try:
             together, ties = samples._together(application, columns, cotangents, slots, attributes)
-        except samples.UNREADABLE:
+        except UNREADABLE:
             pytest.skip("a ball straddles a branch, or an integer is read singly")
         assert read == count or name in ("lgamma", "digamma", "gamma")
         np.testing.assert_array_equal(ties[:read], tied[:read])

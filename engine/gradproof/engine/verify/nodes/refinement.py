@@ -51,7 +51,7 @@ class Refiner:
 
         def read(inputs: Sequence[Array]) -> Deferred:
             return self._op(
-                self.application.op, self._words(), inputs, self.application.attributes, self.application.outputs
+                self.application.op, self._functions(), inputs, self.application.attributes, self.application.outputs
             )[k]
 
         return self._read(read, at, self.application.outputs[k].size)
@@ -62,7 +62,7 @@ class Refiner:
         [output] = [k for k in program.outputs if k is not None]
 
         def read(inputs: Sequence[Array]) -> Deferred:
-            f = self._words()
+            f = self._functions()
             computed = self._op(application.op, f, inputs, application.attributes, application.outputs)
             results = [x if x.dtype.kind in "biu" else y for y, x in zip(computed, application.results, strict=True)]
             values: dict[int, Any] = dict(zip(program.inputs, (*application.cotangents, *results, *inputs), strict=True))
@@ -77,7 +77,7 @@ class Refiner:
 
         return self._read(read, at, program.specs[output].size)
 
-    def _words(self) -> DeferredFunctions:
+    def _functions(self) -> DeferredFunctions:
         return DeferredFunctions(self._tick)
 
     def _tick(self) -> None:

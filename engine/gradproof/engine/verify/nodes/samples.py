@@ -15,14 +15,14 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.precision import precision
-from gradproof.engine.scalar_functions import Balls, Undecided
+from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.balls import as_is
 from gradproof.engine.verify.nodes.columns import Batch, Column
-from gradproof.engine.verify.nodes.spots import Counter, LazyArray, TooExpensive
+from gradproof.engine.verify.nodes.spots import UNREADABLE, Counter, LazyArray, TooExpensive
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
+from gradproof.engine.verify.readings import Tape
 from gradproof.engine.verify.readings.attributes import in_balls
 from gradproof.engine.verify.verdict.wording import element_text, index_text
 
@@ -34,16 +34,6 @@ OPERATIONS, PER_OPERATION = 2_000, 64
 """Operations of definitions read for a node, and the number of elements that allow one more."""
 HALF = 2.0**-53 * (1 + 2.0**-46)
 MAX_OPERATIONS = 20_000  # of an element, which is read if the others are too expensive
-UNREADABLE = (
-    Undecided,
-    TooLarge,
-    NoDefinition,
-    ArithmeticError,
-    ValueError,
-    AttributeError,
-    TypeError,
-    NotImplementedError,
-)
 
 
 class Contradiction(NamedTuple):

@@ -34,6 +34,17 @@ MAX_TERMS = 20_000  # numbers read for each result of larger inputs
 MAX_OUTPUTS = 16  # results of a node whose contributions are read on a tape, each a pass over the inputs
 MAX_OPERATIONS = 2_000_000  # on that tape
 BITS = 128
+UNREADABLE = (
+    Undecided,
+    TooLarge,
+    NoDefinition,
+    ArithmeticError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+)
+"""Exceptions of an element that cannot be read."""
 
 
 class _OutOfTime(Exception):
@@ -136,18 +147,6 @@ def _worst_of(
         foreign(error)
         return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
-
-
-UNREADABLE = (
-    Undecided,
-    TooLarge,
-    NoDefinition,
-    ArithmeticError,
-    ValueError,
-    AttributeError,
-    TypeError,
-    NotImplementedError,
-)
 
 
 def _readable(application: Application, most: int = 0) -> bool:
