@@ -56,7 +56,7 @@ def computed() -> int:
 
 def held(served: Served) -> tuple[int, int]:
     """Kept runs and their bytes, when all that was said has been heard."""
-    session = runtime.current().keeper.session()
+    session = runtime.current().cache.session()
     assert session is not None
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
@@ -269,7 +269,7 @@ class TestLost:
         h = x @ w
         loss = h.tanh().sum()
         repr(loss)
-        getattr(runtime.current().keeper._session, end)()
+        getattr(runtime.current().cache._session, end)()
         repr((h + 1).sum())
         assert computed() == 6  # the product was lost
         loss.backward()
@@ -320,7 +320,7 @@ class TestLost:
             loss.backward(retain_graph=True)
             loss.backward()
             assert computed() == 3 * (NODES + 1)
-            assert runtime.current().keeper.session() is None
+            assert runtime.current().cache.session() is None
             gp.use(before)
         assert len(bits(x, w)) == 2
 
@@ -380,7 +380,7 @@ class TestMemory:
         self.loop(served, monkeypatch, step)
         assert held(served)[0] == 1
         shared.clear()
-        x.grad = w.grad = x._evidence = w._evidence = None
+        x.grad = w.grad = x.provenance = w.provenance = None
         assert held(served) == (0, 0)
 
     def test_a_loop_that_never_looks_is_one_request_a_step(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,13 +392,13 @@ class TestMemory:
             loss.backward()
             repr(loss)
         assert len(asked) == 5
-        assert runtime.current().keeper._session is None
+        assert runtime.current().cache._session is None
 
     def test_another_client(self, served: Served) -> None:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        session = runtime.current().keeper._session
+        session = runtime.current().cache._session
         assert session is not None
         with gp.Client(served.target) as other:
             gp.use(other)
@@ -406,7 +406,7 @@ class TestMemory:
             loss.backward()
             assert computed() == NODES + 1
             repr(trunk(x, w).sum())
-            session = runtime.current().keeper._session
+            session = runtime.current().cache._session
         assert session is not None
         assert not session.alive
         gp.use(served.client)
@@ -436,7 +436,7 @@ class TestTogether:
 
         def hook(gradient: Tensor) -> None:
             calls.append(gradient.sum().item())
-            runtime.current().keeper._session.cancel()  # type: ignore[union-attr]
+            runtime.current().cache._session.cancel()  # type: ignore[union-attr]
 
         x.register_hook(hook)
         with pytest.raises(Unavailable):

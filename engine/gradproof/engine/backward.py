@@ -1,4 +1,4 @@
-"""Reverse mode: the traced rules of a lowered graph, inlined behind it in one program."""
+"""Reverse mode: the traced rules of a lowered graph, inlined behind it in the same program."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Backward:
 
 
 def needs_gradient(lowered: Lowered, targets: Sequence[str]) -> set[int]:
-    """Values whose gradient is needed for those of ``targets``: they require grad, and depend on a target or are one."""
+    """Values whose gradient is needed for that of ``targets``: targets that require grad, and values computed from them."""
     program = lowered.builder.program
     requires = {lowered.values[leaf.name] for leaf in lowered.graph.leaves if leaf.requires_grad}
     aims = {lowered.values[name] for name in targets}
@@ -188,7 +188,7 @@ class _ReversePass:
         key = (op.name, inputs, outputs, repr(attributes), needed)
         rule = traced.get(key)
         if rule is None:
-            rule = traced[key] = prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed)
+            rule = traced.put(key, prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed))
         return rule
 
 

@@ -12,7 +12,7 @@ from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.execution import interpreted
 from gradproof.engine.plan import Plan
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_number
 from gradproof.engine.spec import Array, Spec
 
@@ -21,18 +21,18 @@ class CompiledFunction:
     """Function ``f(*leaves) -> (values, gradients)``: the outputs of a graph, and the gradients of the leaves that require
     grad, in order. `Engine.function` makes it.
 
-    A 0-d float64 may be given as a Python float, and is returned as a Python float. The seed of an output is all
+    A 0-d float64 is passed as an array or a Python float, and is returned as a Python float. The seed of an output is all
     ones. The bits are those of any other run of the graph.
     """
 
     def __init__(self, plan: Plan) -> None:
         graph = plan.lowered.graph
         self.names = tuple(leaf.name for leaf in graph.leaves)
-        self.outputs, self.wanted = graph.outputs, tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+        self.outputs, self.targets = graph.outputs, tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
         self._plan, self._specs = plan, [leaf.spec for leaf in graph.leaves]
         self._compiled = Compiled(plan, Variant(graph.outputs))
         where = {name: k for k, name in enumerate(self._compiled.names) if k >= len(self.outputs)}
-        self._places = [where.get(name) for name in self.wanted]
+        self._places = [where.get(name) for name in self.targets]
 
     def __call__(self, *leaves: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Run the graph. Raises InvalidRequest where a value does not fit its leaf, ForwardFault naming the node where an
@@ -43,7 +43,7 @@ class CompiledFunction:
         try:
             results = self._compiled.all(values)
         except BaseException as error:
-            foreign(error)
+            reraise_own(error)
             self._failed()
             results = self._interpreted(self._checked(leaves))
         count = len(self.outputs)

@@ -19,7 +19,7 @@ class Caller:
         share: the part of all runs in flight that may be its own, above 0 and up to 1; None for the server's limit.
 
     Raises:
-        ValueError: if a scope is not one of `SCOPES`, or a quota is out of its range.
+        ValueError: if a scope is not in `SCOPES`, or a quota is out of its range.
     """
 
     name: str = ""

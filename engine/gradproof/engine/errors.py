@@ -6,14 +6,14 @@
     ├── LimitExceeded         a stated limit was passed; says by how much
     ├── Cancelled             no caller waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
-    └── RunFault              one node or hook failed while running
+    └── RunFault              a node or hook failed while running
         ├── DataFault         an op is not defined for the values of its inputs
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
         ├── RuleFault         a backward rule raised, or returned no cotangent of its input
         │   └── NoRule        a gradient is to flow through an op without a rule
         └── HookFault         a hook raised, or changed shape, dtype or type
 
-The engine raises these and knows nothing of gRPC; the server maps each leaf to one status, in one table.
+The engine raises these and knows nothing of gRPC; the server maps each leaf to a status, in a single table.
 """
 
 from __future__ import annotations

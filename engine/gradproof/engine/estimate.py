@@ -60,7 +60,7 @@ def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
 
 
 def run_flops(program: Program) -> int:
-    """Floating point operations of all instructions: one for each element of results, but for the ops of `FLOPS`, which
+    """Floating point operations of all instructions: as many as elements of results, but for the ops of `FLOPS`, which
     take more. Complex numbers count four times."""
     specs, total = program.specs, 0
     for instruction in watched(program.instructions):
@@ -114,7 +114,7 @@ FLOPS: Mapping[str, Callable[[Sequence[Spec], Sequence[Spec]], int]] = {
     "argsort": _sorts,
     **dict.fromkeys(("sum", "mean", "prod", "max", "min", "var", "logsumexp", "argmax", "argmin"), _reads),
 }
-"""By name the operations of ops that take more than one for each element of their results."""
+"""By name the number of operations of ops that take more than the number of elements of their results."""
 
 
 def _views(program: Program) -> set[int]:

@@ -15,7 +15,7 @@ import numpy as np
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled
 from gradproof.engine.plan import Plan, Values
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
 
 
@@ -65,7 +65,7 @@ def compiled(
     result, or names the fault. Raises Cancelled."""
     variant, answers = plan.variant, list[Array | None]()
     own_seeds = {name: seed for name, seed in seeds.items() if name in variant.seeded}
-    run = plan.run(plan.brought(leaves, own_seeds), cancellation)
+    run = plan.run(plan.arguments(leaves, own_seeds), cancellation)
     sent: Array | None = None
     try:
         while True:
@@ -74,7 +74,7 @@ def compiled(
             except StopIteration:
                 return []
             except BaseException as error:
-                foreign(error)
+                reraise_own(error)
                 plan.failures += 1
                 break
             sent = yield RunOutput(plan.names[index], value, index >= len(variant.fetch))

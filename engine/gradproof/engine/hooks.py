@@ -20,7 +20,7 @@ from gradproof.engine.hints import did_you_mean
 from gradproof.engine.lower import Lowered
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array, Spec
 
 HookFunction: TypeAlias = Callable[[Array], Array | None]
@@ -151,7 +151,7 @@ def _called(label: str, function: HookFunction, gradient: Array, value: str) -> 
             place, value=value, op=error.op, plugin=error.plugin, element=error.element, raised=error.raised
         ) from error
     except BaseException as error:  # a plugin's code may raise anything, and the fault names it
-        foreign(error)
+        reraise_own(error)
         raise HookFault(f"hook {label!r} on {value!r}", value=value, raised=error) from error
 
 

@@ -114,7 +114,7 @@ def _check_rule(lowered: Lowered, registry: Registry, path: str, rule: Rule) -> 
 
 
 class _Names:
-    """The names of a graph: every value has one of its own, and every name that is used is that of a value."""
+    """The names of a graph: those of values differ, and every name that is used is that of a value."""
 
     def __init__(self, lowered: Lowered) -> None:
         self.lowered, self.graph = lowered, lowered.graph
@@ -159,7 +159,7 @@ class _Names:
 
 
 def _topological_order(lowered: Lowered) -> list[int]:
-    """Positions of the nodes so that inputs come first: the order of the graph where it already is one, otherwise depth
+    """Positions of the nodes so that inputs come first: the order of the graph where that is sorted, otherwise depth
     first. Nodes on or behind a cycle are reported and come last."""
     graph = lowered.graph
     leaves = {leaf.name for leaf in graph.leaves}

@@ -20,7 +20,7 @@ class Bound(NamedTuple, Generic[V]):
 
 class LRUCache(Generic[K, V]):
     """A thread-safe mapping that drops the entries used least recently, where there are more than ``most`` or a `Bound` is
-    exceeded. The entry used last stays, however large it is."""
+    exceeded. The most recently used stays, however large it is."""
 
     def __init__(self, most: int, *bounds: Bound[V]) -> None:
         self.most, self.bounds = most, bounds
@@ -31,7 +31,7 @@ class LRUCache(Generic[K, V]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[K]:
-        """The keys, from the one used least recently to the one used last."""
+        """The keys, from the least to the most recently used."""
         return iter(list(self._entries))
 
     def values(self) -> list[V]:
@@ -40,7 +40,7 @@ class LRUCache(Generic[K, V]):
             return list(self._entries.values())
 
     def get(self, key: K) -> V | None:
-        """The entry of a key, which is now the one used last; None if there is none."""
+        """The entry of a key, which is now the most recently used; None if there is none."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -48,7 +48,7 @@ class LRUCache(Generic[K, V]):
             return entry
 
     def setdefault(self, key: K, entry: V) -> V:
-        """The entry of a key, which is ``entry`` if there was none, and is now the one used last. Drops nothing."""
+        """The entry of a key, which is ``entry`` if there was none, and is now the most recently used. Drops nothing."""
         with self._lock:
             kept = self._entries.setdefault(key, entry)
             self._entries.move_to_end(key)
@@ -63,7 +63,7 @@ class LRUCache(Generic[K, V]):
         return entry
 
     def trim(self) -> None:
-        """Drop entries until all bounds hold, or one is left."""
+        """Drop entries until all bounds hold, or a single entry is left."""
         with self._lock:
             sizes = [sum(map(bound.size, self._entries.values())) for bound in self.bounds]
             while len(self._entries) > 1 and (

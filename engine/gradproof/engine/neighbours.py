@@ -97,7 +97,7 @@ def _others(value: Any, texts: Sequence[str]) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (-value, *FLOATS)
     elif isinstance(value, Fraction):
-        yield from (-value, *(Fraction(str(one)) for one in FLOATS))
+        yield from (-value, *(Fraction(str(number)) for number in FLOATS))
     elif isinstance(value, str):
         yield from texts
     elif value is None:

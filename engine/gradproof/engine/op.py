@@ -3,8 +3,8 @@
     Op("exp", np.exp, rule=lambda g, y, x: g * y, define=lambda f, x: f.exp(x))
 
 ``forward`` computes NumPy arrays; ``rule`` is the vector-Jacobian product, traced and never run on values; ``define`` says
-what one element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for elementwise
-ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
+what an element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for
+elementwise ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gradproof.engine.domains import INTEGER, REAL, Domain
 from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.inference import InferenceError, Inferred, elementwise_inference
 from gradproof.engine.neighbours import neighbours
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Spec
 
 
@@ -51,7 +51,7 @@ class Op:
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
         backward: instead of ``rule``, a backward in plain NumPy, ``(g, y, *inputs, **attributes) -> cotangents``: one for
-            each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only checked at the
+            each input, None for an integer or boolean input. It cannot be traced, so it is not proved, only checked at the
             values of a run.
         outputs: how many results an op with ``backward`` has.
         define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``.
@@ -68,8 +68,8 @@ class Op:
             is checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
         grad_fn: the name of the backward node, as PyTorch has it; ``<Name>Backward0`` by default.
-        shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
-            one does not fit.
+        shrink: ``(specs, attributes) -> Case``: a small representative of the shape class of a node, where the generic
+            case does not fit.
         chart: a parametrisation of the op, where a direct proof gets lost in roots, or in inverses of inverses.
         complex: how the rule treats complex numbers: REFUSED, HOLOMORPHIC or DIRECT.
         into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
@@ -86,13 +86,13 @@ class Op:
         doc: one sentence.
 
     Raises:
-        ValueError: if ``view`` or ``place`` is set for an op that has not exactly one input.
+        ValueError: if ``view`` or ``place`` is set for an op that has not a single input.
     """
 
     name: str
     forward: Callable[..., Any]
     rule: Callable[..., Any] | None = None
-    define: Any = None
+    define: Callable[..., Any] | tuple[Callable[..., Any], ...] | Equation | None = None
     infer: Callable[..., Inferred] | None = None
     cases: tuple[Case, ...] = ()
     domains: Domain | tuple[Domain, ...] = REAL
@@ -150,7 +150,7 @@ class Op:
     @property
     def definitions(self) -> tuple[Callable[..., Any], ...]:
         """One definition per output; empty when the op has none, or an equation."""
-        if self.define is None or self.equation:
+        if self.define is None or isinstance(self.define, Equation):
             return ()
         return self.define if isinstance(self.define, tuple) else (self.define,)
 
@@ -241,8 +241,8 @@ class Op:
                 return self.infer(*specs, **whole)
             except InferenceError:
                 raise
-            except BaseException as error:  # a stranger's code, given a client's attributes: whatever it raises
-                foreign(error)
+            except BaseException as error:  # a plugin's code may raise anything
+                reraise_own(error)
                 text = f"does not take these inputs and attributes: its infer raised {type(error).__name__}"
                 raise InferenceError(text) from error
         return elementwise_inference(self.forward, specs, whole, self.promotes)
@@ -250,7 +250,7 @@ class Op:
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
     """Names of the inputs, defaults of the attributes, and whether any number of inputs is taken."""
-    if isinstance(function, np.ufunc):  # its signature, where it has one, is that of all ufuncs: out, where, casting...
+    if isinstance(function, np.ufunc):  # it may have the signature of all ufuncs: out, where, casting...
         return tuple(f"x{k}" for k in range(function.nin)), {}, False
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]

@@ -20,7 +20,7 @@ from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import BadResult, Cancelled, DataFault, ForwardFault, RunFault
 from gradproof.engine.estimate import Cost, run_cost
 from gradproof.engine.lower import Lowered
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import Balls
@@ -168,7 +168,7 @@ class Plan:
                             out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
         except BaseException as error:  # a plugin's code may raise anything: the fault names node, op and plugin
-            foreign(error)
+            reraise_own(error)
             raise self._fault(offset + position, error) from error
 
     def _fault(self, index: int, error: BaseException) -> RunFault:

@@ -17,7 +17,7 @@ class Escaped(RuntimeError):
     """Raised instead of an error that would end a process or a task (`SystemExit`, `CancelledError`)."""
 
 
-def foreign(error: BaseException) -> BaseException:
+def reraise_own(error: BaseException) -> BaseException:
     """The error of the code of a plugin, of any kind: a plugin that exits is at fault as a plugin that divides by 0 is.
     Raises it again where it is not of that code: `Interrupt`, `Cancelled`, and Ctrl-C, which comes to the main thread."""
     if isinstance(error, (Interrupt, Cancelled)):
@@ -27,21 +27,20 @@ def foreign(error: BaseException) -> BaseException:
     return error
 
 
-def contained(function: Callable[..., Any], *arguments: Any) -> Any:
+def shielded(function: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a function. Raises its exceptions, but `Escaped` instead of those that would end a thread, a task or an
-    event
-    loop: a last resort, behind `foreign` where an error has a name."""
+    event loop. A last resort, behind `reraise_own` where an error has a name."""
     try:
         return function(*arguments)
     except StopIteration as error:  # which no future can hold
-        raise Escaped(named(error)) from error
+        raise Escaped(describe(error)) from error
     except Exception:
         raise
     except BaseException as error:
-        raise Escaped(named(error)) from error
+        raise Escaped(describe(error)) from error
 
 
-def named(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The type and the text of an error."""
     text = text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

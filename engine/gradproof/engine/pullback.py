@@ -17,7 +17,7 @@ from gradproof.engine.spec import Array, Spec
 @dataclass(frozen=True)
 class Derivative:
     """A result: value ``value`` is the derivative of ``output`` by ``by`` (of all outputs together where ``output`` is
-    empty). None if no gradient flows from one to the other, which is not the same as zeros."""
+    empty). None if no gradient flows from ``output`` to ``by``, which is not the same as zeros."""
 
     by: str
     output: str

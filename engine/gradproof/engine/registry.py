@@ -3,7 +3,7 @@ import."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points as installed_entry_points
@@ -17,17 +17,18 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 from gradproof.engine.opaque import with_vjp_companion
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.sealed import Ledger, sealed
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
 ENTRY_POINT_GROUP = "gradproof"
-MAX_TRACED = 20_000
+MAX_TRACED = 20_000  # rules that are kept, whole and pruned
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Registry:
     owners: dict[str, Plugin] = field(default_factory=dict)
     refused: list[PluginRefused] = field(default_factory=list)
     blocked: tuple[str, ...] = ()
-    traced: dict[object, Program] = field(default_factory=dict, repr=False, compare=False)
+    traced: LRUCache[Hashable, Program] = field(default_factory=lambda: LRUCache(MAX_TRACED), repr=False, compare=False)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager(), repr=False, compare=False)
 
     def op(self, name: str) -> Op:
@@ -74,10 +75,10 @@ class Registry:
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
         """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
         numbers in it: RuleFault, caused by `Asked`, where the rule asks for the value of any."""
-        found = op.inference(case.specs(dtype), case.attributes)
-        inputs = found.inputs or case.specs(dtype)
-        attributes = {**found.attributes, **sealed(case.free, Ledger())}
-        return trace_rule(self.ops, op, inputs, found.outputs, attributes, self.plugin_of(op.name).name)
+        inferred = op.inference(case.specs(dtype), case.attributes)
+        inputs = inferred.inputs or case.specs(dtype)
+        attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
+        return trace_rule(self.ops, op, inputs, inferred.outputs, attributes, self.plugin_of(op.name).name)
 
 
 def traced_rule(
@@ -88,9 +89,7 @@ def traced_rule(
     rule = registry.traced.get(key)
     if rule is None:
         rule = trace_rule(registry.ops, op, inputs, outputs, attributes, registry.plugin_of(op.name).name)
-        if len(registry.traced) >= MAX_TRACED:
-            registry.traced.clear()
-        registry.traced[key] = rule
+        registry.traced.put(key, rule)
     return rule
 
 
@@ -103,7 +102,7 @@ def build_registry(
     allowed: Collection[str] | None = None,
 ) -> Registry:
     """Register ``builtin`` plugins, then ``others``, then (if asked) the plugins installed under the entry-point group
-    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. Where ``allowed`` is given,
+    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. With ``allowed``,
     installed plugins of other names are refused, and not even imported.
 
     A built-in plugin at fault raises PluginRefused; any other is left out and listed in ``refused``.
@@ -130,8 +129,8 @@ def build_registry(
             try:
                 plugin = load()
             except BaseException as error:
-                foreign(error)
-                raise PluginRefused(name, "import", "", named(error)) from error
+                reraise_own(error)
+                raise PluginRefused(name, "import", "", describe(error)) from error
             _register(manager, registry, plugin, name, strict=False, version=version)
         except PluginRefused as refusal:
             registry.refused.append(refusal)
@@ -155,10 +154,10 @@ def _same(plugin: Any) -> Any:
 
 
 def plugin_name(plugin: Any) -> str:
-    """``GRADPROOF_NAME`` of the plugin, or the last part of its module's name, or its class's name."""
-    named = getattr(plugin, "GRADPROOF_NAME", None)
-    if named:
-        return str(named)
+    """Name of a plugin: its ``GRADPROOF_NAME``, or the last part of its module's name, or its class's name."""
+    own_name = getattr(plugin, "GRADPROOF_NAME", None)
+    if own_name:
+        return str(own_name)
     if isinstance(plugin, ModuleType):
         return plugin.__name__.rpartition(".")[2]
     return getattr(plugin, "__name__", type(plugin).__name__)
@@ -192,17 +191,17 @@ def _register(
             register=_collector(record, record.hooks, NamedHook, registry.hooks, hook, strict)
         )
     except BaseException as error:
-        foreign(error)
+        reraise_own(error)
         if manager.get_plugin(name) is not None:
             manager.unregister(name=name)
         if isinstance(error, PluginRefused):
             raise
-        why = str(error) if isinstance(error, pluggy.PluginValidationError) else named(error)
+        why = str(error) if isinstance(error, pluggy.PluginValidationError) else describe(error)
         raise PluginRefused(name, hook, "", why) from error
     registry.plugins.append(record)
     registry.ops.update((op.name, op) for op in record.ops)
     registry.owners.update((op.name, record) for op in record.ops)
-    registry.hooks.update((named.name, named) for named in record.hooks)
+    registry.hooks.update((hook.name, hook) for hook in record.hooks)
 
 
 def _collector(
@@ -253,7 +252,7 @@ def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
         try:
             op.declared_cases()
         except BaseException as error:
-            why = f"its cases cannot be listed: {named(foreign(error))}"
+            why = f"its cases cannot be listed: {describe(reraise_own(error))}"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
         if op.differentiable and not op.declared_cases():
             why = "has a rule, and no case to trace and prove it for"

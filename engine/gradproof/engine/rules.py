@@ -14,7 +14,7 @@ from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import NO_GRADIENT, Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
@@ -63,7 +63,7 @@ def trace_rule(
     except InferenceError as error:
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
     except BaseException as error:  # a plugin's code may raise anything, and the fault names it
-        foreign(error)
+        reraise_own(error)
         raise RuleFault(place, op=op.name, plugin=plugin, raised=error) from error
     if fault:
         raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)

@@ -1,9 +1,9 @@
 """Table of scalar functions: the trusted core.
 
 An op's definition is plain Python over this table, given to it as ``f``: ``lambda f, x: x / (1 + f.exp(-x))``. Every row
-has three forms, and a definition read with one of them gives
+has three forms, and a definition read with them gives
 
-- ``SYMBOLIC``  a SymPy expression, of which proofs are made;
+- ``SYMBOLIC``  a SymPy expression, for proofs;
 - ``BALLS``     an Arb ball that contains the true value (python-flint), for enclosures;
 - the power series form, ``series(ball) -> arb_series`` about a point, from which `ScalarFunction.partials` takes rigorous
   derivatives: no derivative formula is written in this file.
@@ -13,7 +13,7 @@ Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` 
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
 a ball that straddles a step has no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
 (z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
-readings are of real numbers, and `complexes.Complexes` is made of any of them.
+readings are of real numbers, and `complexes.Complexes` extends any of them to complex numbers.
 
 Trusted are these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """
@@ -116,7 +116,7 @@ def _lambda(name: str) -> Callable[[Any], Any]:
 
 
 def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> ScalarFunction:
-    """A row whose ball form, and series form unless given, are the library's method of the same name."""
+    """A row whose ball form, and series form by default, are the library's method of the same name."""
     return ScalarFunction(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
 
 
@@ -303,7 +303,7 @@ class Balls(OnReals):
         self.tied = False
 
     def __getattr__(self, name: str) -> Any:
-        """A row of the table, looked up when it is first used: most definitions use one or two."""
+        """A row of the table, looked up when it is first used: most definitions use few."""
         row = TABLE.get(name)
         if row is None:
             raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")

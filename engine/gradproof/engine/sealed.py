@@ -50,7 +50,7 @@ class Ledger:
     critical: set[Any] = field(default_factory=set)
 
     def note(self, expression: Any, *others: Any) -> None:
-        """Note that ``expression`` must not be 0, if it or one of ``others`` has a free attribute."""
+        """Note that ``expression`` must not be 0, if it or any of ``others`` has a free attribute."""
         if any(part.atoms(Free) for part in (expression, *others)):
             self.critical.add(expression)
 
@@ -126,8 +126,8 @@ class Sealed(FreeNumber):
 
     def at(self, values: Mapping[str, Fraction]) -> Fraction | None:
         """The exact value where the free attributes have ``values``; None where that is no rational number."""
-        found = self.expression.xreplace({free_symbol(name): exact_number(value) for name, value in values.items()})
-        return Fraction(int(found.p), int(found.q)) if found.is_Rational else None
+        number = self.expression.xreplace({free_symbol(name): exact_number(value) for name, value in values.items()})
+        return Fraction(int(number.p), int(number.q)) if number.is_Rational else None
 
     def _other(self, other: Any) -> Any:
         return other.expression if isinstance(other, Sealed) else exact_number(other)

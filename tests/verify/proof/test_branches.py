@@ -24,7 +24,7 @@ ROOT2 = Exact(lambda f: f.sqrt(f.number(2)))
 
 def words(op: Op) -> set[RuleWord]:
     registry = registry_of(op)
-    return {prove(registry, op, one).word for one in op.proof_cases()}
+    return {prove(registry, op, case_).word for case_ in op.proof_cases()}
 
 
 def op_of(forward: Any, rule: Any, define: Any, domain: Domain = REAL) -> Op:
@@ -195,11 +195,11 @@ THICK: dict[str, Op] = {
 }  # fmt: skip
 
 
-def chosen(condition: Callable[[Any, Any, Any], Any], other: Callable[[Any, Any], Any]) -> Op:
+def chosen(condition: Callable[[Any, Any, Any], Any], else_: Callable[[Any, Any], Any]) -> Op:
     """a where a condition holds, else b; with a rule that has another condition."""
     return op_of(
         lambda a, b: np.asarray(np.where(condition(NUMPY, a, b), a, b), a.dtype),
-        lambda g, y, a, b: (ops.where(other(a, b), g, 0), ops.where(other(a, b), 0, g)),
+        lambda g, y, a, b: (ops.where(else_(a, b), g, 0), ops.where(else_(a, b), 0, g)),
         lambda f, a, b: f.where(condition(f, a, b), a, b),
     )
 
@@ -297,8 +297,8 @@ def test_signs_of_polynomials_on_a_line() -> None:
     assert point_with([(X**2 - 2, -1), (X - sympy.sqrt(2), 1)]) is None
     assert point_with([(X**3 - 2, 1), (X - 1, -1)]) is None
     assert point_with([(T**2 + T - 2, 1), (T - 1, -1)]) is None
-    found = point_with([(X**2 - 2, -1), (X - sympy.Rational(7, 5), 1)])
-    assert found is not None
-    assert sympy.Rational(7, 5) < found[X] < sympy.sqrt(2)
+    point = point_with([(X**2 - 2, -1), (X - sympy.Rational(7, 5), 1)])
+    assert point is not None
+    assert sympy.Rational(7, 5) < point[X] < sympy.sqrt(2)
     with pytest.raises(Unknown):
         point_with([(sympy.exp(X) - 3, 1)])

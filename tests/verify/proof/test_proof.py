@@ -67,14 +67,14 @@ def registry_with(op: Op) -> Registry:
         def register_ops(self, register: Callable[[Op], None]) -> None:
             register(op)
 
-    found = build_registry(BUILTIN, others=[Planted()])
-    assert not found.refused, found.refused
-    return found
+    registry = build_registry(BUILTIN, others=[Planted()])
+    assert not registry.refused, registry.refused
+    return registry
 
 
 def verdicts(op: Op) -> list[RuleVerdict]:
-    found = registry_with(op)
-    return [prove(found, op, case) for case in op.proof_cases()]
+    registry = registry_with(op)
+    return [prove(registry, op, case) for case in op.proof_cases()]
 
 
 ALMOST = Fraction(10005, 10000)
@@ -155,9 +155,9 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
-    found = verdicts(derived(name, rule))
-    refuted = [verdict for verdict in found if verdict.word is RuleWord.REFUTED]
-    assert refuted, [(verdict.word, verdict.reason) for verdict in found]
+    results = verdicts(derived(name, rule))
+    refuted = [verdict for verdict in results if verdict.word is RuleWord.REFUTED]
+    assert refuted, [(verdict.word, verdict.reason) for verdict in results]
     for verdict in refuted:
         assert verdict.op == f"planted.{name}"
         assert verdict.input.partition("[")[0] in REGISTRY.op(name).inputs
@@ -281,8 +281,8 @@ def test_a_rule_that_uses_an_op_without_a_definition_has_no_spec() -> None:
             register(blind)
             register(user)
 
-    found = build_registry(BUILTIN, others=[Planted()])
-    verdict = prove(found, user, user.proof_cases()[0])
+    registry = build_registry(BUILTIN, others=[Planted()])
+    verdict = prove(registry, user, user.proof_cases()[0])
     assert verdict.word is RuleWord.NO_SPEC
     assert "planted.blind" in verdict.reason
 

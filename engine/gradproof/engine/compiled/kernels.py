@@ -1,4 +1,4 @@
-"""Kernels: how an instruction writes its result into memory that is there already."""
+"""Kernels: calls that write the result of an instruction into given memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gradproof.engine.trace import Instruction
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may lie where an input
-    lies, element on element. ``rowwise``: each row of the result depends on that row of the inputs only. ``cost``: about
-    how many nanoseconds an element takes."""
+    """A call ``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may have the
+    memory of an input. ``rowwise``: each row of the result depends on that row of the inputs only. ``cost``: approximate
+    nanoseconds an element."""
 
     call: Callable[..., Any]
     first: bool = False
@@ -29,11 +29,12 @@ class Kernel:
     cost: float = DEAR
 
     def arguments(self, inputs: Sequence[Any], out: Any) -> tuple[Any, ...]:
+        """The arguments of the call, in order."""
         return (out, *inputs) if self.first else (*inputs, out)
 
 
 def kernel_of(instruction: Instruction, specs: Sequence[Spec]) -> Kernel | None:
-    """The kernel of an instruction; None where its op has only a forward that makes its own memory."""
+    """The kernel of an instruction; None where its op has only a forward that allocates its own memory."""
     if len(instruction.outputs) != 1:
         return None
     ufunc = ufunc_of(instruction.op, [specs[k] for k in instruction.inputs])
@@ -56,4 +57,4 @@ def _keyword(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 _KEYWORD = {ufunc: _keyword(ufunc) for ufunc in (np.maximum, np.minimum)}
-"""Ufuncs that will not take their output by position in later versions of NumPy."""
+"""Ufuncs that take their output by keyword only in later versions of NumPy."""

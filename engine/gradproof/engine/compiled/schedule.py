@@ -1,7 +1,7 @@
 """Schedule: calls of kernels in a row, bound to their memory before the run wherever that is known.
 
-Large elementwise calls on one shape become a `Group`; what is bound completely becomes a loop over finished calls; the rest
-is a line of source each.
+Large elementwise calls on the same shape become a `Group`; calls whose arguments are all bound become a loop; any other
+call is a line of source.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gradproof.engine.spec import Array, Spec
 
 CHECK: Final = "if C.cancelled: raise Cancelled"
 LASTING: Final = 256
-"""Elements from which on a call takes longer than a look at the run's cancellation by far."""
+"""Number of elements from which on a call takes far longer than a look at the run's cancellation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """What a kernel reads or writes: a slot of the workspace, a constant, or a local variable of the function."""
+    """Argument of a kernel: a slot of the workspace, a constant, or a local variable of the function."""
 
     spec: Spec
     slot: int = -1
@@ -32,37 +32,44 @@ class Operand:
 
     @property
     def is_bound(self) -> bool:
+        """True if its memory is known before the run."""
         return not self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A call of a kernel on ``inputs``, with its result in ``out``."""
+
     kernel: Kernel
     inputs: tuple[Operand, ...]
     out: Operand
 
     @property
     def is_bound(self) -> bool:
+        """True if all of its memory is known before the run."""
         return self.out.is_bound and all(operand.is_bound for operand in self.inputs)
 
     @property
     def is_lasting(self) -> bool:
+        """True if the cancellation is to be checked before it."""
         return any(operand.spec.size >= LASTING for operand in (*self.inputs, self.out))
 
     @property
     def is_large(self) -> bool:
+        """True if it may be worth blocks."""
         return self.kernel.rowwise and bool(self.out.spec.shape) and is_large(self.out.spec.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Calls that are looped over: ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each that lasts."""
+    """Calls in a loop ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each if any is lasting."""
 
     calls: tuple[Call, ...]
 
     def bind(
         self, readable: Sequence[Array], writable: Sequence[Array]
     ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The functions and their arguments, over the slots of a workspace."""
         memory = _Memory(readable, writable)
         return [
             (call.kernel.call, call.kernel.arguments([*map(memory.read, call.inputs)], memory.out(call)))
@@ -78,6 +85,7 @@ class BlockedGroup:
     names: tuple[str, ...]
 
     def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Group:
+        """The group of calls, over the slots of a workspace."""
         memory, shape = _Memory(readable, writable), self.calls[0].out.spec.shape
 
         def argument(operand: Operand, out: bool = False) -> Argument | Hole:
@@ -97,6 +105,8 @@ Recipe: TypeAlias = Bound | BlockedGroup
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
+    """The slots of a workspace."""
+
     readable: Sequence[Array]
     writable: Sequence[Array]
 
@@ -108,7 +118,7 @@ class _Memory:
 
 
 class Schedule:
-    """Collects calls, and writes them when something must see their results."""
+    """Collects calls, and writes them when a later line reads their results."""
 
     def __init__(
         self, layout: Layout, named: Callable[[Callable[..., Any]], str], constant: Callable[[Array], str]
@@ -118,18 +128,19 @@ class Schedule:
         self._pending: list[Call] = []
 
     def add(self, call: Call) -> None:
+        """Add a call."""
         self._pending.append(call)
 
     def flush(self) -> list[str]:
-        """The lines that make the calls so far."""
+        """The lines of the calls so far."""
         pending, self._pending = self._pending, []
         lines: list[str] = []
         bound: list[Call] = []
 
         def close() -> None:
             if bound:
-                call = f"\n        {CHECK}\n        f(*a)" if any(entry.is_lasting for entry in bound) else " f(*a)"
-                lines.append(f"for f, a in P[{len(self.recipes)}]:{call}")
+                body = f"\n        {CHECK}\n        f(*a)" if any(call.is_lasting for call in bound) else " f(*a)"
+                lines.append(f"for f, a in P[{len(self.recipes)}]:{body}")
                 self.recipes.append(Bound(tuple(bound)))
                 bound.clear()
 
@@ -140,20 +151,20 @@ class Schedule:
                 lines.append(f"P[{len(self.recipes)}]({', '.join(('C', *names))})")
                 self.recipes.append(BlockedGroup(tuple(group), names))
                 continue
-            for entry in group:
-                if entry.is_bound:
-                    bound.append(entry)
+            for call in group:
+                if call.is_bound:
+                    bound.append(call)
                     continue
                 close()
-                if entry.is_lasting:
+                if call.is_lasting:
                     lines.append(CHECK)
-                arguments = entry.kernel.arguments([self._text(x, "R") for x in entry.inputs], self._text(entry.out, "W"))
-                lines.append(f"{self._named(entry.kernel.call)}({', '.join(arguments)})")
+                arguments = call.kernel.arguments([self._text(x, "R") for x in call.inputs], self._text(call.out, "W"))
+                lines.append(f"{self._named(call.kernel.call)}({', '.join(arguments)})")
         close()
         return lines
 
     def _groups(self, calls: Sequence[Call]) -> Iterator[tuple[list[Call], bool]]:
-        """The calls in order; and whether those that can go through block by block together are worth it."""
+        """The calls in order, in groups that can run in blocks; and whether blocks are worth it."""
         position = 0
         while position < len(calls):
             look()
@@ -168,8 +179,8 @@ class Schedule:
         return operand.name or f"{memory}[{operand.slot}]"
 
     def _group(self, calls: Sequence[Call], position: int) -> list[Call]:
-        """The calls from ``position`` on that can go through block by block: on one shape, and where an array is not read
-        row for row, nothing of the group writes to its memory."""
+        """The calls from ``position`` on that can run in blocks: all on the same shape, and no call of the group writes to
+        the memory of an array that another reads other than row for row."""
         shape = calls[position].out.spec.shape
         written, fixed = set[int](), set[int]()
         group: list[Call] = []

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
 from gradproof.engine.lru import Bound, LRUCache
 from gradproof.engine.plan import Plan
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 
 
 class Plans(StrEnum):
@@ -82,7 +82,7 @@ class Compilations:
         try:
             entry.compiled = Compiled(plan, variant, careful=compiled is not None)
         except BaseException as error:  # a run never fails for the sake of speed
-            foreign(error)
+            reraise_own(error)
             if self.plans is Plans.ALWAYS:
                 raise
             _log.exception("a plan could not be compiled; its runs are interpreted")

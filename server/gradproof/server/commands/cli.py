@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired
-from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
+from gradproof.client.drawing.messages import draw_graph, flowing
+from gradproof.client.drawing.picture import FORMATS, Picture
 from gradproof.server.access.identities import new_token
 from gradproof.server.commands import overview, report
 from gradproof.server.commands.target import GIVEN, Target, reaching

@@ -26,7 +26,7 @@ from gradproof.engine.caller import Caller
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.errors import LimitExceeded
 from gradproof.engine.estimate import Cost
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.record import begin
 from gradproof.server.limits import Limits
@@ -292,7 +292,7 @@ class Turn:
         admission.small += not large
         self._phase, self._since = phase, time.perf_counter()
         begin(phase)
-        work = threads.submit(copy_context().run, contained, self.cancellation.within, function, *arguments)
+        work = threads.submit(copy_context().run, shielded, self.cancellation.within, function, *arguments)
         self._work = work
         try:
             return await asyncio.wrap_future(work)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
@@ -92,7 +92,7 @@ class Checks:
         try:
             while not done:
                 inside = copy_context().run
-                taking = loop.run_in_executor(self.threads, contained, inside, cancellation.within, _take, verdicts)
+                taking = loop.run_in_executor(self.threads, shielded, inside, cancellation.within, _take, verdicts)
                 batch, done = await asyncio.wait_for(taking, max(0.0, end - time.monotonic()) + LAST_SECONDS)
                 for one in batch:
                     del missing[one.name]

@@ -16,7 +16,7 @@ from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import HookFault, InvalidRequest, RunFault, Violation
 from gradproof.engine.graph import names_of
 from gradproof.engine.hints import did_you_mean
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.readings.formulas import NoFormula
@@ -383,7 +383,7 @@ class Handler:
         try:
             loop, threads = asyncio.get_running_loop(), self.checks.threads
             asked = (cancellation.within, function, cancellation, *arguments)
-            return await loop.run_in_executor(threads, contained, *asked)
+            return await loop.run_in_executor(threads, shielded, *asked)
         except asyncio.CancelledError:
             cancellation.cancel()
             raise

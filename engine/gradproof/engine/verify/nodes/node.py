@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays import NoArrays
@@ -55,8 +55,10 @@ def check_node(application: Application, rule: Program | None, linear: Sequence[
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
         return _without_arrays(application, linear, seconds, f"not read in arrays ({text_of(error)})")
     except BaseException as error:  # a definition is third-party code, and a check must not cost a gradient
-        foreign(error)
-        return _without_arrays(application, linear, seconds, f"the definition raised {named(error)} over arrays; {AUTHOR}")
+        reraise_own(error)
+        return _without_arrays(
+            application, linear, seconds, f"the definition raised {describe(error)} over arrays; {AUTHOR}"
+        )
 
 
 def _unchecked(application: Application, reason: str) -> Checked:
@@ -193,7 +195,7 @@ def _without_rule(application: Application, k: int, left: float) -> ValueVerdict
     try:
         return check_without_rule(application, k, min(SHARE * left, ELEMENT_SECONDS))
     except BaseException as error:  # a form is third-party code
-        foreign(error)
+        reraise_own(error)
         return None
 
 

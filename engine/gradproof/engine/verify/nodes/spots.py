@@ -15,12 +15,12 @@ from flint import arb
 
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narrow, widened
-from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
+from gradproof.engine.verify.floats.compare import Rounding, compare_with_enclosure, worse
 from gradproof.engine.verify.floats.ulps import spacing
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete
@@ -144,8 +144,8 @@ def _worst_of(
     except (_OutOfTime, *UNREADABLE):
         pass
     except BaseException as error:  # a definition is third-party code
-        foreign(error)
-        return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
+        reraise_own(error)
+        return replace(unseen, reason=f"the definition raised {describe(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 
@@ -252,7 +252,7 @@ def _compared(array: Array, index: tuple[int, ...], truth: Any, moved: arb | Non
     elif not narrow(truth):
         return None
     elif moved is None or moved.is_finite():
-        verdict = compare_with_enclosure(element, [[truth]], None if moved is None else [moved], terms=terms)
+        verdict = compare_with_enclosure(element, [[truth]], None if moved is None else Rounding([moved], terms=terms))
     else:
         return None
     if verdict.word is not ValueWord.OFF:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.trace import Program
@@ -168,7 +168,7 @@ class WholeNode:
         except MemoryError:
             raise
         except BaseException as error:  # a form is third-party code
-            foreign(error)
+            reraise_own(error)
             return None
 
     # allowances
@@ -187,7 +187,7 @@ class WholeNode:
                 balls = [ball.fixed() for ball in self._evaluate(orders, k, selected)]
             radii = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
         except BaseException as error:  # a form is third-party code
-            foreign(error)
+            reraise_own(error)
             return None
         if selected is None:  # else the radii are nan elsewhere
             self._allowed[key] = radii
@@ -311,9 +311,9 @@ def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
         except MemoryError:
             raise
         except BaseException as error:  # a rule, or a form in it, is third-party code
-            foreign(error)
+            reraise_own(error)
             verdicts.append(
-                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}")
+                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {describe(error)}")
             )
             continue
         tally = Tally(claimed.shape, claimed.size)
@@ -346,8 +346,8 @@ def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[Value
             if disagreement is None and whole.equalities.get(k) and not projections.tied:
                 disagreement = check_equalities(whole.application, k, balls[k], whole.equalities[k])
         except BaseException as error:  # a form is third-party code
-            foreign(error)
-            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
+            reraise_own(error)
+            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {describe(error)}")
             continue
         if disagreement is not None:
             verdicts[k] = replace(disagreement, checked=verdict.checked, total=verdict.total, through_rule=False)

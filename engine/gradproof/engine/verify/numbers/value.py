@@ -16,11 +16,11 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.balls import Reading, all_narrow
-from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
+from gradproof.engine.verify.floats.compare import Rounding, compare_with_enclosure, worse
 from gradproof.engine.verify.floats.conditioning import (
     MANY,
     confirmed,
@@ -122,8 +122,8 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
     except Undecided as error:
         return fallback(f"{text_of(error)}; {SIDE}")
     except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        foreign(error)
-        return fallback(f"the definition raised {named(error)}; {AUTHOR}")
+        reraise_own(error)
+        return fallback(f"the definition raised {describe(error)}; {AUTHOR}")
 
 
 # the forward value
@@ -141,14 +141,14 @@ def check_forward(one: Application, seen: Seen | None = None) -> ValueVerdict:
         if result.dtype.kind in "biu":
             worst = worse(worst, _same(result, truth))
             continue
-        found = compare_with_enclosure(result, [truth], None)
+        found = compare_with_enclosure(result, [truth])
         if found.word is ValueWord.OFF:
             moved = moved or farthest(seen.outputs_around(one), truths)
             grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
-            found = compare_with_enclosure(result, [truth], moved[k], reach=grown, terms=one.terms)
+            found = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=one.terms))
             if found.word is ValueWord.OFF and one.op.normwise:
                 moved = unbounded(moved, lambda r: outputs_of(one, r), seen.outputs_around(one), truths)
-                found = compare_with_enclosure(result, [truth], moved[k], reach=grown, terms=one.terms)
+                found = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=one.terms))
         worst = worse(worst, found)
     size = sum(y.size for y in one.results)
     return replace(worst, checked=size, total=size, bits=bits)
@@ -191,16 +191,16 @@ def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | N
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
             mine, far = [side[k] for side in sides], None if radii is None else radii[k]
             reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return compare_with_enclosure(
-                claimed,
-                mine,
-                far,
-                one.op.kink_of(k),
-                reach,
-                elementwise=one.op.elementwise,
-                terms=one.terms,
-                crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(one, k, j),
-            )
+            rounding = None
+            if far is not None:
+                rounding = Rounding(
+                    far,
+                    reach,
+                    elementwise=one.op.elementwise,
+                    terms=one.terms,
+                    crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(one, k, j),
+                )
+            return compare_with_enclosure(claimed, mine, rounding, one.op.kink_of(k))
 
         found = judged(None)
         if found.word is ValueWord.OFF:

@@ -1,6 +1,6 @@
-"""Forms for whole arrays: is the one that an op brings its definition, and may its rule be read through forms?
+"""Forms for whole arrays: whether the form of an op is its definition, and whether its rule may be read through forms.
 
-Large arrays are checked by reading them whole, in balls, through `Op.arrays`. So that this says the same as the definition,
+Large arrays are checked by reading them whole, in balls, through `Op.arrays`. So that this agrees with the definition,
 both are read in the small case of a proof: in Arb's balls at exact points, where a difference refutes the op; then with
 symbols, where each cell of the form less that of the definition must be zero as an identity. The program of the rule is
 read twice too, since it holds ops with forms of their own.
@@ -22,7 +22,7 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array, Spec
@@ -46,7 +46,8 @@ class NoForm(Exception):
 
 @dataclass(frozen=True)
 class Symbols:
-    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
+    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and the contributions of the
+    rule."""
 
     inputs: Sequence[Array]
     cotangents: Sequence[Array]
@@ -54,9 +55,9 @@ class Symbols:
     claimed: Sequence[Array | None]
 
 
-def compared(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
-    """Whether the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and what was seen, a
-    line each. Raises BehaviourFault where the form is another function."""
+def check_forms(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
+    """True if the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and a line of text
+    for each. Raises BehaviourFault where the form is another function."""
     if op.elementwise:
         return True, []
     if op.arrays is None:
@@ -78,7 +79,7 @@ def compared(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbo
 def form_of(
     op: Op, f: CellFunctions, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
 ) -> list[Array]:
-    """The outputs of an op, by its form where it has one. Raises NoForm."""
+    """The outputs of an op, by its form if the op has a form. Raises NoForm."""
     if op.elementwise:
         return read_op(op, f.f, inputs, attributes, outputs)
     if op.arrays is None:
@@ -89,9 +90,9 @@ def form_of(
         raise NoForm(f"op {op.name!r}: {error}") from error
     except (Undecided, TooLarge):
         raise
-    except BaseException as error:  # a stranger's code
-        foreign(error)
-        raise NoForm(f"op {op.name!r}: it raised {named(error)}") from error
+    except BaseException as error:  # a plugin's code
+        reraise_own(error)
+        raise NoForm(f"op {op.name!r}: it raised {describe(error)}") from error
     results = returned if isinstance(returned, tuple) else (returned,)
     if len(results) != len(outputs):
         raise NoForm(f"op {op.name!r}: it gives {len(results)} arrays, and the op has {len(outputs)} outputs")
@@ -156,7 +157,7 @@ def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str])
 
 
 def _identical(form: Callable[[CellFunctions], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
-    """The tactics that show each cell to be the same, whatever anchors and chosen elements are. Raises NoForm."""
+    """The tactics that show each cell to be the same, for any anchors and chosen elements. Raises NoForm."""
     choices, tactics = Choices(MAX_CHOICES), dict[Any, str]()
     try:
         for _ in choices.readings():
@@ -184,11 +185,12 @@ def _show(form: Any, definition: Any, index: list[int], tactics: dict[Any, str])
 
 
 def _equal_powers(difference: Any) -> str | None:
-    """Logarithms of positive numbers: real numbers are equal if their exponentials are."""
+    """The tactic that shows the exponential of a difference of logarithms to be 1: real numbers are equal if their
+    exponentials are."""
     if not difference.has(sympy.log) or not difference.is_extended_real:
         return None
     tactic = zero_tactic(sympy.exp(difference) - 1)
     return None if tactic is None else f"exponential {tactic}"
 
 
-__all__ = ["NoForm", "Symbols", "compared", "form_of", "through_forms"]
+__all__ = ["NoForm", "Symbols", "check_forms", "form_of", "through_forms"]

@@ -1,8 +1,9 @@
 """Behaviour of an op beside whether its rule is right: requirements that neither a proof nor a finite difference checks.
 
-A rule is linear in its cotangent, and 0 at 0. A forward computes the definition, in every dtype; it leaves its inputs alone
-and gives the same bits again. At kinks the rule gives the value of its convention. The rule differentiated again is the second
-derivative of the definition. Each is checked at exact points, or at floats in balls; a fault refutes the op.
+A rule is linear in its cotangent, and 0 at 0. A forward computes the definition, in every dtype; it leaves its inputs
+alone and gives the same bits again. At kinks the rule gives the value of its convention. The rule differentiated again
+is the second derivative of the definition. Each is checked at exact points, or at floats in balls; a fault refutes the
+op.
 """
 
 from __future__ import annotations
@@ -60,15 +61,15 @@ class BehaviourChecks:
         return [line for check in checks if (line := check())]
 
     def computes_definition(self) -> bool:
-        """Whether the op is what its definition says for the attributes of its case, which were drawn."""
+        """True if the forward computes the definition for the attributes of the case, which were drawn."""
         try:
             return not turns_what_is_compared(self.op, self.case, self.inference) and bool(self.floats.forward())
         except BehaviourFault:
             return False
 
     def spot_check(self) -> list[str]:
-        """The lines of the checks in floats, for an op whose rule has no reading, because an op in it has no definition. They
-        prove nothing. Raises BehaviourFault."""
+        """The lines of the checks in floats, for an op whose rule has no reading, because an op in it has no definition.
+        They prove nothing. Raises BehaviourFault."""
         return [line for line in (self.floats.forward(), self.floats.backward()) if line]
 
     def _random(self, purpose: str) -> Random:
@@ -198,7 +199,8 @@ class BehaviourChecks:
 
 
 def _tied(difference: Any, names: Sequence[Any], random: Random) -> dict[Any, Any] | None:
-    """A random rational point of the symbols ``names`` at which ``difference`` is 0; None if it is not affine in any symbol."""
+    """A random rational point of the symbols ``names`` at which ``difference`` is 0; None if it is not affine in any
+    symbol."""
     free = sorted(difference.free_symbols, key=sympy.default_sort_key)
     slopes = ((s, sympy.diff(difference, s)) for s in free)
     solved = next((s for s, slope in slopes if slope.is_Rational and slope != 0), None)

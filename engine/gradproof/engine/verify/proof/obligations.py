@@ -1,4 +1,4 @@
-"""Obligations: what has to be shown of a rule, an identity for each element of each input, and how it was."""
+"""Obligations of a rule: an identity for each element of each input, and the tactic that shows it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cotangents_of(inference: Inferred) -> list[Array]:
     return [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(inference.outputs)]
 
 
-def closed(
+def prove_obligations(
     op: Op,
     specs: Sequence[Spec],
     variables: Sequence[Array | None],
@@ -38,8 +38,8 @@ def closed(
     outputs: Sequence[Array],
     claimed: Sequence[Array | None],
 ) -> tuple[dict[str, str], set[str]]:
-    """The tactics that show what a rule claims to be the derivative of ``outputs`` along ``variables``, by obligation, and
-    the ties that were left out. Raises Unproved."""
+    """The tactics that show the contributions that a rule claims to be the derivatives of ``outputs`` along
+    ``variables``, by obligation, and the ties that were left out. Raises Unproved."""
     weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
     tactics: dict[str, str] = {}
     ties = {tie for _, y in weighted for difference in differences(y) for tie in ties_of(difference)}
@@ -65,8 +65,8 @@ def closed(
 
 
 def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: Any, error: Unproved) -> None:
-    """Raises BehaviourFault if rule and derivative differ at the point of an open region, which random points do not reach, or
-    discharge to it: they may happen to agree at a point as round as that."""
+    """Raises BehaviourFault if rule and derivative differ at the point of an open region, which random points do not
+    reach, or near to it: they may agree by chance at a point of round coordinates."""
     if not error.point:
         return
     random = Random(f"{op.name} {k} {index}")

@@ -1,14 +1,14 @@
-"""The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
+"""Proof of an implicit op through its chart: in free numbers from which inputs and outputs follow by plain formulas.
 
-The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
-simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and
-the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that
-determines every cotangent.
+The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together
+are simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its
+equation; and the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not
+singular that determines every cotangent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -55,9 +55,11 @@ def prove_through(
     tactics: dict[str, str] = {}
     ties: set[str] = set()
     if op.equation is None:
-        _defined(op, chart, inference, inputs, outputs, tactics, ties)
+        residuals = _defined(op, chart, inference, inputs, outputs, ties)
     else:
-        _solves(op, op.equation, chart, inference, inputs, outputs[0], tactics, ties)
+        residuals = _solves(op, op.equation, chart, inference, inputs, outputs[0])
+    for place, residual in residuals:
+        tactics[place] = _closed(sympy.sympify(residual), place, ties)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(inference.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
     known = integer_inputs(case, inference)
@@ -80,29 +82,23 @@ def _defined(
     inference: Inferred,
     inputs: Sequence[Array],
     outputs: Sequence[Array],
-    tactics: dict[str, str],
     ties: set[str],
-) -> None:
-    """Show that the definition at the chart's inputs is its outputs. Raises Unproved."""
+) -> Iterator[tuple[str, Any]]:
+    """The residuals, by place, that are 0 if the definition at the chart's inputs is its outputs. Adds the ties of the
+    definition."""
     defined = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
     for k, (output, truth) in enumerate(zip(outputs, defined, strict=True)):
         ties |= {f"{difference} = 0" for cell in truth.flat for difference in differences(cell)}
         for index in np.ndindex(output.shape):
             place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
-            tactics[place] = _closed(sympy.sympify(output[index]) - truth[index], place, ties)
+            yield place, sympy.sympify(output[index]) - truth[index]
 
 
 def _solves(
-    op: Op,
-    equation: Equation,
-    chart: Parametrisation,
-    inference: Inferred,
-    inputs: Sequence[Array],
-    output: Array,
-    tactics: dict[str, str],
-    ties: set[str],
-) -> None:
-    """Show that the chart's output solves the equation at its inputs, and is the solution that is meant. Raises Unproved."""
+    op: Op, equation: Equation, chart: Parametrisation, inference: Inferred, inputs: Sequence[Array], output: Array
+) -> Iterator[tuple[str, Any]]:
+    """The residuals, by place, that are 0 if the chart's output solves the equation at its inputs. Raises Unproved if it is
+    not shown to be the intended solution."""
     attributes = read_attributes(SYMBOLIC, inference.attributes)
     for index, cells in stack(op, inputs, inference.outputs[0]):
         solution = np.asarray(output[index], object)
@@ -110,7 +106,7 @@ def _solves(
         places = places_of(equation, solution.shape)
         for at in np.ndindex(solution.shape):
             place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
-            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else solution[at]), place, ties)
+            yield place, residual[at] if at in places else solution[at]
         for k, x in enumerate(positive_of(equation, SYMBOLIC, solution, cells, attributes)):
             if not sympy.sympify(x).is_positive:
                 raise Unproved(
@@ -121,8 +117,8 @@ def _solves(
 def chart_point(
     op: Op, chart: Parametrisation, case: Case, inference: Inferred, f: Any, free: Callable[[str, Domain], Any]
 ) -> tuple[list[Array], list[Array]]:
-    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the chart gives other
-    arrays than the op has."""
+    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the shapes of the
+    chart's arrays are not those of the op."""
     specs = inference.inputs or case.specs()
     known = integer_inputs(case, inference)
     names: set[str] = set()
@@ -160,8 +156,8 @@ def sample_inputs(
 
 
 def _spans(op: Op, chart: Parametrisation, case: Case, inference: Inferred) -> None:
-    """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all directions: the
-    determinant of dx/dp, in balls at a random exact point, excludes zero."""
+    """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all
+    directions: the determinant of dx/dp, in balls at a random exact point, excludes zero."""
     for seed in range(POINTS):
         try:
             with precision(BITS):
@@ -195,7 +191,7 @@ def _nonzero(ball: arb) -> bool:
 
 
 def _along(pairs: list[tuple[Any, Any]], symbol: Any) -> Any:
-    """The sum of cotangent times derivative."""
+    """The sum of cotangent times derivative by ``symbol``."""
     return sympy.Add(*(g * sympy.diff(x, symbol) for g, x in pairs))
 
 
