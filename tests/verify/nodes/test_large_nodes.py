@@ -20,6 +20,7 @@ from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType, spec_of
 from gradproof.engine.verify.nodes import arb_reading, check_node
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import Checked, check_values
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
@@ -278,6 +279,10 @@ def test_a_bound_that_is_infinite_is_an_absent_bound(registry: Registry, low: fl
             assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
 
 
+def over_arrays(application: Application) -> Checked:
+    return checked(application, None)
+
+
 PAIRS = [(a, b) for a in (np.inf, -np.inf, np.nan, 1.0) for b in (np.inf, -np.inf, np.nan, 1.0)]
 COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"]
 
@@ -285,14 +290,14 @@ COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_e
 @pytest.mark.parametrize("op", COMPARISONS)
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> None:
-    """Alone, where Arb reads the element, and in a large node, where it is among finite ones."""
-    for count in (3, MANY):
+    """Element by element in Arb, and over arrays, where it is among finite numbers."""
+    for count, check in ((3, check_values), (3, over_arrays), (MANY, over_arrays)):
         x, y = np.linspace(1, 2, count), np.linspace(2, 3, count)
         x[count // 2], y[count // 2] = a, b
         declaration = REGISTRY.op(op)
         result = declaration.forward(x, y)
         application = Application(declaration, {}, [x, y], [spec_of(result)], [result], [np.zeros(count)], [None, None])
-        verdict = checked(application, None).forward
+        verdict = check(application).forward
         if np.isnan(a) or np.isnan(b):
             assert verdict.word in (ValueWord.UNCHECKED, ValueWord.NONFINITE)
         elif a == b and np.isinf(a) and result.dtype.kind == "b":
@@ -301,7 +306,7 @@ def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> No
             assert verdict.word is ValueWord.ENCLOSED
             wrong = np.array(result)
             wrong[0] = not wrong[0] if result.dtype.kind == "b" else 7.0
-            assert checked(replace(application, results=[wrong]), None).forward.word is ValueWord.OFF
+            assert check(replace(application, results=[wrong])).forward.word is ValueWord.OFF
 
 
 def test_complex_numbers_are_read_as_pairs() -> None:
