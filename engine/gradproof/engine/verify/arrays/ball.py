@@ -121,8 +121,9 @@ class BallArray:
         return negated
 
     @watched
-    def __add__(self, other: Any) -> Any:
-        a, b = self, ball_array(other)
+    def __add__(self, other: Any) -> BallArray:
+        a: BallArray = self
+        b: BallArray = ball_array(other)
         if b is NotImplemented:
             return NotImplemented
         if is_number(b, 0.0) and b.unit <= a.unit:
@@ -146,15 +147,15 @@ class BallArray:
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Any) -> BallArray:
         other = ball_array(other)
         return NotImplemented if other is NotImplemented else self + -other
 
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
+    def __rsub__(self, other: Any) -> BallArray:
+        return (-self).__add__(other)
 
     @watched
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Any) -> BallArray:
         a, b = self, ball_array(other)
         if b is NotImplemented:
             return NotImplemented
@@ -187,7 +188,7 @@ class BallArray:
         return rounded_ball(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
 
     @watched
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Any) -> BallArray:
         """The quotient: |a' / b' - a / b| is at most (|a' - a| + |a / b| |b' - b|) / |b'|."""
         a, b = self, ball_array(other)
         if b is NotImplemented:
@@ -211,14 +212,14 @@ class BallArray:
             scale = a.scale * (1 + part)
         return rounded_ball(mid, spread, unit, part, scale, zero=lambda: a.zero)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: Any) -> BallArray:
         other = ball_array(other)
         return NotImplemented if other is NotImplemented else other / self
 
-    def __pow__(self, exponent: int) -> Any:
+    def __pow__(self, exponent: int) -> BallArray:
         if not isinstance(exponent, int):
             return NotImplemented
-        result: Any = number(1)
+        result = number(1)
         for bit in bin(abs(exponent))[2:]:
             result = result * result
             result = result * self if bit == "1" else result
@@ -293,7 +294,7 @@ def rounded_ball(
     return BallArray(mid, spread, unit, part=part, scale=scale * GROW * (1 + unit))
 
 
-def inflated(rad: Any) -> Array:
+def inflated(rad: Array) -> Array:
     """A computed radius, enlarged by the rounding of its own computation."""
     rad = rad * GROW
     rad += FLAGS.tiny
@@ -320,7 +321,7 @@ def _times(fresh: Any, x: Any) -> Any:
     return fresh * x
 
 
-def _sum(a: Any, b: Any) -> Radius:
+def _sum(a: Radius, b: Radius) -> Radius:
     """The sum of two radii; None stands for 0."""
     if a is None or b is None:
         radii: Radius = b if a is None else a

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -143,7 +144,7 @@ def _values(row: ArrayFunction, arguments: tuple[Array, ...]) -> tuple[Array, li
     return whole, [short, strided]
 
 
-def _error(ball: Any, x: list[float], y: float) -> float:
+def _error(ball: Callable[..., arb], x: list[float], y: float) -> float:
     """y - f(x); inf where Arb has no value."""
     start = y if np.isfinite(y) else 0.0
     for bits in (BITS, MORE_BITS):
@@ -156,7 +157,7 @@ def _error(ball: Any, x: list[float], y: float) -> float:
     return np.inf
 
 
-def _ball(name: str) -> Any:
+def _ball(name: str) -> Callable[..., arb]:
     return arb.digamma if name == "digamma" else core.TABLE[name].ball
 
 

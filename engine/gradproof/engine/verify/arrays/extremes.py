@@ -111,9 +111,9 @@ def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> Ball
     return BallArray(np.where(ambiguous, middle, single.mid), np.where(ambiguous, wide, single.radius()), ball.unit)
 
 
-def with_ties(tied: Any, more: Array) -> Any:
+def with_ties(tied: Array | bool, more: Array) -> Array:
     """Two masks of ties combined; True for all where the shapes do not fit."""
     try:
         return np.asarray(tied | more)
     except ValueError:
-        return np.True_
+        return np.asarray(True)

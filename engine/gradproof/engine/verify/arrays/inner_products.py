@@ -40,7 +40,7 @@ def blocks(size: int, step: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + step, size))
 
 
-def flat_parts(array: Any) -> Array:
+def flat_parts(array: Array) -> Array:
     """The numbers of an array in a row, complex numbers as two; a view where possible."""
     return parts(np.asarray(array)).reshape(-1)
 
@@ -50,7 +50,7 @@ def all_finite(x: Array) -> bool:
     return bool(np.isfinite(x).all()) if not math.isfinite(float(x.sum())) else True
 
 
-def magnitude(a: Any, b: Array) -> float:
+def magnitude(a: Array, b: Array) -> float:
     """Σ |a b| of a gradient and a direction, as `inner_product` gives it."""
     gradient, direction = flat_parts(a), flat_parts(b)
     sizes = []
@@ -62,7 +62,7 @@ def magnitude(a: Any, b: Array) -> float:
     return total if math.isfinite(total) else inner_product(a, b).size
 
 
-def inner_product(a: Any, b: Array) -> InnerProduct:
+def inner_product(a: Array, b: Array) -> InnerProduct:
     """The inner product of a gradient ``a`` and a direction ``b`` of a dtype that is not narrower. Terms in which the
     direction is 0 count as 0, also where the gradient is not finite."""
     gradient, direction = flat_parts(a), flat_parts(b)
