@@ -30,7 +30,7 @@ from gradproof.engine.verify.arrays import (
 )
 from gradproof.engine.verify.arrays.inner_products import BLOCK
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
-from gradproof.engine.verify.graphs.bridge import bridged
+from gradproof.engine.verify.graphs.series_bridge import bridged
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
 

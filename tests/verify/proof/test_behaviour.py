@@ -1,4 +1,4 @@
-"""What refutes an op although its rule is the derivative of its definition, or before anyone asks."""
+"""Behaviour of an op: faults that refute it although its rule is the derivative of its definition."""
 
 from __future__ import annotations
 

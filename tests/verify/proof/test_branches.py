@@ -1,4 +1,4 @@
-"""Proofs of rules with branches: those that are right are proved, however they are written; no others are."""
+"""Proofs of rules with branches: right rules are proved, however they are written; wrong rules are not."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_right_rule_is_proved_however_its_branches_are_written(op: Op) -> None
 
 
 def square(condition: Callable[[Any, Any], Any], factor: int = 5) -> Op:
-    """x², with a rule that is another wherever a condition holds."""
+    """x², with a rule that differs wherever a condition holds."""
     return op_of(
         lambda x: x * x,
         lambda g, y, x: ops.where(condition(g, x), factor * g, 2 * g * x),
@@ -243,7 +243,7 @@ def test_a_condition_that_is_another_is_refuted(op: Op) -> None:
     ],
 )
 def test_a_polynomial_is_below_0_nowhere(text: str, least: bool) -> None:
-    """The oracle: its values on a grid, where it is not."""
+    """The oracle: the values of the polynomial on a grid."""
     e = sympy.sympify(text, locals={name: sympy.Symbol(name, real=True) for name in "ab"})
     assert is_nonnegative(e) is least
     values = sympy.lambdify(sorted(e.free_symbols, key=str), e)

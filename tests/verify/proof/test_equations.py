@@ -1,4 +1,5 @@
-"""Equations: ops of strangers that are defined by one are proved, enclosed and read in whole graphs; faults are caught."""
+"""Equations: ops of a plugin that are defined by equations are proved, enclosed and read in whole graphs; faults are
+caught."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ SYLVESTER = Op(
 
 
 def right_half(f: Any, x: Any, a: Any) -> Any:
-    """Positive if and only if both eigenvalues of a matrix of two rows are in the right half plane."""
+    """Positive if and only if both eigenvalues of a 2 by 2 matrix are in the right half plane."""
     return x[0, 0] + x[1, 1], f.det(x)
 
 
@@ -114,7 +115,7 @@ STRANGE = (SYLVESTER, ROOT, COSINE, SQUARE_ROOT)
 
 
 def strangers(*changed: Op) -> Registry:
-    """The built-in ops and those above, of which some are replaced by others of their names."""
+    """The built-in ops and those above, some replaced by ops of the same names."""
     names = {op.name for op in changed}
 
     class Plugin:
@@ -170,7 +171,7 @@ def test_a_gradient_is_verified_and_the_whole_graph_agrees(op: Op, n: int) -> No
 
 
 def test_the_solution_and_its_slope_are_those_of_scipy() -> None:
-    """The fixed point against brentq, its derivative by central differences of that."""
+    """The fixed point against brentq, its derivative against central differences of brentq."""
 
     def root(a: float) -> float:
         return float(scipy.optimize.brentq(lambda x: x - np.cos(a * x), 0, 1.5, xtol=1e-15))
@@ -233,7 +234,7 @@ def test_a_wrong_rule_is_refuted_and_its_numbers_are_off(op: Op, rule: Callable[
     ids=["transpose", "a billionth", "the negative root", "another root", "the negative number", "a billionth more"],
 )
 def test_a_wrong_forward_is_wrong(op: Op, forward: Callable[..., Any]) -> None:
-    """Also one that gives another of several solutions, at which the rule is right."""
+    """Also a forward that gives another of several solutions, at which the rule is right."""
     registry = strangers(replace(op, forward=forward))
     arrays = points(op.name, 2)
     if op is SYLVESTER:
@@ -272,14 +273,14 @@ def test_a_start_that_leads_nowhere_verifies_nothing(start: Any) -> None:
 
 
 def test_a_double_root_is_no_solution() -> None:
-    """x² - 2x + a at a = 1: the slope is 0, and no box holds exactly one."""
+    """x² - 2x + a at a = 1: the slope is 0, and no box holds a unique solution."""
     touching = Equation("(x - 1)² = 1 - a", lambda f, x, a: x * x - 2 * x + a, lambda a: 1 + np.sqrt(1 - a))
     [y] = read_op(replace(COSINE, define=touching), Balls(), [_cells(arb(1))], {}, [Spec((), np.dtype(np.float64))])
     assert y.item().is_nan()
 
 
 def test_a_nonlinear_equation_without_a_start_has_no_solution_to_speak_of() -> None:
-    """The cubic has three roots; none of them is taken for the one."""
+    """The cubic has three roots; none of them is taken for the solution."""
     cubic = Equation("x³ = x", lambda f, x, a: x * x * x - x + a)
     [y] = read_op(replace(COSINE, define=cubic), Balls(), [_cells(arb(0))], {}, [Spec((), np.dtype(np.float64))])
     assert y.item().is_nan()
@@ -332,7 +333,7 @@ def test_too_many_unknowns_that_depend_on_each_other_are_refused_by_name() -> No
 
 
 def test_the_series_reading_is_the_forward_derivative() -> None:
-    """Along a direction, against that of the tape: <g, J v> = <Jᵀ g, v>."""
+    """The derivative along a direction against the tape: <g, J v> = <Jᵀ g, v>."""
     random = np.random.default_rng(0)
     arrays = [definite(3), definite(3, 1), random.normal(size=(3, 3))]
     g, along = random.normal(size=(3, 3)), [random.normal(size=(3, 3)) for _ in range(3)]
@@ -410,7 +411,7 @@ def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkey
     run = finish(Engine(registry), Job(graph, values, [("y", np.linspace(-1, 2, 40))]))
     assert check_graph(run, 60.0)["x0"].word is GraphWord.CONSISTENT
     monkeypatch.setattr("gradproof.engine.verify.graphs.wholegraph.MAX_OPERATIONS", 500)
-    monkeypatch.setattr("gradproof.engine.verify.graphs.bridge.MAX_OPERATIONS", 500)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.series_bridge.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is GraphWord.SKIPPED
     expected = "node 0 (planted.softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"

@@ -1,4 +1,4 @@
-"""Attributes that stay symbols: one proof for all values, and never for one at which the rule is wrong."""
+"""Free attributes: a single proof for all values, and none for a value at which the rule is wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ X, S, T = sympy.Symbol("x", real=True), free_symbol("s"), free_symbol("t")
 
 
 def scaled(slope: Callable[[Any, Any], Any], s: Any = 0.3, **more: Any) -> Op:
-    """s x, with a rule that makes something else of s and x."""
+    """s x, with another function of s and x as its rule."""
     return Op(
         NAME, lambda x, *, s=s: s * x, lambda g, y, x, *, s: g * slope(s, x), lambda f, x, *, s=s: s * x, **more
     )  # fmt: skip
@@ -45,14 +45,14 @@ def key_at(registry: Registry, **attributes: Any) -> ProofKey:
 
 
 def general_of(op: Op, **attributes: Any) -> RuleVerdict | None:
-    """The verdict for all values, of which the node with these is one; None if that has no such key."""
+    """The verdict for all values that covers a node with these values; None if the node has no general key."""
     registry = registry_of(op)
     general = key_at(registry, **attributes).general
     return None if general is None else prove(registry, op, general.case)
 
 
 def at(op: Op, **attributes: Any) -> RuleVerdict | None:
-    """The verdict on a live node: that for all values where it is proved, else its own. None where no rule traces."""
+    """The verdict on a live node: that for all values where the rule is proved, else its own. None where no rule traces."""
     try:
         general = general_of(op, **attributes)
         if general is not None and general.proved:

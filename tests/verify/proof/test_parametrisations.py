@@ -51,7 +51,7 @@ def T(x: Any) -> Any:
 
 
 def cholesky(halves: Any = 1, *, first: bool = True, factor: int = 1, symmetric: bool = True) -> Callable[..., Any]:
-    """cholesky's rule, with one thing wrong unless all is left as it is."""
+    """cholesky's rule, with a single fault unless all arguments are left as they are."""
 
     def rule(g: Any, y: Any, a: Any) -> Any:
         inner = (T(y) if first else y) @ g
@@ -140,7 +140,7 @@ def symmetric_only(f: Any, free: Any, a: Any) -> Any:
 
 
 def tied(f: Any, free: Any, a: Any) -> Any:
-    """Four free numbers, one of which moves nothing."""
+    """Four free numbers; the last does not move the inputs."""
     free("M", REAL)
     return symmetric_only(f, free, a)
 
@@ -183,7 +183,7 @@ def test_a_chart_that_suits_a_wrong_rule_does_not_save_it() -> None:
 
 
 def test_the_proof_itself_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the points that refute."""
+    """The proof without the points that refute."""
     monkeypatch.setattr("gradproof.engine.verify.proof.proof.POINTS", 0)
     monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.run_all", lambda self: [])
     for rule in (cholesky(0), cholesky(symmetric=False)):

@@ -1,4 +1,4 @@
-"""The checker is checked: every built-in rule is proved, every planted fault is refuted with a witness."""
+"""Proofs of rules: every built-in rule is proved, every planted fault is refuted with a witness."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[...
 
 
 def square_matmul(left: bool, right: bool) -> Callable[..., Any]:
-    """matmul's rule with one transpose forgotten; a case of square matrices is where shapes do not give it away."""
+    """matmul's rule with a transpose forgotten; in a case of square matrices shapes do not reveal it."""
     proper = REGISTRY.op("matmul").rule
     assert proper is not None
 
@@ -237,7 +237,7 @@ def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
 
 
 def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its tactics the prover may not claim more than it saw."""
+    """Without its tactics the prover may not claim more than agreement at points."""
     monkeypatch.setattr(zero_tests, "ZERO_TESTS", zero_tests.ZERO_TESTS[:1])
     rule = REGISTRY.op("sigmoid").rule
     assert rule is not None
@@ -248,7 +248,7 @@ def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pyte
 
 
 def test_a_float_is_the_number_it_is() -> None:
-    """0.1 is not a tenth, though SymPy would take one for the other."""
+    """0.1 is not a tenth, though SymPy would treat them alike."""
     for define in (lambda f, x: 0.1 * x, lambda f, x: f.number(0.1) * x):
         op = replace(REGISTRY.op("negative"), name="planted.tenth", forward=lambda x: 0.1 * x, define=define)
         wrong = replace(op, rule=lambda g, y, x: g * Fraction(1, 10))

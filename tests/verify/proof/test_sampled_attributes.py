@@ -1,4 +1,4 @@
-"""Attributes: a rule that ignores or misuses one is refuted by its cases, a right one never; and numbers are exact."""
+"""Drawn attributes: a rule that ignores or misuses an attribute is refuted, a right rule never; and numbers are exact."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def same(x: Spec, **attributes: Any) -> Inferred:
 
 
 def line(slope: Callable[[Any], Any], s: Any, **more: Any) -> Op:
-    """s sin x, with a rule that makes something else of s."""
+    """s sin x, with another function of s as its rule."""
     return op_of(
         lambda x, *, s=s: s * np.sin(x),
         lambda g, y, x, *, s: g * slope(s) * ops.cos(x),
@@ -333,7 +333,7 @@ def test_an_order_of_erfcx_that_it_has_no_meaning_for_is_a_fault() -> None:
 
 
 def variance() -> Op:
-    """The variance, without a shrink of its own, by a stranger."""
+    """The variance as a plugin's op, without a shrink of its own."""
 
     def forward(x: Any, *, correction: int) -> Any:
         with np.errstate(all="ignore"):
@@ -353,7 +353,7 @@ def variance() -> Op:
 
 
 def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
-    """The sum of the first k."""
+    """The sum of the first k elements."""
 
     def infer(x: Spec, *, k: int = 1) -> Inferred:
         if k > x.shape[0]:
@@ -399,7 +399,7 @@ def test_sizes_grow_until_the_op_takes_them(size: int, k: int) -> None:
 @pytest.mark.parametrize("size", [5, 7, 100])
 @pytest.mark.parametrize("factor", [lambda n: n, lambda n: min(n, 2), lambda n: Fraction(2 * max(n, 3), 3)])
 def test_a_number_that_is_right_at_the_chosen_size_only_is_refuted(factor: Callable[[int], Any], size: int) -> None:
-    """2 x is the derivative of x²; n x and what is like it are that for the sizes to which a shape is shrunk."""
+    """2 x is the derivative of x²; n x and similar rules equal it for the sizes to which a shape is shrunk."""
     wrong = op_of(
         lambda x: np.asarray(np.sum(x * x), x.dtype),
         lambda g, y, x: g * factor(x.size) * x,
@@ -468,7 +468,7 @@ def test_ops_in_rules_get_plain_attributes() -> None:
 
 
 def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
-    """Between the two diamonds the point that is found has y = 0, where x y has no slope in x; beside it there is one."""
+    """The point between the two diamonds has y = 0, where x y has no slope in x; beside it there is a slope."""
 
     def rule(g: Any, z: Any, x: Any, y: Any) -> Any:
         inside = ops.abs(x) + ops.abs(y) < Fraction(10001, 10000)

@@ -1,4 +1,4 @@
-"""Every differentiable op is proved for each kind of shape it meets, or is named here as one that is not."""
+"""Shape classes: every differentiable op is proved for each kind of shape, or is listed here as an exception."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reductions(**more: Any) -> Iterator[Situation]:
 
 
 def extremes() -> Iterator[Situation]:
-    """Fewer, since several axes at once make for a proof of seconds."""
+    """Fewer shapes, since several axes at once take seconds to prove."""
     yield "equal", [(5, 5)], {}
     yield "batched", [(3, 8, 4)], {"axis": 1}
     yield "size 1", [(1, 7, 1)], {"axis": -2, "keepdims": True}

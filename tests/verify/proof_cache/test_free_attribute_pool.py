@@ -1,4 +1,4 @@
-"""Proofs for all values of attributes in the pool: how many are made, what is kept, what falls back."""
+"""Proofs for all values of attributes in the pool: their number, their place on disk, and the fallback."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_where_that_proof_does_not_close_each_value_gets_its_own(pool: ProofPool
     assert [verdict.case for verdict in results] == ["() s=0.5", "() s=7.25", "() s=0.75"]
     assert [verdict.proved for verdict in results] == [True, True, False]
     assert kept(tmp_path) == ["free.shifted"] * 2
-    assert not pool._behind
+    assert not pool._waiting
 
 
 def test_a_refresh_makes_the_proof_for_all_values_again(pool: ProofPool, free: Registry) -> None:
@@ -94,4 +94,4 @@ def test_who_waits_behind_it_waits_no_longer_than_the_pool(free: Registry) -> No
     pool_.close()
     pool_.wait(asked, 60)
     pool_.request(asked[0])
-    assert not [key for key in asked if key in pool_._asked]
+    assert not [key for key in asked if key in pool_._futures]

@@ -1,4 +1,4 @@
-"""What is proved is the program that runs: its dtype, its sizes, its process, the numbers in it."""
+"""Live programs: a proof is of the program that runs, with its dtype, its sizes, its process and its numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def live_key(registry: Registry, name: str, shapes: list[tuple[int, ...]], dtype
 
 
 def live(op: Op, shape: tuple[int, ...], dtype: Any = float, **attributes: Any) -> RuleVerdict | None:
-    """The verdict on the rule that runs for one input of this shape; None if no case stands for it."""
+    """The verdict on the rule that runs for an input of this shape; None if no case stands for it."""
     registry = registry_of(op)
     key = live_key(registry, op.name, [shape], dtype, **attributes)
     return None if key is None else prove(registry, op, key.case)
@@ -330,7 +330,7 @@ def test_the_same_rule_is_proved_there(pool: ProofPool) -> None:
 
 
 def test_every_module_that_a_proof_imports_is_in_the_key() -> None:
-    """Walked here by the files themselves: each import of the engine leads to a file that is known."""
+    """Walks the files themselves: each import of the engine leads to a file that is in the key."""
     root = Path(proof.__file__).parents[2]
     for name in checker_modules():
         path = root.joinpath(*name.split(".")[2:])

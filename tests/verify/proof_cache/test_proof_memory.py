@@ -1,4 +1,4 @@
-"""The memory of proofs: what is kept, for how long, under which key; and a cache on disk that is broken in every way."""
+"""Memory of proofs: verdicts, their lifetimes and their keys; and a cache on disk that is broken in every way."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ def test_classes_that_were_used_longest_ago_are_forgotten(tmp_path: Path) -> Non
     for key in keys:
         proofs.keep(key, replace(PROVED, word=RuleWord.UNDECIDED, case=str(key.case)), settled=False)
         assert proofs.lookup(KEY) is PROVED  # it is used all the time
-    assert set(proofs._known) == {KEY, *keys[-2:]}
-    sizes = [len(kept) for kept in (proofs._used, proofs._known, proofs._looked, proofs._tries, proofs._seen["var"])]
-    assert max(sizes) <= 3
+    assert set(proofs._records) == {KEY, *keys[-2:]}
     for key in keys:
         proofs.forget(key)
     verdict = proofs.lookup(KEY)  # forgotten here, and found on disk again
@@ -96,7 +94,7 @@ def test_what_is_no_decision_is_not_kept_on_disk(tmp_path: Path, word: RuleWord)
 
 
 def test_a_proof_of_another_op_than_is_here_is_not_kept(tmp_path: Path) -> None:
-    """The process that proves loads the plugin again: state that changed here is not what was proved there."""
+    """The proving process loads the plugin again: state that changed here was not proved there."""
     memory(tmp_path).keep(KEY, replace(PROVED, digest="var-0"))
     assert memory(tmp_path).lookup(KEY) is None
 
@@ -136,7 +134,7 @@ def test_a_case_is_the_same_after_the_disk(declared: Case) -> None:
 
 
 def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
-    """Those that another process met, and left on disk."""
+    """The classes that another process met, and left on disk."""
     import numpy as np
 
     from gradproof.client import GraphBuilder
@@ -163,7 +161,7 @@ def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
 
 
 def work_for_ever() -> None:
-    """As a stranger's definition may, with all errors caught."""
+    """A plugin's definition that catches all errors and never returns."""
     while True:
         try:
             sum(range(1000))
@@ -184,7 +182,7 @@ def test_cpu_time_is_what_ends_a_proof() -> None:
 
 
 def changed(whole: dict[str, Any], **fields: Any) -> str:
-    """A file with other fields in its verdict, as someone would write it who knows the format."""
+    """A file with other fields in its verdict and a valid checksum."""
     import hashlib
 
     body = json.loads(whole["body"])
@@ -283,7 +281,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
 
 
 def test_no_module_that_a_proof_loads_is_left_out() -> None:
-    """As Python itself loads them, in a process of its own, whatever way they are imported."""
+    """The oracle: the modules that Python loads in a process of its own."""
     code = (
         "import sys\nfrom gradproof.engine.registry import build_registry\nfrom gradproof.plugins import BUILTIN\n"
         "from gradproof.engine.verify.proof import prove\nregistry = build_registry(BUILTIN)\n"
@@ -360,7 +358,7 @@ LAZY = {
 def test_what_a_definition_imports_when_it_is_called_is_in_the_key(
     body: str, readable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or it is kept nowhere: where the module is not there yet, and where anything may be found."""
+    """The proof is not saved where the module is not loaded yet, or where the import may reach anything."""
     scope: dict[str, Any] = {"__package__": "packed", "__name__": "packed.plugin"}
     exec(f"import importlib, os, sys\ndef define(f, x):\n    {body}", scope)
     define = scope["define"]

@@ -1,4 +1,4 @@
-"""The pool of proofs: results, kills, the cache."""
+"""Pool of proofs: its results, killed processes, and the cache."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def digest_with(define: Callable[..., Any]) -> str:
 
 @pytest.mark.parametrize("replacement", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
 def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, replacement: Any) -> None:
-    """Numbers in globals, closures and partial functions. A proof with 2 says nothing of the same text with 3."""
+    """Numbers in globals, closures and partial functions. A proof with 2 does not hold for the same text with 3."""
     before = digest_with(scaled)
     assert digest_with(scaled) == before
     monkeypatch.setattr("tests.verify.proof_cache.test_proof_pool.SCALE", replacement)
@@ -289,7 +289,7 @@ def test_the_digest_depends_on_members_and_classes(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_digest_depends_on_everything_of_an_op(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A domain by what is in it, not by its name; kinks, the forward, how it is written to memory."""
+    """A domain by its content, not by its name; kinks, the forward, and how it is written to memory."""
     here = Domain("here", {"real": True}, lambda t: t, lambda random: Fraction(random.randint(1, 9)))
     op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, lambda f, x: 2 * x, domains=here)
     changed = [
@@ -343,7 +343,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
 
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
-    """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
+    """A server that is killed cannot stop its processes, and a proof that hangs would run forever."""
     code = "from gradproof.engine.verify.processes import worker\nworker.limit(0.1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
     assert done.returncode == -signal.SIGXCPU
@@ -420,7 +420,7 @@ def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.Monk
         pool_.request(key("sin"))
         pool_.wait([key("sin")], 0.0)
         assert pool_.lookup(key("sin")) is None
-        assert list(map(str, pool_._asked)) == [str(key("slow.hang"))]
+        assert list(map(str, pool_._futures)) == [str(key("slow.hang"))]
     finally:
         pool_.close()
 
@@ -435,7 +435,7 @@ CASES = st.builds(
 
 
 def same(a: Case, b: Case) -> bool:
-    """Whether two cases are one, by looking at everything in them."""
+    """True if two cases are equal in every input and attribute."""
 
     def parts(x: Any) -> Any:
         return (x.dtype, x.shape, x.tobytes()) if isinstance(x, np.ndarray) else x

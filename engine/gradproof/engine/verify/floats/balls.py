@@ -71,5 +71,5 @@ def agree(a: arb, b: arb) -> bool:
     """True if two enclosures may be of the same number: equal to 60 bits, or both far below the smallest float."""
     if not (a.is_finite() and b.is_finite()):
         return False
-    apart = abs(a - b)
-    return bool(apart <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))
+    difference = abs(a - b)
+    return bool(difference <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))

@@ -214,6 +214,6 @@ def _chosen(kink: Kink, truths: list[arb]) -> arb:
 
 def _expected(truths: list[arb], kink: Kink | None) -> str:
     """The true value as text; at a kink the value of the convention, or all sides."""
-    apart = any(not truths[0].overlaps(side) for side in truths[1:])
-    shown = [_chosen(kink, truths)] if apart and kink else truths
-    return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in shown))
+    differ = any(not truths[0].overlaps(side) for side in truths[1:])
+    values = [_chosen(kink, truths)] if differ and kink else truths
+    return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in values))

@@ -49,10 +49,10 @@ def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, com
     the motion of the larger."""
     share = 1 + math.sqrt(count)
     result = []
-    for radii, seen in zip(moved, farthest(beside, truths), strict=True):
+    for radii, distances in zip(moved, farthest(beside, truths), strict=True):
         if complex_:
-            seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
-        result.append([min(radius, share * distance, key=_size) for radius, distance in zip(radii, seen, strict=True)])
+            distances = [_larger(distances[j], distances[j ^ 1]) for j in range(len(distances))]
+        result.append([min(radius, share * distance, key=_size) for radius, distance in zip(radii, distances, strict=True)])
     return result
 
 
@@ -73,14 +73,14 @@ def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Row
 def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
     """Distance by which the truth moves, for each element, at the farthest of some points a unit away where it has a
     value."""
-    seen = [[arb(0)] * len(row) for row in truths]
+    distances = [[arb(0)] * len(row) for row in truths]
     for neighbour in beside:
-        for row, moved, known in zip(seen, neighbour, truths, strict=True):
+        for row, moved, known in zip(distances, neighbour, truths, strict=True):
             for j, (ball, truth) in enumerate(zip(moved, known, strict=True)):
-                apart = abs(ball - truth)
-                if apart.is_finite():
-                    row[j] = _larger(row[j], apart)
-    return seen
+                difference = abs(ball - truth)
+                if difference.is_finite():
+                    row[j] = _larger(row[j], difference)
+    return distances
 
 
 def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:

@@ -90,14 +90,14 @@ def needed_bits(dtype: DType) -> float:
 def right_bits(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:
     """Number of right bits of ``got``: inf within a few units in the last place, which is as good as a float can be
     made. For a part of a complex number, relative to the larger part."""
-    apart = abs(exact(got) - truth)
+    error = abs(exact(got) - truth)
     nearest = max(abs(float(truth.mid())), abs(float(beside.mid())) if beside is not None else 0.0)
-    if not math.isfinite(got) or apart <= NEAREST * arb(spacing(min(nearest, largest(dtype)), dtype)):
+    if not math.isfinite(got) or error <= NEAREST * arb(spacing(min(nearest, largest(dtype)), dtype)):
         return math.inf if math.isfinite(got) else 0.0
     scale = max(abs(truth), abs(beside), key=lambda ball: float(ball.mid())) if beside is not None else abs(truth)
     if not scale > 0:
         return 0.0
-    return max(0.0, -float((apart / scale).log().mid()) / math.log(2))
+    return max(0.0, -float((error / scale).log().mid()) / math.log(2))
 
 
 def distance(got: float, truth: arb, dtype: DType, beside: arb | None = None) -> float:

@@ -129,8 +129,8 @@ def _analytic(e: Any) -> bool:
     if e.is_Add or e.is_Mul or isinstance(e, ENTIRE):
         return True
     if e.is_Pow:
-        whole = e.exp.is_Integer and e.exp > 0
-        return bool(whole or e.base.is_positive or (e.exp.is_Integer and e.base.is_negative))
+        is_polynomial = e.exp.is_Integer and e.exp > 0
+        return bool(is_polynomial or e.base.is_positive or (e.exp.is_Integer and e.base.is_negative))
     return bool(isinstance(e, (sympy.log, sympy.gamma, sympy.loggamma)) and e.args[0].is_positive)
 
 

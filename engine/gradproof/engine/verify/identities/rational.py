@@ -123,8 +123,8 @@ def _factors(e: Any) -> Iterator[tuple[Any, int]]:
         yield e, 1
         return
     for term, coefficient in sympy.expand(e.args[0]).as_coefficients_dict().items():
-        whole = coefficient.is_Integer and abs(coefficient) <= MAX_POWER
-        size = 1 if whole else abs(coefficient)
+        is_integral = coefficient.is_Integer and abs(coefficient) <= MAX_POWER
+        size = 1 if is_integral else abs(coefficient)
         yield ("exp", size * term), int(coefficient / size)
 
 

@@ -93,11 +93,11 @@ def _zero_on(residual: Any, difference: Any) -> bool:
     if not slope.is_Rational or slope == 0:
         return False
     try:
-        there = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
+        value = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
     except TypeError:  # a comparison of what is infinite there
         return False
-    there = sympy.expand(there) if there.has(symbol) else there
-    return not there.has(Relational) and zero_tactic(there) is not None
+    value = sympy.expand(value) if value.has(symbol) else value
+    return not value.has(Relational) and zero_tactic(value) is not None
 
 
 Assumed: TypeAlias = list[tuple[Any, int]]

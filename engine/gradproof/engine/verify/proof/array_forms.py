@@ -62,18 +62,18 @@ def check_forms(op: Op, case: Case, inference: Inferred, rule: Program, read: Sy
         return True, []
     if op.arrays is None:
         return False, []
-    whole = [*read.cotangents, *read.outputs, *read.inputs]
+    arguments = [*read.cotangents, *read.outputs, *read.inputs]
     try:
         _refute(op, case, inference)
         own = _identical(lambda f: form_of(op, f, read.inputs, inference.attributes, inference.outputs), read.outputs)
     except NoForm as error:
         return False, [f"{FORM} may not be used: {error}"]
-    shown = [f"{FORM} is the definition: {own}"]
+    lines = [f"{FORM} is the definition: {own}"]
     try:
-        through = _identical(lambda f: through_forms(rule, whole, f), read.claimed)
+        through = _identical(lambda f: through_forms(rule, arguments, f), read.claimed)
     except NoForm as error:
-        return False, [*shown, f"the rule may not be read through {FORM[4:]}s: {error}"]
-    return True, [*shown, f"the rule read through forms for whole arrays is the same: {through}"]
+        return False, [*lines, f"the rule may not be read through {FORM[4:]}s: {error}"]
+    return True, [*lines, f"the rule read through forms for whole arrays is the same: {through}"]
 
 
 def form_of(
@@ -126,10 +126,10 @@ def _refute(op: Op, case: Case, inference: Inferred) -> None:
         random = Random(f"{op.name} {case} form {seed}")
         try:
             with precision(BITS):
-                inputs, shown = sample_point(op, case, inference, random)
+                inputs, coordinates = sample_point(op, case, inference, random)
                 truth = read_op(op, Balls(), inputs, inference.attributes, inference.outputs)
                 form = form_of(op, _at_point(random), inputs, inference.attributes, inference.outputs)
-                _differ(truth, form, shown)
+                _differ(truth, form, coordinates)
         except (Undecided, TooLarge, ZeroDivisionError, ValueError):
             continue
 
@@ -141,14 +141,14 @@ def _at_point(random: Random) -> CellFunctions:
     return CellFunctions(Balls(), anchor, random.randrange)
 
 
-def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str]) -> None:
+def _differ(truth: Sequence[Array], form: Sequence[Array], coordinates: Sequence[str]) -> None:
     for array, form_array in zip(truth, form, strict=True):
         for index in np.ndindex(array.shape):
             expected, got = (arb(Balls().as_number(x.item(index))) for x in (array, form_array))
             if (got - expected).is_finite() and not (got - expected).contains(0):
                 raise BehaviourFault(
                     f"{FORM} is not the definition",
-                    element=str(list(index)), point="; ".join(shown[:12]),
+                    element=str(list(index)), point="; ".join(coordinates[:12]),
                     got=got.str(17, radius=False), expected=expected.str(17, radius=False),
                 )  # fmt: skip
 
@@ -191,6 +191,3 @@ def _equal_powers(difference: Any) -> str | None:
         return None
     tactic = zero_tactic(sympy.exp(difference) - 1)
     return None if tactic is None else f"exponential {tactic}"
-
-
-__all__ = ["NoForm", "Symbols", "check_forms", "form_of", "through_forms"]

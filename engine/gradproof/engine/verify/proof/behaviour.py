@@ -77,9 +77,9 @@ class BehaviourChecks:
 
     def _balls(self, random: Random) -> tuple[list[Array], list[Array], list[str]]:
         """Inputs at an exact point, the outputs there, and the point as text."""
-        inputs, shown = sample_point(self.op, self.case, self.inference, random)
+        inputs, coordinates = sample_point(self.op, self.case, self.inference, random)
         outputs = read_parts(self.op, Balls(), inputs, self.inputs, self.inference.attributes, self.inference.outputs)
-        return inputs, outputs, shown
+        return inputs, outputs, coordinates
 
     def _cotangents(self, random: Random) -> list[Array]:
         return [_filled(parts_shape(spec), lambda: in_balls(cotangent(random))) for spec in self.inference.outputs]
@@ -90,7 +90,7 @@ class BehaviourChecks:
         random = self._random("linear")
         try:
             with precision(BITS):
-                inputs, outputs, shown = self._balls(random)
+                inputs, outputs, coordinates = self._balls(random)
                 g, h = self._cotangents(random), self._cotangents(random)
 
                 def pulled(cotangents: Sequence[Array]) -> list[Array | None]:
@@ -102,13 +102,13 @@ class BehaviourChecks:
                 for k, (zero, total, a, b) in enumerate(zip(at_zero, combined, first, second, strict=True)):
                     if zero is None or total is None or a is None or b is None:
                         continue
-                    self._demand_equal("the rule is not 0 where the cotangent is 0", k, zero, _zeros(zero), shown)
-                    self._demand_equal("the rule is not linear in the cotangent", k, total, _combined(a, b), shown)
+                    self._demand_equal("the rule is not 0 where the cotangent is 0", k, zero, _zeros(zero), coordinates)
+                    self._demand_equal("the rule is not linear in the cotangent", k, total, _combined(a, b), coordinates)
         except NOT_HERE:
             return ""
         return "linear in the cotangent, and 0 at 0"
 
-    def _demand_equal(self, reason: str, k: int, got: Array, expected: Array, shown: Sequence[str]) -> None:
+    def _demand_equal(self, reason: str, k: int, got: Array, expected: Array, coordinates: Sequence[str]) -> None:
         """Raises BehaviourFault where two balls exclude each other."""
         for index in np.ndindex(got.shape):
             value, truth = arb(got.item(index)), arb(expected.item(index))
@@ -117,7 +117,7 @@ class BehaviourChecks:
                     reason,
                     input=self.op.input_name(k) if k < len(self.inputs) else "",
                     element=str(list(index)),
-                    point="; ".join(shown[:12]),
+                    point="; ".join(coordinates[:12]),
                     got=value.str(17, radius=False),
                     expected=truth.str(17, radius=False),
                 )
@@ -141,10 +141,10 @@ class BehaviourChecks:
 
     def _tied_points(self) -> Iterator[list[Array]]:
         """Points in floats where the two sides of a comparison are equal, for comparisons of affine terms."""
-        known = integer_inputs(self.case, self.inference)
+        integers = integer_inputs(self.case, self.inference)
         cells: list[Array] = []
         for k, spec in enumerate(self.inputs):
-            exact = known[k]
+            exact = integers[k]
             cells.append(symbols(f"x{k}_", spec.shape, self.op.domain(k))[1] if exact is None else exact)
         outputs = read_op(self.op, SYMBOLIC, cells, self.inference.attributes, self.inference.outputs)
         names = sorted({s for x in cells for cell in x.flat for s in sympy.sympify(cell).free_symbols}, key=str)
@@ -175,7 +175,7 @@ class BehaviourChecks:
         return ""
 
     def _second_at(self, program: Program, moves: Sequence[bool], random: Random) -> str:
-        inputs, _, shown = self._balls(random)
+        inputs, _, coordinates = self._balls(random)
         g = self._cotangents(random)
         tape = Tape()
         moving = [variables_of(tape, x) if m else x for x, m in zip([*g, *inputs], moves, strict=True)]
@@ -194,7 +194,7 @@ class BehaviourChecks:
             expected = np.empty(cells.shape, object)
             expected.flat[:] = tape.gradient(flat, weights, list(cells.flat))
             got = _zeros(cells) if derivative is None else derivative
-            self._demand_equal("the second derivative differs at an exact point", k - len(g), got, expected, shown)
+            self._demand_equal("the second derivative differs at an exact point", k - len(g), got, expected, coordinates)
         return "the second derivative agrees at an exact point"
 
 

@@ -71,12 +71,16 @@ def prove_for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdic
     used = " ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural"
     identities = [f"{place}, for every value of {names}: {tactic}" for place, tactic in tactics.items()]
     at = ", ".join(f"{name}={case.attributes[name]}" for name in case.free)
-    shown = (*identities, *(f"at {at}: {obligation}" for obligation in verdict_at.obligations))
+    obligations = (*identities, *(f"at {at}: {obligation}" for obligation in verdict_at.obligations))
     if ties:
         return conclude(
-            RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=verdict_at.arrays
+            RuleWord.PROVED_AE,
+            tactic=used,
+            tie_set=", ".join(sorted(ties)),
+            obligations=obligations,
+            arrays=verdict_at.arrays,
         )
-    return conclude(RuleWord.PROVED, tactic=used, obligations=shown, arrays=verdict_at.arrays)
+    return conclude(RuleWord.PROVED, tactic=used, obligations=obligations, arrays=verdict_at.arrays)
 
 
 def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[str]]:
@@ -94,20 +98,20 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
         asked = ", ".join(sorted(ledger.asked)) or "an input"
         raise Unproved(f"the definition of {op.name!r}, or of an op in its rule, asks for the value of {asked}")
     pulled = [None if x is None else unsealed(x) for x in claimed]
-    plain = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
-    there = read(registry.rule_of(op, case.at_values()), [*cotangents, *plain, *inputs], SYMBOLIC)
-    _compare(case, [*results, *pulled], [*plain, *there])
+    outputs_at = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
+    pulled_at = read(registry.rule_of(op, case.at_values()), [*cotangents, *outputs_at, *inputs], SYMBOLIC)
+    _compare(case, [*results, *pulled], [*outputs_at, *pulled_at])
     for expression in sorted(ledger.critical, key=sympy.default_sort_key):
         if not is_thin(expression):
             raise Unproved(f"it is not shown that {short(expression)} is not 0 everywhere for some value")
     return prove_obligations(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
 
 
-def _compare(case: Case, results: Sequence[Array | None], plain: Sequence[Array | None]) -> None:
+def _compare(case: Case, results: Sequence[Array | None], numeric_results: Sequence[Array | None]) -> None:
     """Raises Unproved if the reading with numbers differs from that with symbols: a definition may depend on the type of
     a number."""
     values = {free_symbol(name): exact_number(Fraction(case.attributes[name])) for name in case.free}
-    for y, z in zip(results, plain, strict=True):
+    for y, z in zip(results, numeric_results, strict=True):
         for symbolic, numeric in zip(() if y is None else y.flat, () if z is None else map(exact, z.flat), strict=True):
             if symbolic.xreplace(values) != numeric and not all(
                 _agree(symbolic, numeric, values, seed) for seed in range(POINTS)

@@ -78,9 +78,9 @@ def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: An
         got, expected = (sympy.N(exact(e).xreplace(point), 40) for e in (claimed, truth))
         finite = got.is_Number and expected.is_Number and got.is_finite and expected.is_finite
         if finite and abs(got - expected) > (ROUNDED * max(1, abs(expected)) if rounded else FAR):
-            shown = "; ".join(f"{s} = {value}" for s, value in point.items())
+            coordinates = "; ".join(f"{s} = {value}" for s, value in point.items())
             raise BehaviourFault(
-                "differs at an exact point of a region that is cut out by branches", point=shown,
+                "differs at an exact point of a region that is cut out by branches", point=coordinates,
                 input=op.input_name(k), element=str(list(index)), got=str(got.n(17)), expected=str(expected.n(17)),
             )  # fmt: skip
 

@@ -62,11 +62,11 @@ def prove_through(
         tactics[place] = _closed(sympy.sympify(residual), place, ties)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(inference.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    known = integer_inputs(case, inference)
+    integers = integer_inputs(case, inference)
     weighted = [pair for gs, ys in zip(cotangents, outputs, strict=True) for pair in zip(gs.flat, ys.flat, strict=True)]
     pulled = [
         pair
-        for contribution, xs, exact in zip(claimed, inputs, known, strict=True)
+        for contribution, xs, exact in zip(claimed, inputs, integers, strict=True)
         if exact is None and contribution is not None
         for pair in zip(contribution.flat, xs.flat, strict=True)
     ]
@@ -120,7 +120,7 @@ def chart_point(
     """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the shapes of the
     chart's arrays are not those of the op."""
     specs = inference.inputs or case.specs()
-    known = integer_inputs(case, inference)
+    integers = integer_inputs(case, inference)
     names: set[str] = set()
 
     def once(name: str, domain: Domain = REAL) -> Any:
@@ -129,13 +129,13 @@ def chart_point(
         names.add(name)
         return free(name, domain)
 
-    arguments = [spec if exact is None else exact for spec, exact in zip(specs, known, strict=True)]
+    arguments = [spec if exact is None else exact for spec, exact in zip(specs, integers, strict=True)]
     inputs, outputs = chart.point(f, once, *arguments, **inference.attributes)
     for arrays, expected, what in ((inputs, specs, "inputs"), (outputs, inference.outputs, "outputs")):
         shapes, expected_shapes = [np.shape(array) for array in arrays], [spec.shape for spec in expected]
         if shapes != expected_shapes:
             raise Unproved(f"the chart gives {what} of shapes {shapes}; those of the op are {expected_shapes}")
-    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, known, strict=True)]
+    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, integers, strict=True)]
     return exacts, [np.asarray(y) for y in outputs]
 
 
@@ -144,15 +144,15 @@ def sample_inputs(
 ) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point of the chart, in balls, and the free numbers as text."""
     balls = Balls()
-    shown: list[str] = []
+    coordinates: list[str] = []
 
     def free(name: str, domain: Domain) -> Any:
         value = domain.sample(random)
-        shown.append(f"{name} = {value}")
+        coordinates.append(f"{name} = {value}")
         return balls.number(value)
 
     inputs, _ = chart_point(op, chart, case, inference, balls, free)
-    return inputs, shown
+    return inputs, coordinates
 
 
 def _spans(op: Op, chart: Parametrisation, case: Case, inference: Inferred) -> None:
@@ -181,8 +181,8 @@ def _slopes(op: Op, chart: Parametrisation, case: Case, inference: Inferred, ran
         return variables[-1]
 
     inputs, _ = chart_point(op, chart, case, inference, tape, free)
-    known = integer_inputs(case, inference)
-    cells = [x for xs, exact in zip(inputs, known, strict=True) if exact is None for x in xs.flat]
+    integers = integer_inputs(case, inference)
+    cells = [x for xs, exact in zip(inputs, integers, strict=True) if exact is None for x in xs.flat]
     return [tape.gradient([x], [arb(1)], variables) for x in cells], len(variables)
 
 

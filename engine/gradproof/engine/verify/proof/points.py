@@ -31,10 +31,10 @@ def sample_point(
     anywhere: a proof on the real line is to hold beyond it. With ``scales`` each real number is multiplied by one of
     them, where its domain extends so far."""
     if op.chart is not None:
-        inputs, shown = sample_inputs(op, op.chart, case, inference, random)
-        return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
+        inputs, coordinates = sample_inputs(op, op.chart, case, inference, random)
+        return inputs, [f"{op.chart.formula} with {coordinates[0]}", *coordinates[1:]] if coordinates else []
     balls = Balls()
-    inputs, shown = [], []
+    inputs, coordinates = [], []
     for k, (spec, exact) in enumerate(zip(inference.inputs or case.specs(), integer_inputs(case, inference), strict=True)):
         if exact is not None:
             inputs.append(exact)
@@ -45,13 +45,13 @@ def sample_point(
             if is_complex(spec):
                 real, imag = REAL.sample(random), REAL.sample(random)
                 points[index] = balls.number(real), balls.number(imag)
-                shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
+                coordinates.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
             else:
                 value = _scaled(op.domain(k), random, scales) if scales else op.domain(k).sample(random)
                 points[index] = balls.number(value)
-                shown.append(f"{place} = {value}")
+                coordinates.append(f"{place} = {value}")
         inputs.append(points)
-    return inputs, shown
+    return inputs, coordinates
 
 
 def input_symbols(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:

@@ -183,10 +183,10 @@ def _refute_at(
     op: Op, case: Case, inference: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[dict[str, str] | None, bool]:
     """A witness at a random point, or None; and whether all numbers were finite."""
-    known = integer_inputs(case, inference)
+    integers = integer_inputs(case, inference)
     tape = Tape()
-    plain, shown = sample_point(op, case, inference, random, scales)
-    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
+    balls, coordinates = sample_point(op, case, inference, random, scales)
+    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(balls, integers, strict=True)]
     specs = inference.inputs or case.specs()
     outputs = read_parts(op, tape, inputs, specs, inference.attributes, inference.outputs)
     cotangents = []
@@ -202,7 +202,7 @@ def _refute_at(
         return None, False
     finite = True
     for k, (contribution, variables) in enumerate(zip(claimed, inputs, strict=True)):
-        if known[k] is not None:
+        if integers[k] is not None:
             continue
         truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
         for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
@@ -215,7 +215,7 @@ def _refute_at(
                 return {
                     "input": op.input_name(k),
                     "element": place_of(index, specs[k]),
-                    "point": "; ".join(shown[:12]),
+                    "point": "; ".join(coordinates[:12]),
                     "got": "NO_GRADIENT" if contribution is None else got.str(digits, radius=False),
                     "expected": true.str(digits, radius=False),
                 }, finite

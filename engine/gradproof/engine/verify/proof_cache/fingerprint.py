@@ -100,11 +100,11 @@ class _Reader:
         kind = type(thing)
         if kind in PLAIN or kind is bool or isinstance(thing, np.generic):
             return f"{kind.__name__} {thing!r}"
-        known = _named(thing)
-        if known:
-            if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
-                raise Unreadable(f"{known} may read the world outside of the program")
-            return known
+        library_name = _named(thing)
+        if library_name:
+            if _root(library_name.removeprefix("module ")) in WORLD and thing is not Random:
+                raise Unreadable(f"{library_name} may read the world outside of the program")
+            return library_name
         number = self.numbers.get(id(thing))
         if number is None:
             number = self.numbers[id(thing)] = len(self.numbers)
@@ -178,24 +178,24 @@ class _Reader:
 
     def _parts(self, parts: Iterable[Any]) -> str:
         """Containers that are written in place, as they have no identity to keep."""
-        shown = []
+        texts = []
         for part in parts:
             if isinstance(part, dict):
-                shown.append(self.items(part))
+                texts.append(self.items(part))
             else:
-                shown.append(self.names(part or ()))
-        return " ".join(shown)
+                texts.append(self.names(part or ()))
+        return " ".join(texts)
 
     def class_(self, kind: type) -> str:
         if not _is_open(kind):
             raise Unreadable(f"the class {kind.__module__}.{kind.__qualname__} is not written in Python")
-        held = {
+        members = {
             name: value
             for name, value in list(vars(kind).items())
             if name not in OF_A_CLASS and not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
             and not name.startswith("_abc_")
         }  # fmt: skip
-        return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(held)}"
+        return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(members)}"
 
 
 DESCRIPTIONS: tuple[tuple[type | tuple[type, ...], Callable[[_Reader, Any], str]], ...] = (
@@ -335,12 +335,12 @@ _hashes: dict[CodeType, str] = {}
 
 def _code(code: CodeType) -> str:
     """A hash of byte code, constants and names: of the loaded code, not of the file, which may have changed."""
-    known = _hashes.get(code)
-    if known is None:
+    digest = _hashes.get(code)
+    if digest is None:
         parts = [code.co_code.hex(), code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, code.co_flags]
         parts += [_code(constant) if isinstance(constant, CodeType) else _constant(constant) for constant in code.co_consts]
-        known = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
-    return known
+        digest = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return digest
 
 
 def _constant(value: Any) -> str:
@@ -356,14 +356,14 @@ def _source(thing: Any) -> str:
     """A hash of the source of an object's module (helpers count too), or of the file of a compiled module; of an empty
     text where there is neither."""
     module = inspect.getmodule(thing)
-    known = _sources.get(id(module))
-    if known is None:
+    entry = _sources.get(id(module))
+    if entry is None:
         try:
             content = inspect.getsource(module).encode() if module is not None else b""
         except (OSError, TypeError):
             content = _file_of(module)
-        known = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
-    return known[1]
+        entry = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
+    return entry[1]
 
 
 def _file_of(module: ModuleType | None) -> bytes:

@@ -29,14 +29,14 @@ def with_free_attributes(registry: Registry, op: Op, case: Case) -> Case | None:
     if case.free or case.drawn or case.dtype.kind == "c" or op.chart is not None or op.equation is not None:
         return None
     try:
-        whole = {**op.attributes, **op.declared_cases()[0].attributes}
+        declared = {**op.attributes, **op.declared_cases()[0].attributes}
         attributes = op.inference(case.specs(), case.attributes).attributes
         values = {
-            name: value for name, value in attributes.items() if may_be_free(value) and _is_like(whole.get(name), value)
+            name: value for name, value in attributes.items() if may_be_free(value) and _is_like(declared.get(name), value)
         }
         while values:
             try:
-                return _freed(registry, op, case, values, whole)
+                return _freed(registry, op, case, values, declared)
             except RuleFault as fault:
                 if not isinstance(fault.__cause__, Asked) or values.keys().isdisjoint(fault.__cause__.names):
                     return None
@@ -58,11 +58,11 @@ def _freed(registry: Registry, op: Op, case: Case, values: Mapping[str, Any], de
     attributes = {**inference.attributes, **{name: declared[name] for name in values}}
     general = replace(case, attributes=attributes, free=tuple(sorted(values)), beside=beside)
     general_inference = op.inference(general.specs(), attributes)
-    shown = [
+    texts = [
         repr((result.outputs, result.inputs, {**result.attributes, **values})) for result in (inference, general_inference)
     ]
-    kept = all(repr(general_inference.attributes.get(name)) == repr(declared[name]) for name in values)
-    if shown[0] != shown[1] or not kept or (beside is None and case.beside is not None):
+    unchanged = all(repr(general_inference.attributes.get(name)) == repr(declared[name]) for name in values)
+    if texts[0] != texts[1] or not unchanged or (beside is None and case.beside is not None):
         return None
     exact = {name: Fraction(value) for name, value in values.items()}
     rule, free_rule = registry.rule_of(op, case), registry.rule_of(op, general)

@@ -81,8 +81,8 @@ def determinant_and_cofactors(a: Line) -> tuple[arb_series, Line]:
     size = _series(f.det(left_over))
     corner = -(right @ small)
     blocks = (inverse.times(size) + right @ small @ down, corner, -(small @ down), small)
-    whole = _determinant(p, inverse) * (_parity(rows) * _parity(columns))
-    adjugate = [_joined(*parts) for parts in zip(*(block.times(whole).both for block in blocks), strict=True)]
+    minor = _determinant(p, inverse) * (_parity(rows) * _parity(columns))
+    adjugate = [_joined(*parts) for parts in zip(*(block.times(minor).both for block in blocks), strict=True)]
     # The cofactor of a place is the element of the adjugate at the transposed place.
     cofactors = []
     for part in adjugate:
@@ -91,7 +91,7 @@ def determinant_and_cofactors(a: Line) -> tuple[arb_series, Line]:
             for j, row in enumerate(rows):
                 cells[row * n + column] = part[i][j]
         cofactors.append(arb_mat(n, n, cells))
-    return whole * size, Line(*cofactors)
+    return minor * size, Line(*cofactors)
 
 
 def _determinant(p: Line, inverse: Line) -> arb_series:

@@ -138,9 +138,9 @@ class InNumbers:
         return _matrix([arb(tangent(x)) for x in residual.flat], self.shape)
 
     def pull(self, weights: arb_mat) -> list[arb_mat]:
-        shown = [weights[at] for at in self.places]
+        seeds = [weights[at] for at in self.places]
         results = [self.cells[at] for at in self.places]
-        flat = iter(self.tape.gradient(results, shown, [v for x in self.moving for v in x.flat]))
+        flat = iter(self.tape.gradient(results, seeds, [v for x in self.moving for v in x.flat]))
         return [matrix_of(_filled(x.shape, [next(flat) for _ in range(x.size)])) for x in self.moving]
 
 
@@ -235,14 +235,14 @@ def bind_integers(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation
 
         return call if function else None
 
-    plain = {k: np.array(x.tolist()) for k, x in fixed.items()}
-    whole = replace(
+    constants = {k: np.array(x.tolist()) for k, x in fixed.items()}
+    bound = replace(
         equation,
         residual=among(equation.residual, 2, fixed),
-        start=among(equation.start, 0, plain),
+        start=among(equation.start, 0, constants),
         positive=among(equation.positive, 2, fixed),
     )
-    return whole, [x for k, x in enumerate(inputs) if k not in fixed]
+    return bound, [x for k, x in enumerate(inputs) if k not in fixed]
 
 
 def solver(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -> Callable[[Sequence[Array]], Solution]:
@@ -258,7 +258,7 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
     if equation.start is None:
         box = _boxed(start, WIDE, equation.triangular)
     elif all(arb(x).is_exact() for array in inputs for x in array.flat):
-        box = _around(start, step, equation.triangular)  # the step before was that large, and the next is far smaller
+        box = _around(start, step, equation.triangular)  # the last step had that size, and the next is far smaller
     at = linearised(equation, start, inputs, attributes)
     for _ in range(TRIES):
         if box is None:
@@ -310,17 +310,17 @@ def _approximate(
     y = _filled(shape, [arb(x) for x in floats.ravel().tolist()])
     if equation.triangular:
         y = np.where(_below(shape), y, zero)
-    before = arb("inf")
+    previous = arb("inf")
     for _ in range(STEPS):
         at = linearised(equation, y, centres, attributes)
         step = cells_of(at.inverse.solve(at.residual), shape)
         y = _filled(shape, [arb((a - b).mid()) for a, b in zip(y.flat, step.flat, strict=True)])
-        size, whole = _largest(step), _largest(y)
+        size, scale = _largest(step), _largest(y)
         if not size.is_finite():
             raise _NotEnclosed
-        if size <= whole * arb(2) ** (24 - ctx.prec) or (size >= before and before < whole / 2**20):
+        if size <= scale * arb(2) ** (24 - ctx.prec) or (size >= previous and previous < scale / 2**20):
             break
-        before = size
+        previous = size
     return y, size
 
 
@@ -334,10 +334,10 @@ def _around(y: Array, step: arb, triangular: bool) -> Array:
 
 
 def _boxed(y: Array, radius: arb, triangular: bool) -> Array:
-    wide = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
+    box = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
     if triangular:
-        wide = np.where(_below(y.shape), wide, _filled(y.shape, [arb(0)] * y.size))
-    return wide
+        box = np.where(_below(y.shape), box, _filled(y.shape, [arb(0)] * y.size))
+    return box
 
 
 def _below(shape: Sequence[int]) -> Array:

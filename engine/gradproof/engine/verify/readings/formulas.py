@@ -59,8 +59,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
     if any(map(is_complex, program.specs)):
         raise NoFormula("formulas are of real numbers, and the graph has complex ones")
     for leaf in graph.leaves:
-        known = None if leaf.requires_grad else values.get(leaf.name)
-        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, known, shown)
+        value = None if leaf.requires_grad else values.get(leaf.name)
+        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, value, shown)
         if leaf.requires_grad:
             moving[leaf.name] = cells[lowered.values[leaf.name]]
     try:

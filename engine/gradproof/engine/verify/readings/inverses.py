@@ -40,9 +40,9 @@ def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: boo
     if len(chains) == 1 and chains[0] is not None and not triangular:
         return Sandwich(chains[0])
     if len(chains) == 2 and chains[0] is not None and chains[1] is not None and triangular:
-        plain = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
-        if plain is not None and chains[0].mirrors(chains[1]):
-            return Halves(plain)
+        untransposed = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
+        if untransposed is not None and chains[0].mirrors(chains[1]):
+            return Halves(untransposed)
     places = cells(shape, triangular)
     check_count(places)
     return Dense(lambda: _written(terms, shape, places), shape, places)
@@ -211,7 +211,7 @@ class Dense:
         return self._solved(self.matrix.transpose(), g)
 
     def _solved(self, matrix: arb_mat, r: arb_mat) -> arb_mat:
-        solution, whole = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
+        solution, result = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
         for at, x in zip(self.places, solution.entries(), strict=True):
-            whole[at] = x
-        return whole
+            result[at] = x
+        return result

@@ -97,8 +97,8 @@ def widened_series(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
     slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
     result: list[Any] = []
     for x in cells:
-        wide = arb(head(x), step) if value else head(x)
-        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
+        ball = arb(head(x), step) if value else head(x)
+        result.append(arb_series([ball, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else ball)
     return result
 
 

@@ -44,15 +44,15 @@ class Sealing(OnReals):
         function = getattr(SYMBOLIC, name)
 
         def sealed(*arguments: Any) -> Any:
-            plain = [self._plain(argument) for argument in arguments]
+            values = [self._plain(argument) for argument in arguments]
             if name in CRITICAL:
-                critical = CRITICAL[name](*plain)
-                self.ledger.note(critical, *plain)
+                critical = CRITICAL[name](*values)
+                self.ledger.note(critical, *values)
                 if critical.atoms(Free) and critical.free_symbols == critical.atoms(Free) and not critical.is_positive:
                     raise NotImplementedError(f"it is not shown that {name} has a real value at all values of attributes")
             elif name in TABLE and name not in ENTIRE:
                 raise NotImplementedError(f"it is not known where {name} is analytic")
-            return self._seal(function(*plain))
+            return self._seal(function(*values))
 
         return sealed
 

@@ -67,11 +67,11 @@ def cramer(matrix: Sequence[Sequence[Any]], right: Sequence[Any]) -> list[Any]:
         if len(rows) != len(columns) or len(rows) > MAX_ROWS:
             raise Unsolvable(f"{len(rows)} equations of {len(columns)} unknowns have no short formula")
         square = np.array([[matrix[r][c] for c in columns] for r in rows], object)
-        whole = SYMBOLIC.det(square)
+        determinant = SYMBOLIC.det(square)
         for k, column in enumerate(columns):
             replaced = square.copy()
             replaced[:, k] = [right[r] for r in rows]
-            solution[column] = SYMBOLIC.det(replaced) / whole
+            solution[column] = SYMBOLIC.det(replaced) / determinant
     return solution
 
 

@@ -136,12 +136,12 @@ class Tape(Bounded):
         return Var(self, ball)
 
     def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
-        plain = []
+        balls = []
         for array in inputs:
             cells = np.empty(array.shape, object)
             cells.reshape(-1)[:] = [arb(ball_of(x)) for x in array.flat]
-            plain.append(cells)
-        solution = solve(plain)
+            balls.append(cells)
+        solution = solve(balls)
         if not any(isinstance(x, Var) for array in inputs for x in array.flat):
             return solution.values
         block = Block(len(self.recorded), solution.values.shape, inputs, solution.pull)
@@ -154,12 +154,12 @@ class Tape(Bounded):
         return arb(ball_of(x))
 
     def compare(self, a: Any, b: Any) -> int:
-        before = self.tied
+        tied = self.tied
         sign = super().compare(ball_of(a), ball_of(b))
         if sign:
             return sign
         if a is b or not (isinstance(a, Var) or isinstance(b, Var)):
-            self.tied = before  # the same value twice, or constants: equal wherever the variables go
+            self.tied = tied  # the same value twice, or constants: equal wherever the variables go
             return 0
         if self.direction is None:
             self._tie(self._origins(a) | self._origins(b))
@@ -168,18 +168,18 @@ class Tape(Bounded):
         return (ahead > 0) - (ahead < 0)
 
     def _tie(self, variables: set[int]) -> None:
-        apart = [group for group in self.ties if group.isdisjoint(variables)]
-        self.ties = [*apart, variables.union(*(group for group in self.ties if group not in apart))]
+        disjoint = [group for group in self.ties if group.isdisjoint(variables)]
+        self.ties = [*disjoint, variables.union(*(group for group in self.ties if group not in disjoint))]
 
     def _origins(self, x: Any) -> set[int]:
         """Positions of the variables that ``x`` was computed from."""
-        origins, seen = set(), set()
+        origins, visited = set(), set()
         pending = [x] if isinstance(x, Var) else []
         while pending:
             variable = pending.pop()
-            if variable.position in seen:
+            if variable.position in visited:
                 continue
-            seen.add(variable.position)
+            visited.add(variable.position)
             if variable.position in self.blocks:
                 pending.extend(self.blocks[variable.position].moving)
             elif variable.parents:

@@ -53,8 +53,8 @@ def _judge(use: UseVerdict) -> tuple[SummaryWord, str]:
     if value.word in (ValueWord.TIE, ValueWord.ILL_CONDITIONED):
         return SummaryWord.PLAUSIBLE, f"{place}{element}: value {value.word}: {value.reason}"
     if value.word is ValueWord.SCREENED or value.checked < value.total:
-        seen = f"{value.checked} of {value.total} elements enclosed"
-        return SummaryWord.PLAUSIBLE, f"{place}: {value.reason if seen in value.reason else _joined(seen, value.reason)}"
+        count = f"{value.checked} of {value.total} elements enclosed"
+        return SummaryWord.PLAUSIBLE, f"{place}: {value.reason if count in value.reason else _joined(count, value.reason)}"
     return SummaryWord.VERIFIED, "every rule proved, every number enclosed, every sum right"
 
 
@@ -96,8 +96,8 @@ def miscomputed(node: int, op: str, value: ValueVerdict) -> str:
 def unvouched(node: int, op: str, value: ValueVerdict) -> str:
     """The sentence for a node whose forward value is read by a rule, and is not shown to be right."""
     where = f", element {value.element}" if value.element else ""
-    seen = f"{value.screened or value.checked} of {value.total} elements checked"
-    return f"node {node} ({op}){where}: a rule reads its value, which is {value.word}: {value.reason or seen}"
+    count = f"{value.screened or value.checked} of {value.total} elements checked"
+    return f"node {node} ({op}){where}: a rule reads its value, which is {value.word}: {value.reason or count}"
 
 
 def refutation(rule: RuleVerdict) -> str:
