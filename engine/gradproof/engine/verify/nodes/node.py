@@ -20,7 +20,7 @@ from gradproof.engine.verify.nodes.float_projections import check_by_projections
 from gradproof.engine.verify.nodes.samples import SAMPLE, sample_results
 from gradproof.engine.verify.nodes.spots import MAX_OUTPUTS, places, spot_contribution, spot_forward
 from gradproof.engine.verify.nodes.weighted_projections import check_without_rule
-from gradproof.engine.verify.nodes.wholenodes import WholeNode, compare_contributions, compare_results
+from gradproof.engine.verify.nodes.whole_reading import WholeReading, compare_contributions, compare_results
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import MAX_ELEMENTS, Checked, check_values, unjudged
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
@@ -49,7 +49,7 @@ def check_node(application: Application, rule: Program | None, linear: Sequence[
             if application.op.equation is not None:
                 raise NoArrays(f"op {application.op.name!r} is defined by an equation")
             return check_elements(application, min(SHARE * seconds, ELEMENT_SECONDS))
-        return _check_whole(WholeNode(application, rule, time.monotonic() + SHARE * seconds), linear, seconds)
+        return _check_whole(WholeReading(application, rule, time.monotonic() + SHARE * seconds), linear, seconds)
     except MemoryError:
         return _unchecked(application, f"the memory for checks was over; {MEMORY}")
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
@@ -91,7 +91,7 @@ def _without_arrays(application: Application, linear: Sequence[bool], seconds: f
 # ops that are not elementwise
 
 
-def _check_whole(whole: WholeNode, linear: Sequence[bool], seconds: float) -> Checked:
+def _check_whole(whole: WholeReading, linear: Sequence[bool], seconds: float) -> Checked:
     application = whole.application
     with np.errstate(all="ignore"):
         forward, unknown = compare_results(whole)
@@ -156,15 +156,15 @@ def _with_spots(application: Application, verdict: ValueVerdict, unknown: Sequen
     spots = spot_forward(application, time.monotonic() + seconds, chosen, most)
     if not spots.checked:
         return _with_count(verdict, seconds)
-    seen = min(missing, spots.checked)
+    added = min(missing, spots.checked)
     combined = replace(
         worse(verdict, spots),
-        checked=verdict.checked + seen,
+        checked=verdict.checked + added,
         total=verdict.total,
         sampled=verdict.sampled + spots.checked,
         through_rule=True,
     )
-    return _with_count(combined, seconds * missing / max(1, seen))
+    return _with_count(combined, seconds * missing / max(1, added))
 
 
 def _contribution_with_spots(
@@ -174,17 +174,15 @@ def _contribution_with_spots(
     claimed = application.contributions[k]
     assert claimed is not None
     if verdict.word is ValueWord.UNCHECKED and not verdict.checked:
-        verdict_otherwise = (
-            _without_rule(application, k, left) or check_by_projections(application, linear, left).contributions[k]
-        )
-        return verdict if verdict_otherwise is None else verdict_otherwise
+        fallback = _without_rule(application, k, left) or check_by_projections(application, linear, left).contributions[k]
+        return verdict if fallback is None else fallback
     if sum(y.size for y in application.results) > MAX_OUTPUTS or application.size > MAX_TAPED:
         return _with_count(verdict, left)
     spots = spot_contribution(application, k, claimed, time.monotonic() + left / 10)
     if not spots.checked:
         return _with_count(verdict, left)
-    seen = replace(worse(verdict, spots), checked=verdict.checked, total=verdict.total, sampled=spots.checked)
-    return _with_count(replace(seen, through_rule=verdict.through_rule), left)
+    combined = replace(worse(verdict, spots), checked=verdict.checked, total=verdict.total, sampled=spots.checked)
+    return _with_count(replace(combined, through_rule=verdict.through_rule), left)
 
 
 def _without_rule(application: Application, k: int, left: float) -> ValueVerdict | None:

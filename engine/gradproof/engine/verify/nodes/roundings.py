@@ -41,8 +41,8 @@ class Roundings:
         self.here = elements.read(at)
         self.beside = [self._read(self._stepped(sign)) for sign in (1.0, -1.0)]
         self.across = [[self._read(self._scaled(k, factor)) for factor in SIDES] for k in self.slots]
-        every = (self.here, *self.beside, *(seen for pair in self.across for seen in pair))
-        self.untied = ~np.any([seen.tied for seen in every], axis=0)
+        every = (self.here, *self.beside, *(enclosures for pair in self.across for enclosures in pair))
+        self.untied = ~np.any([enclosures.tied for enclosures in every], axis=0)
 
     def _read(self, application: Application) -> Enclosures:
         return Elements(application).read(slice(None))
@@ -75,9 +75,11 @@ class Roundings:
         truth = self.here.contributions[row]
         far = distances(got, truth.mid, truth.radius(), claimed.dtype)
         with np.errstate(all="ignore"):
-            moved = np.max([_apart(truth, seen.contributions[row]) for seen in self.beside], axis=0)
+            moved = np.max([_apart(truth, enclosures.contributions[row]) for enclosures in self.beside], axis=0)
             sure = doubts & self.untied & np.isfinite(got) & (far.most <= explained(claimed.dtype) / 2 * moved)
-            crossed = np.any([_crosses([seen.contributions[row] for seen in pair]) for pair in self.across], axis=0)
+            crossed = np.any(
+                [_crosses([enclosures.contributions[row] for enclosures in pair]) for pair in self.across], axis=0
+            )
             bits = np.clip(-np.log2(far.most / far.size), 0.0, None)
         near, enough = sure & crossed & far.digits(), far.digits()
         if near.any():

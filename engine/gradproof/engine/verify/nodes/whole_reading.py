@@ -49,7 +49,7 @@ FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
 
 
-class WholeNode:
+class WholeReading:
     """An application, and its readings over whole arrays.
 
     Args:
@@ -263,7 +263,7 @@ def _largest(x: Array) -> float:
     return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
 
 
-def compare_results(whole: WholeNode) -> tuple[ValueVerdict, list[Array]]:
+def compare_results(whole: WholeReading) -> tuple[ValueVerdict, list[Array]]:
     """The verdict on the results, and the flat places of each result that are left unknown."""
     application = whole.application
     balls = whole.outputs()
@@ -297,7 +297,7 @@ def compare_results(whole: WholeNode) -> tuple[ValueVerdict, list[Array]]:
     return replace(verdict.worst, checked=start - missing, total=start, through_rule=True), left
 
 
-def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
+def compare_contributions(whole: WholeReading) -> list[ValueVerdict | None]:
     """The verdicts on the contributions."""
     application = whole.application
     verdicts: list[ValueVerdict | None] = []
@@ -333,7 +333,7 @@ def compare_contributions(whole: WholeNode) -> list[ValueVerdict | None]:
     return verdicts
 
 
-def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
+def _project(whole: WholeReading, balls: dict[int, BallArray], verdicts: list[ValueVerdict | None]) -> None:
     """Compare contributions with the form for whole arrays along random directions, and replace their verdicts."""
     projections = Projections(whole.application, balls)
     for k in balls:
@@ -355,4 +355,4 @@ def _project(whole: WholeNode, balls: dict[int, BallArray], verdicts: list[Value
             verdicts[k] = replace(verdict, word=ValueWord.TIE, reason=AT_KINK)
 
 
-__all__ = ["WholeNode", "compare_contributions", "compare_results"]
+__all__ = ["WholeReading", "compare_contributions", "compare_results"]
