@@ -410,11 +410,11 @@ class Series:
 def test_workers_learn_where_measurements_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = build_registry(())
     workers = ProofPool(registry, tmp_path / "proofs", workers=Workers()).workers
-    assert workers._told()["folder"] == tmp_path / "proofs"
+    assert workers._load_arguments()["folder"] == tmp_path / "proofs"
     for name in ("_registry", "_memory"):
         monkeypatch.setattr(worker, name, None)
     monkeypatch.setattr(calibration, "HERE", calibration.HERE)
-    worker.load_registry(**workers._told())
+    worker.load_registry(**workers._load_arguments())
     Arrays().exp(exact(np.array([1.0])))
     [file] = (tmp_path / "proofs").iterdir()
     assert file.suffix == ".calibration"

@@ -256,18 +256,18 @@ def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
     assert found.word is GraphWord.SKIPPED
     assert found.reason.startswith("budget: the time for the whole graph was over")
     half = ForwardHalf(run)
-    sweep = Sweep(half, [direction(half, ["w"], 0)], SECONDS + time.monotonic(), beside=True)
+    sweep = Sweep(half, [direction(half, ["w"], 0)], SECONDS + time.monotonic(), nearby=True)
     sweep.share, sweep.started = 0.25, time.monotonic() - 2
     sweep.deadline = sweep.started + 1
     with pytest.raises(Skipped, match=r"about 8(\.\d)? s would do; give more time \(budget\)"):
-        sweep._look()
+        sweep._check_time()
 
 
 def test_where_time_is_short_the_run_beside_is_given_up_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 0.0)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.NEARBY_SHARE", 0.0)
     late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert "budget" not in late.reason
-    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.BESIDE_SHARE", 1e-9)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.NEARBY_SHARE", 1e-9)
     found = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert found.word is GraphWord.CONSISTENT
     assert "budget: how far rounding on the way moves it was not looked at" in found.reason

@@ -36,7 +36,7 @@ def workers() -> Iterator[Workers]:
 
 def rested(workers: Workers) -> bool:
     """Whether one is idle, all others have ended, and none is on its way."""
-    return workers.ready and workers.idle > 0 and not workers.busy and not workers._coming
+    return workers.ready and workers.idle > 0 and not workers.busy and not workers._starting
 
 
 def template_of(workers: Workers) -> int:
@@ -106,12 +106,12 @@ def test_one_that_takes_too_long_is_killed_and_not_asked_again(workers: Workers,
 def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers: Workers) -> None:
     until(lambda: rested(workers))
     said: list[bool] = []
-    workers.changed.append(said.append)
+    workers.readiness_listeners.append(said.append)
     files = len(os.listdir("/proc/self/fd")) - 2 * workers.idle
     template, pids = template_of(workers), [one.pid for one in workers._idle]
     os.kill(template, signal.SIGKILL)
     until(lambda: said == [False, True])  # though nobody asks for anything
-    workers.changed.remove(said.append)
+    workers.readiness_listeners.remove(said.append)
     until(lambda: rested(workers))
     assert template_of(workers) != template
     assert ended([template, *pids])
@@ -150,7 +150,7 @@ def test_a_proof_outlives_its_process() -> None:
 
 def test_a_pool_says_why_it_is_not_ready() -> None:
     made, said = Workers(["tests.no_such_plugin"]), list[bool]()
-    made.changed.append(said.append)
+    made.readiness_listeners.append(said.append)
     try:
         assert not made.ready
         with pytest.raises(NoWorker):

@@ -12,7 +12,7 @@ from tests.verify.graphs.test_wholegraph import run_of
 from tests.verify.processes.test_workers import SOURCES, Proved, untimed
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, Remote
+from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, RemoteFindings
 from gradproof.engine.verify.processes.workers import Workers
 from gradproof.engine.verify.runs.evidence import layout_of
 from gradproof.engine.verify.runs.examination import Brief, Kind, Question, questions_of
@@ -29,7 +29,7 @@ class Crew(Workers):
         return self.extra
 
 
-class Laid(Remote):
+class Laid(RemoteFindings):
     """Findings that nobody is asked for: how the questions were shared out."""
 
     def __init__(self, workers: Workers, run: Run, questions: list[Question]) -> None:
@@ -111,17 +111,17 @@ def test_the_brief_of_all_parts_is_the_same(bench: Bench, monkeypatch: pytest.Mo
     run, sent = mixed(bench, 2000), []
     workers = Crew(SOURCES)
     workers.start()
-    task = Remote.task
+    task = RemoteFindings.task
 
-    def noted(self: Remote, worker: Any, indices: Any) -> Any:
+    def noted(self: RemoteFindings, worker: Any, indices: Any) -> Any:
         sent.append(task(self, worker, indices))
         return sent[-1]
 
-    monkeypatch.setattr(Remote, "task", noted)
+    monkeypatch.setattr(RemoteFindings, "task", noted)
     try:
         questions = questions_of(range(run.plan.forward_length), [])
-        found = Remote(workers, run, Brief(), questions, 60.0)
-        found.settle()
+        found = RemoteFindings(workers, run, Brief(), questions, 60.0)
+        found.wait_for_all()
         found.close()
     finally:
         workers.close()

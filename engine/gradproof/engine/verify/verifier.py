@@ -20,16 +20,24 @@ from gradproof.engine.engine import Run
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import is_differentiable
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.findings import Remote
+from gradproof.engine.verify.findings import RemoteFindings
 from gradproof.engine.verify.floats.ulps import finite
-from gradproof.engine.verify.numbers.accumulation import check_sum, expected_uses, seeded
+from gradproof.engine.verify.numbers.accumulation import check_sum, expected_uses, is_requested_seed
+from gradproof.engine.verify.numbers.derivation_rules import DerivationRules
 from gradproof.engine.verify.numbers.nonfinite import origin_of
-from gradproof.engine.verify.numbers.origin import Origin
 from gradproof.engine.verify.numbers.upstream import UpstreamValues
 from gradproof.engine.verify.processes.workers import Workers
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_cache.shape_class import NO_CASE
-from gradproof.engine.verify.runs.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
+from gradproof.engine.verify.runs.examination import (
+    Brief,
+    Examination,
+    Findings,
+    NoFindings,
+    brief_of,
+    budget_is_over,
+    questions_of,
+)
 from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
 from gradproof.engine.verify.runs.progress import Progress
 from gradproof.engine.verify.verdict import (
@@ -128,8 +136,8 @@ class _Check:
             self.uses_of[use.value].append(use)
             self.uses_by[use.instruction].append(use)
         self.names = {number: name for name, number in watched(self.plan.lowered.values.items())}
-        self.ground = UpstreamValues(run, self._forward)
-        self.origin = Origin(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
+        self.upstream = UpstreamValues(run, self._forward)
+        self.derivation = DerivationRules(run, lambda rule: self._proof(rule.op, verifier.rules.key_of(rule)))
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         """The verdicts that there is time for, and for the other gradients that there was none."""
@@ -164,14 +172,14 @@ class _Check:
         """The findings about the numbers, which are on their way from now on."""
         denied = frozenset((position, slot) for position, slot, _ in self.denied)
         if not self.values:
-            return Unasked(self.run, Brief(denied))
+            return NoFindings(self.run, Brief(denied))
         brief = brief_of(self.run, denied, self.verifier.rules)
         workers = self.verifier.workers
         if workers is None:
             return Examination(self.run, brief, self.budget, self.verifier.rules)
         bad = [name for name in watched(self.run.job.wanted()) if not self._finite(name)] if not self.run.hooked else []
         left = self.deadline - time.monotonic()
-        findings = Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
+        findings = RemoteFindings(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
         self.progress.nodes = findings.nodes_read
         return findings
 
@@ -181,7 +189,7 @@ class _Check:
         behind: set[int] = set()
         for number in watched(self.plan.backward.raw):
             positions.update(dict.fromkeys(use.instruction for use in self.uses_of[number]))
-            more = self.ground.behind(self._read(number), behind)
+            more = self.upstream.behind(self._read(number), behind)
             behind.update(more)
             positions.update(dict.fromkeys(more))
         return list(positions)
@@ -210,7 +218,7 @@ class _Check:
             total = self._sum(number, expected[name] if name else None)
             pulled = {out for use in self.uses_of[number] for out in self._instruction(use).outputs}
             summary, reason, hooked = compose(
-                *self._derived(number, *self._grounded(number, *summarize(uses, total))),
+                *self._derived(number, *self._with_upstream(number, *summarize(uses, total))),
                 [
                     *((self.names.get(k, ""), known[k]) for k in sorted(pulled) if k in known),
                     *(("", self.lost[k]) for k in (number,) if k in self.lost),
@@ -260,11 +268,11 @@ class _Check:
             reason = joined(reason, f"the derivative{place} is {truth}")
         return replace(verdict, reason=reason, nonfinite=origin)
 
-    def _grounded(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
+    def _with_upstream(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
         """The summary, after a look at the values that the rules of its uses read."""
         if not self.values or summary is SummaryWord.WRONG:
             return summary, reason
-        weak = self.ground.weakest(self._read(number))
+        weak = self.upstream.weakest(self._read(number))
         if weak is None:
             return summary, reason
         severity, position = weak
@@ -289,7 +297,7 @@ class _Check:
         """The summary, after a look at the rules by which the nodes of a derived graph were written."""
         through = [use.instruction for use in self.uses_of[number]]
         through += [position for position, _, denied in self.denied if denied == number]
-        return self.origin.weaken(summary, reason, through, self._read(number))
+        return self.derivation.weaken(summary, reason, through, self._read(number))
 
     def _instruction(self, use: Contribution) -> Instruction:
         return self.plan.program.instructions[use.instruction]
@@ -354,7 +362,7 @@ class _Check:
         name = self.names.get(number, "")
         seed = self.plan.backward.seeds.get(name)
         if seed is not None:
-            if not seeded(self.run, name, np.asarray(values[seed])):
+            if not is_requested_seed(self.run, name, np.asarray(values[seed])):
                 return AccumulationVerdict(AccumulationWord.OFF, len(parts) + 1, "the seed is not the one of the request")
             parts.insert(0, values[seed])
         raw = np.asarray(values[self.plan.backward.raw[number]])
@@ -398,7 +406,7 @@ class _Check:
         proofs = self.verifier.proofs
         known = proofs.lookup(key)
         if known is None and self.wait > 0:
-            self.findings.settle()  # numbers first: a proof that hangs takes nothing from them
+            self.findings.wait_for_all()  # numbers first: a proof that hangs takes nothing from them
         while known is None and (left := min(self.wait, self.deadline - time.monotonic())) > 0 and not self.gone():
             started = time.monotonic()
             proofs.wait([key], min(left, LOOK_UP_SECONDS))
@@ -411,4 +419,4 @@ class _Check:
 
 def too_late(name: str, budget: float) -> GradientVerdict:
     """The verdict on a gradient that there was no time for."""
-    return GradientVerdict(name, SummaryWord.UNCHECKED, late(budget))
+    return GradientVerdict(name, SummaryWord.UNCHECKED, budget_is_over(budget))

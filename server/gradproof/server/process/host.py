@@ -102,7 +102,7 @@ class Host:
         self.book = Book()
         self.metrics = Metrics(self)
         self.book.watchers += [self.metrics, CallLog(), *tracing.watchers()]
-        self.workers.heard += [one.heard for one in self.book.watchers if isinstance(one, tracing.Tracing)]
+        self.workers.timing_listeners += [one.heard for one in self.book.watchers if isinstance(one, tracing.Tracing)]
         self.web: Web | None = None
         self.port = self.metrics_port = 0
         self._beaten = time.monotonic()
@@ -154,7 +154,7 @@ class Host:
         for name in ("", *self.names):
             self.health.set(name, True)
         loop = asyncio.get_running_loop()
-        self.workers.changed.append(lambda ready: self._verify_soon(loop, ready))
+        self.workers.readiness_listeners.append(lambda ready: self._verify_soon(loop, ready))
         self.health.set(VERIFY, self.workers.ready)
         self._beating = asyncio.create_task(self._beat())
 
@@ -281,7 +281,7 @@ class Host:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.server.stop(grace), grace + CLOSE_SECONDS)
         self._beating.cancel()
-        self.workers.changed.clear()
+        self.workers.readiness_listeners.clear()
         self.handler.close()
         self.access.close()
         self.proofs.close()

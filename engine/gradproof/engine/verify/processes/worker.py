@@ -1,5 +1,8 @@
-"""Work in a process that may be killed at any time: proofs, formulas, examinations of runs. It is told import paths, keys
-and arrays, never expressions."""
+"""A worker: the process that reads definitions for proofs, formulas and examinations of runs, and may be killed at any
+time.
+
+It receives import paths, keys and arrays, never expressions.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import calibration
 from gradproof.engine.verify.processes import heap
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
-from gradproof.engine.verify.processes.envelope import Timing, marked
-from gradproof.engine.verify.processes.side_effects import state
+from gradproof.engine.verify.processes.envelope import Timing, redirect_output
+from gradproof.engine.verify.processes.side_effects import process_state
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, name_of
 from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
@@ -45,14 +48,14 @@ from gradproof.engine.verify.runs.known_rules import KnownRules
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
 
-ANOTHER = "the rule traces differently in the proof process"
-FAR = 4.0  # more than there are threads in a process that proves
+OTHER_PROGRAM = "the rule traces differently in the proof process"
+CPU_FACTOR = 4.0  # allowed CPU time per second; more than the threads of a process that proves
 FLUSH_SECONDS = 0.002
 IDLE_SECONDS = 5.0  # after which free memory goes back to the system
 KEPT_PLANS = 64
 KEPT_REGIONS = 4
 NOTE_BYTES = 8
-NOTHING, BEGUN = -1, -2  # noted before a task has come, and before its first step
+NOTHING, BEGUN = -1, -2  # steps: no task has arrived; a task has arrived, and is before its first step
 WARMING = ("multiply", "clip")  # a sum of products, and a rule with branches, which SymPy simplifies
 WARM_SECONDS = 5.0
 
@@ -70,18 +73,22 @@ def load(source: str) -> Any:
 
 
 def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int, folder: Path | None = None) -> None:
-    """Build the registry again from the import paths of its plugins. ``extra_bytes``: memory that a worker may take beyond
-    what is mapped at its start; ``folder``: where measurements of NumPy's functions are kept, None keeps none."""
+    """Build the registry from the import paths of its plugins.
+
+    Args:
+        extra_bytes: memory that a worker may allocate beyond the memory mapped at its start.
+        folder: where measurements of NumPy's functions are stored; None stores none.
+    """
     global _registry, _memory
     sys.path[:] = path
-    _registry = build_registry([load(source) for source in sources])  # each was accepted before
+    _registry = build_registry([load(source) for source in sources])  # the server accepted each before
     _memory = extra_bytes
     calibration.keep_in(folder)
 
 
 def warm() -> None:
-    """Prove a rule or two that the registry has, so that what SymPy imports and makes when it is first used is there in
-    every process that is forked from this one."""
+    """Prove a rule or two of the registry, so that all forked processes share what SymPy imports and caches at first
+    use."""
     assert _registry is not None
     for op in (_registry.ops[name] for name in WARMING if name in _registry.ops):
         for case in op.declared_cases()[:1]:
@@ -89,11 +96,12 @@ def warm() -> None:
 
 
 def work(connection: Connection, notes: int) -> None:
-    """Do what comes through a connection, one task after the other, until its other end is closed."""
-    np.seterr(all="ignore")  # numbers that are not finite have words of their own
+    """Run the tasks that come through a connection, in order, until its other end is closed. ``notes``: file of the
+    current step."""
+    np.seterr(all="ignore")  # verdicts report numbers that are not finite
     heap.keep_freed()
-    desk = Desk(connection, notes)
-    lines = marked()
+    context = WorkerContext(connection, notes)
+    lines = redirect_output()
     while True:
         try:
             if not connection.poll(IDLE_SECONDS):
@@ -101,21 +109,21 @@ def work(connection: Connection, notes: int) -> None:
             data = connection.recv_bytes()
         except (EOFError, ConnectionError):
             return
-        desk.note(BEGUN)
+        context.note(BEGUN)
         try:
-            desk.number, task, origin, desk.timed = pickle.loads(data)
+            context.number, task, origin, context.timed = pickle.loads(data)
             del data
             lines.begin(origin)
-            desk.begin(type(task).__name__.lower())
-            task.run(desk)
+            context.begin(type(task).__name__.lower())
+            task.run(context)
         except OwnerGone:
             return
-        except BaseException as error:  # a definition is a stranger's code, which may raise anything
-            desk.answer(failed(error))
+        except BaseException as error:  # a definition is plugin code, which may raise anything
+            context.answer(failed(error))
 
 
 class OwnerGone(Interrupt):
-    """Nobody is there to be answered."""
+    """The process that waits for the answer has ended."""
 
 
 @dataclass(frozen=True)
@@ -137,24 +145,28 @@ def failed(error: BaseException) -> Failed:
 
 
 class Reply(NamedTuple):
-    """The answer, or a part of it, to the task of a number. ``kept``: the process is as the task found it;
-    ``timings``: what it was at, where somebody wants to know."""
+    """An answer to task ``number``, or a part of it.
+
+    Attributes:
+        unchanged: the process is as it was before the task.
+        timings: durations of the steps, if requested.
+    """
 
     number: int
     what: Any
-    kept: bool
+    unchanged: bool
     timings: tuple[Timing, ...] = ()
 
 
 class Batch(NamedTuple):
-    """Answers to questions, by their index; ``last``: there are no more."""
+    """Answers to questions, with their indices. ``last``: no more batches follow."""
 
     answers: list[tuple[int, Any]]
     last: bool
 
 
-class Desk:
-    """The state of a worker: the connection to its owner, memory in which it notes what it is at, and plans it has read."""
+class WorkerContext:
+    """State of a worker: the connection to its owner, shared memory for its current step, and cached plans."""
 
     def __init__(self, connection: Connection, notes: int) -> None:
         self.connection, self.notes = connection, mmap.mmap(notes, NOTE_BYTES)
@@ -162,18 +174,18 @@ class Desk:
         self.regions: OrderedDict[int, mmap.mmap] = OrderedDict()
         self.number, self.timed = 0, False
         self._timings: list[Timing] = []
-        self._at, self._began = "", 0
+        self._at, self._on_start = "", 0
         self._mapped = _mapped()
-        self._found, self._pid = state(), os.getpid()
+        self._initial, self._pid = process_state(), os.getpid()
 
     def answer(self, what: Any, *, last: bool = True) -> None:
-        """Send an answer to the task at hand, or a part of it; with the last goes whether the process is as it was."""
-        self._be_alone()
-        kept = not last or self._found.kept()
+        """Send an answer to the current task, or a part of it; the last part says whether the process is unchanged."""
+        self._exit_if_forked()
+        unchanged = not last or self._initial.unchanged()
         if last:
             sys.stdout.flush()
             self.begin("")
-        reply = Reply(self.number, what, kept, tuple(self._timings))
+        reply = Reply(self.number, what, unchanged, tuple(self._timings))
         self._timings.clear()
         data = pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
         try:
@@ -182,39 +194,39 @@ class Desk:
             raise OwnerGone from error
 
     def begin(self, name: str) -> None:
-        """Say what it is at from now on."""
+        """Start the timing of a step."""
         if self.timed:
             now = time.time_ns()
             if self._at:
-                self._timings.append(Timing(self._at, self._began, now))
-            self._at, self._began = name, now
+                self._timings.append(Timing(self._at, self._on_start, now))
+            self._at, self._on_start = name, now
 
     def note(self, number: int) -> None:
-        """Say which step it is at."""
-        self._be_alone()
+        """Note the current step in the memory that the owner reads."""
+        self._exit_if_forked()
         self.notes[:] = number.to_bytes(NOTE_BYTES, "little", signed=True)
 
-    def _be_alone(self) -> None:
-        """End this process if a definition forked it: the other one is the worker."""
+    def _exit_if_forked(self) -> None:
+        """End this process if a definition forked it: the original process is the worker."""
         if os.getpid() != self._pid:
             os._exit(1)
 
     def limit(self, seconds: float) -> None:
-        """Cap memory, not counting what the owner shares; and end this process by itself once it has worked far longer than
-        its owner would let it: that one may be gone, and then nobody else stops it."""
+        """Limit memory, not counting shared memory, and CPU time far above ``seconds``: this process must end even if its
+        owner is gone and cannot stop it."""
         most = self._mapped + _memory + sum(map(len, self.regions.values()))
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         limit(seconds)
 
     def region(self, number: int, new: bool) -> mmap.mmap:
-        """The memory of this number that the owner shares; its handle comes behind the task if it is ``new`` here."""
+        """Shared memory region ``number``; if ``new``, its handle follows the task on the connection."""
         if new:
             handle = recv_handle(self.connection)
             self.regions[number] = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
             os.close(handle)
         keep(self.regions, number, KEPT_REGIONS)
         if new:
-            self._found = state()  # a mapping has a descriptor of its own
+            self._initial = process_state()  # the mapping has its own descriptor
         return self.regions[number]
 
 
@@ -224,17 +236,17 @@ def _mapped() -> int:
 
 
 def limit(seconds: float) -> None:
-    """End this process once it has used far more CPU time than ``seconds`` from now on."""
+    """End this process after far more CPU time than ``seconds`` from now."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + FAR * seconds), hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + CPU_FACTOR * seconds), hard))
 
 
 _rules: KnownRules | None = None
 
 
 def _known_rules(registry: Registry) -> KnownRules:
-    """The rules of the ops of this process, each traced once."""
+    """Rules of the ops of this process, each traced once."""
     global _rules
     if _rules is None or _rules.registry is not registry:
         _rules = KnownRules(registry)
@@ -246,53 +258,57 @@ def _known_rules(registry: Registry) -> KnownRules:
 
 @dataclass(frozen=True)
 class Ping:
-    """Answers once the worker is up."""
+    """Task: answers True."""
 
-    def run(self, desk: Desk) -> None:
-        desk.answer(True)
+    def run(self, context: WorkerContext) -> None:
+        """Answer."""
+        context.answer(True)
 
 
 @dataclass(frozen=True)
 class Prove:
-    """Proves one rule in one shape class, for which there are ``seconds``: the rule that was asked about, and no other
-    that this process happens to make of it."""
+    """Task: proves the rule of ``key`` in its shape class within ``seconds``; a rule that is traced differently here is
+    not proved."""
 
     key: ProofKey
     seconds: float
 
-    def run(self, desk: Desk) -> None:
-        desk.limit(self.seconds)
-        desk.answer(prove_key(self.key, self.seconds))
+    def run(self, context: WorkerContext) -> None:
+        """Answer with the verdict."""
+        context.limit(self.seconds)
+        context.answer(prove_key(self.key, self.seconds))
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Draws attributes of an op, for ``seconds``: answers with cases."""
+class SampleCases:
+    """Task: samples attributes of an op for ``seconds``; answers with cases."""
 
     op: str
     seconds: float
 
-    def run(self, desk: Desk) -> None:
-        desk.limit(self.seconds)
-        desk.answer(draw_cases(self.op, self.seconds))
+    def run(self, context: WorkerContext) -> None:
+        """Answer with the cases."""
+        context.limit(self.seconds)
+        context.answer(sampled_cases(self.op, self.seconds))
 
 
 @dataclass(frozen=True)
 class Explain:
-    """The formulas of one value, for which there are ``seconds``."""
+    """Task: formulas of a value, within ``seconds``."""
 
     graph: Graph
     name: str
     values: Mapping[str, Array]
     seconds: float
 
-    def run(self, desk: Desk) -> None:
-        desk.limit(self.seconds)
-        desk.answer(explain_value(self.graph, self.name, self.values))
+    def run(self, context: WorkerContext) -> None:
+        """Answer with the formulas."""
+        context.limit(self.seconds)
+        context.answer(explain_value(self.graph, self.name, self.values))
 
 
 class SharedBy(NamedTuple):
-    """Memory that the owner shares; a handle comes behind the message where it is ``new`` to the worker."""
+    """Shared memory region ``number``; its handle follows the message if it is ``new`` to the worker."""
 
     number: int
     new: bool
@@ -300,8 +316,14 @@ class SharedBy(NamedTuple):
 
 @dataclass(frozen=True)
 class Examine:
-    """Answers questions about a run, in `Batch`es. ``plan`` goes by a number; its bytes come with it the first time.
-    Values come in ``buffer``, as bytes or in shared memory."""
+    """Task: answers questions about a run, in `Batch`es.
+
+    Attributes:
+        number: of the plan.
+        plan: bytes of the plan, the first time that it is sent to this worker.
+        buffer: the values, as bytes or in shared memory.
+        questions: with their indices.
+    """
 
     number: int
     plan: bytes | None
@@ -312,47 +334,48 @@ class Examine:
     questions: Sequence[tuple[int, Question]]
     seconds: float
 
-    def run(self, desk: Desk) -> None:
+    def run(self, context: WorkerContext) -> None:
+        """Answer the questions, batch by batch."""
         buffer = self.buffer
-        values = desk.region(buffer.number, buffer.new) if isinstance(buffer, SharedBy) else buffer
-        desk.limit(self.seconds + 1)
+        values = context.region(buffer.number, buffer.new) if isinstance(buffer, SharedBy) else buffer
+        context.limit(self.seconds + 1)
         assert _registry is not None
-        plan = self._plan(desk, _registry)
+        plan = self._plan(context, _registry)
         arrays = read_values(plan.program.specs, self.layout, values)
         examination = Examination(run_of(plan, self.request, arrays), self.brief, self.seconds, _known_rules(_registry))
-        for batch in _batches(self._answers(examination, desk), len(self.questions)):
-            desk.answer(batch, last=batch.last)
+        for batch in _batches(self._answers(examination, context), len(self.questions)):
+            context.answer(batch, last=batch.last)
 
-    def _plan(self, desk: Desk, registry: Registry) -> Plan:
+    def _plan(self, context: WorkerContext, registry: Registry) -> Plan:
         if self.plan is not None:
             gc.disable()
-            desk.plans[self.number] = unpack_plan(self.plan, registry)
+            context.plans[self.number] = unpack_plan(self.plan, registry)
             gc.enable()
-        keep(desk.plans, self.number, KEPT_PLANS)
-        return desk.plans[self.number]
+        keep(context.plans, self.number, KEPT_PLANS)
+        return context.plans[self.number]
 
-    def _answers(self, examination: Examination, desk: Desk) -> Iterator[tuple[int, Any]]:
+    def _answers(self, examination: Examination, context: WorkerContext) -> Iterator[tuple[int, Any]]:
         for index, question in self.questions:
-            desk.note(index)
-            desk.begin(f"{question.kind.name.lower()} {question.of}".rstrip())
+            context.note(index)
+            context.begin(f"{question.kind.name.lower()} {question.of}".rstrip())
             answer: Any
             try:
                 answer = examination.answer(question)
-            except BaseException as error:  # a definition is a stranger's code, which may raise anything
+            except BaseException as error:  # a definition is plugin code, which may raise anything
                 answer = failed(error)
             yield index, answer
 
 
 def keep(held: OrderedDict[int, Any], number: int, most: int) -> None:
-    """Keep what was used last, ``number`` among it. A worker and its owner do the same, so that both know what the worker
-    has."""
+    """Mark ``number`` as used last, and drop the least recently used beyond ``most``. A worker and its owner do the same,
+    so that both know what the worker has."""
     held.move_to_end(number)
     while len(held) > most:
         held.popitem(last=False)
 
 
 def _batches(items: Iterator[tuple[int, Any]], count: int) -> Iterator[Batch]:
-    """The ``count`` items, those together that come within two milliseconds."""
+    """The ``count`` items, grouped by those that come within `FLUSH_SECONDS`."""
     answers, started = [], time.monotonic()
     for done, item in enumerate(items, 1):
         answers.append(item)
@@ -362,11 +385,11 @@ def _batches(items: Iterator[tuple[int, Any]], count: int) -> Iterator[Batch]:
 
 
 def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
-    """The verdict on the rule of a key, for which there are ``seconds`` of CPU time: UNDECIDED where another program is
-    traced here."""
+    """Verdict on the rule of a key, within ``seconds`` of CPU time; UNDECIDED if the rule is traced differently in this
+    process."""
     assert _registry is not None
     if key.program and ProofKey(key.op, key.case).traced(_registry).program != key.program:
-        return RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=ANOTHER)
+        return RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=OTHER_PROGRAM)
     digest = name_of(_registry, key) or ""
     try:
         with cpu_seconds(seconds):
@@ -378,17 +401,16 @@ def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
     return replace(verdict, digest=digest)
 
 
-def draw_cases(op: str, seconds: float) -> list[Case]:
-    """Cases of an op with drawn attributes: those that are found in ``seconds`` of CPU time."""
+def sampled_cases(op: str, seconds: float) -> list[Case]:
+    """Cases of an op with sampled attributes: those that are ready within ``seconds`` of CPU time."""
     assert _registry is not None
     cases: list[Case] = []
     with suppress(OutOfTime), cpu_seconds(seconds):
-        for key in sampled_keys(_registry, _registry.op(op)):
-            cases.append(key.case)
+        cases.extend(key.case for key in sampled_keys(_registry, _registry.op(op)))
     return cases
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:
-    """The formulas of one value. Raises NoFormula."""
+    """Formulas of a value. Raises NoFormula."""
     assert _registry is not None
     return explain(graph, _registry, name, values)
