@@ -59,9 +59,9 @@ def test_a_wrong_forward_is_off(name: str) -> None:
     count = len(registry.op(op).inputs)
     with np.errstate(all="ignore"):
         verdict = judge(registry, f"planted.{op}", *(np.array(x) for _ in range(count)))["x0"]
-    made = verdict.uses[0].forward
-    assert made.word is ValueWord.OFF
-    assert made.got != made.expected
+    value = verdict.uses[0].forward
+    assert value.word is ValueWord.OFF
+    assert value.got != value.expected
     assert verdict.summary is SummaryWord.WRONG
     assert "the node computed" in verdict.reason or numbers(verdict).word is ValueWord.OFF
 
@@ -70,8 +70,8 @@ def test_a_wrong_forward_is_off(name: str) -> None:
 def test_right_forwards_are_enclosed(registry: Registry, dtype: Any) -> None:
     x = np.array([0.25, 1.5, 3.0], dtype)
     for op in ("exp", "tanh", "softplus", "gelu", "log_softmax", "cumsum", "var", "logsumexp"):
-        found = judge(registry, op, x)["x0"].uses[0].forward
-        assert found.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), (op, found)
+        forward = judge(registry, op, x)["x0"].uses[0].forward
+        assert forward.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), (op, forward)
 
 
 def test_log_softmax_keeps_its_digits_near_certainty(registry: Registry) -> None:
@@ -92,17 +92,17 @@ def at_kink(op: str, fields: dict[str, Any], *arrays: list[float]) -> Any:
 
 def test_within_the_hull_but_not_the_convention_is_off() -> None:
     one_at_zero = {"rule": lambda g, y, x: ops.where(x < 0, 0, g)}
-    found = at_kink("relu", one_at_zero, [0.0])
-    assert found.word is ValueWord.OFF
-    assert "not the op's convention" in found.reason
+    verdict = at_kink("relu", one_at_zero, [0.0])
+    assert verdict.word is ValueWord.OFF
+    assert "not the op's convention" in verdict.reason
     greedy = {"rule": lambda g, y, a, b: (ops.where(a >= b, g, 0), ops.where(b > a, g, 0))}
     assert at_kink("maximum", greedy, [1.0], [1.0]).word is ValueWord.OFF
 
 
 def test_without_a_declared_convention_the_hull_is_enough() -> None:
     any_slope = {"rule": lambda g, y, x: ops.where(x < 0, 0, g), "kink": None}
-    found = at_kink("relu", any_slope, [0.0])
-    assert (found.word, "hull" in found.reason) == (ValueWord.TIE, True)
+    verdict = at_kink("relu", any_slope, [0.0])
+    assert (verdict.word, "hull" in verdict.reason) == (ValueWord.TIE, True)
 
 
 def test_each_convention_says_what_it_says() -> None:

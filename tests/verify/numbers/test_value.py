@@ -102,7 +102,7 @@ def verdicts_of(
 ) -> dict[str, GradientVerdict]:
     """The verdicts on a run, by name, with time enough on a machine that is busy."""
     verifier = Verifier(registry, proofs(registry))
-    return {one.name: one for one in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
+    return {verdict.name: verdict for verdict in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
 
 
 def judge(
@@ -163,17 +163,17 @@ def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> Non
 )
 def test_a_wrong_number_is_off_and_named(op: str, rule: Callable[..., Any], x: list[float]) -> None:
     verdict = judge(with_rules(**{op: rule}), f"planted.{op}", np.array(x))["x0"]
-    found = numbers(verdict)
-    assert found.word is ValueWord.OFF
+    value = numbers(verdict)
+    assert value.word is ValueWord.OFF
     assert verdict.summary is SummaryWord.WRONG
     assert f"planted.{op}" in verdict.reason
     assert "input x, element [0]" in verdict.reason
-    assert found.got in verdict.reason
-    assert found.expected in verdict.reason
+    assert value.got in verdict.reason
+    assert value.expected in verdict.reason
 
 
 def test_a_forgotten_transpose_is_off_even_for_square_matrices() -> None:
-    # Shapes give such a rule away unless they are square, so this one only forgets it there.
+    # Shapes give such a rule away unless they are square, so this rule only forgets it there.
     right = build_registry(BUILTIN).op("matmul").rule
     assert right is not None
     registry = with_rules(
@@ -195,11 +195,11 @@ def test_one_wrong_element_of_many_is_found_and_located() -> None:
     right = 1 - np.tanh(x) ** 2
     wrong = right.copy()
     wrong[700] *= 1 + 1e-9
-    one = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.tanh(x)], [np.ones_like(x)], [wrong])
-    found = check_values(one).contributions[0]
-    assert found is not None
-    assert found.word is ValueWord.OFF
-    assert found.element == "[700]"
+    application = Application(registry.op("tanh"), {}, [x], [spec_of(x)], [np.tanh(x)], [np.ones_like(x)], [wrong])
+    verdict = check_values(application).contributions[0]
+    assert verdict is not None
+    assert verdict.word is ValueWord.OFF
+    assert verdict.element == "[700]"
 
 
 def test_float32_is_judged_in_its_own_ulps(registry: Registry) -> None:
@@ -239,10 +239,10 @@ def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> 
         lambda f, x: f.sqrt(x * x + 1) - x,
     )
     verdict = judge(registry_of(small), small.name, np.array([x]))["x0"]
-    made = verdict.uses[0].forward
-    assert made.word is ValueWord.OFF
-    assert made.got == repr(math.sqrt(x * x + 1) - x)
-    assert float(made.expected) == pytest.approx(float(hyperbola(x)), rel=1e-14)
+    forward = verdict.uses[0].forward
+    assert forward.word is ValueWord.OFF
+    assert forward.got == repr(math.sqrt(x * x + 1) - x)
+    assert float(forward.expected) == pytest.approx(float(hyperbola(x)), rel=1e-14)
     assert verdict.summary is SummaryWord.WRONG
     with_digits = replace(small, forward=lambda x: 1 / (np.sqrt(x * x + 1) + x))
     assert judge(registry_of(with_digits), small.name, np.array([x]))["x0"].summary is SummaryWord.VERIFIED
@@ -267,8 +267,8 @@ def test_ties_follow_the_convention_and_lie_in_the_hull(
     assert verdict.summary is SummaryWord.PLAUSIBLE
     graph, values = graph_of(op, *(np.array(a) for a in arrays))
     run = finish(Engine(registry), Job(graph, values, [("y", np.ones(1) if op != "max" else np.array(1.0))]))
-    found = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
-    assert found.flat[0] == gradient
+    computed = np.asarray(run.values[run.plan.backward.final[run.plan.lowered.values["x0"]]])
+    assert computed.flat[0] == gradient
 
 
 def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
@@ -279,7 +279,7 @@ def test_a_value_outside_the_hull_at_a_tie_is_off() -> None:
 
 
 def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
-    """The quotient is 2**127, or one less from the other side; doubled, both are beyond float32."""
+    """The quotient is 2**127, or a unit less from the other side; doubled, both overflow float32."""
     at = np.array([4.0], np.float32), np.array([2.0**-125], np.float32)
     assert numbers(judge(registry, "remainder", *at, seed=[2.0])["x1"]).word is ValueWord.OVERFLOWED
     for wrong in (lambda g, y, a, b: (g, g * a / b), lambda g, y, a, b: (g, g / (b - b) * 0)):
@@ -288,7 +288,7 @@ def test_at_a_tie_an_overflow_is_one(registry: Registry) -> None:
 
 
 def test_ties_among_several_go_to_each_of_them_in_turn(registry: Registry) -> None:
-    """Three equal elements share evenly; a side of the kink gives all to one, and the middle one must have its turn."""
+    """Three equal elements share evenly; a side of the kink gives all to a single element, and the middle element must have its turn."""
     assert numbers(judge(registry, "max", np.array([3.0, 3.0, 3.0, 1.0]))["x0"]).word is ValueWord.TIE
     assert numbers(judge(registry, "min", np.array([0.0, -0.0, 0.0]))["x0"]).word is ValueWord.TIE
     right = registry.op("max").rule
@@ -403,17 +403,20 @@ def test_a_thin_region_is_not_an_empty_one() -> None:
     registry = build_registry(BUILTIN)
     registry.ops[thin.name] = thin
     registry.owners[thin.name] = registry.plugin_of("sin")
-    for one in thin.proof_cases():
-        found = prove(registry, thin, one)
-        assert (found.word, found.got != found.expected) == (RuleWord.REFUTED, True)  # no random point ever falls in there
+    for case in thin.proof_cases():
+        verdict = prove(registry, thin, case)
+        assert (verdict.word, verdict.got != verdict.expected) == (
+            RuleWord.REFUTED,
+            True,
+        )  # no random point ever falls in there
 
 
 def test_a_rule_that_truncates_on_its_way_is_refuted() -> None:
     registry = with_rules(
         sin=lambda g, y, x: g * ops.astype(ops.astype(ops.cos(x), dtype="int32"), dtype=x.dtype.name),
     )
-    found = judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule
-    assert (found.word, found.got, found.expected[:4]) == (RuleWord.REFUTED, "-0.0", "0.20")
+    verdict = judge(registry, "planted.sin", np.array([0.5]))["x0"].uses[0].rule
+    assert (verdict.word, verdict.got, verdict.expected[:4]) == (RuleWord.REFUTED, "-0.0", "0.20")
 
 
 def test_bfloat16_is_judged_in_its_own_ulps() -> None:
@@ -563,8 +566,8 @@ def test_elementwise_nodes_of_all_shapes_are_one_class(registry: Registry) -> No
 
 
 def _rule(registry: Registry, op: Op, specs: list[Spec]) -> Any:
-    found = op.inference(specs, {})
-    return trace_rule(registry.ops, op, found.inputs or specs, found.outputs, found.attributes)
+    inference = op.inference(specs, {})
+    return trace_rule(registry.ops, op, inference.inputs or specs, inference.outputs, inference.attributes)
 
 
 def test_an_elementwise_op_with_a_rule_that_steers_by_shape_is_not_one_class() -> None:
@@ -592,6 +595,6 @@ def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: fl
 @pytest.mark.parametrize("condition", [False, True])
 def test_a_condition_that_is_written_down_is_what_it_says(condition: bool) -> None:
     """Of ``where(False, a, b)`` the rule and its readings take b."""
-    one, other = (1, 2) if condition else (2, 1)
-    registry = with_rules(sin=lambda g, y, x: ops.where(condition, one * g * ops.cos(x), other * g * ops.cos(x)))
+    first, second = (1, 2) if condition else (2, 1)
+    registry = with_rules(sin=lambda g, y, x: ops.where(condition, first * g * ops.cos(x), second * g * ops.cos(x)))
     assert judge(registry, "planted.sin", np.array([0.5, 1.0]))["x0"].summary is SummaryWord.VERIFIED

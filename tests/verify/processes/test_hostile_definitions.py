@@ -45,9 +45,9 @@ from gradproof.wire import decode_tensor
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    made = build_registry(BUILTIN, others=[wild_plugin, Odd])
-    assert not made.refused
-    return made
+    registry_with_plugins = build_registry(BUILTIN, others=[wild_plugin, Odd])
+    assert not registry_with_plugins.refused
+    return registry_with_plugins
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +85,16 @@ def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
 
 @pytest.mark.parametrize("deed", LEAVING)
 def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
-    with workers.worker(20) as one:
-        fresh = one.answer(Look(), 20)
+    with workers.worker(20) as worker:
+        fresh = worker.answer(Look(), 20)
     run = finish(bench.engine, bench.job({"x": np.array(0.5)}, [f"y = wild.{deed}(x)"], "y"))
     check(registry, workers, run, 20.0)
     idle = [workers.take(20) for _ in range(len(workers._idle))]
     try:
-        assert [one.answer(Look(), 20) for one in idle] == [fresh] * len(idle)
+        assert [worker.answer(Look(), 20) for worker in idle] == [fresh] * len(idle)
     finally:
-        for one in idle:
-            workers.give_back(one)
+        for worker in idle:
+            workers.give_back(worker)
     clean(bench, registry, workers)
 
 
@@ -103,11 +103,11 @@ def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Regist
     budget, started = 1.0 if deed in ("stop", "mask") else 30.0, time.monotonic()
     lines = ["a = sin(x)", f"b = wild.{deed}(a)", "c = exp(y)", "d = add(b, c)"]
     run = finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
-    found = check(registry, workers, run, budget)
+    verdicts = check(registry, workers, run, budget)
     assert time.monotonic() - started < 1.2 * budget + 0.5  # the machine may be busy
-    assert found["y"].uses[0].value.word is ValueWord.ENCLOSED
-    assert found["x"].summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) or deed in ("fork", "stop_parent")
-    assert len(found["x"].reason) < LONG / 1000
+    assert verdicts["y"].uses[0].value.word is ValueWord.ENCLOSED
+    assert verdicts["x"].summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) or deed in ("fork", "stop_parent")
+    assert len(verdicts["x"].reason) < LONG / 1000
     assert not workers._busy
     clean(bench, registry, workers)
 
@@ -120,9 +120,9 @@ def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
     run = finish(bench.engine, replace(bench.job({"x": x, "c": x}, lines, "z"), gradients=("x",)))
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        found = check(registry, workers, run, 20.0)["x"]
-        assert "cannot be sent to a process that checks it" in found.uses[0].value.reason
-        assert found.summary is SummaryWord.PLAUSIBLE
+        verdict = check(registry, workers, run, 20.0)["x"]
+        assert "cannot be sent to a process that checks it" in verdict.uses[0].value.reason
+        assert verdict.summary is SummaryWord.PLAUSIBLE
         assert not workers._busy
     assert len(os.listdir("/proc/self/fd")) <= before + 4  # workers that are idle since
     clean(bench, registry, workers)
@@ -142,13 +142,13 @@ def test_a_run_that_there_is_no_room_for_costs_words_and_nothing_else(
         with suppress(OSError):
             while True:
                 held.append(os.dup(0))
-        found = check(registry, workers, run, 20.0)["x"]
+        verdict = check(registry, workers, run, 20.0)["x"]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for number in held:
             os.close(number)
-    assert found.summary is SummaryWord.PLAUSIBLE
-    assert "there is no room to send the run" in found.uses[0].value.reason
+    assert verdict.summary is SummaryWord.PLAUSIBLE
+    assert "there is no room to send the run" in verdict.uses[0].value.reason
     clean(bench, registry, workers)
 
 
@@ -165,9 +165,11 @@ def test_batches_of_verdicts_are_bounded_in_bytes() -> None:
     small = [GradientVerdict(f"x{k}", SummaryWord.VERIFIED, "r" * 1000, (use(k),), exact) for k in range(3000)]
     large = GradientVerdict("x", SummaryWord.VERIFIED, "r" * LONG, tuple(map(use, range(40_000))), exact)
     batches = list(encode.verdict_batches([*small, large, *small]))
-    assert [one.value for batch in batches for one in batch.verdicts] == [one.name for one in (*small, large, *small)]
+    assert [verdict.value for batch in batches for verdict in batch.verdicts] == [
+        verdict.name for verdict in (*small, large, *small)
+    ]
     assert max(batch.ByteSize() for batch in batches) < 1.1 * encode.BATCH_BYTES
-    [shortened] = [one for batch in batches for one in batch.verdicts if one.value == "x"]
+    [shortened] = [verdict for batch in batches for verdict in batch.verdicts if verdict.value == "x"]
     assert shortened.reason.endswith(f"; {len(shortened.uses)} of 40000 uses are listed")
 
 
@@ -223,6 +225,6 @@ def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> No
 def test_attributes_are_drawn_where_a_forward_can_be_stopped(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_seconds=2.0)
     started = time.monotonic()
-    found = list(running.ops.VerifyOp(asked))
-    assert found[-1].cases_done == found[-1].cases_total
+    events = list(running.ops.VerifyOp(asked))
+    assert events[-1].cases_done == events[-1].cases_total
     assert time.monotonic() - started < 5 * 2.0

@@ -28,14 +28,14 @@ SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGUSR1]
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    made = Workers(SOURCES)
-    made.start()
-    yield made
-    made.close()
+    pool = Workers(SOURCES)
+    pool.start()
+    yield pool
+    pool.close()
 
 
 def rested(workers: Workers) -> bool:
-    """Whether one is idle, all others have ended, and none is on its way."""
+    """True if a single worker is idle, all others have ended, and none is starting."""
     return workers.ready and workers.idle > 0 and not workers.busy and not workers._starting
 
 
@@ -47,20 +47,20 @@ def template_of(workers: Workers) -> int:
 
 def children(pid: int) -> list[str]:
     """The states of the children of a process."""
-    found = []
-    for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found.append(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0])
-    return found
+    numbers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] for number in numbers]
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_an_idle_worker_that_dies_is_replaced_at_once(workers: Workers, number: signal.Signals) -> None:
     until(lambda: rested(workers))
-    before, pids = workers.counts.lost, [one.pid for one in workers._idle]
+    before, pids = workers.counts.lost, [worker.pid for worker in workers._idle]
     files = len(os.listdir("/proc/self/fd")) - 2 * len(pids)
     for pid in pids:
         os.kill(pid, number)
-    until(lambda: rested(workers) and not {one.pid for one in workers._idle} & set(pids))  # though nobody asks for anything
+    until(
+        lambda: rested(workers) and not {worker.pid for worker in workers._idle} & set(pids)
+    )  # though nobody asks for anything
     assert workers.counts.lost == before + len(pids)
     assert ended(pids)
     until(lambda: "Z" not in children(template_of(workers)))
@@ -71,8 +71,8 @@ def test_an_idle_worker_that_dies_is_replaced_at_once(workers: Workers, number: 
 def test_a_dead_worker_is_not_handed_out(workers: Workers) -> None:
     for _ in range(10):
         until(lambda: rested(workers))
-        for one in list(workers._idle):
-            os.kill(one.pid, signal.SIGKILL)
+        for worker in list(workers._idle):
+            os.kill(worker.pid, signal.SIGKILL)
         assert workers.ask(Ping(), 30, wait=30) is True
 
 
@@ -108,7 +108,7 @@ def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers:
     said: list[bool] = []
     workers.readiness_listeners.append(said.append)
     files = len(os.listdir("/proc/self/fd")) - 2 * workers.idle
-    template, pids = template_of(workers), [one.pid for one in workers._idle]
+    template, pids = template_of(workers), [worker.pid for worker in workers._idle]
     os.kill(template, signal.SIGKILL)
     until(lambda: said == [False, True])  # though nobody asks for anything
     workers.readiness_listeners.remove(said.append)
@@ -136,12 +136,12 @@ def test_a_proof_outlives_its_process() -> None:
         key = ProofKey("softmax", case((3,), axis=0))
         pool.request(key)
         until(lambda: pool.workers.busy > 0)
-        for one in list(pool.workers._busy):
-            os.kill(one.pid, signal.SIGKILL)
+        for worker in list(pool.workers._busy):
+            os.kill(worker.pid, signal.SIGKILL)
         pool.wait([key], 60)
-        found = pool.lookup(key)
-        assert found is not None
-        assert found.word is RuleWord.PROVED
+        verdict = pool.lookup(key)
+        assert verdict is not None
+        assert verdict.word is RuleWord.PROVED
         assert (pool.queued, pool.running) == (0, 0)
         assert pool.done[RuleWord.PROVED] >= 1
     finally:
@@ -149,15 +149,15 @@ def test_a_proof_outlives_its_process() -> None:
 
 
 def test_a_pool_says_why_it_is_not_ready() -> None:
-    made, said = Workers(["tests.no_such_plugin"]), list[bool]()
-    made.readiness_listeners.append(said.append)
+    pool, readiness = Workers(["tests.no_such_plugin"]), list[bool]()
+    pool.readiness_listeners.append(readiness.append)
     try:
-        assert not made.ready
+        assert not pool.ready
         with pytest.raises(NoWorker):
-            made.start()
-        assert not made.ready
-        assert "its standard error says why" in made.fault
-        assert said == []  # it never was
+            pool.start()
+        assert not pool.ready
+        assert "its standard error says why" in pool.fault
+        assert readiness == []  # it never was
     finally:
-        made.close()
-    assert made.fault == "the server is stopping"
+        pool.close()
+    assert pool.fault == "the server is stopping"

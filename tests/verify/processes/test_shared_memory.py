@@ -24,16 +24,16 @@ PAGE = mmap.PAGESIZE
 
 @pytest.fixture
 def memory() -> Iterator[SharedMemory]:
-    made = SharedMemory(most_idle_bytes=64 * PAGE)
-    yield made
-    made.close()
+    shared_memory = SharedMemory(most_idle_bytes=64 * PAGE)
+    yield shared_memory
+    shared_memory.close()
 
 
 @pytest.mark.parametrize("size", [1, PAGE, PAGE + 1, 100_000, 2**20, 2**20 + 1, 123_456_789])
 def test_sizes_are_pages_and_waste_a_quarter_at_most(size: int) -> None:
-    found = rounded_up(size)
-    assert found % PAGE == 0
-    assert size <= found <= max(PAGE, 1.25 * size + PAGE)
+    rounded = rounded_up(size)
+    assert rounded % PAGE == 0
+    assert size <= rounded <= max(PAGE, 1.25 * size + PAGE)
 
 
 def test_a_region_is_used_again(memory: SharedMemory) -> None:
@@ -100,9 +100,9 @@ def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
         workers.start()
         sizes = [9_000 * (1 + k % (KEPT_REGIONS + 3)) for k in range(2 * (KEPT_REGIONS + 3))]
         for k, size in enumerate(sizes):
-            found = verdict(size, spoil=k % 3 == 1)
-            assert (found.summary is SummaryWord.WRONG) == (k % 3 == 1), (k, found.reason)
-            assert (found.uses[0].value.word is ValueWord.OFF) == (k % 3 == 1)
+            word = verdict(size, spoil=k % 3 == 1)
+            assert (word.summary is SummaryWord.WRONG) == (k % 3 == 1), (k, word.reason)
+            assert (word.uses[0].value.word is ValueWord.OFF) == (k % 3 == 1)
         workers.memory.trim(0)
         assert verdict(sizes[0], spoil=False).summary is not SummaryWord.WRONG
         assert workers.memory.idle_bytes > 0
