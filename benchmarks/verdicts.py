@@ -24,8 +24,8 @@ from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import spec_of
-from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.graphs import check_graph
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict

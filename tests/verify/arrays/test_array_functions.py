@@ -19,8 +19,7 @@ from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
-from gradproof.engine.verify.processes import worker
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers, worker
 from gradproof.engine.verify.proof_pool import ProofPool
 
 NAMES = [row.name for row in ROWS]

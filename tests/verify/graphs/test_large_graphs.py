@@ -22,10 +22,10 @@ from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.floats.ulps import largest
+from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.large import direction
 from gradproof.engine.verify.graphs.sweep import Sweep
-from gradproof.engine.verify.graphs.wholegraph import check_graph
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.plugins import BUILTIN
 

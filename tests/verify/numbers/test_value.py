@@ -26,11 +26,11 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import Spec, is_differentiable, spec_of
 from gradproof.engine.verify.floats.ulps import distance
-from gradproof.engine.verify.numbers.accumulation import check_sum
-from gradproof.engine.verify.numbers.value import Application, check_values
+from gradproof.engine.verify.numbers import Application, check_values
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of
 from gradproof.engine.verify.proof_cache.shape_class import shrink
+from gradproof.engine.verify.runs import check_sum
 from gradproof.engine.verify.verdict import (
     AccumulationWord,
     GradientVerdict,

@@ -23,7 +23,7 @@ from tests.verify.processes.test_workers import check, started
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Inferred, Op, hookimpl
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.engine.verify.verdict import (
     AccumulationVerdict,
     AccumulationWord,

@@ -13,9 +13,8 @@ from tests.verify.processes.test_workers import SOURCES, Proved, untimed
 
 from gradproof.engine.engine import Run
 from gradproof.engine.verify.findings import MAX_LANES, SHARED_OUT_BYTES, RemoteFindings
-from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.runs.evidence import layout_of
-from gradproof.engine.verify.runs.examination import Brief, Kind, Question, questions_of
+from gradproof.engine.verify.processes import Workers
+from gradproof.engine.verify.runs import Brief, Kind, Question, layout_of, questions_of
 from gradproof.engine.verify.verifier import Verifier
 
 

@@ -27,9 +27,10 @@ from tests.verify.numbers.test_value import Here, finish
 from gradproof.engine.engine import Engine, Run
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
+from gradproof.engine.verify.processes import Ended, NoWorker, Workers
 from gradproof.engine.verify.processes.worker import Ping
-from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
-from gradproof.engine.verify.runs.evidence import layout_of, pack_plan, read_values, unpack_plan, write_values
+from gradproof.engine.verify.runs import layout_of, read_values, unpack_plan, write_values
+from gradproof.engine.verify.runs.evidence import pack_plan
 from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import LATE, Verifier
 from gradproof.plugins import BUILTIN
@@ -205,7 +206,7 @@ def test_what_a_definition_starts_ends_with_its_worker(bench: Bench, registry: R
     check(registry, workers, stuck(bench, "stuck.start_numbers"), 1.5)
 
     def started() -> list[int]:
-        found = []
+        numbers = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit() and stuck_plugin.MARK.encode() in (entry / "cmdline").read_bytes():
@@ -353,7 +354,7 @@ def test_a_plugin_that_cannot_be_loaded_again_is_named() -> None:
 OWNER = """
 import os, sys, time
 sys.path.insert(0, {here!r})
-from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.processes import Workers
 from gradproof.plugins import BUILTIN
 made = Workers({sources!r})
 made.start()

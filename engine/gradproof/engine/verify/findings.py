@@ -17,20 +17,32 @@ from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.numbers.value import Checked
-from gradproof.engine.verify.processes.process import TICK, Ended, Worker
-from gradproof.engine.verify.processes.shared_memory import Region
-from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Failed, SharedBy
-from gradproof.engine.verify.processes.workers import NoWorker, Workers
-from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
-from gradproof.engine.verify.runs.examination import (
+from gradproof.engine.verify.numbers import Checked
+from gradproof.engine.verify.processes import (
+    NOTHING,
+    TICK,
+    Batch,
+    Ended,
+    Examine,
+    Failed,
+    NoWorker,
+    Region,
+    SharedBy,
+    Worker,
+    Workers,
+)
+from gradproof.engine.verify.runs import (
     Brief,
     Examination,
     Kind,
     Question,
     budget_is_over,
+    layout_of,
+    packed_plan,
+    request_of,
     ties_unchecked,
     unexamined,
+    write_values,
 )
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME

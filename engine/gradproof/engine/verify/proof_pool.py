@@ -17,8 +17,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.plugin_errors import describe
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.processes.worker import SampleCases, Explain, Failed, Prove
-from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
+from gradproof.engine.verify.processes import Ended, Explain, Failed, NoWorker, Prove, SampleCases, Workers
 from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord

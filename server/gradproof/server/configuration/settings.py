@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.processes.worker import load
+from gradproof.engine.verify.processes import load
 from gradproof.plugins import BUILTIN
 from gradproof.server.limits import Limits
 from gradproof.server.supervision.guard import GRACE_SECONDS

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2_grpc
 from gradproof.engine.compiled.blocks import use_threads
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine
-from gradproof.engine.verify.processes.workers import MAX_WORKERS, Workers
+from gradproof.engine.verify.processes import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
 from gradproof.server.calls.accounting import Accounting

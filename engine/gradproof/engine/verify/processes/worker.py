@@ -42,9 +42,17 @@ from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, name_of
 from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
 from gradproof.engine.verify.readings.formulas import Explained, explain
-from gradproof.engine.verify.runs.evidence import Layout, Request, read_values, run_of, unpack_plan
-from gradproof.engine.verify.runs.examination import Brief, Examination, Question
-from gradproof.engine.verify.runs.known_rules import KnownRules
+from gradproof.engine.verify.runs import (
+    Brief,
+    Examination,
+    KnownRules,
+    Layout,
+    Question,
+    Request,
+    read_values,
+    run_of,
+    unpack_plan,
+)
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
 

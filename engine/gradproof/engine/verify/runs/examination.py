@@ -18,14 +18,14 @@ from gradproof.engine.cancellation import Deadline, look, watched
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.graphs.wholegraph import check_graph
+from gradproof.engine.verify.graphs import check_graph
 from gradproof.engine.verify.nodes import check_node
-from gradproof.engine.verify.numbers.applications import application_of, check_live
-from gradproof.engine.verify.numbers.liveness import live_elements
-from gradproof.engine.verify.numbers.nonfinite import true_derivative
-from gradproof.engine.verify.numbers.ties import tied_values
-from gradproof.engine.verify.numbers.value import Application, Checked, check_values, unjudged
-from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
+from gradproof.engine.verify.numbers import Application, Checked, check_values, unjudged
+from gradproof.engine.verify.runs.applications import application_of, check_live
+from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules, RunRules
+from gradproof.engine.verify.runs.liveness import live_elements
+from gradproof.engine.verify.runs.nonfinite import true_derivative
+from gradproof.engine.verify.runs.ties import tied_values
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord, ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, TIME
 
@@ -68,15 +68,16 @@ class Brief:
     programs: Mapping[int, str] = field(default_factory=dict)
 
 
-def brief_of(run: Run, denied: frozenset[tuple[int, int]], rules: KnownRules) -> Brief:
-    """The brief about a run whose backward pass was made of these rules."""
+def brief_of(rules: RunRules, denied: frozenset[tuple[int, int]]) -> Brief:
+    """The brief about a run whose backward pass was made of ``rules``."""
+    plan = rules.run.plan
     linear, programs = dict[int, tuple[bool, ...]](), dict[int, str]()
-    through = (use.instruction for use in run.plan.backward.contributions)
+    through = (use.instruction for use in plan.backward.contributions)
     for position in watched(dict.fromkeys([*watched(through), *(position for position, _ in denied)])):
-        rule, instruction = rules.of(run, position), run.plan.program.instructions[position]
+        rule, instruction = rules.of(position), plan.program.instructions[position]
         if any(rule.linear):
             linear[position] = rule.linear
-        sizes = [run.plan.program.specs[k].size for k in (*instruction.inputs, *instruction.outputs)]
+        sizes = [plan.program.specs[k].size for k in (*instruction.inputs, *instruction.outputs)]
         if not instruction.op.elementwise and max(sizes) > FEW_WHOLE:
             programs[position] = rule.digest
     return Brief(denied, linear, programs)

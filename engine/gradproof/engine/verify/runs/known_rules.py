@@ -90,3 +90,19 @@ class KnownRules:
                 self._rules.clear()
             self._rules[cache_key] = known
         return known
+
+
+@dataclass
+class RunRules:
+    """Rules of the instructions of a run, each looked up once."""
+
+    run: Run
+    rules: KnownRules
+    _by_position: dict[int, KnownRule] = field(default_factory=dict, repr=False)
+
+    def of(self, position: int) -> KnownRule:
+        """The rule of the instruction at ``position``."""
+        rule = self._by_position.get(position)
+        if rule is None:
+            rule = self._by_position[position] = self.rules.of(self.run, position)
+        return rule

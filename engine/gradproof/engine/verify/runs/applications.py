@@ -11,8 +11,7 @@ from gradproof.engine.backward import Contribution
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.floats.compare import worse
-from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.numbers import Application, Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.wording import element_text, flat_place
 
