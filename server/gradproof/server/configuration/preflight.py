@@ -14,7 +14,7 @@ from stat import S_ISSOCK
 
 from gradproof.engine.hints import did_you_mean
 from gradproof.engine.registry import installed, plugin_name
-from gradproof.engine.verify.processes import load
+from gradproof.engine.verify.processes import load_plugin
 from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
@@ -107,7 +107,7 @@ def _plugins(settings: Settings) -> Iterator[Problem]:
     there = installed() if settings.entry_points and (settings.block or settings.allow_plugin) else []
     for source in settings.plugin:
         try:
-            known.append(plugin_name(load(source)))
+            known.append(plugin_name(load_plugin(source)))
         except BaseException as error:  # what a plugin does when it is imported is its own affair
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -14,7 +14,7 @@ from gradproof.engine.verify.processes.worker import (
     Prove,
     SampleCases,
     SharedBy,
-    load,
+    load_plugin,
 )
 from gradproof.engine.verify.processes.workers import MAX_WORKERS, Workers
 
@@ -39,5 +39,5 @@ __all__ = [
     "Worker",
     "Workers",
     "glibc",
-    "load",
+    "load_plugin",
 ]

@@ -71,7 +71,7 @@ _registry: Registry | None = None
 _memory = 1 << 30
 
 
-def load(source: str) -> Any:
+def load_plugin(source: str) -> Any:
     """The plugin at an import path, ``module`` or ``module:attribute``."""
     module, _, attribute = source.partition(":")
     plugin: Any = importlib.import_module(module)
@@ -89,7 +89,7 @@ def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int,
     """
     global _registry, _memory
     sys.path[:] = path
-    _registry = build_registry([load(source) for source in sources])  # the server accepted each before
+    _registry = build_registry([load_plugin(source) for source in sources])  # the server accepted each before
     _memory = extra_bytes
     calibration.keep_in(folder)
 

@@ -1,7 +1,7 @@
 """Check of a run: the verdicts on uses, sums and graph, composed to a verdict per gradient.
 
-A gradient is as good as its contributions, their sum, and the gradients that these were computed from: by the chain rule the
-three local checks compose, so a summary is the weakest word on the way from the outputs.
+A gradient is as good as its contributions, their sum, and the gradients that these were computed from: by the chain rule
+the three local checks compose, so a summary is the weakest word on the way from the outputs.
 """
 
 from __future__ import annotations
