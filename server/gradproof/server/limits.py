@@ -44,7 +44,9 @@ class Limits(BaseModel):
     session_saved_runs: int = Field(128, ge=0, description="saved runs of a session; the least recently used goes first")
     session_uploads: int = Field(10_000, ge=1, description="tensors in chunks of a session that no request used yet")
     session_uploads_open: int = Field(1_000, ge=1, description="tensors in chunks of a session that are not complete")
-    session_upload_bytes: int = Field(256 << 20, ge=0, description="bytes of tensors in chunks on a session that no request used yet")
+    session_upload_bytes: int = Field(
+        256 << 20, ge=0, description="bytes of tensors in chunks on a session that no request used yet"
+    )
     runs_in_flight: int = Field(64, ge=1, description="requests that run or are checked at the same time")
     runs_per_caller: int = Field(48, ge=1, description="requests in flight of one identity")
     large_runs: int = Field(2, ge=1, description="runs that compute at the same time and are not small")
