@@ -24,6 +24,7 @@ from gradproof.engine.errors import DataFault, HookFault, InvalidRequest, NoRule
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, REFUSED, Op, hookimpl, ops, zeros_like
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.numbers.accumulation import check_sum
@@ -442,7 +443,7 @@ def test_a_wrong_forward_is_seen_in_complex_numbers_only() -> None:
 @pytest.mark.parametrize("name", ["sin", "exp", "multiply", "matmul", "tanh", "pow"])
 def test_an_engine_that_forgets_to_conjugate_is_refuted(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(rules, "_conj", lambda x: x)
-    monkeypatch.setattr(REGISTRY, "traced", {})  # and not what was traced before
+    monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))  # and not what was traced before
     op = REGISTRY.op(name)
     assert prove(REGISTRY, op, op.complex_cases()[0]).word is RuleWord.REFUTED
     inputs = {f"x{k}": numbers(np.random.default_rng(k), 2, 2) for k in range(len(op.inputs))}
