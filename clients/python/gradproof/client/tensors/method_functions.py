@@ -532,7 +532,7 @@ def is_complex(x: TensorT) -> bool:
 
 
 def is_floating_point(x: TensorT) -> bool:
-    """Whether its numbers are real and floating point."""
+    """Whether its numbers are real and floating point. Follows torch.is_floating_point."""
     return _tensor(x, "is_floating_point").is_floating_point()
 
 
@@ -788,7 +788,7 @@ def norm(x: TensorT, p: float | str = 2, dim: Axes = None, keepdim: bool = False
 
 
 def numel(x: TensorT) -> int:
-    """The number of elements."""
+    """The number of elements. Follows torch.numel."""
     return _tensor(x, "numel").numel()
 
 
