@@ -243,7 +243,7 @@ def test_a_thread_works_for_whoever_asked() -> None:
 
     assert outer.within(work) == [0, 1, 2]
     assert current() is NEVER
-    with pytest.raises(RuntimeError, match="make one to cancel"):
+    with pytest.raises(RuntimeError, match="make another to cancel"):
         NEVER.cancel()  # else all that anybody does would end
 
 
