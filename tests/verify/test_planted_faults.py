@@ -18,6 +18,7 @@ from gradproof.engine import backward
 from gradproof.engine.backward import Contribution
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, Run
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.trace import Builder
 from gradproof.engine.verify.verifier import Verifier
 
@@ -113,7 +114,7 @@ ENGINE: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
 @pytest.mark.parametrize("name", ENGINE)
 def test_an_engine_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     level, patch = ENGINE[name]
-    monkeypatch.setattr(BASE, "traced", {})
+    monkeypatch.setattr(BASE, "traced", LRUCache(1000))
     monkeypatch.setattr(
         Compilations, "default", Plans.NEVER
     )  # where both executors run, the difference is an error before any check
