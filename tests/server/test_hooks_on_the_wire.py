@@ -506,7 +506,7 @@ def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
     talk.say(differentiate=asking("s", hook_id=8))
     answers = talk.end()
     faults = {answer.request_id: fault_of(answer).message for answer in answers if answer.HasField("status")}
-    assert faults == dict.fromkeys("rs", "hook 'client' on 'x' cannot be asked: its client has ended the stream")
+    assert faults == dict.fromkeys("rs", "hook 'client' on 'x' cannot be called: its client has ended the stream")
 
 
 def test_a_client_that_hangs_up_while_the_server_waits_leaves_nothing_behind(served: Served) -> None:
