@@ -295,6 +295,7 @@ ENGINE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(
     ("size", "dtype"), [(10**4, "float64"), (10**4, "bfloat16"), (10**5, "float16"), (10**6, "float32")], ids=str
@@ -312,6 +313,7 @@ def test_an_engine_with_a_screw_loose_contradicts(
     assert GraphWord.INCONSISTENT in words(check_graph(run, SECONDS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(("size", "dtype"), [(60, "float64"), (60, "float16"), (300, "float32")], ids=str)
 def test_an_engine_with_a_screw_loose_contradicts_in_matrices(
