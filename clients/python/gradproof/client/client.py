@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.channel import Connection, Token
+from gradproof.client.dispatch import Digests, attempts
 from gradproof.client.errors import GradproofError
 from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
-from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
@@ -266,7 +266,7 @@ class Client:
         yield from retried_stream(call, attempt)
 
     def session(self, *, timeout: float | None = None) -> Session:
-        """A stream for many runs, which may keep their values on the server. Each run may take as long as a call of the
+        """A stream for many runs, which may save their values on the server. Each run may take as long as a call of the
         client; the session ends after ``timeout`` seconds, if there is one. A session that lost its server is over: its
         runs raise Unavailable."""
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))

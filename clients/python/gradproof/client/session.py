@@ -17,9 +17,9 @@ import grpc
 from numpy.typing import NDArray
 
 from gradproof.client.channel import Connection
+from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
