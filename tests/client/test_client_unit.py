@@ -40,8 +40,8 @@ from gradproof.client import (
     hook,
     requests,
 )
+from gradproof.client.decoding import EventDecoder
 from gradproof.client.errors import from_rpc, from_status
-from gradproof.client.events import EventDecoder
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, WireError, chunks, decode_tensor, encode_tensor

@@ -14,7 +14,7 @@ from tests.support.server_fixture import Served, leaf, node, request, serving
 from tests.support.statuses import fault_of
 
 from gradproof.client import Client, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
-from gradproof.client.events import EventDecoder
+from gradproof.client.decoding import EventDecoder
 from gradproof.client.graph import CallableHook, Hook
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.channel import Connection, Token
+from gradproof.client.decoding import decode_op
 from gradproof.client.dispatch import Digests, attempts
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
+from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim

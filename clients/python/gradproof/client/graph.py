@@ -187,7 +187,7 @@ class CallableHook:
     label: str
 
     def __call__(self, gradient: NDArray[Any]) -> NDArray[Any] | None:
-        """What the function makes of the gradient. Raises TypeError, with PyTorch's text, for what is no array."""
+        """The result of the function. Raises TypeError, with PyTorch's text, where it is no array."""
         result = self.function(gradient)
         if result is None or isinstance(result, (np.ndarray, np.generic)):
             return None if result is None else np.asarray(result)

@@ -14,17 +14,9 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof.client.decoding import EventDecoder, decode_progress, decode_rule, decode_summary
 from gradproof.client.errors import FieldFault, Unavailable, field_faults, from_rpc, from_status
-from gradproof.client.events import (
-    Event,
-    EventDecoder,
-    Progress,
-    Result,
-    RuleVerdict,
-    decode_progress,
-    decode_rule,
-    decode_summary,
-)
+from gradproof.client.events import Event, Progress, Result, RuleVerdict
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
