@@ -66,7 +66,7 @@ BINARY = (
     Row("pow",          "pow",           "``self ** other``.",                                              "=", "="),
     Row("maximum",      "maximum",       "The larger element; a tie shares the gradient evenly.",           "=", "="),
     Row("minimum",      "minimum",       "The smaller element; a tie shares the gradient evenly.",          "=", "="),
-    Row("hypot",        "hypot",         "√(self² + other²), without overflow in between.",                 "=", "="),
+    Row("hypot",        "hypot",         "``sqrt(self**2 + other**2)``, without overflow in between.",      "=", "="),
     Row("atan2",        "atan2",         "The angle of the point (other, self), in radians.",               "=", "="),
     Row("logaddexp",    "logaddexp",     "``log(exp(self) + exp(other))``, without overflow in between.",  "=", "="),
     Row("eq",           "equal",         "True where ``self == other``; bool.",                             "=", "equal"),
@@ -98,8 +98,11 @@ REDUCTIONS = (
     Row("logsumexp", "logsumexp", "ln Σ eˣ over all axes, or over ``dim``, without overflow in between."),
 )
 
-SPREADS = (
+VARIANCES = (
     Row("var", "var", "The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.", "=", "="),
+)
+
+DEVIATIONS = (
     Row("std", "var", "The standard deviation over all axes, or over ``dim``: the root of `var`.", "=", "="),
 )
 
@@ -117,7 +120,7 @@ RUNNING = (
 FUNCTIONS = (
     *(
         row.name
-        for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, SPREADS, NORMALISED, RUNNING)
+        for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, VARIANCES, DEVIATIONS, NORMALISED, RUNNING)
         for row in table
         if row.name not in ("maximum", "minimum")
     ),

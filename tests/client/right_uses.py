@@ -65,6 +65,25 @@ assert_type(gp.max(x, 1)[0], Tensor)
 assert_type(x.sort(descending=True).values, Tensor)
 assert_type(gp.topk(x, 1).values, Tensor)
 
+
+# gradients
+def energy(t: Tensor) -> Tensor:
+    """The sum of squares."""
+    return (t * t).sum()
+
+
+assert_type(x.grad, Tensor | None)
+assert_type(gp.autograd.grad(energy(x), x), tuple[Tensor, ...])
+assert_type(gp.autograd.grad([energy(x)], [x, x], create_graph=True)[0], Tensor)
+assert_type(gp.func.grad(gp.func.grad(energy))(x), Tensor)
+assert_type(gp.func.grad(lambda t: t.sum())(x), Tensor)
+assert_type(gp.func.jacrev(energy)(x), Tensor)
+assert_type(gp.func.jvp(energy, (x,), (x,)), tuple[Tensor, Tensor])
+assert_type(gp.autograd.functional.vjp(energy, (x, x)), tuple[Tensor, tuple[Tensor, Tensor]])
+assert_type(gp.autograd.functional.jacobian(energy, (x, x)), tuple[Tensor, ...])
+x.register_hook(lambda gradient: gradient * 2)
+x.register_hook("clip", max_norm=1.0)
+
 # subclasses
 assert_type(m.exp().sum(0), Measured)
 assert_type(gp.exp(m), Measured)

@@ -70,6 +70,7 @@ def test_the_committed_source_is_what_the_generator_writes(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_have_signatures_and_docstrings(name: str) -> None:
     assert name in dir(gp.Tensor)
+    assert "Follows torch." in METHODS[name].__doc__
     hold(METHODS[name])
 
 
@@ -105,8 +106,9 @@ def test_no_names_are_made_up_for_checkers() -> None:
 
 
 def visible(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below ``node``, but for what stands under ``if not TYPE_CHECKING``."""
+    """The nodes of modules and classes, but for bodies of functions and for what stands under ``if not TYPE_CHECKING``."""
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "not TYPE_CHECKING"):
             yield child
-            yield from visible(child)
+            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from visible(child)

@@ -23,7 +23,7 @@ from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
-from gradproof.engine.verify.graphs.bridge import bridged
+from gradproof.engine.verify.graphs.series_bridge import bridged
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
 
@@ -117,6 +117,7 @@ def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
     assert not np.any(still.tied)
 
 
+@pytest.mark.slow
 def test_inner_products_are_within_their_bound() -> None:
     random = np.random.default_rng(0)
     for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):

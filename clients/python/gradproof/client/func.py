@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from gradproof.client import functional
 from gradproof.client.backward.provenance import without_history
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
+OutputT = TypeVar("OutputT", bound=functional.Tensors)
 
-def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+
+@overload
+def grad(func: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def grad(func: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Tensor, ...]]: ...
+def grad(func: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The function that gives the gradient of ``func``, whose result must be a 0-d tensor, in its arguments ``argnums``.
-    It can be differentiated again: ``grad(grad(f))``."""
+    It can be differentiated again: ``grad(grad(f))``.
+
+    Follows torch.func.grad.
+    """
 
     def gradient(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums
@@ -25,8 +34,8 @@ def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callab
     return gradient
 
 
-def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
-    """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals."""
+def vjp(func: Callable[..., OutputT], *primals: Tensor) -> tuple[OutputT, Callable[[OutputT], tuple[Tensor, ...]]]:
+    """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals. Follows torch.func.vjp."""
     outputs = func(*primals)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
@@ -36,15 +45,22 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
     return outputs, pull
 
 
-def jvp(func: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Any, Any]:
-    """``func(*primals)``, and the product of its Jacobian with ``tangents``."""
+def jvp(func: Callable[..., OutputT], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[OutputT, OutputT]:
+    """``func(*primals)``, and the product of its Jacobian with ``tangents``. Follows torch.func.jvp."""
     outputs, products = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
     inputs = (*primals, *tangents)
     return _all_recorded_as(outputs, inputs), _all_recorded_as(products, inputs)
 
 
+@overload
+def jacrev(func: Callable[..., OutputT], argnums: int = 0) -> Callable[..., OutputT]: ...
+@overload
+def jacrev(func: Callable[..., OutputT], argnums: tuple[int, ...]) -> Callable[..., tuple[OutputT, ...]]: ...
 def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode."""
+    """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode.
+
+    Follows torch.func.jacrev.
+    """
 
     def jacobian(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums

@@ -11,7 +11,6 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from threading import Condition, Semaphore
-from typing import Any
 
 from gradproof.engine.cancellation import Cancellation, current
 from gradproof.engine.graph import Graph
@@ -61,9 +60,9 @@ class ProofPool:
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self.workers.folder = self.memory.cache.directory if self.memory.cache else None
-        self._asked: dict[ProofKey, Future[Any]] = {}
-        self._askers: dict[ProofKey, set[Cancellation]] = {}
-        self._behind: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
+        self._futures: dict[ProofKey, Future[None]] = {}
+        self._requesters: dict[ProofKey, set[Cancellation]] = {}
+        self._waiting: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
         self._stored = Condition()
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
@@ -74,7 +73,7 @@ class ProofPool:
     @property
     def queued(self) -> int:
         """Number of proofs that wait for their turn."""
-        return max(0, len(self._asked) - self.running)
+        return max(0, len(self._futures) - self.running)
 
     def start(self, timeout: float = 60.0) -> None:
         """Start a process now, rather than with the first proof."""
@@ -108,9 +107,9 @@ class ProofPool:
     def refresh(self, key: ProofKey) -> None:
         """Forget the verdict on a key, and queue a proof."""
         key = key.traced(self.registry)
-        for forgotten in (key, key.general):
-            if forgotten is not None:
-                self.memory.forget(forgotten)
+        for stale in (key, key.general):
+            if stale is not None:
+                self.memory.forget(stale)
         self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
@@ -118,55 +117,55 @@ class ProofPool:
         full: then it is left to the next request. A proof for all values of attributes runs first, and the proof for the
         values of the key waits behind it: it runs if the general one fails. The request is made in the name of the
         `current` cancellation (see `abandon`)."""
-        asker = current()
-        if not asker.cancelled:
-            self._request(key.traced(self.registry), {asker}, again)
+        requester = current()
+        if not requester.cancelled:
+            self._request(key.traced(self.registry), {requester}, again)
 
-    def _request(self, key: ProofKey, askers: set[Cancellation], again: bool = False) -> None:
+    def _request(self, key: ProofKey, requesters: set[Cancellation], again: bool = False) -> None:
         with self._stored:
-            if key.general is not None and (key.general in self._asked or self.memory.lookup(key.general) is None):
-                self._request(key.general, askers)
-                if key.general in self._asked:
-                    self._behind.setdefault(key.general, {}).setdefault(key, set()).update(askers)
+            if key.general is not None and (key.general in self._futures or self.memory.lookup(key.general) is None):
+                self._request(key.general, requesters)
+                if key.general in self._futures:
+                    self._waiting.setdefault(key.general, {}).setdefault(key, set()).update(requesters)
                     return
-            if key in self._asked:
-                self._askers[key].update(askers)
+            if key in self._futures:
+                self._requesters[key].update(requesters)
                 return
             if not again and self.memory.lookup(key) is not None:
                 return
-            if self._closed or len(self._asked) >= MAX_QUEUED:
+            if self._closed or len(self._futures) >= MAX_QUEUED:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
                 reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it; {IMPORT}"
                 self.memory.keep(key, RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
-            self._askers[key] = set(askers)
-            self._asked[key] = self._threads.submit(copy_context().run, self._prove, key)
+            self._requesters[key] = set(requesters)
+            self._futures[key] = self._threads.submit(copy_context().run, self._prove, key)
 
-    def abandon(self, asker: Cancellation) -> None:
-        """Withdraw all requests of ``asker``: proofs that have no other requests are not started, or are stopped."""
+    def abandon(self, requester: Cancellation) -> None:
+        """Withdraw all requests of ``requester``: proofs that have no other requests are not started, or are stopped."""
         with self._stored:
-            asker.cancel()  # it makes no further requests
-            for waiting in self._behind.values():
+            requester.cancel()  # it makes no further requests
+            for waiting in self._waiting.values():
                 for key in list(waiting):
-                    waiting[key].discard(asker)
+                    waiting[key].discard(requester)
                     if not waiting[key]:
                         del waiting[key]
-            for key in list(self._askers):
-                self._askers[key].discard(asker)
-                if not self._askers[key] and self._asked[key].cancel():
+            for key in list(self._requesters):
+                self._requesters[key].discard(requester)
+                if not self._requesters[key] and self._futures[key].cancel():
                     self._forget(key)
 
     def _unwanted(self, key: ProofKey) -> bool:
         """True if all requests for a proof were withdrawn."""
-        return not self._askers.get(key)
+        return not self._requesters.get(key)
 
     def _forget(self, key: ProofKey) -> dict[ProofKey, set[Cancellation]]:
         """Remove a proof that is finished or withdrawn, and return the proofs that waited behind it. The lock is held."""
-        self._asked.pop(key, None)
-        self._askers.pop(key, None)
-        return self._behind.pop(key, {})
+        self._futures.pop(key, None)
+        self._requesters.pop(key, None)
+        return self._waiting.pop(key, {})
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
@@ -174,9 +173,9 @@ class ProofPool:
 
         def is_known(key: ProofKey) -> bool:
             general = key.general and self.memory.lookup(key.general)
-            if general and general.proved and key.general not in self._asked:
+            if general and general.proved and key.general not in self._futures:
                 return True
-            return key not in self._asked and self.memory.lookup(key) is not None
+            return key not in self._futures and self.memory.lookup(key) is not None
 
         def over() -> bool:
             return self._closed or all(map(is_known, awaited))
@@ -260,9 +259,9 @@ class ProofPool:
         finally:
             with self._stored:
                 self.done[answer.word] += 1
-                for waiting, askers in self._forget(key).items():
+                for waiting, requesters in self._forget(key).items():
                     if not answer.proved:
-                        self._request(waiting, askers)
+                        self._request(waiting, requesters)
                 self._stored.notify_all()
 
 

@@ -86,7 +86,7 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
     for more in (1, 2, 3):
         with suppress(Exception):  # some attributes do not fit other sizes
             specs = case.specs()
-            larger = _case(specs, case.attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            larger = _case(specs, case.attributes, _enlarging(more))
             larger = larger.over(case.dtype)
             op.inference(larger.specs(), larger.attributes)
             registry.rule_of(op, larger)
@@ -122,7 +122,7 @@ def _explained(
     programs = [rule, small]
     for more in range(1, 2 * PROBES + 1):
         try:
-            case = _case(specs, attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            case = _case(specs, attributes, _enlarging(more))
             programs.append(registry.rule_of(op, case.over(dtype)))
         except BaseException as error:  # some attributes do not fit other sizes
             reraise_own(error)
@@ -157,6 +157,11 @@ def _mappings(sizes: Sequence[int], many: bool) -> Iterator[dict[int, int]]:
 def _shapes(specs: Sequence[Spec], attributes: Attributes) -> list[tuple[int, ...]]:
     shape = attributes.get("shape", ())
     return [*(spec.shape for spec in specs), shape if isinstance(shape, tuple) else ()]
+
+
+def _enlarging(more: int) -> Callable[[int], int]:
+    """The map of sizes that adds ``more`` to each, and keeps 0 and 1."""
+    return lambda size: size + more if size > 1 else size
 
 
 def _case(specs: Sequence[Spec], attributes: Attributes, size_of: Callable[[int], int]) -> Case:
