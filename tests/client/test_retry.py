@@ -329,7 +329,7 @@ class TestSessions:
             return prepare(*given, **options)
 
         monkeypatch.setattr(shared.host.handler, "_prepare", refuse)
-        monkeypatch.setattr("gradproof.server.services.session.unforeseen", lambda error: script.popleft())
+        monkeypatch.setattr("gradproof.server.services.session.unexpected", lambda error: script.popleft())
         return script
 
     def test_what_may_be_better_later(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:

@@ -40,7 +40,7 @@ from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.scopes import NEEDED
 from gradproof.server.configuration.preflight import is_local, problems_of
 from gradproof.server.configuration.settings import Settings
-from gradproof.server.problems import Unusable
+from gradproof.server.problems import ConfigurationError
 from gradproof.server.process.host import Host
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2, operations_service_pb2
@@ -325,8 +325,8 @@ class TestPlugins:
         assert told["alice"] == "plugin 'mine' refused: import; the server's log says why"
 
     def test_a_server_with_such_a_plugin_is_not_open(self) -> None:
-        assert Access(Settings(), build_registry(BUILTIN)).open
-        assert not Access(Settings(), build_registry(BUILTIN, others=[greeting_plugin])).open
+        assert Access(Settings(), build_registry(BUILTIN)).serves_everyone
+        assert not Access(Settings(), build_registry(BUILTIN, others=[greeting_plugin])).serves_everyone
 
     def test_only_allowed_plugins_are_imported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded: list[str] = []
@@ -382,7 +382,7 @@ class TestClosed:
         with only(tmp_path, insecure=True):
             assert [text.partition(":")[0] for text in said] == [
                 "serving other machines without TLS",
-                "serving everybody who can reach this address",
+                "serving everyone who can reach this address",
             ]
 
     @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o602])
@@ -416,7 +416,7 @@ class TestClosed:
         assert "belongs to another user" in problems_of(Settings(token_file=token))[0].text
 
     def test_a_host_in_a_program_is_closed_too(self, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"host: is '0\.0\.0\.0'") as caught:
+        with pytest.raises(ConfigurationError, match=r"host: is '0\.0\.0\.0'") as caught:
             Host(Settings(host="0.0.0.0", token_file=tmp_path / "none", plugin=["no.such"], block=["none"]))
         assert [one.setting for one in caught.value.problems] == ["host", "plugin", "block", "token_file"]
 

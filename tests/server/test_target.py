@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from gradproof.server.access import access
 from gradproof.server.commands.cli import app
 from gradproof.server.commands.target import OPTIONS
-from gradproof.server.configuration.configuration import NOT_OURS, configure
+from gradproof.server.configuration.configuration import FOREIGN, configure
 from gradproof.server.problems import CLIENT
 
 pytestmark = pytest.mark.stress
@@ -93,7 +93,7 @@ def test_variables_say_it_too(tokens: Alone, authority: Authority, tmp_path: Pat
 
 def test_variables_of_commands_are_no_settings_of_a_server() -> None:
     variables = {CLIENT + name.upper(): "x" for name in OPTIONS}
-    assert all(NOT_OURS.fullmatch(name) for name in variables)
+    assert all(FOREIGN.fullmatch(name) for name in variables)
     assert configure([], environment=variables).problems == []
     assert configure([], environment={f"{CLIENT}TOKEN": "x"}).problems
 

@@ -26,7 +26,7 @@ from gradproof.server.commands.target import GIVEN, Target, reaching
 from gradproof.server.configuration.configuration import configure, help_text, parser
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.observability import logs
-from gradproof.server.problems import Unusable
+from gradproof.server.problems import ConfigurationError
 from gradproof.server.process.host import Host, serve
 from gradproof.server.supervision.embedded import READY
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -71,7 +71,7 @@ def serve_command(context: typer.Context) -> None:
 
     try:
         asyncio.run(run())
-    except (OSError, Unusable) as error:
+    except (OSError, ConfigurationError) as error:
         raise refused("serve", error) from error
 
 
@@ -87,7 +87,7 @@ def settings_of(words: list[str]) -> Settings:
         if not options.print_config:
             configuration.check()
         elif configuration.problems:
-            raise Unusable(configuration.problems, configuration.origins)
+            raise ConfigurationError(configuration.problems, configuration.origins)
         else:
             typer.echo(configuration.text(), nl=False)
             raise typer.Exit
@@ -96,7 +96,7 @@ def settings_of(words: list[str]) -> Settings:
                 typer.echo(f"gradproof serve: would go on without a plugin: {refusal}", err=True)
             typer.echo("a server would start with this configuration")
             raise typer.Exit
-    except (ArgumentError, Unusable) as error:
+    except (ArgumentError, ConfigurationError) as error:
         raise refused("serve", error) from error
     return configuration.settings
 

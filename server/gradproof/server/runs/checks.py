@@ -18,10 +18,10 @@ from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict.summary import ORDER
 from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
-from gradproof.server.calls.record import begin
-from gradproof.server.calls.status import unforeseen
+from gradproof.server.calls.record import begin_phase
+from gradproof.server.calls.status import unexpected
 from gradproof.server.requests import encode
-from gradproof.server.runs.admission import quiet
+from gradproof.server.runs.admission import silence_warnings
 from gradproof.server.runs.run_batcher import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -38,7 +38,7 @@ class Checks:
 
     def __init__(self, registry: Registry, proofs: ProofPool, at_once: int) -> None:
         self.proofs, self.verifier = proofs, Verifier(registry, proofs, proofs.workers)
-        self.threads = ThreadPoolExecutor(at_once, "check", initializer=quiet)
+        self.threads = ThreadPoolExecutor(at_once, "check", initializer=silence_warnings)
 
     def close(self) -> None:
         """Start nothing more, and wait for nobody."""
@@ -57,7 +57,7 @@ class Checks:
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
-        begin("checks")
+        begin_phase("checks")
         budget = (options.budget_ms or DEFAULT_BUDGET_MS) / 1000
         if deadline is not None:
             left = (1 - ANSWER_SHARE) * (deadline - time.monotonic()) - 2 * ANSWER_SECONDS
@@ -100,7 +100,7 @@ class Checks:
         except TimeoutError:
             yield [too_late(name, budget) for name in missing]
         except Exception as error:  # whatever is wrong with a check, it costs nobody a gradient
-            reason = f"the check failed; {unforeseen(error).message}"
+            reason = f"the check failed; {unexpected(error).message}"
             yield [GradientVerdict(name, SummaryWord.UNCHECKED, reason) for name in missing]
         except (asyncio.CancelledError, GeneratorExit):  # the client left: nobody waits for proofs on its behalf either
             self.proofs.abandon(cancellation)

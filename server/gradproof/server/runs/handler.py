@@ -20,8 +20,7 @@ from gradproof.engine.plugin_errors import contained
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.readings.formulas import NoFormula
-from gradproof.server.calls import record
-from gradproof.server.calls.record import judged
+from gradproof.server.calls.record import count_verdicts, observe_phase
 from gradproof.server.calls.status import VerdictRequired, run_fault
 from gradproof.server.limits import Limits
 from gradproof.server.requests import encode
@@ -65,7 +64,7 @@ class Handler:
     def __post_init__(self) -> None:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.kept = ForwardCache(self.limits)
-        self.admission = Admission(self.limits, record)
+        self.admission = Admission(self.limits)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -100,7 +99,7 @@ class Handler:
             async with aclosing(self._events(request, uploads, encode.Encoder(chunked), desk, turn)) as events:
                 async for event in events:
                     event.sequence = next(count)
-                    with turn.aside():
+                    with turn.waiting_for_client():
                         yield event
 
     async def _events(
@@ -112,11 +111,11 @@ class Handler:
         turn: Turn,
     ) -> AsyncGenerator[pb.Event]:
         started = time.perf_counter()
-        stepper, digest = await turn.do(
+        stepper, digest = await turn.run(
             "decode", preparing(request), self._begin, turn, request, uploads, desk, encoder.chunked
         )
         prepared = stepper.prepared
-        turn.expect(prepared.cost)
+        turn.reserve(prepared.cost)
         yield pb.Event(
             accepted=pb.Accepted(
                 digest=digest,
@@ -134,7 +133,7 @@ class Handler:
         except RunFault as fault:
             yield pb.Event(fault=run_fault(fault))
             raise
-        turn.rest()
+        turn.release_slot()
         summary.run_seconds = time.perf_counter() - started
         assert stepper.run is not None
         weaker: list[tuple[str, str, str]] = []
@@ -143,9 +142,9 @@ class Handler:
             async for event in verdicts:
                 yield event
         summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
-        self.admission.observer.observe("checks", summary.verify_seconds)
+        observe_phase("checks", summary.verify_seconds)
         summary.weaker = len(weaker)
-        judged({word: getattr(summary, word) for word in ("verified", "plausible", "unchecked", "wrong")})
+        count_verdicts({word: getattr(summary, word) for word in ("verified", "plausible", "unchecked", "wrong")})
         yield pb.Event(summary=summary)
         if weaker:
             raise VerdictRequired(required(request.verify).value, weaker)
@@ -166,7 +165,7 @@ class Handler:
         while batch is not None or stepper.run is None:
             try:
                 if batch is None:
-                    batch = await turn.do("run", seconds, stepper.batch, answer)
+                    batch = await turn.run("run", seconds, stepper.batch, answer)
             except asyncio.CancelledError:
                 stepper.cancel()
                 raise
@@ -181,14 +180,14 @@ class Handler:
                 with desk.hooks.asking(stepper.asked) as question:
                     for event in encoder.hook(stepper.asked):
                         yield event
-                    with turn.aside(patience=0):
+                    with turn.waiting_for_client(patience=0):
                         answer = await question.answer()
 
     def _encoded(self, encoder: encode.Encoder, batch: Batch) -> Iterator[pb.Event]:
         """A batch as messages, of a MiB at most: short enough to be written in the event loop."""
         started = time.perf_counter()
         for event in encoder.batch(batch):
-            self.admission.observer.observe("encode", time.perf_counter() - started)
+            observe_phase("encode", time.perf_counter() - started)
             yield event
             started = time.perf_counter()
 
@@ -207,7 +206,7 @@ class Handler:
             self._fits(unary_bytes(prepared), "StreamingDifferentiate")
         stepper = RunBatcher(self.engine, prepared, keep=bool(request.keep))
         if not prepared.missing and prepared.cost.seconds <= SMALL_SECONDS:
-            turn.enter("run")
+            turn.enter_phase("run")
             stepper.begin()
         return stepper, digest
 
@@ -241,10 +240,10 @@ class Handler:
         """The values asked for. Raises GradproofError."""
         with self.admission.request(left) as turn:
             asked = (self._prepared, turn, request, uploads, desk)
-            prepared, digest, found = await turn.do("decode", preparing(request), *asked)
+            prepared, digest, found = await turn.run("decode", preparing(request), *asked)
             if found is None:
-                turn.expect(prepared.cost)
-                found = await turn.do("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(request.keep))
+                turn.reserve(prepared.cost)
+                found = await turn.run("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(request.keep))
             evaluated, forward = found
             evaluated.kept_bytes = self._keep(request.keep, forward, desk)
             return evaluated
@@ -262,7 +261,7 @@ class Handler:
             self._fits(unary_bytes(prepared), "Evaluate on a Session")
         if prepared.cost.seconds > SMALL_SECONDS:
             return prepared, digest, None
-        turn.enter("run")
+        turn.enter_phase("run")
         return prepared, digest, self._evaluate(prepared, digest, bool(request.keep))
 
     def _evaluate(self, prepared: Prepared, digest: str, keep: bool) -> tuple[Evaluated, Forward | None]:
@@ -276,14 +275,14 @@ class Handler:
     async def infer(self, request: pb.InferRequest, left: float | None = None) -> pb.InferResponse:
         """Specs of the values, all faults, and what runs cost. Raises GradproofError."""
         with self.admission.request(left) as turn:
-            return await turn.do("decode", preparing(request), infer, request, self.engine, self.limits)
+            return await turn.run("decode", preparing(request), infer, request, self.engine, self.limits)
 
     async def derive(self, request: pb.DeriveRequest, left: float | None = None) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
         with self.admission.request(left) as turn:
             rows = request.mode in (pb.DERIVE_MODE_JACOBIAN, pb.DERIVE_MODE_HESSIAN)
             seconds = 1.0 if rows and len(request.graph.nodes) > 1 else 4 * preparing(request)
-            return await turn.do("decode", seconds, self._derive, request)
+            return await turn.run("decode", seconds, self._derive, request)
 
     async def explain(self, request: pb.ExplainRequest, left: float | None = None) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""

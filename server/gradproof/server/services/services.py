@@ -38,7 +38,7 @@ DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of what the body raises. An unforeseen error is logged under an incident id."""
+    """End the call with the status of what the body raises. An unexpected error is logged under an incident id."""
     try:
         yield
     except grpc.aio.AbortError:

@@ -14,9 +14,9 @@ import grpc
 
 from gradproof.engine.errors import GradproofError, InvalidRequest, LimitExceeded, Violation
 from gradproof.engine.spec import Array
-from gradproof.server.calls.record import Record, below
+from gradproof.server.calls.record import Record, nested_record
 from gradproof.server.calls.scopes import AUTODIFF, authorize
-from gradproof.server.calls.status import CODE_NAMES, fault_of, request_fault, unforeseen
+from gradproof.server.calls.status import CODE_NAMES, fault_of, request_fault, unexpected
 from gradproof.server.requests.encode import Encoder
 from gradproof.server.runs.handler import Handler
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -140,7 +140,7 @@ class _Session:
 
     async def _refuse(self, kind: str | None, error: GradproofError) -> None:
         """Answer a frame that is at fault, and go on."""
-        with below(kind or "empty", "") as record:
+        with nested_record(kind or "empty", "") as record:
             await self._fault(record, "", request_fault(error))
 
     def _used(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
@@ -158,7 +158,7 @@ class _Session:
 
     async def _guarded(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            with below(kind, request_id) as record:
+            with nested_record(kind, request_id) as record:
                 fault = await _fault_in(run)
                 await self._fault(record, request_id, fault)
         finally:
@@ -203,5 +203,5 @@ async def _fault_in(run: Callable[[], Coroutine[Any, Any, None]]) -> pb.RequestF
     except asyncio.CancelledError:
         return pb.RequestFault(code=grpc.StatusCode.CANCELLED.value[0], message="cancelled", reason="CANCELLED")
     except Exception as error:
-        return fault_of(unforeseen(error))
+        return fault_of(unexpected(error))
     return None
