@@ -245,7 +245,7 @@ class TestReload:
             process.communicate()
 
 
-class TestSideDoor:
+class TestWarmUpSocket:
     def test_a_server_warms_up_without_knowing_a_token(
         self, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

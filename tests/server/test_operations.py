@@ -462,8 +462,8 @@ def test_an_http_port_that_is_taken(processes: int) -> None:
     ("options", "wanted"),
     [
         ({"metrics_host": "no host"}, "it must be an address or a name"),
-        ({"metrics_port": 0, "processes": 2}, "name one"),
-        ({"metrics_port": 50551}, "that of gRPC"),
+        ({"metrics_port": 0, "processes": 2}, "give a number"),
+        ({"metrics_port": 50551}, "the port of gRPC"),
     ],
 )
 def test_an_http_port_that_will_not_do_is_a_problem(options: dict[str, Any], wanted: str) -> None:

@@ -259,7 +259,7 @@ class TestPrinted:
     def test_a_plugin_that_a_server_would_go_on_without(self) -> None:
         done = serve("--check-config", "--plugin", "json", "--no-entry-points")
         assert done.exit_code == 0
-        assert "would go on without a plugin: plugin 'json' refused" in done.stderr
+        assert "would start without a plugin: plugin 'json' refused" in done.stderr
 
     def test_help_names_every_setting(self) -> None:
         text = " ".join(serve("--help").stdout.split())
