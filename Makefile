@@ -1,15 +1,19 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo test stress check fuzz chaos soak bench lint proto clean
+.PHONY: demo quick test stress check fuzz chaos soak bench lint constraints proto clean
 
 BIN := .venv/bin
 
-$(BIN)/ready: pyproject.toml
+$(BIN)/ready: pyproject.toml constraints.txt
 	python3 -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 demo: $(BIN)/ready
 	$(BIN)/gradproof demo
+
+# Lint, and the tests that take no time: under a minute.
+quick: lint
+	$(BIN)/pytest -n 2 --dist loadfile -m "not stress and not slow"
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -19,7 +23,7 @@ stress: $(BIN)/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m stress
 
 # A thousand draws for each op, a thousand programs, a thousand random graphs of up to a million elements, every planted fault,
-# elements of every array of the real workloads, 20 000 points against mpmath: two hours.
+# elements of every array of the real workloads, 20 000 points against mpmath: two hours, each night.
 check: $(BIN)/ready
 	GRADPROOF_DRAWS=1000 GRADPROOF_SWEEP=20000 GRADPROOF_GRAPHS=1000 GRADPROOF_PLANTS=4 $(BIN)/pytest -n 2 tests/verify/test_no_false_alarms.py tests/verify/test_planted_faults.py \
 	  tests/engine/test_compiled.py tests/verify/numbers/test_value_sweep.py tests/verify/numbers/test_vouched.py tests/plugins/test_range_ends.py tests/verify/test_derived_verdicts.py \
@@ -50,6 +54,13 @@ lint: $(BIN)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
+
+# Versions of all that is installed, for reproducible runs: written anew after a change of pyproject.toml.
+constraints: pyproject.toml
+	rm -rf .venv
+	python3 -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 proto: $(BIN)/ready
 	$(BIN)/python proto/generate.py

@@ -25,8 +25,8 @@ from gradproof.engine.engine import Engine, Run
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.processes.workers import Workers
+from gradproof.engine.verify.verdict import GradientVerdict
 from gradproof.engine.verify.verdict.summary import ORDER
-from gradproof.engine.verify.verdict.words import GradientVerdict
 from gradproof.engine.verify.verifier import Proofs, Verifier
 from gradproof.plugins import BUILTIN
 

@@ -26,9 +26,9 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import spec_of
 from gradproof.engine.verify.graphs.wholegraph import check_graph
 from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey
-from gradproof.engine.verify.verdict.words import GradientVerdict, RuleVerdict
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 

@@ -13,7 +13,8 @@ from tests.support.server_fixture import Served
 import gradproof.client as gp
 from gradproof.client.autograd import grad
 from gradproof.client.recording import runtime
-from gradproof.client.recording.record import Node, apply
+from gradproof.client.recording.apply import apply
+from gradproof.client.recording.record import Node
 from gradproof.client.tensors.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("tensors")

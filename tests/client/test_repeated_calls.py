@@ -27,7 +27,7 @@ from gradproof.client import (
     channel,
     hook,
 )
-from gradproof.client.recording import record, runtime
+from gradproof.client.recording import apply, runtime
 from gradproof.server.supervision import embedded
 from gradproof.server.supervision.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -116,7 +116,7 @@ def sent(client: Client) -> float:
 
 def tensors(client: Client) -> float:
     x = gp.tensor(3.0, requires_grad=True)
-    y = x * record.apply("pausing.pause", x)
+    y = x * apply.apply("pausing.pause", x)
     y.backward()
     assert x.grad is not None
     return float(x.grad.item())

@@ -17,7 +17,7 @@ from tests.support.server_fixture import Served, serving
 import gradproof.client as gp
 from gradproof.client.autograd import grad
 from gradproof.client.errors import DeadlineExceeded, Unavailable
-from gradproof.client.recording import record, runtime
+from gradproof.client.recording import apply, runtime
 from gradproof.client.recording.subgraph import SMALL
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.server.limits import Limits
@@ -461,7 +461,7 @@ class TestTogether:
         faulty_plugin.entered.clear()
         faulty_plugin.released.clear()
         x = gp.tensor(2.0, requires_grad=True)
-        slow = record.apply("faulty.wait", x)
+        slow = apply.apply("faulty.wait", x)
         thread = threading.Thread(target=slow.value)
         thread.start()
         assert faulty_plugin.entered.wait(60)
@@ -477,7 +477,7 @@ class TestTogether:
         monkeypatch.setattr(served.client, "timeout", 0.2)
         try:
             with pytest.raises(DeadlineExceeded):
-                record.apply("faulty.wait", x).value()
+                apply.apply("faulty.wait", x).value()
         finally:
             faulty_plugin.released.set()
         monkeypatch.undo()

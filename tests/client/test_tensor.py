@@ -15,7 +15,7 @@ from tests.support.server_fixture import Served
 import gradproof.client as gp
 from gradproof.client.errors import InvalidRequest, RunError
 from gradproof.client.recording import runtime
-from gradproof.client.recording.record import apply
+from gradproof.client.recording.apply import apply
 
 pytestmark = pytest.mark.usefixtures("tensors")
 

@@ -24,7 +24,10 @@ from tests.support.server_processes import running, served
 from tests.support.waiting import within
 
 from gradproof.client import GradproofError, GraphBuilder, Ref, connect
-from gradproof.engine.op import INTEGER, Case, InferenceError, Op, case
+from gradproof.engine.cases import Case, case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.plugins import BUILTIN
 

@@ -121,7 +121,7 @@ def test_clients_that_say_half_of_it(server: ServerProcess, stub: Any) -> None:
     for call in calls:
         call.cancel()
     over.set()
-    code = f"import sys; from tests import test_load; test_load.vanish({server.target!r})"
+    code = f"import sys; from tests.e2e import test_load; test_load.vanish({server.target!r})"
     vanishing = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
     for process in vanishing:
         assert process.stdout is not None

@@ -20,7 +20,7 @@ from gradproof.engine.derive import Derived, Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NoRule
 from gradproof.engine.job import Job
-from gradproof.engine.verify.verdict.words import GraphWord, SummaryWord
+from gradproof.engine.verify.verdict import GraphWord, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.v1 import autodiff_service_pb2 as pb
 

@@ -14,9 +14,9 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.errors import ForwardFault, NoRule
 from gradproof.engine.extend import Inferred, Op, Spec, case, hookimpl
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.proof.behaviour import second_program
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof.second_derivative import second_program
+from gradproof.engine.verify.verdict import RuleWord, SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
 

@@ -18,17 +18,17 @@ from tests.verify.numbers.test_value import Never, finish, graph_of, verdicts_of
 
 from gradproof.client import GraphBuilder
 from gradproof.engine import rules
+from gradproof.engine.cases import Case
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, HookFault, InvalidRequest, NoRule, RuleFault
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, REFUSED, Op, hookimpl, ops, zeros_like
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.numbers.accumulation import check_sum
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import AccumulationWord, GraphWord, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import AccumulationWord, GraphWord, RuleWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 

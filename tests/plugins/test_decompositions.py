@@ -13,12 +13,12 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.verify.numbers.test_value import judge, numbers, with_rules
 
+from gradproof.engine.cases import case
 from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import InferenceError, ops
-from gradproof.engine.op import case
 from gradproof.engine.spec import Array, Spec, spec
-from gradproof.engine.verify.proof_cache.classes import key_of
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.proof_cache import key_of
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 
 NAMES = ("solve", "inv", "det", "cholesky")
 

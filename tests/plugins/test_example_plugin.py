@@ -13,8 +13,8 @@ import pytest
 
 from gradproof.engine import registry as registry_module
 from gradproof.engine.registry import ENTRY_POINT_GROUP, build_registry
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import RuleWord
 from gradproof.plugins import BUILTIN
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "gradproof-swish"

@@ -12,13 +12,15 @@ import pytest
 from flint import arb, fmpq
 from tests.conftest import REGISTRY, Bench
 
-from gradproof.engine.op import INTEGER, Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof.parametrisations import sample_inputs
-from gradproof.engine.verify.readings.reading import concrete, read_op
+from gradproof.engine.verify.readings import concrete, read_op
 
 OPS = REGISTRY.ops
 MAKES_COMPLEX = ("complex",)  # has no reading in the reals: test_complex.py

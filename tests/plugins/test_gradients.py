@@ -16,10 +16,12 @@ from mpmath import mp
 from tests.conftest import REGISTRY, Bench
 from tests.support.plain_conditions import Plainly
 
-from gradproof.engine.op import INTEGER, Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, is_differentiable
-from gradproof.engine.verify.readings.reading import concrete, read_op
+from gradproof.engine.verify.readings import concrete, read_op
 
 OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name != "complex"]  # that one: test_complex.py
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in OPS for case in op.proof_cases()]

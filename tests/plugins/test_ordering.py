@@ -20,8 +20,8 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, InvalidRequest
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.verify.identities.regions import differences
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import RuleWord
 
 FLOATS = st.one_of(
     st.floats(-1e6, 1e6), st.integers(-9, 9).map(float), st.integers(-9, 9).map(lambda k: k + 0.5), st.just(-0.0)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY, Bench
 
-from gradproof.engine.op import Case
+from gradproof.engine.cases import Case
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import ops
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import key_of
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import key_of
+from gradproof.engine.verify.verdict import RuleWord
 
 mp = mpmath.mp
 DTYPES: dict[str, Any] = {

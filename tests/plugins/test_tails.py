@@ -13,7 +13,7 @@ from tests.conftest import REGISTRY
 from tests.support.applications import applied, checked
 
 from gradproof.engine.spec import DType
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.verdict import ValueWord
 
 DTYPES = [np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
 

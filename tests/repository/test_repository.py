@@ -63,7 +63,7 @@ def test_every_public_class_and_function_of_the_client_has_a_docstring() -> None
 
 def test_every_op_is_tested_by_the_tests_that_run_over_all_of_them() -> None:
     """The forward, the gradients and the proofs are parametrized over this registry, so an op cannot be left out."""
-    for name in ("test_forward.py", "test_gradients.py", "test_proof.py"):
+    for name in ("plugins/test_forward.py", "plugins/test_gradients.py", "verify/proof/test_proof.py"):
         assert "REGISTRY.ops" in (ROOT / "tests" / name).read_text(encoding="utf-8"), name
     assert len(REGISTRY.ops) >= 60
 

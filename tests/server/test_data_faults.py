@@ -12,13 +12,14 @@ import pytest
 from tests.conftest import REGISTRY, Bench
 
 from gradproof.engine.derive import Mode, derive
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault, ForwardFault, HookFault, InvalidRequest, NoRule
 from gradproof.engine.extend import Op
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import Hook
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.job import Job
-from gradproof.engine.op import INTEGER, InferenceError
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Array, is_differentiable, spec_of
 from gradproof.plugins import BUILTIN

@@ -171,7 +171,7 @@ def test_ctrl_c_still_ends_a_script() -> None:
         "from gradproof.engine.engine import Engine\n"
         "from gradproof.engine.registry import build_registry\n"
         "from gradproof.plugins import BUILTIN\n"
-        "from tests import counting_plugin as c\n"
+        "from tests.support import counting_plugin as c\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background jobs ignore
         "bench = Bench(Engine(build_registry(BUILTIN, others=[c])))\n"
         "c.act.append(lambda: signal.raise_signal(signal.SIGINT))\n"

@@ -13,8 +13,8 @@ from tests.support.server_fixture import Served, serving
 
 from gradproof.client import GraphBuilder, hook
 from gradproof.client.client import Client
-from gradproof.engine.op import case
-from gradproof.engine.verify.proof_cache.classes import ProofKey
+from gradproof.engine.cases import case
+from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import decode_tensor, encode_tensor

@@ -19,7 +19,7 @@ from gradproof.engine.verify.numbers.applications import application_of
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.runs.known_rules import KnownRules
-from gradproof.engine.verify.verdict.words import ValueVerdict
+from gradproof.engine.verify.verdict import ValueVerdict
 
 
 def applied(op: str, *arrays: Any, seed: Any = None, registry: Registry = REGISTRY, **attributes: Any) -> tuple[Any, Any]:

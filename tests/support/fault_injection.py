@@ -10,22 +10,15 @@ import numpy as np
 from tests.support.fault_catalogue import Fault
 from tests.verify.numbers.test_value import Here, finish, graph_of
 
+from gradproof.engine.cases import Case
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import GradproofError
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.job import Job
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import is_differentiable, spec_of
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import (
-    AccumulationWord,
-    GradientVerdict,
-    GraphWord,
-    RuleVerdict,
-    RuleWord,
-    ValueWord,
-)
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import AccumulationWord, GradientVerdict, GraphWord, RuleVerdict, RuleWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 

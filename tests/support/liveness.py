@@ -22,9 +22,9 @@ class Living:
             monkeypatch.setattr(kind, method, self._noting(getattr(kind, method)))
 
     def _noting(self, method: Any) -> Any:
-        def noted(one: Any, *arguments: Any) -> None:
+        def noted(one: Any, *arguments: Any, **options: Any) -> None:
             self._made.append(weakref.ref(one))
-            method(one, *arguments)
+            method(one, *arguments, **options)
 
         return noted
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 
 EDGES = (2**14 - 1, 2**14, 2**15 - 1, 2**15)

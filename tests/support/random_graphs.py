@@ -27,7 +27,7 @@ from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable, spec_of
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import LATE, Verifier
 
 DTYPES: Final[tuple[DType, ...]] = tuple(np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))

@@ -13,10 +13,13 @@ from flint import arb
 from hypothesis import strategies as st
 from tests.conftest import REGISTRY
 
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Graph, Leaf, Node
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.job import Job
-from gradproof.engine.op import INTEGER, Case, InferenceError, Op
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, DType, is_differentiable, spec_of

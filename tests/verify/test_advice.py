@@ -14,14 +14,15 @@ from tests.support import stuck_plugin
 from tests.verify.numbers.test_value import Never, judge, numbers, verdicts_of
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import case
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import POSITIVE, REAL, ops, zeros_like
-from gradproof.engine.op import Inferred, Op, case
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict import advice
-from gradproof.engine.verify.verdict.words import GraphWord, RuleWord, ValueVerdict, ValueWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import GraphWord, RuleWord, ValueVerdict, ValueWord, advice
 from gradproof.plugins import BUILTIN
 
 STUCK = build_registry(BUILTIN, others=[stuck_plugin])

@@ -25,9 +25,9 @@ from gradproof.engine.graph import Graph, Node, Rule
 from gradproof.engine.job import Job
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Spec
-from gradproof.engine.verify.proof_cache.classes import ProofKey
-from gradproof.engine.verify.verdict.words import GradientVerdict, RuleVerdict, SummaryWord
-from gradproof.engine.verify.verdict.words import RuleWord as Word
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.verdict import GradientVerdict, RuleVerdict, SummaryWord
+from gradproof.engine.verify.verdict import RuleWord as Word
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 from gradproof.server.limits import Limits

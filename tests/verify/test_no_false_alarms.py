@@ -18,7 +18,7 @@ from tests.verify.numbers.test_value import Never, finish
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import DataFault
 from gradproof.engine.op import Op
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord, UseVerdict, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, UseVerdict, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
 DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "5"))

@@ -26,7 +26,7 @@ from gradproof.engine.engine import Engine, Run
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.job import Job
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
 PLANTS = int(os.environ.get("GRADPROOF_PLANTS", "0"))

@@ -23,7 +23,7 @@ from tests.verify.test_planted_at_size import FAST, PLANTS
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
 ENGINE = Engine(REGISTRY)

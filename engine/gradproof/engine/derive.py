@@ -17,7 +17,8 @@ from gradproof.engine.backward import Backward, append_backward
 from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, Violation
 from gradproof.engine.graph import Graph, Leaf, Node, Rule, Rules, names_of
-from gradproof.engine.lower import Lowered, did_you_mean, lower
+from gradproof.engine.hints import did_you_mean
+from gradproof.engine.lower import Lowered, lower
 from gradproof.engine.plan import literal_array
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec, is_differentiable

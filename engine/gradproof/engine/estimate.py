@@ -68,7 +68,7 @@ def run_flops(program: Program) -> int:
         if one.op.view:
             continue
         outputs = [specs[k] for k in one.outputs]
-        count = FLOPS.get(one.op.name)
+        count = _products if one.op.contracts else FLOPS.get(one.op.name)
         flops = sum(out.size for out in outputs) if count is None else count([specs[k] for k in one.inputs], outputs)
         total += 4 * flops if outputs[0].dtype.kind == "c" else flops
     return total
@@ -102,7 +102,6 @@ def _solves(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
 
 
 FLOPS: Mapping[str, Callable[[Sequence[Spec], Sequence[Spec]], int]] = {
-    "matmul": _products,
     "solve": _solves,
     "inv": _cubic(2),
     "det": _cubic(2 / 3),

@@ -1,30 +1,15 @@
 """All that a plugin needs, and all that is promised to stay."""
 
 from gradproof.engine.caller import Caller
+from gradproof.engine.cases import case
+from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED, Complex, Kink
+from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, REAL, UNIT, Domain
 from gradproof.engine.errors import DataFault
 from gradproof.engine.hookspecs import API_VERSION, hookimpl
 from gradproof.engine.implicit import Equation, Parametrisation
+from gradproof.engine.inference import InferenceError, Inferred
 from gradproof.engine.named_hook import NamedHook
-from gradproof.engine.op import (
-    ABOVE_MINUS_ONE,
-    ABOVE_ONE,
-    DIRECT,
-    HOLOMORPHIC,
-    INTEGER,
-    NO_GRADIENT,
-    NONZERO,
-    POSITIVE,
-    REAL,
-    REFUSED,
-    UNIT,
-    Complex,
-    Domain,
-    InferenceError,
-    Inferred,
-    Kink,
-    Op,
-    case,
-)
+from gradproof.engine.op import NO_GRADIENT, Op
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Exact, full_like, ops, zeros_like
 

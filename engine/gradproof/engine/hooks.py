@@ -16,7 +16,8 @@ import numpy as np
 from gradproof.engine.errors import DataFault, HookFault, RunFault, Violation
 from gradproof.engine.estimate import NOTHING, Cost
 from gradproof.engine.graph import Graph
-from gradproof.engine.lower import Lowered, did_you_mean
+from gradproof.engine.hints import did_you_mean
+from gradproof.engine.lower import Lowered
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import foreign

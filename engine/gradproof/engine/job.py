@@ -9,8 +9,8 @@ from gradproof.engine.cancellation import watched
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.graph import Graph, names_of
 from gradproof.engine.graph_hook import GraphHook
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.hooks import ClientHook, Hook, HookContext
-from gradproof.engine.lower import did_you_mean
 from gradproof.engine.spec import Array, Spec, is_differentiable
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from gradproof.engine.cancellation import look, watched
 from gradproof.engine.errors import Violation
 from gradproof.engine.graph import Graph, Node
-from gradproof.engine.op import InferenceError, Op
+from gradproof.engine.hints import MAX_HINTS, did_you_mean
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Spec, is_differentiable, shape_fault
 from gradproof.engine.trace import Builder, Tracer
-
-MAX_HINTS = 20  # looking for a near name takes milliseconds; nobody reads the hundredth
 
 
 @dataclass(slots=True)
@@ -137,12 +135,6 @@ def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> N
     if len(lowered.faults) >= MAX_HINTS:
         known = ()
     lowered.fault(path, f"there is no value named {name!r}{did_you_mean(name, known)}", "VALUE_UNKNOWN")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or nothing where no known name is near."""
-    near = difflib.get_close_matches(name, list(islice(known, 2000)), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _topological_order(lowered: Lowered) -> list[int]:

@@ -1,4 +1,4 @@
-"""What an op is: one declaration, read several ways.
+"""Op: a differentiable operation, declared once and read several ways.
 
     Op("exp", np.exp, rule=lambda g, y, x: g * y, define=lambda f, x: f.exp(x))
 
@@ -12,22 +12,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from fractions import Fraction
-from functools import cached_property
-from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import sympy
 
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.conventions import REFUSED, Complex, Kink
+from gradproof.engine.domains import INTEGER, REAL, Domain
 from gradproof.engine.implicit import Equation, Parametrisation
+from gradproof.engine.inference import InferenceError, Inferred, elementwise_inference
 from gradproof.engine.neighbours import neighbours
 from gradproof.engine.plugin_errors import foreign
-from gradproof.engine.spec import BFLOAT16, Array, DType, Spec
-
-Attributes: TypeAlias = Mapping[str, Any]
-FLOAT64: Final[DType] = np.dtype(np.float64)
+from gradproof.engine.spec import Spec
 
 
 class _NoGradient:
@@ -36,144 +33,10 @@ class _NoGradient:
 
 
 NO_GRADIENT: Final = _NoGradient()
-"""What a rule returns for an input that no gradient flows to (an index, a mask). Not zeros, and not silence."""
+"""Returned by a rule for an input that no gradient flows to (an index, a mask), which is not the same as zeros."""
 
 REQUIRED: Final = inspect.Parameter.empty
 """The default of an attribute that has none."""
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Where an input lives. ``chart`` maps a symbol with ``assumptions`` onto the domain (acosh is proved with
-    x = 1 + t, t > 0); ``sample`` draws an exact interior point."""
-
-    name: str
-    assumptions: Mapping[str, bool]
-    chart: Callable[[Any], Any]
-    sample: Callable[[Random], Fraction]
-
-
-def _signed(random: Random) -> Fraction:
-    return Fraction(random.randint(1, 63) * random.choice((-1, 1)), 16)
-
-
-def _unit(random: Random) -> Fraction:
-    return Fraction(random.randint(1, 63), 64)
-
-
-REAL = Domain("real", {"real": True}, lambda t: t, _signed)
-NONZERO = Domain("nonzero", {"real": True, "nonzero": True}, lambda t: t, _signed)
-POSITIVE = Domain("positive", {"positive": True}, lambda t: t, lambda random: abs(_signed(random)))
-ABOVE_MINUS_ONE = Domain("above -1", {"positive": True}, lambda t: t - 1, lambda random: abs(_signed(random)) - 1)
-ABOVE_ONE = Domain("above 1", {"positive": True}, lambda t: t + 1, lambda random: 1 + abs(_signed(random)))
-UNIT = Domain("between -1 and 1", {"real": True}, lambda t: t, lambda random: 2 * _unit(random) - 1)
-INTEGER = Domain("integer or boolean", {}, lambda t: t, lambda random: Fraction(0))
-
-
-class Complex(StrEnum):
-    """What complex numbers are to the rule of an op. A gradient in z = a + ib is dL/da + i dL/db."""
-
-    REFUSED = "no gradient flows through complex numbers"
-    HOLOMORPHIC = "complex differentiable, and the rule, written for reals, is conjugated: g conj(f'(z))"
-    DIRECT = "the rule is written for complex numbers"
-
-
-REFUSED: Final = Complex.REFUSED
-HOLOMORPHIC: Final = Complex.HOLOMORPHIC
-DIRECT: Final = Complex.DIRECT
-
-
-class Kink(StrEnum):
-    """What a rule gives at a kink, out of the derivatives on its sides."""
-
-    MEAN = "the mean of the one-sided derivatives"
-    SMALLEST = "the one-sided derivative of smallest magnitude"
-    LARGEST = "the one-sided derivative of largest magnitude"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One shape class of an op: for each input a shape, or, for integer and boolean inputs, the concrete array; and the
-    dtype of the former. ``drawn``: the names of attributes that were drawn, so that the op may have no meaning there: such
-    a case refutes a rule, and owes no proof. ``beside``: the same at other sizes, to be proved too, where the rule holds
-    numbers that follow from sizes. ``free``: the names of attributes that stand for all numbers but the exceptional ones
-    (see `sealed`); at the values that are given the op is observed."""
-
-    inputs: tuple[tuple[int, ...] | Array, ...]
-    attributes: Attributes = field(default_factory=dict)
-    dtype: DType = FLOAT64
-    drawn: tuple[str, ...] = ()
-    beside: Case | None = None
-    free: tuple[str, ...] = ()
-
-    def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
-        """The specs of the inputs, float ones of ``dtype``, or of the case's own."""
-        own = self.dtype if dtype is None else np.dtype(dtype)
-        return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, own) for x in self.inputs)
-
-    def over(self, dtype: Any) -> Case:
-        """The same case with inputs of ``dtype``."""
-        return replace(self, dtype=np.dtype(dtype), beside=self.beside and self.beside.over(dtype))
-
-    @cached_property
-    def text(self) -> str:
-        """The case in full: two cases are the same if their texts are."""
-        inputs = [f"{x.dtype}{x.shape}{x.tolist()}" if isinstance(x, np.ndarray) else repr(x) for x in self.inputs]
-        return " ".join(
-            [*inputs, *(f"{name}={value!r}" for name, value in sorted(self.attributes.items())), *self._other()]
-            + [f"drawn {name}" for name in self.drawn]
-            + [f"free {name}" for name in self.free]
-            + [f"beside {one.text}" for one in (self.beside,) if one]
-        )
-
-    def __str__(self) -> str:
-        shown = [str(x.tolist()) if isinstance(x, np.ndarray) else f"({', '.join(map(str, x))})" for x in self.inputs]
-        values = {name: "any real" if name in self.free else value for name, value in self.attributes.items()}
-        return " ".join([*shown, *(f"{name}={value}" for name, value in values.items()), *self._other()])
-
-    def at_values(self) -> Case:
-        """The same case with no attribute free: at the values that are given."""
-        return replace(self, free=(), beside=self.beside and self.beside.at_values())
-
-    @property
-    def is_owed(self) -> bool:
-        """Whether its proof is owed: not of drawn values, which may have no meaning, nor of all values, since each that
-        is met has a proof of its own where that of all does not close."""
-        return not (self.drawn or self.free)
-
-    def _other(self) -> list[str]:
-        return [self.dtype.name] if self.dtype != FLOAT64 else []
-
-
-def case(*inputs: tuple[int, ...] | Array, **attributes: Any) -> Case:
-    return Case(inputs, attributes)
-
-
-@dataclass(frozen=True)
-class Inferred:
-    """What ``infer`` found: specs of the outputs, canonical attributes, and, where the op wants its inputs in another
-    shape or dtype (broadcast, promoted), the specs they are converted to by explicit nodes."""
-
-    outputs: tuple[Spec, ...]
-    attributes: Attributes = field(default_factory=dict)
-    inputs: tuple[Spec, ...] | None = None
-
-
-class InferenceError(ValueError):
-    """Raised by ``infer``: the inputs or attributes do not fit this op. The message completes "op: ..."."""
-
-
-def promoted(specs: Sequence[Spec]) -> DType:
-    """The dtype that NumPy 2 gives to these together; weak scalars count as Python numbers."""
-    strong = [spec.dtype for spec in specs if not spec.weak]
-    if not strong:
-        return np.result_type(*(spec.dtype for spec in specs))
-    common = np.result_type(*strong)
-    kinds = {spec.dtype.kind for spec in specs if spec.weak}
-    if common == BFLOAT16 and "c" not in kinds:
-        return common  # NumPy does not know that a Python float is weak beside an extension dtype
-    weak = [complex(1) if kind == "c" else 1.0 if kind == "f" else 1 for kind in kinds]
-    return np.result_type(common, *weak)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,38 +47,46 @@ class Op:
         name: the op's name; ``namespace.name`` for ops of third parties.
         forward: ``(*arrays, **attributes) -> array`` (a tuple of arrays for several outputs). Must not write to its
             inputs.
-        rule: ``(g, y, *inputs, **attributes) -> cotangents``, one per input and of its shape and dtype; a single one
+        rule: ``(g, y, *inputs, **attributes) -> cotangents``, one per input and of its shape and dtype; a single cotangent
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
         backward: instead of ``rule``, a backward in plain NumPy, ``(g, y, *inputs, **attributes) -> cotangents``: one for
-            each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only looked at.
+            each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only checked at the
+            values of a run.
         outputs: how many results an op with ``backward`` has.
-        define: what an element of the result is. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
+        define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
             ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
             A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
-        normwise: the forward is accurate for the largest element of its inputs, not for each: so are decompositions.
+        normwise: the error of forward is relative to the largest element of its inputs, not to each: so it is for
+            decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
         ties: the convention at points where the derivative does not exist, in words.
-        kink: the same for kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
+        kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
             checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
-        grad_fn: the name of the backward node; ``<Name>Backward0`` by default.
+        grad_fn: the name of the backward node, as PyTorch has it; ``<Name>Backward0`` by default.
         shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
             one does not fit.
-        chart: how the op is parametrised, where a direct proof gets lost in roots, or in inverses of inverses.
-        complex: what complex numbers are to the rule: REFUSED, HOLOMORPHIC or DIRECT.
+        chart: a parametrisation of the op, where a direct proof gets lost in roots, or in inverses of inverses.
+        complex: how the rule treats complex numbers: REFUSED, HOLOMORPHIC or DIRECT.
         into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
-            and dtype and overlaps no input. Saves a compiled plan the memory that forward would make. A forward that is a
-            ufunc needs none.
-        place: ``(x, **attributes)`` with the spec of the only input: the index of a result that is zero but for x there.
+            and dtype and overlaps no input. Saves a compiled plan the memory that forward would allocate. A forward that is
+            a ufunc needs none.
+        place: ``(x, **attributes)`` with the spec of the only input: the index of the elements of the result that hold x,
+            while all other elements are zero.
         arrays: the definition once more, for all elements at once: ``(f, *arrays, **attributes) -> array``, written with
             what ``f`` has for whole arrays. It is shown to be equal to the definition where the rule is proved; large
             arrays are checked by it. An elementwise definition needs none, since it takes arrays as it stands.
-        view: forward gives a view of its only input wherever NumPy can make one, and never looks at values.
+        view: forward gives a view of its only input wherever NumPy can make one, and never reads values.
+        contracts: each element of the result is a sum of products over the last axis of the first input, as in a product of
+            matrices.
         doc: one sentence.
+
+    Raises:
+        ValueError: if ``view`` or ``place`` is set for an op that has not exactly one input.
     """
 
     name: str
@@ -235,9 +106,10 @@ class Op:
     chart: Parametrisation | None = None
     backward: Callable[..., Any] | None = None
     outputs: int = 1
-    complex: Complex = Complex.REFUSED
+    complex: Complex = REFUSED
     into: Callable[..., Any] | None = None
     view: bool = False
+    contracts: bool = False
     place: Callable[..., tuple[Any, ...]] | None = None
     arrays: Callable[..., Any] | None = None
     doc: str = ""
@@ -258,7 +130,7 @@ class Op:
             object.__setattr__(self, "grad_fn", f"{title}Backward0")
 
     def _signature(self) -> tuple[Callable[..., Any], int]:
-        """The function that has the names of inputs and attributes, and how many of its parameters come before them."""
+        """The function whose parameters name inputs and attributes, and the number of its parameters before them."""
         if self.infer:
             return self.infer, 0
         if self.equation:
@@ -267,10 +139,12 @@ class Op:
 
     @property
     def elementwise(self) -> bool:
+        """True if element i of the result depends on element i of the (broadcast) inputs only."""
         return self.infer is None
 
     @property
     def differentiable(self) -> bool:
+        """True if the op has a rule."""
         return self.rule is not None
 
     @property
@@ -286,6 +160,7 @@ class Op:
         return self.define if isinstance(self.define, Equation) else None
 
     def domain(self, position: int) -> Domain:
+        """The domain of the input at ``position``."""
         if isinstance(self.domains, Domain):
             return self.domains
         return self.domains[min(position, len(self.domains) - 1)]
@@ -295,49 +170,50 @@ class Op:
         return self.kink[min(position, len(self.kink) - 1)] if isinstance(self.kink, tuple) else self.kink
 
     def input_name(self, position: int) -> str:
-        """What the input at ``position`` is called in messages: ``x``, or ``arrays[2]`` of an op that takes any number."""
+        """The name of the input at ``position`` in messages: ``x``, or ``arrays[2]`` of an op that takes any number."""
         return f"{self.inputs[0]}[{position}]" if self.variadic else self.inputs[position]
 
     def proof_cases(self) -> tuple[Case, ...]:
-        """The declared cases; for an elementwise op, one of rank 0 and one of rank 2 unless it declares its own. A numeric
-        attribute that has one value in all of them gets two more, near it: what is proved at a default may forget the
-        attribute."""
+        """The declared cases, and two more where a numeric attribute has the same value in all of them: with values near
+        that, since a rule that is proved at a default only may ignore the attribute."""
         declared = self.declared_cases()
         return (*declared[:1], *self._neighbours(declared), *declared[1:])
 
     def declared_cases(self) -> tuple[Case, ...]:
-        """The proof cases without the neighbours of attributes: those for which the rule must trace."""
+        """The proof cases without the neighbours of attributes: those for which the rule must trace. For an elementwise op
+        that declares none, a case of rank 0 and a case of rank 2."""
         return self.cases if self.cases or not self.elementwise else (self.uniform(()), self.uniform((1, 2)))
 
     def _neighbours(self, declared: tuple[Case, ...]) -> Iterator[Case]:
-        wholes = [{**self.attributes, **one.attributes} for one in declared]
-        for others in neighbours(wholes, whole_numbers=self.elementwise and not self.cases):
-            other = replace(declared[0], attributes={**declared[0].attributes, **others})
-            if self.takes(other):
-                yield other
+        attributes = [{**self.attributes, **case.attributes} for case in declared]
+        for changed in neighbours(attributes, whole_numbers=self.elementwise and not self.cases):
+            case = replace(declared[0], attributes={**declared[0].attributes, **changed})
+            if self.takes(case):
+                yield case
 
     def complex_cases(self) -> tuple[Case, ...]:
-        """The proof cases in complex numbers, of those that the op takes."""
-        if self.complex is Complex.REFUSED:
+        """The proof cases in complex128, of those that the op takes."""
+        if self.complex is REFUSED:
             return ()
-        return tuple(one for one in (case.over(np.complex128) for case in self.proof_cases()) if self.takes(one))
+        cases = [case.over(np.complex128) for case in self.proof_cases()]
+        return tuple(case for case in cases if self.takes(case))
 
-    def takes(self, one: Case) -> bool:
-        """Whether inputs and attributes of a case fit this op."""
+    def takes(self, case: Case) -> bool:
+        """True if inputs and attributes of a case fit this op."""
         try:
-            self.inference(one.specs(), one.attributes)
+            self.inference(case.specs(), case.attributes)
         except InferenceError:
             return False
         return True
 
     def uniform(self, shape: tuple[int, ...]) -> Case:
-        """A case with every input of ``shape``; an integer or boolean one alternates between 1 and 0."""
+        """A case with every input of ``shape``; an integer or boolean input alternates between 1 and 0."""
         count = int(np.prod(shape, dtype=int))
         mask = (np.arange(count) % 2 == 0).reshape(shape)
         return Case(tuple(mask if self.domain(k) is INTEGER else shape for k in range(len(self.inputs))))
 
     def arity_fault(self, count: int) -> str | None:
-        """Why ``count`` inputs are not what this op takes, or None."""
+        """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got 1"."""
         if self.variadic:
             return None if count >= 1 else "takes one input or more, got 0"
         if count == len(self.inputs):
@@ -368,42 +244,7 @@ class Op:
                 foreign(error)
                 text = f"does not take these inputs and attributes: its infer raised {type(error).__name__}"
                 raise InferenceError(text) from error
-        return self._elementwise_inference(specs, whole)
-
-    def _elementwise_inference(self, specs: Sequence[Spec], attributes: Attributes) -> Inferred:
-        shapes = [spec.shape for spec in specs]
-        try:
-            shape = np.broadcast_shapes(*shapes)
-        except ValueError:
-            raise InferenceError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
-        taking_part = range(len(specs)) if self.promotes is None else self.promotes
-        try:
-            common = promoted([specs[k] for k in taking_part])
-        except TypeError:  # float16 and bfloat16: neither holds the other's numbers
-            shown = " and ".join(dict.fromkeys(specs[k].dtype.name for k in taking_part))
-            raise InferenceError(f"{shown} have no dtype in common: cast one of them with astype") from None
-        outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
-        if outs[0].kind in "fcV" and common.kind != "c" and outs[0] != common:
-            # exp of an integer is exp of a float, and a library function may widen float16: the cast becomes a node of
-            # its own, so that the rule sees one dtype.
-            common = outs[0]
-            outs = self._probe([common if k in taking_part else spec.dtype for k, spec in enumerate(specs)], attributes)
-        inputs = tuple(Spec(shape, common if k in taking_part else spec.dtype) for k, spec in enumerate(specs))
-        weak = shape == () and all(spec.weak for spec in specs)
-        return Inferred(tuple(Spec(shape, out, weak) for out in outs), attributes, inputs)
-
-    def _probe(self, dtypes: Sequence[DType], attributes: Attributes) -> list[DType]:
-        """The dtypes that forward gives for these: NumPy itself is asked, with an empty array."""
-        try:
-            with np.errstate(all="ignore"):
-                outs = self.forward(*(np.empty((0,), dtype) for dtype in dtypes), **attributes)
-        except InferenceError:
-            raise
-        except BaseException as error:
-            foreign(error)
-            shown = ", ".join(dtype.name for dtype in dtypes)
-            raise InferenceError(f"does not take dtype {shown}") from error
-        return [np.asarray(out).dtype for out in (outs if isinstance(outs, tuple) else (outs,))]
+        return elementwise_inference(self.forward, specs, whole, self.promotes)
 
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
@@ -420,13 +261,3 @@ def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...
     if variadic:
         positional = tuple(p.name for p in parameters if p.kind is p.VAR_POSITIONAL)
     return positional, named, variadic
-
-
-def symbols(prefix: str, shape: tuple[int, ...], domain: Domain) -> tuple[Array, Array]:
-    """An array of SymPy symbols and the array of chart values over them (equal unless the domain has a chart)."""
-    names, charted = np.empty(shape, object), np.empty(shape, object)
-    for index in np.ndindex(shape):
-        suffix = "_".join(map(str, index))
-        names[index] = sympy.Symbol(f"{prefix}{suffix}", **domain.assumptions)
-        charted[index] = domain.chart(names[index])
-    return names, charted

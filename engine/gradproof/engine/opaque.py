@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.errors import BadResult
-from gradproof.engine.op import NO_GRADIENT, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import NO_GRADIENT, Op
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import ops
 

@@ -12,9 +12,12 @@ from typing import Any
 import pluggy
 
 from gradproof.engine import hookspecs
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
+from gradproof.engine.inference import InferenceError
 from gradproof.engine.named_hook import NamedHook
-from gradproof.engine.op import Attributes, Case, InferenceError, Op
+from gradproof.engine.op import Op
 from gradproof.engine.opaque import with_vjp_companion
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.rules import trace_rule

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradproof.engine.attributes import in_rule
+from gradproof.engine.attributes import Attributes, in_rule
+from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED
 from gradproof.engine.errors import NoRule, RuleFault
-from gradproof.engine.op import DIRECT, HOLOMORPHIC, NO_GRADIENT, REFUSED, Attributes, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import NO_GRADIENT, Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Builder, Program, Tracer, tracing

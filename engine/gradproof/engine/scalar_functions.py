@@ -28,11 +28,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
-from flint import arb, arb_series
+from flint import arb, arb_series, fmpq
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
-from gradproof.engine.attributes import in_ball, is_not_finite
+from gradproof.engine.attributes import is_not_finite
 
 Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
 Number: TypeAlias = int | float | Fraction
@@ -118,6 +118,11 @@ def _lambda(name: str) -> Callable[[Any], Any]:
 def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> ScalarFunction:
     """A row whose ball form, and series form unless given, are the library's method of the same name."""
     return ScalarFunction(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
+
+
+def in_ball(number: Fraction) -> arb:
+    """A fraction as a ball around it."""
+    return arb(fmpq(number.numerator, number.denominator))
 
 
 def in_arb(x: Any) -> Any:

@@ -73,8 +73,6 @@ NAMES: Final[dict[str, Any]] = {name: value for name, value in vars(math).items(
 RAISED: Final = (ArithmeticError, ValueError)
 """What Python says where NumPy gives inf or nan."""
 
-FLOAT64: Final = np.dtype(np.float64)
-
 
 def ufunc_of(op: Op, specs: Sequence[Spec]) -> np.ufunc | None:
     """The ufunc that computes ``op`` on inputs of ``specs``, to the same bits as its forward: the forward itself, or what

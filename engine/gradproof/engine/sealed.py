@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 import sympy
 
+from gradproof.engine.attributes import FreeNumber
+
 MAX_POWER = 64
 EXCEPTIONAL = (-1, 0, 1)
 """Values of an attribute that are never free: formulas have their exceptions there, and each has a proof of its own."""
@@ -107,7 +109,7 @@ def _comparison(self: Any, other: Any) -> Any:
     return self._ask() if self._other(other) is not None else NotImplemented
 
 
-class Sealed:
+class Sealed(FreeNumber):
     """A number without a value: an expression, and the ledger of its reading. Arithmetic with anything but exact numbers
     and sealed ones is left to the other side (a tracer records it)."""
 
@@ -115,6 +117,11 @@ class Sealed:
 
     def __init__(self, expression: Any, ledger: Ledger) -> None:
         self.expression, self.ledger = expression, ledger
+
+    @property
+    def text(self) -> str:
+        """The expression as people read it."""
+        return str(self.expression)
 
     def at(self, values: Mapping[str, Fraction]) -> Fraction | None:
         """The exact value where the free attributes have ``values``; None where that is no rational number."""

@@ -16,6 +16,7 @@ DType: TypeAlias = np.dtype[Any]
 
 MAX_RANK = 16
 MAX_ELEMENTS = 2**40  # far above any limit a server states; keeps every product below 2**63
+FLOAT64: DType = np.dtype(np.float64)
 BFLOAT16: DType = np.dtype(ml_dtypes.bfloat16)
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.attributes import plain, plain_number
+from gradproof.engine.attributes import Attributes, FreeNumber, plain, plain_number
 from gradproof.engine.cancellation import look
-from gradproof.engine.op import Attributes, InferenceError, Inferred, Op
-from gradproof.engine.sealed import Sealed
+from gradproof.engine.inference import InferenceError, Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.spec import DType, Spec, spec
 
 
@@ -30,8 +30,8 @@ class Exact:
     define: Callable[[Any], Any]
 
 
-Literal: TypeAlias = int | float | Fraction | Exact | Sealed
-"""A number in a program; a sealed one only where attributes are free, in a proof."""
+Literal: TypeAlias = int | float | Fraction | Exact | FreeNumber
+"""A number in a program; a `FreeNumber` only where attributes are free, in a proof."""
 
 
 class Instruction(NamedTuple):
@@ -76,15 +76,15 @@ class Program:
         literal = self.literals.get(value)
         if literal is None:
             return f"%{value}"
-        if isinstance(literal, Sealed):
-            return f"({literal.expression})"
+        if isinstance(literal, FreeNumber):
+            return f"({literal.text})"
         return "exact" if isinstance(literal, Exact) else str(literal)
 
     def at(self, values: Mapping[str, Fraction]) -> Program:
         """The same program with numbers for the free attributes in its literals; one that is not rational stays."""
         literals = dict(self.literals)
         for number, literal in literals.items():
-            if isinstance(literal, Sealed) and (value := literal.at(values)) is not None:
+            if isinstance(literal, FreeNumber) and (value := literal.at(values)) is not None:
                 literals[number] = value
         return replace(self, literals=literals)
 
@@ -154,7 +154,7 @@ class Builder:
             return Spec((), np.dtype(bool), weak=True)
         if isinstance(x, int):
             return Spec((), np.dtype(np.int64), weak=True)
-        if isinstance(x, (float, Fraction, Exact, Sealed)):
+        if isinstance(x, (float, Fraction, Exact, FreeNumber)):
             return Spec((), np.dtype(np.float64), weak=True)
         raise InferenceError(
             f"a rule may use tracers and exact numbers, not {type(x).__name__}; write constants as int, Fraction or Exact"
@@ -231,7 +231,7 @@ class Tracer:
         return self._record("divide", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        squared = not isinstance(other, Sealed) and other == 2  # the power by a sealed number is one for all of them
+        squared = not isinstance(other, FreeNumber) and other == 2  # the power by a sealed number is one for all of them
         return self._record("square", self) if squared else self._record("pow", self, other)
 
     def __matmul__(self, other: Any) -> Any:

@@ -99,6 +99,7 @@ LINEAR = (
         grad_fn="MmBackward0",
         complex=HOLOMORPHIC,
         arrays=lambda f, a, b: f.matmul(a, b),
+        contracts=True,
         doc="matrix product",
     ),
     Op(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from flint import arb
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import InferenceError, Inferred, Op, case, hookimpl, ops
-from gradproof.engine.op import Case
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, Spec
@@ -21,9 +21,9 @@ from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op, read_program
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
-from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache.fingerprint import fingerprint
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.verdict import RuleWord
 from gradproof.plugins import BUILTIN
 
 REGISTRY = build_registry(BUILTIN)
@@ -362,7 +362,7 @@ def test_a_program_is_charged_the_rounding_of_its_dtypes(name: str, dtype: Any) 
 
 
 def _run(program: Any, inputs: Sequence[Array]) -> list[Array]:
-    from gradproof.engine.verify.proof.behaviour import run_program
+    from gradproof.engine.verify.proof.float_checks import run_program
 
     return [x for x in run_program(program, inputs) if x is not None]
 

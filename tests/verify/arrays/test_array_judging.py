@@ -9,14 +9,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.chosen import chosen_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
 from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array
 from gradproof.engine.verify.nodes.elements import beyond, limits
 from gradproof.engine.verify.nodes.judging import Tally, at_kinks, distances, overflowed, spacings
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
 DTYPES = [FLOAT64, np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]

@@ -17,7 +17,7 @@ from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.runs.evidence import AT_ONCE, layout_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination
 from gradproof.engine.verify.runs.known_rules import KnownRules
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.verdict import ValueWord
 
 
 class Clock:

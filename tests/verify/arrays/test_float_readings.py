@@ -12,9 +12,8 @@ from flint import arb, arb_series
 from tests.conftest import REGISTRY
 from tests.verify.graphs.test_large_graphs import normal
 
-from gradproof.engine.attributes import in_balls
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.extend import Op, Spec
-from gradproof.engine.op import INTEGER
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.verify.arrays.ball import BallArray
@@ -25,8 +24,8 @@ from gradproof.engine.verify.arrays.programs import read_op as read_arrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
 from gradproof.engine.verify.graphs.bridge import bridged
-from gradproof.engine.verify.readings.reading import concrete, read_op
-from gradproof.engine.verify.readings.series import Series
+from gradproof.engine.verify.readings import Series, concrete, read_op
+from gradproof.engine.verify.readings.attributes import in_balls
 
 ELEMENTWISE = [op for op in REGISTRY.ops.values() if op.elementwise and op.differentiable and op.definitions]
 

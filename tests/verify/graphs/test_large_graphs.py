@@ -26,7 +26,7 @@ from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.large import direction
 from gradproof.engine.verify.graphs.sweep import Sweep
 from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.plugins import BUILTIN
 
 SECONDS = 600.0

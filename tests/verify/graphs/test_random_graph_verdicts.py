@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Bench, Line
 from tests.verify.graphs.test_large_graphs import DTYPES, graphs_of
 
-from gradproof.engine.verify.verdict.words import GraphWord
+from gradproof.engine.verify.verdict import GraphWord
 
 UNARY = ("sin", "exp", "tanh", "relu", "abs", "sigmoid", "log1p", "sqrt", "log", "reciprocal", "erf", "floor", "square")
 BINARY = ("add", "multiply", "subtract", "divide", "maximum", "minimum", "pow", "hypot", "atan2")

@@ -17,7 +17,7 @@ from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord, SummaryWord
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 

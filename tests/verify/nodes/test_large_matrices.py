@@ -20,10 +20,9 @@ from gradproof.engine.errors import DataFault
 from gradproof.engine.extend import ops
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec
+from gradproof.engine.verify.readings import Tape, read_op
 from gradproof.engine.verify.readings.determinants import Line, expanded
-from gradproof.engine.verify.readings.reading import read_op
-from gradproof.engine.verify.readings.tape import Tape
-from gradproof.engine.verify.verdict.words import GraphWord, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GraphWord, SummaryWord, ValueWord
 
 
 def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:

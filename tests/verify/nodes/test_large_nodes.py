@@ -20,7 +20,7 @@ from gradproof.engine.rules import linear_inputs
 from gradproof.engine.spec import DType
 from gradproof.engine.verify.nodes import elementwise
 from gradproof.engine.verify.nodes.node import check_node
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
 MANY = 5000

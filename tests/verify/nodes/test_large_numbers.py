@@ -10,7 +10,7 @@ from tests.verify.numbers.test_value import judge, numbers
 
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 
 MANY = 5000
 FLOATS = [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]

@@ -18,7 +18,7 @@ from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.numbers.accumulation import check_sum
 from gradproof.engine.verify.numbers.ties import tied_values
-from gradproof.engine.verify.verdict.words import AccumulationWord
+from gradproof.engine.verify.verdict import AccumulationWord
 from gradproof.plugins import BUILTIN
 
 

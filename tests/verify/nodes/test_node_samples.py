@@ -12,7 +12,6 @@ from tests.conftest import REGISTRY
 from tests.support.applications import applied, checked, drawn
 from tests.verify.numbers.test_value import graph_of, judge
 
-from gradproof.engine.attributes import in_balls
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec
 from gradproof.engine.verify.arrays import functions, reading
@@ -23,7 +22,8 @@ from gradproof.engine.verify.nodes.judging import distances, near_by
 from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.nodes.projections import _direction, _inner
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.readings.attributes import in_balls
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
 ELEMENTWISE = [

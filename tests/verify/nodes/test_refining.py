@@ -21,7 +21,7 @@ from gradproof.engine.verify.arrays.products import product_of
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.nodes.refining import Refining, around
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.verdict import ValueWord
 
 FLOAT64 = np.dtype(np.float64)
 

@@ -18,7 +18,7 @@ from gradproof.engine.verify.nodes.judging import Tally
 from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import check_values
-from gradproof.engine.verify.verdict.words import ValueWord
+from gradproof.engine.verify.verdict import ValueWord
 
 ROOT = -0.7517915246935645
 """Of gelu', where x Φ(x) has its least value."""

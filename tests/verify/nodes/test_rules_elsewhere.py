@@ -13,9 +13,9 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.proof_cache.classes import ProofKey
+from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.runs.examination import ANOTHER_RULE
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord, UseVerdict, ValueWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord, UseVerdict, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 

@@ -18,7 +18,7 @@ from gradproof.engine.spec import Array, spec_of
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.nodes.weighing import check_blind, check_equalities
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.verdict.words import GradientVerdict, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, RuleWord, SummaryWord, ValueWord
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.normal(size=(120, 90))

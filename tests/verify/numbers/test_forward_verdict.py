@@ -17,7 +17,7 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.nodes.spots import spot_forward
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.verdict.words import SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
 

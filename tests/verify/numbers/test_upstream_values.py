@@ -13,7 +13,7 @@ from tests.verify.numbers.test_value import Once, finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.registry import Registry
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 
 X = np.array([-1.0, 0.5, 2.0])

@@ -28,9 +28,10 @@ from gradproof.engine.spec import Spec, is_differentiable, spec_of
 from gradproof.engine.verify.floats.ulps import distance
 from gradproof.engine.verify.numbers.accumulation import check_sum
 from gradproof.engine.verify.numbers.value import Application, check_values
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of, shrink
-from gradproof.engine.verify.verdict.words import (
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey, key_of
+from gradproof.engine.verify.proof_cache.shape_class import shrink
+from gradproof.engine.verify.verdict import (
     AccumulationWord,
     GradientVerdict,
     RuleVerdict,

@@ -24,7 +24,7 @@ from tests.verify.numbers.test_value import Here, finish
 
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, largest, needed_bits, spacing
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 
 POINTS = int(os.environ.get("GRADPROOF_SWEEP", "400"))

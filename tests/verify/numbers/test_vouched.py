@@ -21,7 +21,7 @@ from tests.verify.numbers.test_value import Once, finish, judge, numbers, with_r
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Op, Spec, case, ops
 from gradproof.engine.registry import Registry
-from gradproof.engine.verify.verdict.words import AccumulationWord, GradientVerdict, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import AccumulationWord, GradientVerdict, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
 TRUSTED = (SummaryWord.VERIFIED, SummaryWord.PLAUSIBLE)

@@ -24,7 +24,7 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Inferred, Op, hookimpl
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.verdict.words import (
+from gradproof.engine.verify.verdict import (
     AccumulationVerdict,
     AccumulationWord,
     GradientVerdict,

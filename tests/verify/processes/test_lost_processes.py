@@ -14,12 +14,12 @@ from tests.support.held_tasks import Deadly, HeldOnce
 from tests.support.waiting import until
 from tests.verify.processes.test_workers import SOURCES, ended
 
-from gradproof.engine.op import case
+from gradproof.engine.cases import case
 from gradproof.engine.verify.processes.worker import Ping
 from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
-from gradproof.engine.verify.proof_cache.classes import ProofKey
+from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.verdict import RuleWord
 
 pytestmark = pytest.mark.stress
 

@@ -16,7 +16,7 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.verify.processes.shared_memory import SharedMemory, rounded_up
 from gradproof.engine.verify.processes.worker import KEPT_REGIONS
 from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 
 PAGE = mmap.PAGESIZE

@@ -30,7 +30,7 @@ from gradproof.engine.spec import Spec
 from gradproof.engine.verify.processes.worker import Ping
 from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
 from gradproof.engine.verify.runs.evidence import layout_of, pack_plan, read_values, unpack_plan, write_values
-from gradproof.engine.verify.verdict.words import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import LATE, Verifier
 from gradproof.plugins import BUILTIN
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Kink, Op, Spec, case, hookimpl, ops
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.proof.behaviour import run_program, second_program
-from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof.float_checks import run_program
+from gradproof.engine.verify.proof.second_derivative import second_program
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.summary import refutation
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 

@@ -11,12 +11,12 @@ import pytest
 import sympy
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.domains import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.extend import Exact, Op, full_like, ops
-from gradproof.engine.op import NONZERO, POSITIVE, REAL, Domain
 from gradproof.engine.verify.identities.branches import explicit, factored, is_thin
 from gradproof.engine.verify.identities.feasible import Unknown, is_nonnegative, point_with
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.verdict import RuleWord
 
 LOG2 = Exact(lambda f: f.log(f.number(2)))
 ROOT2 = Exact(lambda f: f.sqrt(f.number(2)))

@@ -22,14 +22,14 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, digest_of
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.proof_cache.digest import digest_of
+from gradproof.engine.verify.readings import NoDefinition, Series, Tape, read_op
 from gradproof.engine.verify.readings.equations import InMatrices, InNumbers, linearised
 from gradproof.engine.verify.readings.matrices import matrix_of
-from gradproof.engine.verify.readings.reading import NoDefinition, read_op
-from gradproof.engine.verify.readings.series import Series, tangent
-from gradproof.engine.verify.readings.tape import Tape
-from gradproof.engine.verify.verdict.words import GraphWord, RuleWord, SummaryWord, ValueWord
+from gradproof.engine.verify.readings.power_series import tangent
+from gradproof.engine.verify.verdict import GraphWord, RuleWord, SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
 

@@ -21,11 +21,11 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import TABLE
 from gradproof.engine.sealed import Asked, Ledger, Sealed, free_symbol
 from gradproof.engine.verify.identities.branches import is_thin
-from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey, keys_of
 from gradproof.engine.verify.proof_cache.cache import case_from, case_text
-from gradproof.engine.verify.proof_cache.classes import ProofKey, keys_of
 from gradproof.engine.verify.readings.sealing import CRITICAL, ENTIRE
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 NAME = "planted.op"
 X, S, T = sympy.Symbol("x", real=True), free_symbol("s"), free_symbol("t")

@@ -13,12 +13,13 @@ from flint import arb
 from tests.conftest import REGISTRY
 from tests.verify.proof.test_proof import derived, registry_with, verdicts
 
+from gradproof.engine.domains import Domain
 from gradproof.engine.extend import NO_GRADIENT, NONZERO, POSITIVE, REAL, Inferred, Op, Parametrisation, Spec, case, ops
-from gradproof.engine.op import Domain
 from gradproof.engine.verify.identities.rational import rational_zero
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, digest_of
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.proof_cache.digest import digest_of
+from gradproof.engine.verify.verdict import RuleWord
 from gradproof.plugins import decompositions
 
 CHOLESKY = REGISTRY.op("cholesky")
@@ -184,7 +185,7 @@ def test_a_chart_that_suits_a_wrong_rule_does_not_save_it() -> None:
 def test_the_proof_itself_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the points that refute."""
     monkeypatch.setattr("gradproof.engine.verify.proof.proof.POINTS", 0)
-    monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.Conduct.observe", lambda self: [])
+    monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.run_all", lambda self: [])
     for rule in (cholesky(0), cholesky(symmetric=False)):
         [verdict] = verdicts(replace(charted(cholesky_chart), rule=rule))
         assert verdict.word is RuleWord.UNDECIDED

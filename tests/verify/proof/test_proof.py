@@ -14,15 +14,15 @@ import sympy
 from flint import arb
 from tests.conftest import REGISTRY
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Exact, Op, hookimpl, ops, zeros_like
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.scalar_functions import SYMBOLIC
-from gradproof.engine.verify.identities import zero_tests as ladder
+from gradproof.engine.verify.identities import zero_tests
 from gradproof.engine.verify.identities.zero_tests import zero_tactic
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.readings import Tape, TooLarge
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 DIFFERENTIABLE = [op for op in REGISTRY.ops.values() if op.differentiable]
@@ -238,7 +238,7 @@ def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
 
 def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its tactics the prover may not claim more than it saw."""
-    monkeypatch.setattr(ladder, "LADDER", ladder.ZERO_TESTS[:1])
+    monkeypatch.setattr(zero_tests, "ZERO_TESTS", zero_tests.ZERO_TESTS[:1])
     rule = REGISTRY.op("sigmoid").rule
     assert rule is not None
     for verdict in verdicts(derived("sigmoid", rule)):

@@ -14,13 +14,16 @@ from tests.conftest import REGISTRY
 from tests.verify.proof.test_behaviour import registry_of
 from tests.verify.proof_cache.test_live_program import live
 
-from gradproof.engine.attributes import ExactFloat, ExactInt, in_balls, in_rule, in_symbols, plain
+from gradproof.engine.attributes import ExactFloat, ExactInt, in_rule, plain
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import NONZERO, POSITIVE, Exact, Inferred, Op, Spec, case, ops
-from gradproof.engine.op import Case, InferenceError
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof.sampled_attributes import drawn_cases
-from gradproof.engine.verify.proof_cache.classes import drawn_keys, keys_of
-from gradproof.engine.verify.verdict.words import RuleWord
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof.sampled_attributes import sampled_cases
+from gradproof.engine.verify.proof_cache import keys_of
+from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
+from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
+from gradproof.engine.verify.verdict import RuleWord
 
 TWO = np.float64(2)
 
@@ -291,7 +294,7 @@ RIGHT: dict[str, Op] = {
 
 def verdicts(op: Op) -> Iterator[tuple[Case, Any]]:
     registry = registry_of(op)
-    for key in (*keys_of(registry, op), *drawn_keys(registry, op)):
+    for key in (*keys_of(registry, op), *sampled_keys(registry, op)):
         yield key.case, prove(registry, op, key.case)
 
 
@@ -309,12 +312,12 @@ def test_a_right_rule_is_proved_at_its_attributes_and_refuted_at_none(op: Op) ->
 
 def test_no_rule_of_ours_is_refuted_by_drawn_attributes() -> None:
     for op in REGISTRY.ops.values():
-        for key in drawn_keys(REGISTRY, op):
+        for key in sampled_keys(REGISTRY, op):
             assert prove(REGISTRY, op, key.case).proved, key
 
 
 def test_bounds_are_drawn_in_their_order() -> None:
-    drawn = [{"low": -1.0, "high": 1.0} | dict(one.attributes) for one in drawn_cases(RIGHT["two bounds"])]
+    drawn = [{"low": -1.0, "high": 1.0} | dict(one.attributes) for one in sampled_cases(RIGHT["two bounds"])]
     assert drawn
     assert all(one["low"] < one["high"] for one in drawn)
 

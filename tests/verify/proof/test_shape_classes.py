@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from tests.conftest import REGISTRY
 
-from gradproof.engine.op import INTEGER, Op
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import DType, Spec
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of
-from gradproof.engine.verify.verdict.words import RuleVerdict
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey, key_of
+from gradproof.engine.verify.verdict import RuleVerdict
 
 FLOAT, COMPLEX, INT = np.dtype(np.float64), np.dtype(np.complex128), np.dtype(np.int64)
 ALL = {"different": (4, 5, 6), "equal": (5, 5), "size 1": (1, 7, 1), "0-d": (), "batched": (3, 8, 8, 4)}

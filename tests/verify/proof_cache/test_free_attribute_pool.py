@@ -11,9 +11,9 @@ from tests.support import free_plugin
 from tests.verify.proof_cache.test_live_program import live_key
 
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.proof_cache.classes import ProofKey
+from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 VALUES = (0.02, 0.3, -1.5, 7.25)

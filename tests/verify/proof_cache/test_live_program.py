@@ -14,18 +14,17 @@ from tests.conftest import REGISTRY
 from tests.support import elsewhere_plugin
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import Case
 from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, ops
-from gradproof.engine.op import Case
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.processes.worker import ANOTHER
-from gradproof.engine.verify.proof import proof
-from gradproof.engine.verify.proof.proof import prove
+from gradproof.engine.verify.proof import proof, prove
+from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
 from gradproof.engine.verify.proof_cache.checker import checker_modules, imported
-from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of, keys_of
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 DTYPES = [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16]

@@ -22,15 +22,15 @@ import pytest
 from tests.conftest import REGISTRY
 from tests.support.server_fixture import serving
 
-from gradproof.engine.op import Case, case
+from gradproof.engine.cases import Case, case
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.proof import proof
-from gradproof.engine.verify.proof_cache.cache import ProofCache, case_from, case_text
+from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, ProofMemory, name_of
+from gradproof.engine.verify.proof_cache.cache import case_from, case_text
 from gradproof.engine.verify.proof_cache.checker import beneath, checker_modules, imported
-from gradproof.engine.verify.proof_cache.classes import ProofKey, name_of
 from gradproof.engine.verify.proof_cache.fingerprint import Unreadable, fingerprint
-from gradproof.engine.verify.proof_cache.memory import TRIES, ProofMemory
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.proof_cache.memory import TRIES
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 KEY = ProofKey("var", case((2, 3), axis=1, correction=1)).traced(REGISTRY)
 NAME = str(name_of(REGISTRY, KEY))
@@ -286,7 +286,7 @@ def test_no_module_that_a_proof_loads_is_left_out() -> None:
     """As Python itself loads them, in a process of its own, whatever way they are imported."""
     code = (
         "import sys\nfrom gradproof.engine.registry import build_registry\nfrom gradproof.plugins import BUILTIN\n"
-        "from gradproof.engine.verify.proof.proof import prove\nregistry = build_registry(BUILTIN)\n"
+        "from gradproof.engine.verify.proof import prove\nregistry = build_registry(BUILTIN)\n"
         "for name in ('clip', 'cholesky', 'var', 'sign'):\n    op = registry.op(name)\n"
         "    prove(registry, op, op.proof_cases()[-1])\n"
         "print(*(name for name in sys.modules if name.startswith('gradproof.engine')))"
@@ -326,7 +326,7 @@ def test_versions_and_the_processor_are_in_the_key() -> None:
 def test_two_processes_agree() -> None:
     code = (
         "from gradproof.engine.registry import build_registry\nfrom gradproof.plugins import BUILTIN\n"
-        "from gradproof.engine.verify.proof_cache.classes import keys_of, name_of\nregistry = build_registry(BUILTIN)\n"
+        "from gradproof.engine.verify.proof_cache import keys_of, name_of\nregistry = build_registry(BUILTIN)\n"
         "for name in ('clip', 'var', 'erfcx', 'cholesky', 'take'):\n"
         "    print(*(name_of(registry, key) for key in keys_of(registry, registry.op(name))))"
     )

@@ -29,14 +29,16 @@ from hypothesis import strategies as st
 from tests.support import slow_plugin
 from tests.verify.proof.test_behaviour import registry_of
 
+from gradproof.engine.cases import Case, case
+from gradproof.engine.conventions import HOLOMORPHIC, Kink
+from gradproof.engine.domains import Domain
 from gradproof.engine.extend import Exact
-from gradproof.engine.op import HOLOMORPHIC, Case, Domain, Kink, Op, case
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, build_registry
-from gradproof.engine.verify.proof_cache import classes
-from gradproof.engine.verify.proof_cache.cache import ProofCache
-from gradproof.engine.verify.proof_cache.classes import ProofKey, digest_of
+from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, digest
+from gradproof.engine.verify.proof_cache.digest import digest_of
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
 
 
@@ -64,7 +66,7 @@ def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def name_of(registry: Registry, key: ProofKey) -> str:
-    name = classes.name_of(registry, key)
+    name = digest.name_of(registry, key)
     assert name is not None
     return name
 
@@ -342,7 +344,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
     """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
-    code = "from gradproof.engine.verify import worker\nworker.limit(0.1)\nwhile True: pass"
+    code = "from gradproof.engine.verify.processes import worker\nworker.limit(0.1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
     assert done.returncode == -signal.SIGXCPU
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gradproof.engine.verify import trusted_folder
+from gradproof.engine.verify.proof_cache import ProofCache
 from gradproof.engine.verify.proof_cache import cache as proof_cache
-from gradproof.engine.verify.proof_cache.cache import ProofCache
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.server.configuration.preflight import problems_of
 from gradproof.server.configuration.settings import Settings
 
@@ -70,7 +71,7 @@ class TestCache:
         whole["body"] = whole["body"].replace("REFUTED", "PROVED")
         (tmp_path / "d.json").write_text(json.dumps(whole))
         assert cache.get("d") is None
-        assert "pickle" not in set(vars(proof_cache))
+        assert "pickle" not in vars(proof_cache).keys() | vars(trusted_folder).keys()
 
     def test_what_cannot_be_a_cache(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -15,6 +15,26 @@ from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
+from gradproof.client.dtypes import (
+    BY_PYTHON_NAMES,
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    double,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    set_default_dtype,
+    uint8,
+)
 from gradproof.client.errors import (
     DataFault,
     DeadlineExceeded,
@@ -84,26 +104,6 @@ from gradproof.client.tensors.constructors import (
     tensor,
     zeros,
     zeros_like,
-)
-from gradproof.client.tensors.dtypes import (
-    BY_PYTHON_NAMES,
-    bfloat16,
-    bool_,
-    complex64,
-    complex128,
-    double,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    half,
-    int8,
-    int16,
-    int32,
-    int64,
-    long,
-    set_default_dtype,
-    uint8,
 )
 from gradproof.client.tensors.functions import cat, maximum, minimum, stack, where
 from gradproof.client.tensors.tensor import Tensor

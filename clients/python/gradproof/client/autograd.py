@@ -151,7 +151,7 @@ def _batched(
     roots: Sequence[Tensor], wanted: Sequence[Tensor], seeds: Any, retain: Any, create: bool, unused: Any, zeros: bool
 ) -> tuple[Any, ...]:
     """One pass for each cotangent along the leading axis."""
-    from gradproof.client.recording.record import apply
+    from gradproof.client.recording.apply import apply
 
     given = [seeds] if isinstance(seeds, Tensor) else list(seeds)
     found = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradproof.client.recording.record import apply, apply_multiple
+from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.runtime import current
+from gradproof.client.tensors.tensor import Tensor
 
 
 class Namespace:
@@ -31,9 +32,8 @@ def _function(name: str) -> Callable[..., Any]:
     info = current().op(name)
 
     def function(*inputs: Any, **attributes: Any) -> Any:
-        if "sections" in attributes:
-            return tuple(apply_multiple(name, *inputs, **attributes))
-        return apply(name, *inputs, **attributes)
+        results = tuple(apply_as(Tensor, name, *inputs, **attributes))
+        return results if "sections" in attributes else results[0]
 
     given = ", ".join(n if not default else f"{n}={default}" for n, default in info.attributes.items())
     function.__name__ = name.rpartition(".")[2]

@@ -15,7 +15,8 @@ import numpy as np
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.compiled.simplify import Item, Simplified, Stop
-from gradproof.engine.op import Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.trace import Instruction
 

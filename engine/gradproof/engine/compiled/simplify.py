@@ -16,7 +16,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.op import Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec

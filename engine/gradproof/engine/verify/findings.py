@@ -24,8 +24,8 @@ from gradproof.engine.verify.processes.worker import NOTHING, Batch, Examine, Fa
 from gradproof.engine.verify.processes.workers import NoWorker, Workers
 from gradproof.engine.verify.runs.evidence import layout_of, packed_plan, request_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination, Kind, Question, late, unexamined, untied
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 INLINE_BYTES = 1 << 16  # of values: more are shared as memory
 ALONE_BYTES = 1 << 13  # of values: with more, the whole graph is read by a process of its own
@@ -90,9 +90,9 @@ class Remote:
         """How long an answer takes beside others, in elements."""
         if self.questions[index].kind is not Kind.NUMBERS:
             return NODE
-        op, size = self._size(index)
-        if op == "matmul":
-            one, specs = self._instruction(index), self.run.plan.program.specs
+        _, size = self._size(index)
+        one, specs = self._instruction(index), self.run.plan.program.specs
+        if one.op.contracts:
             size += specs[one.outputs[0]].size * specs[one.inputs[0]].shape[-1] // PRODUCTS
         return NODE + size
 

@@ -20,11 +20,10 @@ from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.processes.worker import Draw, Explain, Failed, Prove
 from gradproof.engine.verify.processes.workers import Ended, NoWorker, Workers
-from gradproof.engine.verify.proof_cache.classes import ProofKey
-from gradproof.engine.verify.proof_cache.memory import ProofMemory
+from gradproof.engine.verify.proof_cache import ProofKey, ProofMemory
 from gradproof.engine.verify.readings.formulas import Explained, NoFormula
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import IMPORT, MEMORY, PROOF
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 PROOF_SECONDS = 30.0
 PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine
@@ -109,9 +108,9 @@ class ProofPool:
     def refresh(self, key: ProofKey) -> None:
         """Forget what is known, and queue a proof."""
         key = key.traced(self.registry)
-        for one in (key, key.general):
-            if one is not None:
-                self.memory.forget(one)
+        for forgotten in (key, key.general):
+            if forgotten is not None:
+                self.memory.forget(forgotten)
         self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
@@ -172,7 +171,7 @@ class ProofPool:
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
-        wanted = {key.traced(self.registry) for key in keys}
+        awaited = {key.traced(self.registry) for key in keys}
 
         def is_known(key: ProofKey) -> bool:
             general = key.general and self.memory.lookup(key.general)
@@ -181,7 +180,7 @@ class ProofPool:
             return key not in self._asked and self.memory.lookup(key) is not None
 
         def over() -> bool:
-            return self._closed or all(map(is_known, wanted))
+            return self._closed or all(map(is_known, awaited))
 
         with self._stored:
             self._stored.wait_for(over, seconds)
@@ -198,17 +197,17 @@ class ProofPool:
         also where they take too long."""
         try:
             task = Explain(graph, name, dict(values), seconds)
-            found = self.workers.ask(task, seconds, wait=WAIT_SECONDS, gone=gone)
+            answer = self.workers.ask(task, seconds, wait=WAIT_SECONDS, gone=gone)
         except NoWorker as error:
             raise NoFormula(str(error)) from None
         except TimeoutError:
             raise NoFormula(f"the formulas took longer than {seconds:g} s") from None
         except Ended:
             raise NoFormula("the process that makes formulas ended: it took too much memory, or crashed") from None
-        if isinstance(found, Failed):
-            raise NoFormula(found.text if found.kind == NoFormula.__name__ else str(found))
-        assert isinstance(found, Explained)
-        return found
+        if isinstance(answer, Failed):
+            raise NoFormula(answer.text if answer.kind == NoFormula.__name__ else str(answer))
+        assert isinstance(answer, Explained)
+        return answer
 
     def drawn(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
         """Classes with drawn attributes, which may refute the rule of an op: as many as a worker finds within ``seconds``,
@@ -216,10 +215,10 @@ class ProofPool:
         if not self.registry.plugin_of(op).source:
             return []
         try:
-            found = self.workers.ask(Draw(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
+            answer = self.workers.ask(Draw(op, seconds), PATIENCE * seconds, wait=WAIT_SECONDS, gone=gone)
         except (NoWorker, TimeoutError, Ended):
             return []
-        return [ProofKey(op, case).traced(self.registry) for case in found] if isinstance(found, list) else []
+        return [ProofKey(op, case).traced(self.registry) for case in answer] if isinstance(answer, list) else []
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -233,15 +232,15 @@ class ProofPool:
 
     def _prove(self, key: ProofKey) -> None:
         """Have a worker prove a rule, and remember what comes of it."""
-        started, settled, found = time.perf_counter(), False, None
+        started, settled, answer = time.perf_counter(), False, None
         gone = partial(self._unwanted, key)
         try:
             with _Turn(self._prompt) as turn, self._at_work():
                 started = time.perf_counter()
                 task, most = Prove(key, self.seconds), PATIENCE * self.seconds + 1
                 wait = 0.0 if gone() else self.seconds
-                found = self.workers.ask(task, most, wait=wait, when_long=turn.end, gone=gone)
-            settled, reason = True, str(found)
+                answer = self.workers.ask(task, most, wait=wait, when_long=turn.end, gone=gone)
+            settled, reason = True, str(answer)
         except TimeoutError:
             reason = f"the proof took longer than {time.perf_counter() - started:.0f} s and was stopped; {PROOF}"
         except NoWorker as error:
@@ -250,20 +249,20 @@ class ProofPool:
             reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
         except BaseException as error:  # who waits for a proof is told, whatever is wrong
             reason = f"the proof failed: {named(error)}"
-        if not isinstance(found, RuleVerdict):
+        if not isinstance(answer, RuleVerdict):
             taken = time.perf_counter() - started
-            found = RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
+            answer = RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)
         with self._stored:
             if not settled and gone():  # it says nothing about the rule
                 self._forget(key)
                 return
         try:
-            self.memory.keep(key, found, settled=settled)
+            self.memory.keep(key, answer, settled=settled)
         finally:
             with self._stored:
-                self.done[found.word] += 1
+                self.done[answer.word] += 1
                 for waiting, askers in self._forget(key).items():
-                    if not found.proved:
+                    if not answer.proved:
                         self._request(waiting, askers)
                 self._stored.notify_all()
 

@@ -27,9 +27,21 @@ from gradproof.engine.verify.numbers.nonfinite import origin_of
 from gradproof.engine.verify.numbers.origin import Origin
 from gradproof.engine.verify.numbers.upstream import UpstreamValues
 from gradproof.engine.verify.processes.workers import Workers
-from gradproof.engine.verify.proof_cache.classes import NO_CASE, ProofKey
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.proof_cache.shape_class import NO_CASE
 from gradproof.engine.verify.runs.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
 from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
+from gradproof.engine.verify.verdict import (
+    AccumulationVerdict,
+    AccumulationWord,
+    GradientVerdict,
+    GraphVerdict,
+    RuleVerdict,
+    RuleWord,
+    SummaryWord,
+    UseVerdict,
+    ValueVerdict,
+)
 from gradproof.engine.verify.verdict.advice import AGAIN
 from gradproof.engine.verify.verdict.summary import (
     Known,
@@ -41,17 +53,6 @@ from gradproof.engine.verify.verdict.summary import (
     seen_through_hooks,
     summarize,
     unvouched,
-)
-from gradproof.engine.verify.verdict.words import (
-    AccumulationVerdict,
-    AccumulationWord,
-    GradientVerdict,
-    GraphVerdict,
-    RuleVerdict,
-    RuleWord,
-    SummaryWord,
-    UseVerdict,
-    ValueVerdict,
 )
 
 LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gradproof.engine.caller import ADMIN, SCOPES, Caller
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.server.access.trusted_files import read_private
 
 MIN_TOKEN = 16  # bytes; a shorter token can be guessed

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import CliSettingsSource, EnvSettingsSource, SettingsError
 
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.server.access.trusted_files import error_text, read_trusted
 from gradproof.server.configuration.preflight import problems_of
 from gradproof.server.configuration.settings import APART, Settings, section

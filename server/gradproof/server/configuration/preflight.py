@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISSOCK
 
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.registry import installed, plugin_name
 from gradproof.engine.verify.processes.worker import load
-from gradproof.engine.verify.proof_cache.cache import distrust
+from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
 from gradproof.server.configuration.settings import Settings

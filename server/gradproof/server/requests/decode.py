@@ -13,9 +13,10 @@ from gradproof.engine.engine import Forward
 from gradproof.engine.errors import InvalidRequest, Violation
 from gradproof.engine.graph import Graph, Leaf, Node, Rule
 from gradproof.engine.graph_hook import GraphHook
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.hooks import ClientHook, Hook
 from gradproof.engine.job import Job
-from gradproof.engine.lower import did_you_mean, lower
+from gradproof.engine.lower import lower
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, Spec
 from gradproof.server.limits import Limits

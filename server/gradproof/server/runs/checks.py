@@ -15,8 +15,8 @@ from gradproof.engine.engine import Run
 from gradproof.engine.plugin_errors import contained
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_pool import ProofPool
+from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verdict.summary import ORDER
-from gradproof.engine.verify.verdict.words import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
 from gradproof.server.calls.record import begin_phase
 from gradproof.server.calls.status import unexpected

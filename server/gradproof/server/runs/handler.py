@@ -15,7 +15,7 @@ from gradproof.engine.derive import Mode, derivation_faults, derive
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import HookFault, InvalidRequest, RunFault, Violation
 from gradproof.engine.graph import names_of
-from gradproof.engine.lower import did_you_mean
+from gradproof.engine.hints import did_you_mean
 from gradproof.engine.plugin_errors import contained
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool

@@ -17,8 +17,8 @@ from gradproof.engine.cancellation import Cancellation, watched
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NotFound, Violation
 from gradproof.engine.hookspecs import API_VERSION
 from gradproof.engine.op import REQUIRED, Op
-from gradproof.engine.verify.proof_cache.classes import ProofKey, keys_of
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord, weakest
+from gradproof.engine.verify.proof_cache import ProofKey, keys_of
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord, weakest
 from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.messages import send
 from gradproof.server.calls.status import fail

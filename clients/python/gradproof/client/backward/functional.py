@@ -10,8 +10,8 @@ import numpy as np
 from gradproof.client.backward.derived import backward_recorded, tangent
 from gradproof.client.backward.standing import rows as with_rows
 from gradproof.client.backward.standing import shut
+from gradproof.client.recording.apply import apply
 from gradproof.client.recording.modes import enable_grad
-from gradproof.client.recording.record import apply
 from gradproof.client.tensors.constructors import as_tensor, zeros
 from gradproof.client.tensors.tensor import M11, Tensor
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.client import dtypes
 from gradproof.client.recording.runtime import Spec
-from gradproof.client.tensors import dtypes
 from gradproof.client.tensors.tensor import Tensor
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from gradproof.client.drawing import layers
 from gradproof.client.events import Array, Gradient, Verdict
-from gradproof.client.tensors.text import brief
+from gradproof.client.text import brief
 
 Kind: TypeAlias = Literal["leaf", "inner", "constant", "op"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.recording.record import apply
+from gradproof.client.recording.apply import apply
 from gradproof.client.recording.runtime import Spec
 from gradproof.client.tensors.tensor import Tensor
 from gradproof.v1 import graph_pb2

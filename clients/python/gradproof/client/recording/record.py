@@ -9,17 +9,15 @@ from __future__ import annotations
 import itertools
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-import numpy as np
-
+from gradproof.client import dtypes
 from gradproof.client.backward.handles import Hookable, NodeHooks
 from gradproof.client.recording import modes
 from gradproof.client.recording.names import edges_of, name_of, saves
-from gradproof.client.recording.runtime import Spec, current
-from gradproof.client.tensors import dtypes
+from gradproof.client.recording.runtime import Spec
 
 if TYPE_CHECKING:
     from gradproof.client.events import OpInfo
@@ -44,11 +42,12 @@ class Node(Hookable):
         hooks: those registered on it, or None.
         rules: those that it was derived by, as messages.
         derived: whether it, or a node behind it, was.
+        kind: the class of its outputs.
         kept: the run at the server that has its values, if there is one.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "moves", "needs",
+        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "kind", "moves", "needs",
         "number", "op", "place", "rules", "specs",
     )  # fmt: skip
 
@@ -60,8 +59,11 @@ class Node(Hookable):
         specs: Sequence[Spec],
         info: OpInfo,
         rules: tuple[bytes, ...] = (),
+        *,
+        kind: type[Tensor] | None = None,
     ) -> None:
         self.op, self.inputs, self.attributes, self.specs, self.info = op, tuple(inputs), attributes, tuple(specs), info
+        self.kind = kind if kind is not None else class_of(self.inputs)
         recording = modes.is_grad_enabled() and info.differentiable
         self.needs = tuple(recording and is_tensor(x) and x.requires_grad for x in self.inputs)
         self.moves = self._moves()
@@ -108,14 +110,13 @@ class Node(Hookable):
 
     def held(self, slot: int) -> Tensor:
         """The tensor of output ``slot``; a new one if nobody holds it."""
-        from gradproof.client.tensors.tensor import Tensor
-
         found = self.output(slot)
         if found is None:
+            assert self.kind is not None
             spec = self.specs[slot]
             grows = self.requires_grad and dtypes.is_differentiable(spec.dtype)
             tainted = not grows and any(is_tensor(x) and (x.requires_grad or x._tainted) for x in self.inputs)
-            found = Tensor._made(spec, node=self, slot=slot, requires_grad=grows, tainted=tainted)
+            found = self.kind._made(spec, node=self, slot=slot, requires_grad=grows, tainted=tainted)
             self._outputs[slot] = weakref.ref(found)
         return found
 
@@ -176,40 +177,14 @@ def is_tensor(x: Any) -> TypeGuard[Tensor]:
     return hasattr(x, "requires_grad")
 
 
-def apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    """Record ``op`` on tensors, arrays and Python numbers (which are weakly typed: they take the dtype of what they
-    meet). Raises TypeError, ValueError or RuntimeError at once if shapes, dtypes or attributes do not fit."""
-    return apply_multiple(op, *inputs, **attributes)[0]
-
-
-def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
-    """As `apply`, for ops with several results."""
-    runtime = current()
-    info = runtime.op(op)
-    given = [_input(x) for x in inputs]
-    plain = {name: _plain(value) for name, value in attributes.items()}
-    specs = runtime.infer(info, given, plain)
-    return Node(op, given, plain, specs, info).outputs()
-
-
-def _input(x: Any) -> Input:
-    from gradproof.client.tensors.constructors import as_tensor
-    from gradproof.client.tensors.tensor import Tensor
-
-    if isinstance(x, Tensor) or (type(x) in (bool, int, float, complex)):
-        return x  # type: ignore[no-any-return]
-    return as_tensor(x)
-
-
-def _plain(value: Any) -> Any:
-    """An attribute as plain Python: tuples for lists, int for NumPy's integers, a name for a dtype."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_plain, value))
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (np.dtype, type)):
-        return np.dtype(value).name
-    return value
+def class_of(inputs: Iterable[Any]) -> type[Tensor] | None:
+    """The class of an op's results: that of the first tensor, or of a later one whose class derives from that; None if no
+    input is a tensor."""
+    kind: type[Tensor] | None = None
+    for x in inputs:
+        if is_tensor(x) and (kind is None or issubclass(type(x), kind)):
+            kind = type(x)
+    return kind
 
 
 def _place() -> str:

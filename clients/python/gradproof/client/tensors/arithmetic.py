@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gradproof.client.tensors import dtypes
+from gradproof.client import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.tensors.tensor import Tensor
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.recording.record import apply
+    from gradproof.client.recording.apply import apply
 
     return apply(op, *(_complex(x, inputs) for x in inputs), **attributes)
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.client.tensors import dtypes
+from gradproof.client import dtypes
+from gradproof.client.recording.arrays import array_of
 from gradproof.client.tensors.tensor import M9, Tensor
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A leaf with a copy of ``data``: a number, nested lists, an array, a tensor. Python floats become the default dtype,
     integers int64; arrays keep theirs. Raises RuntimeError if an integer tensor is to require grad."""
-    return _leaf(_array(data, dtype), requires_grad)
+    return _leaf(array_of(data, dtype), requires_grad)
 
 
 def as_tensor(data: Any, *, dtype: Any = None) -> Tensor:
@@ -34,36 +35,6 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 def from_dlpack(other: Any) -> Tensor:
     """A tensor with a copy of what ``other`` holds (on the CPU)."""
     return tensor(np.from_dlpack(other))
-
-
-def _array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    if isinstance(data, Tensor):
-        array = data.value()
-    elif isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in _flat(data)):
-        array = np.array(_untensored(data))
-        dtype = dtype if dtype is not None else next(x.dtype for x in _flat(data) if isinstance(x, Tensor))
-    else:
-        array = np.asarray(data)
-        if dtype is None and not hasattr(data, "dtype") and array.dtype.kind in "fc":
-            usual = dtypes.get_default_dtype()
-            dtype = usual if array.dtype.kind == "f" else dtypes.complex_of(usual)
-    if array.dtype.kind not in "biufcV":
-        raise TypeError(f"can't make a tensor of {type(data).__name__} with dtype {array.dtype}")
-    return np.array(array, dtype=None if dtype is None else np.dtype(dtype))
-
-
-def _flat(data: Any) -> Any:
-    for x in data:
-        if isinstance(x, (list, tuple)):
-            yield from _flat(x)
-        else:
-            yield x
-
-
-def _untensored(data: Any) -> Any:
-    if isinstance(data, (list, tuple)):
-        return [_untensored(x) for x in data]
-    return data.tolist() if isinstance(data, Tensor) else data
 
 
 def _leaf(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
@@ -99,7 +70,7 @@ empty = zeros
 
 def full(shape: Sequence[int], fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """``fill_value`` everywhere; the dtype is that of ``tensor(fill_value)``."""
-    return _leaf(np.full(tuple(shape), fill_value, _array(fill_value, dtype).dtype), requires_grad)
+    return _leaf(np.full(tuple(shape), fill_value, array_of(fill_value, dtype).dtype), requires_grad)
 
 
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradproof.client.recording.record import apply
+from gradproof.client.recording.apply import apply_as
 from gradproof.client.tensors.methods import BINARY, REDUCED, UNARY
 from gradproof.client.tensors.tensor import Tensor
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Joined along an axis."""
-    return apply("concat", *tensors, axis=dim)
+    return apply_as(Tensor, "concat", *tensors, axis=dim)[0]
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Joined along a new axis."""
-    return apply("stack", *tensors, axis=dim)
+    return apply_as(Tensor, "stack", *tensors, axis=dim)[0]
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """``a`` where ``condition`` is true, ``b`` elsewhere. The gradient of the branch not taken is 0 times its derivative:
     nan where that is infinite, as in PyTorch."""
-    return apply("where", condition, a, b)
+    return apply_as(Tensor, "where", condition, a, b)[0]
 
 
 def maximum(a: Any, b: Any) -> Tensor:
     """The larger of two, element by element; a tie shares the gradient evenly."""
-    return apply("maximum", a, b)
+    return apply_as(Tensor, "maximum", a, b)[0]
 
 
 def minimum(a: Any, b: Any) -> Tensor:
     """The smaller of two, element by element; a tie shares the gradient evenly."""
-    return apply("minimum", a, b)
+    return apply_as(Tensor, "minimum", a, b)[0]
 
 
 NAMES = frozenset(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.recording.record import apply
+from gradproof.client.recording.apply import apply
 
 if TYPE_CHECKING:
     from gradproof.client.tensors.tensor import Tensor

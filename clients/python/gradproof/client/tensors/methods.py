@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.tensors import dtypes
+from gradproof.client import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.drawing.pictures import Picture
@@ -30,7 +30,7 @@ REDUCED = ("sum", "mean", "prod", "amax", "amin", "logsumexp")
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.recording.record import apply
+    from gradproof.client.recording.apply import apply
 
     return apply(op, *inputs, **attributes)
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.recording.record import apply
+    from gradproof.client.recording.apply import apply
 
     return apply(op, *inputs, **attributes)
 

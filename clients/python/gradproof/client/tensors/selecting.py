@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.recording.record import apply
+    from gradproof.client.recording.apply import apply
 
     return apply(op, *inputs, **attributes)
 
@@ -70,7 +70,7 @@ class Selecting:
 
     def split(self: Any, sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
         """Parts along an axis: of this size (the last may be smaller), or of these."""
-        from gradproof.client.recording.record import apply_multiple
+        from gradproof.client.recording.apply import apply_multiple
 
         whole = self.shape[self._axis(dim)]
         if isinstance(sizes, int) and sizes < 1:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradproof.client import dtypes
 from gradproof.client.backward.handles import Handle, Hooks
 from gradproof.client.recording import modes
 from gradproof.client.recording.runtime import Spec
-from gradproof.client.tensors import dtypes
 from gradproof.client.tensors.arithmetic import Arithmetic
 from gradproof.client.tensors.methods import Methods
 from gradproof.client.tensors.ordering import Ordering
 from gradproof.client.tensors.selecting import Selecting
-from gradproof.client.tensors.text import show
+from gradproof.client.text import show
 
 if TYPE_CHECKING:
     from gradproof.client.backward.standing import Part, Standing

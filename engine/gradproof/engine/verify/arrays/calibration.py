@@ -9,13 +9,9 @@ that nobody else may write to, under what it depends on.
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import os
 import platform
 import sys
-import tempfile
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -31,13 +27,13 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays import points
 from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
-from gradproof.engine.verify.proof_cache.cache import contents, distrust
+from gradproof.engine.verify.trusted_folder import TrustedFolder
 
 BITS, MORE_BITS = 90, 1400  # the second where values cancel, as far as denormal numbers do
 SCHEMA = 2  # of the file in which measurements are kept
 DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074  # float64: below the first a unit in the last place is the second
 SHORT = 13  # elements: a few vectors and a tail
-_log = logging.getLogger(__name__)
+WARNING = "what was measured of functions cannot be kept at %s as it is (%s); it is measured again"
 
 
 class Measured(NamedTuple):
@@ -53,9 +49,9 @@ class Calibration:
     """Measurements of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
+        self._files = None if folder is None else TrustedFolder(folder, SCHEMA, WARNING)
         self._known: dict[str, Measured] = {}
-        self._read = self._warned = False
+        self._read = False
         self._lock = Lock()
 
     def demand(self, row: ArrayFunction) -> Measured:
@@ -88,53 +84,21 @@ class Calibration:
             return found
 
     def _kept(self) -> dict[str, Measured]:
-        if self.folder is None:
-            return {}
-        try:
-            if why := distrust(self.folder):
-                raise ValueError(why)
-            whole = json.loads(contents(self._path()))
-            if whole["schema"] != SCHEMA or whole["sum"] != _sum(whole["body"]):
-                raise ValueError(f"{self._path()} has been changed")
-            body = json.loads(whole["body"])
-            return {
-                name: Measured(float(ulps), tuple(map(float, at)), sharp is True)
-                for name, (ulps, at, sharp) in body.items()
-            }
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            self._warn(error)
-            return {}
+        return (self._files and self._files.load(_file_name(), _measurements)) or {}
 
     def _keep(self) -> None:
-        if self.folder is None:
-            return
-        part = ""
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if why := distrust(self.folder):
-                raise ValueError(why)
+        if self._files is not None:
             known = self._kept() | self._known  # another process may have measured others
-            text = json.dumps(known, sort_keys=True)
-            handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"schema": SCHEMA, "sum": _sum(text), "body": text}, file)
-            os.replace(part, self._path())
-        except (OSError, ValueError) as error:
-            self._warn(error)
-            with suppress(OSError):
-                os.unlink(part)
+            self._files.save(_file_name(), known)
 
-    def _warn(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
-            text = "what was measured of functions cannot be kept at %s as it is (%s); it is measured again"
-            _log.warning(text, self.folder, error)
 
-    def _path(self) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{_beneath()}.calibration"
+def _file_name() -> str:
+    return f"{_beneath()}.calibration"
+
+
+def _measurements(body: Any) -> dict[str, Measured]:
+    """The measurements in a file, by function."""
+    return {name: Measured(float(ulps), tuple(map(float, at)), sharp is True) for name, (ulps, at, sharp) in body.items()}
 
 
 def measure(row: ArrayFunction) -> Measured:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays.ball import MOST, BallArray, ball_array, exact
@@ -16,6 +16,7 @@ from gradproof.engine.verify.arrays.conditions import Mask
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.floats.ulps import smallest_normal, unit
+from gradproof.engine.verify.readings.attributes import in_balls
 
 
 class NoArrays(Exception):

@@ -51,8 +51,8 @@ def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, 
     return cells
 
 
-def all_narrow(found: Sequence[Sequence[arb]]) -> bool:
-    return all(narrow(ball) for balls in found for ball in balls)
+def all_narrow(rows: Sequence[Sequence[arb]]) -> bool:
+    return all(narrow(ball) for balls in rows for ball in balls)
 
 
 def narrow(ball: arb) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType, part_dtype, parts
 from gradproof.engine.verify.floats.ulps import (
     close_enough,
@@ -21,8 +21,8 @@ from gradproof.engine.verify.floats.ulps import (
     spacing,
     unit,
 )
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 RANK = {
     word: rank
@@ -50,7 +50,7 @@ FORMULA = EXPLAINS + BUT
 
 def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
     """The one that says less for the numbers."""
-    return max(a, b, key=lambda one: (RANK[one.word], one.max_ulps))
+    return max(a, b, key=lambda verdict: (RANK[verdict.word], verdict.max_ulps))
 
 
 def compare_with_enclosure(
@@ -83,18 +83,18 @@ def compare_with_enclosure(
         truths = [side[j] for side in sides]
         beside = sides[0][j ^ 1] if complex_ else None
         if len(truths) > 1 and any(not truths[0].overlaps(side) for side in truths[1:]):
-            found = _at_kink(x, truths, close_enough(dtype), kink, dtype)
+            verdict = _at_kink(x, truths, close_enough(dtype), kink, dtype)
         else:
-            found = _word(x, truths[0], dtype, beside)
-            if found.word is ValueWord.OFF and moved is not None:
-                found = _explained(
-                    found, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
+            verdict = _word(x, truths[0], dtype, beside)
+            if verdict.word is ValueWord.OFF and moved is not None:
+                verdict = _explained(
+                    verdict, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
                 )
-                if found.word is ValueWord.ILL_CONDITIONED and found.reason.startswith(FORMULA) and crosses(j):
-                    text = f"next to a zero, where {found.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
-                    found = ValueVerdict(ValueWord.CONDITIONED, found.max_ulps, reason=text)
-        if place < 0 or worse(worst, found) is found:
-            place, worst = (j, found) if place < 0 or found != worst else (place, worst)
+                if verdict.word is ValueWord.ILL_CONDITIONED and verdict.reason.startswith(FORMULA) and crosses(j):
+                    text = f"next to a zero, where {verdict.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
+                    verdict = ValueVerdict(ValueWord.CONDITIONED, verdict.max_ulps, reason=text)
+        if place < 0 or worse(worst, verdict) is verdict:
+            place, worst = (j, verdict) if place < 0 or verdict != worst else (place, worst)
     if worst.word in (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED) or place < 0:
         return worst
     cells = [place & ~1, place | 1] if complex_ else [place]
@@ -204,4 +204,4 @@ def _expected(truths: list[arb], kink: Kink | None) -> str:
     """The true value as text; at a kink what the convention says, or all sides."""
     apart = any(not truths[0].overlaps(side) for side in truths[1:])
     shown = [_chosen(kink, truths)] if apart and kink else truths
-    return " or ".join(dict.fromkeys(one.str(17, radius=False) for one in shown))
+    return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in shown))

@@ -31,14 +31,14 @@ def moved_by(wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Ro
     """
     try:
         with precision(256):
-            found = wide(widened)
+            enclosures = wide(widened)
     except (Undecided, ZeroDivisionError, ValueError):
         return farthest(beside, truths)
-    if all(ball.is_finite() for row in found for ball in row):
-        return [[arb(ball.rad()) for ball in row] for row in found]
+    if all(ball.is_finite() for row in enclosures for ball in row):
+        return [[arb(ball.rad()) for ball in row] for row in enclosures]
     return [
         [arb(ball.rad()) if ball.is_finite() else apart for ball, apart in zip(*rows, strict=True)]
-        for rows in zip(found, farthest(beside, truths), strict=True)
+        for rows in zip(enclosures, farthest(beside, truths), strict=True)
     ]
 
 
@@ -51,7 +51,7 @@ def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, com
     for radii, seen in zip(moved, farthest(beside, truths), strict=True):
         if complex_:
             seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
-        result.append([min(radius, share * one, key=_size) for radius, one in zip(radii, seen, strict=True)])
+        result.append([min(radius, share * distance, key=_size) for radius, distance in zip(radii, seen, strict=True)])
     return result
 
 
@@ -60,21 +60,21 @@ def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Row
     a single point of those ``beside`` is as far from the truth as half of it."""
     try:
         with precision(256):
-            found = wide(widened)
+            enclosures = wide(widened)
     except (Undecided, ZeroDivisionError, ValueError):
         return moved
     return [
         [arb("inf") if not ball.is_finite() and far > abs(truth) / 2 else radius for ball, far, truth, radius in zip(*rows)]
-        for rows in zip(found, farthest(beside, truths), truths, moved, strict=True)
+        for rows in zip(enclosures, farthest(beside, truths), truths, moved, strict=True)
     ]
 
 
 def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
     """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
     seen = [[arb(0)] * len(row) for row in truths]
-    for there in beside:
-        for row, others, known in zip(seen, there, truths, strict=True):
-            for j, (ball, truth) in enumerate(zip(others, known, strict=True)):
+    for neighbour in beside:
+        for row, moved, known in zip(seen, neighbour, truths, strict=True):
+            for j, (ball, truth) in enumerate(zip(moved, known, strict=True)):
                 apart = abs(ball - truth)
                 if apart.is_finite():
                     row[j] = _larger(row[j], apart)
@@ -103,11 +103,11 @@ def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
 def crossings(sides: Sequence[tuple[Rows, Rows]], row: int) -> list[bool]:
     """For each element of a row whether it has another sign on one side than on the other, of any of some pairs."""
     count = max((len(low[row]) for low, _ in sides), default=0)
-    found = [False] * count
+    crossed = [False] * count
     for low, high in sides:
         for j, (a, b) in enumerate(zip(low[row], high[row], strict=True)):
-            found[j] |= bool((a < 0 and b > 0) or (a > 0 and b < 0))
-    return found
+            crossed[j] |= bool((a < 0 and b > 0) or (a > 0 and b < 0))
+    return crossed
 
 
 def _size(ball: Any) -> float:

@@ -21,8 +21,7 @@ from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 from gradproof.engine.verify.graphs.bridge import MAX_ELEMENTS, bridged
 from gradproof.engine.verify.graphs.crossing import Contradiction, Crossed, Node, Unread, blank
 from gradproof.engine.verify.graphs.forward_half import Skipped
-from gradproof.engine.verify.readings.reading import NoDefinition, parts_shape
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import NoDefinition, TooLarge, parts_shape
 
 FAR = (2.0**60, 2.0**70)
 """Numbers in the place of an infinity: where derivatives are the same for both, they do not depend on it."""

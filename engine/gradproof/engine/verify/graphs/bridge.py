@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_series
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
-from gradproof.engine.verify.readings.reading import concrete, read_parts
-from gradproof.engine.verify.readings.series import Series
+from gradproof.engine.verify.readings import Series, concrete, read_parts
 
 BITS = 128
 MAX_ELEMENTS = 100_000  # of a node: each is a series of its own

@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.floats.ulps import close_enough, explained, smallest_normal, unit
-from gradproof.engine.verify.readings.reading import parts_shape
+from gradproof.engine.verify.readings import parts_shape
 
 Along: TypeAlias = Array | None
 """The derivative of a value along a direction (parts of a complex one), in the dtype to work in; None: 0."""

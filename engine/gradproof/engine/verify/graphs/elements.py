@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.dual import Dual, tangents
@@ -22,6 +21,7 @@ from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
 from gradproof.engine.verify.floats.ulps import smallest_normal
 from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
+from gradproof.engine.verify.readings.attributes import in_balls
 
 ONE = 1.0
 

@@ -12,8 +12,8 @@ from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.crossing import Contradiction
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.sweep import Crossing, Sweep, dyadic
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import MADE, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 COARSE = 2.0**-20
 """The rounding unit of dtypes above which it hides what a random direction shows of many elements."""

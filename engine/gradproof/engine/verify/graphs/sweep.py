@@ -44,7 +44,7 @@ from gradproof.engine.verify.graphs.crossing import (
 )
 from gradproof.engine.verify.graphs.elements import Elements, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
-from gradproof.engine.verify.readings.reading import parts_shape
+from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
@@ -168,7 +168,7 @@ class Sweep:
             if one.op.elementwise or one.op.view:
                 continue
             size, result = max(spec.size for spec in given), max(spec.size for spec in made)
-            if one.op.name == "matmul":
+            if one.op.contracts:
                 most = max(most, given[0].shape[-1])
             elif one.op.name in ("sum", "mean"):
                 most = max(most, size // max(result, 1))

@@ -31,11 +31,10 @@ from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, p
 from gradproof.engine.verify.floats.ulps import close_enough, exact, finite, smallest_normal, unit
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
 from gradproof.engine.verify.graphs.large import MAX_ALONE, check_large
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete, parts_shape, read_parts
-from gradproof.engine.verify.readings.series import MAX_OPERATIONS, Series, head, mapped, series_of, tangent, widened_series
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Series, TooLarge, concrete, parts_shape, read_parts
+from gradproof.engine.verify.readings.power_series import MAX_OPERATIONS, head, mapped, series_of, tangent, widened_series
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import MADE, SMALLER, TABLE, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord
 
 FEW_ELEMENTS = 2_000
 PER_NODE = 32

@@ -65,15 +65,15 @@ def _rooted(power: Any) -> Any:
 def factored(difference: Any) -> tuple[int, tuple[tuple[Any, int], ...]]:
     """The sign of the constant in ``difference``, and its factors with their powers; a denominator is a factor too, as its
     sign is that of its inverse. A factor that has one sign everywhere is part of the constant."""
-    sign, found = 1, dict[Any, int]()
+    sign, powers = 1, dict[Any, int]()
     for f, power in _factors(difference):
         if f.is_extended_negative:
             sign *= (-1) ** power
         elif not f.is_extended_positive:
             if f.could_extract_minus_sign():
                 f, sign = sympy.expand(-f), sign * (-1) ** power
-            found[f] = found.get(f, 0) + power
-    return sign, tuple(found.items())
+            powers[f] = powers.get(f, 0) + power
+    return sign, tuple(powers.items())
 
 
 def _factors(difference: Any) -> list[tuple[Any, int]]:
@@ -82,15 +82,17 @@ def _factors(difference: Any) -> list[tuple[Any, int]]:
     try:
         parts = []
         for side in sympy.fraction(sympy.together(difference)):
-            content, factors = sympy.factor_list(side)
-            parts += [(content, 1), *factors]
+            content, listed = sympy.factor_list(side)
+            parts += [(content, 1), *listed]
     except (sympy.PolynomialError, NotImplementedError):
         return [(difference, 1)]
-    found: list[tuple[Any, int]] = []
+    factors: list[tuple[Any, int]] = []
     for f, m in parts:
         inner = unwrapped(sympy.sympify(f)) if getattr(f, "free_symbols", None) else None
-        found += [(sympy.sympify(f), int(m))] if inner is None else [(one, k * int(m)) for one, k in _factors(inner)]
-    return found
+        factors += (
+            [(sympy.sympify(f), int(m))] if inner is None else [(factor, k * int(m)) for factor, k in _factors(inner)]
+        )
+    return factors
 
 
 @lru_cache(maxsize=4096)

@@ -28,9 +28,9 @@ def point_with(signs: Signs) -> dict[Any, Any] | None:
     """A rational point at which every difference has its sign (and positive symbols are positive), or None if there is
     none: decided exactly. Raises Unknown."""
     affine = [(difference, sign) for difference, sign in signs if _is_affine(difference)]
-    found = _eliminated(affine)
-    if found is None or len(affine) == len(signs):
-        return found
+    solution = _eliminated(affine)
+    if solution is None or len(affine) == len(signs):
+        return solution
     if any(is_nonnegative(-sign * difference) for difference, sign in signs if not _is_affine(difference)):
         return None
     lines: dict[Any, list[tuple[Any, int]]] = {}
@@ -50,10 +50,10 @@ def point_with(signs: Signs) -> dict[Any, Any] | None:
         return point
     if _eliminated(_relaxed(signs)) is None:
         return None
-    drawn = _drawn(signs)
-    if drawn is None:
+    random_point = _drawn(signs)
+    if random_point is None:
         raise Unknown
-    return drawn
+    return random_point
 
 
 def _is_affine(difference: Any) -> bool:
@@ -97,8 +97,8 @@ def _drawn(signs: Signs) -> dict[Any, Any] | None:
     for _ in range(DRAWS):
         point = {s: sympy.Rational(random.randint(1, 63), random.choice((4, 16, 64))) for s in free}
         point = {s: value if s.is_positive else value * random.choice((-1, 1)) for s, value in point.items()}
-        found = (sympy.N(difference.xreplace(point), DIGITS) * sign for difference, sign in signs)
-        if all(one.is_extended_real and one > CLOSE for one in found):
+        values = (sympy.N(difference.xreplace(point), DIGITS) * sign for difference, sign in signs)
+        if all(number.is_extended_real and number > CLOSE for number in values):
             return point
     return None
 
@@ -106,10 +106,10 @@ def _drawn(signs: Signs) -> dict[Any, Any] | None:
 def _polynomial(e: Any, free: Sequence[Any]) -> Any:
     """A polynomial with rational coefficients; None for what is none."""
     try:
-        found = sympy.Poly(e, *free)
+        polynomial = sympy.Poly(e, *free)
     except sympy.PolynomialError:
         return None
-    return found if all(c.is_Rational for c in found.coeffs()) else None
+    return polynomial if all(c.is_Rational for c in polynomial.coeffs()) else None
 
 
 def _relaxed(signs: Signs) -> list[tuple[Any, int]]:
@@ -152,8 +152,8 @@ def _on_line(symbol: Any, signs: Signs) -> Any:
     for value in (*ends, *between):
         if symbol.is_positive and value <= 0:
             continue
-        found = [sympy.N(difference.xreplace({symbol: value}), DIGITS) for difference, _ in signs]
-        if all(one * sign > 0 for one, (_, sign) in zip(found, signs, strict=True)):
+        values = [sympy.N(difference.xreplace({symbol: value}), DIGITS) for difference, _ in signs]
+        if all(number * sign > 0 for number, (_, sign) in zip(values, signs, strict=True)):
             return value
     if any(abs(sympy.N(a - b, DIGITS)) < CLOSE and not _same(a, b) for a, b in combinations(places, 2)):
         raise Unknown

@@ -44,37 +44,37 @@ def unwrapped(difference: Any) -> Any:
     if not (scale.is_positive or scale.is_negative):
         return None
     sign = 1 if scale.is_positive else -1
-    found = _beside(grown, sympy.expand(-rest / scale))
-    return None if found is None else sign * found
+    argument = _beside(grown, sympy.expand(-rest / scale))
+    return None if argument is None else sign * argument
 
 
-def _beside(grown: Any, other: Any) -> Any:
+def _beside(grown: Any, side: Any) -> Any:
     """An expression of the sign of ``grown - other``, or None."""
     if grown.is_Pow and grown.exp.is_Rational and not grown.exp.is_Integer and grown.exp > 0 and grown.base.is_nonnegative:
-        return _beside_root(grown, other)
+        return _beside_root(grown, side)
     known = GROWING.get(grown.func)
     if known is None or not grown.args[0].is_extended_real or (known.positive and not grown.args[0].is_positive):
         return None
-    if other.func is grown.func:
-        fits = other.args[0].is_extended_real and (other.args[0].is_positive or not known.positive)
-        return grown.args[0] - other.args[0] if fits else None
-    if other.free_symbols or not other.is_real:
+    if side.func is grown.func:
+        fits = side.args[0].is_extended_real and (side.args[0].is_positive or not known.positive)
+        return grown.args[0] - side.args[0] if fits else None
+    if side.free_symbols or not side.is_real:
         return None
-    if _not_above(other, known.low):
+    if _not_above(side, known.low):
         return sympy.Integer(1)
-    if _not_above(known.high, other):
+    if _not_above(known.high, side):
         return sympy.Integer(-1)
-    return grown.args[0] - known.inverse(other) if _above(other, known.low) and _above(known.high, other) else None
+    return grown.args[0] - known.inverse(side) if _above(side, known.low) and _above(known.high, side) else None
 
 
-def _beside_root(root: Any, other: Any) -> Any:
-    if other.is_Pow and other.exp == root.exp and other.base.is_nonnegative:
-        return root.base - other.base
-    if other.free_symbols or not other.is_real:
+def _beside_root(root: Any, side: Any) -> Any:
+    if side.is_Pow and side.exp == root.exp and side.base.is_nonnegative:
+        return root.base - side.base
+    if side.free_symbols or not side.is_real:
         return None
-    if other.is_negative:
+    if side.is_negative:
         return sympy.Integer(1)
-    return root.base - other ** (1 / root.exp) if other.is_nonnegative else None
+    return root.base - side ** (1 / root.exp) if side.is_nonnegative else None
 
 
 def _above(a: Any, b: Any) -> bool:

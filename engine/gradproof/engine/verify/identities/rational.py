@@ -50,10 +50,10 @@ class _Fractions:
 
     def fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
         """Numerator, and the power of each base in the denominator."""
-        found = self.known.get(e)
-        if found is None:
-            found = self.known[e] = self._fraction(e)
-        return found
+        fraction = self.known.get(e)
+        if fraction is None:
+            fraction = self.known[e] = self._fraction(e)
+        return fraction
 
     def _fraction(self, e: Any) -> tuple[Any, dict[int, int]]:
         if e.is_Rational:
@@ -62,8 +62,8 @@ class _Fractions:
             return self._sum([self.fraction(part) for part in e.args])
         if e.is_Mul:
             numerator, powers = self.context.constant(1), dict[int, int]()
-            for one, below in map(self.fraction, e.args):
-                numerator = _product(numerator, one)
+            for factor_numerator, below in map(self.fraction, e.args):
+                numerator = _product(numerator, factor_numerator)
                 for base, power in below.items():
                     powers[base] = powers.get(base, 0) + power
             return numerator, powers
@@ -71,8 +71,8 @@ class _Fractions:
             return self._to_power(self.fraction(e.base), int(e.exp))
         numerator, powers = self.context.constant(1), {}
         for factor, exponent in _factors(e):
-            one, below = self._to_power((self.symbols[self.generators[factor]], {}), exponent)
-            numerator, powers = _product(numerator, one), powers | below
+            factor_numerator, below = self._to_power((self.symbols[self.generators[factor]], {}), exponent)
+            numerator, powers = _product(numerator, factor_numerator), powers | below
         return numerator, powers
 
     def _to_power(self, fraction: tuple[Any, dict[int, int]], exponent: int) -> tuple[Any, dict[int, int]]:
@@ -81,8 +81,8 @@ class _Fractions:
             return self._power(numerator, exponent), {base: power * exponent for base, power in powers.items()}
         base, leading = self._base(numerator)
         over = self.context.constant(1 / leading**-exponent)
-        for other, power in powers.items():
-            over = _product(over, self._power(self.bases[other], power * -exponent))
+        for index, power in powers.items():
+            over = _product(over, self._power(self.bases[index], power * -exponent))
         return over, {base: -exponent}
 
     def _sum(self, parts: list[tuple[Any, dict[int, int]]]) -> tuple[Any, dict[int, int]]:

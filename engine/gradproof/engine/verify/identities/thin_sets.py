@@ -36,19 +36,19 @@ def _is_never_zero(e: Any) -> bool:
     (Hilbert). Another unknown times all that is not 0 at ordinary values, less 1, leaves out the exceptional ones
     (Rabinowitsch)."""
     free = sorted(e.atoms(Free), key=sympy.default_sort_key)
-    others = sorted(e.free_symbols - set(free), key=sympy.default_sort_key)
+    variables = sorted(e.free_symbols - set(free), key=sympy.default_sort_key)
     unknown = sympy.Dummy("unknown")
     ideal = [unknown * sympy.prod(s - k for s in free for k in EXCEPTIONAL) - 1] if free else []
-    for seed in range(POINTS if others else 1):
+    for seed in range(POINTS if variables else 1):
         random = Random(seed)
-        there = e.xreplace({s: sympy.Rational(random.randint(1, 96), 97) for s in others})
-        if there.is_number and not free:
-            return bool(there.is_finite and abs(sympy.N(there, 40)) > sympy.Rational(1, 10**20))
-        if there.is_extended_positive or there.is_extended_negative:
+        value = e.xreplace({s: sympy.Rational(random.randint(1, 96), 97) for s in variables})
+        if value.is_number and not free:
+            return bool(value.is_finite and abs(sympy.N(value, 40)) > sympy.Rational(1, 10**20))
+        if value.is_extended_positive or value.is_extended_negative:
             return True
-        if not there.is_polynomial(*free) or len(free) > MAX_FREE:
+        if not value.is_polynomial(*free) or len(free) > MAX_FREE:
             continue
-        polynomial = sympy.Poly(there, *free)
+        polynomial = sympy.Poly(value, *free)
         if polynomial.total_degree() <= MAX_DEGREE and all(c.is_Rational for c in polynomial.coeffs()):
-            ideal.append(there)
+            ideal.append(value)
     return len(ideal) > 1 and sympy.groebner(ideal, unknown, *free, order="grevlex").exprs == [1]

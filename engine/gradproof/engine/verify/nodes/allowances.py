@@ -26,8 +26,8 @@ from gradproof.engine.verify.nodes.judging import (
     overflow_reason,
     overflowed,
 )
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 FACTOR = 2.0
 """Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""

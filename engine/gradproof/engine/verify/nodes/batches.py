@@ -15,7 +15,7 @@ from flint import arb
 
 from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import TooLarge
 
 
 class Column:

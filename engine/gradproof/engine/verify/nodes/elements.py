@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.spec import Array, is_complex, parts
 from gradproof.engine.verify.arrays.ball import BallArray, exact
@@ -23,6 +22,7 @@ from gradproof.engine.verify.arrays.programs import NoArrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks
 from gradproof.engine.verify.numbers.truth import FAR, Application
+from gradproof.engine.verify.readings.attributes import in_balls
 
 BLOCK = 1 << 15
 AGREE = 2.0**-40

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.arrays.flags import finely
@@ -28,8 +28,8 @@ from gradproof.engine.verify.nodes.roundings import settled
 from gradproof.engine.verify.nodes.samples import SAMPLE, Apart, drawn, sample_elements
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked, check_values
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import MADE, TIME
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 CHUNK = 64
 MAX_UNIQUE = 200_000

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.op import Kink
+from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType
 from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import RANGE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 LOOSE = 2.0**-34
 """In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are

@@ -23,8 +23,8 @@ from gradproof.engine.verify.nodes.weighing import check_blind
 from gradproof.engine.verify.nodes.wholenodes import Whole, judge_contributions, judge_forward
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import MAX_ELEMENTS, Checked, check_values, unjudged
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MEMORY, SMALLER, TIME
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SHARE = 0.25  # of the time that is left: more is not for the elements of one node that Arb reads
 ELEMENT_SECONDS = 1.5

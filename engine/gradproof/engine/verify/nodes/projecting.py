@@ -17,8 +17,8 @@ from gradproof.engine.verify.floats.ulps import close_enough, finite, unit
 from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK, MADE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 PROJECTIONS = 2  # directions of random signs
 SPOT_SECONDS = 1.0  # for single elements of one array

@@ -19,7 +19,7 @@ from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.floats.ulps import close_enough
 from gradproof.engine.verify.nodes.judging import distances, flat_floats
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 MANY = 1 << 11
 """Of more elements one direction is read, of fewer two."""

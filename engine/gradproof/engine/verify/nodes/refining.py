@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, Spec

@@ -23,8 +23,8 @@ from gradproof.engine.verify.floats.ulps import explained
 from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
 from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SIDES = (31 / 32, 33 / 32)
 """Where an element is next to a zero, as Arb has it (`value.Seen.crosses`)."""

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from gradproof.engine.attributes import in_balls
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, is_complex
@@ -23,8 +22,8 @@ from gradproof.engine.verify.floats.balls import as_is
 from gradproof.engine.verify.nodes.batches import Batch, Column
 from gradproof.engine.verify.nodes.spots import Cells, Counter, TooDear
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.readings.reading import NoDefinition
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
+from gradproof.engine.verify.readings.attributes import in_balls
 
 SAMPLE = 64
 FEW_MOVED = 16

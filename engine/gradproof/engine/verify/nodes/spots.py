@@ -22,10 +22,9 @@ from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narro
 from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
 from gradproof.engine.verify.floats.ulps import spacing
 from gradproof.engine.verify.numbers.truth import Application
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, SMALLER
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 SPOTS = 6  # elements of an array
 MAX_READ = 300_000  # numbers that are looked at for all spots of a node

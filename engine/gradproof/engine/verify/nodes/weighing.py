@@ -21,8 +21,8 @@ from gradproof.engine.verify.floats.ulps import close_enough, explained, spacing
 from gradproof.engine.verify.nodes.allowances import FACTOR
 from gradproof.engine.verify.nodes.judging import distances, flat_floats
 from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 TOGETHER, MOST_GROUPS = 1 << 16, 16
 """Elements of one direction where all are enclosed, and how many directions are read."""

@@ -33,10 +33,9 @@ from gradproof.engine.verify.nodes.projections import Projections
 from gradproof.engine.verify.nodes.refining import Refining
 from gradproof.engine.verify.nodes.weighing import check_equalities
 from gradproof.engine.verify.numbers.truth import FAR, Application
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 GROWN = 128.0  # by how much an input may have multiplied what underflowed
-MATMUL = "matmul"
 MANY_PRODUCTS = 1 << 24
 FEW_CHOSEN = 1 << 11
 AT_KINK = "at a kink: what the rule gives there, by the op's convention"
@@ -216,7 +215,7 @@ class Whole:
         one, program = self.one, None if k is None else self._program(k)
         if k is not None and program is None:
             return None
-        products = [one.op.name == MATMUL] if program is None else [step.op.name == MATMUL for step in program.instructions]
+        products = [one.op.contracts] if program is None else [step.op.contracts for step in program.instructions]
         if not any(products):
             return None
         shape = one.outputs[0].shape if k is None else one.specs[k].shape

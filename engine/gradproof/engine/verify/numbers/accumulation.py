@@ -13,7 +13,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, part_dtype
 from gradproof.engine.verify.arrays.sums import two_sum
 from gradproof.engine.verify.floats.ulps import NEAREST, largest, needed_bits, spacing, unit
-from gradproof.engine.verify.verdict.words import AccumulationVerdict, AccumulationWord
+from gradproof.engine.verify.verdict import AccumulationVerdict, AccumulationWord
 
 SWEEPS = 3
 

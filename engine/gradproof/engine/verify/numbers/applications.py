@@ -13,7 +13,7 @@ from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 
 def application_of(

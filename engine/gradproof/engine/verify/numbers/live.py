@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.engine import Run
-from gradproof.engine.op import INTEGER, Op
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array

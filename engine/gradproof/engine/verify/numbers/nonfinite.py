@@ -14,9 +14,9 @@ from gradproof.engine.precision import precision
 from gradproof.engine.spec import is_complex, is_differentiable, parts
 from gradproof.engine.verify.floats.balls import balls_of
 from gradproof.engine.verify.floats.ulps import exact, finite
-from gradproof.engine.verify.readings.reading import concrete, parts_shape, read_parts
-from gradproof.engine.verify.readings.series import Series, head, tangent
-from gradproof.engine.verify.verdict.words import Origin
+from gradproof.engine.verify.readings import Series, concrete, parts_shape, read_parts
+from gradproof.engine.verify.readings.power_series import head, tangent
+from gradproof.engine.verify.verdict import Origin
 
 MAX_ELEMENTS = 20_000
 BITS = 256

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 from gradproof.engine.engine import Run
 from gradproof.engine.graph import Rule
+from gradproof.engine.verify.verdict import RuleVerdict, SummaryWord
+from gradproof.engine.verify.verdict import RuleWord as Word
 from gradproof.engine.verify.verdict.summary import ORDER, refutation
-from gradproof.engine.verify.verdict.words import RuleVerdict, SummaryWord
-from gradproof.engine.verify.verdict.words import RuleWord as Word
 
 
 class Origin:

@@ -25,8 +25,7 @@ from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.floats.balls import balls_of
 from gradproof.engine.verify.numbers.truth import MAX_OPERATIONS
-from gradproof.engine.verify.readings.reading import NoDefinition, concrete, read_parts
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete, read_parts
 
 FEW_ELEMENTS = 256
 """So many of an elementwise op are read one by one, and of more those that are in doubt."""

@@ -19,13 +19,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import Attributes, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, parts, spec_of
 from gradproof.engine.verify.floats.balls import Reading, agree, as_is, balls_of, narrow
 from gradproof.engine.verify.floats.ulps import exact
-from gradproof.engine.verify.readings.reading import concrete, read_parts
-from gradproof.engine.verify.readings.tape import Bounded, Tape, ball_of
+from gradproof.engine.verify.readings import Tape, concrete, read_parts
+from gradproof.engine.verify.readings.tape import Bounded, ball_of
 
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096)
 ZERO_BITS = 2048

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 
 from gradproof.engine.engine import Run
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 Weak = tuple[int, int]
 """How weak a node is (0: wrong, 1: not vouched for), and the position of its instruction."""

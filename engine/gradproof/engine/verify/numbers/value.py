@@ -40,10 +40,9 @@ from gradproof.engine.verify.numbers.truth import (
     true_contributions,
     true_outputs,
 )
-from gradproof.engine.verify.readings.reading import NoDefinition
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
+from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
-from gradproof.engine.verify.verdict.words import ValueVerdict, ValueWord
 
 MAX_ELEMENTS = 2048  # of one node: up to so many are enclosed by Arb together where arrays say too little
 MAX_SIDES = 64

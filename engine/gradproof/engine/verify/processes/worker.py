@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import text_of
 from gradproof.engine.graph import Graph
-from gradproof.engine.op import Case
 from gradproof.engine.plan import Plan
 from gradproof.engine.plugin_errors import Interrupt
 from gradproof.engine.registry import Registry, build_registry
@@ -35,14 +35,15 @@ from gradproof.engine.verify.processes import heap
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.processes.envelope import Timing, marked
 from gradproof.engine.verify.processes.leftovers import state
-from gradproof.engine.verify.proof.proof import prove
-from gradproof.engine.verify.proof_cache.classes import ProofKey, drawn_keys, name_of
+from gradproof.engine.verify.proof import prove
+from gradproof.engine.verify.proof_cache import ProofKey, name_of
+from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
 from gradproof.engine.verify.readings.formulas import Explained, explain
 from gradproof.engine.verify.runs.evidence import Layout, Request, read_values, run_of, unpack_plan
 from gradproof.engine.verify.runs.examination import Brief, Examination, Question
 from gradproof.engine.verify.runs.known_rules import KnownRules
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 ANOTHER = "the rule traces differently in the proof process"
 FAR = 4.0  # more than there are threads in a process that proves
@@ -382,7 +383,7 @@ def draw_cases(op: str, seconds: float) -> list[Case]:
     assert _registry is not None
     found: list[Case] = []
     with suppress(OutOfTime), cpu_seconds(seconds):
-        for key in drawn_keys(_registry, _registry.op(op)):
+        for key in sampled_keys(_registry, _registry.op(op)):
             found.append(key.case)
     return found
 

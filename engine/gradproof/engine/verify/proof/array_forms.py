@@ -18,7 +18,10 @@ import numpy as np
 import sympy
 from flint import arb
 
-from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign, named
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
@@ -26,10 +29,10 @@ from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.arrays.cells import CellArray, Cells, Choices, boxed
 from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
-from gradproof.engine.verify.proof.behaviour import BehaviourFault
+from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
-from gradproof.engine.verify.readings.reading import read_attributes, read_op
-from gradproof.engine.verify.readings.tape import TooLarge
+from gradproof.engine.verify.readings import TooLarge, read_op
+from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
 POINTS = 2  # exact points at which a form is refuted
@@ -51,7 +54,7 @@ class Symbols:
     claimed: Sequence[Array | None]
 
 
-def compared(op: Op, case: Case, found: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
+def compared(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
     """Whether the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and what was seen, a
     line each. Raises BehaviourFault where the form is another function."""
     if op.elementwise:
@@ -60,8 +63,8 @@ def compared(op: Op, case: Case, found: Inferred, rule: Program, read: Symbols) 
         return False, []
     whole = [*read.cotangents, *read.outputs, *read.inputs]
     try:
-        _refute(op, case, found)
-        own = _identical(lambda f: form_of(op, f, read.inputs, found.attributes, found.outputs), read.outputs)
+        _refute(op, case, inference)
+        own = _identical(lambda f: form_of(op, f, read.inputs, inference.attributes, inference.outputs), read.outputs)
     except NoForm as error:
         return False, [f"{FORM} may not be used: {error}"]
     shown = [f"{FORM} is the definition: {own}"]
@@ -79,7 +82,7 @@ def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, out
     if op.arrays is None:
         raise NoForm(f"op {op.name!r} has none")
     try:
-        made = op.arrays(f, *(CellArray(x) for x in inputs), **read_attributes(f.f, attributes))
+        returned = op.arrays(f, *(CellArray(x) for x in inputs), **read_attributes(f.f, attributes))
     except NotImplementedError as error:
         raise NoForm(f"op {op.name!r}: {error}") from error
     except (Undecided, TooLarge):
@@ -87,7 +90,7 @@ def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, out
     except BaseException as error:  # a stranger's code
         foreign(error)
         raise NoForm(f"op {op.name!r}: it raised {named(error)}") from error
-    results = made if isinstance(made, tuple) else (made,)
+    results = returned if isinstance(returned, tuple) else (returned,)
     if len(results) != len(outputs):
         raise NoForm(f"op {op.name!r}: it gives {len(results)} arrays, and the op has {len(outputs)} outputs")
     cells = [x.cells if isinstance(x, CellArray) else boxed(x) for x in results]
@@ -105,24 +108,24 @@ def through_forms(program: Program, inputs: Sequence[Array], f: Cells) -> list[A
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         values[number] = boxed(literal.define(f.f) if isinstance(literal, Exact) else f.f.number(literal))
-    for one in program.instructions:
-        outputs = [program.specs[k] for k in one.outputs]
-        results = form_of(one.op, f, [values[k] for k in one.inputs], one.attributes, outputs)
-        values.update(zip(one.outputs, results, strict=True))
+    for instruction in program.instructions:
+        outputs = [program.specs[k] for k in instruction.outputs]
+        results = form_of(instruction.op, f, [values[k] for k in instruction.inputs], instruction.attributes, outputs)
+        values.update(zip(instruction.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 
 
 # at exact points
 
 
-def _refute(op: Op, case: Case, found: Inferred) -> None:
+def _refute(op: Op, case: Case, inference: Inferred) -> None:
     for seed in range(POINTS):
         random = Random(f"{op.name} {case} form {seed}")
         try:
             with precision(BITS):
-                inputs, shown = sample_point(op, case, found, random)
-                truth = read_op(op, Balls(), inputs, found.attributes, found.outputs)
-                form = form_of(op, _at_point(random), inputs, found.attributes, found.outputs)
+                inputs, shown = sample_point(op, case, inference, random)
+                truth = read_op(op, Balls(), inputs, inference.attributes, inference.outputs)
+                form = form_of(op, _at_point(random), inputs, inference.attributes, inference.outputs)
                 _differ(truth, form, shown)
         except (Undecided, TooLarge, ZeroDivisionError, ValueError):
             continue
@@ -136,9 +139,9 @@ def _at_point(random: Random) -> Cells:
 
 
 def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str]) -> None:
-    for one, other in zip(truth, form, strict=True):
-        for index in np.ndindex(one.shape):
-            expected, got = (arb(Balls().as_number(x.item(index))) for x in (one, other))
+    for array, form_array in zip(truth, form, strict=True):
+        for index in np.ndindex(array.shape):
+            expected, got = (arb(Balls().as_number(x.item(index))) for x in (array, form_array))
             if (got - expected).is_finite() and not (got - expected).contains(0):
                 raise BehaviourFault(
                     f"{FORM} is not the definition",
@@ -155,12 +158,12 @@ def _identical(form: Callable[[Cells], Sequence[Array | None]], definition: Sequ
     choices, tactics = Choices(MAX_CHOICES), dict[Any, str]()
     try:
         for _ in choices.readings():
-            made = form(Cells(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
-            for one, other in zip(made, definition, strict=True):
-                if other is None or one is None:
+            forms = form(Cells(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
+            for form_cells, cells in zip(forms, definition, strict=True):
+                if cells is None or form_cells is None:
                     continue
-                for index in np.ndindex(other.shape):
-                    _show(one[index], other[index], list(index), tactics)
+                for index in np.ndindex(cells.shape):
+                    _show(form_cells[index], cells[index], list(index), tactics)
     except NotImplementedError as error:
         raise NoForm(str(error)) from error
     return " ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural"

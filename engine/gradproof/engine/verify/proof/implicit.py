@@ -13,52 +13,58 @@ from typing import Any
 import numpy as np
 import sympy
 
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import REAL
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import REAL, Attributes, Case, Inferred, Op, symbols
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import read
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
-from gradproof.engine.verify.readings.formal import contributions, formula, places_of, unknowns
-from gradproof.engine.verify.readings.reading import read, read_attributes, stack
+from gradproof.engine.verify.readings.reading import read_attributes, stack
+from gradproof.engine.verify.readings.symbolic_equations import contributions, formula, places_of, unknowns
 
 
 def prove_implicitly(
-    op: Op, equation: Equation, case: Case, found: Inferred, rule: Program
+    op: Op, equation: Equation, case: Case, inference: Inferred, rule: Program
 ) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
-    output = found.outputs[0]
-    variables, inputs = named(op, case, found)
-    attributes = read_attributes(SYMBOLIC, found.attributes)
+    output = inference.outputs[0]
+    variables, inputs = named(op, case, inference)
+    attributes = read_attributes(SYMBOLIC, inference.attributes)
     y: Array = np.empty(output.shape, object)
     g, _ = symbols("g0_", output.shape, REAL)
     formulas: dict[Any, Any] = {}
     ties: set[str] = set()
     truths: list[Array | None] = [None if x is None else np.full(x.shape, sympy.Integer(0), object) for x in variables]
     try:
-        for index, given in stack(op, inputs, output):
+        for index, cells in stack(op, inputs, output):
             cotangent = np.asarray(g[index], object)
-            mine = unknowns(equation, cotangent.shape)
-            y[index] = mine if mine.shape else mine[()]
-            parts = contributions(equation, mine, given, cotangent, attributes, variables)
+            unknown = unknowns(equation, cotangent.shape)
+            y[index] = unknown if unknown.shape else unknown[()]
+            parts = contributions(equation, unknown, cells, cotangent, attributes, variables)
             for whole, part in zip(truths, parts, strict=True):
                 if whole is not None and part is not None:
                     whole += part
-            solved = _formulas(equation, mine, given, attributes)
+            solved = _formulas(equation, unknown, cells, attributes)
             formulas |= solved
-            ties |= _ties(equation, mine, given, attributes, solved)
+            ties |= _ties(equation, unknown, cells, attributes, solved)
     except (Unsolvable, NotImplementedError) as error:
         raise Unproved(str(error)) from None
     claimed = read(rule, [g, y, *inputs], SYMBOLIC)
     tactics: dict[str, str] = {}
-    wanted = found.inputs or case.specs()
+    specs = inference.inputs or case.specs()
     for k, (pulled, truth) in enumerate(zip(claimed, truths, strict=True)):
         if truth is None:
             continue
         if pulled is None:
-            if is_differentiable(wanted[k].dtype) and any(x != 0 for x in truth.flat):
+            if is_differentiable(specs[k].dtype) and any(x != 0 for x in truth.flat):
                 raise Unproved(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
             continue
         for index in np.ndindex(truth.shape):
@@ -73,7 +79,7 @@ def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes:
         solution = formula(equation, y.shape, inputs, attributes)
     except Unsolvable:
         return {}
-    return {mine: x for mine, x in zip(y.flat, solution.flat, strict=True) if mine.is_Symbol}
+    return {unknown: x for unknown, x in zip(y.flat, solution.flat, strict=True) if unknown.is_Symbol}
 
 
 def _ties(

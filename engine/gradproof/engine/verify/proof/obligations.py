@@ -9,26 +9,30 @@ from typing import Any
 import numpy as np
 import sympy
 
-from gradproof.engine.op import REAL, Inferred, Op, symbols
+from gradproof.engine.domains import REAL
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, Spec, is_differentiable
 from gradproof.engine.verify.identities.branches import exact
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge, ties_of
-from gradproof.engine.verify.proof.behaviour import BehaviourFault
-from gradproof.engine.verify.readings.reading import parts_shape, place_of
+from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import parts_shape
+from gradproof.engine.verify.readings.reading import place_of
 
 FAR = sympy.Rational(1, 10**20)
 BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))
 ROUNDED = sympy.Rational(1, 10**12)
 
 
-def cotangents_of(found: Inferred) -> list[Array]:
+def cotangents_of(inference: Inferred) -> list[Array]:
     """A symbol for each number of the cotangents."""
-    return [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(found.outputs)]
+    return [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(inference.outputs)]
 
 
 def closed(
     op: Op,
-    wanted: Sequence[Spec],
+    specs: Sequence[Spec],
     variables: Sequence[Array | None],
     cotangents: Sequence[Array],
     outputs: Sequence[Array],
@@ -39,23 +43,23 @@ def closed(
     weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
     tactics: dict[str, str] = {}
     ties = {tie for _, y in weighted for difference in differences(y) for tie in ties_of(difference)}
-    for k, mine in enumerate(claimed):
+    for k, contribution in enumerate(claimed):
         cells = variables[k]
         if cells is None:
             continue
-        if mine is None:
-            if is_differentiable(wanted[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in cells.flat):
+        if contribution is None:
+            if is_differentiable(specs[k].dtype) and any(sympy.diff(y, n) != 0 for _, y in weighted for n in cells.flat):
                 raise Unproved(f"the rule says NO_GRADIENT for input {op.input_name(k)}, which the result depends on")
             continue
         for index in np.ndindex(cells.shape):
             symbol = cells[index]
             truth = sympy.Add(*(g * sympy.diff(y, symbol) for g, y in weighted if symbol in _free(y)))
-            residual = sympy.sympify(mine[index]) - truth
-            place = f"input {op.input_name(k)}{place_of(index, wanted[k]) if index else ''}"
+            residual = sympy.sympify(contribution[index]) - truth
+            place = f"input {op.input_name(k)}{place_of(index, specs[k]) if index else ''}"
             try:
                 tactics[place] = discharge(residual, ties)
             except Unproved as error:
-                _look_inside(op, k, index, mine.item(index), truth, error)
+                _look_inside(op, k, index, contribution.item(index), truth, error)
                 raise Unproved(f"{place}: {error}", region=error.region) from None
     return tactics, ties
 

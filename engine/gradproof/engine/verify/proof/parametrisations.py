@@ -16,28 +16,32 @@ import numpy as np
 import sympy
 from flint import arb, arb_mat
 
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import REAL, Domain
 from gradproof.engine.implicit import Equation, Parametrisation
-from gradproof.engine.op import REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
 from gradproof.engine.verify.identities.zero_tests import short
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import Tape, TooLarge, read, read_op
 from gradproof.engine.verify.readings.equations import positive_of, residual_of
-from gradproof.engine.verify.readings.formal import places_of
-from gradproof.engine.verify.readings.reading import integer_inputs, read, read_attributes, read_op, stack
-from gradproof.engine.verify.readings.tape import Tape, TooLarge
+from gradproof.engine.verify.readings.reading import integer_inputs, read_attributes, stack
+from gradproof.engine.verify.readings.symbolic_equations import places_of
 
 POINTS = 3
 BITS = 256
 
 
 def prove_through(
-    op: Op, chart: Parametrisation, case: Case, found: Inferred, rule: Program
+    op: Op, chart: Parametrisation, case: Case, inference: Inferred, rule: Program
 ) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
-    _spans(op, chart, case, found)
+    _spans(op, chart, case, inference)
     parameters: dict[str, Any] = {}
 
     def free(name: str, domain: Domain) -> Any:
@@ -47,22 +51,22 @@ def prove_through(
             raise Unproved(f"the domain {domain.name!r} of the chart's {name} does not move with its symbol")
         return value
 
-    inputs, outputs = chart_point(op, chart, case, found, SYMBOLIC, free)
+    inputs, outputs = chart_point(op, chart, case, inference, SYMBOLIC, free)
     tactics: dict[str, str] = {}
     ties: set[str] = set()
     if op.equation is None:
-        _defined(op, chart, found, inputs, outputs, tactics, ties)
+        _defined(op, chart, inference, inputs, outputs, tactics, ties)
     else:
-        _solves(op, op.equation, chart, found, inputs, outputs[0], tactics, ties)
-    cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(found.outputs)]
+        _solves(op, op.equation, chart, inference, inputs, outputs[0], tactics, ties)
+    cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(inference.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    known = integer_inputs(case, found)
+    known = integer_inputs(case, inference)
     weighted = [pair for gs, ys in zip(cotangents, outputs, strict=True) for pair in zip(gs.flat, ys.flat, strict=True)]
     pulled = [
         pair
-        for mine, xs, exact in zip(claimed, inputs, known, strict=True)
-        if exact is None and mine is not None
-        for pair in zip(mine.flat, xs.flat, strict=True)
+        for contribution, xs, exact in zip(claimed, inputs, known, strict=True)
+        if exact is None and contribution is not None
+        for pair in zip(contribution.flat, xs.flat, strict=True)
     ]
     for name, symbol in parameters.items():
         place = f"along {name} of the chart"
@@ -73,41 +77,41 @@ def prove_through(
 def _defined(
     op: Op,
     chart: Parametrisation,
-    found: Inferred,
+    inference: Inferred,
     inputs: Sequence[Array],
     outputs: Sequence[Array],
     tactics: dict[str, str],
     ties: set[str],
 ) -> None:
     """Show that the definition at the chart's inputs is its outputs. Raises Unproved."""
-    defined = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
-    for k, (mine, theirs) in enumerate(zip(outputs, defined, strict=True)):
-        ties |= {f"{difference} = 0" for one in theirs.flat for difference in differences(one)}
-        for index in np.ndindex(mine.shape):
+    defined = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
+    for k, (output, truth) in enumerate(zip(outputs, defined, strict=True)):
+        ties |= {f"{difference} = 0" for cell in truth.flat for difference in differences(cell)}
+        for index in np.ndindex(output.shape):
             place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
-            tactics[place] = _closed(sympy.sympify(mine[index]) - theirs[index], place, ties)
+            tactics[place] = _closed(sympy.sympify(output[index]) - truth[index], place, ties)
 
 
 def _solves(
     op: Op,
     equation: Equation,
     chart: Parametrisation,
-    found: Inferred,
+    inference: Inferred,
     inputs: Sequence[Array],
     output: Array,
     tactics: dict[str, str],
     ties: set[str],
 ) -> None:
     """Show that the chart's output solves the equation at its inputs, and is the solution that is meant. Raises Unproved."""
-    attributes = read_attributes(SYMBOLIC, found.attributes)
-    for index, given in stack(op, inputs, found.outputs[0]):
-        mine = np.asarray(output[index], object)
-        residual = residual_of(equation, SYMBOLIC, mine, given, attributes)
-        places = places_of(equation, mine.shape)
-        for at in np.ndindex(mine.shape):
+    attributes = read_attributes(SYMBOLIC, inference.attributes)
+    for index, cells in stack(op, inputs, inference.outputs[0]):
+        solution = np.asarray(output[index], object)
+        residual = residual_of(equation, SYMBOLIC, solution, cells, attributes)
+        places = places_of(equation, solution.shape)
+        for at in np.ndindex(solution.shape):
             place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
-            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else mine[at]), place, ties)
-        for k, x in enumerate(positive_of(equation, SYMBOLIC, mine, given, attributes)):
+            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else solution[at]), place, ties)
+        for k, x in enumerate(positive_of(equation, SYMBOLIC, solution, cells, attributes)):
             if not sympy.sympify(x).is_positive:
                 raise Unproved(
                     f"number {k} that is positive at the solution of {equation.formula} is not so in the chart: {short(x)}"
@@ -115,32 +119,32 @@ def _solves(
 
 
 def chart_point(
-    op: Op, chart: Parametrisation, case: Case, found: Inferred, f: Any, free: Callable[[str, Domain], Any]
+    op: Op, chart: Parametrisation, case: Case, inference: Inferred, f: Any, free: Callable[[str, Domain], Any]
 ) -> tuple[list[Array], list[Array]]:
     """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the chart gives other
     arrays than the op has."""
-    wanted = found.inputs or case.specs()
-    known = integer_inputs(case, found)
-    drawn: set[str] = set()
+    specs = inference.inputs or case.specs()
+    known = integer_inputs(case, inference)
+    names: set[str] = set()
 
     def once(name: str, domain: Domain = REAL) -> Any:
-        if name in drawn:
+        if name in names:
             raise Unproved(f"the chart draws {name} twice")
-        drawn.add(name)
+        names.add(name)
         return free(name, domain)
 
-    given = [spec if exact is None else exact for spec, exact in zip(wanted, known, strict=True)]
-    inputs, outputs = chart.point(f, once, *given, **found.attributes)
-    for arrays, specs, what in ((inputs, wanted, "inputs"), (outputs, found.outputs, "outputs")):
-        mine, theirs = [np.shape(array) for array in arrays], [spec.shape for spec in specs]
-        if mine != theirs:
-            raise Unproved(f"the chart gives {what} of shapes {mine}; those of the op are {theirs}")
+    arguments = [spec if exact is None else exact for spec, exact in zip(specs, known, strict=True)]
+    inputs, outputs = chart.point(f, once, *arguments, **inference.attributes)
+    for arrays, expected, what in ((inputs, specs, "inputs"), (outputs, inference.outputs, "outputs")):
+        shapes, expected_shapes = [np.shape(array) for array in arrays], [spec.shape for spec in expected]
+        if shapes != expected_shapes:
+            raise Unproved(f"the chart gives {what} of shapes {shapes}; those of the op are {expected_shapes}")
     exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, known, strict=True)]
     return exacts, [np.asarray(y) for y in outputs]
 
 
 def sample_inputs(
-    op: Op, chart: Parametrisation, case: Case, found: Inferred, random: Random
+    op: Op, chart: Parametrisation, case: Case, inference: Inferred, random: Random
 ) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point of the chart, in balls, and the free numbers as text."""
     balls = Balls()
@@ -151,17 +155,17 @@ def sample_inputs(
         shown.append(f"{name} = {value}")
         return balls.number(value)
 
-    inputs, _ = chart_point(op, chart, case, found, balls, free)
+    inputs, _ = chart_point(op, chart, case, inference, balls, free)
     return inputs, shown
 
 
-def _spans(op: Op, chart: Parametrisation, case: Case, found: Inferred) -> None:
+def _spans(op: Op, chart: Parametrisation, case: Case, inference: Inferred) -> None:
     """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all directions: the
     determinant of dx/dp, in balls at a random exact point, excludes zero."""
     for seed in range(POINTS):
         try:
             with precision(BITS):
-                rows, count = _slopes(op, chart, case, found, Random(f"{op.name} {case} chart {seed}"))
+                rows, count = _slopes(op, chart, case, inference, Random(f"{op.name} {case} chart {seed}"))
                 if len(rows) != count:
                     raise Unproved(f"the chart has {count} free numbers for {len(rows)} elements of the inputs")
                 if not rows or _nonzero(arb_mat(rows).det()):
@@ -171,7 +175,7 @@ def _spans(op: Op, chart: Parametrisation, case: Case, found: Inferred) -> None:
     raise Unproved(f"the free numbers of the chart {chart.formula} do not move the inputs in all directions")
 
 
-def _slopes(op: Op, chart: Parametrisation, case: Case, found: Inferred, random: Random) -> tuple[list[list[arb]], int]:
+def _slopes(op: Op, chart: Parametrisation, case: Case, inference: Inferred, random: Random) -> tuple[list[list[arb]], int]:
     """dx/dp at a random exact point, a row for each element of the inputs; and the number of free numbers."""
     tape = Tape()
     variables: list[Any] = []
@@ -180,8 +184,8 @@ def _slopes(op: Op, chart: Parametrisation, case: Case, found: Inferred, random:
         variables.append(tape.variable(tape.number(domain.sample(random))))
         return variables[-1]
 
-    inputs, _ = chart_point(op, chart, case, found, tape, free)
-    known = integer_inputs(case, found)
+    inputs, _ = chart_point(op, chart, case, inference, tape, free)
+    known = integer_inputs(case, inference)
     cells = [x for xs, exact in zip(inputs, known, strict=True) if exact is None for x in xs.flat]
     return [tape.gradient([x], [arb(1)], variables) for x in cells], len(variables)
 

@@ -10,26 +10,31 @@ from random import Random
 import numpy as np
 from flint import arb
 
-from gradproof.engine.op import NONZERO, REAL, Case, Domain, Inferred, Op, symbols
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import NONZERO, REAL, Domain
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.verify.proof.parametrisations import sample_inputs
-from gradproof.engine.verify.readings.reading import integer_inputs, parts_shape
-from gradproof.engine.verify.readings.tape import Tape, ball_of
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import Tape, parts_shape
+from gradproof.engine.verify.readings.reading import integer_inputs
+from gradproof.engine.verify.readings.tape import ball_of
 
 
 def sample_point(
-    op: Op, case: Case, found: Inferred, random: Random, scales: Sequence[Fraction] = ()
+    op: Op, case: Case, inference: Inferred, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
     anywhere: what a proof says of a domain on the real line is to hold beyond it. With ``scales`` each real number is one
     times one of these, where its domain goes on so far."""
     if op.chart is not None:
-        inputs, shown = sample_inputs(op, op.chart, case, found, random)
+        inputs, shown = sample_inputs(op, op.chart, case, inference, random)
         return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
     balls = Balls()
     inputs, shown = [], []
-    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+    for k, (spec, exact) in enumerate(zip(inference.inputs or case.specs(), integer_inputs(case, inference), strict=True)):
         if exact is not None:
             inputs.append(exact)
             continue
@@ -48,11 +53,11 @@ def sample_point(
     return inputs, shown
 
 
-def named(op: Op, case: Case, found: Inferred) -> tuple[list[Array | None], list[Array]]:
+def named(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:
     """Symbols for the numbers of the inputs (None for an integer or boolean one), and the inputs made of them."""
     variables: list[Array | None] = []
     inputs: list[Array] = []
-    for k, (spec, exact) in enumerate(zip(found.inputs or case.specs(), integer_inputs(case, found), strict=True)):
+    for k, (spec, exact) in enumerate(zip(inference.inputs or case.specs(), integer_inputs(case, inference), strict=True)):
         if exact is not None:
             variables.append(None)
             inputs.append(exact)

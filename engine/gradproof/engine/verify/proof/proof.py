@@ -21,125 +21,123 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
 
+from gradproof.engine.cases import Case
+from gradproof.engine.conventions import HOLOMORPHIC
+from gradproof.engine.domains import INTEGER
 from gradproof.engine.errors import RuleFault
-from gradproof.engine.op import FLOAT64, HOLOMORPHIC, INTEGER, Case, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
-from gradproof.engine.spec import Spec, is_complex, part_dtype
+from gradproof.engine.spec import FLOAT64, Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.proof.array_forms import Symbols, compared
-from gradproof.engine.verify.proof.behaviour import BehaviourChecks, BehaviourFault
-from gradproof.engine.verify.proof.general import for_all
+from gradproof.engine.verify.proof.behaviour import BehaviourChecks
+from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
+from gradproof.engine.verify.proof.for_all_values import for_all
 from gradproof.engine.verify.proof.implicit import prove_implicitly
 from gradproof.engine.verify.proof.obligations import closed, cotangents_of
 from gradproof.engine.verify.proof.parametrisations import prove_through
 from gradproof.engine.verify.proof.points import cotangent, named, sample_point, variables_of
-from gradproof.engine.verify.readings.reading import (
-    NoDefinition,
-    integer_inputs,
-    on_reals,
-    parts_shape,
-    place_of,
-    read,
-    read_parts,
-)
-from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
+from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_parts
+from gradproof.engine.verify.readings.reading import integer_inputs, on_reals, place_of
+from gradproof.engine.verify.readings.tape import ball_of
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import FORM, MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 POINTS = 3
 COMPLEX_POINTS = 8  # some in every quadrant: cuts divide the plane
 BEYOND = ((Fraction(10),), (Fraction(1000),), (Fraction(1, 1000),), (Fraction(1, 1000), Fraction(10), Fraction(1000)))
-"""Scales of further points: a branch may lie beyond those that are sample_point first."""
+"""Scales of further points: a branch may lie beyond those that are drawn first."""
 REFUTE_BITS = 256
 
 
+class Shown(NamedTuple):
+    """Identities that were shown: the tactic of each obligation, the ties that were left out, the route of the proof in
+    words, whether the forms for whole arrays are shown to be the definitions, and lines about these."""
+
+    tactics: dict[str, str]
+    ties: set[str]
+    route: str = ""
+    arrays: bool = False
+    lines: Sequence[str] = ()
+
+
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
-    """The verdict on the rule of ``op`` for one shape class: on that at the sizes beside it, if it is proved at its own and
-    not at those; where attributes are free, on that for all their values. Never raises for a wrong rule; may run long or
-    use much memory (SymPy), so the pool runs it in a process that can be killed."""
+    """The verdict on the rule of ``op`` for a shape class: at the sizes of the case, and, if it is proved there, at the sizes
+    of the case beside it; where attributes are free, for all their values. Never raises for a wrong rule. May run long or use
+    much memory (SymPy), so the pool runs it in a process that can be killed."""
     if case.free:
         return for_all(registry, op, case, prove(registry, op, case.at_values()))
-    found = _proved(registry, op, case)
-    if case.beside is None or not found.proved:
-        return found
-    other = _proved(registry, op, case.beside)
-    seconds = found.seconds + other.seconds
-    if other.proved:
-        return replace(found, seconds=seconds, arrays=found.arrays and other.arrays)
-    return replace(other, case=str(case), seconds=seconds, reason=f"{other.reason}, for {case.beside}")
+    verdict = _timed(registry, op, case)
+    if case.beside is None or not verdict.proved:
+        return verdict
+    beside = _timed(registry, op, case.beside)
+    seconds = verdict.seconds + beside.seconds
+    if beside.proved:
+        return replace(verdict, seconds=seconds, arrays=verdict.arrays and beside.arrays)
+    return replace(beside, case=str(case), seconds=seconds, reason=f"{beside.reason}, for {case.beside}")
 
 
-def _proved(registry: Registry, op: Op, case: Case) -> RuleVerdict:
+def _timed(registry: Registry, op: Op, case: Case) -> RuleVerdict:
+    """The verdict at the sizes of ``case``, with its domain and the time it took."""
     started = time.perf_counter()
     domain = ", ".join(f"{name} {_domain(op, case, k)}" for k, name in enumerate(op.inputs))
-
-    def verdict(word: RuleWord, **evidence: Any) -> RuleVerdict:
-        seconds = time.perf_counter() - started
-        return RuleVerdict(word, op.name, str(case), domain=domain, seconds=seconds, **evidence)
-
     try:
-        specs = case.specs()
-        found = op.inference(specs, case.attributes)
-        rule = registry.rule_of(op, case)
-        turned = any(map(is_complex, rule.specs))
-        if turned and op.chart is not None:
-            raise Unproved("a chart is of real numbers")
-        conduct = BehaviourChecks(registry, op, case, found, rule)
-        if case.drawn and not conduct.means():
-            raise Unproved("the forward does not compute the definition for these attributes, which were sample_point")
-        try:
-            witness, agreed = _refute(op, case, found, rule)
-        except NoDefinition as error:
-            return verdict(RuleWord.NO_SPEC, reason=str(error), obligations=tuple(conduct.glance()))
-        if witness:
-            return verdict(RuleWord.REFUTED, reason="differs at an exact point", **witness)
-        seen, forms = conduct.observe(), False
-        try:
-            through = _through(op)
-            if turned and op.complex is HOLOMORPHIC:
-                through = " continued from the real line"
-                tactics, ties, _ = _prove(op, case.over(FLOAT64), _real(found), on_reals(rule))
-            elif op.chart is not None:
-                tactics, ties = prove_through(op, op.chart, case, found, rule)
-            elif op.equation is not None:
-                tactics, ties = prove_implicitly(op, op.equation, case, found, rule)
-            else:
-                tactics, ties, read_symbols = _prove(op, case, found, rule)
-                if not turned:
-                    forms, lines = compared(op, case, found, rule, read_symbols)
-                    seen += lines
-        except Unproved as error:
-            if not agreed or error.region:
-                raise
-            where = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
-            return verdict(RuleWord.AGREED, reason=where, obligations=tuple(seen))
+        verdict = _decided(registry, op, case)
     except BehaviourFault as fault:
-        return verdict(RuleWord.REFUTED, reason=str(fault), **fault.witness)
+        verdict = _verdict(op, case, RuleWord.REFUTED, reason=str(fault), **fault.witness)
     except (NoDefinition, RuleFault) as error:
-        return verdict(RuleWord.NO_SPEC, reason=str(error))
+        verdict = _verdict(op, case, RuleWord.NO_SPEC, reason=str(error))
     except Unproved as error:
-        return verdict(RuleWord.UNDECIDED, reason=f"{error}; {FORM}")
+        verdict = _verdict(op, case, RuleWord.UNDECIDED, reason=f"{error}; {FORM}")
     except MemoryError:
-        return verdict(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
-    used = (" ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural") + through
-    shown = (*(f"{place}: {tactic}" for place, tactic in tactics.items()), *seen)
-    if ties:
-        return verdict(RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=forms)
-    return verdict(RuleWord.PROVED, tactic=used, obligations=shown, arrays=forms)
+        verdict = _verdict(op, case, RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
+    return replace(verdict, domain=domain, seconds=time.perf_counter() - started)
 
 
-def _through(op: Op) -> str:
-    if op.chart is not None:
-        return f" through the chart {op.chart.formula}"
-    return "" if op.equation is None else f" through the equation {op.equation.formula}"
+def _verdict(op: Op, case: Case, word: RuleWord, **evidence: Any) -> RuleVerdict:
+    return RuleVerdict(word, op.name, str(case), **evidence)
+
+
+def _decided(registry: Registry, op: Op, case: Case) -> RuleVerdict:
+    """Try to refute the rule, check the behaviour of the op, then prove the rule. Raises BehaviourFault, NoDefinition,
+    RuleFault or Unproved."""
+    inference = op.inference(case.specs(), case.attributes)
+    rule = registry.rule_of(op, case)
+    if op.chart is not None and any(map(is_complex, rule.specs)):
+        raise Unproved("a chart is of real numbers")
+    behaviour = BehaviourChecks(registry, op, case, inference, rule)
+    if case.drawn and not behaviour.computes_definition():
+        raise Unproved("the forward does not compute the definition for these attributes, which were drawn")
+    try:
+        witness, agreed = _refute(op, case, inference, rule)
+    except NoDefinition as error:
+        return _verdict(op, case, RuleWord.NO_SPEC, reason=str(error), obligations=tuple(behaviour.spot_check()))
+    if witness:
+        return _verdict(op, case, RuleWord.REFUTED, reason="differs at an exact point", **witness)
+    lines = behaviour.run_all()
+    try:
+        shown = _show(op, case, inference, rule)
+    except Unproved as error:
+        if not agreed or error.region:
+            raise
+        reason = f"agrees at {agreed} exact points to {REFUTE_BITS} bits, but {error}"
+        return _verdict(op, case, RuleWord.AGREED, reason=reason, obligations=tuple(lines))
+    return _verdict(
+        op, case, RuleWord.PROVED_AE if shown.ties else RuleWord.PROVED,
+        tactic=(" ".join(dict.fromkeys(" ".join(shown.tactics.values()).split())) or "structural") + shown.route,
+        tie_set=", ".join(sorted(shown.ties)),
+        obligations=(*(f"{place}: {tactic}" for place, tactic in shown.tactics.items()), *lines, *shown.lines),
+        arrays=shown.arrays,
+    )  # fmt: skip
 
 
 def _domain(op: Op, case: Case, k: int) -> str:
@@ -147,26 +145,26 @@ def _domain(op: Op, case: Case, k: int) -> str:
     return "complex" if case.dtype.kind == "c" and domain is not INTEGER else domain.name
 
 
-def _real(found: Inferred) -> Inferred:
+def _real(inference: Inferred) -> Inferred:
     """The same for real numbers."""
 
     def real(specs: Sequence[Spec]) -> tuple[Spec, ...]:
         return tuple(Spec(spec.shape, part_dtype(spec.dtype)) for spec in specs)
 
-    return Inferred(real(found.outputs), found.attributes, real(found.inputs) if found.inputs else None)
+    return Inferred(real(inference.outputs), inference.attributes, real(inference.inputs) if inference.inputs else None)
 
 
 # refuting
 
 
-def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str] | None, int]:
+def _refute(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dict[str, str] | None, int]:
     """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
     branch is tied, or where something is not finite, says nothing: that is not agreement."""
     agreed = 0
     for seed in range(POINTS if case.dtype.kind != "c" else COMPLEX_POINTS):
         try:
             with precision(REFUTE_BITS):
-                witness, finite = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {seed}"))
+                witness, finite = _refute_at(op, case, inference, rule, Random(f"{op.name} {case} {seed}"))
         except (Undecided, TooLarge, ZeroDivisionError, ValueError):
             continue
         if witness:
@@ -174,23 +172,23 @@ def _refute(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[st
         agreed += finite
     for scales in BEYOND if case.dtype.kind != "c" and op.chart is None else ():
         with suppress(Undecided, TooLarge, ZeroDivisionError, ValueError), precision(REFUTE_BITS):
-            witness, _ = _refute_at(op, case, found, rule, Random(f"{op.name} {case} {scales}"), scales)
+            witness, _ = _refute_at(op, case, inference, rule, Random(f"{op.name} {case} {scales}"), scales)
             if witness:
                 return witness, agreed
     return None, agreed
 
 
 def _refute_at(
-    op: Op, case: Case, found: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
+    op: Op, case: Case, inference: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[dict[str, str] | None, bool]:
-    known = integer_inputs(case, found)
+    known = integer_inputs(case, inference)
     tape = Tape()
-    plain, shown = sample_point(op, case, found, random, scales)
+    plain, shown = sample_point(op, case, inference, random, scales)
     inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
-    wanted = found.inputs or case.specs()
-    outputs = read_parts(op, tape, inputs, wanted, found.attributes, found.outputs)
+    specs = inference.inputs or case.specs()
+    outputs = read_parts(op, tape, inputs, specs, inference.attributes, inference.outputs)
     cotangents = []
-    for spec in found.outputs:
+    for spec in inference.outputs:
         g = np.empty(parts_shape(spec), object)
         for index in np.ndindex(g.shape):
             g[index] = tape.number(cotangent(random))
@@ -201,12 +199,12 @@ def _refute_at(
     if tape.tied:
         return None, False
     finite = True
-    for k, (mine, variables) in enumerate(zip(claimed, inputs, strict=True)):
+    for k, (contribution, variables) in enumerate(zip(claimed, inputs, strict=True)):
         if known[k] is not None:
             continue
         truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
         for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
-            got = arb(0) if mine is None else arb(ball_of(mine[index]))
+            got = arb(0) if contribution is None else arb(ball_of(contribution[index]))
             finite = finite and (got - true).is_finite()
             if (got - true).is_finite() and not (got - true).contains(0):
                 digits = next(
@@ -214,9 +212,9 @@ def _refute_at(
                 )
                 return {
                     "input": op.input_name(k),
-                    "element": place_of(index, wanted[k]),
+                    "element": place_of(index, specs[k]),
                     "point": "; ".join(shown[:12]),
-                    "got": "NO_GRADIENT" if mine is None else got.str(digits, radius=False),
+                    "got": "NO_GRADIENT" if contribution is None else got.str(digits, radius=False),
                     "expected": true.str(digits, radius=False),
                 }, finite
     return None, finite
@@ -225,12 +223,30 @@ def _refute_at(
 # proving
 
 
-def _prove(op: Op, case: Case, found: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
-    """The tactics of each obligation, the ties that were left out, and what was read. Raises Unproved."""
-    wanted = found.inputs or case.specs()
-    variables, inputs = named(op, case, found)
-    outputs = read_parts(op, SYMBOLIC, inputs, wanted, found.attributes, found.outputs)
-    cotangents = cotangents_of(found)
+def _show(op: Op, case: Case, inference: Inferred, rule: Program) -> Shown:
+    """The identities that prove a rule. Raises Unproved."""
+    has_complex = any(map(is_complex, rule.specs))
+    if has_complex and op.complex is HOLOMORPHIC:
+        tactics, ties, _ = _show_derivative(op, case.over(FLOAT64), _real(inference), on_reals(rule))
+        return Shown(tactics, ties, " continued from the real line")
+    if op.chart is not None:
+        return Shown(*prove_through(op, op.chart, case, inference, rule), f" through the chart {op.chart.formula}")
+    if op.equation is not None:
+        route = f" through the equation {op.equation.formula}"
+        return Shown(*prove_implicitly(op, op.equation, case, inference, rule), route)
+    tactics, ties, symbols = _show_derivative(op, case, inference, rule)
+    if has_complex:
+        return Shown(tactics, ties)
+    arrays, lines = compared(op, case, inference, rule, symbols)
+    return Shown(tactics, ties, "", arrays, lines)
+
+
+def _show_derivative(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
+    """The tactics of each obligation, the ties that were left out, and the readings in symbols. Raises Unproved."""
+    specs = inference.inputs or case.specs()
+    variables, inputs = named(op, case, inference)
+    outputs = read_parts(op, SYMBOLIC, inputs, specs, inference.attributes, inference.outputs)
+    cotangents = cotangents_of(inference)
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    tactics, ties = closed(op, wanted, variables, cotangents, outputs, claimed)
+    tactics, ties = closed(op, specs, variables, cotangents, outputs, claimed)
     return tactics, ties, Symbols(inputs, cotangents, outputs, claimed)

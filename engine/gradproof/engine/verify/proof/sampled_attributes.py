@@ -13,24 +13,27 @@ import numpy as np
 import sympy
 from sympy.core.relational import Relational
 
+from gradproof.engine.cases import Case
+from gradproof.engine.inference import Inferred
 from gradproof.engine.neighbours import texts_of, variations
-from gradproof.engine.op import Case, Inferred, Op, symbols
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities.branches import explicit
-from gradproof.engine.verify.readings.reading import read_op
+from gradproof.engine.verify.proof.symbols import symbols
+from gradproof.engine.verify.readings import read_op
 
 
-def drawn_cases(op: Op) -> Iterator[Case]:
+def sampled_cases(op: Op) -> Iterator[Case]:
     """The first declared case with other values of its attributes, one at a time, of those that the op takes, and for
     which its forward gives numbers. Runs forwards, and no definition."""
     declared = op.declared_cases()
-    wholes = [{**op.attributes, **one.attributes} for one in declared]
-    for others in variations(wholes, texts_of(op.forward, op.infer, *op.definitions)):
-        case = replace(declared[0], attributes={**declared[0].attributes, **others}, drawn=tuple(others))
-        found = numbers(op, case) if op.takes(case) else None
-        guessed = any(isinstance(wholes[0][name], str) or wholes[0][name] is None for name in others)
-        if found is not None and not (guessed and found == numbers(op, declared[0])):
+    wholes = [{**op.attributes, **case_.attributes} for case_ in declared]
+    for sampled in variations(wholes, texts_of(op.forward, op.infer, *op.definitions)):
+        case = replace(declared[0], attributes={**declared[0].attributes, **sampled}, drawn=tuple(sampled))
+        outputs = numbers(op, case) if op.takes(case) else None
+        guessed = any(isinstance(wholes[0][name], str) or wholes[0][name] is None for name in sampled)
+        if outputs is not None and not (guessed and outputs == numbers(op, declared[0])):
             yield case
 
 
@@ -38,14 +41,14 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
     """What the forward gives at a point of the domain, as bytes, if it is finite there; else None."""
     random = Random(str(case.inputs))
     try:
-        found = op.inference(case.specs(), case.attributes)
+        inference = op.inference(case.specs(), case.attributes)
         inputs: list[Any] = []
-        for k, (spec, x) in enumerate(zip(found.inputs or case.specs(), case.inputs, strict=True)):
+        for k, (spec, x) in enumerate(zip(inference.inputs or case.specs(), case.inputs, strict=True)):
             point = [float(op.domain(k).sample(random)) for _ in range(spec.size)]
             inputs.append(x if isinstance(x, np.ndarray) else np.array(point, spec.dtype).reshape(spec.shape))
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outs = op.forward(*inputs, **found.attributes)
+            outs = op.forward(*inputs, **inference.attributes)
     except BaseException as error:  # a stranger's forward, at values that nobody may have thought of
         foreign(error)
         return None
@@ -53,21 +56,21 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
     return [x.tobytes() for x in arrays] if all(np.isfinite(x).all() for x in arrays) else None
 
 
-def turns_what_is_compared(op: Op, case: Case, found: Inferred) -> bool:
+def turns_what_is_compared(op: Op, case: Case, inference: Inferred) -> bool:
     """Whether a drawn number has another sign than the declared one, and a comparison in the definition reads it: then the
     sign may be a part of what it means, as that of a radius is."""
     declared = {**op.attributes, **op.declared_cases()[0].attributes}
     for name in case.drawn:
         if isinstance(declared[name], (float, Fraction)) and declared[name] * case.attributes[name] < 0:
-            return _is_compared(op, case, found, name)
+            return _is_compared(op, case, inference, name)
     return False
 
 
-def _is_compared(op: Op, case: Case, found: Inferred, name: str) -> bool:
-    specs, symbol = found.inputs or case.specs(), sympy.Symbol(name, real=True)
+def _is_compared(op: Op, case: Case, inference: Inferred, name: str) -> bool:
+    specs, symbol = inference.inputs or case.specs(), sympy.Symbol(name, real=True)
     cells = [symbols(f"x{k}_", spec.shape, op.domain(k))[1] for k, spec in enumerate(specs)]
     try:
-        outputs = read_op(op, SYMBOLIC, cells, {**found.attributes, name: symbol}, found.outputs)
+        outputs = read_op(op, SYMBOLIC, cells, {**inference.attributes, name: symbol}, inference.outputs)
     except BaseException as error:  # a definition that wants a number
         foreign(error)
         return True

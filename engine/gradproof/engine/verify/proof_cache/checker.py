@@ -51,15 +51,15 @@ def beneath() -> Iterator[str]:
 
 @cache
 def _sources() -> dict[str, str]:
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     pending = [ROOT]
     while pending:
         name = pending.pop()
-        file = None if name in found else _file(name)
+        file = None if name in sources else _file(name)
         if file is not None:
-            found[name] = file.read_text(encoding="utf-8")
-            pending += imported(ast.parse(found[name]), name if file.stem == "__init__" else name.rpartition(".")[0])
-    return found
+            sources[name] = file.read_text(encoding="utf-8")
+            pending += imported(ast.parse(sources[name]), name if file.stem == "__init__" else name.rpartition(".")[0])
+    return sources
 
 
 def _file(name: str) -> Path | None:
@@ -68,7 +68,7 @@ def _file(name: str) -> Path | None:
     if inner == name or inner[:1] not in ("", "."):
         return None
     path = Path(__file__).parents[2].joinpath(*inner.split(".")[1:])
-    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+    return next((candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()), None)
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ import inspect
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from importlib.util import resolve_name
@@ -120,31 +120,10 @@ class _Reader:
         return "{" + ", ".join(f"{self.name(key)}: {self.name(value)}" for key, value in mapping.items()) + "}"
 
     def described(self, thing: Any) -> str:
-        """One thing, taken apart."""
-        if isinstance(thing, FunctionType):
-            return self._function(thing)
-        if isinstance(thing, type):
-            return self._class(thing)
-        if isinstance(thing, MethodType):
-            return f"method {self.names((thing.__func__, thing.__self__))}"
-        if isinstance(thing, (staticmethod, classmethod)):
-            return f"{type(thing).__name__} {self.name(thing.__func__)}"
-        if isinstance(thing, property):
-            return f"property {self.names((thing.fget, thing.fset, thing.fdel))}"
-        if isinstance(thing, functools.partial):
-            return f"partial {self.names((thing.func, thing.args, thing.keywords))}"
-        if isinstance(thing, functools.cached_property):
-            return f"cached property {self.name(thing.func)}"
-        if isinstance(thing, (BuiltinFunctionType, MethodWrapperType)):
-            return f"method {thing.__name__} of {self.name(thing.__self__)}"
-        if isinstance(thing, enum.Enum):
-            return f"member {self.names((type(thing), thing.name, thing.value))}"
-        if isinstance(thing, np.dtype):
-            return f"dtype {thing.name} {thing.descr}"
-        if isinstance(thing, sympy.Basic):
-            return f"sympy {sympy.srepr(thing)}"
-        if isinstance(thing, ModuleType):
-            return f"module {thing.__name__} {_source(thing)}"
+        """A thing as text, in terms of those that it is made of."""
+        for kind, describe in DESCRIPTIONS:
+            if isinstance(thing, kind):
+                return describe(self, thing)
         wrapped = getattr(thing, "__wrapped__", None) if type(thing).__module__ == "functools" else None
         if wrapped is not None:
             return f"wrapped {self.name(wrapped)}"
@@ -159,7 +138,7 @@ class _Reader:
         if isinstance(thing, (dict, MappingProxyType)):
             return self.items(thing)
         if isinstance(thing, (set, frozenset)):  # they have no order: each element is hashed by itself
-            return " ".join(sorted(fingerprint([one]) for one in thing))
+            return " ".join(sorted(fingerprint([element]) for element in thing))
         if isinstance(thing, (tuple, list, deque)):
             return self.names(thing)
         if isinstance(thing, (int, float, complex, str, bytes, Fraction, Decimal)):
@@ -170,7 +149,7 @@ class _Reader:
             raise Unreadable(f"nobody can look into a {type(thing).__module__}.{type(thing).__qualname__}")
         return ""
 
-    def _function(self, function: FunctionType) -> str:
+    def function(self, function: FunctionType) -> str:
         names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
         doors = sorted(names & (DOORS | FILES))
         if doors:
@@ -179,7 +158,7 @@ class _Reader:
         members: dict[str, Any] = {}
         loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
         loaded |= {name: _loaded(name) for name in sorted(_imports(function)) if not _known(name)}
-        modules = [(name, one) for name, one in {**loaded, **outside}.items() if isinstance(one, ModuleType)]
+        modules = [(name, value) for name, value in {**loaded, **outside}.items() if isinstance(value, ModuleType)]
         for path, module in modules:  # grows: a member of a module may be a module
             if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
                 continue
@@ -187,7 +166,7 @@ class _Reader:
             for name in sorted(reached):
                 if name in vars(module) and f"{path}.{name}" not in members:
                     member = members[f"{path}.{name}"] = vars(module)[name]
-                    if isinstance(member, ModuleType) and all(member is not one for _, one in modules):
+                    if isinstance(member, ModuleType) and all(member is not listed for _, listed in modules):
                         modules.append((f"{path}.{name}", member))
         cells = [None if cell == EMPTY else cell.cell_contents for cell in function.__closure__ or ()]
         parts = (cells, function.__defaults__, function.__kwdefaults__, dict(function.__dict__))
@@ -206,7 +185,7 @@ class _Reader:
                 shown.append(self.names(part or ()))
         return " ".join(shown)
 
-    def _class(self, kind: type) -> str:
+    def class_(self, kind: type) -> str:
         if not _is_open(kind):
             raise Unreadable(f"nobody can look into the class {kind.__module__}.{kind.__qualname__}")
         held = {
@@ -218,33 +197,50 @@ class _Reader:
         return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(held)}"
 
 
+DESCRIPTIONS: tuple[tuple[type | tuple[type, ...], Callable[[_Reader, Any], str]], ...] = (
+    (FunctionType, _Reader.function),
+    (type, _Reader.class_),
+    (MethodType, lambda r, method: f"method {r.names((method.__func__, method.__self__))}"),
+    ((staticmethod, classmethod), lambda r, method: f"{type(method).__name__} {r.name(method.__func__)}"),
+    (property, lambda r, x: f"property {r.names((x.fget, x.fset, x.fdel))}"),
+    (functools.partial, lambda r, x: f"partial {r.names((x.func, x.args, x.keywords))}"),
+    (functools.cached_property, lambda r, x: f"cached property {r.name(x.func)}"),
+    ((BuiltinFunctionType, MethodWrapperType), lambda r, x: f"method {x.__name__} of {r.name(x.__self__)}"),
+    (enum.Enum, lambda r, x: f"member {r.names((type(x), x.name, x.value))}"),
+    (np.dtype, lambda r, x: f"dtype {x.name} {x.descr}"),
+    (sympy.Basic, lambda r, x: f"sympy {sympy.srepr(x)}"),
+    (ModuleType, lambda r, x: f"module {x.__name__} {_source(x)}"),
+)
+"""How things of each kind are described; the first kind that fits counts."""
+
+
 def _words(code: CodeType) -> list[str]:
     """The strings in a code that may be names, as those that `getattr` is given."""
-    return [one for one in code.co_consts if isinstance(one, str) and one.isidentifier()]
+    return [constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()]
 
 
 def _imports(function: FunctionType) -> set[str]:
     """The absolute names of the modules that a function imports when it is called, and of those that may be one."""
     package = function.__globals__.get("__package__") or ""
-    found = set()
+    names = set()
     for level, module_name, members in _import_statements(function.__code__):
         name = resolve_name("." * level + module_name, package)
         module = sys.modules.get(name)
-        found |= {name, *(f"{name}.{one}" for one in members if not hasattr(module, one))}
-    return found
+        names |= {name, *(f"{name}.{member}" for member in members if not hasattr(module, member))}
+    return names
 
 
 @functools.cache
 def _import_statements(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
     """The import statements in a code and those nested in it: level, module and members. Remembered, since to take a code
     apart is slow and a code never changes; what the names stand for may."""
-    found = []
-    for one in _codes(code):
-        steps = list(dis.get_instructions(one))
+    statements = []
+    for nested in _codes(code):
+        steps = list(dis.get_instructions(nested))
         for level, names, step in zip(steps, steps[1:], steps[2:], strict=False):
             if step.opname == "IMPORT_NAME":
-                found.append((int(level.argval or 0), str(step.argval), tuple(names.argval or ())))
-    return tuple(found)
+                statements.append((int(level.argval or 0), str(step.argval), tuple(names.argval or ())))
+    return tuple(statements)
 
 
 def _loaded(name: str) -> ModuleType:
@@ -275,10 +271,10 @@ def _named(thing: Any) -> str:
     path = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
     if not isinstance(module, str) or not isinstance(path, str) or not _known(module):
         return ""
-    found: Any = sys.modules.get(module)
+    value: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
-    return f"{module}.{path}" if found is thing else ""
+        value = getattr(value, part, None)
+    return f"{module}.{path}" if value is thing else ""
 
 
 @functools.cache
@@ -290,7 +286,7 @@ def _is_open(kind: type) -> bool:
     """Whether objects of a class have nothing but what Python shows: every class they are of was written in Python, or is a
     container that is read as such."""
     contained = (object, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, deque, Fraction, BaseException)
-    return all(one in contained or _written(one) for one in kind.__mro__)
+    return all(base in contained or _written(base) for base in kind.__mro__)
 
 
 def _written(kind: type) -> bool:
@@ -303,7 +299,7 @@ def _written(kind: type) -> bool:
         return False
     if _root(kind.__module__) not in LIBRARIES:
         return True
-    return kind is re.Pattern or any(isinstance(one, FunctionType) for one in list(vars(kind).values()))
+    return kind is re.Pattern or any(isinstance(member, FunctionType) for member in list(vars(kind).values()))
 
 
 def _state(thing: Any) -> dict[str, Any]:
@@ -314,22 +310,22 @@ def _state(thing: Any) -> dict[str, Any]:
         name for kind in kinds for name, value in list(vars(kind).items()) if isinstance(value, functools.cached_property)
     }
     try:
-        found = dict(object.__getattribute__(thing, "__dict__"))
+        attributes = dict(object.__getattribute__(thing, "__dict__"))
     except AttributeError:
-        found = {}
+        attributes = {}
     for kind in kinds:
         for name, slot in list(vars(kind).items()):
             if isinstance(slot, MemberDescriptorType):
                 try:
-                    found[name] = slot.__get__(thing, type(thing))
+                    attributes[name] = slot.__get__(thing, type(thing))
                 except AttributeError:
                     continue
-    return {name: value for name, value in found.items() if name not in remembered}
+    return {name: value for name, value in attributes.items() if name not in remembered}
 
 
 def _codes(code: CodeType) -> list[CodeType]:
     """A code object and those nested in it (generator expressions, lambdas)."""
-    return [code, *(inner for one in code.co_consts if isinstance(one, CodeType) for inner in _codes(one))]
+    return [code, *(inner for constant in code.co_consts if isinstance(constant, CodeType) for inner in _codes(constant))]
 
 
 _hashes: dict[CodeType, str] = {}
@@ -340,7 +336,7 @@ def _code(code: CodeType) -> str:
     known = _hashes.get(code)
     if known is None:
         parts = [code.co_code.hex(), code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, code.co_flags]
-        parts += [_code(one) if isinstance(one, CodeType) else _constant(one) for one in code.co_consts]
+        parts += [_code(constant) if isinstance(constant, CodeType) else _constant(constant) for constant in code.co_consts]
         known = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
     return known
 

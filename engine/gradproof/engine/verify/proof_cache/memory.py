@@ -15,8 +15,9 @@ from threading import Lock
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_cache.cache import ProofCache
 from gradproof.engine.verify.proof_cache.checker import checker_digest
-from gradproof.engine.verify.proof_cache.classes import ProofKey, name_of
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
+from gradproof.engine.verify.proof_cache.digest import name_of
+from gradproof.engine.verify.proof_cache.proof_key import ProofKey
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
 TRIES = 3
 MAX_KEYS = 100_000
@@ -61,15 +62,15 @@ class ProofMemory:
                 return known
             self._looked.add(key)
         name = name_of(self.registry, key)
-        found = self.cache.get(name) if name else None
-        if found is None or not self._holds(key, found):
+        verdict = self.cache.get(name) if name else None
+        if verdict is None or not self._holds(key, verdict):
             with self._lock:
                 self.misses += 1
             return None
         with self._lock:
             self.hits += 1
             self._use(key)
-            return self._known.setdefault(key, found)
+            return self._known.setdefault(key, verdict)
 
     def _use(self, key: ProofKey) -> None:
         """Note that a key is used now, and forget those that were used longest ago. The lock is held."""
@@ -84,11 +85,11 @@ class ProofMemory:
             self._tries.pop(oldest, None)
             self._unsettled.discard(oldest)
 
-    def _holds(self, key: ProofKey, found: RuleVerdict) -> bool:
+    def _holds(self, key: ProofKey, verdict: RuleVerdict) -> bool:
         """Whether what was kept is of this key, and is not of a proof that had less time than there is now."""
-        if (found.op, found.case) != (key.op, str(key.case)):
+        if (verdict.op, verdict.case) != (key.op, str(key.case)):
             return False
-        return found.word in LASTING or (found.word is RuleWord.UNDECIDED and found.budget >= self.seconds)
+        return verdict.word in LASTING or (verdict.word is RuleWord.UNDECIDED and verdict.budget >= self.seconds)
 
     def is_settled(self, key: ProofKey) -> bool:
         """Whether another try would find nothing else."""
@@ -126,12 +127,12 @@ class ProofMemory:
         """The classes of an op that are known here: those that were asked for, and those on disk that are of the op as it
         is now."""
         with self._lock:
-            found = dict(self._seen.get(op, {}))
+            keys = dict(self._seen.get(op, {}))
         for name, case in self.cache.cases(op) if self.cache else ():
             key = ProofKey(op, case).traced(self.registry)
-            if key not in found and name_of(self.registry, key) == name:
-                found[key] = None
-        return list(found)
+            if key not in keys and name_of(self.registry, key) == name:
+                keys[key] = None
+        return list(keys)
 
 
 def _cache(directory: Path | None) -> ProofCache | None:

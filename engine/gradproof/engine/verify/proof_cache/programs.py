@@ -37,7 +37,10 @@ def program_digest(program: Program) -> str:
     """A hash of a program: ops, wiring, specs, attributes, and literals by what they are."""
     lines = [f"{program.inputs} {program.outputs}", *map(str, program.specs)]
     lines += [f"%{number} is {literal_text(value)}" for number, value in sorted(program.literals.items())]
-    lines += [f"{one.outputs} = {one.op.name}({one.inputs}, {_attributes(one.attributes)})" for one in program.instructions]
+    lines += [
+        f"{instruction.outputs} = {instruction.op.name}({instruction.inputs}, {_attributes(instruction.attributes)})"
+        for instruction in program.instructions
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -49,14 +52,14 @@ def literal_text(value: Literal) -> str:
     if not isinstance(value, Exact):
         exact = as_fraction(value)
         return str(value) if exact is None else f"{exact}"
-    made = written(value.define)
+    code = written(value.define)
     try:
         with precision(EXACT_BITS):
             ball = Balls().ball(value.define(Balls())).str(75)
     except BaseException as error:  # a stranger's code
         foreign(error)
         ball = f"{type(error).__name__}: {error}"
-    return f"exact {ball} {made}"
+    return f"exact {ball} {code}"
 
 
 def _attributes(attributes: Any) -> str:
@@ -91,24 +94,26 @@ def skeleton(program: Program) -> Skeleton:
     lines: list[Any] = []
 
     def named(number: int) -> Any:
-        found = alias.get(number)
-        if found is None:
-            found = alias[number] = ("literal", len(literals))
+        label = alias.get(number)
+        if label is None:
+            label = alias[number] = ("literal", len(literals))
             literals.append(program.literals[number])
-        return found
+        return label
 
-    for one in program.instructions:
-        if one.op.name == "broadcast_to" and (one.inputs[0] in program.literals or alias[one.inputs[0]][0] == "literal"):
-            alias[one.outputs[0]] = named(one.inputs[0])
+    for instruction in program.instructions:
+        if instruction.op.name == "broadcast_to" and (
+            instruction.inputs[0] in program.literals or alias[instruction.inputs[0]][0] == "literal"
+        ):
+            alias[instruction.outputs[0]] = named(instruction.inputs[0])
             continue
-        inputs = tuple(map(named, one.inputs))
-        alias |= {number: ("line", len(lines), k) for k, number in enumerate(one.outputs)}
+        inputs = tuple(map(named, instruction.inputs))
+        alias |= {number: ("line", len(lines), k) for k, number in enumerate(instruction.outputs)}
         attributes = {
             name: _count(value) if name in SIZED else value
-            for name, value in one.attributes.items()
-            if one.op.name != "astype"
+            for name, value in instruction.attributes.items()
+            if instruction.op.name != "astype"
         }
-        lines.append((one.op.name, inputs, _attributes(attributes)))
+        lines.append((instruction.op.name, inputs, _attributes(attributes)))
     lines.append(tuple(None if k is None else named(k) for k in program.outputs))
     return Skeleton(tuple(lines), tuple(literals))
 
@@ -119,28 +124,28 @@ def _count(value: Any) -> Any:
 
 def alike(live: Program, small: Program) -> bool:
     """Whether two programs do the same but for sizes, and have the same numbers."""
-    one, other = skeleton(live), skeleton(small)
-    return one.lines == other.lines and one.texts == other.texts
+    live_skeleton, small_skeleton = skeleton(live), skeleton(small)
+    return live_skeleton.lines == small_skeleton.lines and live_skeleton.texts == small_skeleton.texts
 
 
 def alike_by_size(programs: Sequence[Program]) -> bool:
     """Whether programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or they
     or their inverses affine in a product of sizes (a count, one over a count less one)."""
-    skeletons = [skeleton(one) for one in programs]
-    if any(one.lines != skeletons[0].lines for one in skeletons):
+    skeletons = [skeleton(skeleton_) for skeleton_ in programs]
+    if any(skeleton_.lines != skeletons[0].lines for skeleton_ in skeletons):
         return False
-    for values in zip(*(one.literals for one in skeletons), strict=True):
+    for values in zip(*(skeleton_.literals for skeleton_ in skeletons), strict=True):
         if len(set(map(literal_text, values))) > 1 and not _explained(programs, values):
             return False
     return len(programs) >= 2 + PROBES
 
 
 def _explained(programs: Sequence[Program], values: Sequence[Literal]) -> bool:
-    exact = [one for value in values if (one := as_fraction(value)) is not None]
+    exact = [exact_value for value in values if (exact_value := as_fraction(value)) is not None]
     if len(exact) < len(values):
         return False
-    counts = [list(_counts(one)) for one in programs]
-    if len({len(one) for one in counts}) > 1:
+    counts = [list(_counts(exact_value)) for exact_value in programs]
+    if len({len(exact_value) for exact_value in counts}) > 1:
         return False
     inverse = None if 0 in exact else [1 / value for value in exact]
     return any(

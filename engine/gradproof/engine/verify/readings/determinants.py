@@ -45,7 +45,7 @@ class Line:
         return Line(inverse, -(inverse * self.slope * inverse))
 
     def part(self, rows: list[int], columns: list[int]) -> Line:
-        return Line(*(arb_mat(len(rows), len(columns), [x[r, c] for r in rows for c in columns]) for x in self._both))
+        return Line(*(arb_mat(len(rows), len(columns), [x[r, c] for r in rows for c in columns]) for x in self.both))
 
     def numbers(self) -> Array:
         """The elements as power series."""
@@ -55,7 +55,8 @@ class Line:
         return cells
 
     @property
-    def _both(self) -> tuple[arb_mat, arb_mat]:
+    def both(self) -> tuple[arb_mat, arb_mat]:
+        """Value and slope."""
         return self.value, self.slope
 
 
@@ -78,16 +79,16 @@ def expanded(a: Line) -> tuple[arb_series, Line]:
     corner = -(right @ small)
     blocks = (inverse.times(size) + right @ small @ down, corner, -(small @ down), small)
     whole = _determinant(p, inverse) * (_parity(rows) * _parity(columns))
-    adjugate = [_joined(*parts) for parts in zip(*(block.times(whole)._both for block in blocks), strict=True)]
+    adjugate = [_joined(*parts) for parts in zip(*(block.times(whole).both for block in blocks), strict=True)]
     # The cofactor of a place is the element of the adjugate at the transposed one.
-    found = []
-    for one in adjugate:
+    cofactors = []
+    for part in adjugate:
         cells: list[Any] = [arb(0)] * (n * n)
         for i, column in enumerate(columns):
             for j, row in enumerate(rows):
-                cells[row * n + column] = one[i][j]
-        found.append(arb_mat(n, n, cells))
-    return whole * size, Line(*found)
+                cells[row * n + column] = part[i][j]
+        cofactors.append(arb_mat(n, n, cells))
+    return whole * size, Line(*cofactors)
 
 
 def _determinant(p: Line, inverse: Line) -> arb_series:
@@ -136,7 +137,7 @@ def _parity(order: list[int]) -> int:
     left, sign = list(order), 1
     for k in range(len(left)):
         while left[k] != k:
-            other = left[k]
-            left[k], left[other] = left[other], left[k]
+            target = left[k]
+            left[k], left[target] = left[target], left[k]
             sign = -sign
     return sign

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from flint import arb, arb_mat, arb_series, ctx
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array
@@ -33,7 +33,7 @@ from gradproof.engine.verify.readings.matrices import (
     cells_of,
     matrix_of,
 )
-from gradproof.engine.verify.readings.series import Series, tangent
+from gradproof.engine.verify.readings.power_series import Series, tangent
 from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
 
 WIDE = arb(2) ** (1 << 20)
@@ -68,21 +68,21 @@ class InMatrices:
     def __init__(self, equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
         if any(x.ndim > 2 for x in (y, *inputs)):
             raise NotInMatrices("an array of more axes than a matrix")
-        given = [Moving(Factor(matrix_of(x)), x.shape, (Term(k),)) for k, x in enumerate((y, *inputs))]
+        variables = [Moving(Factor(matrix_of(x)), x.shape, (Term(k),)) for k, x in enumerate((y, *inputs))]
         try:
-            found = equation.residual(Matrices(), *given, **attributes)
+            residual = equation.residual(Matrices(), *variables, **attributes)
         except (ZeroDivisionError, NotInMatrices):
             raise
         except BaseException as error:  # a function that knows no whole matrices: it may know numbers
             foreign(error)
             raise NotInMatrices(f"{type(error).__name__}: {error}") from error
-        if not isinstance(found, Moving) or found.shape != y.shape:
+        if not isinstance(residual, Moving) or residual.shape != y.shape:
             raise NotInMatrices("the residual is no matrix of the shape of the unknown")
-        self.residual, self.terms = found.value.now, found.terms
-        self.inputs = [x.value.now for x in given[1:]]
-        shape = given[0].value.matrix.nrows(), given[0].value.matrix.ncols()
-        mine = [term for term in found.terms if term.variable == UNKNOWN]
-        self.inverse = inverse_of(mine, shape, triangular=equation.triangular)
+        self.residual, self.terms = residual.value.now, residual.terms
+        self.inputs = [x.value.now for x in variables[1:]]
+        shape = variables[0].value.matrix.nrows(), variables[0].value.matrix.ncols()
+        terms = [term for term in residual.terms if term.variable == UNKNOWN]
+        self.inverse = inverse_of(terms, shape, triangular=equation.triangular)
 
     def push(self, along: Sequence[arb_mat | None]) -> arb_mat:
         total = arb_mat(self.residual.nrows(), self.residual.ncols())
@@ -111,9 +111,9 @@ class InNumbers:
         self.tape = Tape()
         self.y, *self.moving = [_varying(self.tape, x) for x in (y, *inputs)]
         self.equation, self.attributes, self.plain_y, self.inputs = equation, attributes, y, inputs
-        found = residual_of(equation, self.tape, self.y, self.moving, attributes)
-        self.found = found.reshape(self.shape)
-        self.residual = _matrix([ball_of(x) for x in self.found.flat], self.shape)
+        residual = residual_of(equation, self.tape, self.y, self.moving, attributes)
+        self.cells = residual.reshape(self.shape)
+        self.residual = _matrix([ball_of(x) for x in self.cells.flat], self.shape)
         if len(self.places) * len(self.tape.recorded) > MAX_SWEPT:
             raise TooLarge
         if self.tape.tied:
@@ -122,7 +122,7 @@ class InNumbers:
 
     def _written(self) -> arb_mat:
         variables = [self.y.reshape(self.shape)[at] for at in self.places]
-        rows = [self.tape.gradient([self.found[at]], [arb(1)], variables) for at in self.places]
+        rows = [self.tape.gradient([self.cells[at]], [arb(1)], variables) for at in self.places]
         return _matrix([x for row in rows for x in row], (len(rows), len(rows)))
 
     def push(self, along: Sequence[arb_mat | None]) -> arb_mat:
@@ -133,20 +133,20 @@ class InNumbers:
                 x.flat if d is None else [arb_series([a, b], 2) for a, b in zip(x.flat, d.entries(), strict=True)]
             )
             moved.append(line)
-        found = residual_of(self.equation, Series(), self.plain_y, moved, self.attributes)
-        return _matrix([arb(tangent(x)) for x in found.flat], self.shape)
+        residual = residual_of(self.equation, Series(), self.plain_y, moved, self.attributes)
+        return _matrix([arb(tangent(x)) for x in residual.flat], self.shape)
 
     def pull(self, weights: arb_mat) -> list[arb_mat]:
         shown = [weights[at] for at in self.places]
-        results = [self.found[at] for at in self.places]
+        results = [self.cells[at] for at in self.places]
         flat = iter(self.tape.gradient(results, shown, [v for x in self.moving for v in x.flat]))
         return [matrix_of(_filled(x.shape, [next(flat) for _ in range(x.size)])) for x in self.moving]
 
 
 def residual_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Array:
     """The residual read number by number, with reading ``f``. Raises Unsolvable if it has another shape than y."""
-    found = equation.residual(f, *(_given(x) for x in (y, *inputs)), **attributes)
-    cells = found if isinstance(found, np.ndarray) else _filled((), [found])
+    residual = equation.residual(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    cells = residual if isinstance(residual, np.ndarray) else _filled((), [residual])
     if cells.shape != y.shape:
         raise Unsolvable(f"the residual has the shape {cells.shape}; that of the unknown is {y.shape}")
     return cells
@@ -156,9 +156,13 @@ def positive_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], a
     """What is positive at the solution that is meant."""
     if equation.positive is None:
         return []
-    found = equation.positive(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    numbers = equation.positive(f, *(_given(x) for x in (y, *inputs)), **attributes)
     return (
-        list(found.flat) if isinstance(found, np.ndarray) else list(found) if isinstance(found, (tuple, list)) else [found]
+        list(numbers.flat)
+        if isinstance(numbers, np.ndarray)
+        else list(numbers)
+        if isinstance(numbers, (tuple, list))
+        else [numbers]
     )
 
 
@@ -185,9 +189,9 @@ class Solution:
         self.shape, self.inputs = shape, inputs
         self.values, self.read = _filled(shape, [arb("nan")] * int(np.prod(shape, dtype=int))), None
         try:
-            found = _enclosed(equation, shape, inputs, attributes)
-            self.read = linearised(equation, found, inputs, attributes)
-            self.values = found
+            values = _enclosed(equation, shape, inputs, attributes)
+            self.read = linearised(equation, values, inputs, attributes)
+            self.values = values
         except (ZeroDivisionError, _NotEnclosed):  # a wider precision may do, and the word for nan is honest
             pass
 
@@ -261,10 +265,10 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
             box = _around(start, _largest(first), equation.triangular)
         inside = linearised(equation, box, inputs, attributes)
         moved = cells_of(inside.inverse.solve(at.residual), shape)
-        found = _filled(shape, [x - d for x, d in zip(start.flat, moved.flat, strict=True)])
-        if all(_within(x, y) for x, y in zip(found.flat, box.flat, strict=True)):
-            _meant(equation, found, inputs, attributes)
-            return found
+        image = _filled(shape, [x - d for x, d in zip(start.flat, moved.flat, strict=True)])
+        if all(_within(x, y) for x, y in zip(image.flat, box.flat, strict=True)):
+            _meant(equation, image, inputs, attributes)
+            return image
         if equation.start is None:
             break
         box = _boxed(start, arb(box.flat[0].rad()) * 8, equation.triangular)
@@ -349,9 +353,9 @@ def _floats(cells: Array) -> Array:
 
 
 def _filled(shape: Sequence[int], values: Sequence[Any]) -> Array:
-    made: Array = np.empty(len(values), object)
-    made[:] = values
-    return made.reshape(tuple(shape))
+    array: Array = np.empty(len(values), object)
+    array[:] = values
+    return array.reshape(tuple(shape))
 
 
 def _matrix(values: Sequence[Any], shape: tuple[int, int]) -> arb_mat:

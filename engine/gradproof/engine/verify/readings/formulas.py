@@ -64,18 +64,20 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
         if leaf.requires_grad:
             moving[leaf.name] = cells[lowered.values[leaf.name]]
     try:
-        for one in program.instructions:
-            outputs = [program.specs[k] for k in one.outputs]
-            results = read_op(one.op, SYMBOLIC, [cells[k] for k in one.inputs], one.attributes, outputs)
-            cells.update(zip(one.outputs, results, strict=True))
+        for instruction in program.instructions:
+            outputs = [program.specs[k] for k in instruction.outputs]
+            results = read_op(
+                instruction.op, SYMBOLIC, [cells[k] for k in instruction.inputs], instruction.attributes, outputs
+            )
+            cells.update(zip(instruction.outputs, results, strict=True))
     except BaseException as error:  # a definition is a stranger's code
         foreign(error)
         raise NoFormula(f"a definition cannot be read in symbols: {named(error)}") from error
     result = _numbers(cells[lowered.values[name]])
     formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]
     formulas += _local(graph, registry, name, lowered.specs())
-    found, parts = _gradient(name, result, moving, shown)
-    return Explained((*formulas, *found), parts)
+    gradients, parts = _gradient(name, result, moving, shown)
+    return Explained((*formulas, *gradients), parts)
 
 
 def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> Array:
@@ -105,18 +107,18 @@ def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec
     if node is None:
         return []
     op = registry.op(node.op)
-    given = [Spec((), specs[n].dtype, specs[n].weak) if op.elementwise else specs[n] for n in node.inputs]
-    found = op.inference(given, node.attributes)
-    wanted = found.inputs or given
-    if not all(is_differentiable(spec.dtype) for spec in wanted) or sum(s.size for s in wanted) > LOCAL_ELEMENTS:
+    specs_in = [Spec((), specs[n].dtype, specs[n].weak) if op.elementwise else specs[n] for n in node.inputs]
+    inference = op.inference(specs_in, node.attributes)
+    specs_op = inference.inputs or specs_in
+    if not all(is_differentiable(spec.dtype) for spec in specs_op) or sum(s.size for s in specs_op) > LOCAL_ELEMENTS:
         return []
     names = [n if node.inputs.count(n) == 1 else op.input_name(k) for k, n in enumerate(node.inputs)]
     symbols: dict[Any, str] = {}
-    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, wanted, strict=True)]
-    result = _numbers(read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)[node.outputs.index(name)])
+    inputs = [_leaf(n, Spec(spec.shape, spec.dtype), None, symbols) for n, spec in zip(names, specs_op, strict=True)]
+    result = _numbers(read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)[node.outputs.index(name)])
     return [
-        _formula("local", _place(name, i), _place(one, j), _tidy(sympy.diff(result[i], x[j])))
-        for one, x in zip(names, inputs, strict=True)
+        _formula("local", _place(name, i), _place(input_name, j), _tidy(sympy.diff(result[i], x[j])))
+        for input_name, x in zip(names, inputs, strict=True)
         for i in np.ndindex(result.shape)
         for j in np.ndindex(x.shape)
         if x[j] in getattr(result[i], "free_symbols", ())
@@ -134,7 +136,7 @@ def _gradient(
     replacements, reduced = sympy.cse([_tidy(sympy.diff(loss, x)) for x in symbols], symbols=fresh, order="canonical")
     of = name if result.shape == () else f"sum of {name}"
     parts = tuple(_formula("part", str(symbol), "", expression) for symbol, expression in replacements)
-    return [_formula("gradient", of, shown[x], one) for x, one in zip(symbols, reduced, strict=True)], parts
+    return [_formula("gradient", of, shown[x], e) for x, e in zip(symbols, reduced, strict=True)], parts
 
 
 def _tidy(expression: Any) -> Any:

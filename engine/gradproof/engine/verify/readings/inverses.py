@@ -13,7 +13,7 @@ from typing import Protocol
 
 from flint import arb, arb_mat
 
-from gradproof.engine.verify.readings.matrices import Factor, NotInMatrices, Product, Scale, Slope, Term, Turn
+from gradproof.engine.verify.readings.matrices import Factor, NotInMatrices, Product, Scale, Slope, Term, Transpose
 
 MAX_UNKNOWNS = 256  # of a map that has no structure: its matrix is written down
 
@@ -36,7 +36,7 @@ def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: boo
     if len(chains) == 1 and chains[0] is not None and not triangular:
         return Sandwich(chains[0])
     if len(chains) == 2 and chains[0] is not None and chains[1] is not None and triangular:
-        plain = next((one for one in chains if one is not None and not one.turned), None)
+        plain = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
         if plain is not None and chains[0].mirrors(chains[1]):
             return Halves(plain)
     places = cells(shape, triangular)
@@ -68,26 +68,26 @@ def cells(shape: tuple[int, int], triangular: bool) -> Cells:
 
 @dataclass(frozen=True)
 class Chain:
-    """The map Δ ↦ c P Δ Q (``turned``: of Δᵀ), P and Q products of factors."""
+    """The map Δ ↦ c P Δ Q (``is_transposed``: of Δᵀ), P and Q products of factors."""
 
     lefts: tuple[Factor, ...] = ()
     rights: tuple[Factor, ...] = ()
     number: arb = ONE
-    turned: bool = False
+    is_transposed: bool = False
 
     @property
     def mirrored(self) -> Chain:
         """The transpose of what it gives."""
-        lefts, rights = (tuple(one.transposed for one in reversed(side)) for side in (self.rights, self.lefts))
-        return Chain(lefts, rights, self.number, not self.turned)
+        lefts, rights = (tuple(factor.transposed for factor in reversed(side)) for side in (self.rights, self.lefts))
+        return Chain(lefts, rights, self.number, not self.is_transposed)
 
     def mirrors(self, other: Chain) -> bool:
         """Whether both give transposes of each other, whatever is in the balls of their factors."""
-        turned = self.mirrored
-        pairs = [*zip(turned.lefts, other.lefts), *zip(turned.rights, other.rights)]
-        alike = len(turned.lefts) == len(other.lefts) and len(turned.rights) == len(other.rights)
+        mirrored = self.mirrored
+        pairs = [*zip(mirrored.lefts, other.lefts), *zip(mirrored.rights, other.rights)]
+        alike = len(mirrored.lefts) == len(other.lefts) and len(mirrored.rights) == len(other.rights)
         exact = self.number.is_exact() and bool(self.number == other.number)
-        return alike and exact and turned.turned == other.turned and all(a.same(b) for a, b in pairs)
+        return alike and exact and mirrored.is_transposed == other.is_transposed and all(a.same(b) for a, b in pairs)
 
 
 def _chain(term: Term) -> Chain | None:
@@ -99,13 +99,13 @@ def _chain(term: Term) -> Chain | None:
     for step in term.steps:
         match step:
             case Product(factor, True):
-                chain = Chain((factor, *chain.lefts), chain.rights, chain.number, chain.turned)
+                chain = Chain((factor, *chain.lefts), chain.rights, chain.number, chain.is_transposed)
             case Product(factor):
-                chain = Chain(chain.lefts, (*chain.rights, factor), chain.number, chain.turned)
-            case Turn():
+                chain = Chain(chain.lefts, (*chain.rights, factor), chain.number, chain.is_transposed)
+            case Transpose():
                 chain = chain.mirrored
             case Scale(number):
-                chain = Chain(chain.lefts, chain.rights, chain.number * number, chain.turned)
+                chain = Chain(chain.lefts, chain.rights, chain.number * number, chain.is_transposed)
             case Slope():
                 return None
     return chain
@@ -113,7 +113,7 @@ def _chain(term: Term) -> Chain | None:
 
 def _product(factors: Sequence[Factor]) -> arb_mat | None:
     """The product of all; None for that of none, which changes nothing."""
-    return reduce(lambda x, y: x * y, (one.now for one in factors)) if factors else None
+    return reduce(lambda x, y: x * y, (factor.now for factor in factors)) if factors else None
 
 
 class Sandwich:
@@ -121,18 +121,18 @@ class Sandwich:
 
     def __init__(self, chain: Chain) -> None:
         self.left, self.right = _product(chain.lefts), _product(chain.rights)
-        self.number, self.turned = chain.number, chain.turned
+        self.number, self.is_transposed = chain.number, chain.is_transposed
 
     def solve(self, r: arb_mat) -> arb_mat:
         d = _right(self.right, _left(self.left, r / self.number))
-        return d.transpose() if self.turned else d
+        return d.transpose() if self.is_transposed else d
 
     def adjoint(self, g: arb_mat) -> arb_mat:
-        g = g.transpose() if self.turned else g
-        return _right(_turned(self.right), _left(_turned(self.left), g / self.number))
+        g = g.transpose() if self.is_transposed else g
+        return _right(_transposed(self.right), _left(_transposed(self.left), g / self.number))
 
 
-def _turned(a: arb_mat | None) -> arb_mat | None:
+def _transposed(a: arb_mat | None) -> arb_mat | None:
     return None if a is None else a.transpose()
 
 
@@ -155,22 +155,22 @@ class Halves:
     def __init__(self, chain: Chain) -> None:
         self.left, self.right = _product(chain.lefts), _product(chain.rights)
         self.number = chain.number
-        lower = _turned(self.right)
-        for one in (self.left, lower):
-            if one is not None and any(
-                not one[r, c].is_zero() for r in range(one.nrows()) for c in range(r + 1, one.ncols())
+        lower = _transposed(self.right)
+        for factor in (self.left, lower):
+            if factor is not None and any(
+                not factor[r, c].is_zero() for r in range(factor.nrows()) for c in range(r + 1, factor.ncols())
             ):
                 raise NotInMatrices("the factors around the unknown are not triangular")
 
     def solve(self, r: arb_mat) -> arb_mat:
         half = _map(r / self.number, lambda x, i, j: x[i, j] if i >= j else x[j, i])
-        z = _halved(_right(self.right, _left(_turned(self.right), half)))
+        z = _halved(_right(self.right, _left(_transposed(self.right), half)))
         return _lower(_left(self.left, z if self.right is None else self.right.transpose() * z))
 
     def adjoint(self, g: arb_mat) -> arb_mat:
-        z = _left(_turned(self.left), _lower(g))
+        z = _left(_transposed(self.left), _lower(g))
         w = _halved(z if self.right is None else self.right * z)
-        w = _left(self.right, _right(_turned(self.right), w))
+        w = _left(self.right, _right(_transposed(self.right), w))
         return _map(w / self.number, lambda x, i, j: x[i, j] + x[j, i] if i > j else x[i, j] if i == j else arb(0))
 
 
@@ -204,7 +204,7 @@ class Dense:
         return self._solved(self.matrix.transpose(), g)
 
     def _solved(self, matrix: arb_mat, r: arb_mat) -> arb_mat:
-        found, whole = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
-        for at, x in zip(self.places, found.entries(), strict=True):
+        solution, whole = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
+        for at, x in zip(self.places, solution.entries(), strict=True):
             whole[at] = x
         return whole

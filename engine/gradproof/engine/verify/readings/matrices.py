@@ -30,18 +30,18 @@ class Factor:
     """A matrix, or its transpose. Two factors are the same if they are made of one object: equal balls need not be."""
 
     matrix: arb_mat
-    turned: bool = False
+    is_transposed: bool = False
 
     @property
     def now(self) -> arb_mat:
-        return self.matrix.transpose() if self.turned else self.matrix
+        return self.matrix.transpose() if self.is_transposed else self.matrix
 
     @property
     def transposed(self) -> Factor:
-        return Factor(self.matrix, not self.turned)
+        return Factor(self.matrix, not self.is_transposed)
 
     def same(self, other: Factor) -> bool:
-        return self.matrix is other.matrix and self.turned == other.turned
+        return self.matrix is other.matrix and self.is_transposed == other.is_transposed
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Transpose:
     """Δ ↦ Δᵀ."""
 
     varying: bool = False
@@ -99,7 +99,7 @@ class Slope:
         return self.pull(g)
 
 
-Step: TypeAlias = Product | Turn | Scale | Slope
+Step: TypeAlias = Product | Transpose | Scale | Slope
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Moving:
     def T(self) -> Moving:
         if self.ndim != 2:
             raise NotInMatrices("a transpose is one of matrices")
-        return Moving(self.value.transposed, self.shape[::-1], (term.then(Turn()) for term in self.terms))
+        return Moving(self.value.transposed, self.shape[::-1], (term.then(Transpose()) for term in self.terms))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -157,10 +157,10 @@ class Moving:
         return self * -1
 
     def __add__(self, other: Any) -> Moving:
-        theirs = moving(other)
-        if theirs.shape != self.shape:
+        addend = moving(other)
+        if addend.shape != self.shape:
             raise NotInMatrices("a sum of matrices of different shapes")
-        return Moving(Factor(self.value.now + theirs.value.now), self.shape, (*self.terms, *theirs.terms))
+        return Moving(Factor(self.value.now + addend.value.now), self.shape, (*self.terms, *addend.terms))
 
     __radd__ = __add__
 
@@ -184,13 +184,13 @@ class Moving:
         return self * (1 / (other if isinstance(other, arb) else Fraction(other)))
 
     def __matmul__(self, other: Any) -> Moving:
-        theirs = moving(other)
-        if self.ndim != 2 or not theirs.ndim or self.shape[1] != theirs.shape[0]:
-            raise NotInMatrices(f"a product of shapes {self.shape} and {theirs.shape}")
-        mine = (term.then(Product(theirs.value, False, theirs.varying)) for term in self.terms)
-        others = (term.then(Product(self.value, True, self.varying)) for term in theirs.terms)
-        shape = (self.shape[0], *theirs.shape[1:])
-        return Moving(Factor(self.value.now * theirs.value.now), shape, (*mine, *others))
+        right = moving(other)
+        if self.ndim != 2 or not right.ndim or self.shape[1] != right.shape[0]:
+            raise NotInMatrices(f"a product of shapes {self.shape} and {right.shape}")
+        left_terms = (term.then(Product(right.value, False, right.varying)) for term in self.terms)
+        right_terms = (term.then(Product(self.value, True, self.varying)) for term in right.terms)
+        shape = (self.shape[0], *right.shape[1:])
+        return Moving(Factor(self.value.now * right.value.now), shape, (*left_terms, *right_terms))
 
     def __rmatmul__(self, other: Any) -> Moving:
         return moving(other) @ self

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.attributes import in_balls, in_rule, in_symbols
+from gradproof.engine.attributes import Attributes, in_rule
+from gradproof.engine.cases import Case
 from gradproof.engine.complexes import Complexes, Pair, pair
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes, Case, Inferred, Op
+from gradproof.engine.inference import Inferred
+from gradproof.engine.op import Op
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
+from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
 from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
-from gradproof.engine.verify.readings.formal import formula
 from gradproof.engine.verify.readings.sealing import Sealing
+from gradproof.engine.verify.readings.symbolic_equations import formula
 
 
 class NoDefinition(Exception):
@@ -75,17 +78,17 @@ def solved(
         raise NoDefinition(f"op {op.name!r}: an equation is one of real numbers")
     attributes = read_attributes(f, attributes)
     result = np.empty(output.shape, object)
-    for index, given in stack(op, inputs, output):
+    for index, cells in stack(op, inputs, output):
         if tick is not None:
             tick()
         try:
             shape = result[index].shape if isinstance(result[index], np.ndarray) else ()
             if f is SYMBOLIC:
-                found = formula(equation, shape, given, attributes)
+                solution = formula(equation, shape, cells, attributes)
             else:
-                mine, moving = bound(equation, given)
-                found = f.block(moving, solver(mine, shape, attributes))
-            result[index] = found if shape else found[()]
+                fixed, moving = bound(equation, cells)
+                solution = f.block(moving, solver(fixed, shape, attributes))
+            result[index] = solution if shape else solution[()]
         except (Unsolvable, NotImplementedError) as error:
             raise NoDefinition(f"op {op.name!r}: {error}") from error
     return result
@@ -97,8 +100,8 @@ def stack(op: Op, inputs: Sequence[Array], output: Spec) -> Iterator[tuple[tuple
     inner = [min(x.ndim, axes) for x in inputs]
     outer = max((x.ndim - own for x, own in zip(inputs, inner, strict=True)), default=0)
     for index in np.ndindex(output.shape[:outer]):
-        mine = [index[outer - (x.ndim - own) :] for x, own in zip(inputs, inner, strict=True)]
-        yield index, [_part(x, at) for x, at in zip(inputs, mine, strict=True)]
+        places = [index[outer - (x.ndim - own) :] for x, own in zip(inputs, inner, strict=True)]
+        yield index, [_part(x, at) for x, at in zip(inputs, places, strict=True)]
 
 
 def _part(x: Array, index: tuple[int, ...]) -> Array:
@@ -172,7 +175,7 @@ def place_of(index: Sequence[int], spec: Spec) -> str:
 
 def on_reals(program: Program) -> Program:
     """The same instructions, for real numbers."""
-    return replace(program, specs=[Spec(one.shape, part_dtype(one.dtype), one.weak) for one in program.specs])
+    return replace(program, specs=[Spec(spec.shape, part_dtype(spec.dtype), spec.weak) for spec in program.specs])
 
 
 def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None]:
@@ -186,10 +189,12 @@ def read(program: Program, inputs: Sequence[Array], f: Any) -> list[Array | None
         else:
             cell[()] = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         values[number] = np.array([cell[()], f.number(0)], object) if is_complex(program.specs[number]) else cell
-    for one in program.instructions:
-        specs, outputs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
-        results = read_parts(one.op, f, [values[k] for k in one.inputs], specs, one.attributes, outputs)
-        values.update(zip(one.outputs, results, strict=True))
+    for instruction in program.instructions:
+        specs, outputs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
+        results = read_parts(
+            instruction.op, f, [values[k] for k in instruction.inputs], specs, instruction.attributes, outputs
+        )
+        values.update(zip(instruction.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 
 
@@ -201,10 +206,10 @@ def concrete(array: Array) -> Array:
     return result
 
 
-def integer_inputs(case: Case, found: Inferred) -> list[Array | None]:
+def integer_inputs(case: Case, inference: Inferred) -> list[Array | None]:
     """For each input its concrete values if it is integer or boolean, at the shape the op sees."""
-    wanted = found.inputs or case.specs()
+    specs = inference.inputs or case.specs()
     return [
         concrete(np.broadcast_to(x, spec.shape)) if isinstance(x, np.ndarray) else None
-        for x, spec in zip(case.inputs, wanted, strict=True)
+        for x, spec in zip(case.inputs, specs, strict=True)
     ]

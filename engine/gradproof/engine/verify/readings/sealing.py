@@ -43,7 +43,7 @@ class Sealing(OnReals):
         function = getattr(SYMBOLIC, name)
 
         def sealed(*arguments: Any) -> Any:
-            plain = [self._plain(one) for one in arguments]
+            plain = [self._plain(argument) for argument in arguments]
             if name in CRITICAL:
                 critical = CRITICAL[name](*plain)
                 self.ledger.note(critical, *plain)
@@ -91,7 +91,7 @@ def unsealed(cells: Array) -> Array:
 
 
 def _each(cells: Array, change: Callable[[Any], Any]) -> Array:
-    made: Array = np.empty(cells.shape, object)
+    result: Array = np.empty(cells.shape, object)
     for index in np.ndindex(cells.shape):
-        made[index] = change(cells[index])
-    return made
+        result[index] = change(cells[index])
+    return result

@@ -33,10 +33,10 @@ class Var:
         self.position = len(tape.recorded)
         tape.recorded.append(self)
 
-    def _binary(self, other: Any, ball: arb, mine: Any, others: Any) -> Var:
-        parents = [(self, mine)]
+    def _binary(self, other: Any, ball: arb, partial: Any, other_partial: Any) -> Var:
+        parents = [(self, partial)]
         if isinstance(other, Var):
-            parents.append((other, others))
+            parents.append((other, other_partial))
         return Var(self.tape, ball, parents)
 
     def __neg__(self) -> Var:
@@ -54,15 +54,15 @@ class Var:
         return Var(self.tape, other - self.ball, [(self, -1)])
 
     def __mul__(self, other: Any) -> Var:
-        theirs = ball_of(other)
-        return self._binary(other, self.ball * theirs, theirs, self.ball)
+        factor = ball_of(other)
+        return self._binary(other, self.ball * factor, factor, self.ball)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Var:
-        theirs = ball_of(other)
-        quotient = self.ball / theirs
-        return self._binary(other, quotient, 1 / arb(theirs), -quotient / theirs)
+        divisor = ball_of(other)
+        quotient = self.ball / divisor
+        return self._binary(other, quotient, 1 / arb(divisor), -quotient / divisor)
 
     def __rtruediv__(self, other: Any) -> Var:
         quotient = other / self.ball
@@ -113,16 +113,16 @@ class Tape(Bounded):
     """The reading that records. ``limit`` bounds the number of operations too.
 
     A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
-    along ``leaning`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
+    along ``direction`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
     positions of the variables that both sides depend on, in groups that have none in common.
     """
 
-    def __init__(self, limit: int = 200_000, leaning: Mapping[int, float] | None = None) -> None:
+    def __init__(self, limit: int = 200_000, direction: Mapping[int, float] | None = None) -> None:
         super().__init__(limit)
-        self.leaning = leaning
+        self.direction = direction
         self.recorded: list[Var] = []
         self.ties: list[set[int]] = []
-        self._leans: list[float] = []
+        self._motions: list[float] = []
         self.blocks: dict[int, Block] = {}  # by the position of each of their variables
 
     def reading(self, row: ScalarFunction) -> Callable[..., Any]:
@@ -137,13 +137,13 @@ class Tape(Bounded):
             cells = np.empty(array.shape, object)
             cells.reshape(-1)[:] = [arb(ball_of(x)) for x in array.flat]
             plain.append(cells)
-        found = solve(plain)
+        solution = solve(plain)
         if not any(isinstance(x, Var) for array in inputs for x in array.flat):
-            return found.values
-        made = Block(len(self.recorded), found.values.shape, inputs, found.pull)
-        outputs = np.empty(found.values.shape, object)
-        outputs.reshape(-1)[:] = [self.variable(ball) for ball in found.values.flat]
-        self.blocks.update(dict.fromkeys(range(made.first, made.first + made.count), made))
+            return solution.values
+        block = Block(len(self.recorded), solution.values.shape, inputs, solution.pull)
+        outputs = np.empty(solution.values.shape, object)
+        outputs.reshape(-1)[:] = [self.variable(ball) for ball in solution.values.flat]
+        self.blocks.update(dict.fromkeys(range(block.first, block.first + block.count), block))
         return outputs
 
     def ball(self, x: Any) -> arb:
@@ -157,10 +157,10 @@ class Tape(Bounded):
         if a is b or not (isinstance(a, Var) or isinstance(b, Var)):
             self.tied = before  # one value beside itself, or constants: equal wherever the variables go
             return 0
-        if self.leaning is None:
+        if self.direction is None:
             self._tie(self._origins(a) | self._origins(b))
             return 0
-        ahead = self._lean(a) - self._lean(b)
+        ahead = self._motion(a) - self._motion(b)
         return (ahead > 0) - (ahead < 0)
 
     def _tie(self, variables: set[int]) -> None:
@@ -169,31 +169,31 @@ class Tape(Bounded):
 
     def _origins(self, x: Any) -> set[int]:
         """Positions of the variables that ``x`` was computed from."""
-        found, seen = set(), set()
+        origins, seen = set(), set()
         pending = [x] if isinstance(x, Var) else []
         while pending:
-            one = pending.pop()
-            if one.position in seen:
+            variable = pending.pop()
+            if variable.position in seen:
                 continue
-            seen.add(one.position)
-            if one.position in self.blocks:
-                pending.extend(self.blocks[one.position].moving)
-            elif one.parents:
-                pending.extend(parent for parent, _ in one.parents)
+            seen.add(variable.position)
+            if variable.position in self.blocks:
+                pending.extend(self.blocks[variable.position].moving)
+            elif variable.parents:
+                pending.extend(parent for parent, _ in variable.parents)
             else:
-                found.add(one.position)
-        return found
+                origins.add(variable.position)
+        return origins
 
-    def _lean(self, x: Any) -> float:
+    def _motion(self, x: Any) -> float:
         """How far ``x`` moves when the variables move as they lean."""
         if not isinstance(x, Var):
             return 0.0
-        for one in self.recorded[len(self._leans) : x.position + 1]:
-            if one.position in self.blocks:
+        for variable in self.recorded[len(self._motions) : x.position + 1]:
+            if variable.position in self.blocks:
                 raise Undecided("both sides of a comparison that rests on an equation are equal")
-            moved = sum(float(arb(partial).mid()) * self._leans[parent.position] for parent, partial in one.parents)
-            self._leans.append(moved if one.parents else (self.leaning or {}).get(one.position, 0.0))
-        return self._leans[x.position]
+            moved = sum(float(arb(partial).mid()) * self._motions[parent.position] for parent, partial in variable.parents)
+            self._motions.append(moved if variable.parents else (self.direction or {}).get(variable.position, 0.0))
+        return self._motions[x.position]
 
     def total(self, terms: Iterable[Any]) -> Any:
         parts = list(terms)
@@ -217,20 +217,20 @@ class Tape(Bounded):
             block = self.blocks.get(position)
             if block is not None and block.first == position:
                 self._through(block, adjoint, add)
-            mine = adjoint[position]
-            if mine is None:
+            cotangent = adjoint[position]
+            if cotangent is None:
                 continue
             for parent, partial in self.recorded[position].parents:
-                add(parent, mine * partial)
+                add(parent, cotangent * partial)
         return [arb(0) if adjoint[x.position] is None else arb(adjoint[x.position]) for x in variables]
 
     def _through(self, block: Block, adjoint: Sequence[Any], add: Callable[[Var, Any], None]) -> None:
         """Pull the adjoints of a block's variables back to what they were found from."""
-        mine = adjoint[block.first : block.first + block.count]
-        if all(one is None for one in mine):
+        adjoints = adjoint[block.first : block.first + block.count]
+        if all(adjoint_ is None for adjoint_ in adjoints):
             return
         cotangent = np.empty(block.count, object)
-        cotangent[:] = [arb(0) if one is None else arb(one) for one in mine]
+        cotangent[:] = [arb(0) if adjoint_ is None else arb(adjoint_) for adjoint_ in adjoints]
         pulled = block.pull(cotangent.reshape(block.shape))
         for array, parts in zip(block.inputs, pulled, strict=True):
             for x, part in zip(array.flat, parts.flat, strict=True):
@@ -239,20 +239,20 @@ class Tape(Bounded):
 
     def reach(self, outputs: Sequence[Any], sizes: Sequence[float], variables: Sequence[Var]) -> list[float]:
         """For each variable the largest of the ``sizes`` of those outputs that depend on it."""
-        found = [0.0] * len(self.recorded)
+        reaches = [0.0] * len(self.recorded)
         for output, size in zip(outputs, sizes, strict=True):
             if isinstance(output, Var):
-                found[output.position] = max(found[output.position], size)
+                reaches[output.position] = max(reaches[output.position], size)
         for position in range(len(self.recorded) - 1, -1, -1):
             block = self.blocks.get(position)
             if block is not None and block.first == position:
-                most = max(found[position : position + block.count])
+                most = max(reaches[position : position + block.count])
                 for parent in block.moving:
-                    found[parent.position] = max(found[parent.position], most)
-            mine = found[position]
-            for parent, _ in self.recorded[position].parents if mine else ():
-                found[parent.position] = max(found[parent.position], mine)
-        return [found[x.position] for x in variables]
+                    reaches[parent.position] = max(reaches[parent.position], most)
+            reach_ = reaches[position]
+            for parent, _ in self.recorded[position].parents if reach_ else ():
+                reaches[parent.position] = max(reaches[parent.position], reach_)
+        return [reaches[x.position] for x in variables]
 
 
 class _Recorded:

@@ -26,8 +26,8 @@ from gradproof.engine.verify.numbers.nonfinite import true_derivative
 from gradproof.engine.verify.numbers.ties import tied_values
 from gradproof.engine.verify.numbers.value import Application, Checked, check_values, unjudged
 from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
+from gradproof.engine.verify.verdict import GraphVerdict, GraphWord, ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, TIME
-from gradproof.engine.verify.verdict.words import GraphVerdict, GraphWord, ValueVerdict, ValueWord
 
 DERIVATIVE_SECONDS = 1.0
 FEW, FEW_WHOLE = 128, 64

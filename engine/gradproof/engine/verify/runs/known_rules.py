@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule
-from gradproof.engine.op import Attributes, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import input_dependencies, linear_inputs
 from gradproof.engine.spec import Spec, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.proof_cache.classes import ProofKey, key_of
+from gradproof.engine.verify.proof_cache import ProofKey, key_of
 from gradproof.engine.verify.proof_cache.programs import program_digest
 
 MAX_KNOWN = 20_000

@@ -46,8 +46,8 @@ def _judge(use: UseVerdict) -> tuple[SummaryWord, str]:
     if rule.word is RuleWord.REFUTED:
         return SummaryWord.WRONG, f"{place}: {rule.op} is refuted: {refutation(rule)}"
     if value.word in (ValueWord.UNCHECKED, ValueWord.NONFINITE, ValueWord.OVERFLOWED):
-        known = SummaryWord.PLAUSIBLE if rule.proved else SummaryWord.UNCHECKED
-        return known, f"{place}{element}: value {value.word}: {value.reason}"
+        word = SummaryWord.PLAUSIBLE if rule.proved else SummaryWord.UNCHECKED
+        return word, f"{place}{element}: value {value.word}: {value.reason}"
     if not rule.proved:
         return SummaryWord.PLAUSIBLE, f"{place}: rule {rule.word}: {rule.reason}"
     if value.word in (ValueWord.TIE, ValueWord.ILL_CONDITIONED):
@@ -86,17 +86,17 @@ def lowered_forward(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
 UNSHOWN = "the form for whole arrays that encloses the numbers is not shown to be the definition; "
 
 
-def miscomputed(node: int, op: str, made: ValueVerdict) -> str:
+def miscomputed(node: int, op: str, value: ValueVerdict) -> str:
     """The sentence for a node whose forward value is not what its definition gives."""
-    where = f", element {made.element}" if made.element else ""
-    return f"node {node} ({op}){where}: the node computed {made.got}, its definition gives {made.expected}"
+    where = f", element {value.element}" if value.element else ""
+    return f"node {node} ({op}){where}: the node computed {value.got}, its definition gives {value.expected}"
 
 
-def unvouched(node: int, op: str, made: ValueVerdict) -> str:
+def unvouched(node: int, op: str, value: ValueVerdict) -> str:
     """The sentence for a node whose forward value a rule reads, and nobody vouches for."""
-    where = f", element {made.element}" if made.element else ""
-    seen = f"{made.screened or made.checked} of {made.total} elements checked"
-    return f"node {node} ({op}){where}: a rule reads its value, which is {made.word}: {made.reason or seen}"
+    where = f", element {value.element}" if value.element else ""
+    seen = f"{value.screened or value.checked} of {value.total} elements checked"
+    return f"node {node} ({op}){where}: a rule reads its value, which is {value.word}: {value.reason or seen}"
 
 
 def refutation(rule: RuleVerdict) -> str:
@@ -129,8 +129,8 @@ def seen_through_hooks(graph: GraphVerdict, hooks: Sequence[str]) -> GraphVerdic
 def compose(summary: SummaryWord, reason: str, pulled: Sequence[tuple[str, Known]]) -> Known:
     """The summary after the gradients it was pulled from: the weakest of all, and every hooked value on the way."""
     hooked: list[str] = []
-    for name, (other, why, hooks) in pulled:
+    for name, (upstream, why, hooks) in pulled:
         hooked.extend(hooks)
-        if ORDER.index(other) < ORDER.index(summary):
-            summary, reason = other, why if why.startswith("through ") or not name else f"through {name!r}: {why}"
+        if ORDER.index(upstream) < ORDER.index(summary):
+            summary, reason = upstream, why if why.startswith("through ") or not name else f"through {name!r}: {why}"
     return summary, reason, tuple(dict.fromkeys(hooked))

@@ -54,16 +54,16 @@ class Series(Balls):
 
     def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
         self.spend(int(sum(array.size for array in inputs) ** 1.5 / MATRIX_SHARE))
-        found = solve([_each(lambda x: arb(head(x)), array) for array in inputs])
+        solution = solve([_each(lambda x: arb(head(x)), array) for array in inputs])
         along = [
             _each(lambda x: arb(tangent(x)), array) if any(isinstance(x, arb_series) for x in array.flat) else None
             for array in inputs
         ]
-        if all(one is None for one in along):
-            return found.values
-        cells = np.empty(found.values.shape, object)
+        if all(motion is None for motion in along):
+            return solution.values
+        cells = np.empty(solution.values.shape, object)
         cells.reshape(-1)[:] = [
-            arb_series([x, d], 2) for x, d in zip(found.values.flat, found.push(along).flat, strict=True)
+            arb_series([x, d], 2) for x, d in zip(solution.values.flat, solution.push(along).flat, strict=True)
         ]
         return cells
 

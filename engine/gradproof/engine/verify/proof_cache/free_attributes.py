@@ -8,8 +8,10 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any
 
+from gradproof.engine.cases import Case
 from gradproof.engine.errors import NoRule, RuleFault
-from gradproof.engine.op import Case, InferenceError, Op
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.sealed import Asked, may_be_free
 from gradproof.engine.verify.proof_cache.programs import program_digest
@@ -28,8 +30,10 @@ def freed(registry: Registry, op: Op, case: Case) -> Case | None:
         return None
     try:
         whole = {**op.attributes, **op.declared_cases()[0].attributes}
-        given = op.inference(case.specs(), case.attributes).attributes
-        values = {name: value for name, value in given.items() if may_be_free(value) and _is_like(whole.get(name), value)}
+        attributes = op.inference(case.specs(), case.attributes).attributes
+        values = {
+            name: value for name, value in attributes.items() if may_be_free(value) and _is_like(whole.get(name), value)
+        }
         while values:
             try:
                 return _freed(registry, op, case, values, whole)
@@ -50,12 +54,14 @@ def _is_like(declared: Any, value: Any) -> bool:
 def _freed(registry: Registry, op: Op, case: Case, values: Mapping[str, Any], declared: Mapping[str, Any]) -> Case | None:
     """The case with the attributes in ``values`` free; None where it is another program."""
     beside = None if case.beside is None else _freed(registry, op, case.beside, values, declared)
-    found = op.inference(case.specs(), case.attributes)
-    attributes = {**found.attributes, **{name: declared[name] for name in values}}
+    inference = op.inference(case.specs(), case.attributes)
+    attributes = {**inference.attributes, **{name: declared[name] for name in values}}
     general = replace(case, attributes=attributes, free=tuple(sorted(values)), beside=beside)
-    other = op.inference(general.specs(), attributes)
-    shown = [repr((one.outputs, one.inputs, {**one.attributes, **values})) for one in (found, other)]
-    kept = all(repr(other.attributes.get(name)) == repr(declared[name]) for name in values)
+    general_inference = op.inference(general.specs(), attributes)
+    shown = [
+        repr((result.outputs, result.inputs, {**result.attributes, **values})) for result in (inference, general_inference)
+    ]
+    kept = all(repr(general_inference.attributes.get(name)) == repr(declared[name]) for name in values)
     if shown[0] != shown[1] or not kept or (beside is None and case.beside is not None):
         return None
     exact = {name: Fraction(value) for name, value in values.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradproof.client.tensors import dtypes
+from gradproof.client import dtypes
 
 if TYPE_CHECKING:
     from gradproof.client.tensors.tensor import Tensor

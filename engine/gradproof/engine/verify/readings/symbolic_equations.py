@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import sympy
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.implicit import Equation
-from gradproof.engine.op import Attributes
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
@@ -40,10 +40,10 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
 
 def unknowns(equation: Equation, shape: tuple[int, ...]) -> Array:
     """Symbols for what the equation defines, and zeros where it is 0 by definition."""
-    made: Array = np.full(shape, sympy.Integer(0), object)
+    cells: Array = np.full(shape, sympy.Integer(0), object)
     for at in places_of(equation, shape):
-        made[at] = sympy.Dummy(f"y{list(at) if at else ''}", real=True)
-    return made
+        cells[at] = sympy.Dummy(f"y{list(at) if at else ''}", real=True)
+    return cells
 
 
 def places_of(equation: Equation, shape: tuple[int, ...]) -> Sequence[tuple[int, ...]]:
@@ -77,7 +77,7 @@ def cramer(matrix: Sequence[Sequence[Any]], right: Sequence[Any]) -> list[Any]:
 
 def _parts(matrix: Sequence[Sequence[Any]]) -> list[tuple[list[int], list[int]]]:
     """Rows and columns that have elements in common, apart from all others."""
-    left, found = set(range(len(matrix))), []
+    left, parts = set(range(len(matrix))), []
     while left:
         rows, columns = {min(left)}, set[int]()
         while True:
@@ -87,8 +87,8 @@ def _parts(matrix: Sequence[Sequence[Any]]) -> list[tuple[list[int], list[int]]]
                 break
             rows, columns = more, wider
         left -= rows
-        found.append((sorted(rows), sorted(columns)))
-    return found
+        parts.append((sorted(rows), sorted(columns)))
+    return parts
 
 
 def contributions(
@@ -100,14 +100,14 @@ def contributions(
     residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
     matrix = jacobian(residual, y, places)
     weights = cramer([list(column) for column in zip(*matrix, strict=True)], [g[at] for at in places])
-    found: list[Array | None] = []
+    results: list[Array | None] = []
     for symbols in moving:
         if symbols is None:
-            found.append(None)
+            results.append(None)
             continue
-        made: Array = np.empty(symbols.shape, object)
+        result: Array = np.empty(symbols.shape, object)
         for index in np.ndindex(symbols.shape):
             x = symbols[index]
-            made[index] = -sympy.Add(*(w * sympy.diff(residual[at], x) for w, at in zip(weights, places, strict=True)))
-        found.append(made)
-    return found
+            result[index] = -sympy.Add(*(w * sympy.diff(residual[at], x) for w, at in zip(weights, places, strict=True)))
+        results.append(result)
+    return results

@@ -16,7 +16,8 @@ from typing import Any
 
 import sympy
 
-from gradproof.engine.op import Case, Op
+from gradproof.engine.cases import Case
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC
@@ -25,13 +26,13 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.identities.branches import exact, is_thin
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.identities.zero_tests import short
-from gradproof.engine.verify.proof.behaviour import BehaviourFault
+from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
 from gradproof.engine.verify.proof.obligations import closed, cotangents_of
 from gradproof.engine.verify.proof.points import named
-from gradproof.engine.verify.readings.reading import read, read_op
+from gradproof.engine.verify.readings import read, read_op
 from gradproof.engine.verify.readings.sealing import Sealing, seal_all, unsealed
+from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import MEMORY
-from gradproof.engine.verify.verdict.words import RuleVerdict, RuleWord
 
 POINTS = 4
 CLOSE = sympy.Rational(1, 10**12)
@@ -39,81 +40,85 @@ OWN = "each value has a proof of its own"
 BUT = f"any real number but {', '.join(map(str, EXCEPTIONAL[:-1]))} and {EXCEPTIONAL[-1]}"
 
 
-def for_all(registry: Registry, op: Op, case: Case, found: RuleVerdict) -> RuleVerdict:
+def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
     """The verdict on a rule for all values of the free attributes of ``case``, after ``found``, which is that at the values
     it gives. UNDECIDED where the proof does not close, and never REFUTED: values are refuted one by one."""
     started = time.perf_counter()
     names = " and ".join(case.free)
-    domain = ", ".join([found.domain, *(f"{name} {BUT}" for name in case.free)])
+    domain = ", ".join([verdict_at.domain, *(f"{name} {BUT}" for name in case.free)])
 
-    def verdict(word: RuleWord, **evidence: Any) -> RuleVerdict:
-        seconds = found.seconds + time.perf_counter() - started
+    def conclude(word: RuleWord, **evidence: Any) -> RuleVerdict:
+        seconds = verdict_at.seconds + time.perf_counter() - started
         return RuleVerdict(word, op.name, str(case), domain=domain, seconds=seconds, **evidence)
 
     if op.arrays is not None:
-        return verdict(RuleWord.UNDECIDED, reason=f"the form for whole arrays is compared at each value of {names}; {OWN}")
-    if not found.proved:
-        return verdict(RuleWord.UNDECIDED, reason=f"not proved at {found.case}; {OWN}")
+        return conclude(RuleWord.UNDECIDED, reason=f"the form for whole arrays is compared at each value of {names}; {OWN}")
+    if not verdict_at.proved:
+        return conclude(RuleWord.UNDECIDED, reason=f"not proved at {verdict_at.case}; {OWN}")
     try:
         tactics, ties = _close(registry, op, case)
         if case.beside is not None:
             _close(registry, op, case.beside)
     except MemoryError:
-        return verdict(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
+        return conclude(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
     except (Unproved, BehaviourFault) as error:
-        return verdict(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
+        return conclude(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
     except BaseException as error:  # a stranger's definition, which is given what is no number
         foreign(error)
-        return verdict(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}")
+        return conclude(
+            RuleWord.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}"
+        )
     used = " ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural"
     identities = [f"{place}, for every value of {names}: {tactic}" for place, tactic in tactics.items()]
     at = ", ".join(f"{name}={case.attributes[name]}" for name in case.free)
-    shown = (*identities, *(f"at {at}: {one}" for one in found.obligations))
+    shown = (*identities, *(f"at {at}: {obligation}" for obligation in verdict_at.obligations))
     if ties:
-        return verdict(
-            RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=found.arrays
+        return conclude(
+            RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=verdict_at.arrays
         )
-    return verdict(RuleWord.PROVED, tactic=used, obligations=shown, arrays=found.arrays)
+    return conclude(RuleWord.PROVED, tactic=used, obligations=shown, arrays=verdict_at.arrays)
 
 
 def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
-    found = op.inference(case.specs(), case.attributes)
+    inference = op.inference(case.specs(), case.attributes)
     rule, ledger = registry.rule_of(op, case), Ledger()
     f = Sealing(ledger)
-    variables, inputs = named(op, case, found)
-    given = [seal_all(x, f) for x in inputs]
-    outputs = read_op(op, f, given, {**found.attributes, **sealed(case.free, ledger)}, found.outputs)
-    cotangents = cotangents_of(found)
-    claimed = read(rule, [*(seal_all(g, f) for g in cotangents), *outputs, *given], f)
+    variables, inputs = named(op, case, inference)
+    sealed_inputs = [seal_all(x, f) for x in inputs]
+    outputs = read_op(op, f, sealed_inputs, {**inference.attributes, **sealed(case.free, ledger)}, inference.outputs)
+    cotangents = cotangents_of(inference)
+    claimed = read(rule, [*(seal_all(g, f) for g in cotangents), *outputs, *sealed_inputs], f)
     results = [unsealed(y) for y in outputs]
     if ledger.is_asked:
         asked = ", ".join(sorted(ledger.asked)) or "an input"
         raise Unproved(f"the definition of {op.name!r}, or of an op in its rule, asks for the value of {asked}")
     pulled = [None if x is None else unsealed(x) for x in claimed]
-    plain = read_op(op, SYMBOLIC, inputs, found.attributes, found.outputs)
+    plain = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
     there = read(registry.rule_of(op, case.at_values()), [*cotangents, *plain, *inputs], SYMBOLIC)
     _compare(case, [*results, *pulled], [*plain, *there])
     for expression in sorted(ledger.critical, key=sympy.default_sort_key):
         if not is_thin(expression):
             raise Unproved(f"it is not shown that {short(expression)} is not 0 everywhere for some value")
-    return closed(op, found.inputs or case.specs(), variables, cotangents, results, pulled)
+    return closed(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
 
 
 def _compare(case: Case, results: Sequence[Array | None], plain: Sequence[Array | None]) -> None:
     """Raises Unproved if what was read is another where it is given numbers: a definition may ask for their type."""
     values = {free_symbol(name): exact_number(Fraction(case.attributes[name])) for name in case.free}
     for y, z in zip(results, plain, strict=True):
-        for one, other in zip(() if y is None else y.flat, () if z is None else map(exact, z.flat), strict=True):
-            if one.xreplace(values) != other and not all(_agree(one, other, values, seed) for seed in range(POINTS)):
+        for symbolic, numeric in zip(() if y is None else y.flat, () if z is None else map(exact, z.flat), strict=True):
+            if symbolic.xreplace(values) != numeric and not all(
+                _agree(symbolic, numeric, values, seed) for seed in range(POINTS)
+            ):
                 raise Unproved("the definition with numbers is another than with symbols")
 
 
-def _agree(one: Any, other: Any, values: dict[Any, Any], seed: int) -> bool:
+def _agree(symbolic: Any, numeric: Any, values: dict[Any, Any], seed: int) -> bool:
     random = Random(seed)
-    free = sorted((one.free_symbols | other.free_symbols) - one.atoms(Free), key=sympy.default_sort_key)
+    free = sorted((symbolic.free_symbols | numeric.free_symbols) - symbolic.atoms(Free), key=sympy.default_sort_key)
     point = {s: sympy.Rational(random.randint(1, 63), 64) * (3 if seed % 2 else 1) for s in free}
-    a, b = (sympy.N(e.xreplace(values).xreplace(point), 40) for e in (one, other))
+    a, b = (sympy.N(e.xreplace(values).xreplace(point), 40) for e in (symbolic, numeric))
     if not (a.is_number and b.is_number and a.is_finite and b.is_finite):
         return bool(a == b)
     return bool(abs(a - b) <= CLOSE * max(1, abs(b)))

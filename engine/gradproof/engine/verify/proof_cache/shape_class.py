@@ -2,73 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from gradproof.engine.cancellation import watched
-from gradproof.engine.errors import NoRule, NotFound, RuleFault
-from gradproof.engine.op import INTEGER, Attributes, Case, InferenceError, Op
+from gradproof.engine.attributes import Attributes
+from gradproof.engine.cases import Case
+from gradproof.engine.domains import INTEGER
+from gradproof.engine.op import Op
 from gradproof.engine.plugin_errors import foreign
 from gradproof.engine.registry import Registry
-from gradproof.engine.rules import trace_rule
-from gradproof.engine.spec import BFLOAT16, DType, Spec, is_complex, is_differentiable
+from gradproof.engine.spec import DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.proof.sampled_attributes import drawn_cases, numbers
-from gradproof.engine.verify.proof_cache.checker import checker_digest
-from gradproof.engine.verify.proof_cache.fingerprint import Unreadable, fingerprint
-from gradproof.engine.verify.proof_cache.freeing import freed
+from gradproof.engine.verify.proof.sampled_attributes import numbers
 from gradproof.engine.verify.proof_cache.programs import PROBES, alike, alike_by_size, program_digest, skeleton
+from gradproof.engine.verify.proof_cache.proof_key import COMPLEXES, REALS, ProofKey, general_key
 from gradproof.engine.verify.verdict.advice import CASE
 
 MAX_PROOF_ELEMENTS = 96
-MAX_DRAWN = 40
 GROWN = (1, 2, 4, 8, 16, 32)
 MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
-REALS = (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLOAT16)
-COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
 Maker: TypeAlias = Callable[[Op, Sequence[Spec], Attributes], Case]
 NO_CASE = f"no small case, for which the rule is the same program, stands for this shape; {CASE}"
-
-
-@dataclass(frozen=True)
-class ProofKey:
-    """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet).
-    Two keys are equal if their texts are; other processes get only this. ``general``: the name of a proof for all values of
-    float attributes, which does for this one too."""
-
-    op: str
-    case: Case
-    program: str = ""
-    general: ProofKey | None = None
-
-    @cached_property
-    def text(self) -> str:
-        return f"{self.op} {self.case.text} {self.program}"
-
-    def __str__(self) -> str:
-        return f"{self.op} {self.case}"
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ProofKey) and self.text == other.text
-
-    def traced(self, registry: Registry) -> ProofKey:
-        """The same key with the program that the rule is in this process."""
-        if self.program:
-            return self
-        try:
-            return replace(self, program=program_digest(registry.rule_of(registry.op(self.op), self.case)))
-        except (RuleFault, NoRule, InferenceError):  # the proof will say so
-            return self
 
 
 def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
@@ -111,12 +71,6 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
     return None
 
 
-def general_key(registry: Registry, op: Op, case: Case) -> ProofKey | None:
-    """The key of the proof for all values of the float attributes of a case; None if none of them can be free."""
-    general = freed(registry, op, case)
-    return None if general is None else ProofKey(op.name, general).traced(registry)
-
-
 def _has_integers(value: Any) -> bool:
     """Whether there is an integer in an attribute, which may be a size."""
     if isinstance(value, Mapping):
@@ -139,43 +93,6 @@ def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
             if not sized or numbers(op, larger) is not None:
                 return larger
     return None
-
-
-def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
-    """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program; and
-    what may be, for all values of float attributes. The last is one that is owed."""
-    keys: list[ProofKey] = []
-    for case in watched(op.proof_cases()) if op.differentiable else ():
-        try:
-            rule = registry.rule_of(op, case)
-        except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
-            continue
-        general = general_key(registry, op, case)
-        if general is not None and general not in keys:
-            keys.append(general)
-        keys.append(ProofKey(op.name, case, program_digest(rule)))
-        for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
-            try:
-                other = registry.rule_of(op, case, dtype)
-            except (InferenceError, RuleFault, NoRule):  # not for this dtype; a fault is found by the proof of the case
-                continue
-            if not alike(rule, other):
-                keys.append(ProofKey(op.name, case.over(dtype), program_digest(other)))
-    return keys
-
-
-def drawn_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
-    """Cases with drawn attributes, which may refute the rule, up to `MAX_DRAWN`. Runs forwards, and no definition."""
-    count = 0
-    for case in watched(drawn_cases(op)) if op.differentiable and op.declared_cases() else ():
-        if count >= MAX_DRAWN:
-            return
-        try:
-            key = ProofKey(op.name, case, program_digest(registry.rule_of(op, case)))
-        except (InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
-            continue
-        count += 1
-        yield key
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
@@ -256,38 +173,3 @@ def _case(specs: Sequence[Spec], attributes: Attributes, size_of: Callable[[int]
     if isinstance(shape, tuple) and shape:
         return Case(tuple(inputs), {**attributes, "shape": tuple(map(size_of, shape))})
     return Case(tuple(inputs), dict(attributes))
-
-
-def digest_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name under which a proof is kept: a hash of all it depends on: the op and those in its rule with all they reach,
-    the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
-    op = registry.op(key.op)
-    rule = registry.rule_of(op, key.case)
-    ops = {one.name: one for one in _reached(registry, rule)} | {op.name: op}
-    try:
-        made = fingerprint([op, *(ops[name] for name in sorted(ops))])
-    except Unreadable:
-        return None
-    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), made, checker_digest())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def name_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name of a proof among those that are kept: its op and its digest. None for one that is kept nowhere."""
-    try:
-        digest = digest_of(registry, key)
-    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take, or not any more
-        return None
-    return None if digest is None else f"{key.op}-{digest}"
-
-
-def _reached(registry: Registry, rule: Program) -> Iterator[Op]:
-    """The ops in a rule, and those in their rules: its second derivative is looked at too."""
-    for one in rule.instructions:
-        yield one.op
-        try:
-            inputs, outputs = ([rule.specs[k] for k in numbers] for numbers in (one.inputs, one.outputs))
-            inner = trace_rule(registry.ops, one.op, inputs, outputs, one.attributes)
-        except (RuleFault, NoRule):
-            continue
-        yield from (two.op for two in inner.instructions)

@@ -1,0 +1,52 @@
+"""Digests of proofs: a hash of everything that a proof depends on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from gradproof.engine.errors import NoRule, NotFound, RuleFault
+from gradproof.engine.inference import InferenceError
+from gradproof.engine.op import Op
+from gradproof.engine.registry import Registry
+from gradproof.engine.rules import trace_rule
+from gradproof.engine.trace import Program
+from gradproof.engine.verify.proof_cache.checker import checker_digest
+from gradproof.engine.verify.proof_cache.fingerprint import Unreadable, fingerprint
+from gradproof.engine.verify.proof_cache.programs import program_digest
+from gradproof.engine.verify.proof_cache.proof_key import ProofKey
+
+
+def digest_of(registry: Registry, key: ProofKey) -> str | None:
+    """The name under which a proof is kept: a hash of all it depends on: the op and those in its rule with all they reach,
+    the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
+    op = registry.op(key.op)
+    rule = registry.rule_of(op, key.case)
+    ops = {op_.name: op_ for op_ in _reached(registry, rule)} | {op.name: op}
+    try:
+        code = fingerprint([op, *(ops[name] for name in sorted(ops))])
+    except Unreadable:
+        return None
+    parts = (key.op, key.case.text, program_digest(rule), *sorted(ops), code, checker_digest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def name_of(registry: Registry, key: ProofKey) -> str | None:
+    """The name of a proof among those that are kept: its op and its digest. None for one that is kept nowhere."""
+    try:
+        digest = digest_of(registry, key)
+    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take, or not any more
+        return None
+    return None if digest is None else f"{key.op}-{digest}"
+
+
+def _reached(registry: Registry, rule: Program) -> Iterator[Op]:
+    """The ops in a rule, and those in their rules: its second derivative is looked at too."""
+    for instruction in rule.instructions:
+        yield instruction.op
+        try:
+            inputs, outputs = ([rule.specs[k] for k in numbers] for numbers in (instruction.inputs, instruction.outputs))
+            inner = trace_rule(registry.ops, instruction.op, inputs, outputs, instruction.attributes)
+        except (RuleFault, NoRule):
+            continue
+        yield from (inner_instruction.op for inner_instruction in inner.instructions)
