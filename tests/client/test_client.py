@@ -273,10 +273,10 @@ class TestCalls:
         assert [step.done for step in steps] == list(range(1, steps[0].total + 1))
 
     def test_send(self, client: Client) -> None:
-        request = pb.DifferentiateRequest(graph=square().to_proto())
+        request = pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto()))
         result = client.send(request, budget=60.0)
         assert only(result.gradients, "x") == 6.0
-        assert request == pb.DifferentiateRequest(graph=square().to_proto())
+        assert request == pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto()))
 
     def test_a_message_is_as_good_as_a_builder(self, client: Client) -> None:
         assert client.evaluate(square().to_proto(), fetch=["x"])["x"] == 3.0
@@ -344,7 +344,7 @@ class TestErrors:
         with pytest.raises(NotFound):
             list(client.verify_op("sine"))
         with pytest.raises(NotFound) as caught:
-            client.send(pb.DifferentiateRequest(digest="unheard"))
+            client.send(pb.DifferentiateRequest(input=pb.RunInput(digest="unheard")))
         assert caught.value.reason == "GRAPH_NOT_FOUND"
 
     def test_run_error(self, client: Client) -> None:
@@ -376,7 +376,7 @@ class TestErrors:
     def test_resource_exhausted(self, client: Client) -> None:
         with pytest.raises(ResourceExhausted) as caught:
             client.differentiate(square(), budget=61.0)
-        assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
+        assert caught.value.metadata == {"limit": "verify_budget_seconds", "actual": "61000", "allowed": "60000"}
 
     def test_not_served(self, client: Client) -> None:
         """A call that an older server does not have."""
@@ -436,5 +436,5 @@ class TestEmbedded:
 
     def test_with_a_target_none_is_started(self, served: Served) -> None:
         with connect(served.target) as client:
-            request = pb.EvaluateRequest(graph=square().to_proto())
+            request = pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))
             assert decode_tensor(served.autodiff.Evaluate(request).values[0].value) == client.evaluate(square())["y"]

@@ -34,7 +34,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(kept_bytes=64 << 20, kept_runs=16, kept_seconds=600)
+    limits = Limits(saved_bytes=64 << 20, saved_runs=16, saved_seconds=600)
     cache = tmp_path_factory.mktemp("proofs")
     with serving(cache, plugin=["tests.support.faulty_plugin", "gradproof.server.demo_faulty_op"], limits=limits) as one:
         yield one
@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def served(server: Served) -> Iterator[Served]:
     """The server behind the tensors, which in the end keeps nothing."""
-    server.host.handler.kept.clock = Clock()
+    server.host.handler.forward_cache.clock = Clock()
     before = gp.use(server.client)
     yield server
     gp.use(before)
@@ -61,7 +61,7 @@ def held(served: Served) -> tuple[int, int]:
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
     session.evaluate(g)
-    return len(served.host.handler.kept), served.host.handler.kept.held_bytes
+    return len(served.host.handler.forward_cache), served.host.handler.forward_cache.held_bytes
 
 
 def requests_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -255,7 +255,7 @@ class TestLost:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         loss.backward(retain_graph=True)
         assert computed() == 2 * (NODES + 1)
         loss.backward()
@@ -288,7 +288,7 @@ class TestLost:
         x, w = leaves(200)
         h = x @ w
         repr(h.sum())
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         out = h.exp().sum()
         repr(out)
         assert computed() == 5

@@ -32,7 +32,7 @@ from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 from gradproof.server.limits import Limits
 from gradproof.server.requests.decode import Decoder
-from gradproof.server.requests.encode import graph as encoded
+from gradproof.server.requests.encode import graph_message as encoded
 
 REGISTRY = build_registry(BUILTIN, others=[derived_plugin])
 ENGINE = Engine(REGISTRY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gradproof.client.events import REQUIRED
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.runtime import current
 from gradproof.client.tensors.tensor import Tensor
@@ -35,7 +36,7 @@ def _function(name: str) -> Callable[..., Any]:
         results = tuple(apply_as(Tensor, name, *inputs, **attributes))
         return results if "sections" in attributes else results[0]
 
-    given = ", ".join(n if not default else f"{n}={default}" for n, default in info.attributes.items())
+    given = ", ".join(n if default is REQUIRED else f"{n}={default!r}" for n, default in info.attributes.items())
     function.__name__ = name.rpartition(".")[2]
     function.__doc__ = f"{info.doc}\n\nInputs: {', '.join(info.inputs)}. Attributes: {given or 'none'}."
     return function

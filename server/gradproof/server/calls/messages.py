@@ -65,10 +65,10 @@ class MessageInterceptor(WrappingInterceptor):
         return read
 
 
-async def send(context: Context, message: Any, milliseconds: int) -> None:
-    """Write a message of a stream. Raises Stalled if flow control blocks it for longer than ``milliseconds``."""
+async def send(context: Context, message: Any, seconds: float) -> None:
+    """Write a message of a stream. Raises Stalled if flow control blocks it for longer than ``seconds``."""
     try:
-        async with asyncio.timeout(milliseconds / 1000):
+        async with asyncio.timeout(seconds):
             await context.write(message)
     except TimeoutError as error:
-        raise Stalled(milliseconds) from error
+        raise Stalled(seconds) from error

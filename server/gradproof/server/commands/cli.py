@@ -197,7 +197,10 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
         if format_ not in FORMATS.values():
             raise ValueError(f"there is no format {format_!r}; there are {', '.join(FORMATS.values())}")
         request = read_request(file, values)
-        picture = run_and_draw(request, target, plugin, budget) if run else draw_graph(request.graph, named_values(request))
+        if run:
+            picture = run_and_draw(request, target, plugin, budget)
+        else:
+            picture = draw_graph(request.input.graph, named_values(request))
         text = str(getattr(picture, format_)())
         if output is not None:
             output.write_text(text, encoding="utf-8")
@@ -275,21 +278,21 @@ def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: 
 
 def named_values(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
     """The leaf values of a request, by name."""
-    return {named.name: decode_tensor(named.value) for named in request.values}
+    return {named.name: decode_tensor(named.value) for named in request.input.values}
 
 
 def run_and_draw(request: pb.DifferentiateRequest, target: Target, plugins: list[str] | None, budget: float) -> Picture:
     """Run a request, and draw it with all values and gradients."""
     with target.client(plugins) as client:
         ops = {op.name: op for op in client.ops()}
-        differentiable = flowing(request.graph, ops)
-        specs = client.infer(request.graph).values
+        differentiable = flowing(request.input.graph, ops)
+        specs = client.infer(request.input.graph).values
         requested = {*request.gradients, *request.retain}
         request.retain.extend(n for n in sorted(differentiable - requested) if n in specs and specs[n][0].kind not in "biu")
-        fetched = set(request.fetch)
-        request.fetch.extend(name for node in request.graph.nodes for name in node.outputs if name not in fetched)
+        fetched, nodes = set(request.input.fetch), request.input.graph.nodes
+        request.input.fetch.extend(name for node in nodes for name in node.outputs if name not in fetched)
         result = client.send(request, budget=budget)
-    return draw_graph(request.graph, named_values(request), result, ops)
+    return draw_graph(request.input.graph, named_values(request), result, ops)
 
 
 def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: bool = False) -> list[ProofStep]:
@@ -316,12 +319,12 @@ def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
     text = json.loads(file.read_text(encoding="utf-8"))
     request = pb.DifferentiateRequest()
     try:
-        json_format.ParseDict(text if "graph" in text else {"graph": text}, request)
+        json_format.ParseDict(text if "input" in text else {"input": {"graph": text}}, request)
     except json_format.ParseError as error:
         raise ValueError(f"{file}: {error}") from error
     if values is None:
         return request
-    dtypes = {leaf.name: leaf.spec for leaf in request.graph.leaves}
+    dtypes = {leaf.name: leaf.spec for leaf in request.input.graph.leaves}
     if values.suffix == ".npz":
         with np.load(values, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -330,5 +333,5 @@ def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
     for name, array in arrays.items():
         if name in dtypes and dtypes[name].dtype:
             array = array.astype(decode_spec(dtypes[name])[1])
-        request.values.add(name=name, value=encode_tensor(array))
+        request.input.values.add(name=name, value=encode_tensor(array))
     return request

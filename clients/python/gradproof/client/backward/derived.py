@@ -188,7 +188,7 @@ def _flow(starts: Sequence[tuple[Tensor, Tensor]], aims: Sequence[Tensor], cut: 
     found: dict[Tensor, Tensor] = {}
     for one in derived.results:
         if one.value is not None:
-            aim, part = by[one.by], environment[one.value]
+            aim, part = by[str(one.by)], environment[one.value]
             found[aim] = part if aim not in found else found[aim] + part
     return found
 

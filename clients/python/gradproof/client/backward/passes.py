@@ -72,7 +72,7 @@ class Evidence:
             request.CopyFrom(self.request)
             if self.complete is not None:
                 self.complete(request)
-            request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS))
+            request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=BUDGET))
             again = self.runtime.differentiate(self.graph, request)
             for name, verdict in again.verdicts.items():
                 before, after = self.result.gradients.get(name), again.gradients.get(name)
@@ -112,7 +112,7 @@ def _arrived(result: Result, names: Sequence[str]) -> list[Gradient]:
     return [one for one in found if one is not None and one.gradient is not None]
 
 
-BUDGET_MS = 30_000
+BUDGET = 30.0
 
 
 def run(
@@ -155,7 +155,7 @@ def run(
         gradients=everything or [n for t in kept for n in names[id(t)]],
         retain=[n for t in kept for n in names[id(t)]],
         verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
-        fetch=[n for n, t in graph.inner() if t._value is None and t.nbytes <= SMALL],
+        input=pb.RunInput(fetch=[n for n, t in graph.inner() if t._value is None and t.nbytes <= SMALL]),
     )
     asked = {*request.gradients, *request.retain}
     request.retain.extend(name for name in hooking.kept() if name not in asked)

@@ -19,7 +19,7 @@ from gradproof.client.events import Result
 from gradproof.client.graph import Hook
 from gradproof.client.origin import Origin
 from gradproof.client.requests import Request, RunExchange, Watch
-from gradproof.client.session import Session, collected, conversed
+from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Source:
 
     def message(self) -> pb.Reuse:
         """As it is said to the server."""
-        return pb.Reuse(kept=self.run.name, values=self.names, kept_values=self.names.values())
+        return pb.Reuse(saved=self.run.name, values=self.names, saved_values=self.names.values())
 
 
 class ServerCache:
@@ -133,7 +133,7 @@ class ServerCache:
         """Send a request on the session. Raises `Lost` if the server has forgotten a run that it names, or has no session,
         or the session broke before a hook was called here; otherwise GradproofError, and what a hook raises."""
         if keep:
-            request.keep = f"run {next(self._numbers)}"
+            request.input.save_as = f"run {next(self._numbers)}"
         begun: list[RunExchange] = []
 
         def begin() -> RunExchange:
@@ -141,20 +141,20 @@ class ServerCache:
             return begun[-1]
 
         try:
-            result = collected(conversed(session, begin, timeout), watch)
+            result = collected(session.retried(begin, timeout), watch)
         except BaseException as error:
             if keep:
-                _release(session, request.keep)
+                _release(session, request.input.save_as)
             if isinstance(error, NotServed) and not session.alive:
                 self._served = False
             ended = isinstance(error, (NotServed, Unavailable, ValueError)) and not session.alive
-            broken = ended and not any(one.asked for one in begun)
-            if broken or (isinstance(error, NotFound) and error.reason == "KEPT_NOT_FOUND"):
+            broken = ended and not any(one.hook_called for one in begun)
+            if broken or (isinstance(error, NotFound) and error.reason == "SAVED_NOT_FOUND"):
                 raise Lost from error
             raise
         if keep and result.summary is not None:
-            run = CachedForward(request.keep, session, graph)
-            for node in graph.nodes if result.summary.kept_bytes else ():
+            run = CachedForward(request.input.save_as, session, graph)
+            for node in graph.nodes if result.summary.saved_bytes else ():
                 node.kept = run
         return result
 
