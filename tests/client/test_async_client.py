@@ -50,7 +50,7 @@ def test_the_surface_is_that_of_the_other_client() -> None:
 
 
 def test_so_is_that_of_the_session() -> None:
-    for name in ("close", "cancel", "converse", "differentiate", "evaluate", "release", "stream"):
+    for name in ("close", "cancel", "exchange", "differentiate", "evaluate", "release", "stream"):
         one, other = getattr(Session, name), getattr(AsyncSession, name)
         assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)
     public = [{name for name in dir(kind) if not name.startswith("_")} for kind in (Session, AsyncSession)]
@@ -160,7 +160,7 @@ def test_a_session_that_breaks(served: Served) -> None:
             async with client.session() as session:
                 with pytest.raises(DeadlineExceeded):
                     await collected(
-                        session.converse(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))), 0.0)
+                        session.exchange(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))), 0.0)
                     )
                 assert (await session.evaluate(square(), fetch=["y"]))["y"] == 9.0
 

@@ -192,7 +192,7 @@ def test_what_was_kept_is_computed_again_by_the_next_server(own: Own) -> None:
     h = x * x
     y = h.sum()
     assert y.item() == 80_000.0
-    assert runtime.current().keeper._session is not None
+    assert runtime.current().cache._session is not None
     own.kill("server")
     y.backward()
     assert x.grad is not None

@@ -56,7 +56,7 @@ def computed() -> int:
 
 def held(served: Served) -> tuple[int, int]:
     """Kept runs and their bytes, when all that was said has been heard."""
-    session = runtime.current().keeper.session()
+    session = runtime.current().cache.session()
     assert session is not None
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
@@ -119,7 +119,9 @@ class TestOnce:
         asked = requests_of(served, monkeypatch)
         loss.backward()
         assert computed() == NODES + 1
-        assert [(one.WhichOneof("source"), len(one.values), len(one.reuse)) for one in asked] == [("kept", 0, 0)]
+        assert [(one.input.WhichOneof("source"), len(one.input.values), len(one.input.reuse)) for one in asked] == [
+            ("saved", 0, 0)
+        ]
         assert held(served) == (0, 0)  # the graph has been freed
         assert bits(x, w) == plain(lambda x, w: trunk(x, w).sum())
 
@@ -180,7 +182,7 @@ class TestOnce:
         repr(h.sum())
         repr((h * 2).sum())
         h.sum().backward()
-        assert [len(one.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
+        assert [len(one.input.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
 
     def test_a_value_that_needs_no_gradient(self, served: Served) -> None:
         a = gp.randn(200, 200)
@@ -269,7 +271,7 @@ class TestLost:
         h = x @ w
         loss = h.tanh().sum()
         repr(loss)
-        getattr(runtime.current().keeper._session, end)()
+        getattr(runtime.current().cache._session, end)()
         repr((h + 1).sum())
         assert computed() == 6  # the product was lost
         loss.backward()
@@ -320,7 +322,7 @@ class TestLost:
             loss.backward(retain_graph=True)
             loss.backward()
             assert computed() == 3 * (NODES + 1)
-            assert runtime.current().keeper.session() is None
+            assert runtime.current().cache.session() is None
             gp.use(before)
         assert len(bits(x, w)) == 2
 
@@ -380,7 +382,7 @@ class TestMemory:
         self.loop(served, monkeypatch, step)
         assert held(served)[0] == 1
         shared.clear()
-        x.grad = w.grad = x._evidence = w._evidence = None
+        x.grad = w.grad = x.provenance = w.provenance = None
         assert held(served) == (0, 0)
 
     def test_a_loop_that_never_looks_is_one_request_a_step(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,13 +394,13 @@ class TestMemory:
             loss.backward()
             repr(loss)
         assert len(asked) == 5
-        assert runtime.current().keeper._session is None
+        assert runtime.current().cache._session is None
 
     def test_another_client(self, served: Served) -> None:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        session = runtime.current().keeper._session
+        session = runtime.current().cache._session
         assert session is not None
         with gp.Client(served.target) as other:
             gp.use(other)
@@ -406,7 +408,7 @@ class TestMemory:
             loss.backward()
             assert computed() == NODES + 1
             repr(trunk(x, w).sum())
-            session = runtime.current().keeper._session
+            session = runtime.current().cache._session
         assert session is not None
         assert not session.alive
         gp.use(served.client)
@@ -436,7 +438,7 @@ class TestTogether:
 
         def hook(gradient: Tensor) -> None:
             calls.append(gradient.sum().item())
-            runtime.current().keeper._session.cancel()  # type: ignore[union-attr]
+            runtime.current().cache._session.cancel()  # type: ignore[union-attr]
 
         x.register_hook(hook)
         with pytest.raises(Unavailable):

@@ -28,6 +28,7 @@ from gradproof.engine.extend import HOLOMORPHIC, Inferred, Op, case
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.hooks import ClientHook, Hook, HookCall
 from gradproof.engine.job import Job
+from gradproof.engine.lru import Bound
 from gradproof.engine.spec import spec
 
 DRAWS = int(os.environ.get("GRADPROOF_DRAWS", "60"))
@@ -373,10 +374,10 @@ class TestStore:
         store = Compilations(Plans.ALWAYS, max_plans=2)
         mine = bench()
         plans = [mine.engine.prepare(mine.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(3)]
-        first = store.find(plans[0], plans[0], Variant(("s",)))
-        store.find(plans[1], plans[1], Variant(("s",)))
-        assert store.find(plans[0], plans[0], Variant(("s",))) is first
-        store.find(plans[2], plans[2], Variant(("s",)))
+        first = store.find(plans[0], Variant(("s",)))
+        store.find(plans[1], Variant(("s",)))
+        assert store.find(plans[0], Variant(("s",))) is first
+        store.find(plans[2], Variant(("s",)))
         assert [key for key, _ in store._entries] == [plans[0], plans[2]]
 
     def test_workspaces_are_bounded_in_bytes(self) -> None:
@@ -384,12 +385,12 @@ class TestStore:
         mine = bench()
         for n in (5000, 6000):
             plan = mine.engine.prepare(mine.job({"x": np.ones(n)}, ["y = sin(x)", "z = exp(y)", "s = sum(z)"], "s")).plan
-            compiled = store.find(plan, plan, Variant(("s",)))
+            compiled = store.find(plan, Variant(("s",)))
             assert compiled is not None
             compiled.all([np.ones(n)])
-            store.max_bytes = compiled.nbytes  # both are more
+            store._entries.bounds = (Bound(lambda entry: entry.nbytes, compiled.nbytes),)  # both are more
         other = mine.engine.prepare(mine.job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
-        store.find(other, other, Variant(("s",)))
+        store.find(other, Variant(("s",)))
         assert [key for key, _ in store._entries] == [plan, other]
 
     def test_plans_are_bounded_in_size(self) -> None:
@@ -397,7 +398,7 @@ class TestStore:
         mine = bench()
         plans = [mine.engine.prepare(mine.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(2)]
         for plan in plans:
-            store.find(plan, plan, Variant(("s",)))
+            store.find(plan, Variant(("s",)))
         assert [key for key, _ in store._entries] == [plans[1]]
 
     @pytest.mark.parametrize(("most", "waiting"), [(1 << 30, 1), (1000, 0)])
@@ -426,16 +427,16 @@ class TestStore:
         monkeypatch.setattr(module, "Compiled", refuse)
         plan = bench().engine.prepare(bench().job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
         store = Compilations(Plans.AUTO)
-        assert [store.find(plan, plan, Variant(("s",))) for _ in range(4)] == [None] * 4
+        assert [store.find(plan, Variant(("s",))) for _ in range(4)] == [None] * 4
         assert caplog.text.count("could not be compiled") == 1
         with pytest.raises(RuntimeError, match="no"):
-            Compilations(Plans.ALWAYS).find(plan, plan, Variant(("s",)))
+            Compilations(Plans.ALWAYS).find(plan, Variant(("s",)))
 
     def test_a_process_says_when_to_compile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Compilations, "default", Plans.NEVER)
         store = Compilations()
         plan = bench().engine.prepare(bench().job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
-        assert all(store.find(plan, plan, Variant(("s",))) is None for _ in range(5))
+        assert all(store.find(plan, Variant(("s",))) is None for _ in range(5))
 
     def test_an_array_is_recycled_when_nobody_holds_it(self) -> None:
         recycler = Recycler(partial(np.empty, 3))

@@ -16,10 +16,11 @@ from tests.support.server_fixture import Served
 from tests.verify.numbers.test_value import Here
 
 from gradproof.client import GraphBuilder
-from gradproof.engine.derive import Derived, Mode, derive
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.errors import InvalidRequest, LimitExceeded, NoRule
 from gradproof.engine.job import Job
+from gradproof.engine.pullback import Derived
 from gradproof.engine.verify.verdict import GraphWord, SummaryWord
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -33,7 +34,7 @@ def values_of(derived: Derived, leaves: dict[str, Any], **rest: Any) -> dict[str
     known = {leaf.name for leaf in derived.graph.leaves}
     values = list({**{n: np.asarray(a, float) for n, a in given.items() if n in known}, **dict(derived.values)}.items())
     found = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, values))}
-    return {one.by or one.output: found[one.value] for one in derived.found if one.value is not None}
+    return {one.by or one.output: found[one.value] for one in derived.derivatives if one.value is not None}
 
 
 def graph_of(leaves: dict[str, Any], lines: Sequence[Line], outputs: str) -> Any:
@@ -78,7 +79,7 @@ def test_the_hessian_is_that_of_sympy() -> None:
     values = {}
     given = [(n, np.asarray(a, float)) for n, a in leaves.items()] + list(derived.values)
     found = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, given))}
-    for one in derived.found:
+    for one in derived.derivatives:
         assert one.value is not None
         values[one.output, one.by] = found[one.value]
     whole = np.block(
@@ -128,7 +129,7 @@ def test_a_hessian_vector_product() -> None:
 def test_none_is_not_zeros() -> None:
     leaves = {"x": 2.0, "u": 1.0, "z": 3.0}
     graph = graph_of(leaves, ["k = sign(z)", "y = multiply(x, k)"], "y")
-    found = {one.by: one.value for one in derive(graph, REGISTRY, Mode.GRADIENT).found}
+    found = {one.by: one.value for one in derive(graph, REGISTRY, Mode.GRADIENT).derivatives}
     assert found["u"] is None
     assert found["z"] is not None
 

@@ -198,7 +198,7 @@ def test_what_nothing_flows_to_has_no_derivative(mode: Mode) -> None:
     z = Leaf("z", spec_of(np.array(1.0)), True)
     graph = Graph((x, z), (Node("sin", ("z",), ("a",)), Node("exp", ("x",), ("y",))), ("y",))
     for by in (["z"], ["a"], ["a", "z"]):
-        found = derive(graph, REGISTRY, mode, by).found
+        found = derive(graph, REGISTRY, mode, by).derivatives
         assert found
         assert all(one.value is None for one in found)
-    assert any(one.value for one in derive(graph, REGISTRY, mode, ["a", "x"]).found)
+    assert any(one.value for one in derive(graph, REGISTRY, mode, ["a", "x"]).derivatives)

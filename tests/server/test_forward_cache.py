@@ -82,7 +82,7 @@ def bits(engine: Engine, job: Job, forward: Forward | None = None) -> dict[str, 
     return {e.name: e.gradient.tobytes() for e in events if isinstance(e, GradientEvent) and e.gradient is not None}
 
 
-def test_backward_from_kept_values_gives_the_same_bits(bench: Bench) -> None:
+def test_backward_from_saved_values_gives_the_same_bits(bench: Bench) -> None:
     first = bench.job(LEAVES, LINES, "z", gradients=("x",), seeds={"z": np.ones(3)})
     kept = bench.engine.compute(bench.engine.prepare(first)).forward
     assert kept is not None
@@ -115,7 +115,7 @@ def test_a_node_at_fault_behind_known_ones_is_named(tmp_path: Any) -> None:
     assert (caught.value.node, caught.value.op) == (1, "faulty.explode")
 
 
-def test_kept_values_count_every_buffer_once(bench: Bench) -> None:
+def test_saved_values_count_every_buffer_once(bench: Bench) -> None:
     x = np.ones(1000)
     lines: list[Line] = [
         ("v = reshape(x)", {"shape": (10, 100)}),
@@ -143,58 +143,58 @@ class Clock:
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    kept = ForwardCache(Limits(saved_bytes=100, saved_runs=3), Clock())
+    cache = ForwardCache(Limits(saved_bytes=100, saved_runs=3), Clock())
     for name in "abc":
-        assert kept.put(0, name, forward(10)) == 10
-    kept.get(0, "a")
-    kept.put(0, "d", forward(10))  # one too many
+        assert cache.put(0, name, forward(10)) == 10
+    cache.get(0, "a")
+    cache.put(0, "d", forward(10))  # one too many
     with pytest.raises(EngineNotFound) as caught:
-        kept.get(0, "b")
+        cache.get(0, "b")
     assert caught.value.reason == "SAVED_NOT_FOUND"
-    kept.put(1, "a", forward(85))  # room for 15 more
-    assert (len(kept), kept.held_bytes) == (2, 95)
-    assert kept.get(0, "d").nbytes == 10
-    assert kept.get(1, "a").nbytes == 85
+    cache.put(1, "a", forward(85))  # room for 15 more
+    assert (len(cache), cache.held_bytes) == (2, 95)
+    assert cache.get(0, "d").nbytes == 10
+    assert cache.get(1, "a").nbytes == 85
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_nothing_goes_for_it() -> None:
-    kept = ForwardCache(Limits(saved_bytes=100), Clock())
-    kept.put(0, "a", forward(100))
-    assert kept.put(0, "b", forward(101)) == 0
-    assert kept.get(0, "a").nbytes == 100
-    assert kept.put(0, "a", forward(101)) == 0  # what the name meant before, it means no longer
-    assert (len(kept), kept.held_bytes) == (0, 0)
+    cache = ForwardCache(Limits(saved_bytes=100), Clock())
+    cache.put(0, "a", forward(100))
+    assert cache.put(0, "b", forward(101)) == 0
+    assert cache.get(0, "a").nbytes == 100
+    assert cache.put(0, "a", forward(101)) == 0  # what the name meant before, it means no longer
+    assert (len(cache), cache.held_bytes) == (0, 0)
 
 
 def test_what_is_idle_expires_and_use_counts_anew() -> None:
     clock = Clock()
-    kept = ForwardCache(Limits(saved_seconds=60), clock)
-    assert kept.expire() is None
-    kept.put(0, "a", forward(1))
+    cache = ForwardCache(Limits(saved_seconds=60), clock)
+    assert cache.expire() is None
+    cache.put(0, "a", forward(1))
     clock.now += 30
-    kept.put(0, "b", forward(2))
-    assert kept.expire() == 30
+    cache.put(0, "b", forward(2))
+    assert cache.expire() == 30
     clock.now += 29
-    kept.get(0, "a")
+    cache.get(0, "a")
     clock.now += 31
-    assert kept.expire() == 29
-    assert (len(kept), kept.held_bytes) == (1, 1)
+    assert cache.expire() == 29
+    assert (len(cache), cache.held_bytes) == (1, 1)
     clock.now += 29
     with pytest.raises(EngineNotFound):
-        kept.get(0, "a")
+        cache.get(0, "a")
 
 
 def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
-    kept = ForwardCache(Limits(), Clock())
+    cache = ForwardCache(Limits(), Clock())
     for owner in (0, 1):
         for name in "ab":
-            kept.put(owner, name, forward(1))
-    kept.release(0, "a")
-    kept.release(0, "a")
-    assert len(kept) == 3
-    kept.release(1)
-    assert len(kept) == 1
-    assert kept.get(0, "b")
+            cache.put(owner, name, forward(1))
+    cache.release(0, "a")
+    cache.release(0, "a")
+    assert len(cache) == 3
+    cache.release(1)
+    assert len(cache) == 1
+    assert cache.get(0, "b")
 
 
 # sessions
@@ -210,11 +210,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def served(server: Served) -> Iterator[Served]:
     """The server, with a client and a clock of the test's own, which in the end keeps nothing."""
-    kept = server.host.handler.forward_cache
-    kept.clock = Clock()
+    cache = server.host.handler.forward_cache
+    cache.clock = Clock()
     one = Served(server.host, server.loop)
     yield one
-    left = len(kept), kept.held_bytes
+    left = len(cache), cache.held_bytes
     one.close()
     assert left == (0, 0)
 
@@ -309,7 +309,7 @@ def test_release_end_and_names(served: Served, client: Client) -> None:
         assert held(served)[0] == 2
         one.release("run")
         one.release("never kept")
-        with pytest.raises(NotFound, match="no kept 'run' here") as caught:
+        with pytest.raises(NotFound, match="no saved 'run' here") as caught:
             one.differentiate(saved="run")
         assert caught.value.reason == "SAVED_NOT_FOUND"
         assert held(served)[0] == 1
@@ -359,13 +359,13 @@ def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: T
     asked.input.save_as = "run"
     with pytest.raises(InvalidRequest) as caught:
         client.send(asked)
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("keep", "SAVE_NEEDS_SESSION")]
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.save_as", "SAVE_NEEDS_SESSION")]
     with pytest.raises(InvalidRequest) as caught:
         client.send(pb.DifferentiateRequest(input=pb.RunInput(saved="run")))
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("kept", "SAVE_NEEDS_SESSION")]
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.saved", "SAVE_NEEDS_SESSION")]
     asked.input.save_as = "n" * 257
     talk.say(differentiate=asked)
-    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("keep", "NAME_LENGTH")]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("input.save_as", "NAME_LENGTH")]
     asked.input.save_as = "run"
     talk.say(differentiate=asked)
     assert gradients(talk.hear_run("r")) == {"x": 6.0}
@@ -373,7 +373,7 @@ def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: T
     again.hooks.add(value="q", named=graph_pb2.NamedHook(name="zero"))
     again.input.values.add(name="x", value=encode_tensor(np.float64(4)))
     talk.say(differentiate=again)
-    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("values", "SAVED_VALUES")]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("input.values", "SAVED_VALUES")]
     del again.input.values[:]
     talk.say(differentiate=again)
     assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("hooks[0].value", "VALUE_UNKNOWN")]
@@ -399,7 +399,7 @@ def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk)
     asked = pb.DifferentiateRequest(input=pb.RunInput(graph=g.to_proto(), request_id="r", fetch=["d"]))
     asked.seeds.add(output="d", cotangent=encode_tensor(SEED["y"]))
     asked.verify.level = pb.VERIFY_LEVEL_OFF
-    asked.input.reuse.add(kept="run", values=["a", "b", "c"], kept_values=["x", "s", "y"])
+    asked.input.reuse.add(saved="run", values=["a", "b", "c"], saved_values=["x", "s", "y"])
     talk.say(differentiate=asked)
     events = talk.hear_run("r")
     assert events[-1].summary.nodes_computed == 1
@@ -418,15 +418,15 @@ def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> No
         return [(one.path, one.reason) for one in fault_of(talk.hear()).faults]
 
     graph = vector([1.0, 2.0]).to_proto()
-    assert faults(pb.Reuse(saved="run", values=["s"]), graph) == [("reuse[0].values[0].value", "VALUE_SPEC")]
+    assert faults(pb.Reuse(saved="run", values=["s"]), graph) == [("input.reuse[0].values[0].value", "VALUE_SPEC")]
     assert faults(pb.Reuse(saved="run", values=["t"], saved_values=["s"]), graph) == [
-        ("reuse[0].values[0].name", "VALUE_UNKNOWN")
+        ("input.reuse[0].values[0].name", "VALUE_UNKNOWN")
     ]
     assert faults(pb.Reuse(saved="run", values=["s"], saved_values=["q"]), graph) == [
-        ("reuse[0].kept_values[0]", "VALUE_UNKNOWN")
+        ("input.reuse[0].saved_values[0]", "VALUE_UNKNOWN")
     ]
     assert faults(pb.Reuse(saved="run", values=["s", "y"], saved_values=["s"]), graph) == [
-        ("reuse[0].kept_values", "REUSE_COUNT")
+        ("input.reuse[0].saved_values", "REUSE_COUNT")
     ]
     twice = vector().to_proto()
     twice_over = pb.EvaluateRequest(
@@ -449,7 +449,7 @@ def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> No
     assert fault_of(talk.hear()).reason == "SAVED_NOT_FOUND"
     with pytest.raises(InvalidRequest) as caught:
         client.send(pb.DifferentiateRequest(input=pb.RunInput(graph=twice, reuse=[pb.Reuse(saved="run", values=["s"])])))
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("reuse", "SAVE_NEEDS_SESSION")]
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.reuse", "SAVE_NEEDS_SESSION")]
 
 
 def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:

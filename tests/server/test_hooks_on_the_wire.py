@@ -261,7 +261,7 @@ def test_a_hook_needs_a_session(served: Served) -> None:
         served.client.send(asked)
     assert [(one.path, one.reason) for one in caught.value.faults] == [
         ("hooks[0].client", "HOOK_NEEDS_SESSION"),
-        ("graph.outputs[0]", "VALUE_UNKNOWN"),
+        ("input.graph.outputs[0]", "VALUE_UNKNOWN"),
     ]
 
 
@@ -480,12 +480,12 @@ def test_replies_at_fault(talk: Talk) -> None:
     )
     spec = encode_spec((), np.dtype("f8"))
     talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, data=b"x")))
-    assert "hook 'client' on 'x' returned what is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
+    assert "hook 'client' on 'x' returned something that is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
     assert fault_of(talk.hear()).reason == "HOOK_FAULT"
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
     talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, tensor_id=4)))
-    assert "no tensor was uploaded as 4" in talk.hear().event.fault.message
+    assert "no tensor came in chunks as 4" in talk.hear().event.fault.message
 
 
 def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
@@ -528,7 +528,7 @@ def test_a_client_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Any)
         talk.say(differentiate=asking("r"))
         heard_hook(talk, "r")
         assert talk.hear().event.fault.reason == "HOOK_FAULT"
-        assert fault_of(talk.hear()).message == "hook 'client' on 'x' did not answer within 1 ms"
+        assert fault_of(talk.hear()).message == "hook 'client' on 'x' did not answer within 0.001 s"
         talk.leave()
 
 

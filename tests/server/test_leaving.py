@@ -196,12 +196,12 @@ def test_a_long_plan_is_compiled_in_parts_that_look_whether_anybody_waits() -> N
     assert made.text.count("if C.cancelled: raise Cancelled") > 3
     assert all(text.count("\n") < MOST_LINES + 10 for text in made.text.split("def "))
     leaves = {"v0": np.array(0.5)}
-    found = [array for _, array in made.run(made.brought(leaves, {}))]
+    found = [array for _, array in made.run(made.arguments(leaves, {}))]
     values = engine.gradients(engine.prepare(Job(graph, (("v0", np.array(0.5)),), fetch=graph.outputs)))
     expected = [event.value if hasattr(event, "value") else event.gradient for event in values]
     assert [one.tobytes() for one in found] == [one.tobytes() for one in expected if one is not None]
     cancellation = Cancellation()
-    run = made.run(made.brought(leaves, {}), cancellation)
+    run = made.run(made.arguments(leaves, {}), cancellation)
     assert next(run)[0] == 0
     cancellation.cancel()
     with pytest.raises(Cancelled):

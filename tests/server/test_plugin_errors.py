@@ -17,7 +17,7 @@ from tests.support.statuses import fault_of
 
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.extend import hookimpl
-from gradproof.engine.plugin_errors import Escaped, Interrupt, contained, foreign, named
+from gradproof.engine.plugin_errors import Escaped, Interrupt, describe, reraise_own, shielded
 from gradproof.engine.registry import build_registry
 from gradproof.plugins import BUILTIN
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -130,10 +130,10 @@ def test_so_does_its_proof(served: Served, place: str) -> None:
 def test_what_is_meant_for_us_is_passed_on() -> None:
     for error in (Interrupt(), Cancelled(), KeyboardInterrupt()):  # Ctrl-C comes to this thread, which is the main one
         with pytest.raises(type(error)):
-            foreign(error)
+            reraise_own(error)
     found: list[BaseException] = []
     ours = KeyboardInterrupt("in a plugin")
-    thread = threading.Thread(target=lambda: found.append(foreign(ours)))
+    thread = threading.Thread(target=lambda: found.append(reraise_own(ours)))
     thread.start()
     thread.join()
     assert found == [ours]
@@ -145,8 +145,8 @@ def test_nothing_escapes_into_an_event_loop(kind: str) -> None:
         raise ERRORS[kind]()
 
     with pytest.raises(Escaped, match=NAMES[kind]):
-        contained(raises)
-    assert named(ERRORS["silent"]()) == "Silent"
+        shielded(raises)
+    assert describe(ERRORS["silent"]()) == "Silent"
 
 
 @pytest.mark.parametrize("statement", ["raise SystemExit(3)", "import asyncio; raise asyncio.CancelledError"])

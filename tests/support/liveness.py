@@ -18,7 +18,7 @@ class Living:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._made: list[weakref.ref[Any]] = []
-        for kind, method in ((Tensor, "_set"), (Node, "__init__")):
+        for kind, method in ((Tensor, "_initialise"), (Node, "__init__")):
             monkeypatch.setattr(kind, method, self._noting(getattr(kind, method)))
 
     def _noting(self, method: Any) -> Any:

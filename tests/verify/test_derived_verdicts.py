@@ -17,12 +17,12 @@ from tests.support.server_fixture import Served, serving
 from tests.verify.numbers.test_value import Here, finish
 
 import gradproof.client as gp
-from gradproof.client import GraphBuilder, InvalidRequest
-from gradproof.client.backward import functional
-from gradproof.engine.derive import Derived, Mode, derive
+from gradproof.client import GraphBuilder, InvalidRequest, functional
+from gradproof.engine.derive import Mode, derive
 from gradproof.engine.engine import Engine
 from gradproof.engine.graph import Graph, Node, Rule
 from gradproof.engine.job import Job
+from gradproof.engine.pullback import Derived
 from gradproof.engine.registry import build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.proof_cache import ProofKey
@@ -234,7 +234,7 @@ def leaf(values: Any = X) -> Any:
 
 
 def quart(x: Any) -> Any:
-    return gp.ops.derived.quart(x).sum()
+    return gp.ops.call("derived.quart", x).sum()
 
 
 def cubed(x: Any) -> Any:
@@ -252,7 +252,7 @@ def test_a_table_that_is_none_is_a_fault_with_its_path(served: Served) -> None:
     with pytest.raises(InvalidRequest) as caught:
         served.client.differentiate(derived.graph, dict.fromkeys(derived.leaves.values(), X), seeds=seeds)
     paths = {fault.path for fault in caught.value.faults}
-    assert {"graph.nodes[0].rules[0]", "graph.rules[1].op", "graph.rules[0].inputs[0].shape"} <= paths
+    assert {"input.graph.nodes[0].rules[0]", "input.graph.rules[1].op", "input.graph.rules[0].inputs[0].shape"} <= paths
 
 
 def test_a_client_that_strips_the_table_loses_its_own_honesty_only(served: Served) -> None:
@@ -362,7 +362,7 @@ class TestEveryWayOfAsking:
 
     def test_a_derived_value_that_is_a_constant(self) -> None:
         x, w = leaf(), leaf()
-        (g,) = gp.autograd.grad(gp.ops.derived.double(x).sum(), [x], create_graph=True)
+        (g,) = gp.autograd.grad(gp.ops.call("derived.double", x).sum(), [x], create_graph=True)
         assert g.tolist() == [1.0, 1.0, 1.0]
         (w * (g + 1.0)).sum().backward()
         assert w.verdict.summary == "wrong", w.verdict
@@ -383,7 +383,7 @@ class TestAnotherRun:
 
     @staticmethod
     def loss(op: str) -> Any:
-        return lambda x: getattr(gp.ops.derived, op)(x).sum()
+        return lambda x: gp.ops.call(f"derived.{op}", x).sum()
 
     WAYS: ClassVar[dict[str, Any]] = {
         "grad": lambda loss, x: gp.autograd.grad(loss(x), [x])[0],

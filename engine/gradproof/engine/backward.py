@@ -1,9 +1,4 @@
-"""Reverse mode: the traced rules of a lowered graph, inlined behind it in one program.
-
-Instructions are visited in reverse. When one is reached, every use of its output lies behind, so its gradient is the sum
-of all contributions and final. The order matters: in ``b = a + a; c = b * b`` a walk that pushed gradients depth first
-would visit ``b`` twice with half of its gradient each time.
-"""
+"""Reverse mode: the traced rules of a lowered graph, inlined behind it in the same program."""
 
 from __future__ import annotations
 
@@ -21,8 +16,8 @@ from gradproof.engine.trace import Builder, Instruction, Program, Tracer, zeros_
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one use of value ``value`` adds to its gradient: instruction ``instruction`` used it as input ``position``,
-    its outputs had the cotangents ``cotangents``, and the rule's result is ``number`` (all numbers of the program)."""
+    """The gradient that a use of value ``value`` adds: instruction ``instruction`` used it as input ``position``, its
+    outputs had the cotangents ``cotangents``, and the rule's result is ``number`` (all numbers of the program)."""
 
     value: int
     instruction: int
@@ -34,7 +29,7 @@ class Contribution:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A point where a gradient leaves the program: after ``position`` instructions the raw gradient of the value called
-    ``name`` is value ``raw``; the driver puts what the hooks made of it into value ``final``."""
+    ``name`` is value ``raw``; the driver puts the gradient after all hooks into value ``final``."""
 
     position: int
     name: str
@@ -46,8 +41,15 @@ class Cut:
 class Backward:
     """The backward half of a program: its cuts in order, and the evidence that accumulation is checked against.
 
-    ``needed``: forward values whose gradient is needed; ``written``: for each forward instruction whose rule ran the
-    instructions that this wrote, which may be none.
+    Attributes:
+        cuts: points where gradients leave, in order.
+        contributions: the terms of all gradients.
+        seeds: by output name the value of its cotangent.
+        node_of: for each backward instruction the node whose rule wrote it.
+        raw: by forward value its gradient before hooks.
+        final: by forward value its gradient after hooks.
+        needed: forward values whose gradient is needed.
+        written: for each forward instruction whose rule ran the instructions that this wrote, which may be none.
     """
 
     cuts: list[Cut] = field(default_factory=list)
@@ -60,141 +62,153 @@ class Backward:
     written: dict[int, range] = field(default_factory=dict)
 
 
-def needs_gradient(lowered: Lowered, wanted: Sequence[str]) -> set[int]:
-    """Values whose gradient is needed for those ``wanted``: they require grad, and a wanted value lies on or above them."""
+def needs_gradient(lowered: Lowered, targets: Sequence[str]) -> set[int]:
+    """Values whose gradient is needed for those of ``targets``: they require grad, and are a target or depend on a target."""
     program = lowered.builder.program
-    graph = lowered.graph
-    requires = {lowered.values[leaf.name] for leaf in graph.leaves if leaf.requires_grad}
-    aims = {lowered.values[name] for name in wanted}
+    requires = {lowered.values[leaf.name] for leaf in lowered.graph.leaves if leaf.requires_grad}
+    aims = {lowered.values[name] for name in targets}
     needed = requires & aims
-    for one in watched(program.instructions):
-        if requires.isdisjoint(one.inputs):
+    for instruction in watched(program.instructions):
+        if requires.isdisjoint(instruction.inputs):
             continue
-        for out in one.outputs:
-            if is_differentiable(program.specs[out].dtype):
-                requires.add(out)
-                if out in aims or not needed.isdisjoint(one.inputs):
-                    needed.add(out)
+        for output in instruction.outputs:
+            if is_differentiable(program.specs[output].dtype):
+                requires.add(output)
+                if output in aims or not needed.isdisjoint(instruction.inputs):
+                    needed.add(output)
     return needed
 
 
-def append_backward(
-    lowered: Lowered,
-    registry: Registry,
-    wanted: Sequence[str],
-    outputs: Sequence[str],
-) -> Backward:
-    """Write the backward half behind the forward half, from seeds for ``outputs`` to the gradients of ``wanted``.
+def append_backward(lowered: Lowered, registry: Registry, targets: Sequence[str], outputs: Sequence[str]) -> Backward:
+    """Write the backward half behind the forward half, from seeds for ``outputs`` to the gradients of ``targets``.
 
     Raises RuleFault, naming the node, if a rule does not trace for the shapes and dtypes it meets here; Cancelled.
     """
-    builder, program = lowered.builder, lowered.builder.program
-    forward = list(program.instructions)
-    needed = needs_gradient(lowered, wanted)
-    backward = Backward(needed=frozenset(needed))
-    pending: dict[int, list[int]] = {}
-    for name in watched(outputs):
-        number = lowered.values[name]
-        seed = builder.value(_strong(program.specs[number]))
-        backward.seeds[name] = seed
-        if number in needed:
-            pending.setdefault(number, []).append(seed)
-    cuts = {lowered.values[name]: name for name in wanted}
-    first_use: dict[int, list[int]] = {}
-    seen: set[int] = set()
-    leaves = {number for number in program.inputs if number in needed}
-    for position, one in enumerate(watched(forward)):
-        for number in one.inputs:
-            if number in leaves and number not in seen:
-                seen.add(number)
-                first_use.setdefault(position, []).append(number)
+    return _ReversePass(lowered, registry, targets, outputs).run()
 
-    def close(number: int) -> int | None:
-        """The gradient of value ``number``, now that nothing more will be added: summed, and cut if it leaves."""
-        parts = pending.pop(number, None)
-        if parts is None:
+
+class _ReversePass:
+    """Reverse-mode differentiation of a lowered graph.
+
+    Instructions are visited in reverse. When an instruction is reached, every use of its outputs lies behind, so that
+    their gradients are final: the sums of all contributions. Its rule then runs once, and contributes to the gradients of
+    its inputs. The order matters: in ``b = a + a; c = b * b`` a walk that pushed gradients depth first would visit ``b``
+    twice, with half of its gradient each time.
+    """
+
+    def __init__(self, lowered: Lowered, registry: Registry, targets: Sequence[str], outputs: Sequence[str]) -> None:
+        self.lowered, self.registry, self.outputs = lowered, registry, outputs
+        self.builder, self.program = lowered.builder, lowered.builder.program
+        self.forward = list(self.program.instructions)
+        self.targets = {lowered.values[name]: name for name in targets}
+        self.backward = Backward(needed=frozenset(needs_gradient(lowered, targets)))
+        self.terms: dict[int, list[int]] = {}  # of gradients that are not final yet
+
+    def run(self) -> Backward:
+        """Visit every instruction, from the last to the first."""
+        self._seed()
+        first_uses = self._first_uses()
+        for leaf in watched(first_uses.get(len(self.forward), ())):
+            self._close(leaf)
+        for position in watched(range(len(self.forward) - 1, -1, -1)):
+            look()
+            if not self.backward.needed.isdisjoint(self.forward[position].outputs):
+                self._pull(position)
+            for leaf in first_uses.get(position, ()):
+                self._close(leaf)
+        return self.backward
+
+    def _seed(self) -> None:
+        """Begin with the cotangents of the outputs."""
+        for name in watched(self.outputs):
+            output = self.lowered.values[name]
+            seed = self.backward.seeds[name] = self.builder.value(_strong(self.program.specs[output]))
+            if output in self.backward.needed:
+                self.terms.setdefault(output, []).append(seed)
+
+    def _first_uses(self) -> dict[int, list[int]]:
+        """The leaves whose gradient is needed, by the position of their first use, behind which the gradient is final;
+        unused leaves at the end of the program."""
+        unseen = dict.fromkeys(leaf for leaf in self.program.inputs if leaf in self.backward.needed)
+        first_uses: dict[int, list[int]] = {}
+        for position, instruction in enumerate(watched(self.forward)):
+            for number in instruction.inputs:
+                if number in unseen:
+                    del unseen[number]
+                    first_uses.setdefault(position, []).append(number)
+        first_uses[len(self.forward)] = list(unseen)
+        return first_uses
+
+    def _close(self, value: int) -> int | None:
+        """The gradient of ``value``, to which nothing more will be added: summed, and cut if it leaves. None if no gradient
+        flows to the value."""
+        terms = self.terms.pop(value, None)
+        if terms is None:
             return None
-        total = Tracer(builder, parts[0])
-        for part in watched(parts[1:]):
-            total = builder.apply("add", [total, Tracer(builder, part)], {})  # type: ignore[assignment]
+        total = Tracer(self.builder, terms[0])
+        for term in watched(terms[1:]):
+            total = total + Tracer(self.builder, term)
         raw = final = total.number
-        if number in cuts:
-            final = builder.value(program.specs[raw])
-            backward.cuts.append(Cut(len(program.instructions), cuts[number], raw, final))
-        backward.raw[number], backward.final[number] = raw, final
+        if value in self.targets:
+            final = self.builder.value(self.program.specs[raw])
+            self.backward.cuts.append(Cut(len(self.program.instructions), self.targets[value], raw, final))
+        self.backward.raw[value], self.backward.final[value] = raw, final
         return final
 
-    for number in watched(leaves - seen):
-        close(number)
-    for position in watched(range(len(forward) - 1, -1, -1)):
-        look()
-        one = forward[position]
-        if not needed.isdisjoint(one.outputs):
-            _pull(lowered, registry, backward, pending, close, position, one, needed)
-        for number in first_use.get(position, ()):
-            close(number)
-    return backward
+    def _pull(self, position: int) -> None:
+        """Inline the rule of an instruction: from the gradients of its outputs to a contribution for each needed input."""
+        instruction, node = self.forward[position], self.lowered.node_of[position]
+        finals = [self._close(output) for output in instruction.outputs]
+        if all(final is None for final in finals):
+            return
+        start = len(self.program.instructions)
+        cotangents = tuple(
+            zeros_like(Tracer(self.builder, output)).number if final is None else final
+            for output, final in zip(instruction.outputs, finals, strict=True)
+        )
+        needed = tuple(number in self.backward.needed for number in instruction.inputs)
+        try:
+            rule = self._rule(instruction, needed)
+        except RuleFault as fault:
+            raise fault.at(node) from fault
+        results = inline(self.builder, rule, (*cotangents, *instruction.outputs, *instruction.inputs))
+        for slot, (number, result) in enumerate(zip(instruction.inputs, results, strict=True)):
+            if result is not None and needed[slot]:
+                self.terms.setdefault(number, []).append(result)
+                self.backward.contributions.append(Contribution(number, position, slot, cotangents, result))
+        written = self.backward.written[position] = range(start, len(self.program.instructions))
+        self.backward.node_of.update(dict.fromkeys(written, node))
 
-
-def _pull(lowered, registry, backward, pending, close, position, one, needed) -> None:  # type: ignore[no-untyped-def]
-    """Run the rule of one instruction: from the cotangents of its outputs to a contribution per needed input."""
-    builder, program = lowered.builder, lowered.builder.program
-    finals = [close(out) for out in one.outputs]
-    if all(final is None for final in finals):
-        return
-    start = len(program.instructions)
-    cotangents = tuple(
-        zeros_like(Tracer(builder, out)).number if final is None else final
-        for out, final in zip(one.outputs, finals, strict=True)
-    )
-    mask = tuple(number in needed for number in one.inputs)
-    node = lowered.node_of[position]
-    try:
-        rule = _rule(registry, program, one, mask)
-    except RuleFault as fault:
-        raise fault.at(node) from fault
-    arguments = (*cotangents, *one.outputs, *one.inputs)
-    for slot, (number, result) in enumerate(zip(one.inputs, inline(builder, rule, arguments), strict=True)):
-        if result is not None and mask[slot]:
-            pending.setdefault(number, []).append(result)
-            backward.contributions.append(Contribution(number, position, slot, cotangents, result))
-    backward.written[position] = range(start, len(program.instructions))
-    for index in backward.written[position]:
-        backward.node_of[index] = node
-
-
-def _rule(registry: Registry, program: Program, one: Instruction, mask: tuple[bool, ...]) -> Program:
-    """The traced rule, remembered with the registry: other graphs meet the same op, shapes and dtypes."""
-    traced = registry.traced
-    inputs = tuple(_strong(program.specs[k]) for k in one.inputs)
-    outputs = tuple(_strong(program.specs[k]) for k in one.outputs)
-    key = (one.op.name, inputs, outputs, repr(one.attributes), mask)
-    rule = traced.get(key)
-    if rule is None:
-        rule = traced[key] = prune(traced_rule(registry, one.op, inputs, outputs, one.attributes), mask)
-    return rule
+    def _rule(self, instruction: Instruction, needed: tuple[bool, ...]) -> Program:
+        """The traced rule, pruned to the needed inputs. Remembered with the registry: other graphs meet the same op, shapes
+        and dtypes."""
+        op, attributes, traced = instruction.op, instruction.attributes, self.registry.traced
+        inputs = tuple(_strong(self.program.specs[k]) for k in instruction.inputs)
+        outputs = tuple(_strong(self.program.specs[k]) for k in instruction.outputs)
+        key = (op.name, inputs, outputs, repr(attributes), needed)
+        rule = traced.get(key)
+        if rule is None:
+            rule = traced[key] = prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed)
+        return rule
 
 
 def inline(builder: Builder, rule: Program, arguments: Sequence[int]) -> list[int | None]:
-    """Copy the instructions of ``rule`` into the builder's program, with ``arguments`` for its inputs."""
+    """Copy the instructions of ``rule`` into the builder's program, with ``arguments`` for its inputs. Returns the values
+    of its outputs."""
     program = builder.program
     number_of: dict[int, int] = dict(zip(rule.inputs, arguments, strict=True))
     for k, literal in rule.literals.items():
         number_of[k] = builder.value(rule.specs[k])
         program.literals[number_of[k]] = literal
-    for one in watched(rule.instructions):
-        for out in one.outputs:
-            number_of[out] = builder.value(rule.specs[out])
+    for op, inputs, outputs, attributes in watched(rule.instructions):
+        for output in outputs:
+            number_of[output] = builder.value(rule.specs[output])
         program.instructions.append(
-            Instruction(
-                one.op,
-                tuple([number_of[k] for k in one.inputs]),
-                tuple([number_of[k] for k in one.outputs]),
-                one.attributes,
-            )
+            Instruction(op, tuple([number_of[k] for k in inputs]), tuple([number_of[k] for k in outputs]), attributes)
         )
-    return [None if out is None else number_of[out] for out in rule.outputs]
+    return [None if output is None else number_of[output] for output in rule.outputs]
 
 
 def _strong(spec: Spec) -> Spec:
+    """The spec without its weakness: gradients are tensors."""
     return Spec(spec.shape, spec.dtype) if spec.weak else spec

@@ -1,25 +1,25 @@
-"""The caller of a server: under which name a call is made, what it may do, and how much of it at a time."""
+"""Caller of a server: the name under which a call is made, its scopes, and its quotas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 EVALUATE, VERIFY, ADMIN = SCOPES = ("evaluate", "verify", "admin")
-"""Scopes: running graphs; asking for checks and proofs; proving anew, and looking at what others do."""
+"""Scopes: running graphs; asking for checks and proofs; proving anew, and seeing the calls of others."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """An identity.
+    """Identity of a caller.
 
     Args:
-        name: that of its token or certificate; empty where the server asks for none.
-        scopes: what it may do, of `SCOPES`.
-        runs: how many of its runs may be in flight at a time; None for what the server's limits say.
-        share: which part of all runs in flight may be its own, above 0 and up to 1; None as before.
+        name: the name of its token or certificate; empty where the server asks for none.
+        scopes: the scopes of its calls, of `SCOPES`.
+        runs: how many of its runs may be in flight at a time; None for the server's limit.
+        share: the part of all runs in flight that may be its own, above 0 and up to 1; None for the server's limit.
 
     Raises:
-        ValueError: if a scope is not one of `SCOPES`, or a quota is out of its range.
+        ValueError: if a scope is not in `SCOPES`, or a quota is out of its range.
     """
 
     name: str = ""

@@ -1,7 +1,7 @@
-"""Cancellation: work that nobody waits for any more ends soon, wherever it is.
+"""Cancellation: work for which no caller waits any more ends soon, wherever it is.
 
-A run looks between its nodes. All other work on large graphs is loops of short steps: they go over what is `watched`, and
-end with the cancellation of whoever has the thread work.
+A run checks its cancellation between nodes. All other work on large graphs is loops of short steps over `watched` items,
+which end when the cancellation that the thread works for is set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Cancellation:
-    """Shared by those who work and those who wait for it. ``cancelled`` is set once, by any thread, and read between
+    """A flag that a worker and its caller share. ``cancelled`` is set once, by any thread, and read between
     steps."""
 
     __slots__ = ("cancelled",)
@@ -26,26 +26,26 @@ class Cancellation:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Set the flag."""
         self.cancelled = True
 
     def check(self) -> None:
-        """Raises Cancelled if nobody waits any more."""
+        """Raises Cancelled if the flag is set."""
         if self.cancelled:
             raise Cancelled
 
     def within(self, function: Callable[..., T], *arguments: Any) -> T:
-        """The result of a function; loops in it over what is `watched` end with this cancellation."""
-        before = current()
+        """The result of ``function(*arguments)``; loops in it over `watched` items end with this cancellation."""
+        outer = current()
         _thread.cancellation = self
         try:
             return function(*arguments)
         finally:
-            _thread.cancellation = before
+            _thread.cancellation = outer
 
 
 class Deadline(Cancellation):
-    """The cancellation of work that also ends when the time of `time.monotonic` is ``at``."""
+    """The cancellation of work that also ends when `time.monotonic`, in seconds, passes ``at``."""
 
     __slots__ = ("at", "outer")
 
@@ -54,6 +54,7 @@ class Deadline(Cancellation):
         self.at, self.outer = at, current()
 
     def check(self) -> None:
+        """Raises Cancelled if the flag or that of the outer cancellation is set, or the time is over."""
         self.outer.check()
         self.cancelled = self.cancelled or time.monotonic() > self.at
         super().check()
@@ -63,28 +64,28 @@ class _Never(Cancellation):
     __slots__ = ()
 
     def cancel(self) -> None:
-        raise RuntimeError("this cancellation is shared by all that is waited for to its end: make one to cancel")
+        raise RuntimeError("this cancellation is shared by all work that runs to its end: make another to cancel")
 
 
 NEVER: Final = _Never()
-"""The cancellation of work that is waited for to its end."""
+"""The cancellation of work that runs to its end."""
 
 _thread = threading.local()
 
 
 def current() -> Cancellation:
-    """The cancellation of what this thread does."""
-    found: Cancellation = getattr(_thread, "cancellation", NEVER)
-    return found
+    """The cancellation that this thread works for."""
+    cancellation: Cancellation = getattr(_thread, "cancellation", NEVER)
+    return cancellation
 
 
 def look() -> None:
-    """Raises Cancelled if nobody waits any more for what this thread does."""
+    """Raises Cancelled if the `current` cancellation is set."""
     current().check()
 
 
 def watched(items: Iterable[T]) -> Iterator[T]:
-    """The items, with a `look` before each."""
+    """Iterate over the items, with a `look` before each."""
     cancellation = current()
     return iter(items) if cancellation is NEVER else _until(cancellation, items)
 

@@ -19,12 +19,12 @@ class Case:
     Args:
         inputs: for each input its shape, or, for an integer or boolean input, the concrete array.
         attributes: values of the attributes; defaults may be left out.
-        dtype: the dtype of the inputs that are given by shape.
+        dtype: the dtype of the inputs without a concrete array.
         drawn: names of attributes whose values were drawn at random, so that the op may have no meaning there: such a case
             refutes a rule, and owes no proof.
         beside: the same case at other sizes, to be proved too, where the rule holds numbers that follow from sizes.
-        free: names of attributes that stand for all numbers but the exceptional ones (see `sealed`). The behaviour of the op
-            is checked at the values in ``attributes``.
+        free: names of attributes that stand for all numbers but the exceptional ones (see `sealed`). The behaviour of the
+            op is checked at the values in ``attributes``.
     """
 
     inputs: tuple[tuple[int, ...] | Array, ...]
@@ -35,7 +35,7 @@ class Case:
     free: tuple[str, ...] = ()
 
     def specs(self, dtype: Any = None) -> tuple[Spec, ...]:
-        """The specs of the inputs; those given by shape have ``dtype``, or the case's own."""
+        """The specs of the inputs; inputs without a concrete array have ``dtype``, or the case's own."""
         own = self.dtype if dtype is None else np.dtype(dtype)
         return tuple(Spec(x.shape, x.dtype) if isinstance(x, np.ndarray) else Spec(x, own) for x in self.inputs)
 

@@ -1,11 +1,11 @@
-"""Complex numbers as pairs of real ones: the reading of definitions over any reading of real numbers.
+"""Complex numbers as pairs of real numbers: a reading of definitions over any reading of real numbers.
 
 A complex number is its real and its imaginary part, each a scalar of the reading below (a symbol, a ball, a variable on a
 tape, a power series), and a function of it is the textbook's formula in the parts. Whatever is true of the reading below
 (balls contain, the tape differentiates, symbols prove) is then true of the parts, and nothing else has to know of complex
 numbers: the gradient dL/da + i dL/db of z = a + ib is the two real derivatives.
 
-Logarithms, and what is made of them, have their principal values, and no value on their cut: there two floats of the same
+Logarithms, and functions of them, have their principal values, and no value on their cut: there two floats of the same
 value, whose zeros differ in sign, lie on two sides.
 """
 
@@ -20,7 +20,7 @@ from gradproof.engine.scalar_functions import Number, Undecided
 
 
 class Pair:
-    """A complex number. An imaginary part that is the Python number 0 marks a real one."""
+    """A complex number. An imaginary part that is the Python number 0 marks a real number."""
 
     __slots__ = ("im", "re")
 
@@ -77,6 +77,7 @@ class Pair:
 
 
 def pair(x: Any) -> Pair:
+    """A scalar as a complex number."""
     return x if isinstance(x, Pair) else Pair(x)
 
 
@@ -92,7 +93,7 @@ def _times(a: Any, b: Any) -> Any:
 
 
 class Complexes:
-    """The reading of complex numbers over ``f``, a reading of real ones. All its scalars are pairs; functions of real
+    """The reading of complex numbers over ``f``, a reading of real numbers. All its scalars are pairs; functions of real
     numbers are those of ``f``."""
 
     def __init__(self, f: Any) -> None:
@@ -119,8 +120,8 @@ class Complexes:
 
     def total(self, terms: Iterable[Any]) -> Pair:
         pairs = [pair(z) for z in terms]
-        turned = [z.im for z in pairs if not z.is_real]
-        return Pair(self.f.total([z.re for z in pairs]), self.f.total(turned) if turned else 0)
+        imaginary = [z.im for z in pairs if not z.is_real]
+        return Pair(self.f.total([z.re for z in pairs]), self.f.total(imaginary) if imaginary else 0)
 
     # parts
 
@@ -271,4 +272,4 @@ FORMULAS: dict[str, Callable[..., Pair]] = {
     "atanh": _atanh,
     "power": lambda c, x, y: _exp(c, y * c.log(x)),
 }
-"""What is not here (`atan2`, `erf`, `gamma`...) is a function of real numbers only."""
+"""Functions that are not here (`atan2`, `erf`, `gamma`...) are functions of real numbers only."""

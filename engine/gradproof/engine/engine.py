@@ -1,12 +1,10 @@
-"""The engine: jobs in, events out. Checks everything first, then runs a cached plan."""
+"""Engine: takes jobs, yields events. It checks everything first, then runs a cached plan."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +21,7 @@ from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import BoundHook, HookCall, HookTrace, run_hooks
 from gradproof.engine.job import Job, check_job
 from gradproof.engine.lower import Lowered, lower
+from gradproof.engine.lru import Bound, LRUCache
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan, Values, compile_plan
 from gradproof.engine.registry import Registry
@@ -39,8 +38,8 @@ class ValueEvent:
 
 @dataclass(frozen=True)
 class GradientEvent:
-    """A gradient that is now final. ``gradient`` is what it is after all hooks, ``raw`` the sum of contributions before
-    them; both None where no gradient reaches the value. ``grad_fn`` names the node that made the value, or is empty."""
+    """A final gradient: ``gradient`` after all hooks, ``raw`` before them, the sum of all contributions; both None where no
+    gradient reaches the value. ``grad_fn`` is the name of the backward node of the value, empty for a leaf."""
 
     name: str
     gradient: Array | None
@@ -50,19 +49,24 @@ class GradientEvent:
 
     @property
     def hooked(self) -> bool:
-        """Whether a hook changed any bit of the gradient."""
+        """True if a hook changed any bit of the gradient."""
         return any(trace.changed for trace in self.traces)
 
 
 Event: TypeAlias = ValueEvent | GradientEvent | HookCall
-"""What a run yields. A `HookCall` wants an answer, by ``send``; without one the gradient stays as it is."""
+"""Events of a run. A `HookCall` is answered by ``send``; None leaves the gradient as it is."""
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The forward half of a run that is over: all that is needed to go backward from it again, with other seeds, hooks
-    and gradients, and get the same bits. ``values`` by number, as in every plan of the graph; they hold ``nbytes``.
-    ``numbers``: those of the named values."""
+    """The forward half of a finished run, from which other jobs go backward with other seeds, hooks and gradients, to the
+    same bits.
+
+    Attributes:
+        values: all values by number, as in every plan of the graph.
+        nbytes: bytes that the values hold.
+        numbers: the numbers of the named values.
+    """
 
     graph: Graph
     leaves: Mapping[str, Array]
@@ -71,7 +75,7 @@ class Forward:
     numbers: Mapping[str, int] = field(default_factory=dict)
 
     def value(self, name: str) -> Array | None:
-        """The value of this name, read-only; None if there is none."""
+        """The value of this name, read-only; None if the graph has no such value."""
         number = self.numbers.get(name)
         if number is None:
             return None
@@ -82,10 +86,17 @@ class Forward:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that has no faults, with its plan, its leaf values by name (read-only), its hooks by the value they are on,
-    and its forward half, if that has been computed already; ``known`` are results of nodes that have been. With
-    ``evidence`` its `Run` has every value. Its ``cancellation`` ends it between two nodes. ``leaving``: values that leave
-    together, at its end."""
+    """A job without faults, ready to run.
+
+    Attributes:
+        leaves: leaf values by name, read-only.
+        hooks: hooks by the value whose gradient they change.
+        forward: the forward half, if it has been computed already.
+        evidence: True if the `Run` keeps every value, for the checks.
+        known: results of nodes that have been computed already.
+        cancellation: ends the run between two nodes.
+        fetched: names of the values that leave the run, beside the gradients.
+    """
 
     job: Job
     plan: Plan
@@ -95,11 +106,11 @@ class Prepared:
     evidence: bool = True
     known: Mapping[str, Array] = field(default_factory=dict)
     cancellation: Cancellation = NEVER
-    leaving: Sequence[str] = ()
+    fetched: Sequence[str] = ()
 
     @property
     def missing(self) -> int:
-        """How many nodes are still to be computed."""
+        """The number of nodes whose results are not known yet."""
         if self.forward is not None:
             return 0
         nodes = self.job.graph.nodes
@@ -110,7 +121,7 @@ class Prepared:
         """Cost of a run, estimated from shapes."""
         plan = self.plan
         own = run_cost(plan.program, plan.backward, self.hooks) if self.hooks else plan.cost
-        return own + hooks_cost(self.hooks) + Cost(leaving_bytes(self.leaving, plan.specs))
+        return own + hooks_cost(self.hooks) + Cost(leaving_bytes(self.fetched, plan.specs))
 
     def start(self) -> Values:
         """The values of the forward half. Raises ForwardFault naming the node."""
@@ -120,27 +131,27 @@ class Prepared:
 
 
 def hooks_cost(hooks: Mapping[str, Sequence[BoundHook]]) -> Cost:
-    """Cost of all hooks, as far as it is known: that of those which are graphs."""
-    return sum((hook.cost for some in hooks.values() for hook in some), NOTHING)
+    """Cost of all hooks whose cost is known: those that are graphs."""
+    return sum((hook.cost for bound in hooks.values() for hook in bound), NOTHING)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a job that evaluates a graph, and that differentiates it: None where nothing can be differentiated."""
+    """Cost of evaluating a graph and of differentiating it, None if it cannot be differentiated."""
 
     evaluate: Cost
     differentiate: Cost | None = None
 
     @property
     def largest(self) -> Cost:
-        """The larger number of each kind."""
-        both = [one for one in (self.evaluate, self.differentiate) if one]
-        return Cost(*(max(getattr(one, name) for one in both) for name in ("nbytes", "flops", "calls")))
+        """The larger of both, for bytes, operations and calls each."""
+        both = [cost for cost in (self.evaluate, self.differentiate) if cost]
+        return Cost(*(max(getattr(cost, name) for cost in both) for name in ("nbytes", "flops", "calls")))
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: the plan and, where evidence was asked for, every value it computed, which the checks read."""
+    """A finished run: the plan and, with evidence, every value it computed, which the checks read."""
 
     job: Job
     plan: Plan
@@ -148,28 +159,32 @@ class Run:
     hooked: frozenset[str] = frozenset()
 
 
+PlanKey: TypeAlias = tuple[str, tuple[str, ...]]
+"""The digest of a graph, and the names of the values whose gradients leave the run."""
+
+
 @dataclass
 class Engine:
-    """Runs jobs over the ops of one registry, and keeps the plans of the graphs it has seen. The least recently used leave
-    where there are more than ``max_plans``, or where all together have more than ``max_instructions``; the last one
-    stays."""
+    """Runs jobs over the ops of a registry, and keeps the plans of graphs. The plans used least recently are dropped where
+    there are more than ``max_plans``, or where all together have more than ``max_instructions``; the last stays."""
 
     registry: Registry
     max_plans: int = 256
     max_instructions: int = MAX_INSTRUCTIONS
     compilations: Compilations = field(default_factory=Compilations, repr=False)
-    _plans: OrderedDict[Any, Plan] = field(default_factory=OrderedDict, repr=False)
-    _instructions: int = field(default=0, repr=False)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _plans: LRUCache[PlanKey, Plan] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._plans = LRUCache(self.max_plans, Bound(lambda plan: len(plan.program.instructions), self.max_instructions))
 
     def infer(self, graph: Graph) -> Lowered:
         """Shapes and dtypes of all values, and all faults. Runs nothing, raises nothing but Cancelled."""
-        plan = self._known((graph.digest(), ()))
+        plan = self._plans.get((graph.digest(), ()))
         return plan.lowered if plan else lower(graph, self.registry)
 
     def estimate(self, job: Job, lowered: Lowered) -> Estimate:
-        """Cost of a job without faults, as it is prepared; it needs no values. Writes the backward half behind the
-        program of ``lowered``, its graph's, which is to be the caller's own."""
+        """Cost of a job without faults; needs no values. Writes the backward half behind the program of ``lowered``, its
+        lowered graph, which must not be in use elsewhere."""
         program, specs = lowered.builder.program, lowered.specs()
         forward = run_cost(program, Backward())
         evaluate = forward + Cost(leaving_bytes(job.fetch or job.graph.outputs, specs))
@@ -177,7 +192,7 @@ class Engine:
             return Estimate(evaluate)
         try:
             backward = append_backward(lowered, self.registry, job.cuts(), job.graph.outputs)
-        except RuleFault:  # such a graph can be evaluated, and no more
+        except RuleFault:  # such a graph can be evaluated only
             return Estimate(evaluate)
         hooks = self._bound(job)
         own = run_cost(program, backward, hooks) + hooks_cost(hooks)
@@ -204,25 +219,29 @@ class Engine:
         evidence: bool = True,
     ) -> Prepared:
         """Check a job and make its plan unless it is cached; computes nothing. With ``forward``, of the same graph and
-        values, the forward half is not computed later either. Without ``evidence`` only what is asked for is computed, and
-        nothing can be checked. The run ends with what is the `current` cancellation here. Raises InvalidRequest with all
-        faults, or RuleFault."""
+        values, the forward half is not computed later either. Without ``evidence`` only the values that leave are computed,
+        and nothing can be checked. The run ends with the `current` cancellation. Raises InvalidRequest with all faults, or
+        RuleFault."""
         cuts = job.cuts() if differentiate else ()
         key = (job.graph.digest(), cuts)
-        plan = self._known(key)
+        plan = self._plans.get(key)
         lowered = plan.lowered if plan else lower(job.graph, self.registry)
         specs = plan.specs if plan else lowered.specs()
         leaves = check_job(job, lowered.faults, specs, self, differentiate=differentiate)
         if plan is None:
-            plan = self._keep(key, compile_plan(lowered, self.registry, cuts))
+            plan = self._plans.put(key, compile_plan(lowered, self.registry, cuts))
         hooks = self._bound(job)
-        leaving = job.fetch if differentiate else job.fetch or job.graph.outputs
-        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), current(), leaving)
+        fetched = job.fetch if differentiate else job.fetch or job.graph.outputs
+        return Prepared(job, plan, leaves, hooks, forward, evidence, dict(job.known), current(), fetched)
 
     def compile(self, graph: Graph) -> Plan:
         """The plan of the forward half of a graph without faults."""
         key = (graph.digest(), ())
-        return self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, ()))
+        return self._plans.get(key) or self._compile(graph, ())
+
+    def _compile(self, graph: Graph, targets: tuple[str, ...]) -> Plan:
+        plan = compile_plan(lower(graph, self.registry), self.registry, targets)
+        return self._plans.put((graph.digest(), targets), plan)
 
     def function(self, graph: Graph) -> CompiledFunction:
         """A graph as a Python function of its leaves: outputs, and gradients of the leaves that require grad. Raises
@@ -230,38 +249,17 @@ class Engine:
         lowered = self.infer(graph)
         if lowered.faults:
             raise InvalidRequest(lowered.faults)
-        wanted = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
-        key = (graph.digest(), wanted)
-        return CompiledFunction(
-            self._known(key) or self._keep(key, compile_plan(lower(graph, self.registry), self.registry, wanted))
-        )
+        targets = tuple(leaf.name for leaf in graph.leaves if leaf.requires_grad)
+        key = (graph.digest(), targets)
+        return CompiledFunction(self._plans.get(key) or self._compile(graph, targets))
 
     @property
     def plans_cached(self) -> int:
-        """Plans that are kept for graphs that come again."""
+        """The number of plans that are kept."""
         return len(self._plans)
 
-    def _known(self, key: Any) -> Plan | None:
-        with self._lock:
-            plan = self._plans.get(key)
-            if plan is not None:
-                self._plans.move_to_end(key)
-        return plan
-
-    def _keep(self, key: Any, plan: Plan) -> Plan:
-        with self._lock:
-            before = self._plans.pop(key, None)  # two threads may have made it
-            self._plans[key] = plan
-            self._instructions += len(plan.program.instructions) - (len(before.program.instructions) if before else 0)
-            while len(self._plans) > self.max_plans or (
-                self._instructions > self.max_instructions and len(self._plans) > 1
-            ):
-                _, gone = self._plans.popitem(last=False)
-                self._instructions -= len(gone.program.instructions)
-        return plan
-
     def compute(self, prepared: Prepared) -> Prepared:
-        """The same with its forward half computed, which may be kept for other jobs on the same graph and values. Raises
+        """The job with its forward half computed, which may be kept for other jobs on the same graph and values. Raises
         ForwardFault naming the node."""
         plan = prepared.plan
         values = tuple(prepared.start()[: plan.forward_count])
@@ -269,39 +267,39 @@ class Engine:
         return replace(prepared, forward=Forward(graph, prepared.leaves, values, _held_bytes(values), numbers))
 
     def evaluate(self, job: Job) -> Generator[ValueEvent, None, Run]:
-        """`forward` of a job that is prepared here."""
+        """Prepare a job, and run `forward`."""
         return (yield from self.forward(self.prepare(job, differentiate=False)))
 
     def differentiate(self, job: Job) -> Generator[Event, Array | None, Run]:
-        """`gradients` of a job that is prepared here."""
+        """Prepare a job, and run `gradients`."""
         return (yield from self.gradients(self.prepare(job)))
 
     def forward(self, prepared: Prepared) -> Generator[ValueEvent, None, Run]:
-        """The forward half: yields the values of ``job.fetch``, or of the outputs where nothing is named. Raises
+        """Run the forward half: yields the values of ``job.fetch``, or of the outputs where it is empty. Raises
         ForwardFault naming the node."""
-        flow = self._flow(prepared, prepared.job.fetch or prepared.job.graph.outputs)
+        stream = self._stream(prepared, prepared.job.fetch or prepared.job.graph.outputs)
         try:
             while True:
-                leaving = next(flow)
-                yield ValueEvent(leaving.name, leaving.value)
+                output = next(stream)
+                yield ValueEvent(output.name, output.value)
         except StopIteration as end:
             return Run(prepared.job, prepared.plan, end.value)
 
     def gradients(self, prepared: Prepared) -> Generator[Event, Array | None, Run]:
-        """Values of ``job.fetch`` first, then each wanted gradient as soon as it is final (reverse order of the nodes),
-        at last None for those that no gradient reaches. In between a `HookCall` wherever a hook runs elsewhere: the run
-        waits until it is sent the result. Returns the `Run` for the checks.
+        """Run both halves: yields the values of ``job.fetch``, then each gradient of the job as soon as it is final
+        (reverse order of the nodes), at last None for values that no gradient reaches. In between a `HookCall` wherever a
+        hook runs at the client: the run waits until it is sent the result. Returns the `Run` for the checks.
 
         Raises ForwardFault or HookFault, naming the node or value.
         """
         job = prepared.job
-        wanted, sent, hooked = set(job.wanted()), set(), set()
+        targets, sent, hooked = set(job.wanted()), set(), set()
         grad_fn = prepared.plan.grad_fn
-        flow = self._flow(prepared, job.fetch)
+        stream = self._stream(prepared, job.fetch)
         answer: Array | None = None
         while True:
             try:
-                name, value, is_gradient = flow.send(answer)
+                name, value, is_gradient = stream.send(answer)
             except StopIteration as end:
                 values = end.value
                 break
@@ -312,7 +310,7 @@ class Engine:
             event = GradientEvent(name, answer, value, tuple(traces), grad_fn.get(name, ""))
             if event.hooked:
                 hooked.add(name)
-            if name in wanted:
+            if name in targets:
                 sent.add(name)
                 yield event
         for name in job.wanted():
@@ -320,15 +318,15 @@ class Engine:
                 yield GradientEvent(name, None, None, (), grad_fn.get(name, ""))
         return Run(job, prepared.plan, values, frozenset(hooked))
 
-    def _flow(self, prepared: Prepared, fetch: Sequence[str]) -> ExecutionStream:
-        """The run, by the executor that is meant for it."""
+    def _stream(self, prepared: Prepared, fetch: Sequence[str]) -> ExecutionStream:
+        """The stream of the executor of this run; of both, compared, where the policy is to compile always."""
         job, plan = prepared.job, prepared.plan
         seeds = self._seeds(job, plan)
         whole = prepared.evidence or prepared.forward is not None or bool(prepared.known)
         fast = None
         if not whole or self.compilations.plans is Plans.ALWAYS:
             variant = Variant(tuple(fetch), frozenset(prepared.hooks), tuple(name for name, _ in job.seeds))
-            fast = self.compilations.find(plan, plan, variant)
+            fast = self.compilations.find(plan, variant)
         slow = interpreted(plan, prepared.start, seeds, fetch, prepared.cancellation)
         if fast is None:
             return slow
@@ -336,13 +334,13 @@ class Engine:
         return compared(slow, quick) if whole else quick
 
     def _seeds(self, job: Job, plan: Plan) -> dict[str, Array]:
-        """Seeds as given, cast to the output's dtype; ones for a scalar output without one."""
-        given = dict(job.seeds)
+        """The seeds of a job, cast to the dtypes of their outputs; ones for a scalar output without a seed."""
+        cotangents = dict(job.seeds)
         specs = plan.program.specs
         seeds = {}
         for name, number in watched(plan.backward.seeds.items()):
             spec = specs[number]
-            seeds[name] = given[name].astype(spec.dtype) if name in given else np.ones(spec.shape, spec.dtype)
+            seeds[name] = cotangents[name].astype(spec.dtype) if name in cotangents else np.ones(spec.shape, spec.dtype)
         return seeds
 
 

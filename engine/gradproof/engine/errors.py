@@ -1,19 +1,19 @@
-"""What can go wrong, drawn once.
+"""Exceptions of the engine.
 
     GradproofError
-    ├── InvalidRequest        the caller's graph, values, seeds or hooks; carries *all* faults
+    ├── InvalidRequest        a fault in graph, values, seeds or hooks; carries *all* faults
     ├── NotFound              an op, digest or upload that this engine does not know
-    ├── LimitExceeded         a stated limit was passed; says which, and by how much
-    ├── Cancelled             nobody waits for the answer any more
+    ├── LimitExceeded         a stated limit was passed; says by how much
+    ├── Cancelled             no caller waits for the answer any more
     ├── PluginRefused         a plugin that may not be registered; says plugin, hook and definition
-    └── RunFault              one node or hook failed while running
-        ├── DataFault         an op is not defined for the values it was given
+    └── RunFault              a node or hook failed while running
+        ├── DataFault         an op is not defined for the values of its inputs
         ├── ForwardFault      an op's forward raised, or returned another shape or dtype than inferred
-        ├── RuleFault         a backward rule raised, or returned what is not a cotangent of its input
+        ├── RuleFault         a backward rule raised, or returned no cotangent of its input
         │   └── NoRule        a gradient is to flow through an op without a rule
         └── HookFault         a hook raised, or changed shape, dtype or type
 
-The engine raises these and knows nothing of gRPC; the server maps each leaf to one status, in one table.
+The engine raises these and knows nothing of gRPC; the server maps each leaf to a status, in a single table.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-MOST_CHARACTERS = 1000  # of what the error of a plugin says
+MOST_CHARACTERS = 1000  # of the text of a plugin's error
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One fault of a request: where it is (a proto path such as ``graph.nodes[3].inputs[1]``), what it is, and a
+    """A fault of a request: its place (a proto path such as ``graph.nodes[3].inputs[1]``), a message, and a
     stable UPPER_SNAKE reason that programs can test."""
 
     path: str
@@ -39,13 +39,13 @@ class Violation:
 
 
 class GradproofError(Exception):
-    """The root of everything that Gradproof raises on purpose. ``str()`` is the sentence a user is shown."""
+    """Root of all exceptions that Gradproof raises on purpose. ``str()`` is the sentence that a user is shown."""
 
     reason = "GRADPROOF_ERROR"
 
 
 class InvalidRequest(GradproofError):
-    """The request is wrong in one or more places; nothing was run."""
+    """The request has faults; nothing was run."""
 
     reason = "INVALID_REQUEST"
 
@@ -57,7 +57,7 @@ class InvalidRequest(GradproofError):
 
 
 class NotFound(GradproofError):
-    """``kind`` (op, graph digest, upload) named ``name`` is not known here; ``hint`` says what to do."""
+    """The ``kind`` (op, graph digest, upload) named ``name`` is not known here; ``hint`` says what to do."""
 
     def __init__(self, kind: str, name: str, hint: str = "") -> None:
         self.kind, self.name = kind, name
@@ -66,7 +66,7 @@ class NotFound(GradproofError):
 
 
 class LimitExceeded(GradproofError):
-    """``actual`` is more than the stated ``limit`` called ``name``; ``hint`` says what to do; ``others`` are limits that
+    """The number ``actual`` is above the limit called ``name``; ``hint`` says what to do; ``others`` are limits that
     were passed as well: name, actual, limit."""
 
     reason = "LIMIT_EXCEEDED"
@@ -75,7 +75,7 @@ class LimitExceeded(GradproofError):
         self, name: str, actual: float, limit: float, hint: str = "", others: Sequence[tuple[str, float, float]] = ()
     ) -> None:
         self.name, self.actual, self.limit, self.others = name, actual, limit, tuple(others)
-        every = "; ".join(f"{one} is {count}, and the limit is {most}" for one, count, most in self.passed)
+        every = "; ".join(f"{limit_name} is {count}, and the limit is {most}" for limit_name, count, most in self.passed)
         super().__init__(every + (f": {hint}" if hint else ""))
 
     @property
@@ -85,7 +85,7 @@ class LimitExceeded(GradproofError):
 
 
 class Cancelled(GradproofError):
-    """Nobody waits for the answer any more: the client left, cancelled, or gave it so much time and no more."""
+    """No caller waits for the answer any more: the client left or cancelled, or its time is over."""
 
     reason = "CANCELLED"
 
@@ -94,8 +94,8 @@ class Cancelled(GradproofError):
 
 
 class PluginRefused(GradproofError):
-    """Plugin ``plugin`` may not be registered, because of what its hook ``hook`` gave as ``definition``. ``public`` says
-    all but why: that may be what an exception said of the server's inside."""
+    """Plugin ``plugin`` may not be registered, because of the ``definition`` that its hook ``hook`` registered. ``public``
+    says all but the reason, which may be the text of an exception about the server's inside."""
 
     reason = "PLUGIN_REFUSED"
 
@@ -107,11 +107,11 @@ class PluginRefused(GradproofError):
 
 
 class RunFault(GradproofError):
-    """A fault at one place of a running graph: ``node`` (an index of ``graph.nodes``, or None), op, plugin; and
+    """A fault at a place of a running graph: ``node`` (an index of ``graph.nodes``, or None), op, plugin; and
     ``element`` of its result or input, where it is known.
 
-    ``raised``: what a plugin's code raised, whose type is ``kind``. ``public`` says all but its text, which is for those
-    who may read the inside of a server; ``incident`` is the name under which the server's log has it.
+    ``raised``: the exception of a plugin's code, whose type is ``kind``. ``public`` says all but its text, which is for
+    those who may read the inside of a server; ``incident`` is the name under which the server's log has it.
     """
 
     reason = "RUN_FAULT"
@@ -159,7 +159,7 @@ class DataFault(RunFault):
 
 
 class BadResult(TypeError):
-    """What a forward returned does not fit what was inferred; the text is the engine's."""
+    """The result of a forward does not have the inferred shape, dtype or number; the text is the engine's."""
 
 
 class ForwardFault(RunFault):
@@ -169,7 +169,7 @@ class ForwardFault(RunFault):
 
 
 class RuleFault(RunFault):
-    """A backward rule raised, or did not return exactly one cotangent of shape and dtype of each input."""
+    """A backward rule raised, or did not return a cotangent of shape and dtype of each input."""
 
     reason = "RULE_FAULT"
 
@@ -181,7 +181,7 @@ class NoRule(RuleFault):
 
 
 class HookFault(RunFault):
-    """A hook raised, or changed the size or the type of the gradient it was given."""
+    """A hook raised, or changed the size or the type of the gradient."""
 
     reason = "HOOK_FAULT"
 
@@ -190,6 +190,6 @@ def text_of(error: BaseException) -> str:
     """The text of an error, shortened."""
     try:
         text = str(error)
-    except BaseException:  # its text is a stranger's too
+    except BaseException:  # __str__ of a plugin's exception may raise too
         text = ""
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "..."

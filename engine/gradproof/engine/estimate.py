@@ -1,5 +1,4 @@
-"""Estimates: what a run costs in bytes, floating point operations and time, from shapes alone. Everything that says or
-bounds them asks here."""
+"""Estimates of the cost of a run, in bytes, floating point operations and seconds, from shapes alone."""
 
 from __future__ import annotations
 
@@ -13,16 +12,16 @@ from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
 DENSE = frozenset({"expand_dims", "squeeze"})
-"""Views that are as dense as what they are of."""
+"""Views that are dense if their input is."""
 
-CALL_SECONDS = 3e-6  # of the interpreter, for an instruction
-FLOP_SECONDS = 1e-10  # of one core, in a matrix product
-BYTE_SECONDS = 1e-9  # of values that are written, in an elementwise op
+CALL_SECONDS = 3e-6  # seconds of the interpreter for an instruction
+FLOP_SECONDS = 1e-10  # seconds of a core for an operation of a matrix product
+BYTE_SECONDS = 1e-9  # seconds for a byte that an elementwise op writes
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cost of a run: ``nbytes`` that it allocates, ``flops``, and ``calls``, one for each instruction."""
+    """Cost of a run: ``nbytes`` that it allocates, ``flops``, and ``calls``, the number of instructions."""
 
     nbytes: int = 0
     flops: int = 0
@@ -33,7 +32,7 @@ class Cost:
 
     @property
     def seconds(self) -> float:
-        """Time on one core of our days, within a factor of a few: enough to tell what is small."""
+        """Seconds on a core, within a factor of a few: enough to tell small runs."""
         return self.nbytes * BYTE_SECONDS + self.flops * FLOP_SECONDS + self.calls * CALL_SECONDS
 
 
@@ -46,49 +45,54 @@ def run_cost(program: Program, backward: Backward, hooked: Collection[str] = ())
 
 
 def run_bytes(program: Program, backward: Backward, hooked: Collection[str] = ()) -> int:
-    """Bytes of all values of a program, which a run that may be checked keeps to its end.
+    """Bytes of all values of a program; a run that may be checked keeps them to its end.
 
-    A view of another value holds none, unless it has to be copied to be one. A gradient that leaves is a copy, which takes
-    the place of what it is a copy of unless a hook may change it (``hooked``: names of such values).
+    A view of another value holds none, unless it has to be copied. A gradient that leaves is a copy, which takes
+    the place of the original unless a hook may change it (``hooked``: names of such values).
     """
     free = _views(program) | {cut.raw for cut in backward.cuts if cut.name not in hooked}
     return sum(spec.nbytes for number, spec in enumerate(watched(program.specs)) if number not in free)
 
 
 def leaving_bytes(names: Iterable[str], specs: Mapping[str, Spec]) -> int:
-    """Bytes of the values that leave a run: copies, also of views."""
+    """Bytes of the values that leave a run; views are copied."""
     return sum(specs[name].nbytes for name in watched(names))
 
 
 def run_flops(program: Program) -> int:
-    """Floating point operations of all instructions: one for each element of results, but for ops that are known to take
-    more. Complex numbers count four times."""
+    """Floating point operations of all instructions: as many as elements of results, but for the ops of `FLOPS`, which
+    take more. Complex numbers count four times."""
     specs, total = program.specs, 0
-    for one in watched(program.instructions):
-        if one.op.view:
+    for instruction in watched(program.instructions):
+        if instruction.op.view:
             continue
-        outputs = [specs[k] for k in one.outputs]
-        count = _products if one.op.contracts else FLOPS.get(one.op.name)
-        flops = sum(out.size for out in outputs) if count is None else count([specs[k] for k in one.inputs], outputs)
+        outputs = [specs[k] for k in instruction.outputs]
+        count = _products if instruction.op.contracts else FLOPS.get(instruction.op.name)
+        flops = (
+            sum(out.size for out in outputs) if count is None else count([specs[k] for k in instruction.inputs], outputs)
+        )
         total += 4 * flops if outputs[0].dtype.kind == "c" else flops
     return total
 
 
 def _products(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
+    """A product and a sum for each element of the output and of the last axis of the first input."""
     return 2 * outputs[0].size * inputs[0].shape[-1]
 
 
 def _reads(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
-    """Of reductions: one for each element that is read."""
+    """An operation for each element that a reduction reads."""
     return inputs[0].size
 
 
 def _sorts(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
+    """Comparisons n log₂ n of a sort."""
     return inputs[0].size * max(1, math.ceil(math.log2(inputs[0].size + 1)))
 
 
 def _cubic(factor: float) -> Callable[[Sequence[Spec], Sequence[Spec]], int]:
-    """Of decompositions of the matrices that the first input is a stack of."""
+    """Operations ``factor`` n³ of a decomposition of each matrix of the first input (Golub and Van Loan, Matrix
+    Computations)."""
 
     def count(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
         return math.ceil(factor * inputs[0].size * inputs[0].shape[-1])
@@ -97,7 +101,7 @@ def _cubic(factor: float) -> Callable[[Sequence[Spec], Sequence[Spec]], int]:
 
 
 def _solves(inputs: Sequence[Spec], outputs: Sequence[Spec]) -> int:
-    """One decomposition, and two triangular systems for each column of the right side."""
+    """An LU decomposition, and two triangular systems for each column of the right side."""
     return _cubic(2 / 3)(inputs, outputs) + 2 * outputs[0].size * inputs[0].shape[-1]
 
 
@@ -110,20 +114,20 @@ FLOPS: Mapping[str, Callable[[Sequence[Spec], Sequence[Spec]], int]] = {
     "argsort": _sorts,
     **dict.fromkeys(("sum", "mean", "prod", "max", "min", "var", "logsumexp", "argmax", "argmin"), _reads),
 }
-"""Ops whose work is more than their results are large, by name."""
+"""By name the number of operations of ops that take more than the number of elements of their results."""
 
 
 def _views(program: Program) -> set[int]:
-    found, scattered = set[int](), set[int]()
-    for one in watched(program.instructions):
-        if not one.op.view:
+    views, scattered = set[int](), set[int]()
+    for instruction in watched(program.instructions):
+        if not instruction.op.view:
             continue
-        source = one.inputs[0]
-        if one.op.name == "reshape":
+        source = instruction.inputs[0]
+        if instruction.op.name == "reshape":
             if source not in scattered:
-                found.update(one.outputs)
+                views.update(instruction.outputs)
             continue
-        found.update(one.outputs)
-        if one.op.name not in DENSE or source in scattered:
-            scattered.update(one.outputs)
-    return found
+        views.update(instruction.outputs)
+        if instruction.op.name not in DENSE or source in scattered:
+            scattered.update(instruction.outputs)
+    return views

@@ -1,7 +1,7 @@
-"""Flows: what leaves a run, in order, from whichever executor runs it.
+"""Execution of a plan: the stream of values that leave a run, from either executor.
 
-The interpreter computes every value of the graph and keeps them, as the checks need them. A compiled plan computes what is
-asked for. Both give the same bits; `compared` runs the two side by side and says so if they do not.
+The interpreter computes every value of the graph and keeps them, as the checks need them. A compiled plan computes only
+the values that leave. Both give the same bits; `compared` runs the two side by side, and raises if they differ.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from gradproof.engine.cancellation import NEVER, Cancellation
 from gradproof.engine.compiled.compiled import Compiled
 from gradproof.engine.plan import Plan, Values
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
 
 
 class RunOutput(NamedTuple):
-    """A value that leaves a run under ``name``: owned by nobody else, and read-only. Of a gradient it is the raw one, and
-    the flow is sent what goes on."""
+    """A value that leaves a run under ``name``: a read-only array that is not shared. For a gradient it is the raw
+    gradient, and the stream is sent the gradient after all hooks."""
 
     name: str
     value: Array
@@ -29,7 +29,7 @@ class RunOutput(NamedTuple):
 
 
 ExecutionStream: TypeAlias = Generator[RunOutput, Array | None, Values]
-"""Returns every value that was computed, by number; an empty list where they are gone."""
+"""Returns every value that was computed, by number; an empty list where they were not kept."""
 
 
 def interpreted(
@@ -39,7 +39,7 @@ def interpreted(
     fetch: Sequence[str],
     cancellation: Cancellation = NEVER,
 ) -> ExecutionStream:
-    """The run of the interpreter; ``start`` gives the values of the forward half. Raises ForwardFault naming the node,
+    """Run by the interpreter; ``start`` gives the values of the forward half. Raises ForwardFault naming the node,
     Cancelled."""
     values = start()
     for name in fetch:
@@ -52,20 +52,20 @@ def interpreted(
             cut, raw = pull.send(sent)  # type: ignore[arg-type]
         except StopIteration:
             return values
-        leaving = owned(raw)
-        sent = yield RunOutput(cut.name, leaving, True)
-        if sent is leaving:  # what left is what is judged, and the only copy
-            values[cut.raw] = leaving
+        array = owned(raw)
+        sent = yield RunOutput(cut.name, array, True)
+        if sent is array:  # the checks read the copy that left, and the other is freed
+            values[cut.raw] = array
 
 
 def compiled(
     plan: Compiled, leaves: Mapping[str, Array], seeds: Mapping[str, Array], cancellation: Cancellation = NEVER
 ) -> ExecutionStream:
-    """The run of a compiled plan. Where it raises, the interpreter runs from the start and goes on from there: it has the
+    """Run by a compiled plan. Where it raises, the interpreter runs from the start and goes on from there: it has the
     result, or names the fault. Raises Cancelled."""
     variant, answers = plan.variant, list[Array | None]()
-    given = {name: seed for name, seed in seeds.items() if name in variant.seeded}
-    run = plan.run(plan.brought(leaves, given), cancellation)
+    own_seeds = {name: seed for name, seed in seeds.items() if name in variant.seeded}
+    run = plan.run(plan.arguments(leaves, own_seeds), cancellation)
     sent: Array | None = None
     try:
         while True:
@@ -74,7 +74,7 @@ def compiled(
             except StopIteration:
                 return []
             except BaseException as error:
-                foreign(error)
+                reraise_own(error)
                 plan.failures += 1
                 break
             sent = yield RunOutput(plan.names[index], value, index >= len(variant.fetch))
@@ -83,30 +83,30 @@ def compiled(
         run.close()
     start = partial(plan.plan.start, leaves, cancellation=cancellation)
     again = interpreted(plan.plan, start, seeds, variant.fetch, cancellation)
-    leaving = next(again)
+    output = next(again)
     for answer in answers:
-        leaving = again.send(answer)
+        output = again.send(answer)
     while True:
-        answer = yield leaving
+        answer = yield output
         try:
-            leaving = again.send(answer)
+            output = again.send(answer)
         except StopIteration:
             return []
 
 
 def compared(first: ExecutionStream, second: ExecutionStream) -> ExecutionStream:
-    """Both flows in step; the values of ``first``. Raises RuntimeError where they differ in a bit."""
+    """Run both streams in step, and yield the values of ``first``. Raises RuntimeError where they differ in a bit."""
     sent: Array | None = None
     while True:
-        one, other = _next(first, sent), _next(second, sent)
-        if not isinstance(one, RunOutput) or not isinstance(other, RunOutput):
-            if isinstance(one, RunOutput) or isinstance(other, RunOutput):
-                raise RuntimeError(f"the compiled plan and the interpreter do not agree where to stop: {one}, {other}")
-            return one
-        same = one.value.dtype == other.value.dtype and one.value.shape == other.value.shape
-        if one.name != other.name or not same or not _same_bits(one.value, other.value):
-            raise RuntimeError(f"the compiled plan and the interpreter differ at {one.name!r}: {other.value}, {one.value}")
-        sent = yield one
+        a, b = _next(first, sent), _next(second, sent)
+        if not isinstance(a, RunOutput) or not isinstance(b, RunOutput):
+            if isinstance(a, RunOutput) or isinstance(b, RunOutput):
+                raise RuntimeError(f"the compiled plan and the interpreter do not agree where to stop: {a}, {b}")
+            return a
+        same = a.value.dtype == b.value.dtype and a.value.shape == b.value.shape
+        if a.name != b.name or not same or not _same_bits(a.value, b.value):
+            raise RuntimeError(f"the compiled plan and the interpreter differ at {a.name!r}: {b.value}, {a.value}")
+        sent = yield a
 
 
 def _next(flow: ExecutionStream, sent: Array | None) -> RunOutput | Values:
@@ -117,18 +117,18 @@ def _next(flow: ExecutionStream, sent: Array | None) -> RunOutput | Values:
         return values
 
 
-def _same_bits(one: Array, other: Array) -> bool:
-    """Equal in every bit, but for which nan it is."""
-    if one.tobytes() == other.tobytes():
+def _same_bits(a: Array, b: Array) -> bool:
+    """Bitwise equality that treats all NaNs as equal."""
+    if a.tobytes() == b.tobytes():
         return True
-    if one.dtype.kind not in "fcV":
+    if a.dtype.kind not in "fcV":
         return False
-    nan = one != one
-    return bool(np.array_equal(nan, other != other)) and one[~nan].tobytes() == other[~nan].tobytes()
+    nan = a != a
+    return bool(np.array_equal(nan, b != b)) and a[~nan].tobytes() == b[~nan].tobytes()
 
 
 def owned(value: Any) -> Array:
-    """A dense read-only array that nothing in the run will write to."""
+    """A dense read-only copy of a value."""
     array: Array = np.array(value, order="C")
     array.flags.writeable = False
     return array

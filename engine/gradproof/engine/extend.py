@@ -1,4 +1,4 @@
-"""All that a plugin needs, and all that is promised to stay."""
+"""Public interface for plugins: all names that are promised to stay."""
 
 from gradproof.engine.caller import Caller
 from gradproof.engine.cases import case

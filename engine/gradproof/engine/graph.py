@@ -1,4 +1,4 @@
-"""What a client sends: a graph of named values, as data."""
+"""Graph of named values, as a client sends it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """All of it: two rules are equal if their texts are."""
+        """The rule in full: two rules are equal if their texts are."""
         return f"{self.op!r} {[str(spec) for spec in self.inputs]} {sorted(self.attributes.items())!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One application of an op to named values; ``outputs`` names its results, ``rules`` are the indices in `Graph.rules`
-    of those that it was derived by."""
+    """An application of an op to named values; ``outputs`` names its results, ``rules`` are the indices in `Graph.rules`
+    of the rules that it was derived by."""
 
     op: str
     inputs: tuple[str, ...]
@@ -47,7 +47,7 @@ class Node:
 
 
 class Rules:
-    """A table of rules in the making, each once."""
+    """A growing table of rules without repetitions."""
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules: list[Rule] = []
@@ -56,14 +56,14 @@ class Rules:
             self.index(rule)
 
     def index(self, rule: Rule) -> int:
-        """Its index; it is added if it is new."""
-        found = self._index.setdefault(rule.text, len(self.rules))
-        if found == len(self.rules):
+        """The index of a rule, which is added if it is new."""
+        index = self._index.setdefault(rule.text, len(self.rules))
+        if index == len(self.rules):
             self.rules.append(rule)
-        return found
+        return index
 
     def moved(self, nodes: Iterable[Node], rules: Sequence[Rule]) -> Iterator[Node]:
-        """Nodes of a graph whose table is ``rules``, with the indices of this one."""
+        """Nodes of a graph whose table is ``rules``, with the indices of this table."""
         known: dict[int, int] = {}
         for node in watched(nodes):
             for k in node.rules:
@@ -83,7 +83,7 @@ class Graph:
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def digest(self) -> str:
-        """A name for the structure (not the values): 64 hex digits, opaque to clients."""
+        """SHA-256 of the structure (not the values): 64 hex digits, opaque to clients."""
         if not self._digest:
             self._digest.append(self._hashed())
         return self._digest[0]
@@ -104,5 +104,5 @@ class Graph:
 
 
 def names_of(graph: Graph) -> set[str]:
-    """Names of all values of a graph, those included whose shape cannot be inferred."""
+    """Names of all values of a graph, also of values whose shape cannot be inferred."""
     return {*(leaf.name for leaf in graph.leaves), *(name for node in graph.nodes for name in node.outputs)}

@@ -1,4 +1,4 @@
-"""A hook that is a graph, from gradient to gradient: data, so a client need not wait at its other end."""
+"""Hook that is a graph, from gradient to gradient: it runs at the server, without a round trip to the client."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from gradproof.engine.spec import Array, Spec, spec_of
 
 @dataclass(frozen=True)
 class GraphHook:
-    """A hook on the gradient of ``value``: ``graph`` has one leaf without a value, which is the gradient, and one output
-    of the same shape and dtype. ``values`` are those of its other leaves."""
+    """A hook on the gradient of ``value``: ``graph`` has a single leaf without a value, for the gradient, and a single
+    output of the same shape and dtype. ``values`` are the values of its other leaves."""
 
     value: str
     graph: Graph
     values: Sequence[tuple[str, Array]] = ()
     label: str = "graph"
 
-    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
-        """Every fault of the graph, and where it does not fit a gradient of ``spec``."""
-        lowered = shop.infer(self.graph)
+    def faults(self, path: str, spec: Spec | None, context: HookContext) -> Iterator[Violation]:
+        """Every fault of the graph, and of its leaf and output for a gradient of ``spec``."""
+        lowered = context.infer(self.graph)
         for fault in lowered.faults:
             yield Violation(f"{path}.{fault.path}", fault.message, fault.reason)
         path = f"{path}.graph"
-        given = dict(self.values)
+        values = dict(self.values)
         for k, leaf in enumerate(self.graph.leaves):
-            if leaf.name in given and not _same(leaf.spec, got := spec_of(given[leaf.name])):
+            if leaf.name in values and not _same(leaf.spec, got := spec_of(values[leaf.name])):
                 yield Violation(
                     f"{path}.leaves[{k}].value", f"leaf {leaf.name!r} is {leaf.spec}, its value is {got}", "VALUE_SPEC"
                 )
@@ -51,27 +51,28 @@ class GraphHook:
             yield Violation(f"{path}.outputs", text, "HOOK_SIGNATURE")
             return
         for name in self.graph.outputs:
-            out = lowered.specs().get(name)
-            if out is not None and out.shape != leaf.spec.shape:
-                text = f"{changed_size(self.label, self.value)} (was {leaf.spec.shape} got {out.shape})"
+            result = lowered.specs().get(name)
+            if result is not None and result.shape != leaf.spec.shape:
+                text = f"{changed_size(self.label, self.value)} (was {leaf.spec.shape} got {result.shape})"
                 yield Violation(f"{path}.outputs[0]", text, "HOOK_SPEC")
-            elif out is not None and out.dtype != leaf.spec.dtype:
-                text = f"{changed_type(self.label, self.value)} (was {leaf.spec.dtype} got {out.dtype})"
+            elif result is not None and result.dtype != leaf.spec.dtype:
+                text = f"{changed_type(self.label, self.value)} (was {leaf.spec.dtype} got {result.dtype})"
                 yield Violation(f"{path}.outputs[0]", text, "HOOK_SPEC")
 
-    def bound(self, shop: HookContext) -> BoundHook:
+    def bound(self, context: HookContext) -> BoundHook:
         """The hook, compiled."""
         [(_, leaf)] = self._free()
-        plan = shop.compile(self.graph)
+        plan = context.compile(self.graph)
         return BoundHook(self.label, partial(_apply, plan, leaf.name, dict(self.values)), cost=plan.cost)
 
     def _free(self) -> list[tuple[int, Leaf]]:
-        given = {name for name, _ in self.values}
-        return [(k, leaf) for k, leaf in enumerate(self.graph.leaves) if leaf.name not in given]
+        """The leaves without a value, and their positions."""
+        names = {name for name, _ in self.values}
+        return [(k, leaf) for k, leaf in enumerate(self.graph.leaves) if leaf.name not in names]
 
 
-def _same(one: Spec, other: Spec) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype
+def _same(a: Spec, b: Spec) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype
 
 
 def _apply(plan: Plan, leaf: str, values: Mapping[str, Array], gradient: Array) -> Array:

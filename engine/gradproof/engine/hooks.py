@@ -1,7 +1,7 @@
-"""Gradient hooks: functions of a value's whole gradient, whose result replaces it for everything upstream.
+"""Gradient hooks: functions of the whole gradient of a value, whose result replaces it for everything upstream.
 
 There are three kinds: `Hook` (registered by a plugin, or a function in this process), `GraphHook` (graph_hook.py) and
-`ClientHook`, which runs elsewhere: the run stops with a `HookCall` and is resumed with what came back.
+`ClientHook`, which runs at the client: the run stops with a `HookCall` and is resumed with the answer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gradproof.engine.hints import did_you_mean
 from gradproof.engine.lower import Lowered
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.plan import Plan
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array, Spec
 
 HookFunction: TypeAlias = Callable[[Array], Array | None]
 
 
 class HookContext(Protocol):
-    """What hooks are checked against and made of: the engine, as they see it."""
+    """The engine as hooks see it: hooks by name, and graphs lowered and compiled."""
 
     @property
     def hooks(self) -> Mapping[str, NamedHook]:
@@ -42,8 +42,8 @@ class HookContext(Protocol):
 
 @dataclass(frozen=True)
 class Hook:
-    """A hook on the gradient of ``value``: the named one with these attributes, or ``function`` where the caller is in
-    this process. Hooks of one value run in the order they are given, whatever their kind."""
+    """A hook on the gradient of ``value``: the `NamedHook` called ``name`` with these attributes, or ``function`` of a
+    caller in this process. Hooks of a value run in their order in the job, whatever their kind."""
 
     value: str
     name: str
@@ -51,44 +51,44 @@ class Hook:
     function: HookFunction | None = None
     label: str = ""
 
-    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
-        """What is wrong with the hook, apart from the value it is on, which has ``spec``."""
+    def faults(self, path: str, spec: Spec | None, context: HookContext) -> Iterator[Violation]:
+        """The faults of the hook itself; ``spec`` is that of the value."""
         if self.function is not None:
             return
-        named = shop.hooks.get(self.name)
+        named = context.hooks.get(self.name)
         if named is None:
-            text = f"there is no hook named {self.name!r}{did_you_mean(self.name, shop.hooks)}"
+            text = f"there is no hook named {self.name!r}{did_you_mean(self.name, context.hooks)}"
             yield Violation(f"{path}.named.name", text, "HOOK_UNKNOWN")
         elif bad := named.attribute_fault(self.attributes):
             yield Violation(f"{path}.named.attributes", bad, "HOOK_ATTRIBUTE")
 
-    def bound(self, shop: HookContext) -> BoundHook:
+    def bound(self, context: HookContext) -> BoundHook:
         """The hook, ready to run."""
-        function = self.function or partial(shop.hooks[self.name].apply, **self.attributes)
+        function = self.function or partial(context.hooks[self.name].apply, **self.attributes)
         return BoundHook(self.label or self.name, function)
 
 
 @dataclass(frozen=True)
 class ClientHook:
-    """A hook on the gradient of ``value`` that runs elsewhere; ``hook_id`` says there which one it is."""
+    """A hook on the gradient of ``value`` that runs at the client, which knows it as ``hook_id``."""
 
     value: str
     hook_id: int
     label: str = "client"
 
-    def faults(self, path: str, spec: Spec | None, shop: HookContext) -> Iterator[Violation]:
-        """None: nothing is known of it here."""
+    def faults(self, path: str, spec: Spec | None, context: HookContext) -> Iterator[Violation]:
+        """No fault: the server knows nothing of it."""
         return iter(())
 
-    def bound(self, shop: HookContext) -> BoundHook:
-        """The hook, ready to be called for."""
+    def bound(self, context: HookContext) -> BoundHook:
+        """The hook, ready to be called."""
         return BoundHook(self.label, None, self.hook_id)
 
 
 @dataclass(frozen=True)
 class BoundHook:
-    """A hook with all it needs; ``function`` is None where it runs elsewhere, as ``hook_id``. ``cost`` of a
-    call, where that is known."""
+    """A hook that is ready to run; ``function`` is None where it runs at the client, as ``hook_id``. ``cost`` is that of a
+    call, where it is known."""
 
     label: str
     function: HookFunction | None
@@ -98,8 +98,8 @@ class BoundHook:
 
 @dataclass(frozen=True)
 class HookCall:
-    """A run's question to whoever drives it: what does hook ``hook_id`` make of this gradient (read-only) of the value
-    called ``name``? The run is resumed with an array, or None for no change; or a HookFault is thrown in."""
+    """A call of client hook ``hook_id`` on this gradient (read-only) of the value called ``name``. The run is resumed with
+    an array, or None for no change; or a HookFault is thrown in."""
 
     name: str
     hook_id: int
@@ -109,7 +109,7 @@ class HookCall:
 
 @dataclass(frozen=True)
 class HookTrace:
-    """What one hook did: the gradient after it, and whether any bit changed."""
+    """The effect of a hook: the gradient after it, and whether any bit changed."""
 
     name: str
     result: Array
@@ -119,19 +119,19 @@ class HookTrace:
 def run_hooks(
     hooks: Sequence[BoundHook], raw: Array, value: str
 ) -> Generator[HookCall, Array | None, tuple[Array, list[HookTrace]]]:
-    """Pass ``raw`` through ``hooks`` in order; those that run elsewhere are yielded. Returns the final gradient
-    (read-only) and what each hook did.
+    """Pass ``raw`` through ``hooks`` in order; calls of client hooks are yielded. Returns the final gradient
+    (read-only) and the effect of each hook.
 
-    Raises HookFault, with the texts PyTorch's users know, if a hook raises or changes shape, dtype or type.
+    Raises HookFault, with the texts of PyTorch, if a hook raises or changes shape, dtype or type.
     """
     gradient, traces = raw, []
     for hook in hooks:
-        given = gradient.view()
-        given.flags.writeable = False
+        view = gradient.view()
+        view.flags.writeable = False
         if hook.function is None:
-            result = yield HookCall(value, hook.hook_id, hook.label, given)
+            result = yield HookCall(value, hook.hook_id, hook.label, view)
         else:
-            result = _called(hook.label, hook.function, given, value)
+            result = _called(hook.label, hook.function, view, value)
         result = gradient if result is None else _checked(hook.label, result, raw, value)
         changed = result is not gradient and result.tobytes() != gradient.tobytes()
         if changed:
@@ -150,13 +150,13 @@ def _called(label: str, function: HookFunction, gradient: Array, value: str) -> 
         raise kind(
             place, value=value, op=error.op, plugin=error.plugin, element=error.element, raised=error.raised
         ) from error
-    except BaseException as error:  # a stranger's code: named, never passed on as if it were ours
-        foreign(error)
+    except BaseException as error:  # a plugin's code may raise anything, and the fault names it
+        reraise_own(error)
         raise HookFault(f"hook {label!r} on {value!r}", value=value, raised=error) from error
 
 
 def _checked(label: str, result: Any, raw: Array, value: str) -> Array:
-    """What a hook returned, if it is an array of shape and dtype of the gradient."""
+    """The result of a hook as an array. Raises HookFault unless it has shape and dtype of the gradient."""
     if not isinstance(result, (np.ndarray, np.generic)):
         text = f"expected an array, but hook {label!r} on {value!r} returned {type(result).__name__!r}"
         raise HookFault(text, value=value)
@@ -169,10 +169,10 @@ def _checked(label: str, result: Any, raw: Array, value: str) -> Array:
 
 
 def changed_size(label: str, value: str) -> str:
-    """What a hook is told that changes the shape."""
+    """The text of the fault of a hook that changes the shape."""
     return f"hook {label!r} has changed the size of value {value!r}"
 
 
 def changed_type(label: str, value: str) -> str:
-    """What a hook is told that changes the dtype."""
+    """The text of the fault of a hook that changes the dtype."""
     return f"hook {label!r} has changed the type of value {value!r}"

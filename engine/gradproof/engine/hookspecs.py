@@ -1,4 +1,4 @@
-"""The hooks a plugin may implement. A plugin is a module or object with ``GRADPROOF_API = 1`` and any of these."""
+"""Hooks that a plugin may implement. A plugin is a module or object with ``GRADPROOF_API = 1`` and any of these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 
 API_VERSION = 1
-"""The version of this file. A plugin states the one it was written for as ``GRADPROOF_API``."""
+"""The version of this interface. A plugin states the version that it was written for as ``GRADPROOF_API``."""
 
 hookspec = pluggy.HookspecMarker("gradproof")
 hookimpl = pluggy.HookimplMarker("gradproof")
@@ -19,19 +19,19 @@ hookimpl = pluggy.HookimplMarker("gradproof")
 
 @hookspec
 def register_ops(register: Callable[[Op], None]) -> None:
-    """Called once while an engine starts. Call ``register(op)`` for each op; its rule is traced on all its cases at
-    once, and one that does not trace refuses the whole plugin. Third-party names are ``namespace.name``."""
+    """Register ops: called once while an engine starts. Call ``register(op)`` for each op; its rule is traced on all its
+    cases, and the plugin is refused if a rule does not trace. Third-party names are ``namespace.name``."""
 
 
 @hookspec
 def register_hooks(register: Callable[[NamedHook], None]) -> None:
-    """Called once while an engine starts. Call ``register(hook)`` for each named gradient hook."""
+    """Register hooks: called once while an engine starts. Call ``register(hook)`` for each named gradient hook."""
 
 
 @hookspec(firstresult=True)
 def authenticate(metadata: Mapping[str, str], peer: str, certificate: Mapping[str, Sequence[str]]) -> Caller | None:
-    """Called for each call that brings neither a token nor a certificate that the server knows by itself: whose is it? None
-    leaves it to the next plugin, and refuses it where there is none. An exception refuses it too. Runs in a thread of its
+    """Name the caller of a call that has neither a token nor a certificate that the server knows. None
+    leaves it to the next plugin, and refuses the call behind the last. An exception refuses it too. Runs in a thread of its
     own, for five seconds at most. ``certificate`` holds the common name (``common_name``), the alternative names
     (``names``) and the text (``pem``) of the client's certificate, and is empty where it showed none. A server with a
-    plugin that has this hook serves nobody whom nobody knows."""
+    plugin that has this hook serves no unknown caller."""

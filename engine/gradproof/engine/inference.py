@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.attributes import Attributes
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import BFLOAT16, DType, Spec
 
 
@@ -79,7 +79,7 @@ def _result_dtypes(forward: Callable[..., Any], dtypes: Sequence[DType], attribu
     except InferenceError:
         raise
     except BaseException as error:
-        foreign(error)
+        reraise_own(error)
         shown = ", ".join(dtype.name for dtype in dtypes)
         raise InferenceError(f"does not take dtype {shown}") from error
     return [np.asarray(result).dtype for result in (results if isinstance(results, tuple) else (results,))]

@@ -1,13 +1,15 @@
-"""Lowering: a client's graph becomes a program, or a list of everything that is wrong with it."""
+"""Lowering: a client's graph becomes a program, or a list of all its faults."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 
 from gradproof.engine.cancellation import look, watched
 from gradproof.engine.errors import Violation
-from gradproof.engine.graph import Graph, Node
+from gradproof.engine.graph import Graph, Leaf, Node, Rule
 from gradproof.engine.hints import MAX_HINTS, did_you_mean
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import Op
@@ -18,8 +20,13 @@ from gradproof.engine.trace import Builder, Tracer
 
 @dataclass(slots=True)
 class Lowered:
-    """A graph as a program. ``values`` maps names to values of the program; ``node_of[k]`` is the index in
-    ``graph.nodes`` that instruction k came from (conversions included). With faults, it covers what could be lowered."""
+    """A graph as a program. With faults, the program covers what could be lowered.
+
+    Attributes:
+        values: by name the value of the program.
+        node_of: for each instruction, conversions included, the index in ``graph.nodes`` that it came from.
+        faults: all faults of the graph.
+    """
 
     graph: Graph
     builder: Builder
@@ -32,6 +39,7 @@ class Lowered:
         return {name: self.builder.program.specs[number] for name, number in watched(self.values.items())}
 
     def fault(self, path: str, message: str, reason: str) -> None:
+        """Add a fault at a path of the request."""
         self.faults.append(Violation(path, message, reason))
 
 
@@ -39,26 +47,29 @@ def lower(graph: Graph, registry: Registry) -> Lowered:
     """Infer all shapes and dtypes and write the program, with explicit ``broadcast_to`` and ``astype``. Runs nothing and
     allocates no tensor. Every fault of the graph is in the result; raises nothing but Cancelled."""
     lowered = Lowered(graph, Builder(registry.ops))
-    _check_names(lowered)
+    _Names(lowered).check()
     for position, leaf in enumerate(watched(graph.leaves)):
-        path = f"graph.leaves[{position}]"
-        bad = shape_fault(leaf.spec.shape)
-        if bad:
-            lowered.fault(f"{path}.spec.shape", f"leaf {leaf.name!r}: {bad}", "SHAPE_INVALID")
-            continue
-        if leaf.requires_grad and not is_differentiable(leaf.spec.dtype):
-            lowered.fault(
-                f"{path}.requires_grad",
-                f"leaf {leaf.name!r} has dtype {leaf.spec.dtype.name}; "
-                "only tensors of floating point and complex dtype can require gradients",
-                "REQUIRES_GRAD_DTYPE",
-            )
-        lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
+        _lower_leaf(lowered, f"graph.leaves[{position}]", leaf)
     _check_rules(lowered, registry)
     for position in watched(_topological_order(lowered)):
         look()
         _lower_node(lowered, registry, position, graph.nodes[position])
     return lowered
+
+
+def _lower_leaf(lowered: Lowered, path: str, leaf: Leaf) -> None:
+    bad = shape_fault(leaf.spec.shape)
+    if bad:
+        lowered.fault(f"{path}.spec.shape", f"leaf {leaf.name!r}: {bad}", "SHAPE_INVALID")
+        return
+    if leaf.requires_grad and not is_differentiable(leaf.spec.dtype):
+        lowered.fault(
+            f"{path}.requires_grad",
+            f"leaf {leaf.name!r} has dtype {leaf.spec.dtype.name}; "
+            "only tensors of floating point and complex dtype can require gradients",
+            "REQUIRES_GRAD_DTYPE",
+        )
+    lowered.values.setdefault(leaf.name, lowered.builder.input(leaf.spec).number)
 
 
 def _op_of(lowered: Lowered, registry: Registry, path: str, name: str) -> Op | None:
@@ -71,75 +82,85 @@ def _op_of(lowered: Lowered, registry: Registry, path: str, name: str) -> Op | N
 
 
 def _check_rules(lowered: Lowered, registry: Registry) -> None:
-    """The table of rules that nodes say they were derived by: its ops exist, their inputs fit, every index is one of it."""
-    graph = lowered.graph
-    for k, rule in enumerate(watched(graph.rules)):
-        path = f"graph.rules[{k}]"
-        op = _op_of(lowered, registry, path, rule.op)
-        if op is None:
-            continue
-        wrong = [(j, bad) for j, spec in enumerate(rule.inputs) if (bad := shape_fault(spec.shape))]
-        for j, bad in wrong:
-            lowered.fault(f"{path}.inputs[{j}].shape", bad, "SHAPE_INVALID")
-        arity = op.arity_fault(len(rule.inputs))
-        if arity:
-            lowered.fault(f"{path}.inputs", f"{rule.op} {arity}", "ARITY")
-        elif not op.differentiable:
-            lowered.fault(f"{path}.op", f"op {rule.op!r} has no backward rule", "RULE_MISSING")
-        elif not wrong:
-            try:
-                op.inference(rule.inputs, rule.attributes)
-            except InferenceError as error:
-                shown = ", ".join(map(str, rule.inputs))
-                lowered.fault(path, f"{rule.op}({shown}): {error}", "INFERENCE")
-    count = len(graph.rules)
-    for position, node in enumerate(watched(graph.nodes)):
+    """Check the table of rules that nodes were derived by: its ops exist, their inputs fit, and it has every index."""
+    rules = lowered.graph.rules
+    for k, rule in enumerate(watched(rules)):
+        _check_rule(lowered, registry, f"graph.rules[{k}]", rule)
+    for position, node in enumerate(watched(lowered.graph.nodes)):
         for j, index in enumerate(node.rules):
-            if not 0 <= index < count:
-                text = f"there is no rule {index}: the graph has {count}"
+            if not 0 <= index < len(rules):
+                text = f"there is no rule {index}: the graph has {len(rules)}"
                 lowered.fault(f"graph.nodes[{position}].rules[{j}]", text, "RULE_UNKNOWN")
 
 
-def _check_names(lowered: Lowered) -> None:
-    seen: dict[str, str] = {}
-    graph = lowered.graph
+def _check_rule(lowered: Lowered, registry: Registry, path: str, rule: Rule) -> None:
+    op = _op_of(lowered, registry, path, rule.op)
+    if op is None:
+        return
+    bad_shapes = [(j, bad) for j, spec in enumerate(rule.inputs) if (bad := shape_fault(spec.shape))]
+    for j, bad in bad_shapes:
+        lowered.fault(f"{path}.inputs[{j}].shape", bad, "SHAPE_INVALID")
+    arity = op.arity_fault(len(rule.inputs))
+    if arity:
+        lowered.fault(f"{path}.inputs", f"{rule.op} {arity}", "ARITY")
+    elif not op.differentiable:
+        lowered.fault(f"{path}.op", f"op {rule.op!r} has no backward rule", "RULE_MISSING")
+    elif not bad_shapes:
+        try:
+            op.inference(rule.inputs, rule.attributes)
+        except InferenceError as error:
+            shown = ", ".join(map(str, rule.inputs))
+            lowered.fault(path, f"{rule.op}({shown}): {error}", "INFERENCE")
 
-    def define(name: str, path: str) -> None:
+
+class _Names:
+    """The names of a graph: those of values differ, and every name that is used is that of a value."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered, self.graph = lowered, lowered.graph
+        self.defined: dict[str, str] = {}
+
+    def check(self) -> None:
+        """Add every fault to the lowered graph."""
+        nodes = self.graph.nodes
+        for k, leaf in enumerate(watched(self.graph.leaves)):
+            self._define(leaf.name, f"graph.leaves[{k}].name")
+        for k, node in enumerate(watched(nodes)):
+            for j, name in enumerate(node.outputs):
+                self._define(name, f"graph.nodes[{k}].outputs[{j}]")
+        for k, node in enumerate(watched(nodes)):
+            for j, name in enumerate(node.inputs):
+                self._use(name, f"graph.nodes[{k}].inputs[{j}]")
+        self._check_outputs()
+
+    def _define(self, name: str, path: str) -> None:
         if not name:
-            lowered.fault(path, "a value needs a name", "NAME_EMPTY")
-        elif name in seen:
-            lowered.fault(path, f"the name {name!r} is already taken by {seen[name]}", "NAME_DUPLICATE")
-        seen.setdefault(name, path)
+            self.lowered.fault(path, "a value needs a name", "NAME_EMPTY")
+        elif name in self.defined:
+            self.lowered.fault(path, f"the name {name!r} is already taken by {self.defined[name]}", "NAME_DUPLICATE")
+        self.defined.setdefault(name, path)
 
-    for k, leaf in enumerate(watched(graph.leaves)):
-        define(leaf.name, f"graph.leaves[{k}].name")
-    for k, node in enumerate(watched(graph.nodes)):
-        for j, name in enumerate(node.outputs):
-            define(name, f"graph.nodes[{k}].outputs[{j}]")
-    for k, node in enumerate(watched(graph.nodes)):
-        for j, name in enumerate(node.inputs):
-            if name not in seen:
-                _dangling(lowered, f"graph.nodes[{k}].inputs[{j}]", name, seen)
-    if not graph.outputs:
-        lowered.fault("graph.outputs", "the graph names no output", "OUTPUT_MISSING")
-    named: set[str] = set()
-    for k, name in enumerate(watched(graph.outputs)):
-        if name not in seen:
-            _dangling(lowered, f"graph.outputs[{k}]", name, seen)
-        elif name in named:
-            lowered.fault(f"graph.outputs[{k}]", f"output {name!r} is listed twice", "NAME_DUPLICATE")
-        named.add(name)
+    def _use(self, name: str, path: str) -> None:
+        if name in self.defined:
+            return
+        known: Iterable[str] = self.defined if len(self.lowered.faults) < MAX_HINTS else ()
+        self.lowered.fault(path, f"there is no value named {name!r}{did_you_mean(name, known)}", "VALUE_UNKNOWN")
 
-
-def _dangling(lowered: Lowered, path: str, name: str, known: Iterable[str]) -> None:
-    if len(lowered.faults) >= MAX_HINTS:
-        known = ()
-    lowered.fault(path, f"there is no value named {name!r}{did_you_mean(name, known)}", "VALUE_UNKNOWN")
+    def _check_outputs(self) -> None:
+        if not self.graph.outputs:
+            self.lowered.fault("graph.outputs", "the graph names no output", "OUTPUT_MISSING")
+        listed: set[str] = set()
+        for k, name in enumerate(watched(self.graph.outputs)):
+            path = f"graph.outputs[{k}]"
+            self._use(name, path)
+            if name in self.defined and name in listed:
+                self.lowered.fault(path, f"output {name!r} is listed twice", "NAME_DUPLICATE")
+            listed.add(name)
 
 
 def _topological_order(lowered: Lowered) -> list[int]:
-    """Positions of the nodes so that inputs come first (the given order where it already is one). Nodes on or
-    behind a cycle are reported and come last. Iterative: a chain of 100 000 nodes is an ordinary graph."""
+    """Positions of the nodes so that inputs come first: the order of the graph where that is sorted, otherwise depth
+    first. Nodes on or behind a cycle are reported and come last."""
     graph = lowered.graph
     leaves = {leaf.name for leaf in graph.leaves}
     producer: dict[str, int] = {}
@@ -147,25 +168,21 @@ def _topological_order(lowered: Lowered) -> list[int]:
         for name in node.outputs:
             if name not in leaves:  # a name that is taken twice is reported already, and means its first value
                 producer.setdefault(name, k)
-    waiting = [0] * len(graph.nodes)
-    users: dict[int, list[int]] = {}
-    for k, node in enumerate(watched(graph.nodes)):
-        for source in {producer[name] for name in node.inputs if name in producer}:
-            waiting[k] += 1
-            users.setdefault(source, []).append(k)
     if all(producer.get(name, -1) < k for k, node in enumerate(watched(graph.nodes)) for name in node.inputs):
         return list(range(len(graph.nodes)))
-    ready = [k for k in range(len(graph.nodes) - 1, -1, -1) if not waiting[k]]
-    order = []
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for k, node in enumerate(watched(graph.nodes)):
+        sorter.add(k, *{producer[name] for name in node.inputs if name in producer})
+    with suppress(CycleError):  # all other nodes can be ordered
+        sorter.prepare()
+    order: list[int] = []
+    ready = sorted(sorter.get_ready(), reverse=True)
     while ready:
         look()
-        k = ready.pop()
-        order.append(k)
-        for user in reversed(users.get(k, ())):
-            waiting[user] -= 1
-            if not waiting[user]:
-                ready.append(user)
-    stuck = sorted(set(range(len(graph.nodes))) - set(order))
+        order.append(ready.pop())
+        sorter.done(order[-1])
+        ready.extend(sorted(sorter.get_ready(), reverse=True))
+    stuck = sorted(set(range(len(graph.nodes))).difference(order))
     if stuck:
         names = ", ".join(repr(graph.nodes[k].outputs[0]) for k in stuck[:8] if graph.nodes[k].outputs)
         lowered.fault(f"graph.nodes[{stuck[0]}].inputs", f"the graph has a cycle through or before {names}", "CYCLE")
@@ -183,9 +200,9 @@ def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node)
         return
     numbers = [lowered.values.get(name) for name in node.inputs]
     if any(number is None for number in numbers):
-        return  # its fault, or that of a node before it, is already reported
+        return  # a fault of this node, or of a node that it reads, is already reported
     tracers = [Tracer(lowered.builder, number) for number in numbers if number is not None]
-    before = len(lowered.builder.program.instructions)
+    start = len(lowered.builder.program.instructions)
     try:
         result = lowered.builder.apply(node.op, tracers, node.attributes)
     except InferenceError as error:
@@ -193,8 +210,8 @@ def _lower_node(lowered: Lowered, registry: Registry, position: int, node: Node)
         lowered.fault(path, f"{node.op}({shown}): {error}", "INFERENCE")
         return
     finally:
-        after = len(lowered.builder.program.instructions)
-        lowered.node_of.extend([position] * (after - before))
+        end = len(lowered.builder.program.instructions)
+        lowered.node_of.extend([position] * (end - start))
     outputs = result if isinstance(result, tuple) else (result,)
     if len(outputs) != len(node.outputs):
         lowered.fault(f"{path}.outputs", f"{node.op} has {len(outputs)} outputs, {len(node.outputs)} named", "ARITY")

@@ -1,4 +1,4 @@
-"""A named hook: what a plugin registers."""
+"""Named hook: a gradient hook that a plugin registers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gradproof.engine.spec import Array
 @dataclass(frozen=True)
 class NamedHook:
     """A hook that a plugin registers and a client names. ``apply(gradient, **attributes)`` gets a read-only array and
-    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure. ``check``: of
-    all attributes, before anything runs, the text of what is wrong with them, or None."""
+    returns an array of the same shape and dtype, or None to leave the gradient as it is. It must be pure. ``check``, called
+    with all attributes before anything runs, returns the text of their fault, or None."""
 
     name: str
     apply: Callable[..., Array | None]
@@ -28,7 +28,7 @@ class NamedHook:
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def attribute_fault(self, attributes: Mapping[str, Any]) -> str | None:
-        """Why ``attributes`` do not fit this hook, or None."""
+        """The text of the fault of ``attributes``, or None."""
         known = self.attributes
         unknown = sorted(set(attributes) - set(known))
         missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in attributes]
@@ -36,5 +36,5 @@ class NamedHook:
             return f"hook {self.name!r} has no attribute {unknown[0]!r}; it has {', '.join(known) or 'none'}"
         if missing:
             return f"hook {self.name!r} needs the attribute {missing[0]!r}"
-        wrong = self.check(**{**known, **attributes}) if self.check else None
-        return f"hook {self.name!r}: {wrong}" if wrong else None
+        fault = self.check(**{**known, **attributes}) if self.check else None
+        return f"hook {self.name!r}: {fault}" if fault else None

@@ -3,7 +3,7 @@
     Op("exp", np.exp, rule=lambda g, y, x: g * y, define=lambda f, x: f.exp(x))
 
 ``forward`` computes NumPy arrays; ``rule`` is the vector-Jacobian product, traced and never run on values; ``define`` says
-what one element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for elementwise
+``define`` says what an element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for elementwise
 ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
 """
 
@@ -23,7 +23,7 @@ from gradproof.engine.domains import INTEGER, REAL, Domain
 from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.inference import InferenceError, Inferred, elementwise_inference
 from gradproof.engine.neighbours import neighbours
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Spec
 
 
@@ -51,12 +51,12 @@ class Op:
             need not be in a tuple. Called with tracers only, so only operators and ``ops`` may be used. None: the op has
             no derivative.
         backward: instead of ``rule``, a backward in plain NumPy, ``(g, y, *inputs, **attributes) -> cotangents``: one for
-            each input, None for an integer or boolean one. It cannot be traced, so it is not proved, only checked at the
+            each input, None for an integer or boolean input. It cannot be traced, so it is not proved, only checked at the
             values of a run.
         outputs: how many results an op with ``backward`` has.
-        define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``. Otherwise
-            ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of scalars.
-            A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
+        define: the definition of an element of the result. Elementwise: ``(f, *scalars, **attributes) -> scalar``.
+            Otherwise ``(f, i, *arrays, **attributes) -> scalar`` for the element at index tuple ``i``, over arrays of
+            scalars. A tuple of such functions where the op has several outputs. Or an `Equation` for the only output.
         infer: ``(*specs, **attributes) -> Inferred``; None makes the op elementwise.
         cases: the shape classes for which the rule is proved. Elementwise ops need none.
         domains: one per input (or one for all).
@@ -64,12 +64,12 @@ class Op:
             decompositions.
         stress: input values that have caused trouble: huge, tiny, equal, at a kink.
         ties: the convention at points where the derivative does not exist, in words.
-        kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it is
-            checked. None: any value between them will do.
+        kink: the convention at kinks as a choice among the one-sided derivatives, one for each input (or one for all); it
+            is checked. None: any value between them will do.
         promotes: positions of the inputs that take part in dtype promotion (elementwise ops; None: all).
         grad_fn: the name of the backward node, as PyTorch has it; ``<Name>Backward0`` by default.
-        shrink: ``(specs, attributes) -> Case``: a small representative of a live node's shape class, where the generic
-            one does not fit.
+        shrink: ``(specs, attributes) -> Case``: a small representative of the shape class of a node, where the generic
+            case does not fit.
         chart: a parametrisation of the op, where a direct proof gets lost in roots, or in inverses of inverses.
         complex: how the rule treats complex numbers: REFUSED, HOLOMORPHIC or DIRECT.
         into: ``(out, *arrays, **attributes)``: forward, to the same bits, written to ``out``, which has the right shape
@@ -86,7 +86,7 @@ class Op:
         doc: one sentence.
 
     Raises:
-        ValueError: if ``view`` or ``place`` is set for an op that has not exactly one input.
+        ValueError: if ``view`` or ``place`` is set for an op that has not a single input.
     """
 
     name: str
@@ -213,7 +213,8 @@ class Op:
         return Case(tuple(mask if self.domain(k) is INTEGER else shape for k in range(len(self.inputs))))
 
     def arity_fault(self, count: int) -> str | None:
-        """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got 1"."""
+        """The fault of a call with ``count`` inputs, or None. The text completes "op ...": "takes 2 inputs (x, y), got
+        1"."""
         if self.variadic:
             return None if count >= 1 else "takes one input or more, got 0"
         if count == len(self.inputs):
@@ -240,8 +241,8 @@ class Op:
                 return self.infer(*specs, **whole)
             except InferenceError:
                 raise
-            except BaseException as error:  # a stranger's code, given a client's attributes: whatever it raises
-                foreign(error)
+            except BaseException as error:  # a plugin's code may raise anything
+                reraise_own(error)
                 text = f"does not take these inputs and attributes: its infer raised {type(error).__name__}"
                 raise InferenceError(text) from error
         return elementwise_inference(self.forward, specs, whole, self.promotes)
@@ -249,7 +250,7 @@ class Op:
 
 def _parameters(function: Callable[..., Any], skip: int) -> tuple[tuple[str, ...], Mapping[str, Any], bool]:
     """Names of the inputs, defaults of the attributes, and whether any number of inputs is taken."""
-    if isinstance(function, np.ufunc):  # its signature, where it has one, is that of all ufuncs: out, where, casting...
+    if isinstance(function, np.ufunc):  # it may have the signature of all ufuncs: out, where, casting...
         return tuple(f"x{k}" for k in range(function.nin)), {}, False
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]

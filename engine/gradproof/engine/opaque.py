@@ -1,7 +1,7 @@
-"""Opaque ops: a backward in plain Python, which cannot be traced, becomes an op of its own.
+"""Opaque ops: a backward in plain NumPy, which cannot be traced, becomes an op of its own.
 
-An op ``ns.name`` with ``backward`` gets a companion ``ns.name_vjp`` that computes it, without a rule. Its rule is then one
-line that applies the companion, so that plans, checks and the clear error for a second derivative need no special case.
+An op ``ns.name`` with ``backward`` gets a companion ``ns.name_vjp`` that computes it, without a rule. Its rule is then a
+line that applies the companion, so that plans, checks and the error for a second derivative need no special case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gradproof.engine.trace import ops
 
 
 def with_vjp_companion(op: Op) -> tuple[Op, Op]:
-    """An op with ``backward``, given a rule that applies its companion; and the companion."""
+    """An op with ``backward``, with a rule that applies its companion; and the companion."""
     name = f"{op.name}_vjp"
 
     def rule(g: Any, y: Any, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:
@@ -28,8 +28,8 @@ def with_vjp_companion(op: Op) -> tuple[Op, Op]:
         for part in name.split("."):
             apply = getattr(apply, part)
         saved = (*g, *y) if isinstance(g, tuple) else (g, y)
-        found = apply(*saved, *inputs, **attributes)
-        results = iter(found if isinstance(found, tuple) else (found,))
+        outputs = apply(*saved, *inputs, **attributes)
+        results = iter(outputs if isinstance(outputs, tuple) else (outputs,))
         return tuple(next(results) if is_differentiable(x.dtype) else NO_GRADIENT for x in inputs)
 
     companion = Op(
@@ -43,7 +43,7 @@ def with_vjp_companion(op: Op) -> tuple[Op, Op]:
 
 
 def _inputs(op: Op, specs: Sequence[Spec]) -> list[Spec]:
-    """The specs of what the backward returns: those of the differentiable inputs."""
+    """The specs of the results of the backward: those of the differentiable inputs."""
     return [spec for spec in specs[2 * op.outputs :] if is_differentiable(spec.dtype)]
 
 
@@ -52,8 +52,8 @@ def _forward(op: Op, arrays: Sequence[Any], attributes: Any) -> Any:
     assert op.backward is not None
     count = op.outputs
     g, y, inputs = arrays[:count], arrays[count : 2 * count], arrays[2 * count :]
-    found = op.backward(g[0], y[0], *inputs, **attributes) if count == 1 else op.backward(g, y, *inputs, **attributes)
-    results = found if isinstance(found, tuple) else (found,)
+    returned = op.backward(g[0], y[0], *inputs, **attributes) if count == 1 else op.backward(g, y, *inputs, **attributes)
+    results = returned if isinstance(returned, tuple) else (returned,)
     if len(results) != len(inputs):
         raise BadResult(f"the backward returned {len(results)} cotangents for {len(inputs)} inputs")
     kept = [np.asarray(r) for r, x in zip(results, inputs, strict=True) if is_differentiable(x.dtype)]

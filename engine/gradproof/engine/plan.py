@@ -1,7 +1,7 @@
-"""A plan: one graph, compiled once to a flat list of bound calls, run as often as values come.
+"""Plan: a graph, compiled once to a flat list of bound calls, run as often as values come.
 
 The list holds the forward half and the traced backward half. Running it is a generator: it yields a `Cut` whenever a
-gradient becomes final, and is resumed with what the hooks made of it. A plan is immutable; a run owns its values.
+gradient becomes final, and is resumed with the gradient after all hooks. A plan is immutable; a run owns its values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.errors import BadResult, Cancelled, DataFault, ForwardFault, RunFault
 from gradproof.engine.estimate import Cost, run_cost
 from gradproof.engine.lower import Lowered
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import Balls
@@ -33,33 +33,33 @@ Values: TypeAlias = list[Any]  # value number -> array; None where not computed 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One bound call: ``outputs = call(*inputs)``, with the shapes and dtypes it must give. A ``scalar`` one gives one
-    number, and always the right kind; a ``view`` may have any layout, any other result is contiguous."""
+    """A bound call ``outputs = call(*inputs)``, with the ``expected`` shapes and dtypes of its results. A ``scalar`` call
+    gives a single number, always of the right dtype; a ``view`` may have any layout, any other result is contiguous."""
 
     call: Callable[..., Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    wanted: tuple[tuple[tuple[int, ...], DType], ...]
+    expected: tuple[tuple[tuple[int, ...], DType], ...]
     scalar: bool
     view: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A lowered graph with its steps. ``forward`` steps come first; then segments of backward steps, each ended by a
-    cut (the last by None). The first ``forward_length`` instructions of its program are those of the forward half."""
+    """A lowered graph with its steps: ``forward`` steps, then segments of backward steps, each ended by a
+    cut (the last by None). The first ``forward_length`` instructions of its program are the forward half."""
 
     lowered: Lowered
     backward: Backward
     registry: Registry
     forward_length: int
     forward_count: int
-    """The values of the forward half are those numbered below; they are the same in all plans of a graph."""
+    """The values of the forward half have the numbers below; they are the same in all plans of a graph."""
 
     @cached_property
     def _steps(self) -> list[Step]:
         calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
-        return [_step(self.program, one, calls) for one in watched(self.program.instructions)]
+        return [_step(self.program, instruction, calls) for instruction in watched(self.program.instructions)]
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
@@ -91,7 +91,7 @@ class Plan:
 
     @cached_property
     def grad_fn(self) -> dict[str, str]:
-        """For every value that a node made, the name of the backward node."""
+        """By the name of each result of a node the name of its backward node."""
         ops = self.registry.ops
         return {name: ops[node.op].grad_fn for node in watched(self.lowered.graph.nodes) for name in node.outputs}
 
@@ -103,7 +103,7 @@ class Plan:
     def start(
         self, leaves: Mapping[str, Array], known: Mapping[str, Array] = {}, cancellation: Cancellation = NEVER
     ) -> Values:
-        """Run the forward half on these leaf values, but for what is ``known``, which is not computed again. Raises
+        """Run the forward half on these leaf values; results that are ``known`` are not computed again. Raises
         ForwardFault naming the node, Cancelled."""
         values: Values = [None] * len(self.program.specs)
         for number, literal in self.literals.items():
@@ -130,11 +130,11 @@ class Plan:
     def pull(
         self, values: Values, seeds: Mapping[str, Array], cancellation: Cancellation = NEVER
     ) -> Generator[tuple[Cut, Array], Array, None]:
-        """Run the backward half: yields each cut with its raw gradient and is sent the final one."""
+        """Run the backward half: yields each cut with its raw gradient and is sent the final gradient."""
         for name, seed in watched(seeds.items()):
-            given = np.asarray(seed).view()
-            given.flags.writeable = False
-            values[self.backward.seeds[name]] = given
+            cotangent = np.asarray(seed).view()
+            cotangent.flags.writeable = False
+            values[self.backward.seeds[name]] = cotangent
         done = self.forward_length
         for steps, cut in self.segments:
             self._run(steps, values, done, cancellation)
@@ -159,7 +159,7 @@ class Plan:
                         result = (result,)
                     if len(result) != len(step.outputs):
                         raise BadResult(f"returned {len(result)} outputs; {len(step.outputs)} was inferred")
-                    for number, out, (shape, dtype) in zip(step.outputs, result, step.wanted, strict=True):
+                    for number, out, (shape, dtype) in zip(step.outputs, result, step.expected, strict=True):
                         if out.shape != shape or out.dtype != dtype:
                             raise BadResult(f"returned {out.dtype}{list(out.shape)}; {dtype}{list(shape)} was inferred")
                         if type(out) is np.ndarray:
@@ -167,17 +167,17 @@ class Plan:
                                 out = np.ascontiguousarray(out)
                             out.flags.writeable = False  # an op that writes to its input is at fault, and named
                         values[number] = out
-        except BaseException as error:  # an op is a stranger's code: its fault is named, with node, op and plugin
-            foreign(error)
+        except BaseException as error:  # a plugin's code may raise anything: the fault names node, op and plugin
+            reraise_own(error)
             raise self._fault(offset + position, error) from error
 
     def _fault(self, index: int, error: BaseException) -> RunFault:
-        one = self.program.instructions[index]
+        instruction = self.program.instructions[index]
         behind = index >= self.forward_length
         node = self.backward.node_of.get(index) if behind else self.lowered.node_of[index]
-        op = self.lowered.graph.nodes[node].op if node is not None else one.op.name
-        where = f"in the backward of this node, op {one.op.name!r}: " if behind else ""
-        plugin = self.registry.plugin_of(one.op.name).name
+        op = self.lowered.graph.nodes[node].op if node is not None else instruction.op.name
+        where = f"in the backward of this node, op {instruction.op.name!r}: " if behind else ""
+        plugin = self.registry.plugin_of(instruction.op.name).name
         if isinstance(error, DataFault):
             return DataFault(f"{where}{error}", node=node, op=op, plugin=plugin, element=error.element)
         if isinstance(error, np.linalg.LinAlgError):  # NumPy says that of values only
@@ -187,45 +187,49 @@ class Plan:
         return ForwardFault(f"{where}forward", node=node, op=op, plugin=plugin, raised=error)
 
 
-def compile_plan(lowered: Lowered, registry: Registry, wanted: Sequence[str]) -> Plan:
-    """Compile a lowered graph without faults; ``wanted`` are the values whose gradients leave the run. An empty list
+def compile_plan(lowered: Lowered, registry: Registry, targets: Sequence[str]) -> Plan:
+    """Compile a lowered graph without faults; ``targets`` are the values whose gradients leave the run. An empty list
     gives a plan of the forward half only. Raises RuleFault if a rule does not fit what it meets; Cancelled."""
     program = lowered.builder.program
     count, forward_count = len(program.instructions), len(program.specs)
     backward = Backward()
-    if wanted:
-        backward = append_backward(lowered, registry, wanted, lowered.graph.outputs)
+    if targets:
+        backward = append_backward(lowered, registry, targets, lowered.graph.outputs)
     return Plan(lowered, backward, registry, count, forward_count)
 
 
-def _step(program: Program, one: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
-    wanted = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in one.outputs])
-    single = tuple([program.specs[k] for k in one.inputs]) if wanted[0][0] == () else None
-    key = (one.op.name, repr(one.attributes) if one.attributes else "", single)
-    found = calls.get(key)
-    if found is None:
-        found = calls[key] = (call_of(one, program.specs), has_scalar_form(one, program.specs))
-    call, scalar = found
-    return Step(call, one.inputs, one.outputs, wanted, scalar, one.op.view)
+def _step(program: Program, instruction: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
+    expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
+    single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
+    key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single)
+    bound = calls.get(key)
+    if bound is None:
+        bound = calls[key] = (call_of(instruction, program.specs), has_scalar_form(instruction, program.specs))
+    call, scalar = bound
+    return Step(call, instruction.inputs, instruction.outputs, expected, scalar, instruction.op.view)
 
 
-def has_scalar_form(one: Instruction, specs: Sequence[Spec]) -> bool:
-    """Whether an instruction is computed on Python numbers."""
-    return scalar_form(one.op, [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]) is not None
+def has_scalar_form(instruction: Instruction, specs: Sequence[Spec]) -> bool:
+    """True if an instruction is computed on Python numbers."""
+    return (
+        scalar_form(instruction.op, [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs])
+        is not None
+    )
 
 
-def call_of(one: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
-    """What the interpreter calls for an instruction: the forward of its op, or, on single numbers, its scalar form."""
-    inputs, outputs = [specs[k] for k in one.inputs], [specs[k] for k in one.outputs]
-    form = scalar_form(one.op, inputs, outputs)
+def call_of(instruction: Instruction, specs: Sequence[Spec]) -> Callable[..., Any]:
+    """The function that the interpreter calls for an instruction: the forward of its op, or, on single numbers, its scalar
+    form."""
+    inputs, outputs = [specs[k] for k in instruction.inputs], [specs[k] for k in instruction.outputs]
+    form = scalar_form(instruction.op, inputs, outputs)
     if form is not None:
-        return scalar_call(form, one.op, len(inputs), outputs[0], one.attributes)
-    return partial(one.op.forward, **one.attributes) if one.attributes else one.op.forward
+        return scalar_call(form, instruction.op, len(inputs), outputs[0], instruction.attributes)
+    return partial(instruction.op.forward, **instruction.attributes) if instruction.attributes else instruction.op.forward
 
 
 @lru_cache(4096)
 def _rounded(value: Exact) -> float:
-    """An exact constant to 53 bits, from an enclosure to 128."""
+    """An exact constant rounded to 53 bits, from an enclosure to 128 bits."""
     with precision(128):
         return float(arb(value.define(Balls())).mid())
 

@@ -1,4 +1,4 @@
-"""The one lock around Arb: python-flint's working precision is global to the process."""
+"""Lock around Arb, since the working precision of python-flint is global to the process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LOCK = RLock()
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
-    """Compute in balls with ``bits`` bits, alone."""
+    """Compute in balls with ``bits`` bits; other threads wait."""
     with _LOCK:
-        before, ctx.prec = ctx.prec, bits
+        previous, ctx.prec = ctx.prec, bits
         try:
             yield
         finally:
-            ctx.prec = before
+            ctx.prec = previous

@@ -1,4 +1,5 @@
-"""The table of ops and named hooks, built from plugins through pluggy. One manager per engine; nothing loads at import."""
+"""Registry of ops and named hooks, built from plugins through pluggy. Each engine has a manager; nothing loads at
+import."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from gradproof.engine.inference import InferenceError
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 from gradproof.engine.opaque import with_vjp_companion
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.sealed import Ledger, sealed
 from gradproof.engine.spec import Spec
@@ -31,8 +32,8 @@ MAX_TRACED = 20_000
 
 @dataclass
 class Plugin:
-    """A registered plugin and what it brought. ``source`` is the import path (``module`` or ``module:attribute``) by
-    which another process can load it again, or empty; ``builtin``: it is one of Gradproof's own."""
+    """A registered plugin, its ops and its hooks. ``source`` is the import path (``module`` or ``module:attribute``) by
+    which another process can load it again, or empty; ``builtin``: it is part of Gradproof."""
 
     name: str
     version: str
@@ -44,8 +45,8 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All ops and named hooks by name, the plugins that brought them, and the plugins that were refused. ``manager`` calls
-    the hooks that are for more than once (`hookspecs.authenticate`)."""
+    """All ops and named hooks by name, the plugins that they are from, and the plugins that were refused. ``manager`` calls
+    the hooks that are called more than once (`hookspecs.authenticate`)."""
 
     ops: dict[str, Op] = field(default_factory=dict)
     hooks: dict[str, NamedHook] = field(default_factory=dict)
@@ -73,16 +74,16 @@ class Registry:
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
         """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
         numbers in it: RuleFault, caused by `Asked`, where the rule asks for the value of any."""
-        found = op.inference(case.specs(dtype), case.attributes)
-        inputs = found.inputs or case.specs(dtype)
-        attributes = {**found.attributes, **sealed(case.free, Ledger())}
-        return trace_rule(self.ops, op, inputs, found.outputs, attributes, self.plugin_of(op.name).name)
+        inferred = op.inference(case.specs(dtype), case.attributes)
+        inputs = inferred.inputs or case.specs(dtype)
+        attributes = {**inferred.attributes, **sealed(case.free, Ledger())}
+        return trace_rule(self.ops, op, inputs, inferred.outputs, attributes, self.plugin_of(op.name).name)
 
 
 def traced_rule(
     registry: Registry, op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], attributes: Attributes
 ) -> Program:
-    """The rule of ``op`` for these specs, traced once and remembered with the registry: what runs is what is checked."""
+    """The rule of ``op`` for these specs, traced once and kept with the registry: the same program is run and checked."""
     key = (op.name, tuple(inputs), tuple(outputs), repr(attributes))
     rule = registry.traced.get(key)
     if rule is None:
@@ -101,34 +102,36 @@ def build_registry(
     blocked: Sequence[str] = (),
     allowed: Collection[str] | None = None,
 ) -> Registry:
-    """Register ``builtin`` plugins, then ``others``, then (if asked) those installed under the entry-point group
-    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. Where ``allowed`` is given,
+    """Register ``builtin`` plugins, then ``others``, then (if asked) the plugins installed under the entry-point group
+    ``gradproof``, except the names in ``blocked``; then trace every rule on all its cases. With ``allowed``,
     installed plugins of other names are refused, and not even imported.
 
-    A built-in plugin at fault raises PluginRefused; any other is left out whole and listed in ``refused``.
+    A built-in plugin at fault raises PluginRefused; any other is left out and listed in ``refused``.
     """
     registry = Registry(blocked=tuple(blocked))
     manager = registry.manager
     for plugin in builtin:
         if plugin_name(plugin) not in blocked:
             _register(manager, registry, plugin, plugin_name(plugin), strict=True)
-    strangers: list[tuple[str, str, Callable[[], Any]]] = [(plugin_name(one), "", partial(_given, one)) for one in others]
+    loaders: list[tuple[str, str, Callable[[], Any]]] = [
+        (plugin_name(other), "", partial(_same, other)) for other in others
+    ]
     if entry_points:
         for entry in installed_entry_points(group=ENTRY_POINT_GROUP):
             if allowed is not None and entry.name not in allowed and entry.name not in blocked:
                 why = "is not on the list of allowed plugins, and was not imported"
                 registry.refused.append(PluginRefused(entry.name, "import", "", why))
                 continue
-            strangers.append((entry.name, entry.dist.version if entry.dist else "", entry.load))
-    for name, version, load in strangers:
+            loaders.append((entry.name, entry.dist.version if entry.dist else "", entry.load))
+    for name, version, load in loaders:
         if name in blocked:
             continue
         try:
             try:
                 plugin = load()
             except BaseException as error:
-                foreign(error)
-                raise PluginRefused(name, "import", "", named(error)) from error
+                reraise_own(error)
+                raise PluginRefused(name, "import", "", describe(error)) from error
             _register(manager, registry, plugin, name, strict=False, version=version)
         except PluginRefused as refusal:
             registry.refused.append(refusal)
@@ -142,20 +145,20 @@ def installed() -> list[str]:
 
 
 def _manager() -> pluggy.PluginManager:
-    made = pluggy.PluginManager("gradproof")
-    made.add_hookspecs(hookspecs)
-    return made
+    manager = pluggy.PluginManager("gradproof")
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
-def _given(plugin: Any) -> Any:
+def _same(plugin: Any) -> Any:
     return plugin
 
 
 def plugin_name(plugin: Any) -> str:
-    """``GRADPROOF_NAME`` of the plugin, or the last part of its module's name, or its class's name."""
-    named = getattr(plugin, "GRADPROOF_NAME", None)
-    if named:
-        return str(named)
+    """Name of a plugin: its ``GRADPROOF_NAME``, or the last part of its module's name, or its class's name."""
+    own_name = getattr(plugin, "GRADPROOF_NAME", None)
+    if own_name:
+        return str(own_name)
     if isinstance(plugin, ModuleType):
         return plugin.__name__.rpartition(".")[2]
     return getattr(plugin, "__name__", type(plugin).__name__)
@@ -174,32 +177,32 @@ def _register(
     api = getattr(plugin, "GRADPROOF_API", None)
     if api != hookspecs.API_VERSION:
         raise PluginRefused(name, "GRADPROOF_API", "", f"is {api!r}; this Gradproof has plugin API {hookspecs.API_VERSION}")
-    if any(one.name == name for one in registry.plugins):
+    if any(known.name == name for known in registry.plugins):
         raise PluginRefused(name, "register", "", "a plugin of this name is already registered")
-    one = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin), builtin=strict)
+    record = Plugin(name, version or str(getattr(plugin, "__version__", "")), _source(plugin), builtin=strict)
     hook = "register"
     try:
         manager.register(plugin, name)
         manager.check_pending()
-        others = [other for other in manager.get_plugins() if other is not plugin]
+        present = [known for known in manager.get_plugins() if known is not plugin]
         hook = "register_ops"
-        manager.subset_hook_caller(hook, others)(register=_collector(one, one.ops, Op, registry.ops, hook, strict))
+        manager.subset_hook_caller(hook, present)(register=_collector(record, record.ops, Op, registry.ops, hook, strict))
         hook = "register_hooks"
-        manager.subset_hook_caller(hook, others)(
-            register=_collector(one, one.hooks, NamedHook, registry.hooks, hook, strict)
+        manager.subset_hook_caller(hook, present)(
+            register=_collector(record, record.hooks, NamedHook, registry.hooks, hook, strict)
         )
     except BaseException as error:
-        foreign(error)
+        reraise_own(error)
         if manager.get_plugin(name) is not None:
             manager.unregister(name=name)
         if isinstance(error, PluginRefused):
             raise
-        why = str(error) if isinstance(error, pluggy.PluginValidationError) else named(error)
+        why = str(error) if isinstance(error, pluggy.PluginValidationError) else describe(error)
         raise PluginRefused(name, hook, "", why) from error
-    registry.plugins.append(one)
-    registry.ops.update((op.name, op) for op in one.ops)
-    registry.owners.update((op.name, one) for op in one.ops)
-    registry.hooks.update((named.name, named) for named in one.hooks)
+    registry.plugins.append(record)
+    registry.ops.update((op.name, op) for op in record.ops)
+    registry.owners.update((op.name, record) for op in record.ops)
+    registry.hooks.update((hook.name, hook) for hook in record.hooks)
 
 
 def _collector(
@@ -210,18 +213,18 @@ def _collector(
     def register(definition: Any) -> None:
         if not isinstance(definition, kind):
             raise PluginRefused(plugin.name, hook, repr(definition), f"is not {kind.__name__}")
-        whole: tuple[Op | NamedHook, ...] = (definition,)
+        parts: tuple[Op | NamedHook, ...] = (definition,)
         if isinstance(definition, Op) and definition.backward is not None:
             if definition.rule is not None:
                 why = "has a rule and a backward; one of them is to go"
                 raise PluginRefused(plugin.name, hook, repr(definition.name), why)
-            whole = with_vjp_companion(definition)
-        for one in whole:
-            if one.name in taken or any(other.name == one.name for other in into):
-                raise PluginRefused(plugin.name, hook, repr(one.name), "the name is already registered")
-            if kind is Op and not builtin and "." not in one.name:
-                raise PluginRefused(plugin.name, hook, repr(one.name), "a third-party op is named 'namespace.name'")
-            into.append(one)
+            parts = with_vjp_companion(definition)
+        for part in parts:
+            if part.name in taken or any(known.name == part.name for known in into):
+                raise PluginRefused(plugin.name, hook, repr(part.name), "the name is already registered")
+            if kind is Op and not builtin and "." not in part.name:
+                raise PluginRefused(plugin.name, hook, repr(part.name), "a third-party op is named 'namespace.name'")
+            into.append(part)
 
     return register
 
@@ -250,7 +253,7 @@ def _trace_fault(registry: Registry, plugin: Plugin) -> PluginRefused | None:
         try:
             op.declared_cases()
         except BaseException as error:
-            why = f"its cases cannot be listed: {named(foreign(error))}"
+            why = f"its cases cannot be listed: {describe(reraise_own(error))}"
             return PluginRefused(plugin.name, "register_ops", repr(op.name), why)
         if op.differentiable and not op.declared_cases():
             why = "has a rule, and no case to trace and prove it for"

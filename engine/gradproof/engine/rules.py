@@ -1,7 +1,7 @@
-"""Tracing a backward rule: called once, with tracers, and its result checked exactly before anyone uses it.
+"""Tracing of a backward rule: it is called once, with tracers, and its result is checked before use.
 
 Rules are written for real numbers. The gradient of a real L in z = a + ib is dL/da + i dL/db, and through a holomorphic f
-it is g conj(f'(z)). A rule is g f'(z), linear in g, so the conjugate of what it gives for conj(g) is just that: the rule of
+it is g conj(f'(z)). A rule is g f'(z), linear in g, so that its conjugate for conj(g) is just that: the rule of
 an op that is declared holomorphic is traced between two conjugations, here.
 """
 
@@ -14,7 +14,7 @@ from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED
 from gradproof.engine.errors import NoRule, RuleFault
 from gradproof.engine.inference import InferenceError
 from gradproof.engine.op import NO_GRADIENT, Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Builder, Program, Tracer, tracing
 
@@ -46,24 +46,24 @@ def trace_rule(
     builder = Builder(ops)
     g = tuple(builder.input(out) for out in outputs)
     y = tuple(builder.input(out) for out in outputs)
-    x = tuple(builder.input(one) for one in inputs)
+    x = tuple(builder.input(spec) for spec in inputs)
     attributes = in_rule(attributes)
     try:
         with tracing(builder):
-            given = tuple(map(_conj, g)) if conjugated else g
+            seeds = tuple(map(_conj, g)) if conjugated else g
             if len(outputs) == 1:
-                result = op.rule(given[0], y[0], *x, **attributes)
+                result = op.rule(seeds[0], y[0], *x, **attributes)
             else:
-                result = op.rule(given, y, *x, **attributes)
+                result = op.rule(seeds, y, *x, **attributes)
             cotangents = result if isinstance(result, tuple) else (result,)
             fault = _fault(builder, op, inputs, cotangents)
             if conjugated and not fault:
-                fault = _not_holomorphic(builder.program, outputs, {mine.number for mine in given})
+                fault = _not_holomorphic(builder.program, outputs, {seed.number for seed in seeds})
                 cotangents = tuple(c if c is NO_GRADIENT else _conj(c) for c in cotangents)
     except InferenceError as error:
         raise RuleFault(f"{place}: {error}", op=op.name, plugin=plugin) from error
-    except BaseException as error:  # a rule is a stranger's code: whatever it raises is its fault, and named so
-        foreign(error)
+    except BaseException as error:  # a plugin's code may raise anything, and the fault names it
+        reraise_own(error)
         raise RuleFault(place, op=op.name, plugin=plugin, raised=error) from error
     if fault:
         raise RuleFault(f"{place} {fault}", op=op.name, plugin=plugin)
@@ -72,59 +72,64 @@ def trace_rule(
 
 
 def _conj(x: Tracer) -> Tracer:
-    """The conjugate of a complex value (of a conjugate, what that is of); any other is its own."""
+    """The conjugate of a complex value (of a conjugate the original); a real value itself."""
     if not is_complex(x.spec):
         return x
-    for one in x.builder.program.instructions:
-        if one.op.name == "conj" and one.outputs == (x.number,):
-            return Tracer(x.builder, one.inputs[0])
+    for instruction in x.builder.program.instructions:
+        if instruction.op.name == "conj" and instruction.outputs == (x.number,):
+            return Tracer(x.builder, instruction.inputs[0])
     conjugate: Tracer = x.builder.apply("conj", [x], {})  # type: ignore[assignment]
     return conjugate
 
 
-def _not_holomorphic(program: Program, outputs: Sequence[Spec], given: set[int]) -> str | None:
-    """Why a rule may not be conjugated: what it computes of complex numbers must be complex differentiable too, or a
-    condition. ``given``: the conjugates of the cotangents."""
+def _not_holomorphic(program: Program, outputs: Sequence[Spec], seeds: set[int]) -> str | None:
+    """The reason why a rule may not be conjugated: each op that it applies to complex numbers must be holomorphic too, or a
+    condition. ``seeds``: the conjugates of the cotangents."""
     real = [out for out in outputs if is_differentiable(out.dtype) and not is_complex(out)]
     if real:
         return f"belongs to an op declared holomorphic, whose result is {real[0].dtype.name}"
-    for one in program.instructions:
-        condition = not any(is_differentiable(program.specs[k].dtype) for k in one.outputs)
-        fits = one.op.complex is HOLOMORPHIC or (one.op.complex is DIRECT and condition)
-        if not fits and given.isdisjoint(one.outputs) and any(is_complex(program.specs[k]) for k in one.inputs):
-            return f"belongs to an op declared holomorphic, and uses {one.op.name!r} of a complex number"
+    for instruction in program.instructions:
+        condition = not any(is_differentiable(program.specs[k].dtype) for k in instruction.outputs)
+        fits = instruction.op.complex is HOLOMORPHIC or (instruction.op.complex is DIRECT and condition)
+        if (
+            not fits
+            and seeds.isdisjoint(instruction.outputs)
+            and any(is_complex(program.specs[k]) for k in instruction.inputs)
+        ):
+            return f"belongs to an op declared holomorphic, and uses {instruction.op.name!r} of a complex number"
     return None
 
 
 def _fault(builder: Builder, op: Op, inputs: Sequence[Spec], cotangents: tuple[object, ...]) -> str | None:
+    """The text of the fault of the cotangents that a rule returned, or None."""
     if len(cotangents) != len(inputs):
         return f"returned {len(cotangents)} cotangents for {len(inputs)} inputs"
-    for position, (cotangent, want) in enumerate(zip(cotangents, inputs, strict=True)):
+    for position, (cotangent, spec) in enumerate(zip(cotangents, inputs, strict=True)):
         where = f"for input {position} ({op.input_name(position)})"
         if cotangent is NO_GRADIENT:
             continue
-        if not is_differentiable(want.dtype):
-            return f"returned a cotangent {where}, whose dtype {want.dtype.name} has none; return NO_GRADIENT"
+        if not is_differentiable(spec.dtype):
+            return f"returned a cotangent {where}, whose dtype {spec.dtype.name} has none; return NO_GRADIENT"
         if not isinstance(cotangent, Tracer):
             return f"returned {type(cotangent).__name__} {where}; expected a traced value or NO_GRADIENT"
         if cotangent.builder is not builder:
             return f"returned a value of another trace {where}"
-        if cotangent.shape != want.shape:
-            return f"returned a cotangent of shape {cotangent.shape} {where}; expected {want.shape}"
-        if cotangent.dtype != want.dtype:
-            return f"returned a cotangent of dtype {cotangent.dtype.name} {where}; expected {want.dtype.name}"
+        if cotangent.shape != spec.shape:
+            return f"returned a cotangent of shape {cotangent.shape} {where}; expected {spec.shape}"
+        if cotangent.dtype != spec.dtype:
+            return f"returned a cotangent of dtype {cotangent.dtype.name} {where}; expected {spec.dtype.name}"
     return None
 
 
 def prune(program: Program, needed: Sequence[bool]) -> Program:
-    """``program`` without the instructions that only serve outputs not ``needed`` (those become None)."""
+    """The program without the instructions that only serve outputs not ``needed`` (those become None)."""
     outputs = tuple(out if keep else None for out, keep in zip(program.outputs, needed, strict=True))
     live = {out for out in outputs if out is not None}
     kept = []
-    for one in reversed(program.instructions):
-        if live.intersection(one.outputs):
-            live.update(one.inputs)
-            kept.append(one)
+    for instruction in reversed(program.instructions):
+        if live.intersection(instruction.outputs):
+            live.update(instruction.inputs)
+            kept.append(instruction)
     literals = {k: value for k, value in program.literals.items() if k in live}
     return Program(program.specs, program.inputs, literals, kept[::-1], outputs)
 
@@ -132,15 +137,15 @@ def prune(program: Program, needed: Sequence[bool]) -> Program:
 def input_dependencies(rule: Program) -> tuple[frozenset[int], ...]:
     """For each output of ``rule`` the positions of the inputs that it is computed from."""
     behind: dict[int, frozenset[int]] = {number: frozenset([k]) for k, number in enumerate(rule.inputs)}
-    for one in rule.instructions:
-        sources = frozenset().union(*(behind.get(k, frozenset()) for k in one.inputs))
-        behind.update(dict.fromkeys(one.outputs, sources))
+    for instruction in rule.instructions:
+        sources = frozenset().union(*(behind.get(k, frozenset()) for k in instruction.inputs))
+        behind.update(dict.fromkeys(instruction.outputs, sources))
     return tuple(frozenset() if number is None else behind.get(number, frozenset()) for number in rule.outputs)
 
 
 def linear_inputs(rule: Program, outputs: int) -> tuple[bool, ...]:
-    """For each input of an op with ``outputs`` outputs, whether the op is linear (affine) in it if ``rule`` is right: the
-    derivative along it is made of the cotangents and the other inputs only."""
+    """For each input of an op with ``outputs`` outputs, True if the op is linear (affine) in it, provided that ``rule`` is
+    right: the derivative along it is made of the cotangents and the other inputs only."""
     saved = frozenset(range(outputs, 2 * outputs))
     return tuple(
         number is not None and sources.isdisjoint(saved | {2 * outputs + k})

@@ -1,9 +1,9 @@
-"""The table of scalar functions: the trusted core.
+"""Table of scalar functions: the trusted core.
 
 An op's definition is plain Python over this table, given to it as ``f``: ``lambda f, x: x / (1 + f.exp(-x))``. Every row
-has three forms, and a definition read with one of them gives
+has three forms, and a definition read with them gives
 
-- ``SYMBOLIC``  a SymPy expression, of which proofs are made;
+- ``SYMBOLIC``  a SymPy expression, for proofs;
 - ``BALLS``     an Arb ball that contains the true value (python-flint), for enclosures;
 - the power series form, ``series(ball) -> arb_series`` about a point, from which `ScalarFunction.partials` takes rigorous
   derivatives: no derivative formula is written in this file.
@@ -11,11 +11,11 @@ has three forms, and a definition read with one of them gives
 Besides its rows a reading has ``pi``, ``number`` (an exact literal), ``total`` (a sum), the comparisons ``less``,
 ``less_equal`` and ``equal``, the connectives ``both``, ``either`` and ``negate``, ``where``, ``floor``, and ``as_number``.
 In balls a comparison that the enclosures do not decide raises `Undecided`: a ball that straddles a branch has no side, and
-one that straddles a step no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
+a ball that straddles a step has no floor. For complex numbers there are ``conj``, ``real``, ``imag``, ``modulus``, ``sign``
 (z / |z|) and ``compose`` (of two parts). For matrices there are ``eye``, ``det`` and ``cofactors``. These
-readings are of real numbers, and `complexes.Complexes` is made of any of them.
+readings are of real numbers, and `complexes.Complexes` extends any of them to complex numbers.
 
-What is trusted: these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
+Trusted are these rows (each is tested against mpmath), SymPy's ``diff`` and zero tests, and Arb.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sympy.logic.boolalg import BooleanAtom, BooleanFunction
 
 from gradproof.engine.attributes import is_not_finite
 
-Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable: whatever the reading computes with
+Scalar: TypeAlias = Any  # sympy.Expr, arb, or a tape variable, by reading
 Number: TypeAlias = int | float | Fraction
 MAX_ROWS = 8  # of a determinant that is expanded: 2^n steps
 
@@ -45,7 +45,7 @@ class Undecided(ArithmeticError):
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """One row: a real function and its readings. ``series`` maps arb_series to arb_series (length 2 is enough)."""
+    """A row: a real function and its readings. ``series`` maps arb_series to arb_series (length 2 is enough)."""
 
     name: str
     symbolic: Callable[..., Any]
@@ -54,11 +54,11 @@ class ScalarFunction:
 
     def partials(self, balls: Sequence[arb], axes: Sequence[int]) -> list[arb]:
         """Enclosures of the partial derivatives along ``axes`` at ``balls``, by running the series form along each."""
-        found = []
+        derivatives = []
         for axis in axes:
             line = [arb_series([ball, 1 if k == axis else 0], 2) for k, ball in enumerate(balls)]
-            found.append(self.series(*line)[1])
-        return found
+            derivatives.append(self.series(*line)[1])
+        return derivatives
 
 
 def _expm1(x: Any) -> Any:
@@ -116,7 +116,7 @@ def _lambda(name: str) -> Callable[[Any], Any]:
 
 
 def _same(name: str, symbolic: Callable[..., Any], series: Callable[[Any], Any] | None = None) -> ScalarFunction:
-    """A row whose ball form, and series form unless given, are the library's method of the same name."""
+    """A row whose ball form, and series form by default, are the library's method of the same name."""
     return ScalarFunction(name, symbolic, lambda x: getattr(in_arb(x), name)(), series or _lambda(name))
 
 
@@ -126,7 +126,7 @@ def in_ball(number: Fraction) -> arb:
 
 
 def in_arb(x: Any) -> Any:
-    """A Python number as a ball; what is one stays what it is."""
+    """A Python number as a ball; a ball as it is."""
     if isinstance(x, Fraction):
         return in_ball(x)
     return arb(x) if isinstance(x, (int, float)) else x
@@ -162,14 +162,14 @@ TABLE = {row.name: row for row in FUNCTIONS}
 
 
 class floor(sympy.floor):  # type: ignore[misc]
-    """SymPy's, with its derivative between the steps."""
+    """SymPy's floor, with its derivative between the steps, 0."""
 
     def fdiff(self, argindex: int = 1) -> Any:
         return sympy.Integer(0)
 
 
 class OnReals:
-    """What the functions of complex numbers are on the real line: part of every reading of real numbers."""
+    """Functions of complex numbers on the real line: part of every reading of real numbers."""
 
     number: Any
     total: Any
@@ -213,7 +213,7 @@ class OnReals:
         return whole
 
     def cofactors(self, a: Any) -> Any:
-        """The matrix of cofactors: determinants without a row and a column, with a sign."""
+        """The matrix of cofactors: determinants without row i and column j, with the sign (-1)^(i + j)."""
         cells = np.empty(a.shape, object)
         for row, column in np.ndindex(a.shape):
             cells[row, column] = self.det(np.delete(np.delete(a, row, 0), column, 1)) * (-1) ** (row + column)
@@ -279,7 +279,7 @@ class Symbolic(OnReals):
 
 
 def _in_pieces(condition: Any) -> Any:
-    """The same condition with no branch inside of a comparison: it holds in one of the pieces. SymPy, left to itself,
+    """The same condition without a branch inside of a comparison: it holds in any of the pieces. SymPy, left to itself,
     brings it to a normal form, which takes far longer."""
     inside = {r: _of_pieces(r) for r in condition.atoms(Relational) if r.has(sympy.Piecewise)}
     return condition.xreplace(inside) if inside else condition
@@ -289,11 +289,11 @@ def _of_pieces(relation: Any) -> Any:
     inner = next((p for p in relation.atoms(sympy.Piecewise) if not any(x.has(sympy.Piecewise) for x in p.args)), None)
     if inner is None:
         return relation
-    found, left = [], sympy.true
+    cases, left = [], sympy.true
     for value, condition in inner.args:
-        found.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
+        cases.append(sympy.And(left, condition, _in_pieces(sympy.sympify(relation.xreplace({inner: value})))))
         left = sympy.And(left, sympy.Not(condition))
-    return sympy.Or(*found)
+    return sympy.Or(*cases)
 
 
 class Balls(OnReals):
@@ -303,7 +303,7 @@ class Balls(OnReals):
         self.tied = False
 
     def __getattr__(self, name: str) -> Any:
-        """A row of the table, looked up when it is first used: most definitions use one or two."""
+        """A row of the table, looked up when it is first used: most definitions use few."""
         row = TABLE.get(name)
         if row is None:
             raise AttributeError(f"the function table has no {name!r}; it has {', '.join(TABLE)}")
@@ -311,7 +311,7 @@ class Balls(OnReals):
         return getattr(self, name)
 
     def reading(self, row: ScalarFunction) -> Callable[..., Any]:
-        """What a definition calls for this row."""
+        """The function that a definition calls for this row."""
         return row.ball
 
     @property
@@ -327,12 +327,12 @@ class Balls(OnReals):
         return sum(terms, arb(0))
 
     def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
-        """Numbers that are found together: the values of ``solve(balls)``, whose ``push`` and ``pull`` are its derivative
-        (see `equations.Solution`)."""
+        """Numbers that are solved for together: the values of ``solve(balls)``, whose ``push`` and ``pull`` are its
+        derivative (see `equations.Solution`)."""
         return solve([_balls(array) for array in inputs]).values
 
     def ball(self, x: Any) -> arb:
-        """What encloses the value of ``x``, whatever this reading computes with."""
+        """An enclosure of ``x``, a scalar of this reading."""
         return arb(x)
 
     def compare(self, a: Any, b: Any) -> int:
@@ -357,7 +357,7 @@ class Balls(OnReals):
         return self.compare(a, b) == 0
 
     def floor(self, x: Any) -> Any:
-        """The largest integer up to ``x``, which is no variable: it stays where ``x`` moves, but for a step."""
+        """The largest integer up to ``x``, as a constant: its derivative is 0 but at a step."""
         whole = self.ball(x).floor()
         if not whole.is_exact():
             raise Undecided("a ball straddles a step")

@@ -1,9 +1,9 @@
-"""Ops on single numbers: a 0-d float64 is a Python float, and its op is an expression over floats.
+"""Scalar forms of ops: a 0-d float64 is a Python float, and an op on it is an expression over floats.
 
 The interpreter and the compiled plan both use these, so that they give the same bits. Where Python raises (a logarithm of
 0, an overflow in exp) NumPy decides, with inf or nan. IEEE 754 defines the operations of `EXACT` to the last bit; the
-others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two. A forward that is no
-ufunc may bring an expression of its own, as its attribute ``numbers``.
+others are those of the C library, which may differ from NumPy's vector loops in the last ulp or two. A forward that is not
+a ufunc may have an expression of its own, as its attribute ``numbers``.
 """
 
 from __future__ import annotations
@@ -68,36 +68,36 @@ LIBRARY: Final[Mapping[Any, str]] = {
     special.expit: "1.0 / (1.0 + exp(-{0}))",
 }
 NAMES: Final[dict[str, Any]] = {name: value for name, value in vars(math).items() if not name.startswith("_")}
-"""What the expressions are written with."""
+"""Namespace in which generated expressions are evaluated."""
 
 RAISED: Final = (ArithmeticError, ValueError)
-"""What Python says where NumPy gives inf or nan."""
+"""Exceptions raised by `math` where NumPy returns inf or nan."""
 
 
 def ufunc_of(op: Op, specs: Sequence[Spec]) -> np.ufunc | None:
-    """The ufunc that computes ``op`` on inputs of ``specs``, to the same bits as its forward: the forward itself, or what
-    it says it is for float32 and float64 (see `like`)."""
+    """The ufunc that computes ``op`` on inputs of ``specs``, to the same bits as its forward: the forward itself, or the
+    ufunc that it declares for float32 and float64, as its attribute ``ufunc``. None if there is none."""
     if isinstance(op.forward, np.ufunc):
         return op.forward
-    found = getattr(op.forward, "ufunc", None)
-    return found if found is not None and all(one.dtype.char in "fd" for one in specs) else None
+    declared = getattr(op.forward, "ufunc", None)
+    return declared if declared is not None and all(spec.dtype.char in "fd" for spec in specs) else None
 
 
 def is_number(spec: Spec) -> bool:
-    """Whether a value is a Python number in the scalar reading."""
+    """True if values of this spec are Python numbers in scalar forms: 0-d float64 and bool."""
     return spec.shape == () and spec.dtype.char in "d?"
 
 
 def scalar_form(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> str | None:
-    """The expression of ``op`` on these inputs, or None where it has none: they are not all single numbers."""
+    """The expression of ``op`` on these inputs, or None if they are not all single numbers, or it has none."""
     if len(outputs) != 1 or outputs[0].shape or not is_number(outputs[0]) or not all(map(is_number, inputs)):
         return None
-    return _form(op, "".join([one.dtype.char for one in inputs]), outputs[0].dtype.char)
+    return _form(op, "".join([spec.dtype.char for spec in inputs]), outputs[0].dtype.char)
 
 
 @lru_cache(4096)
 def _form(op: Op, inputs: str, output: str) -> str | None:
-    """The same by the characters of the dtypes: d for float64, ? for bool."""
+    """As `scalar_form`, keyed by dtype characters (``d`` float64, ``?`` bool)."""
     if op.name == "astype":
         return "float({0})" if output == "d" else "{0} != 0"
     if op.name in ("broadcast_to", "reshape"):
@@ -113,12 +113,12 @@ _LOGIC: Final = {np.equal, np.not_equal, np.logical_and, np.logical_or, np.logic
 
 
 def may_raise(form: str) -> bool:
-    """Whether Python may raise where NumPy has inf or nan: in a division, and in functions of `math`."""
+    """True if Python may raise where NumPy returns inf or nan: in a division, and in functions of `math`."""
     return "/" in form or any(f"{name}(" in form for name, value in NAMES.items() if callable(value))
 
 
 def is_exact(op: Op) -> bool:
-    """Whether each element of an elementwise op is the same bits in whatever array it stands."""
+    """True if each element of an elementwise op has the same bits in whatever array it is."""
     function = op.forward if op.forward is np.where else getattr(op.forward, "ufunc", op.forward)
     return isinstance(function, (np.ufunc, type(np.where))) and function in EXACT
 
@@ -126,12 +126,12 @@ def is_exact(op: Op) -> bool:
 @lru_cache(256)
 def _function(form: str, count: int) -> Callable[..., Any]:
     arguments = [f"x{k}" for k in range(count)]
-    made: Callable[..., Any] = eval(f"lambda {', '.join(arguments)}: {form.format(*arguments)}", NAMES)
-    return made
+    function: Callable[..., Any] = eval(f"lambda {', '.join(arguments)}: {form.format(*arguments)}", NAMES)
+    return function
 
 
 def scalar_call(form: str, op: Op, count: int, output: Spec, attributes: Mapping[str, Any]) -> Callable[..., Any]:
-    """What the interpreter calls for ``op`` on single numbers."""
+    """The function that the interpreter calls for ``op`` on single numbers."""
     function, forward, wrap = _function(form, count), op.forward, output.dtype.type
 
     def call(*numbers: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is known of a tensor before it exists: shape and dtype."""
+"""Spec: shape and dtype of a tensor."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Spec:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
@@ -40,6 +41,7 @@ class Spec:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the elements."""
         return self.size * self.dtype.itemsize
 
     def __str__(self) -> str:
@@ -52,11 +54,12 @@ def spec(shape: Sequence[int], dtype: Any = np.float64) -> Spec:
 
 
 def spec_of(array: Array) -> Spec:
+    """The spec of an array."""
     return Spec(array.shape, array.dtype)
 
 
 def shape_fault(shape: Sequence[int]) -> str | None:
-    """Why ``shape`` cannot be a tensor's shape, or None. Never allocates: products are Python integers."""
+    """The text of the fault of a shape, or None. Never allocates: products are Python integers."""
     if len(shape) > MAX_RANK:
         return f"rank {len(shape)} is above {MAX_RANK}"
     if any(size < 0 for size in shape):
@@ -67,19 +70,21 @@ def shape_fault(shape: Sequence[int]) -> str | None:
 
 
 def is_differentiable(dtype: DType) -> bool:
-    """Whether a tensor of this dtype can have a gradient: floating point, real or complex."""
+    """True if a tensor of this dtype can have a gradient: floating point, real or complex."""
     return dtype.kind in "fc" or dtype == BFLOAT16
 
 
 def is_complex(spec: Spec) -> bool:
+    """True for complex64 and complex128."""
     return spec.dtype.kind == "c"
 
 
 def part_dtype(dtype: DType) -> DType:
-    """The dtype of the real and of the imaginary part; of a real number its own."""
+    """The dtype of the real and of the imaginary part; of a real dtype itself."""
     return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 def parts(array: Array) -> Array:
-    """A complex array as a real one with one axis more, real and imaginary part; any other as it is."""
+    """A complex array as a real array with one more axis at the end, of size 2: real and imaginary part. A real array as it
+    is."""
     return np.stack([array.real, array.imag], axis=-1) if array.dtype.kind == "c" else array

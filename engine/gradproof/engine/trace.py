@@ -1,4 +1,4 @@
-"""Recording ops: programs, and the tracers that write them.
+"""Programs, and the tracers that record them.
 
 A `Program` is a flat list of instructions over numbered values, each of known shape and dtype. Both a client's graph
 (lowered) and a backward rule (traced) become programs, by the same `Builder`, which inserts explicit ``broadcast_to`` and
@@ -35,7 +35,7 @@ Literal: TypeAlias = int | float | Fraction | Exact | FreeNumber
 
 
 class Instruction(NamedTuple):
-    """One application of an op: numbers of its input and output values, canonical attributes."""
+    """An application of an op: numbers of its input and output values, canonical attributes."""
 
     op: Op
     inputs: tuple[int, ...]
@@ -45,7 +45,7 @@ class Instruction(NamedTuple):
 
 @dataclass(slots=True)
 class Program:
-    """Instructions in execution order. Value k has spec ``specs[k]``; it is an input, a literal, or the output of one
+    """Instructions in execution order. Value k has spec ``specs[k]``; it is an input, a literal, or the output of an
     instruction. ``outputs`` holds None where a rule said NO_GRADIENT."""
 
     specs: list[Spec] = field(default_factory=list)
@@ -56,19 +56,25 @@ class Program:
 
     @property
     def elementwise(self) -> bool:
-        """Whether each element of each output depends on the same element of each input only: then what is proved of
-        one element is proved of all shapes."""
+        """True if each element of each output depends on the same element of each input only: then a proof for an
+        element holds for all shapes."""
         literal = set(self.literals)
         return all(
-            one.op.elementwise or (one.op.name == "broadcast_to" and one.inputs[0] in literal) for one in self.instructions
+            instruction.op.elementwise or (instruction.op.name == "broadcast_to" and instruction.inputs[0] in literal)
+            for instruction in self.instructions
         )
 
     def text(self) -> str:
-        """One line an instruction, as people read it: ``%4 = multiply(%0, %3)``."""
+        """The program as people read it, a line for each instruction: ``%4 = multiply(%0, %3)``."""
         lines = []
-        for one in self.instructions:
-            arguments = [*(self._name(k) for k in one.inputs), *(f"{n}={v}" for n, v in one.attributes.items())]
-            lines.append(f"{', '.join(f'%{k}' for k in one.outputs)} = {one.op.name}({', '.join(arguments)})")
+        for instruction in self.instructions:
+            arguments = [
+                *(self._name(k) for k in instruction.inputs),
+                *(f"{n}={v}" for n, v in instruction.attributes.items()),
+            ]
+            lines.append(
+                f"{', '.join(f'%{k}' for k in instruction.outputs)} = {instruction.op.name}({', '.join(arguments)})"
+            )
         returned = ", ".join("NO_GRADIENT" if k is None else self._name(k) for k in self.outputs)
         return "\n".join([*lines, f"return {returned}"])
 
@@ -81,7 +87,7 @@ class Program:
         return "exact" if isinstance(literal, Exact) else str(literal)
 
     def at(self, values: Mapping[str, Fraction]) -> Program:
-        """The same program with numbers for the free attributes in its literals; one that is not rational stays."""
+        """The same program with numbers for the free attributes in its literals; a literal that is not rational stays."""
         literals = dict(self.literals)
         for number, literal in literals.items():
             if isinstance(literal, FreeNumber) and (value := literal.at(values)) is not None:
@@ -98,15 +104,18 @@ class Builder:
         self._inferred: dict[Any, Inferred] = {}
 
     def value(self, spec: Spec) -> int:
+        """The number of a new value."""
         self.program.specs.append(spec)
         return len(self.program.specs) - 1
 
     def input(self, spec: Spec) -> Tracer:
+        """A new input of the program."""
         number = self.value(spec)
         self.program.inputs.append(number)
         return Tracer(self, number)
 
     def literal(self, value: Literal, dtype: DType) -> Tracer:
+        """A new 0-d constant of ``dtype``."""
         number = self.value(Spec((), dtype))
         self.program.literals[number] = plain_number(value)
         return Tracer(self, number)
@@ -124,21 +133,21 @@ class Builder:
         if fault:
             raise InferenceError(f"{name} {fault}")
         specs = tuple([self._spec(x) for x in inputs])
-        found = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
-        wanted = found.inputs or specs
-        converted = tuple(self._convert(x, want) for x, want in zip(inputs, wanted, strict=True))
-        outputs = tuple(self.value(out) for out in found.outputs)
-        self.program.instructions.append(Instruction(op, converted, outputs, found.attributes))
+        inference = self._inference(op, specs, plain(attributes, op.attributes) if attributes else attributes)
+        targets = inference.inputs or specs
+        converted = tuple(self._convert(x, target) for x, target in zip(inputs, targets, strict=True))
+        outputs = tuple(self.value(out) for out in inference.outputs)
+        self.program.instructions.append(Instruction(op, converted, outputs, inference.attributes))
         tracers = tuple(Tracer(self, k) for k in outputs)
         return tracers if len(tracers) > 1 else tracers[0]
 
     def _inference(self, op: Op, specs: tuple[Spec, ...], attributes: Attributes) -> Inferred:
-        """``op.inference``, remembered: in a large graph most nodes repeat an op, specs and attributes."""
+        """Call ``op.inference``, cached: in a large graph most nodes repeat an op, specs and attributes."""
         key = (op.name, specs, repr(attributes) if attributes else None)
-        found = self._inferred.get(key)
-        if found is None:
-            found = self._inferred[key] = op.inference(specs, attributes)
-        return found
+        inference = self._inferred.get(key)
+        if inference is None:
+            inference = self._inferred[key] = op.inference(specs, attributes)
+        return inference
 
     def _spec(self, x: Any) -> Spec:
         if isinstance(x, Tracer):
@@ -160,22 +169,22 @@ class Builder:
             f"a rule may use tracers and exact numbers, not {type(x).__name__}; write constants as int, Fraction or Exact"
         )
 
-    def _convert(self, x: Any, want: Spec) -> int:
-        """The value ``x`` with the dtype and shape of ``want``, through explicit instructions where it differs."""
+    def _convert(self, x: Any, target: Spec) -> int:
+        """The value ``x`` with the dtype and shape of ``target``, through explicit instructions where it differs."""
         if not isinstance(x, Tracer):
-            x = self.literal(x, want.dtype)
-        if x.dtype != want.dtype:
-            x = self.apply("astype", [x], {"dtype": want.dtype.name})
-        if x.shape != want.shape:
-            x = self.apply("broadcast_to", [x], {"shape": want.shape})
+            x = self.literal(x, target.dtype)
+        if x.dtype != target.dtype:
+            x = self.apply("astype", [x], {"dtype": target.dtype.name})
+        if x.shape != target.shape:
+            x = self.apply("broadcast_to", [x], {"shape": target.shape})
         return int(x.number)
 
 
 class Tracer:
-    """A value without values: shape and dtype only. Operators and ``ops`` record what is done to it."""
+    """An abstract tensor, with shape and dtype only. Operators and ``ops`` record the operations on it."""
 
     __slots__ = ("builder", "number")
-    __array_ufunc__ = None  # NumPy must not take a tracer apart
+    __array_ufunc__ = None  # NumPy leaves its operators to the tracer
 
     def __init__(self, builder: Builder, number: int) -> None:
         self.builder, self.number = builder, number
@@ -231,7 +240,7 @@ class Tracer:
         return self._record("divide", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        squared = not isinstance(other, FreeNumber) and other == 2  # the power by a sealed number is one for all of them
+        squared = not isinstance(other, FreeNumber) and other == 2  # a free exponent stands for all values
         return self._record("square", self) if squared else self._record("pow", self, other)
 
     def __matmul__(self, other: Any) -> Any:
@@ -276,7 +285,7 @@ _current: ContextVar[Builder] = ContextVar("the builder of the trace in progress
 
 @contextmanager
 def tracing(builder: Builder) -> Iterator[Builder]:
-    """Makes ``builder`` the one that ``ops`` records on."""
+    """Make ``ops`` record on ``builder``."""
     token = _current.set(builder)
     try:
         yield builder
@@ -285,7 +294,8 @@ def tracing(builder: Builder) -> Iterator[Builder]:
 
 
 class Ops:
-    """``ops.sin(x)`` inside a rule records the op ``sin``; ``ops.swish.swish(x)`` an op of the namespace ``swish``."""
+    """Namespace of ops for rules: ``ops.sin(x)`` records the op ``sin``, ``ops.swish.swish(x)`` an op of the namespace
+    ``swish``."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
@@ -306,7 +316,7 @@ ops = Ops()
 
 
 def zeros_like(x: Tracer) -> Any:
-    """Zeros of the shape and dtype of ``x``: a gradient that flows and is nothing, unlike NO_GRADIENT."""
+    """Zeros of the shape and dtype of ``x``: a gradient that flows and is zero, unlike NO_GRADIENT."""
     return full_like(x, 0)
 
 

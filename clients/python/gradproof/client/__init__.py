@@ -8,15 +8,12 @@
 (tensor(6.), 'verified')
 """
 
-from typing import Any
-
 from gradproof.client import autograd, func, ops
 from gradproof.client.aio import AsyncClient, connect_async
 from gradproof.client.aio_session import AsyncSession
 from gradproof.client.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from gradproof.client.client import Client, connect
 from gradproof.client.dtypes import (
-    BY_PYTHON_NAMES,
     bfloat16,
     bool_,
     complex64,
@@ -73,7 +70,6 @@ from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.recording.runtime import use
 from gradproof.client.requests import Derived, Inference, ProofStep
 from gradproof.client.session import Session
-from gradproof.client.tensors import functions
 from gradproof.client.tensors.constructors import (
     BFloat16Tensor,
     BoolTensor,
@@ -106,6 +102,7 @@ from gradproof.client.tensors.constructors import (
     zeros_like,
 )
 from gradproof.client.tensors.functions import cat, maximum, minimum, stack, where
+from gradproof.client.tensors.method_functions import *  # noqa: F403
 from gradproof.client.tensors.tensor import Tensor
 
 __all__ = [
@@ -213,11 +210,6 @@ __all__ = [
     "zeros_like",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Methods as functions (``exp(x)`` is ``x.exp()``), and the dtypes that have names of Python's."""
-    return BY_PYTHON_NAMES[name] if name in BY_PYTHON_NAMES else functions.of_method(name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *functions.NAMES, *BY_PYTHON_NAMES})
+# Dtypes that PyTorch calls by names of Python's types: ``import *`` brings none of them.
+bool, int, float, short = bool_, int32, float32, int16  # noqa: A001
+cfloat, cdouble = complex64, complex128

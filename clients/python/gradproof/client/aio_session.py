@@ -161,7 +161,7 @@ class AsyncSession:
         end = time.monotonic() + self._timeout + check_seconds(request)
         for attempt in attempts(request, graph, values, saved=saved, digest=digest):
             try:
-                run_events = self._retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
+                run_events = self.retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
                 async with aclosing(run_events) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
@@ -172,7 +172,7 @@ class AsyncSession:
                 if attempt.settles(error):
                     raise
 
-    def _retried(self, make: Callable[[], RunExchange], seconds: float) -> AsyncGenerator[Event, None]:
+    def retried(self, make: Callable[[], RunExchange], seconds: float) -> AsyncGenerator[Event, None]:
         """The events of a run that ``make`` begins, again where the server had no room for it, within ``seconds``."""
         call = Call(self._connection, seconds)
 

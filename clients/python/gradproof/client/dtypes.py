@@ -24,11 +24,6 @@ bool_: DType = np.dtype(np.bool_)
 
 half, float_, double, long = float16, float32, float64, int64
 
-BY_PYTHON_NAMES = {
-    "bool": bool_, "float": float32, "int": int32, "short": int16, "cfloat": complex64, "cdouble": complex128,
-}  # fmt: skip
-"""PyTorch's other names, of which some are Python's own: ``gp.bool`` is there, ``import *`` brings none."""
-
 _TYPE_NAMES = {
     "float16": "Half",
     "bfloat16": "BFloat16",

@@ -1,12 +1,13 @@
-"""Functions of functions: `grad`, `vjp`, `jvp`, `jacrev`."""
+"""Transformations of functions: `grad`, `vjp`, `jvp` and `jacrev`, by the names of `torch.func`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from gradproof.client.backward import functional
-from gradproof.client.backward.standing import shut
+from gradproof.client import functional
+from gradproof.client.backward.provenance import without_history
+from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
 
@@ -17,9 +18,9 @@ def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callab
     def gradient(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums
         primals = tuple(arguments[k] for k in chosen)
-        result = functional.vjp(_scalar(_of(func, arguments, chosen)), primals, create_graph=True)[1]
-        found = tuple(_shut(one, primals) for one in result)
-        return found[0] if isinstance(argnums, int) else found
+        pulled = functional.vjp(_scalar(_of(func, arguments, chosen)), primals, create_graph=True)[1]
+        gradients = tuple(_recorded_as(g, primals) for g in pulled)
+        return gradients[0] if isinstance(argnums, int) else gradients
 
     return gradient
 
@@ -28,18 +29,18 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
     """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals."""
     outputs = func(*primals)
 
-    def pull(cotangent: Any) -> tuple[Tensor, ...]:
-        found = functional.vjp(func, primals, cotangent, create_graph=True)[1]
-        return tuple(_shut(one, (*primals, cotangent)) for one in found)
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        gradients = functional.vjp(func, primals, cotangent, create_graph=True)[1]
+        return tuple(_recorded_as(g, (*primals, cotangent)) for g in gradients)
 
     return outputs, pull
 
 
 def jvp(func: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Any, Any]:
-    """``func(*primals)``, and how it moves when the primals move by ``tangents``."""
-    found = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
-    outputs, moved = (_shut_all(one, (*primals, *tangents)) for one in found)
-    return outputs, moved
+    """``func(*primals)``, and the product of its Jacobian with ``tangents``."""
+    outputs, products = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
+    inputs = (*primals, *tangents)
+    return _all_recorded_as(outputs, inputs), _all_recorded_as(products, inputs)
 
 
 def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -80,10 +81,12 @@ def _scalar(func: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _shut_all(found: Any, primals: tuple[Tensor, ...]) -> Any:
-    return tuple(_shut(one, primals) for one in found) if isinstance(found, tuple) else _shut(found, primals)
+def _all_recorded_as(results: Any, inputs: tuple[Tensor, ...]) -> Any:
+    if isinstance(results, tuple):
+        return tuple(_recorded_as(result, inputs) for result in results)
+    return _recorded_as(results, inputs)
 
 
-def _shut(gradient: Tensor, primals: tuple[Tensor, ...]) -> Tensor:
-    """A gradient is recorded only if a primal was."""
-    return gradient if any(x.requires_grad for x in primals) else shut(gradient)
+def _recorded_as(result: Tensor, inputs: tuple[Tensor, ...]) -> Recorded:
+    """A result with its history, or without it where no input requires grad."""
+    return result if any(x.requires_grad for x in inputs) else without_history(result)

@@ -1,24 +1,24 @@
-"""What a tensor looks like in text."""
+"""Text of tensors, as PyTorch prints them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gradproof.client import dtypes
-
-if TYPE_CHECKING:
-    from gradproof.client.tensors.tensor import Tensor
+from gradproof.client.events import Array
 
 BRIEF = 6
-"""Elements that a line has room for."""
+"""The number of elements that a line has room for."""
 
 
-def show(tensor: Tensor) -> str:
-    """As PyTorch prints it: ``tensor([1., 2.], requires_grad=True)``, with the dtype where it is not the default."""
-    array = tensor.value()
+def show(array: Array, note: str = "") -> str:
+    """A tensor with this value as PyTorch prints it: ``tensor([1., 2.], requires_grad=True)``.
+
+    The dtype is printed where it is not a default; ``note``, unless it is "", at the end.
+    """
     parts = [_elements(array, "tensor(")]
     if array.size == 0 and array.shape != (0,):
         parts.append(f"size={array.shape}")
@@ -26,21 +26,19 @@ def show(tensor: Tensor) -> str:
     usual = array.dtype in (default, dtypes.complex_of(default), dtypes.int64, dtypes.bool_)
     if not usual or (array.size == 0 and array.dtype != dtypes.get_default_dtype()):
         parts.append(f"dtype={array.dtype.name}")
-    if tensor.grad_fn is not None:
-        parts.append(f"grad_fn={tensor.grad_fn!r}")
-    elif tensor.requires_grad:
-        parts.append("requires_grad=True")
+    if note:
+        parts.append(note)
     return f"tensor({', '.join(parts)})"
 
 
-def brief(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-    """On one line: the elements of a small array, dtype and shape of a large one."""
+def brief(array: Array) -> str:
+    """An array on one line: its elements if it is small, otherwise dtype and shape."""
     if array.size > BRIEF:
         return f"{array.dtype.name} {array.shape}"
     return " ".join(_elements(array, "").split())
 
 
-def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: str) -> str:
+def _elements(array: Array, prefix: str) -> str:
     if array.dtype == dtypes.bfloat16:
         array = array.astype(np.float32)
     if array.ndim == 0:
@@ -58,7 +56,7 @@ def _elements(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], prefix: 
         return np.array2string(array, separator=", ", prefix=prefix, formatter=form)
 
 
-def _whole(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable[[Any], str]:
+def _whole(array: Array) -> Callable[[Any], str]:
     """Numbers without decimals, as wide as the widest that is finite."""
 
     def text(v: Any) -> str:
@@ -69,7 +67,7 @@ def _whole(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable
     return lambda v: text(v).rjust(width)
 
 
-def _plain(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
+def _plain(array: Array) -> bool:
     """Whether the numbers are readable without exponents."""
     if array.dtype.kind != "f" or not array.size:
         return True

@@ -1,7 +1,7 @@
-"""Assembly: a sum of arrays that are zero but for a place, written to one array part by part.
+"""Assembly: a sum of arrays that are zero but for a place, written to a single array part by part.
 
-The gradient of what was sliced or padded many times is such a sum. Adding the parts alone gives the bits of adding whole
-arrays of zeros: a zero changes no number but the sign of a -0.0, and which elements that can be is known beforehand.
+The gradient of a value that was sliced or padded many times is such a sum. Adding the parts alone gives the bits of adding
+whole arrays of zeros: a zero changes no number but the sign of a -0.0, and the elements where it does are known beforehand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.compiled.simplify import Item, Simplified, Stop
+from gradproof.engine.compiled.simplify import Cut, Item, Simplified
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
 from gradproof.engine.spec import Array, DType
@@ -24,60 +24,62 @@ Place = tuple[Any, ...]
 EVERYWHERE: Place = (...,)
 
 
-def assembled(made: Simplified) -> Simplified:
-    """The program with every sum of two placed parts, or more, as one instruction."""
+def assembled(program: Simplified) -> Simplified:
+    """The program with every sum of two or more placed parts as a single instruction."""
     uses: dict[int, int] = {}
     maker: dict[int, Instruction] = {}
-    for item in watched(made.items):
-        for number in (item.number,) if isinstance(item, Stop) else item.inputs:
+    for item in watched(program.items):
+        for number in (item.number,) if isinstance(item, Cut) else item.inputs:
             uses[number] = uses.get(number, 0) + 1
-        if not isinstance(item, Stop):
+        if not isinstance(item, Cut):
             maker.update(dict.fromkeys(item.outputs, item))
     gone: set[int] = set()
     items: list[Item] = []
-    for item in watched(reversed(made.items)):  # the whole sum is met before what it is made of
-        if isinstance(item, Stop):
+    for item in watched(reversed(program.items)):  # a sum is met before its terms
+        if isinstance(item, Cut):
             items.append(item)
         elif gone.isdisjoint(item.outputs):
-            items.append(_sum(item, made, uses, maker, gone) if item.op.name == "add" else item)
-    return replace(made, items=items[::-1])
+            items.append(_sum(item, program, uses, maker, gone) if item.op.name == "add" else item)
+    return replace(program, items=items[::-1])
 
 
 def _sum(
-    one: Instruction, made: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
+    addition: Instruction, program: Simplified, uses: dict[int, int], maker: dict[int, Instruction], gone: set[int]
 ) -> Instruction:
-    spec = made.specs[one.outputs[0]]
+    """The whole sum that ends in an addition as a single instruction, if it has two placed parts or more. The instructions
+    that it replaces are added to ``gone``."""
+    spec = program.specs[addition.outputs[0]]
     if spec.dtype.kind != "f" or not spec.shape:
-        return one
-    terms, left, inner = list[int](), one, list[int]()
+        return addition
+    terms, left, inner = list[int](), addition, list[int]()
     while True:
         terms.append(left.inputs[1])
         first = left.inputs[0]
-        before = maker.get(first)
-        if before is None or before.op.name != "add" or uses[first] > 1:
+        previous = maker.get(first)
+        if previous is None or previous.op.name != "add" or uses[first] > 1:
             terms.append(first)
             break
         inner.append(first)
-        left = before
+        left = previous
     terms.reverse()
-    if any(made.specs[k] != spec for k in terms):
-        return one
+    if any(program.specs[k] != spec for k in terms):
+        return addition
     parts, places, placed = list[int](), list[Place](), list[int]()
     for number in terms:
         source = maker.get(number)
         if source is not None and source.op.place is not None and uses[number] == 1:
-            places.append(source.op.place(made.specs[source.inputs[0]], **source.attributes))
+            places.append(source.op.place(program.specs[source.inputs[0]], **source.attributes))
             parts.append(source.inputs[0])
             placed.append(number)
         else:
             places.append(EVERYWHERE)
             parts.append(number)
     if len(placed) < 2:
-        return one
+        return addition
     gone.update(inner, placed)
     into = _assembler(spec.shape, spec.dtype, places)
     op = Op("add", _forward(spec.shape, spec.dtype, into), into=into, infer=lambda *parts: Inferred((spec,)))
-    return Instruction(op, tuple(parts), one.outputs, {})
+    return Instruction(op, tuple(parts), addition.outputs, {})
 
 
 def _forward(shape: tuple[int, ...], dtype: DType, into: Callable[..., None]) -> Callable[..., Array]:
@@ -90,7 +92,7 @@ def _forward(shape: tuple[int, ...], dtype: DType, into: Callable[..., None]) ->
 
 
 def _assembler(shape: tuple[int, ...], dtype: DType, places: Sequence[Place]) -> Callable[..., None]:
-    """``(out, *parts)`` for parts at ``places``."""
+    """The function ``(out, *parts)`` that writes the sum of parts at ``places`` to ``out``."""
     parts_at = np.zeros(shape, np.uint16)
     for place in places:
         parts_at[place] += 1
@@ -103,6 +105,7 @@ def _assembler(shape: tuple[int, ...], dtype: DType, places: Sequence[Place]) ->
 
 
 def _apart(places: Sequence[Place], zero: Any, gaps: bool, out: Array, *parts: Array) -> None:
+    """Write parts that do not overlap."""
     if gaps:
         out.fill(0)
     for place, part in zip(places, parts, strict=True):
@@ -110,7 +113,8 @@ def _apart(places: Sequence[Place], zero: Any, gaps: bool, out: Array, *parts: A
 
 
 def _together(places: Sequence[Place], start: Any, out: Array, *parts: Array) -> None:
+    """Add parts that overlap."""
     np.copyto(out, start)
     for place, part in zip(places, parts, strict=True):
-        there = out[place]
-        np.add(there, part, out=there)
+        target = out[place]
+        np.add(target, part, out=target)

@@ -1,4 +1,4 @@
-"""Buffers: the memory of a compiled run, planned before it from how long each value lives."""
+"""Buffers: the memory of a compiled run, planned from the lifetimes of its values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import Array, Spec
 
 ALIGNMENT: Final = 64  # bytes: one cache line, and the widest vectors
-SHARED_BYTES: Final = 64  # what is smaller has memory of its own: never worth a second thought
+SHARED_BYTES: Final = 64  # buffers up to this size are never shared
 RECYCLED_BYTES: Final = 1 << 16
 MAX_RECYCLED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a value lies: in ``block``, or as a view of slot ``source``."""
+    """The place of a value: in ``block``, or a view of slot ``source``."""
 
     spec: Spec
     block: int = -1
@@ -31,7 +31,7 @@ class Slot:
 
 @dataclass
 class Layout:
-    """Slots by number and the sizes of the blocks, in bytes. Blocks that are free again are used again."""
+    """Slots by number, and the sizes of the blocks in bytes. Blocks that are free again are used again."""
 
     slots: list[Slot] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
@@ -39,10 +39,11 @@ class Layout:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all blocks."""
         return sum(self.blocks)
 
     def place(self, spec: Spec, block: int | None = None) -> int:
-        """A slot in ``block``, or in one that is free, or in a new one."""
+        """The number of a new slot in ``block``, or in a free block of its size, or in a new block."""
         if block is None:
             free = self._free.get(spec.nbytes)
             if free:
@@ -54,23 +55,25 @@ class Layout:
         return len(self.slots) - 1
 
     def view(self, source: int, spec: Spec, view: Callable[[Array], Array]) -> int:
+        """The number of a new slot that is a view of slot ``source``."""
         self.slots.append(Slot(spec, source=source, view=view))
         return len(self.slots) - 1
 
     def release(self, block: int) -> None:
+        """Make a block free for other slots."""
         if self.blocks[block] > SHARED_BYTES:
             self._free.setdefault(self.blocks[block], []).append(block)
 
 
 class Bindable(Protocol):
-    """Calls that are bound to memory once, and run many times."""
+    """Recipe of calls that are bound to memory once, and run many times."""
 
     def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Any: ...
 
 
 class Workspace:
-    """The memory of one run at a time. ``writable`` are the slots, ``readable`` the same and read-only; ``bound`` are the
-    calls of the program, with these arrays as arguments; ``outputs`` make the arrays that leave."""
+    """The memory of a run, for a single run at a time. ``writable`` are the slots, ``readable`` the same and read-only;
+    ``bound`` are the calls of the program, with these arrays as arguments; ``outputs`` make the arrays that leave."""
 
     def __init__(self, layout: Layout, recipes: Sequence[Bindable], outputs: Sequence[Spec]) -> None:
         blocks = [_aligned(size) for size in layout.blocks]
@@ -85,7 +88,7 @@ class Workspace:
             reader = whole.view()
             reader.flags.writeable = False
             self.readable.append(reader)
-        self.bound = [one.bind(self.readable, self.writable) for one in watched(recipes)]
+        self.bound = [recipe.bind(self.readable, self.writable) for recipe in watched(recipes)]
         makers = [partial(np.empty, spec.shape, spec.dtype) for spec in outputs]
         large = [spec.nbytes >= RECYCLED_BYTES for spec in outputs]
         self._recyclers = [Recycler(make) for make, recycled in zip(makers, large) if recycled]
@@ -95,18 +98,19 @@ class Workspace:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it holds, those of arrays that left and are used again included."""
-        return self._nbytes + sum(one.nbytes for one in self._recyclers)
+        """Bytes of the workspace, including arrays that left and are used again."""
+        return self._nbytes + sum(recycler.nbytes for recycler in self._recyclers)
 
 
 def _aligned(size: int) -> Array:
+    """A byte array of ``size`` that begins at a multiple of `ALIGNMENT`."""
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
 
 
 class Recycler:
-    """Large arrays that leave, used again when nobody holds them any more: fresh pages cost more than the arithmetic."""
+    """Large arrays that leave, used again when no reference to them is left: fresh pages cost more than the arithmetic."""
 
     def __init__(self, make: Callable[[], Array]) -> None:
         self._make = make
@@ -114,14 +118,15 @@ class Recycler:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays that it holds."""
-        return sum(one.nbytes for one in self._held)
+        """Bytes of the arrays that are kept."""
+        return sum(array.nbytes for array in self._held)
 
     def take(self) -> Array:
+        """An array that is free, or a new one."""
         for position in range(len(self._held)):
             if sys.getrefcount(self._held[position]) == 2:  # the list, and the argument of getrefcount
                 return self._held[position]
-        made = self._make()
+        array = self._make()
         if len(self._held) < MAX_RECYCLED:
-            self._held.append(made)
-        return made
+            self._held.append(array)
+        return array

@@ -1,7 +1,7 @@
-"""A compiled plan: what the interpreter gives, to the same bits, in a fraction of the time.
+"""Compiled plan: the results of the interpreter, to the same bits, in a fraction of the time.
 
-Where the compiled function raises, the interpreter runs again from the start: it gives the result, where Python's floats
-have none, or names the fault.
+Where the compiled function raises, the interpreter runs again from the start: it has the result, where Python's floats have
+none, or names the fault.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ import numpy as np
 from gradproof.engine.cancellation import NEVER, Cancellation, watched
 from gradproof.engine.compiled.assemble import assembled
 from gradproof.engine.compiled.buffers import Workspace
-from gradproof.engine.compiled.simplify import Item, Simplified, Stop, simplify
+from gradproof.engine.compiled.simplify import Cut, Item, Simplified, simplify
 from gradproof.engine.compiled.source import write
 from gradproof.engine.plan import Plan, call_of
 from gradproof.engine.spec import Array, Spec
 
 MAX_IDLE: Final = 2  # workspaces that wait for the next run
-MAX_IDLE_BYTES: Final = 256 << 20  # of all workspaces of a plan that wait; pages are made anew where a run takes more
+MAX_IDLE_BYTES: Final = (
+    256 << 20
+)  # of all workspaces of a plan that wait; a run that takes more allocates its workspace anew
 MAX_FAILURES: Final = 2  # runs in which Python's floats raised; then a plan is to be careful
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a compiled plan is for, beside the graph: the values that leave, the gradients that hooks may change, and the
-    outputs whose seeds are given (those of the others are 1)."""
+    """The part of a job that a plan is compiled for: the values that leave, the gradients that hooks may change, and the
+    outputs that have seeds (the seed of any other output is 1)."""
 
     fetch: tuple[str, ...]
     hooked: frozenset[str] = frozenset()
@@ -36,13 +38,13 @@ class Variant:
 
 
 class Compiled:
-    """A plan compiled for one `Variant`. Any number of runs at a time; each has a workspace of its own. ``careful``: an op
-    on numbers that may raise asks NumPy where it does; otherwise the whole run raises, and is counted in ``failures``."""
+    """A plan compiled for a `Variant`. Any number of runs at a time; each has a workspace of its own. ``careful``: NumPy
+    computes a scalar op where Python's floats raise; otherwise the whole run raises, and is counted in ``failures``."""
 
     def __init__(self, plan: Plan, variant: Variant, *, careful: bool = False) -> None:
         self.plan, self.variant, self.careful, self.failures = plan, variant, careful, 0
-        simplified, given = _simplified(plan, variant)
-        written = write(simplified, given, careful)
+        simplified, arguments = _simplified(plan, variant)
+        written = write(simplified, arguments, careful)
         self.names = [*variant.fetch, *(cut.name for cut in plan.backward.cuts)]
         self.specs = _specs(plan, variant)
         self.text = written.text
@@ -56,49 +58,50 @@ class Compiled:
         """Bytes of the workspaces that wait for a run."""
         return sum(workspace.nbytes for workspace in self._idle)
 
-    def brought(self, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> list[Any]:
-        """The arrays that a run brings, in the order in which the function takes them."""
+    def arguments(self, leaves: Mapping[str, Array], seeds: Mapping[str, Array]) -> list[Any]:
+        """The arguments of a run, in the order in which the function takes them: leaves, then seeds."""
         return [*(leaves[leaf.name] for leaf in self.plan.lowered.graph.leaves), *(seeds[n] for n in self.variant.seeded)]
 
     def run(
         self, arrays: Sequence[Any], cancellation: Cancellation = NEVER
     ) -> Generator[tuple[int, Array], Array | None, None]:
-        """What leaves, as it is there, by its index in ``names``: read-only arrays that nothing will write to. Is sent what
-        hooks made of a gradient. Raises Cancelled, and whatever an op raises."""
+        """Run the plan: yields each value that leaves, as soon as it is computed, with its index in ``names``, as a
+        read-only array that is not shared, and is sent the gradient after all hooks. Raises Cancelled, and any exception of
+        an op."""
         workspace = self._idle.pop() if self._idle else self._workspace()
         memory = workspace.readable, workspace.writable, workspace.bound, workspace.outputs
-        flow = self._function(*memory, arrays, cancellation)
+        stream = self._function(*memory, arrays, cancellation)
         try:
             sent: Array | None = None
             while True:
                 with np.errstate(all="ignore"):
                     try:
-                        index, value = flow.send(sent)
+                        index, value = stream.send(sent)
                     except StopIteration:
                         return
                 sent = yield index, self._leaving(index, value)
         finally:
-            flow.close()
+            stream.close()
             self._give_back(workspace)
 
     def all(self, arrays: Sequence[Any]) -> list[Any]:
-        """Everything that leaves, in the order of ``names``; None where no gradient arrives. A 0-d float64 comes as a
-        Python number, any other as an array that nobody else holds. Raises whatever an op raises."""
-        found: list[Any] = [None] * len(self.names)
+        """Run the plan without hooks: the values that leave, in the order of ``names``; None where no gradient arrives. A
+        0-d float64 is a Python float, any other value an array that is not shared. Raises any exception of an op."""
+        results: list[Any] = [None] * len(self.names)
         if not self._arrays:
             for index, value in self._function((), (), (), (), arrays, NEVER):
-                found[index] = value
-            return found
+                results[index] = value
+            return results
         workspace = self._idle.pop() if self._idle else self._workspace()
         try:
             with np.errstate(all="ignore"):
                 for index, value in self._function(
                     workspace.readable, workspace.writable, workspace.bound, workspace.outputs, arrays, NEVER
                 ):
-                    found[index] = value
+                    results[index] = value
         finally:
             self._give_back(workspace)
-        return found
+        return results
 
     def _leaving(self, index: int, value: Any) -> Array:
         if isinstance(value, np.ndarray):
@@ -125,22 +128,22 @@ def _specs(plan: Plan, variant: Variant) -> list[Spec]:
 
 
 def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str]]:
-    """The program with its stops, simplified; and what a run brings, by value."""
+    """The program with its cuts, simplified; and by value the expression of each argument of a run."""
     program, values, backward = plan.program, plan.lowered.values, plan.backward
     instructions = program.instructions
     items: list[Item] = list(instructions[: plan.forward_length])
-    items += [Stop(k, values[name]) for k, name in enumerate(watched(variant.fetch))]
+    items += [Cut(k, values[name]) for k, name in enumerate(watched(variant.fetch))]
     position = plan.forward_length
     for k, cut in enumerate(watched(backward.cuts)):
         items += instructions[position : cut.position]
-        items.append(Stop(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
+        items.append(Cut(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
         position = cut.position
     constants: dict[int, Any] = {number: np.asarray(array) for number, array in plan.literals.items()}
     for name, number in watched(backward.seeds.items()):
         if name not in variant.seeded:
             constants[number] = np.ones(program.specs[number].shape, program.specs[number].dtype)
     leaves = plan.lowered.graph.leaves
-    given = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
-    given |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
-    made = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
-    return assembled(made), given
+    arguments = {values[leaf.name]: f"X[{k}]" for k, leaf in enumerate(leaves)}
+    arguments |= {backward.seeds[name]: f"X[{len(leaves) + k}]" for k, name in enumerate(variant.seeded)}
+    simplified = simplify(items, program.specs, constants, plan.registry.op, call_of, plan.forward_length)
+    return assembled(simplified), arguments

@@ -1,4 +1,4 @@
-"""Kernels: how an instruction writes its result into memory that is there already."""
+"""Kernels: calls that write the result of an instruction into given memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gradproof.engine.trace import Instruction
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may lie where an input
-    lies, element on element. ``rowwise``: each row of the result depends on that row of the inputs only. ``cost``: about
-    how many nanoseconds an element takes."""
+    """A call ``call(*inputs, out)``, or, with ``first``, ``call(out, *inputs)``. ``overlaps``: the result may have the
+    memory of an input. ``rowwise``: each row of the result depends on that row of the inputs only. ``cost``: approximate
+    nanoseconds an element."""
 
     call: Callable[..., Any]
     first: bool = False
@@ -29,25 +29,26 @@ class Kernel:
     cost: float = DEAR
 
     def arguments(self, inputs: Sequence[Any], out: Any) -> tuple[Any, ...]:
+        """The arguments of the call, in order."""
         return (out, *inputs) if self.first else (*inputs, out)
 
 
-def kernel_of(one: Instruction, specs: Sequence[Spec]) -> Kernel | None:
-    """The kernel of an instruction; None where its op has only a forward that makes its own memory."""
-    if len(one.outputs) != 1:
+def kernel_of(instruction: Instruction, specs: Sequence[Spec]) -> Kernel | None:
+    """The kernel of an instruction; None where its op has only a forward that allocates its own memory."""
+    if len(instruction.outputs) != 1:
         return None
-    ufunc = ufunc_of(one.op, [specs[k] for k in one.inputs])
-    cost = CHEAP if is_exact(one.op) else DEAR
-    if ufunc is not None and ufunc.nout == 1 and not one.attributes:
+    ufunc = ufunc_of(instruction.op, [specs[k] for k in instruction.inputs])
+    cost = CHEAP if is_exact(instruction.op) else DEAR
+    if ufunc is not None and ufunc.nout == 1 and not instruction.attributes:
         if ufunc in _KEYWORD:
             return Kernel(_KEYWORD[ufunc], overlaps=True, rowwise=True, cost=cost)
         if ufunc.signature is not None:
             return Kernel(ufunc)
-        long = tiled(ufunc, [specs[k] for k in one.inputs], specs[one.outputs[0]])
+        long = tiled(ufunc, [specs[k] for k in instruction.inputs], specs[instruction.outputs[0]])
         return Kernel(long or ufunc, overlaps=True, rowwise=True, cost=cost)
-    if one.op.into is not None:
-        into = partial(one.op.into, **one.attributes) if one.attributes else one.op.into
-        return Kernel(into, first=True, rowwise=one.op.elementwise, cost=cost)
+    if instruction.op.into is not None:
+        into = partial(instruction.op.into, **instruction.attributes) if instruction.attributes else instruction.op.into
+        return Kernel(into, first=True, rowwise=instruction.op.elementwise, cost=cost)
     return None
 
 
@@ -56,4 +57,4 @@ def _keyword(ufunc: np.ufunc) -> Callable[..., Any]:
 
 
 _KEYWORD = {ufunc: _keyword(ufunc) for ufunc in (np.maximum, np.minimum)}
-"""Ufuncs that will not take their output by position in later versions of NumPy."""
+"""Ufuncs that take their output by keyword only in later versions of NumPy."""

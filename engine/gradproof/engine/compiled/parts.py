@@ -1,6 +1,6 @@
-"""Parts: a long function as several short ones, each compiled by itself.
+"""Parts: a long function split into several short functions, each compiled by itself.
 
-Python's compiler stops for nobody, and no other thread runs beside it: ten milliseconds for each thousand lines.
+Python's compiler holds the GIL, and cannot be cancelled: ten milliseconds for each thousand lines.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _VARIABLE: Final = re.compile(r"\b[avo]\d+\b")
 
 
 def functions(lines: Sequence[str]) -> Iterator[str]:
-    """The source of the generator function ``run`` of these statements: one text, or, where they are many, one for each
-    part and one that goes through them. A part is given the variables of those before it that it, or one behind it, reads,
-    in a list that it empties, so that nobody else holds them."""
+    """The source of the generator function ``run`` of these statements: a single text, or, where they are many, a text for
+    each part and a text of ``run``, which calls them. A part gets the variables of earlier parts that it, or a later part,
+    reads, in a list that it empties, so that no other reference to them is left."""
     if len(lines) <= MOST_LINES:
         yield _function(f"run({MEMORY})", [*lines, "return"])
         return
@@ -29,14 +29,14 @@ def functions(lines: Sequence[str]) -> Iterator[str]:
     behind: list[set[str]] = [set()]
     for names in reversed(read):
         behind.append(behind[-1] | names)
-    behind.reverse()  # of each part, what it and those behind it read
-    made: set[str] = set()
+    behind.reverse()  # by part the variables that it and later parts read
+    assigned: set[str] = set()
     for k, part in enumerate(parts):
-        given = ", ".join(sorted(made & behind[k]))
-        made |= read[k]
-        left = ", ".join(sorted(made & behind[k + 1]))
-        taken = [CHECK, f"[{given}] = L", "L.clear()"]
-        yield _function(f"part{k}({MEMORY}, L)", [*taken, *part, f"return [{left}]"])
+        taken = ", ".join(sorted(assigned & behind[k]))
+        assigned |= read[k]
+        left = ", ".join(sorted(assigned & behind[k + 1]))
+        head = [CHECK, f"[{taken}] = L", "L.clear()"]
+        yield _function(f"part{k}({MEMORY}, L)", [*head, *part, f"return [{left}]"])
     yield _function(f"run({MEMORY})", ["L = []", *(f"L = yield from part{k}({MEMORY}, L)" for k in range(len(parts)))])
 
 

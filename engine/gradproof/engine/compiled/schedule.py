@@ -1,7 +1,7 @@
 """Schedule: calls of kernels in a row, bound to their memory before the run wherever that is known.
 
-Large elementwise calls on one shape become a `Group`; what is bound completely becomes a loop over finished calls; the rest
-is a line of source each.
+Large elementwise calls on the same shape become a `Group`; calls whose arguments are all bound become a loop; any other
+call is a line of source.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gradproof.engine.spec import Array, Spec
 
 CHECK: Final = "if C.cancelled: raise Cancelled"
 LASTING: Final = 256
-"""Elements from which on a call takes longer than a look at the run's cancellation by far."""
+"""Number of elements from which on a call takes far longer than a look at the run's cancellation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """What a kernel reads or writes: a slot of the workspace, a constant, or a local variable of the function."""
+    """Argument of a kernel: a slot of the workspace, a constant, or a local variable of the function."""
 
     spec: Spec
     slot: int = -1
@@ -32,41 +32,48 @@ class Operand:
 
     @property
     def is_bound(self) -> bool:
+        """True if its memory is known before the run."""
         return not self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A call of a kernel on ``inputs``, with its result in ``out``."""
+
     kernel: Kernel
     inputs: tuple[Operand, ...]
     out: Operand
 
     @property
     def is_bound(self) -> bool:
-        return self.out.is_bound and all(one.is_bound for one in self.inputs)
+        """True if all of its memory is known before the run."""
+        return self.out.is_bound and all(operand.is_bound for operand in self.inputs)
 
     @property
     def is_lasting(self) -> bool:
-        return any(one.spec.size >= LASTING for one in (*self.inputs, self.out))
+        """True if the cancellation is to be checked before it."""
+        return any(operand.spec.size >= LASTING for operand in (*self.inputs, self.out))
 
     @property
     def is_large(self) -> bool:
+        """True if it may be worth blocks."""
         return self.kernel.rowwise and bool(self.out.spec.shape) and is_large(self.out.spec.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Calls that are looped over: ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each that lasts."""
+    """Calls in a loop ``for f, a in P[k]: f(*a)``, with a look at the cancellation before each if any is lasting."""
 
     calls: tuple[Call, ...]
 
     def bind(
         self, readable: Sequence[Array], writable: Sequence[Array]
     ) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The functions and their arguments, over the slots of a workspace."""
         memory = _Memory(readable, writable)
         return [
-            (one.kernel.call, one.kernel.arguments([*map(memory.read, one.inputs)], memory.out(one)))
-            for one in watched(self.calls)
+            (call.kernel.call, call.kernel.arguments([*map(memory.read, call.inputs)], memory.out(call)))
+            for call in watched(self.calls)
         ]
 
 
@@ -78,13 +85,14 @@ class BlockedGroup:
     names: tuple[str, ...]
 
     def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Group:
+        """The group of calls, over the slots of a workspace."""
         memory, shape = _Memory(readable, writable), self.calls[0].out.spec.shape
 
-        def argument(one: Operand, out: bool = False) -> Argument | Hole:
-            cut = one.spec.shape[:1] == shape[:1] and one.spec.ndim == len(shape)
-            if one.name:
-                return Hole(self.names.index(one.name), cut)
-            return (writable[one.slot] if out else memory.read(one)), cut
+        def argument(operand: Operand, out: bool = False) -> Argument | Hole:
+            cut = operand.spec.shape[:1] == shape[:1] and operand.spec.ndim == len(shape)
+            if operand.name:
+                return Hole(self.names.index(operand.name), cut)
+            return (writable[operand.slot] if out else memory.read(operand)), cut
 
         return Group(
             [(c.kernel.call, c.kernel.arguments([*map(argument, c.inputs)], argument(c.out, True))) for c in self.calls],
@@ -97,18 +105,20 @@ Recipe: TypeAlias = Bound | BlockedGroup
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
+    """The slots of a workspace."""
+
     readable: Sequence[Array]
     writable: Sequence[Array]
 
-    def read(self, one: Operand) -> Array:
-        return self.readable[one.slot] if one.constant is None else one.constant
+    def read(self, operand: Operand) -> Array:
+        return self.readable[operand.slot] if operand.constant is None else operand.constant
 
     def out(self, call: Call) -> Array:
         return self.writable[call.out.slot]
 
 
 class Schedule:
-    """Collects calls, and writes them when something must see their results."""
+    """Collects calls, and writes them when a later line reads their results."""
 
     def __init__(
         self, layout: Layout, named: Callable[[Callable[..., Any]], str], constant: Callable[[Array], str]
@@ -118,18 +128,19 @@ class Schedule:
         self._pending: list[Call] = []
 
     def add(self, call: Call) -> None:
+        """Add a call."""
         self._pending.append(call)
 
     def flush(self) -> list[str]:
-        """The lines that make the calls so far."""
+        """The lines of the calls so far."""
         pending, self._pending = self._pending, []
         lines: list[str] = []
         bound: list[Call] = []
 
         def close() -> None:
             if bound:
-                call = f"\n        {CHECK}\n        f(*a)" if any(one.is_lasting for one in bound) else " f(*a)"
-                lines.append(f"for f, a in P[{len(self.recipes)}]:{call}")
+                body = f"\n        {CHECK}\n        f(*a)" if any(call.is_lasting for call in bound) else " f(*a)"
+                lines.append(f"for f, a in P[{len(self.recipes)}]:{body}")
                 self.recipes.append(Bound(tuple(bound)))
                 bound.clear()
 
@@ -140,36 +151,36 @@ class Schedule:
                 lines.append(f"P[{len(self.recipes)}]({', '.join(('C', *names))})")
                 self.recipes.append(BlockedGroup(tuple(group), names))
                 continue
-            for one in group:
-                if one.is_bound:
-                    bound.append(one)
+            for call in group:
+                if call.is_bound:
+                    bound.append(call)
                     continue
                 close()
-                if one.is_lasting:
+                if call.is_lasting:
                     lines.append(CHECK)
-                arguments = one.kernel.arguments([self._text(x, "R") for x in one.inputs], self._text(one.out, "W"))
-                lines.append(f"{self._named(one.kernel.call)}({', '.join(arguments)})")
+                arguments = call.kernel.arguments([self._text(x, "R") for x in call.inputs], self._text(call.out, "W"))
+                lines.append(f"{self._named(call.kernel.call)}({', '.join(arguments)})")
         close()
         return lines
 
     def _groups(self, calls: Sequence[Call]) -> Iterator[tuple[list[Call], bool]]:
-        """The calls in order; and whether those that can go through block by block together are worth it."""
+        """The calls in order, in groups that can run in blocks; and whether blocks are worth it."""
         position = 0
         while position < len(calls):
             look()
-            one = calls[position]
-            group = self._group(calls, position) if one.is_large else [one]
-            yield group, one.is_large and pays([call.kernel.cost for call in group], one.out.spec.size)
+            first = calls[position]
+            group = self._group(calls, position) if first.is_large else [first]
+            yield group, first.is_large and pays([call.kernel.cost for call in group], first.out.spec.size)
             position += len(group)
 
-    def _text(self, one: Operand, memory: str) -> str:
-        if one.constant is not None:
-            return self._constant(one.constant)
-        return one.name or f"{memory}[{one.slot}]"
+    def _text(self, operand: Operand, memory: str) -> str:
+        if operand.constant is not None:
+            return self._constant(operand.constant)
+        return operand.name or f"{memory}[{operand.slot}]"
 
     def _group(self, calls: Sequence[Call], position: int) -> list[Call]:
-        """The calls from ``position`` on that can go through block by block: on one shape, and where an array is not read
-        row for row, nothing of the group writes to its memory."""
+        """The calls from ``position`` on that can run in blocks: all on the same shape, and no call of the group writes to
+        the memory of an array that another reads other than row for row."""
         shape = calls[position].out.spec.shape
         written, fixed = set[int](), set[int]()
         group: list[Call] = []
@@ -186,11 +197,11 @@ class Schedule:
             group.append(call)
         return group or [calls[position]]
 
-    def _by_row(self, one: Operand, shape: Sequence[int]) -> bool:
-        return one.spec.shape == shape and self.layout.slots[one.slot].block >= 0
+    def _by_row(self, operand: Operand, shape: Sequence[int]) -> bool:
+        return operand.spec.shape == shape and self.layout.slots[operand.slot].block >= 0
 
-    def _block(self, one: Operand) -> int:
-        slot = self.layout.slots[one.slot]
+    def _block(self, operand: Operand) -> int:
+        slot = self.layout.slots[operand.slot]
         while slot.block < 0:
             slot = self.layout.slots[slot.source]
         return slot.block

@@ -1,10 +1,10 @@
-"""Simplification: a program without what need not be computed. Every rewriting keeps every bit.
+"""Simplification of a program. Every rewriting keeps every bit.
 
-One walk in order: an instruction that was seen before is not repeated, what is constant is computed now, an operand that
-is stretched (`broadcast_to`) is used before it is, and a factor of 1 is no factor. A walk back drops what nobody reads.
+A walk in order: an instruction that was met before is not repeated, constants are folded, an operand that is broadcast is
+used before it is broadcast, and a factor of 1 is left out. A walk back drops values that are not read.
 
-The order in which an array is summed depends on its layout. So a value takes another's place only where both are dense, or
-where each element is used by itself; otherwise a dense copy does.
+The order in which an array is summed depends on its layout. So a value takes the place of another only where both are
+dense, or where each element is used by itself; otherwise a dense copy does.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 from gradproof.engine.cancellation import watched
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalars import is_exact, ufunc_of
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Instruction
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """A point where value ``number`` leaves as item ``index``. Of a gradient, value ``final`` is what goes on: where it is
-    hooked, what comes back; otherwise the same."""
+class Cut:
+    """A point where value ``number`` leaves the run as item ``index``. For a gradient (a `backward.Cut`), value ``final``
+    is the gradient after all hooks: the value that is sent where it is hooked, otherwise the same."""
 
     index: int
     number: int
@@ -35,20 +35,20 @@ class Stop:
     hooked: bool = False
 
 
-Item: TypeAlias = Instruction | Stop
+Item: TypeAlias = Instruction | Cut
 
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose", "matrix_transpose", "astype"}
-"""Ops that give their input again where shape and dtype stay."""
+"""Ops that are the identity where shape and dtype stay."""
 SIGNED: Final = {"add", "subtract", "multiply", "divide", "square", "sum", "mean"}
 REWRITTEN: Final = MOVES | SIGNED | {"negative"}
-MAX_FOLDED: Final = 1024  # elements of a constant that is kept
+MAX_FOLDED: Final = 1024  # elements of a constant that is folded
 DENSE: Final = Op("dense", lambda x: np.array(x, order="C"), into=np.copyto, infer=lambda x: Inferred((x,)))
 
 
 @dataclass
 class Simplified:
-    """Items in order over values with ``specs``; ``constants`` are known."""
+    """Instructions and cuts in order, over values with ``specs``; ``constants`` are values that are known."""
 
     specs: list[Spec]
     items: list[Item] = field(default_factory=list)
@@ -61,95 +61,99 @@ def simplify(
     constants: dict[int, Array],
     op_of: Callable[[str], Op],
     call_of: Callable[[Instruction, Sequence[Spec]], Callable[..., Any]],
-    faulty: int = 0,
+    forward_length: int = 0,
 ) -> Simplified:
-    """``items`` without what is repeated, constant, or read by no `Stop`. ``op_of`` finds an op by name; ``call_of`` is
-    how the interpreter calls an instruction. Of the first ``faulty`` items those that may fail stay: the client is told of
-    its node at fault whether or not a gradient needs it."""
+    """Drop ``items`` that are repeated, constant, or read by no `Cut`. ``op_of`` finds an op by name; ``call_of`` is
+    the function that the interpreter calls for an instruction. Of the first ``forward_length`` items those that may fail
+    stay: the client is told of a node at fault even if no gradient needs it."""
     walk = _Walk(Simplified(list(specs), constants=dict(constants)), op_of, call_of)
     for position, item in enumerate(watched(items)):
-        if isinstance(item, Stop):
-            walk.stop(item)
+        if isinstance(item, Cut):
+            walk.cut(item)
         else:
             walk.visit(item)
-            if position < faulty and may_fail(item, specs):
-                walk.kept.update(item.outputs)
-    return _alive(walk.made, walk.kept)
+            if position < forward_length and may_fail(item, specs):
+                walk.required.update(item.outputs)
+    return _pruned(walk.simplified, walk.required)
 
 
-def may_fail(one: Instruction, specs: Sequence[Spec]) -> bool:
-    """Whether the forward of an instruction may raise, for some values."""
-    op = one.op
+def may_fail(instruction: Instruction, specs: Sequence[Spec]) -> bool:
+    """True if the forward of an instruction may raise, for some values."""
+    op = instruction.op
     if isinstance(op.forward, np.ufunc) or op.view or op.name == "astype":
         return False
-    if op.elementwise and ufunc_of(op, [specs[k] for k in one.inputs]):
+    if op.elementwise and ufunc_of(op, [specs[k] for k in instruction.inputs]):
         return False
-    return op.into is None or any(specs[k].dtype.kind in "iu" for k in one.inputs)
+    return op.into is None or any(specs[k].dtype.kind in "iu" for k in instruction.inputs)
 
 
-def _alive(made: Simplified, kept_values: set[int]) -> Simplified:
-    kept: list[Item] = []
-    live = set(kept_values)
-    for item in watched(reversed(made.items)):
-        if isinstance(item, Stop):
+def _pruned(simplified: Simplified, required: set[int]) -> Simplified:
+    """The program without instructions that neither a cut nor a ``required`` value needs."""
+    items: list[Item] = []
+    live = set(required)
+    for item in watched(reversed(simplified.items)):
+        if isinstance(item, Cut):
             live.add(item.number)
         elif live.isdisjoint(item.outputs):
             continue
         else:
             live.update(item.inputs)
-        kept.append(item)
-    made.items = kept[::-1]
-    made.constants = {k: value for k, value in made.constants.items() if k in live}
-    return made
+        items.append(item)
+    constants = {k: value for k, value in simplified.constants.items() if k in live}
+    return Simplified(simplified.specs, items[::-1], constants)
 
 
 class _Walk:
-    def __init__(self, made: Simplified, op_of: Callable[[str], Op], call_of: Any) -> None:
-        self.made, self.op_of, self.call_of = made, op_of, call_of
-        self.kept: set[int] = set()
+    """The walk through a program in order, which writes the simplified program."""
+
+    def __init__(self, simplified: Simplified, op_of: Callable[[str], Op], call_of: Any) -> None:
+        self.simplified, self.op_of, self.call_of = simplified, op_of, call_of
+        self.required: set[int] = set()
         self._alias: dict[int, int] = {}
         self._seen: dict[Any, tuple[int, ...]] = {}
         self._source: dict[int, int] = {}
         self._negated: dict[int, int] = {}
         self._number_of: dict[Any, int] = {}
         self._dense: set[int] = set()
-        self._loose: set[int] = set()  # stretched here, but dense in the interpreter
-        for number, array in watched(list(made.constants.items())):
+        self._non_contiguous: set[int] = set()  # broadcast here, but dense in the interpreter
+        for number, array in watched(list(simplified.constants.items())):
             self._alias[number] = self._constant(array, number)
 
-    def stop(self, item: Stop) -> None:
+    def cut(self, item: Cut) -> None:
+        """Write a cut."""
         number = self._now(item.number)
-        self.made.items.append(replace(item, number=number))
-        if item.final is not None and not item.hooked:  # what leaves is dense, and the interpreter goes on with it
+        self.simplified.items.append(replace(item, number=number))
+        if item.final is not None and not item.hooked:  # the interpreter goes on with the dense copy that left
             self._alias[item.final] = number if self._is_dense(number) else self._copy(number, item.final)
 
-    def visit(self, one: Instruction) -> None:
+    def visit(self, instruction: Instruction) -> None:
+        """Write an instruction, or note the values that its results are equal to."""
         alias = self._alias
-        inputs = tuple([alias.get(k, k) for k in one.inputs])
-        found = self._apply(one.op, inputs, one.outputs, one.attributes)
-        if found is not one.outputs:
-            alias.update(zip(one.outputs, found, strict=True))
+        inputs = tuple([alias.get(k, k) for k in instruction.inputs])
+        results = self._apply(instruction.op, inputs, instruction.outputs, instruction.attributes)
+        if results is not instruction.outputs:
+            alias.update(zip(instruction.outputs, results, strict=True))
 
     def _now(self, number: int) -> int:
         return self._alias.get(number, number)
 
     def _constant(self, array: Array, number: int | None = None) -> int:
-        """The number of a constant; equal ones are one."""
+        """The number of a constant; equal constants have the same."""
         key = (array.dtype, array.shape, array.tobytes())
-        found = self._number_of.get(key)
-        if found is None:
-            found = self._value(Spec(array.shape, array.dtype)) if number is None else number
-            self._number_of[key] = found
-            self.made.constants[found] = array
-        return found
+        known = self._number_of.get(key)
+        if known is None:
+            known = self._value(Spec(array.shape, array.dtype)) if number is None else number
+            self._number_of[key] = known
+            self.simplified.constants[known] = array
+        return known
 
     def _value(self, spec: Spec) -> int:
-        self.made.specs.append(spec)
-        return len(self.made.specs) - 1
+        self.simplified.specs.append(spec)
+        return len(self.simplified.specs) - 1
 
     def _apply(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...]:
-        """The numbers of what ``op`` gives, under ``outputs`` where it has to be computed."""
-        specs = self.made.specs
+        """The numbers of the results of an op; ``outputs`` if it has to be computed."""
+        specs = self.simplified.specs
         if len(outputs) == 1:
             if op.name in REWRITTEN:
                 same = self._same(op, inputs, outputs[0])
@@ -159,71 +163,75 @@ class _Walk:
                 if signed is not None:
                     return signed
             if specs[outputs[0]].shape != () and op.elementwise:
-                stretched = self._small(op, inputs, outputs[0], attributes)
-                if stretched is not None:
-                    return stretched
+                narrowed = self._narrowed(op, inputs, outputs[0], attributes)
+                if narrowed is not None:
+                    return narrowed
                 if ufunc_of(op, [specs[k] for k in inputs]) is not None or op.forward is np.where:
-                    inputs = self._unstretched(inputs)
-        if not op.elementwise and not self._loose.isdisjoint(inputs):
-            inputs = tuple([self._copy(k) if k in self._loose else k for k in inputs])
+                    inputs = self._sources(inputs)
+        if not op.elementwise and not self._non_contiguous.isdisjoint(inputs):
+            inputs = tuple([self._copy(k) if k in self._non_contiguous else k for k in inputs])
         return self._emit(op, inputs, outputs, attributes)
 
     def _emit(
-        self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any, loose: bool = False
+        self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any, non_contiguous: bool = False
     ) -> tuple[int, ...]:
-        """The numbers of what an instruction gives that was met before, or is constant; otherwise it is made now."""
-        specs, constants = self.made.specs, self.made.constants
+        """The numbers of the results of an instruction that was met before, or is constant; otherwise it is written."""
+        specs, constants = self.simplified.specs, self.simplified.constants
         commutes = op.name in COMMUTATIVE and specs[inputs[0]].dtype.kind != "c"  # complex products are fused
         ordered = tuple(sorted(inputs)) if commutes else inputs
-        key = (op.name, ordered, repr(attributes) if attributes else "", specs[outputs[0]].shape, loose)
-        found = self._seen.get(key)
-        if found is not None:
-            return found
-        known = all(k in constants for k in inputs) and op.backward is None and op.name != "broadcast_to"
-        if known and len(outputs) == 1 and specs[outputs[0]].size <= MAX_FOLDED:
+        key = (op.name, ordered, repr(attributes) if attributes else "", specs[outputs[0]].shape, non_contiguous)
+        written = self._seen.get(key)
+        if written is not None:
+            return written
+        is_constant = all(k in constants for k in inputs) and op.backward is None and op.name != "broadcast_to"
+        if is_constant and len(outputs) == 1 and specs[outputs[0]].size <= MAX_FOLDED:
             folded = self._fold(Instruction(op, inputs, outputs, attributes))
             if folded is not None:
                 self._seen[key] = (folded,)
                 return (folded,)
         self._seen[key] = outputs
-        self.made.items.append(Instruction(op, inputs, outputs, attributes))
+        self.simplified.items.append(Instruction(op, inputs, outputs, attributes))
         if op.name == "broadcast_to":
             self._source[outputs[0]] = self._source.get(inputs[0], inputs[0])
         elif op.name == "negative":
             self._negated[outputs[0]] = inputs[0]
-        if loose:
-            self._loose.update(outputs)
+        if non_contiguous:
+            self._non_contiguous.update(outputs)
         elif not op.view:
             self._dense.update(outputs)
         return outputs
 
     def _is_dense(self, number: int) -> bool:
-        """Whether the interpreter has a dense array for a value, whatever there is here."""
-        return self.made.specs[number].size < 2 or number in self._dense or number in self._loose
+        """True if the array of a value is dense in the interpreter."""
+        return self.simplified.specs[number].size < 2 or number in self._dense or number in self._non_contiguous
 
     def _copy(self, number: int, output: int | None = None) -> int:
-        """A dense copy; an op that is elementwise goes on using what was stretched."""
-        made = self._value(self.made.specs[number]) if output is None else output
-        (copy,) = self._emit(DENSE, (number,), (made,), {})
+        """A dense copy of a value; elementwise ops still use the source that it was broadcast from."""
+        target = self._value(self.simplified.specs[number]) if output is None else output
+        (copy,) = self._emit(DENSE, (number,), (target,), {})
         if number in self._source:
             self._source[copy] = self._source[number]
         return copy
 
-    def _fold(self, one: Instruction) -> int | None:
+    def _fold(self, instruction: Instruction) -> int | None:
         try:
             with np.errstate(all="ignore"):
-                value = np.asarray(self.call_of(one, self.made.specs)(*(self.made.constants[k] for k in one.inputs)))
-        except BaseException as error:  # the run says what is wrong, and where
-            foreign(error)
+                value = np.asarray(
+                    self.call_of(instruction, self.simplified.specs)(
+                        *(self.simplified.constants[k] for k in instruction.inputs)
+                    )
+                )
+        except BaseException as error:  # the run raises it again, and names the node
+            reraise_own(error)
             return None
-        spec = self.made.specs[one.outputs[0]]
+        spec = self.simplified.specs[instruction.outputs[0]]
         if value.shape != spec.shape or value.dtype != spec.dtype:
             return None
         return self._constant(value.copy())
 
     def _same(self, op: Op, inputs: tuple[int, ...], output: int) -> int | None:
-        """The input that the result is equal to in every bit, if there is one."""
-        specs = self.made.specs
+        """The input that the result is equal to in every bit, or None."""
+        specs = self.simplified.specs
         spec, first = specs[output], inputs[0]
         fits = specs[first].shape == spec.shape and specs[first].dtype == spec.dtype
         if op.name in MOVES:
@@ -244,7 +252,7 @@ class _Walk:
 
     def _signed(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...] | None:
         """Signs moved outwards, and into sums: (-a) b = -(a b) and a + (-b) = a - b, to the last bit."""
-        negated, spec = self._negated, self.made.specs[outputs[0]]
+        negated, spec = self._negated, self.simplified.specs[outputs[0]]
         if op.name not in SIGNED or spec.dtype.kind == "c" or not any(k in negated for k in inputs):
             return None
         if op.name == "square":
@@ -256,7 +264,9 @@ class _Walk:
             zero = self._constant(np.zeros((), spec.dtype))
             return self._apply(self.op_of("subtract"), (zero, positive), outputs, {})
         if op.name in ("multiply", "divide"):
-            inner = tuple([negated[k] if k in negated and self.made.specs[k].shape == spec.shape else k for k in inputs])
+            inner = tuple(
+                [negated[k] if k in negated and self.simplified.specs[k].shape == spec.shape else k for k in inputs]
+            )
             flips = sum(k != j for k, j in zip(inputs, inner, strict=True))
             if flips == 1:
                 (positive,) = self._apply(op, inner, (self._value(spec),), attributes)
@@ -271,32 +281,33 @@ class _Walk:
         return None
 
     def _is(self, number: int, value: int) -> bool:
-        """Whether all elements are constant and ``value``."""
-        array = self.made.constants.get(self._source.get(number, number))
+        """True if all elements of a value are the constant ``value``."""
+        array = self.simplified.constants.get(self._source.get(number, number))
         return array is not None and array.shape == () and array.dtype.kind == "f" and bool(array == value)
 
-    def _unstretched(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        """The inputs before they were stretched: a ufunc that is given its output stretches them itself."""
+    def _sources(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        """The inputs before they were broadcast: a ufunc with an output broadcasts them itself."""
         return tuple([self._source.get(k, k) for k in inputs])
 
-    def _small(self, op: Op, inputs: tuple[int, ...], output: int, attributes: Any) -> tuple[int, ...] | None:
-        """Where all inputs are stretched from something smaller: computed there, and stretched."""
+    def _narrowed(self, op: Op, inputs: tuple[int, ...], output: int, attributes: Any) -> tuple[int, ...] | None:
+        """Where all inputs are broadcast from a smaller shape, the op in that shape, and its result broadcast."""
         if not any(k in self._source for k in inputs) or not is_exact(op):
             return None
-        specs = self.made.specs
-        sources = self._unstretched(inputs)
+        specs = self.simplified.specs
+        sources = self._sources(inputs)
         shape = np.broadcast_shapes(*(specs[k].shape for k in sources))
         spec = specs[output]
         if int(np.prod(shape, dtype=int)) == spec.size or len(shape) > len(spec.shape):
             return None
-        fitted = tuple([self._stretch(k, shape) for k in sources])
-        made = self._value(Spec(shape, spec.dtype))
-        (small,) = self._apply(op, fitted, (made,), attributes)
-        return self._emit(self.op_of("broadcast_to"), (small,), (output,), {"shape": spec.shape}, loose=True)
+        fitted = tuple([self._broadcast(k, shape) for k in sources])
+        target = self._value(Spec(shape, spec.dtype))
+        (narrowed,) = self._apply(op, fitted, (target,), attributes)
+        return self._emit(self.op_of("broadcast_to"), (narrowed,), (output,), {"shape": spec.shape}, non_contiguous=True)
 
-    def _stretch(self, number: int, shape: tuple[int, ...]) -> int:
-        spec = self.made.specs[number]
+    def _broadcast(self, number: int, shape: tuple[int, ...]) -> int:
+        """A value in a larger shape."""
+        spec = self.simplified.specs[number]
         if spec.shape == shape:
             return number
-        made = self._value(Spec(shape, spec.dtype))
-        return self._apply(self.op_of("broadcast_to"), (number,), (made,), {"shape": shape})[0]
+        target = self._value(Spec(shape, spec.dtype))
+        return self._apply(self.op_of("broadcast_to"), (number,), (target,), {"shape": shape})[0]

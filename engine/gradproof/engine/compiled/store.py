@@ -1,26 +1,25 @@
-"""The compiled plans of an engine: made when a plan runs for the second time, and bounded in number and bytes."""
+"""Compiled plans of an engine: compiled when a plan runs for the second time, and bounded in number and bytes."""
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from gradproof.engine.compiled.compiled import MAX_FAILURES, Compiled, Variant
+from gradproof.engine.lru import Bound, LRUCache
 from gradproof.engine.plan import Plan
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 
 
 class Plans(StrEnum):
-    """When plans are compiled. A server has it from its setting ``plans``."""
+    """The policy by which plans are compiled; a server's setting ``plans``."""
 
     AUTO = "auto"
     """From the second run on. Runs whose values the checks need are interpreted."""
     ALWAYS = "always"
-    """From the first run on; where the checks need values, both run and are compared bit by bit."""
+    """From the first run on; where the checks need values, both executors run and are compared bit by bit."""
     NEVER = "never"
     """All runs are interpreted."""
 
@@ -38,11 +37,19 @@ class _Entry:
     compiled: Compiled | None = None
     interpreted: bool = False
 
+    @property
+    def nbytes(self) -> int:
+        return self.compiled.nbytes if self.compiled else 0
+
+    @property
+    def instructions(self) -> int:
+        return len(self.compiled.plan.program.instructions) if self.compiled else 0
+
 
 class Compilations:
-    """Compiled plans by graph, cuts and `Variant`; the least recently used leave when there are more than ``max_plans``,
-    when all together have more than ``max_instructions``, or when their workspaces hold more than ``max_bytes``. Left out,
-    ``plans`` is ``default``."""
+    """Compiled plans by `Plan` and `Variant`; those used least recently are dropped when there are more than ``max_plans``,
+    when all together have more than ``max_instructions``, or when their workspaces hold more than ``max_bytes``. Without
+    ``plans`` the policy is ``default``."""
 
     default: ClassVar[Plans] = Plans.AUTO
 
@@ -54,45 +61,32 @@ class Compilations:
         max_instructions: int = MAX_INSTRUCTIONS,
     ) -> None:
         self.plans = plans or self.default
-        self.max_plans, self.max_bytes, self.max_instructions = max_plans, max_bytes, max_instructions
-        self._entries: OrderedDict[Any, _Entry] = OrderedDict()
-        self._lock = Lock()
+        self._entries: LRUCache[tuple[Plan, Variant], _Entry] = LRUCache(
+            max_plans,
+            Bound(lambda entry: entry.nbytes, max_bytes),
+            Bound(lambda entry: entry.instructions, max_instructions),
+        )
 
-    def find(self, key: Any, plan: Plan, variant: Variant) -> Compiled | None:
-        """The compiled plan for the next run, or None where that is to be interpreted."""
+    def find(self, plan: Plan, variant: Variant) -> Compiled | None:
+        """The compiled plan for the next run, or None if that is to be interpreted."""
         if self.plans is Plans.NEVER or len(plan.program.instructions) > MAX_ITEMS:
             return None
-        with self._lock:
-            entry = self._entries.setdefault((key, variant), _Entry())
-            self._entries.move_to_end((key, variant))
-            entry.runs += 1
-            found, runs = entry.compiled, entry.runs
-        if found is not None and (found.careful or found.failures < MAX_FAILURES):
-            return found
-        if entry.interpreted or (found is None and runs < 2 and self.plans is Plans.AUTO):
-            self._trim()
+        entry = self._entries.setdefault((plan, variant), _Entry())
+        entry.runs += 1
+        compiled = entry.compiled
+        if compiled is not None and (compiled.careful or compiled.failures < MAX_FAILURES):
+            return compiled
+        if entry.interpreted or (compiled is None and entry.runs < 2 and self.plans is Plans.AUTO):
+            self._entries.trim()
             return None
         try:
-            entry.compiled = Compiled(plan, variant, careful=found is not None)
+            entry.compiled = Compiled(plan, variant, careful=compiled is not None)
         except BaseException as error:  # a run never fails for the sake of speed
-            foreign(error)
+            reraise_own(error)
             if self.plans is Plans.ALWAYS:
                 raise
             _log.exception("a plan could not be compiled; its runs are interpreted")
             entry.interpreted = True
             return None
-        self._trim()
+        self._entries.trim()
         return entry.compiled
-
-    def _trim(self) -> None:
-        with self._lock:
-            compiled = [entry.compiled for entry in self._entries.values() if entry.compiled]
-            held = sum(one.nbytes for one in compiled)
-            instructions = sum(len(one.plan.program.instructions) for one in compiled)
-            while len(self._entries) > self.max_plans or (
-                (held > self.max_bytes or instructions > self.max_instructions) and len(self._entries) > 1
-            ):
-                _, entry = self._entries.popitem(last=False)
-                if entry.compiled:
-                    held -= entry.compiled.nbytes
-                    instructions -= len(entry.compiled.plan.program.instructions)

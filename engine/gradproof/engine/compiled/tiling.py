@@ -1,4 +1,4 @@
-"""Tiling: an operand that is stretched over short lines is repeated a few times first, so that the lines are long.
+"""Tiling: an operand that is broadcast over short lines is repeated a few times first, so that the lines are long.
 
 NumPy's inner loop runs along the last axis. For shapes (25, 1000, 10) and (25, 1, 10) that is ten elements at a time, and
 costs several times the arithmetic; with the second repeated fifty times, as (25, 20, 500) and (25, 1, 500), it is five
@@ -23,7 +23,7 @@ LARGE: Final = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """``ufunc(*inputs, out)`` where ``axis``, counted from the end, is the one over which some input is stretched."""
+    """A call ``ufunc(*inputs, out)`` where an input is broadcast along ``axis``, counted from the end."""
 
     ufunc: Callable[..., Any]
     axis: int
@@ -38,17 +38,17 @@ class Tiled:
         self.ufunc(*[self._long(x, lines, length, count) for x in arrays])
 
     def _long(self, x: Array, lines: int, length: int, count: int) -> Array:
-        before = x.shape[: self.axis] if x.ndim >= -self.axis else ()
+        leading = x.shape[: self.axis] if x.ndim >= -self.axis else ()
         if x.ndim >= -self.axis and x.shape[self.axis] == lines:
-            return x.reshape(*before, lines // count, count * length)
-        tile = np.empty((*before, count, length), x.dtype)
-        tile[...] = x.reshape(*before, 1, length)
-        return tile.reshape(*before, 1, count * length)
+            return x.reshape(*leading, lines // count, count * length)
+        tile = np.empty((*leading, count, length), x.dtype)
+        tile[...] = x.reshape(*leading, 1, length)
+        return tile.reshape(*leading, 1, count * length)
 
 
 def tiled(ufunc: np.ufunc, inputs: Sequence[Spec], output: Spec) -> Tiled | None:
-    """The tiling of a call on these, where there is one: all have the same short lines, and some input only one of them
-    where the output has many."""
+    """The tiling of a call, or None: it has one if all inputs have the same short lines as the output, and an input has a
+    single line where the output has many."""
     if output.size < LARGE:
         return None
     for axis in range(-2, -output.ndim - 1, -1):
@@ -56,8 +56,8 @@ def tiled(ufunc: np.ufunc, inputs: Sequence[Spec], output: Spec) -> Tiled | None
         length = math.prod(behind)
         if not 1 < length <= SHORT or any(x.shape[axis + 1 :] != behind for x in inputs):
             return None
-        there = [x.shape[axis] if x.ndim >= -axis else 1 for x in inputs]
-        if output.shape[axis] > 1 and 1 in there:
+        sizes = [x.shape[axis] if x.ndim >= -axis else 1 for x in inputs]
+        if output.shape[axis] > 1 and 1 in sizes:
             return Tiled(ufunc, axis)
     return None
 

@@ -15,7 +15,7 @@ from typing import Any
 from gradproof.engine.cancellation import Deadline, look
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.trace import Instruction
 from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.processes.process import TICK, Ended, Worker
@@ -66,7 +66,7 @@ class Remote:
             self.answers = dict.fromkeys(range(len(questions)), Failed("", late(seconds)))
             return
         except (MemoryError, OSError) as error:  # of this process: it goes on without checks
-            reason = f"there is no room to send the run to a process that checks it: {named(error)}; {MEMORY}"
+            reason = f"there is no room to send the run to a process that checks it: {describe(error)}; {MEMORY}"
             self.answers = dict.fromkeys(range(len(questions)), Failed("", reason))
             return
         self._lanes = [_Lane(self, part) for part in self._parts() if part]
@@ -250,7 +250,7 @@ class _Lane:
         except Ended as error:
             self._lost(str(error), ended=True)
         except BaseException as error:  # attributes are what a plugin made of them, and may not travel
-            reason = f"the run cannot be sent to a process that checks it: {named(foreign(error))}; {AUTHOR}"
+            reason = f"the run cannot be sent to a process that checks it: {describe(reraise_own(error))}; {AUTHOR}"
             findings.answers.update((k, Failed("", reason)) for k in indices)
             self.stop()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from gradproof.engine.cancellation import Cancellation, current
 from gradproof.engine.graph import Graph
-from gradproof.engine.plugin_errors import named
+from gradproof.engine.plugin_errors import describe
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.processes.worker import Draw, Explain, Failed, Prove
@@ -248,7 +248,7 @@ class ProofPool:
         except Ended:
             reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
         except BaseException as error:  # who waits for a proof is told, whatever is wrong
-            reason = f"the proof failed: {named(error)}"
+            reason = f"the proof failed: {describe(error)}"
         if not isinstance(answer, RuleVerdict):
             taken = time.perf_counter() - started
             answer = RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason, seconds=taken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import sys
@@ -19,7 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired
-from gradproof.client.drawing.pictures import FORMATS, Picture, draw_graph, flowing
+from gradproof.client.drawing.messages import draw_graph, flowing
+from gradproof.client.drawing.picture import FORMATS, Picture
 from gradproof.server.access.identities import new_token
 from gradproof.server.commands import demo, overview, report
 from gradproof.server.commands.target import REQUIRED, Target, with_target
@@ -230,7 +230,7 @@ def list_ops(
         typer.echo(f"gradproof ops: {target.explain(error)}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
+        print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
         console.print(report.op_table(ops, verdicts=verdicts))
     if verdicts and any(op.verdict and op.verdict.word == "REFUTED" for op in ops):

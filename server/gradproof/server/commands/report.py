@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,19 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
     if verdict.witness and verdict.witness.got:
         w = verdict.witness
         place = f"input {w.input}, " * bool(w.input) + f"element {list(w.element)}" + f", at {w.point}" * bool(w.point)
-        console.print(f"    {place}: it gives {w.got}, the truth is {w.expected}", markup=False)
+        console.print(f"    {place}: the rule gives {w.got}, the derivative is {w.expected}", markup=False)
+
+
+def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:
+    """The ops as JSON values. ``attributes`` has the defaults, ``required`` the names without a default."""
+    return [
+        {
+            **asdict(op),
+            "attributes": {name: default for name, default in op.attributes.items() if default is not REQUIRED},
+            "required": [name for name, default in op.attributes.items() if default is REQUIRED],
+        }
+        for op in ops
+    ]
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import TypeAlias
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.derive import Derived
 from gradproof.engine.engine import GradientEvent, ValueEvent
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
+from gradproof.engine.pullback import Derived
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.formulas import Explained, Formula
 from gradproof.engine.verify.verdict import words
@@ -136,7 +136,7 @@ def derived(derivation: Derived, values: Mapping[str, Array], tensor_format: For
         graph=graph_message(derivation.graph, values, tensor_format),
         results=[
             pb.DerivedValue(by=result.by or None, output=result.output or None, value=result.value or None)
-            for result in watched(derivation.found)
+            for result in watched(derivation.derivatives)
         ],
         leaves=[pb.DerivedLeaf(of=of, leaf=leaf) for of, leaf in watched(derivation.leaves.items())],
     )

@@ -27,7 +27,7 @@ from gradproof.engine.caller import Caller
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.errors import LimitExceeded
 from gradproof.engine.estimate import Cost
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.record import begin_phase, observe_phase
 from gradproof.server.limits import Limits
@@ -301,7 +301,7 @@ class Turn:
         admission.small += not large
         self._phase, self._since = phase, time.perf_counter()
         begin_phase(phase)
-        work = admission.submit(large, partial(contained, self.cancellation.within, function, *arguments))
+        work = admission.submit(large, partial(shielded, self.cancellation.within, function, *arguments))
         self._work = work
         try:
             return await asyncio.wrap_future(work)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from gradproof.engine.cancellation import Cancellation
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.runs.progress import Progress
@@ -105,7 +105,7 @@ class Checks:
         try:
             while not done:
                 inside = copy_context().run
-                taking = loop.run_in_executor(self.threads, contained, inside, cancellation.within, _take, verdicts)
+                taking = loop.run_in_executor(self.threads, shielded, inside, cancellation.within, _take, verdicts)
                 last = max(time.monotonic(), end) + LAST_SECONDS
                 while not (await asyncio.wait({taking}, timeout=min(last, next_report) - time.monotonic()))[0]:
                     if time.monotonic() >= last:

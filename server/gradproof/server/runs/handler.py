@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gradproof.engine.cancellation import Cancellation, look
 from gradproof.engine.engine import Engine, Forward, Prepared, ValueEvent
 from gradproof.engine.errors import InvalidRequest
-from gradproof.engine.plugin_errors import contained
+from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.limits import Limits
@@ -245,7 +245,7 @@ class Handler:
         try:
             loop, threads = asyncio.get_running_loop(), self.checks.threads
             call = (cancellation.within, function, cancellation, *arguments)
-            return await loop.run_in_executor(threads, contained, *call)
+            return await loop.run_in_executor(threads, shielded, *call)
         except asyncio.CancelledError:
             cancellation.cancel()
             raise

@@ -77,9 +77,9 @@ def unary_bytes(prepared: Prepared, tensor_format: encode.Format) -> int:
     Numbers take at least a byte each, as bytes do; the response is measured in the end."""
     specs, hooks = prepared.plan.specs, prepared.hooks
     names = {cut.name for cut in prepared.plan.backward.cuts}.intersection(prepared.job.wanted())
-    sizes = {name: _spec_bytes(specs[name], tensor_format) for name in {*names, *prepared.leaving}}
+    sizes = {name: _spec_bytes(specs[name], tensor_format) for name in {*names, *prepared.fetched}}
     gradients = sum((2 + len(hooks[name]) if name in hooks else 1) * sizes[name] for name in names)
-    return gradients + sum(sizes[name] for name in prepared.leaving)
+    return gradients + sum(sizes[name] for name in prepared.fetched)
 
 
 def _spec_bytes(spec: Spec, tensor_format: encode.Format) -> int:

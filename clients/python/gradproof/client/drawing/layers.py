@@ -6,12 +6,10 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 
-if TYPE_CHECKING:
-    from gradproof.client.drawing.boxes import Box
+from gradproof.client.drawing.box import Box
 
 SIZE, LINE, CHARACTER = 12.0, 16.0, 6.9
 """Of text, in pixels: the size, from line to line, and what one character takes."""

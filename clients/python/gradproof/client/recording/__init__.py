@@ -1,1 +1,1 @@
-"""The record behind tensors: nodes, grad mode, the graph that is sent, the server that runs it."""
+"""The record of applied ops: nodes, the graphs that are sent of them, and the server they are computed on."""

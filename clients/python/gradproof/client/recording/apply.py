@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
 from gradproof.client.recording.arrays import array_of
-from gradproof.client.recording.record import Input, Node, class_of, is_tensor
+from gradproof.client.recording.names import is_number
+from gradproof.client.recording.record import Input, Node, Recorded, class_of
 from gradproof.client.recording.runtime import current
 
-if TYPE_CHECKING:
-    from gradproof.client.tensors.tensor import Tensor
-
-T = TypeVar("T", bound="Tensor")
+T = TypeVar("T", bound=Recorded)
 
 
-def apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
+@overload
+def apply(op: str, x: T, /, *inputs: Any, **attributes: Any) -> T: ...
+@overload
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Recorded: ...
+def apply(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """Record ``op`` on tensors, arrays and Python numbers (weakly typed: they take the dtype of the tensors beside them).
 
-    The result has the class of the first tensor, or of another input whose class derives from that. Raises TypeError,
+    The result has the class of the first tensor, or of a later input whose class derives from that. Raises TypeError,
     ValueError or RuntimeError at once if shapes, dtypes or attributes do not fit, and TypeError if no input is a tensor.
     """
     return apply_multiple(op, *inputs, **attributes)[0]
 
 
-def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
+@overload
+def apply_multiple(op: str, x: T, /, *inputs: Any, **attributes: Any) -> list[T]: ...
+@overload
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> list[Recorded]: ...
+def apply_multiple(op: str, /, *inputs: Any, **attributes: Any) -> Any:
     """As `apply`, for ops with several results."""
     kind = class_of(inputs)
     if kind is None:
@@ -35,21 +41,27 @@ def apply_multiple(op: str, *inputs: Any, **attributes: Any) -> list[Tensor]:
 
 
 def apply_as(kind: type[T], op: str, *inputs: Any, **attributes: Any) -> list[T]:
-    """As `apply_multiple`, for inputs among which there need not be a tensor: then the results are of the class ``kind``."""
-    return _record(class_of(inputs) or kind, op, inputs, attributes)  # type: ignore[return-value]
+    """As `apply_multiple`, for inputs that need not contain a tensor: without any, the results have the class ``kind``."""
+    return cast("list[T]", _record(class_of(inputs) or kind, op, inputs, attributes))
 
 
-def _record(kind: type[Tensor], op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Tensor]:
+def as_subclass(x: Recorded, kind: type[T]) -> T:
+    """``x`` as a tensor of the class ``kind``; a gradient flows through."""
+    return cast("T", _record(kind, "reshape", [x], {"shape": x.shape})[0])
+
+
+def _record(kind: type[Recorded], op: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> list[Recorded]:
     runtime = current()
     info = runtime.op(op)
     operands = [_operand(x, kind) for x in inputs]
     plain = {name: _plain(value) for name, value in attributes.items()}
-    specs = runtime.infer(info, operands, plain)
-    return Node(op, operands, plain, specs, info, kind=kind).outputs()
+    return Node(kind, info, operands, plain, runtime.infer(info, operands, plain)).outputs()
 
 
-def _operand(x: Any, kind: type[Tensor]) -> Input:
-    return x if is_tensor(x) or type(x) in (bool, int, float, complex) else kind(array_of(x))
+def _operand(x: Any, kind: type[Recorded]) -> Input:
+    if isinstance(x, Recorded):
+        return x
+    return cast("Input", x) if is_number(x) else kind.plain().from_array(array_of(x))
 
 
 def _plain(value: Any) -> Any:

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from gradproof.client import dtypes
-from gradproof.client.recording.record import is_tensor
+from gradproof.client.events import Array
+from gradproof.client.recording.record import Recorded
 
 
-def array_of(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+def array_of(data: Any, dtype: Any = None) -> Array:
     """A new array with the values of ``data``: a number, nested lists, an array or a tensor.
 
     Python floats become the default dtype and integers int64; arrays and tensors keep theirs. Raises TypeError for data
     that are no numbers.
     """
-    if is_tensor(data):
+    if isinstance(data, Recorded):
         array = data.value()
-    elif isinstance(data, (list, tuple)) and any(map(is_tensor, _flat(data))):
+    elif isinstance(data, (list, tuple)) and any(isinstance(x, Recorded) for x in _flat(data)):
         array = np.array(_without_tensors(data))
-        dtype = dtype if dtype is not None else next(x.dtype for x in _flat(data) if is_tensor(x))
+        dtype = dtype if dtype is not None else next(x.dtype for x in _flat(data) if isinstance(x, Recorded))
     else:
         array = np.asarray(data)
         if dtype is None and not hasattr(data, "dtype") and array.dtype.kind in "fc":
@@ -45,4 +46,4 @@ def _without_tensors(data: Any) -> Any:
     """Nested lists with Python numbers in place of tensors."""
     if isinstance(data, (list, tuple)):
         return [_without_tensors(x) for x in data]
-    return data.value().tolist() if is_tensor(data) else data
+    return data.value().tolist() if isinstance(data, Recorded) else data

@@ -1,96 +1,296 @@
-"""The record: nodes, written down as ops are applied. Nothing is computed here; shapes and dtypes are known at once.
+"""The record: nodes, written as ops are applied, and the tensors between them.
 
-A node holds its inputs, not its outputs, so what nobody can look at any more is gone. It keeps the arrays that leaves had
-when it was recorded: changing a leaf later changes no graph.
+Nothing is computed here; shapes and dtypes are known at once. A node refers to its inputs, not to its outputs, so that a
+result nobody refers to is freed. It keeps the arrays that leaves had when it was recorded: changing a leaf later changes
+no graph.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
-import sys
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
 
 from gradproof.client import dtypes
-from gradproof.client.backward.handles import Hookable, NodeHooks
+from gradproof.client.events import Array, OpInfo
 from gradproof.client.recording import modes
+from gradproof.client.recording.hooks import Handle, Hookable, Hooks, NodeHooks, ServerHook
+from gradproof.client.recording.kept import CachedForward
 from gradproof.client.recording.names import edges_of, name_of, saves
-from gradproof.client.recording.runtime import Spec
+from gradproof.client.recording.spec import Spec
 
-if TYPE_CHECKING:
-    from gradproof.client.events import OpInfo
-    from gradproof.client.recording.keeping import CachedForward
-    from gradproof.client.tensors.tensor import Tensor
-
-Input: TypeAlias = "Tensor | bool | int | float | complex"
-
-_HERE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1])
 _numbers = itertools.count()
 
 
+class HasValue(Protocol):
+    """A source of the value of a tensor."""
+
+    def value(self) -> Array:
+        """The array; computed, or waited for, if it is not known yet."""
+
+
+class Recorded:
+    """A tensor as the record knows it: a leaf with an array, or an output of a node.
+
+    Attributes:
+        spec: shape and dtype.
+        array: the value, or None as long as it is not computed.
+        node: the node that it is an output of, or None.
+        slot: the position among the outputs of ``node``.
+        alias: where the value comes from, if it is another tensor's.
+        tainted: it does not require grad, but was computed from a tensor that does.
+        accumulated: the sum of the gradients of backward passes (``.grad`` without its warning).
+        retains_grad: whether ``.grad`` is kept although this tensor is no leaf.
+        hooks: hooks on its gradient.
+        post_hooks: hooks that run when a pass has added to ``accumulated``.
+        provenance: the passes that its gradient, or its own numbers, came from.
+    """
+
+    __slots__ = (
+        "__weakref__", "_accumulator", "_requires_grad", "accumulated", "alias", "array", "hooks", "node", "post_hooks",
+        "provenance", "retains_grad", "slot", "spec", "tainted",
+    )  # fmt: skip
+
+    def _initialise(self, spec: Spec, array: Array | None, requires_grad: bool) -> None:
+        self.spec, self.array, self._requires_grad = spec, array, requires_grad
+        self.node: Node | None = None
+        self.slot = 0
+        self.alias: HasValue | None = None
+        self.tainted = self.retains_grad = False
+        self.accumulated: Recorded | None = None
+        self.hooks, self.post_hooks = Hooks(), Hooks()
+        self.provenance: object | None = None
+        self._accumulator: Callable[[], AccumulateGrad | None] | None = None
+
+    @classmethod
+    def from_array(cls, array: Array, requires_grad: bool = False) -> Self:
+        """A leaf with this array, which becomes read-only."""
+        leaf = object.__new__(cls)
+        array.flags.writeable = False
+        leaf._initialise(Spec(array.shape, array.dtype), array, requires_grad)
+        return leaf
+
+    @classmethod
+    def from_alias(cls, spec: Spec, alias: HasValue) -> Self:
+        """A leaf whose value is taken from ``alias`` when it is looked at."""
+        leaf = object.__new__(cls)
+        leaf._initialise(spec, None, False)
+        leaf.alias = alias
+        return leaf
+
+    @classmethod
+    def from_node(cls, node: Node, slot: int, *, requires_grad: bool, tainted: bool) -> Self:
+        """The output ``slot`` of a node."""
+        output = object.__new__(cls)
+        output._initialise(node.specs[slot], None, requires_grad)
+        output.node, output.slot, output.tainted = node, slot, tainted
+        return output
+
+    @classmethod
+    def plain(cls) -> type[Recorded]:
+        """The class of gradients and constants: that of all tensors, where ``cls`` derives from it."""
+        raise NotImplementedError
+
+    def leaf(self, array: Array) -> Recorded:
+        """A tensor of the `plain` class with this array, as beside this tensor."""
+        return self.plain().from_array(array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype, as NumPy has it (bfloat16 is that of ml_dtypes)."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.spec.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the value in bytes."""
+        return self.spec.nbytes
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.spec.size
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded node made it (``grad_fn`` is None)."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made it, if a gradient flows through that."""
+        return self.node if self._requires_grad else None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it. May be set on leaves of floating point and complex dtype."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if self.grad_fn is not None:
+            raise RuntimeError(ONLY_LEAVES if flag else ONLY_LEAVES_DETACH)
+        if flag and not dtypes.is_differentiable(self.dtype):
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        self._set_requires_grad(flag)
+
+    def _set_requires_grad(self, flag: bool) -> None:
+        if flag and self.node is not None:  # computed without gradients: from now on a leaf like any other
+            self.become_leaf(self.value())
+        self._requires_grad = bool(flag)
+
+    def become_leaf(self, array: Array) -> None:
+        """Take ``array`` as the value, and no node as its origin. ``requires_grad`` stays."""
+        self.array, self.node, self.alias, self.tainted = array, None, None, False
+
+    def value(self) -> Array:
+        """The value as a read-only array; computed now if it was not."""
+        raise NotImplementedError
+
+    def detach(self) -> Self:
+        """A leaf with the same value, without its history."""
+        alias = self.from_alias(self.spec, self)
+        if self.array is not None:
+            alias.array, alias.alias = self.array, None
+        return alias
+
+    def register_hook(self, hook: Callable[[Any], Any] | str, **attributes: Any) -> Handle:
+        """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
+        takes the gradient's place. A string names a hook of the server, with its attributes:
+        ``register_hook("clip", max_norm=1.0)``."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if isinstance(hook, str):
+            return self.hooks.add(ServerHook(hook, attributes))
+        if attributes:
+            raise TypeError("only a hook of the server takes attributes")
+        return self.hooks.add(hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> Handle:
+        """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.grad_fn is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return self.post_hooks.add(hook)
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of a tensor that is no leaf."""
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        self.retains_grad = self.grad_fn is not None
+
+    def accumulator(self) -> AccumulateGrad:
+        """The node that adds to ``.grad`` of this leaf; a new one if nobody holds the last."""
+        node = self._accumulator() if self._accumulator is not None else None
+        if node is None:
+            node = AccumulateGrad(self)
+            self._accumulator = weakref.ref(node)
+        return node
+
+    def hold_accumulator(self, node: AccumulateGrad) -> None:
+        """Keep ``node`` alive as long as this leaf: a new one would not have its hooks."""
+        self._accumulator = lambda: node
+
+    def accumulator_hooks(self) -> NodeHooks | None:
+        """The hooks of the `accumulator`, if it has any."""
+        node = self._accumulator() if self._accumulator is not None else None
+        return node.hooks if node is not None else None
+
+
+ONLY_LEAVES = "you can only change requires_grad flags of leaf variables."
+ONLY_LEAVES_DETACH = (
+    f"{ONLY_LEAVES} If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+    "var_no_grad = var.detach()."
+)
+
+Number: TypeAlias = bool | int | float | complex
+Input: TypeAlias = Recorded | Number
+
+
+def class_of(inputs: Iterable[object]) -> type[Recorded] | None:
+    """The class of an op's results: that of the first tensor, or of a later one whose class derives from it; None if no
+    input is a tensor."""
+    kind: type[Recorded] | None = None
+    for x in inputs:
+        if isinstance(x, Recorded) and (kind is None or issubclass(type(x), kind)):
+            kind = type(x)
+    return kind
+
+
 class Node(Hookable):
-    """One application of an op: what `Tensor.grad_fn` is.
+    """An application of an op: the ``grad_fn`` of its outputs.
 
     Attributes:
         inputs: the tensors and Python numbers it was applied to.
         needs: for each input whether a gradient flows to it.
-        moves: for each input of a condition, or of what is made of conditions, whether it moves with something that
-            requires grad. No gradient flows there, but a verdict must know where the condition flips.
-        place: file and line of the caller that recorded it.
-        hooks: those registered on it, or None.
-        rules: those that it was derived by, as messages.
-        derived: whether it, or a node behind it, was.
+        moves: for each input of a condition, or of a node made of conditions, whether it depends on a tensor that requires
+            grad. No gradient flows there, but a verdict must know where the condition flips.
         kind: the class of its outputs.
+        place: file and line of the caller that recorded it.
+        hooks: the hooks registered on it, or None.
+        rules: the rules that it was derived by, as serialized messages.
+        derived: whether it, or a node that it depends on, was derived by rules.
         kept: the run at the server that has its values, if there is one.
     """
 
     __slots__ = (
-        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "kind", "moves", "needs",
-        "number", "op", "place", "rules", "specs",
+        "__weakref__", "_outputs", "arrays", "attributes", "derived", "freed", "info", "inputs", "kept", "kind", "moves",
+        "needs", "number", "op", "place", "rules", "specs",
     )  # fmt: skip
 
     def __init__(
         self,
-        op: str,
+        kind: type[Recorded],
+        info: OpInfo,
         inputs: Sequence[Input],
         attributes: Mapping[str, Any],
         specs: Sequence[Spec],
-        info: OpInfo,
         rules: tuple[bytes, ...] = (),
-        *,
-        kind: type[Tensor] | None = None,
     ) -> None:
-        self.op, self.inputs, self.attributes, self.specs, self.info = op, tuple(inputs), attributes, tuple(specs), info
-        self.kind = kind if kind is not None else class_of(self.inputs)
+        self.kind, self.op, self.info, self.attributes = kind, info.name, info, attributes
+        self.inputs, self.specs = tuple(inputs), tuple(specs)
         recording = modes.is_grad_enabled() and info.differentiable
-        self.needs = tuple(recording and is_tensor(x) and x.requires_grad for x in self.inputs)
+        self.needs = tuple(recording and isinstance(x, Recorded) and x.requires_grad for x in self.inputs)
         self.moves = self._moves()
-        self.arrays = tuple(x._value if is_tensor(x) and x._node is None else None for x in self.inputs)
+        self.arrays = tuple(x.array if isinstance(x, Recorded) and x.node is None else None for x in self.inputs)
         self.rules = rules
         self.derived: bool = bool(rules) or any(
-            is_tensor(x) and x._node is not None and x._node.derived for x in self.inputs
+            isinstance(x, Recorded) and x.node is not None and x.node.derived for x in self.inputs
         )
         self.number = next(_numbers)
         self.place = _place()
         self.freed = False
         self.hooks = None
         self.kept: CachedForward | None = None
-        self._outputs: list[weakref.ref[Tensor] | None] = [None] * len(self.specs)
+        self._outputs: list[weakref.ref[Recorded] | None] = [None] * len(self.specs)
 
     def _moves(self) -> tuple[bool, ...]:
         steps = not any(dtypes.is_differentiable(spec.dtype) for spec in self.specs)
-        plain = steps or not any(is_tensor(x) and x.requires_grad for x in self.inputs)
+        plain = steps or not any(isinstance(x, Recorded) and x.requires_grad for x in self.inputs)
         if not plain or not modes.is_grad_enabled():
             return (False,) * len(self.inputs)
         return tuple(
-            is_tensor(x) and (x.requires_grad or (x._node is not None and any(x._node.moves))) for x in self.inputs
+            isinstance(x, Recorded) and (x.requires_grad or (x.node is not None and any(x.node.moves))) for x in self.inputs
         )
 
     @property
     def condition(self) -> bool:
-        """Whether it is a condition, or made of conditions, that moves with something that requires grad."""
+        """Whether it is a condition, or made of conditions, that depends on a tensor that requires grad."""
         return any(self.moves)
 
     @property
@@ -103,93 +303,73 @@ class Node(Hookable):
         """Whether its rule needs values of the forward pass, which are given up after a backward pass."""
         return saves(self.op)
 
-    def output(self, slot: int) -> Tensor | None:
+    def output(self, slot: int) -> Recorded | None:
         """The tensor of output ``slot``, if anybody holds it."""
-        found = self._outputs[slot]
-        return found() if found is not None else None
+        reference = self._outputs[slot]
+        return reference() if reference is not None else None
 
-    def held(self, slot: int) -> Tensor:
+    def held(self, slot: int) -> Recorded:
         """The tensor of output ``slot``; a new one if nobody holds it."""
-        found = self.output(slot)
-        if found is None:
-            assert self.kind is not None
-            spec = self.specs[slot]
-            grows = self.requires_grad and dtypes.is_differentiable(spec.dtype)
-            tainted = not grows and any(is_tensor(x) and (x.requires_grad or x._tainted) for x in self.inputs)
-            found = self.kind._made(spec, node=self, slot=slot, requires_grad=grows, tainted=tainted)
-            self._outputs[slot] = weakref.ref(found)
-        return found
+        output = self.output(slot)
+        if output is None:
+            flows = self.requires_grad and dtypes.is_differentiable(self.specs[slot].dtype)
+            tainted = not flows and any(isinstance(x, Recorded) and (x.requires_grad or x.tainted) for x in self.inputs)
+            output = self.kind.from_node(self, slot, requires_grad=flows, tainted=tainted)
+            self._outputs[slot] = weakref.ref(output)
+        return output
 
-    def outputs(self) -> list[Tensor]:
+    def outputs(self) -> list[Recorded]:
         """The tensors of all outputs."""
         return [self.held(slot) for slot in range(len(self.specs))]
 
+    def leaf(self, array: Array, requires_grad: bool = False) -> Recorded:
+        """A tensor of the plain class with this array, as beside the outputs."""
+        return self.kind.plain().from_array(array, requires_grad)
+
     def name(self) -> str:
-        """As PyTorch calls it: MulBackward0."""
+        """The name that PyTorch gives the backward node, such as ``MulBackward0``."""
         return name_of(self)
 
     @property
-    def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """For each input the node that made it and which of its outputs it was; a leaf's is its `AccumulateGrad`;
+    def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
+        """For each input the node that made it, and which of its outputs it was; for a leaf its `AccumulateGrad`;
         (None, 0) where no gradient flows. Hooks get a gradient for each."""
-        edges = [(self.inputs[k], self.needs[k]) for k in edges_of(self)]
-        return tuple(
-            (_producer(x), x._slot if x._node is not None else 0) if is_tensor(x) and needs else (None, 0)
-            for x, needs in edges
-        )
+        return tuple(self._edge(self.inputs[k], self.needs[k]) for k in edges_of(self))
+
+    def _edge(self, x: Input, needs: bool) -> tuple[Node | AccumulateGrad | None, int]:
+        if not isinstance(x, Recorded) or not needs:
+            return None, 0
+        return (x.accumulator(), 0) if x.node is None else (x.node, x.slot)
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
 
 
 class AccumulateGrad(Hookable):
-    """Where the gradient of a leaf is added to its ``.grad``. Its hooks get ``(gradient,)`` as outputs, and no inputs."""
+    """The node that adds the gradient of a leaf to its ``.grad``. Its hooks get ``(gradient,)`` and no inputs."""
 
     next_functions: tuple[()] = ()
 
-    def __init__(self, variable: Tensor) -> None:
+    def __init__(self, variable: Recorded) -> None:
         self.variable = variable
         self.hooks = None
 
-    def _own(self) -> NodeHooks:
-        self.variable._accumulate = lambda: self  # which would be another one next time if nobody held it
-        return super()._own()
+    def _own_hooks(self) -> NodeHooks:
+        self.variable.hold_accumulator(self)
+        return super()._own_hooks()
 
     def name(self) -> str:
+        """The name that PyTorch gives it."""
         return "AccumulateGrad"
 
     def __repr__(self) -> str:
         return "<AccumulateGrad>"
 
 
-def _producer(x: Tensor) -> Node | AccumulateGrad:
-    if x._node is not None:
-        return x._node
-    found = x._accumulate() if x._accumulate is not None else None
-    if found is None:
-        found = AccumulateGrad(x)
-        x._accumulate = weakref.ref(found)
-    return found
-
-
-def is_tensor(x: Any) -> TypeGuard[Tensor]:
-    """Whether ``x`` is a tensor (and not a Python number)."""
-    return hasattr(x, "requires_grad")
-
-
-def class_of(inputs: Iterable[Any]) -> type[Tensor] | None:
-    """The class of an op's results: that of the first tensor, or of a later one whose class derives from that; None if no
-    input is a tensor."""
-    kind: type[Tensor] | None = None
-    for x in inputs:
-        if is_tensor(x) and (kind is None or issubclass(type(x), kind)):
-            kind = type(x)
-    return kind
-
-
 def _place() -> str:
     """File and line of the first frame outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+    frame = inspect.currentframe()
+    assert frame is not None
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

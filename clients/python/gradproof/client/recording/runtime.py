@@ -1,4 +1,4 @@
-"""The server behind the tensors: which one it is, what its ops give, and which graphs it has seen."""
+"""The runtime of tensors: the server that computes them, its ops, and the graphs that it has seen."""
 
 from __future__ import annotations
 
@@ -8,52 +8,38 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
 from gradproof.client.events import OpInfo, Result
 from gradproof.client.graph import Hook
-from gradproof.client.recording.keeping import Lost, ServerCache, Source, has_all, release
+from gradproof.client.recording.kept import Lost, release
+from gradproof.client.recording.record import Input, Recorded
+from gradproof.client.recording.server_cache import ServerCache, Source, has_all
+from gradproof.client.recording.spec import Spec
+from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.requests import Derived, Request, Watch, check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes, encode_spec, encode_tensor
 
-if TYPE_CHECKING:
-    from gradproof.client.recording.subgraph import Subgraph
-
 MAX_GRAPHS = 256
 MAX_INFERRED = 100_000
 AT_ONCE_BYTES = 1 << 20
-"""An answer up to this size comes in one message, which is quicker; a larger one as it is computed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """Shape and dtype of a tensor."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def size(self) -> int:
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+"""Results up to this size come in one message, which is quicker; larger ones as they are computed."""
 
 
 class Runtime:
-    """One client, and what was learned through it: ops, inferred shapes, digests of graphs, and what is kept there.
+    """A client with all that was learned through it: ops, inferred shapes, derived graphs and digests of graphs.
 
-    ``graphs_sent``: how often the structure of a graph had to travel; ``nodes_computed``: how many nodes the server has
-    computed forward, as it says.
+    Attributes:
+        client: the connection to the server.
+        cache: the forward values that the server keeps.
+        graphs_sent: the number of requests that carried the structure of a graph.
+        nodes_computed: the number of nodes that the server has computed forward, by its own count.
     """
 
     def __init__(self, client: Client) -> None:
@@ -62,49 +48,52 @@ class Runtime:
         self._inferred: OrderedDict[Any, tuple[Spec, ...]] = OrderedDict()
         self._digests: OrderedDict[Any, str] = OrderedDict()
         self._derived: OrderedDict[Any, Derived] = OrderedDict()
-        self.keeper = ServerCache(client)
+        self.cache = ServerCache(client)
         self.graphs_sent = self.nodes_computed = 0
 
     def close(self) -> None:
-        """Free what is kept; the client stays open."""
-        self.keeper.close()
+        """Free the forward values that the server keeps; the client stays open."""
+        self.cache.close()
 
     def ops(self) -> dict[str, OpInfo]:
-        """All ops of the server, by name; asked for once."""
+        """All ops of the server by name, requested once."""
         if not self._ops:
             self._ops = {info.name: info for info in self.client.ops()}
         return self._ops
 
     def op(self, name: str) -> OpInfo:
-        """Raises AttributeError if the server has no such op."""
-        found = self.ops().get(name)
-        if found is None:
-            raise AttributeError(f"the server has no op {name!r}; gradproof ops lists those it has")
-        return found
+        """The op ``name``. Raises AttributeError if the server has none."""
+        info = self.ops().get(name)
+        if info is None:
+            raise AttributeError(f"the server has no op {name!r}; `gradproof ops` lists its ops")
+        return info
 
-    def infer(self, info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
-        """Specs of the results. Raises InvalidRequest; RuntimeError with PyTorch's text where shapes do not broadcast."""
-        keys = tuple((type(x),) if _is_number(x) else (x.shape, x.dtype) for x in inputs)
+    def infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
+        """Shapes and dtypes of the results of an op.
+
+        Raises RuntimeError with PyTorch's text where shapes do not broadcast, and InvalidRequest for all other faults.
+        """
+        keys = tuple((x.shape, x.dtype) if isinstance(x, Recorded) else (type(x),) for x in inputs)
         key = (info.name, keys, tuple(sorted(attributes.items())))
-        found = self._inferred.get(key)
-        if found is None:
-            found = self._inferred[key] = self._infer(info, inputs, attributes)
+        specs = self._inferred.get(key)
+        if specs is None:
+            specs = self._inferred[key] = self._infer(info, inputs, attributes)
             if len(self._inferred) > MAX_INFERRED:
                 self._inferred.popitem(last=False)
-        return found
+        return specs
 
-    def _infer(self, info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
+    def _infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
         if info.elementwise:
             _check_broadcast(inputs)
         graph = graph_pb2.Graph()
         node = graph.nodes.add(op=info.name, attributes=encode_attributes(attributes))
         for k, x in enumerate(inputs):
             leaf = graph.leaves.add(name=f"x{k}")
-            if _is_number(x):
+            if isinstance(x, Recorded):
+                leaf.spec.CopyFrom(encode_spec(x.shape, x.dtype))
+            else:
                 leaf.value.CopyFrom(encode_tensor(x))
                 leaf.spec.CopyFrom(leaf.value.spec)
-            else:
-                leaf.spec.CopyFrom(encode_spec(x.shape, x.dtype))
             node.inputs.append(leaf.name)
         count = _outputs(info, inputs, attributes)
         node.outputs.extend(f"y{k}" for k in range(count))
@@ -116,7 +105,8 @@ class Runtime:
         return tuple(Spec(answer.values[name][1], answer.values[name][0]) for name in node.outputs)
 
     def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:
-        """Forward values by name; ``keep``: for later. Raises `Lost` if the graph borrows what is not kept any more."""
+        """Forward values by name. ``keep``: the server keeps the run. Raises `Lost` if values that the graph borrows are
+        gone."""
         request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch))
 
         def send(whole: pb.EvaluateRequest, timeout: float) -> Result:
@@ -133,9 +123,16 @@ class Runtime:
         *,
         keep: bool = False,
     ) -> Result:
-        """Run a request on ``graph``; its structure travels only if the server has not seen it, and its values only if they
-        are not kept. ``hooks``: those of the server, and those that run here; ``watch`` is called with each event as it
-        comes; ``keep``: the forward half, for later."""
+        """The result of a request on ``graph``. The structure is sent only if it is new to the server, and values only if
+        they are not kept.
+
+        Args:
+            graph: the graph.
+            request: all but the graph and its values.
+            hooks: hooks of the server, and hooks that run here.
+            watch: is called with each event as it arrives.
+            keep: the server keeps the forward half for later.
+        """
         small = not hooks and graph.nbytes([*request.gradients, *request.retain, *request.input.fetch]) <= AT_ONCE_BYTES
         at_once = small and request.verify.level == pb.VERIFY_LEVEL_OFF
 
@@ -153,22 +150,22 @@ class Runtime:
         hooks: Sequence[Hook] = (),
         watch: Watch | None = None,
     ) -> Result:
-        """The result of a request: on the session if something is kept or to be kept, and otherwise, or if the session does
-        not last, on its own; within one deadline."""
+        """The result of a request within its deadline: on the session if values are kept or to be kept; otherwise, or if
+        the session breaks, as a call of its own."""
         end = time.monotonic() + self.client.timeout + check_seconds(request)
 
         def once(whole: Any) -> Result:
             return send(whole, end - time.monotonic())
 
         for _ in range(2):
-            sources = self.keeper.sources(graph)
-            session = self.keeper.session() if keep or sources else None
+            sources = self.cache.sources(graph)
+            session = self.cache.session() if keep or sources else None
             if session is None:
                 break
             known = {name for source in sources for name in source.names}
             rest = keep and not known.issuperset(graph.results().values())
             left = end - time.monotonic()
-            say = partial(self.keeper.send, session, graph, hooks=hooks, watch=watch, keep=rest, timeout=left)
+            say = partial(self.cache.send, session, graph, hooks=hooks, watch=watch, keep=rest, timeout=left)
             try:
                 return self._known_or_whole(graph, request, say, sources)
             except Lost:
@@ -178,19 +175,19 @@ class Runtime:
         return self._known_or_whole(graph, request, once)
 
     def derive(self, graph: Subgraph, by: Sequence[str]) -> Derived:
-        """The graph of the vector-Jacobian product; asked for once for each structure."""
-        key = (graph.structure, graph.numbers(), tuple(by))
-        found = self._derived.get(key)
-        if found is None:
-            found = self._derived[key] = self.client.derive(graph.message(), "vjp", by)
+        """The graph of the vector-Jacobian product by the values ``by``, requested once for each structure."""
+        key = (graph.structure, tuple(map(repr, graph.numbers.values())), tuple(by))
+        derived = self._derived.get(key)
+        if derived is None:
+            derived = self._derived[key] = self.client.derive(graph.message(), "vjp", by)
             if len(self._derived) > MAX_GRAPHS:
                 self._derived.popitem(last=False)
-        return found
+        return derived
 
     def _known_or_whole(
         self, graph: Subgraph, request: Request, send: Callable[[Any], Result], sources: Sequence[Source] = ()
     ) -> Result:
-        """The result of the shortest request that the server understands."""
+        """The result of the shortest request that suffices: with the name of a kept run, a digest, or the whole graph."""
         short = copy.deepcopy(request)
         if len(sources) == 1 and has_all(sources[0], graph):
             short.input.saved = sources[0].run.name
@@ -223,7 +220,7 @@ _lock = RLock()
 
 
 def _unlock() -> None:
-    """In a fork: the thread that held the lock, if any did, is not there."""
+    """Replace the lock in a fork, where the thread that may have held it does not exist."""
     global _lock
     _lock = RLock()
 
@@ -233,8 +230,10 @@ _runtime: Runtime | None = None
 
 
 def current() -> Runtime:
-    """The runtime that tensors use; a server is started if there is none yet. Raises Forked in a fork of a process that has
-    made a client."""
+    """The runtime that tensors use; starts a server if there is none yet.
+
+    Raises Forked in a fork of a process that has made a client.
+    """
     global _runtime
     if _runtime is not None:
         _runtime.client.check_process()
@@ -248,25 +247,28 @@ def current() -> Runtime:
 
 
 def use(client: Client | str | None) -> Client | None:
-    """Let tensors use ``client``, or the server at this address; None: one that is started when it is needed. Returns the
-    client in use before, which is not closed."""
+    """Let tensors use ``client``, or the server at this address; None stands for a server started when it is needed.
+
+    Returns the previous client, which stays open.
+    """
     global _runtime
     with _lock:
-        before = _runtime.client if _runtime is not None else None
+        previous = _runtime.client if _runtime is not None else None
         if _runtime is not None:
             _runtime.close()
-        wanted = Client(client) if isinstance(client, str) else client
-        _runtime = Runtime(wanted) if wanted is not None else None
-        return before
+        if isinstance(client, str):
+            client = Client(client)
+        _runtime = Runtime(client) if client is not None else None
+        return previous
 
 
 def _is_number(x: Any) -> bool:
     return type(x) in (bool, int, float, complex)
 
 
-def _check_broadcast(inputs: Sequence[Any]) -> None:
+def _check_broadcast(inputs: Sequence[Input]) -> None:
     """Raises RuntimeError with PyTorch's text if two shapes do not broadcast."""
-    shapes = [x.shape for x in inputs if not _is_number(x)]
+    shapes = [x.shape for x in inputs if isinstance(x, Recorded)]
     for j, a in enumerate(shapes):
         for b in shapes[j + 1 :]:
             rank = max(len(a), len(b))
@@ -280,8 +282,8 @@ def _check_broadcast(inputs: Sequence[Any]) -> None:
                     )
 
 
-def _outputs(info: OpInfo, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> int:
-    """How many results a node has."""
+def _outputs(info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> int:
+    """The number of results of an op."""
     sections = attributes.get("sections")
     if sections is None:
         return 1

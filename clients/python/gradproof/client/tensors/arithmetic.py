@@ -1,166 +1,196 @@
-"""Operators of tensors."""
+"""Operators of tensors, and changes of leaves in place."""
+# ruff: noqa: A002 - arguments have the names of PyTorch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
 from gradproof.client import dtypes
-
-if TYPE_CHECKING:
-    from gradproof.client.tensors.tensor import Tensor
-
-
-def _apply(op: str, *inputs: Any, **attributes: Any) -> Tensor:
-    from gradproof.client.recording.apply import apply
-
-    return apply(op, *(_complex(x, inputs) for x in inputs), **attributes)
+from gradproof.client.recording import modes
+from gradproof.client.recording.apply import apply
+from gradproof.client.recording.arrays import array_of
+from gradproof.client.recording.record import Recorded
+from gradproof.client.tensors.elementwise import scaled
+from gradproof.client.tensors.reductions import Reductions
+from gradproof.client.tensors.signatures import Operand, Scalar
 
 
-def _complex(x: Any, inputs: tuple[Any, ...]) -> Any:
-    """A complex Python number beside real tensors is as wide as they are."""
-    if type(x) is complex:
-        found = [other.dtype for other in inputs if hasattr(other, "dtype")]
-        if found and all(dtype.kind != "c" for dtype in found):
-            return np.asarray(x, dtypes.complex_of(np.result_type(*found)))
-    return x
+class Arithmetic(Reductions):
+    """``+ - * / // % ** @``, comparisons, ``& | ^ ~`` of bool tensors, and changes of leaves in place.
 
-
-def _operator(op: str, a: Any, b: Any) -> Tensor:
-    """As `_apply`, but what is no number and no array is left to Python, which asks the other operand, or refuses."""
-    return _apply(op, a, b) if _is_operand(a) and _is_operand(b) else cast("Tensor", NotImplemented)
-
-
-def _is_operand(x: Any) -> bool:
-    return isinstance(x, (bool, int, float, complex, list, tuple)) or hasattr(x, "__array__")
-
-
-def _of_truth(op: str, *operands: Any) -> Tensor:
-    """The ops of truth values. There are none of bits: for integers these operators would mean another thing."""
-    if not all(map(_is_operand, operands)):
-        return cast("Tensor", NotImplemented)
-    if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
-        raise TypeError("&, |, ^ and ~ are for bool tensors; there are no ops of bits")
-    return _apply(op, *operands)
-
-
-def _settle(tensor: Any, array: np.ndarray[Any, Any]) -> None:
-    """Make a leaf of ``tensor``, with this value."""
-    tensor._value, tensor._node, tensor._alias, tensor._tainted = array, None, None, False
-
-
-class Arithmetic:
-    """``+ - * / // % ** @``, comparisons, and their forms in place (for leaves, under `no_grad`)."""
+    Shapes broadcast; RuntimeError if they do not. TypeError is raised for an operand of another type.
+    Changes in place are for leaves, and under `no_grad` if the leaf requires grad; RuntimeError otherwise.
+    """
 
     __slots__ = ()
     __array_ufunc__ = None
     """``array * tensor`` is one node: without this NumPy would make one for every element."""
 
-    def __neg__(self) -> Tensor:
-        return _apply("negative", self)
+    def __neg__(self) -> Self:
+        return apply("negative", self)
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Self:
         return self
 
-    def __abs__(self) -> Tensor:
-        return _apply("abs", self)
+    def __abs__(self) -> Self:
+        return apply("abs", self)
 
-    def __add__(self, other: Any) -> Tensor:
-        return _operator("add", self, other)
+    def __add__(self, other: Operand) -> Self:
+        return self._operator("add", self, other)
 
-    def __radd__(self, other: Any) -> Tensor:
-        return _operator("add", other, self)
+    def __radd__(self, other: Operand) -> Self:
+        return self._operator("add", other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return _operator("subtract", self, other)
+    def __sub__(self, other: Operand) -> Self:
+        return self._operator("subtract", self, other)
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return _operator("subtract", other, self)
+    def __rsub__(self, other: Operand) -> Self:
+        return self._operator("subtract", other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return _operator("multiply", self, other)
+    def __mul__(self, other: Operand) -> Self:
+        return self._operator("multiply", self, other)
 
-    def __rmul__(self, other: Any) -> Tensor:
-        return _operator("multiply", other, self)
+    def __rmul__(self, other: Operand) -> Self:
+        return self._operator("multiply", other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return _operator("divide", self, other)
+    def __truediv__(self, other: Operand) -> Self:
+        return self._operator("divide", self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _operator("divide", other, self)
+    def __rtruediv__(self, other: Operand) -> Self:
+        return self._operator("divide", other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
-        return _operator("floor_divide", self, other)
+    def __floordiv__(self, other: Operand) -> Self:
+        return self._operator("floor_divide", self, other)
 
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return _operator("floor_divide", other, self)
+    def __rfloordiv__(self, other: Operand) -> Self:
+        return self._operator("floor_divide", other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
-        return _operator("remainder", self, other)
+    def __mod__(self, other: Operand) -> Self:
+        return self._operator("remainder", self, other)
 
-    def __rmod__(self, other: Any) -> Tensor:
-        return _operator("remainder", other, self)
+    def __rmod__(self, other: Operand) -> Self:
+        return self._operator("remainder", other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return _operator("pow", self, other)
+    def __pow__(self, other: Operand) -> Self:
+        return self._operator("pow", self, other)
 
-    def __rpow__(self, other: Any) -> Tensor:
-        return _operator("pow", other, self)
+    def __rpow__(self, other: Operand) -> Self:
+        return self._operator("pow", other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return _operator("matmul", self, other)
+    def __matmul__(self, other: Operand) -> Self:
+        return self._operator("matmul", self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _operator("matmul", other, self)
+    def __rmatmul__(self, other: Operand) -> Self:
+        return self._operator("matmul", other, self)
 
-    def __eq__(self, other: object) -> Any:
-        return _operator("equal", self, other)
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]
+        return self._operator("equal", self, other)
 
-    def __ne__(self, other: object) -> Any:
-        return _operator("not_equal", self, other)
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]
+        return self._operator("not_equal", self, other)
 
-    def __lt__(self, other: Any) -> Tensor:
-        return _operator("less", self, other)
+    def __lt__(self, other: Operand) -> Self:
+        return self._operator("less", self, other)
 
-    def __le__(self, other: Any) -> Tensor:
-        return _operator("less_equal", self, other)
+    def __le__(self, other: Operand) -> Self:
+        return self._operator("less_equal", self, other)
 
-    def __gt__(self, other: Any) -> Tensor:
-        return _operator("greater", self, other)
+    def __gt__(self, other: Operand) -> Self:
+        return self._operator("greater", self, other)
 
-    def __ge__(self, other: Any) -> Tensor:
-        return _operator("greater_equal", self, other)
+    def __ge__(self, other: Operand) -> Self:
+        return self._operator("greater_equal", self, other)
 
-    def __and__(self, other: Any) -> Tensor:
-        return _of_truth("logical_and", self, other)
+    def __and__(self, other: Operand) -> Self:
+        return self._logical("logical_and", self, other)
 
     __rand__ = __and__
 
-    def __or__(self, other: Any) -> Tensor:
-        return _of_truth("logical_or", self, other)
+    def __or__(self, other: Operand) -> Self:
+        return self._logical("logical_or", self, other)
 
     __ror__ = __or__
 
-    def __xor__(self, other: Any) -> Tensor:
-        return _of_truth("not_equal", self, other)
+    def __xor__(self, other: Operand) -> Self:
+        return self._logical("not_equal", self, other)
 
     __rxor__ = __xor__
 
-    def __invert__(self) -> Tensor:
-        return _of_truth("logical_not", self)
+    def __invert__(self) -> Self:
+        return self._logical("logical_not", self)
 
     __hash__ = object.__hash__
 
+    def _operator(self, op: str, a: Any, b: Any) -> Self:
+        """Record ``op``; NotImplemented for an operand that is neither a number nor an array, so that Python asks that
+        operand, or raises TypeError."""
+        if not (_is_operand(a) and _is_operand(b)):
+            return cast("Self", NotImplemented)
+        if type(a) is complex or type(b) is complex:
+            a, b = _weakly_complex(a, self.dtype), _weakly_complex(b, self.dtype)
+        result: Self = apply(op, a, b)
+        return result
+
+    def _logical(self, op: str, *operands: Any) -> Self:
+        """Record an op of truth values. There are none of bits: for integers these operators would mean something else."""
+        if not all(map(_is_operand, operands)):
+            return cast("Self", NotImplemented)
+        if any(np.dtype(getattr(x, "dtype", type(x))) != np.bool_ for x in operands):
+            raise TypeError("&, |, ^ and ~ are for bool tensors; there are no ops of bits")
+        result: Self = apply(op, *operands)
+        return result
+
     # in place
 
-    def _become(self, result: Any) -> Any:
-        """Take the value of ``result``, which must be of the same shape and fit the dtype."""
-        from gradproof.client.tensors.tensor import Tensor, in_place_refused
+    def copy_(self, other: Operand) -> Self:
+        """Take the value of ``other``, broadcast to this shape. Follows torch.Tensor.copy_."""
+        in_place_refused(self, other)
+        return self._become(np.broadcast_to(array_of(other), self.shape).astype(self.dtype))
 
-        assert isinstance(self, Tensor)
+    def zero_(self) -> Self:
+        """Become zeros. Follows torch.Tensor.zero_."""
+        return self._become(np.zeros(self.shape, self.dtype))
+
+    def fill_(self, value: Scalar) -> Self:
+        """Become ``value`` everywhere. Follows torch.Tensor.fill_."""
+        return self._become(np.full(self.shape, value, self.dtype))
+
+    def add_(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """Become ``self + alpha * other``. Follows torch.Tensor.add_."""
+        return self._become(self._untracked() + scaled(alpha, other))
+
+    def sub_(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """Become ``self - alpha * other``. Follows torch.Tensor.sub_."""
+        return self._become(self._untracked() - scaled(alpha, other))
+
+    def mul_(self, other: Operand) -> Self:
+        """Become ``self * other``. Follows torch.Tensor.mul_."""
+        return self._become(self._untracked() * other)
+
+    def div_(self, other: Operand) -> Self:
+        """Become ``self / other``. Follows torch.Tensor.div_."""
+        return self._become(self._untracked() / other)
+
+    def pow_(self, other: Operand) -> Self:
+        """Become ``self ** other``. Follows torch.Tensor.pow_."""
+        return self._become(self._untracked() ** other)
+
+    def neg_(self) -> Self:
+        """Become ``-self``. Follows torch.Tensor.neg_."""
+        return self._become(-self._untracked())
+
+    def clamp_(self, min: Operand | None = None, max: Operand | None = None) -> Self:
+        """Become limited to [``min``, ``max``]. Follows torch.Tensor.clamp_. Raises as `clamp`."""
+        return self._become(self._untracked().clamp(min, max))
+
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
+
+    def _become(self, result: Recorded | np.ndarray[Any, Any]) -> Self:
+        """Become a leaf with the value of ``result``. Raises RuntimeError if shape or dtype do not fit."""
         in_place_refused(self, result)
-        value = result.value() if isinstance(result, Tensor) else np.asarray(result)
+        value = result.value() if isinstance(result, Recorded) else result
         if value.shape != self.shape:
             raise RuntimeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(value.shape)}"
@@ -170,60 +200,32 @@ class Arithmetic:
             raise RuntimeError(f"result type {names[0]} can't be cast to the desired output type {names[1]}")
         array = np.array(value, self.dtype)
         array.flags.writeable = False
-        _settle(self, array)
+        self.become_leaf(array)
         return self
 
-    def copy_(self, other: Any) -> Any:
-        """Take the value of ``other``, broadcast to this shape."""
-        from gradproof.client.tensors.constructors import as_tensor
-        from gradproof.client.tensors.tensor import Tensor, in_place_refused
-
-        assert isinstance(self, Tensor)
-        in_place_refused(self, other)
-        value = as_tensor(other).value()
-        return self._become(np.broadcast_to(value, self.shape).astype(self.dtype))
-
-    def zero_(self) -> Any:
-        """Become zeros."""
-        return self._become(np.zeros(self.shape, self.dtype))  # type: ignore[attr-defined]
-
-    def fill_(self, number: Any) -> Any:
-        """Become ``number`` everywhere."""
-        return self._become(np.full(self.shape, number, self.dtype))  # type: ignore[attr-defined]
-
-    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        """Become ``self + alpha * other``."""
-        return self._become(self._still() + (other if alpha == 1 else alpha * other))
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        """Become ``self - alpha * other``."""
-        return self._become(self._still() - (other if alpha == 1 else alpha * other))
-
-    def mul_(self, other: Any) -> Any:
-        """Become ``self * other``."""
-        return self._become(self._still() * other)
-
-    def div_(self, other: Any) -> Any:
-        """Become ``self / other``."""
-        return self._become(self._still() / other)
-
-    def pow_(self, other: Any) -> Any:
-        """Become ``self ** other``."""
-        return self._become(self._still() ** other)
-
-    def neg_(self) -> Any:
-        """Become ``-self``."""
-        return self._become(-self._still())
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Any:
-        """Become what is within bounds."""
-        return self._become(self._still().clamp(min, max))
-
-    __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
-
-    def _still(self) -> Tensor:
-        from gradproof.client.tensors.tensor import Tensor, in_place_refused
-
-        assert isinstance(self, Tensor)
+    def _untracked(self) -> Self:
+        """The tensor without its history, from which a change in place is computed."""
         in_place_refused(self)
         return self.detach()
+
+
+def in_place_refused(tensor: Recorded, new: object = None) -> None:
+    """Raises RuntimeError if changing ``tensor`` would change what is recorded, or if a gradient would flow to ``new``."""
+    if tensor.requires_grad and tensor.is_leaf and modes.is_grad_enabled():
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if tensor.grad_fn is not None:
+        raise RuntimeError("in-place operations are for leaves; write y = y + 1 instead of y += 1")
+    if isinstance(new, Recorded) and new.requires_grad and modes.is_grad_enabled():
+        raise RuntimeError(
+            "an in-place operation would lose the gradient of what comes in; write y = y + x instead of y += x (and "
+            "where() instead of y[mask] = x), or use no_grad()"
+        )
+
+
+def _is_operand(x: object) -> bool:
+    return isinstance(x, (bool, int, float, complex, list, tuple)) or hasattr(x, "__array__")
+
+
+def _weakly_complex(x: Any, dtype: dtypes.DType) -> Any:
+    """A complex Python number beside a real tensor, as a complex array of the tensor's precision."""
+    return np.asarray(x, dtypes.complex_of(dtype)) if type(x) is complex and dtype.kind != "c" else x

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradproof.client import dtypes
 from gradproof.client.recording.arrays import array_of
-from gradproof.client.tensors.tensor import M9, Tensor
+from gradproof.client.tensors.tensor import Tensor
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -39,7 +39,7 @@ def from_dlpack(other: Any) -> Tensor:
 
 def _leaf(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
     if requires_grad and not dtypes.is_differentiable(array.dtype):
-        raise RuntimeError(M9)
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return Tensor(array, requires_grad)
 
 

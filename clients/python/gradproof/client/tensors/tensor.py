@@ -5,35 +5,26 @@ from __future__ import annotations
 import copy
 import html
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, cast
 
 import numpy as np
 
 from gradproof.client import dtypes
-from gradproof.client.backward.handles import Handle, Hooks
-from gradproof.client.recording import modes
-from gradproof.client.recording.runtime import Spec
-from gradproof.client.tensors.arithmetic import Arithmetic
-from gradproof.client.tensors.methods import Methods
+from gradproof.client.backward import engine
+from gradproof.client.backward.provenance import PassGradient, provenance_of
+from gradproof.client.drawing.picture import Picture
+from gradproof.client.drawing.records import draw
+from gradproof.client.events import HookTrace, Verdict
+from gradproof.client.explanation import Explanation
+from gradproof.client.recording.evaluation import evaluate, graph_of
+from gradproof.client.recording.record import ONLY_LEAVES_DETACH
+from gradproof.client.recording.runtime import current
+from gradproof.client.recording.spec import Spec
 from gradproof.client.tensors.ordering import Ordering
-from gradproof.client.tensors.selecting import Selecting
 from gradproof.client.text import show
 
-if TYPE_CHECKING:
-    from gradproof.client.backward.standing import Part, Standing
-    from gradproof.client.events import HookTrace, Verdict
-    from gradproof.client.recording.record import Node
-
-M9 = "Only Tensors of floating point and complex dtype can require gradients"
-M10 = "only Tensors of floating point and complex dtype can require gradients"
-M11 = "only Tensors of floating point dtype can require gradients"
-M12 = (
-    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
-    "doesn't require differentiation use var_no_grad = var.detach()."
-)
-M13 = "you can only change requires_grad flags of leaf variables."
-W1 = (
+NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
     "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use "
     ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
@@ -41,57 +32,21 @@ W1 = (
 )
 
 
-class Tensor(Arithmetic, Methods, Ordering, Selecting):
+class Tensor(Ordering):
     """An n-dimensional array. Make one with `tensor` and its relatives."""
 
-    __slots__ = (
-        "__weakref__", "_accumulate", "_alias", "_evidence", "_grad", "_hooks", "_node", "_posthooks", "_requires_grad",
-        "_retains", "_slot", "_spec", "_tainted", "_value",
-    )  # fmt: skip
+    __slots__ = ()
 
     def __init__(self, value: np.ndarray[Any, Any], requires_grad: bool = False) -> None:
         if not isinstance(value, np.ndarray):
             raise TypeError("tensors are made by tensor(data), zeros(shape) and their relatives, not by Tensor()")
         value.flags.writeable = False
-        self._set(Spec(value.shape, value.dtype), value, None, 0, requires_grad, False)
+        self._initialise(Spec(value.shape, value.dtype), value, requires_grad)
 
     @classmethod
-    def _made(cls, spec: Spec, *, node: Node, slot: int, requires_grad: bool, tainted: bool) -> Tensor:
-        made = cls.__new__(cls)
-        made._set(spec, None, node, slot, requires_grad, tainted)
-        return made
-
-    def _set(self, spec: Spec, value: Any, node: Node | None, slot: int, requires_grad: bool, tainted: bool) -> None:
-        self._spec, self._value, self._node, self._slot = spec, value, node, slot
-        self._requires_grad, self._tainted = requires_grad, tainted
-        self._grad: Tensor | None = None
-        self._evidence: Standing | None = None
-        self._alias: Any = None
-        self._accumulate: Any = None
-        self._retains = False
-        self._hooks, self._posthooks = Hooks(), Hooks()
-
-    # what it is
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each axis."""
-        return self._spec.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype, as NumPy has it (bfloat16 is that of ml_dtypes)."""
-        return self._spec.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the value."""
-        return self._spec.size * self.dtype.itemsize
+    def plain(cls) -> type[Tensor]:
+        """The class of gradients and constants, also where ``cls`` derives from it."""
+        return Tensor
 
     def dim(self) -> int:
         """The number of axes."""
@@ -105,72 +60,32 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         """Whether its numbers are real and floating point."""
         return dtypes.is_floating_point(self.dtype)
 
-    def is_complex(self) -> bool:
-        """Whether its numbers are complex."""
-        return self.dtype.kind == "c"
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._spec.size
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
 
-    @property
-    def is_leaf(self) -> bool:
-        """Whether no recorded node made it (``grad_fn`` is None)."""
-        return self.grad_fn is None
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The node that made it, if a gradient flows through that."""
-        return self._node if self._requires_grad else None
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients flow to it. May be set on leaves of floating point and complex dtype."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, flag: bool) -> None:
-        if self.grad_fn is not None:
-            raise RuntimeError(M13 if flag else M12)
-        if flag and not dtypes.is_differentiable(self.dtype):
-            raise RuntimeError(M10)
-        self._turn(flag)
-
-    def requires_grad_(self, flag: bool = True) -> Tensor:
+    def requires_grad_(self, flag: bool = True) -> Self:
         """Set ``requires_grad``; returns the tensor."""
         if self.grad_fn is not None:
             if not flag:
-                raise RuntimeError(M12)
+                raise RuntimeError(ONLY_LEAVES_DETACH)
             return self
         if flag and not dtypes.is_differentiable(self.dtype):
-            raise RuntimeError(M11)
-        self._turn(flag)
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self._set_requires_grad(flag)
         return self
-
-    def _turn(self, flag: bool) -> None:
-        if flag and self._node is not None:  # computed without gradients: from now on a leaf like any other
-            self.value()
-            self._node, self._tainted = None, False
-        self._requires_grad = bool(flag)
 
     # its value
 
     def value(self) -> np.ndarray[Any, Any]:
         """The value as a read-only array; computed now if it was not."""
-        from gradproof.client.recording.subgraph import evaluate
-
-        if self._value is None:
-            if self._alias is not None:
-                self._value = self._alias.value()
+        if self.array is None:
+            if self.alias is not None:
+                self.array = self.alias.value()
             else:
                 evaluate([self])
-        value: Any = self._value
-        return np.asarray(value)
+        return np.asarray(self.array)
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as a read-only NumPy array. Raises RuntimeError if the tensor requires grad."""
@@ -235,14 +150,16 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         return (self[k] for k in range(len(self)))
 
     def __repr__(self) -> str:
-        return show(self)
+        if self.grad_fn is not None:
+            return show(self.value(), f"grad_fn={self.grad_fn!r}")
+        return show(self.value(), "requires_grad=True" if self.requires_grad else "")
 
     def _repr_html_(self) -> str:
         """For notebooks: the text, and what is known of the gradient."""
-        rows = [("", show(self))]
-        if self._grad is not None:
-            rows.append(("grad", show(self._grad)))
-        if (standing := self._standing()) is not None and (known := standing.known()) is not None:
+        rows = [("", repr(self))]
+        if self.accumulated is not None:
+            rows.append(("grad", repr(self.accumulated)))
+        if (provenance := provenance_of(self)) is not None and (known := provenance.known()) is not None:
             rows.append(("verdict", known.summary))
         cells = "".join(
             f"<tr><td>{html.escape(name)}</td><td style='text-align:left'><pre>{html.escape(text)}</pre></td></tr>"
@@ -257,103 +174,75 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
 
     __hash__ = object.__hash__
 
-    def detach(self) -> Tensor:
-        """The same value, without its history."""
-        alias = Tensor.__new__(Tensor)
-        alias._set(self._spec, self._value, None, 0, False, False)
-        alias._alias = self if self._value is None else None
-        return alias
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
             )
-        made = memo[id(self)] = Tensor(self.value(), self._requires_grad)
-        made._grad = copy.deepcopy(self._grad, memo)
-        return made
+        duplicate = memo[id(self)] = type(self).from_array(self.value(), self._requires_grad)
+        duplicate.accumulated = copy.deepcopy(self.accumulated, memo)
+        return duplicate
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A pickle has the value and ``requires_grad``, but no history: what comes back is a leaf."""
-        return Tensor, (self.value(), self._requires_grad)
+        return type(self).from_array, (self.value(), self._requires_grad)
+
+    def explain(self) -> Explanation:
+        """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients. Its leaves are
+        called x0, x1 and so on, inner values v0, v1."""
+        graph = graph_of([self], backward=True)
+        message = graph.message()
+        values = {named.name: named.value for named in graph.values()}
+        for leaf in message.leaves:
+            if not leaf.requires_grad and leaf.name in values:
+                leaf.value.CopyFrom(values[leaf.name])
+        return current().client.explain(message, graph.name(self))
+
+    def graph(self, **names: Tensor) -> Picture:
+        """The computation behind this tensor as a picture; ``names`` are written on the boxes of these tensors."""
+        return draw(self, **names)
 
     # its gradient
 
     @property
     def grad(self) -> Tensor | None:
-        """What backward passes have added up; None if no gradient has reached it."""
-        if self.grad_fn is not None and not self._retains and self._grad is None:
-            warnings.warn(W1, stacklevel=2)
-        return self._grad
+        """The sum of the gradients of backward passes; None if no gradient has reached the tensor."""
+        if self.grad_fn is not None and not self.retains_grad and self.accumulated is None:
+            warnings.warn(NON_LEAF_GRAD, stacklevel=2)
+        return cast("Tensor | None", self.accumulated)
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         if gradient is not None:
             _check_grad(self, gradient)
-        self._grad = gradient
-        self._evidence = None
-
-    @property
-    def retains_grad(self) -> bool:
-        """Whether ``.grad`` is kept though it is no leaf."""
-        return self._retains
-
-    def retain_grad(self) -> None:
-        """Keep ``.grad`` of a tensor that is no leaf."""
-        if not self._requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        self._retains = self.grad_fn is not None
+        self.accumulated = gradient
+        self.provenance = None
 
     @property
     def raw_grad(self) -> Tensor | None:
-        """The gradient of the last pass before its hooks; None if none reached it, and once ``.grad`` was assigned or
-        changed in place."""
-        part = self._last_part()
-        return part.evidence.raw(part.names) if part else None
+        """The gradient of the last pass before its hooks; None if none reached the tensor, and once ``.grad`` was assigned
+        or changed in place."""
+        part = self._last_pass()
+        return cast("Tensor | None", part.raw()) if part else None
 
     @property
     def hook_trace(self) -> tuple[HookTrace, ...]:
-        """What each hook did in the last pass."""
-        part = self._last_part()
-        return part.evidence.traces(part.names) if part else ()
+        """The values that each hook got and returned in the last pass."""
+        part = self._last_pass()
+        return part.traces() if part else ()
 
     @property
     def verdict(self) -> Verdict | None:
-        """What is known of ``.grad``, all passes that were added up, or of this tensor, where it is a gradient itself;
-        found out when it is first asked for. None once the numbers were assigned or changed in place."""
-        standing = self._standing()
-        return standing.verdict() if standing else None
+        """The verdict on ``.grad``, all passes that were added up, or on this tensor, where it is a gradient itself.
 
-    def _standing(self) -> Standing | None:
-        """Where the numbers of ``.grad``, or of a gradient, came from, as long as they are those."""
-        found = self._evidence
-        return found if found is not None and (found.holds(self._grad) or found.holds(self)) else None
+        The first access runs the checks. None once the numbers were assigned or changed in place.
+        """
+        provenance = provenance_of(self)
+        return provenance.verdict() if provenance else None
 
-    def _last_part(self) -> Part | None:
-        standing = self._standing()
-        return standing.last if standing else None
-
-    def register_hook(self, hook: Callable[[Tensor], Any] | str, **attributes: Any) -> Handle:
-        """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
-        takes the gradient's place. A string names a hook of the server, with its attributes:
-        ``register_hook("clip", max_norm=1.0)``."""
-        from gradproof.client.backward.hooking import Named
-
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if isinstance(hook, str):
-            return self._hooks.add(Named(hook, attributes))
-        if attributes:
-            raise TypeError("only a hook of the server takes attributes")
-        return self._hooks.add(hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> Handle:
-        """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf."""
-        if not self._requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if self.grad_fn is not None:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-        return self._posthooks.add(hook)
+    def _last_pass(self) -> PassGradient | None:
+        provenance = provenance_of(self)
+        return provenance.last if provenance else None
 
     def backward(
         self,
@@ -363,9 +252,7 @@ class Tensor(Arithmetic, Methods, Ordering, Selecting):
         inputs: Sequence[Tensor] | Tensor | None = None,
     ) -> None:
         """Add the gradients of this tensor to ``.grad`` of the leaves (or of ``inputs``). See `autograd.backward`."""
-        from gradproof.client.autograd import backward
-
-        backward([self], [gradient], retain_graph, create_graph, inputs)
+        engine.backward([self], [gradient], retain_graph, create_graph, inputs)
 
 
 def _check_grad(tensor: Tensor, gradient: Any) -> None:
@@ -382,17 +269,4 @@ def _check_grad(tensor: Tensor, gradient: Any) -> None:
         raise RuntimeError(
             f"attempting to assign a gradient with dtype '{gradient.dtype.name}' to a tensor with grad_dtype "
             f"'{dtypes.type_name(tensor.dtype)}'. The gradient must match the tensor's dtype"
-        )
-
-
-def in_place_refused(tensor: Tensor, new: Any = None) -> None:
-    """Raises RuntimeError if changing ``tensor`` would change what is recorded, or if a gradient would flow to ``new``."""
-    if tensor.requires_grad and tensor.is_leaf and modes.is_grad_enabled():
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if tensor.grad_fn is not None:
-        raise RuntimeError("in-place operations are for leaves; write y = y + 1 instead of y += 1")
-    if isinstance(new, Tensor) and new.requires_grad and modes.is_grad_enabled():
-        raise RuntimeError(
-            "an in-place operation would lose the gradient of what comes in; write y = y + x instead of y += x (and "
-            "where() instead of y[mask] = x), or use no_grad()"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable, parts
 from gradproof.engine.verify.arrays.ball import BallArray
@@ -101,8 +101,8 @@ class Across:
             except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
                 found = []
             except BaseException as error:  # a definition is a stranger's code
-                foreign(error)
-                raise Unread(f"the definition of {op.name} raised {named(error)}") from None
+                reraise_own(error)
+                raise Unread(f"the definition of {op.name} raised {describe(error)}") from None
         balls = {number: _dual(BallArray(x), steps.get(number, {})) for number, x in heads.items()}
         for one, spec in zip(self._read(lambda: Arrays(model=True), balls, ties=ties), node.outputs, strict=True):
             found.append(self._landed(_value(one), {k: t.mid for k, t in tangents(one).items()}, spec))
@@ -140,8 +140,8 @@ class Across:
         except (ZeroDivisionError, ValueError):
             raise Unread(f"{op.name} is at a pole") from None
         except BaseException as error:  # a definition is a stranger's code
-            foreign(error)
-            raise Unread(f"the definition of {op.name} raised {named(error)}") from None
+            reraise_own(error)
+            raise Unread(f"the definition of {op.name} raised {describe(error)}") from None
         if tied and ties:
             raise Unread(KINK.format(op.name))
         return results

@@ -25,7 +25,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
 from gradproof.engine.verify.floats.ulps import unit
@@ -133,8 +133,8 @@ class Sweep:
             except Unread as reason:
                 found = self._unread(position, node, str(reason))
             except BaseException as error:  # a definition is a stranger's code
-                foreign(error)
-                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({named(error)})")
+                reraise_own(error)
+                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({describe(error)})")
             self._note(position, found)
             for k, out in enumerate(one.outputs):
                 self._leave(out, found, k)

@@ -24,7 +24,7 @@ from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, is_complex, is_differentiable, parts
@@ -322,8 +322,8 @@ class _Reader:
         except (ZeroDivisionError, ValueError):
             reason = f"{one.op.name} is at a pole"
         except BaseException as error:  # a definition is a stranger's code
-            foreign(error)
-            reason = f"the definition of {one.op.name} raised {named(error)}"
+            reraise_own(error)
+            reason = f"the definition of {one.op.name} raised {describe(error)}"
         graph.unreadable[position] = reason
         return None
 

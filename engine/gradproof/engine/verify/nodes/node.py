@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.arrays.programs import NoArrays
@@ -54,8 +54,8 @@ def check_node(one: Application, rule: Program | None, linear: Sequence[bool], s
     except (NoArrays, NotImplementedError, AttributeError, TypeError) as error:
         return _otherwise(one, linear, seconds, f"not read in arrays ({text_of(error)})")
     except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        foreign(error)
-        return _otherwise(one, linear, seconds, f"the definition raised {named(error)} over arrays; {AUTHOR}")
+        reraise_own(error)
+        return _otherwise(one, linear, seconds, f"the definition raised {describe(error)} over arrays; {AUTHOR}")
 
 
 def _unread(one: Application, reason: str) -> Checked:
@@ -186,7 +186,7 @@ def _blind(one: Application, k: int, left: float) -> ValueVerdict | None:
     try:
         return check_blind(one, k, min(SHARE * left, ELEMENT_SECONDS))
     except BaseException as error:  # a form is a stranger's code
-        foreign(error)
+        reraise_own(error)
         return None
 
 

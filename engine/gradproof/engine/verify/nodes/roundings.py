@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.ball import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
@@ -113,7 +113,7 @@ def settled(
         except MemoryError:
             raise
         except BaseException as error:  # a definition is a stranger's code, and may refuse inputs that are moved
-            foreign(error)
+            reraise_own(error)
             break
         mine = np.ones(len(at[part]), bool)
         for row, (doubt, tally) in enumerate(zip(doubts, tallies, strict=True)):

@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
@@ -125,8 +125,8 @@ def _seen(
     except (_Late, *_NOT_HERE):
         pass
     except BaseException as error:  # a definition is a stranger's code
-        foreign(error)
-        return replace(unseen, reason=f"the definition raised {named(error)}; {AUTHOR}")
+        reraise_own(error)
+        return replace(unseen, reason=f"the definition raised {describe(error)}; {AUTHOR}")
     return replace(worst, checked=checked, total=unseen.total) if worst is not None else unseen
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array, is_complex
 from gradproof.engine.trace import Program
@@ -154,7 +154,7 @@ class Whole:
         except MemoryError:
             raise
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return None
 
     # allowances
@@ -173,7 +173,7 @@ class Whole:
                 balls = [ball.settled() for ball in self._evaluate(orders, k, chosen)]
             found = np.concatenate([np.array(ball.radius()).reshape(-1) for ball in balls])
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return None
         if chosen is None:  # else it is nan at others
             self._allowed[key] = found
@@ -290,9 +290,9 @@ def judge_contributions(whole: Whole) -> list[ValueVerdict | None]:
         except MemoryError:
             raise
         except BaseException as error:  # a rule, or a form in it, is a stranger's code
-            foreign(error)
+            reraise_own(error)
             verdicts.append(
-                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {named(error)}")
+                ValueVerdict(ValueWord.UNCHECKED, total=claimed.size, reason=f"not read in arrays: {describe(error)}")
             )
             continue
         tally = Tally(claimed.shape, claimed.size)
@@ -323,8 +323,8 @@ def _project(whole: Whole, balls: dict[int, BallArray], verdicts: list[ValueVerd
             if found is None and whole.equalities.get(k) and not projections.tied:
                 found = check_equalities(whole.one, k, balls[k], whole.equalities[k])
         except BaseException as error:  # a form is a stranger's code
-            foreign(error)
-            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {named(error)}")
+            reraise_own(error)
+            verdicts[k] = replace(verdict, reason=verdict.reason or f"not projected: {describe(error)}")
             continue
         if found is not None:
             verdicts[k] = replace(found, checked=verdict.checked, total=verdict.total, through_rule=False)

@@ -12,7 +12,7 @@ import numpy as np
 from gradproof.engine.domains import INTEGER
 from gradproof.engine.engine import Run
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 from gradproof.engine.trace import Instruction
@@ -90,7 +90,7 @@ def _selection(op: Op) -> tuple[int, int, int] | None:
         try:
             result = op.definitions[0](Balls(), *given)
         except BaseException as error:  # it computes with its inputs
-            foreign(error)
+            reraise_own(error)
             return None
         taken.append(next((k for k, x in enumerate(given) if x is result and k not in conditions), None))
     first, second = taken

@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb, arb_series
 
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import is_complex, is_differentiable, parts
 from gradproof.engine.verify.floats.balls import balls_of
@@ -100,7 +100,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         try:
             made = read_parts(one.op, Series(), [of(k) for k in one.inputs], specs, one.attributes, outs)
         except BaseException as error:  # at a pole, without a definition: what depends on it has no value either
-            foreign(error)
+            reraise_own(error)
             made = [_filled(parts_shape(spec)) for spec in outs]
         for out, spec, result in zip(one.outputs, outs, made, strict=True):
             cells[out] = result if is_differentiable(spec.dtype) else concrete(np.asarray(run.values[out]))

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, is_differentiable
@@ -143,7 +143,7 @@ def _array_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Seq
     except (NoArrays, NotImplementedError, ArithmeticError, ValueError, TypeError, AttributeError):
         return None
     except BaseException as error:  # a definition is a stranger's code
-        foreign(error)
+        reraise_own(error)
         return None
     if one.op.elementwise:
         return np.broadcast_to(np.asarray(f.maybe) | np.asarray(f.tied), arrays[0].shape)
@@ -176,6 +176,6 @@ def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: S
         except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
             return False
         except BaseException as error:  # a definition is a stranger's code
-            foreign(error)
+            reraise_own(error)
             return False
     return bool(tape.ties)

@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb
 
 from gradproof.engine.errors import text_of
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.balls import Reading, all_narrow
@@ -121,8 +121,8 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
     except Undecided as error:
         return fallback(f"{text_of(error)}; {SIDE}")
     except BaseException as error:  # a definition is a stranger's code, and a check may not cost anyone a gradient
-        foreign(error)
-        return fallback(f"the definition raised {named(error)}; {AUTHOR}")
+        reraise_own(error)
+        return fallback(f"the definition raised {describe(error)}; {AUTHOR}")
 
 
 # the forward value

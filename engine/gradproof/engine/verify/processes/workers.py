@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Condition, Timer
 from typing import Any
 
-from gradproof.engine.plugin_errors import named
+from gradproof.engine.plugin_errors import describe
 from gradproof.engine.verify.processes.envelope import Hearing
 from gradproof.engine.verify.processes.process import TICK, Counts, Ended, Worker
 from gradproof.engine.verify.processes.shared_memory import SharedMemory
@@ -195,7 +195,7 @@ class Workers:
             self.watch.add(one.connection.fileno(), partial(self._worker_ended, one))
         except Exception as error:  # whatever it is, the next one is not to wait for this
             known = isinstance(error, NoWorker)
-            fault = str(error) if known else f"no process for checks can be started: {named(error)}"
+            fault = str(error) if known else f"no process for checks can be started: {describe(error)}"
         with self._changed:
             self._coming -= 1
             self._failures += bool(fault)

@@ -22,7 +22,7 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array, Spec
@@ -88,8 +88,8 @@ def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, out
     except (Undecided, TooLarge):
         raise
     except BaseException as error:  # a stranger's code
-        foreign(error)
-        raise NoForm(f"op {op.name!r}: it raised {named(error)}") from error
+        reraise_own(error)
+        raise NoForm(f"op {op.name!r}: it raised {describe(error)}") from error
     results = returned if isinstance(returned, tuple) else (returned,)
     if len(results) != len(outputs):
         raise NoForm(f"op {op.name!r}: it gives {len(results)} arrays, and the op has {len(outputs)} outputs")

@@ -17,7 +17,7 @@ from gradproof.engine.errors import RuleFault
 from gradproof.engine.inference import InferenceError, Inferred
 from gradproof.engine.op import Op
 from gradproof.engine.plan import literal_array
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import Array, DType, Spec, is_complex, spec_of
@@ -89,7 +89,7 @@ class FloatChecks:
         except BehaviourFault:
             raise
         except BaseException as error:  # a plugin's forward need not take every point
-            foreign(error)
+            reraise_own(error)
             return None
         g = [_floats(spec, lambda: float(cotangent(random))) for spec in inference.outputs]
         rule = self.registry.rule_of(self.op, self.case, dtype)
@@ -99,10 +99,10 @@ class FloatChecks:
             with np.errstate(all="ignore"):
                 claimed = run_program(rule, [*g, *results, *arrays])
         except BaseException as error:  # a plugin's backward, or an op in the rule that cannot be run at this point
-            foreign(error)
+            reraise_own(error)
             if self.op.backward is None:
                 return None
-            raise BehaviourFault(f"the backward raised {named(error)}") from error
+            raise BehaviourFault(f"the backward raised {describe(error)}") from error
         return check_values(Application(self.op, inference.attributes, arrays, inference.outputs, results, g, claimed))
 
     def _random(self, purpose: str) -> Random:

@@ -18,7 +18,7 @@ import sympy
 
 from gradproof.engine.cases import Case
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.sealed import EXCEPTIONAL, Free, Ledger, exact_number, free_symbol, sealed
@@ -64,7 +64,7 @@ def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> 
     except (Unproved, BehaviourFault) as error:
         return conclude(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
     except BaseException as error:  # a stranger's definition, which is given what is no number
-        foreign(error)
+        reraise_own(error)
         return conclude(
             RuleWord.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}"
         )

@@ -17,7 +17,7 @@ from gradproof.engine.cases import Case
 from gradproof.engine.inference import Inferred
 from gradproof.engine.neighbours import texts_of, variations
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.verify.identities.branches import explicit
 from gradproof.engine.verify.proof.symbols import symbols
@@ -50,7 +50,7 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
             warnings.simplefilter("ignore")
             outs = op.forward(*inputs, **inference.attributes)
     except BaseException as error:  # a stranger's forward, at values that nobody may have thought of
-        foreign(error)
+        reraise_own(error)
         return None
     arrays = [np.asarray(out) for out in (outs if isinstance(outs, tuple) else (outs,))]
     return [x.tobytes() for x in arrays] if all(np.isfinite(x).all() for x in arrays) else None
@@ -72,6 +72,6 @@ def _is_compared(op: Op, case: Case, inference: Inferred, name: str) -> bool:
     try:
         outputs = read_op(op, SYMBOLIC, cells, {**inference.attributes, name: symbol}, inference.outputs)
     except BaseException as error:  # a definition that wants a number
-        foreign(error)
+        reraise_own(error)
         return True
     return any(r.has(symbol) for y in outputs for cell in y.flat for r in explicit(cell).atoms(Relational))

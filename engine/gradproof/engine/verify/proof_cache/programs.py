@@ -19,7 +19,7 @@ import numpy as np
 import sympy
 
 from gradproof.engine.attributes import as_fraction
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.sealed import Sealed
@@ -57,7 +57,7 @@ def literal_text(value: Literal) -> str:
         with precision(EXACT_BITS):
             ball = Balls().ball(value.define(Balls())).str(75)
     except BaseException as error:  # a stranger's code
-        foreign(error)
+        reraise_own(error)
         ball = f"{type(error).__name__}: {error}"
     return f"exact {ball} {code}"
 

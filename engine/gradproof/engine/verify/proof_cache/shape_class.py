@@ -15,7 +15,7 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.domains import INTEGER
 from gradproof.engine.op import Op
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
@@ -59,7 +59,7 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
                     break
                 small = registry.rule_of(op, case)
             except BaseException as error:  # a stranger's shrink, or attributes that the generic one does not understand
-                foreign(error)
+                reraise_own(error)
                 break
             same, chosen = alike(rule, small), make not in (_uniform, _itself)
             if same or (chosen and _explained(registry, op, specs, rule, attributes, small, dtype)):
@@ -125,7 +125,7 @@ def _explained(
             case = _case(specs, attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
             programs.append(registry.rule_of(op, case.over(dtype)))
         except BaseException as error:  # not every attribute fits other sizes
-            foreign(error)
+            reraise_own(error)
             continue
         if len(programs) == 2 + PROBES:
             break

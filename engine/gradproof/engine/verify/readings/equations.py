@@ -19,7 +19,7 @@ from flint import arb, arb_mat, arb_series, ctx
 
 from gradproof.engine.attributes import Attributes
 from gradproof.engine.implicit import Equation
-from gradproof.engine.plugin_errors import foreign
+from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings.inverses import Dense, Inverse, cells, check_count, inverse_of
@@ -74,7 +74,7 @@ class InMatrices:
         except (ZeroDivisionError, NotInMatrices):
             raise
         except BaseException as error:  # a function that knows no whole matrices: it may know numbers
-            foreign(error)
+            reraise_own(error)
             raise NotInMatrices(f"{type(error).__name__}: {error}") from error
         if not isinstance(residual, Moving) or residual.shape != y.shape:
             raise NotInMatrices("the residual is no matrix of the shape of the unknown")
@@ -302,7 +302,7 @@ def _approximate(
     try:
         floats = np.asarray(equation.start(*(_floats(x) for x in centres), **attributes), np.float64)
     except BaseException as error:  # a stranger's code, at inputs that need not have a solution
-        foreign(error)
+        reraise_own(error)
         raise _NotEnclosed from None
     if floats.shape != shape or not np.isfinite(floats).all():
         raise _NotEnclosed

@@ -15,7 +15,7 @@ import sympy
 
 from gradproof.engine.graph import Graph
 from gradproof.engine.lower import lower
-from gradproof.engine.plugin_errors import foreign, named
+from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.registry import Registry
 from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
@@ -71,8 +71,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
             )
             cells.update(zip(instruction.outputs, results, strict=True))
     except BaseException as error:  # a definition is a stranger's code
-        foreign(error)
-        raise NoFormula(f"a definition cannot be read in symbols: {named(error)}") from error
+        reraise_own(error)
+        raise NoFormula(f"a definition cannot be read in symbols: {describe(error)}") from error
     result = _numbers(cells[lowered.values[name]])
     formulas = [_formula("value", _place(name, i), "", result[i]) for i in np.ndindex(result.shape)]
     formulas += _local(graph, registry, name, lowered.specs())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gradproof.engine.verify.proof_cache.proof_key import ProofKey
-from gradproof.engine.verify.verdict.words import RuleVerdict
+from gradproof.engine.verify.proof_cache import ProofKey
+from gradproof.engine.verify.verdict import RuleVerdict
 
 
 @dataclass

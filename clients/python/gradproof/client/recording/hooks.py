@@ -1,24 +1,29 @@
-"""Hooks in the order they were registered, and the handles that remove them."""
+"""Hooks of tensors and nodes in order of registration, and the handles that remove them."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 _ids = itertools.count()
 
 
 class Handle:
-    """Removes a hook; may be called twice. As a context manager it removes the hook at the end. ``id`` is its number."""
+    """Removes a hook, at the end of a ``with`` block or by `remove`, which may be called twice.
+
+    Attributes:
+        id: the number of the hook, unique in this process.
+    """
 
     def __init__(self, hooks: Hooks) -> None:
         self.id = next(_ids)
         self._hooks: Hooks | None = hooks
 
     def remove(self) -> None:
-        """From the next pass on, and for tensors that this pass has not reached, the hook is not called."""
+        """Remove the hook: it is not called for tensors that a running pass has yet to reach, nor in later passes."""
         if self._hooks is not None:
             self._hooks.remove(self.id)
             self._hooks = None
@@ -30,6 +35,14 @@ class Handle:
         self.remove()
 
 
+@dataclass(frozen=True)
+class ServerHook:
+    """A hook that runs at the server, by its name and attributes there."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
 class Hooks:
     """Hooks by the id of their handle, in order of registration."""
 
@@ -39,6 +52,7 @@ class Hooks:
         self._hooks: dict[int, Any] | None = None  # most tensors have none
 
     def add(self, hook: Any) -> Handle:
+        """Register ``hook`` behind the others."""
         handle = Handle(self)
         if self._hooks is None:
             self._hooks = {}
@@ -46,11 +60,16 @@ class Hooks:
         return handle
 
     def remove(self, number: int) -> None:
+        """Remove the hook with this id, if it is still there."""
         if self._hooks:
             self._hooks.pop(number, None)
 
+    def ids(self) -> set[int]:
+        """The ids of the hooks that are registered now."""
+        return set(self._hooks or ())
+
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        """Ids and hooks, as they are now: what is added or removed meanwhile does not count."""
+        """Ids and hooks of this moment: hooks added or removed during the iteration do not count."""
         return iter(list((self._hooks or {}).items()))
 
     def __contains__(self, number: int) -> bool:
@@ -61,19 +80,19 @@ class Hooks:
 
 
 class NodeHooks:
-    """The hooks of a node: those ``before`` its rule, and those ``after`` it."""
+    """The hooks of a node: ``pre`` run before its rule, ``post`` after it."""
 
-    __slots__ = ("after", "before")
+    __slots__ = ("post", "pre")
 
     def __init__(self) -> None:
-        self.before, self.after = Hooks(), Hooks()
+        self.pre, self.post = Hooks(), Hooks()
 
     def __bool__(self) -> bool:
-        return bool(self.before or self.after)
+        return bool(self.pre or self.post)
 
 
 class Hookable:
-    """What hooks can be registered on as on a node. ``hooks`` is None as long as there were none."""
+    """A node that hooks can be registered on. ``hooks`` is None until the first."""
 
     __slots__ = ("hooks",)
 
@@ -82,26 +101,27 @@ class Hookable:
     def register_prehook(self, hook: Callable[[Any], Any]) -> Handle:
         """Call ``hook(grad_outputs)`` before the rule of this node runs, behind the hooks of its outputs. A tuple that it
         returns takes their place. The gradients of the outputs themselves stay as they are."""
-        return self._own().before.add(_function(hook))
+        return self._own_hooks().pre.add(_function(hook))
 
     def register_hook(self, hook: Callable[[Any, Any], Any]) -> Handle:
         """Call ``hook(grad_inputs, grad_outputs)`` when the rule of this node has run, before its results are added to the
         gradients of its inputs. A tuple that it returns takes the place of ``grad_inputs``."""
-        return self._own().after.add(_function(hook))
+        return self._own_hooks().post.add(_function(hook))
 
-    def _own(self) -> NodeHooks:
+    def _own_hooks(self) -> NodeHooks:
         if self.hooks is None:
             self.hooks = NodeHooks()
         return self.hooks
 
 
-def _function(hook: Any) -> Any:
+def _function(hook: Any) -> Callable[..., Any]:
+    """``hook``. Raises TypeError unless it can be called."""
     if not callable(hook):
-        what = f"{type(hook).__name__} {hook!r}"
-        raise TypeError(f"a hook of a node is a function, not {what}; hooks of the server are registered on tensors")
-    return hook
+        refused = f"{type(hook).__name__} {hook!r}"
+        raise TypeError(f"a hook of a node is a function, not {refused}; hooks of the server are registered on tensors")
+    return cast("Callable[..., Any]", hook)
 
 
 def label_of(hook: Callable[..., Any]) -> str:
-    """The name of a function, as errors call it."""
+    """The name of a hook in errors and traces."""
     return getattr(hook, "__name__", type(hook).__name__)

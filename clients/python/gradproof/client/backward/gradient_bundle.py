@@ -1,4 +1,4 @@
-"""Several values as one: the gradients on one side of a node, for hooks that get all of them at once."""
+"""Bundles: the gradients on one side of a node as a single value, for hooks that get all of them at once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from gradproof.client.recording.apply import apply
-from gradproof.client.recording.runtime import Spec
-from gradproof.client.tensors.tensor import Tensor
+from gradproof.client.recording.record import Recorded
+from gradproof.client.recording.spec import Spec
 from gradproof.v1 import graph_pb2
 from gradproof.wire import encode_attributes
 
 SECTIONS = 16
-"""As many as the op `split` cuts at once."""
+"""The most parts that the op `split` makes at once."""
 
 
 class Bundle:
-    """Values by key: one alone as it is; several flat, one behind the other, in a dtype that holds them all.
+    """Values by key as a single value: a single value as it is, several flattened and concatenated in a common dtype.
 
-    In a graph, packing and unpacking is an identity whose gradient is one too, to the bit; in its middle all gradients
-    are the one of the value ``name``.
+    In a graph, bundling and unbundling is an identity with a gradient that is the identity too, to the bit. Between the
+    two, all gradients are the gradient of the value ``name``.
     """
 
     def __init__(self, name: str, specs: Mapping[int, Spec]) -> None:
@@ -35,27 +35,27 @@ class Bundle:
             self.spec = Spec((sum(spec.size for spec in self.specs.values()),), dtype)
 
     def near(self, key: int) -> str:
-        """The name of a value on the node's side of the pack."""
+        """The name of a value on the node's side of the bundle."""
         return self.name if self._alone else f"{self.name}.{key}"
 
-    def take(self, packed: Tensor) -> dict[int, Tensor]:
-        """The values."""
+    def split(self, bundled: Recorded) -> dict[int, Recorded]:
+        """The values by key."""
         if self._alone:
-            return dict.fromkeys(self.specs, packed)
-        found, start = {}, 0
+            return dict.fromkeys(self.specs, bundled)
+        values, start = dict[int, Recorded](), 0
         for key, spec in self.specs.items():
-            part = apply("slice", packed, start=(start,), stop=(start + spec.size,))
-            found[key] = _cast(apply("reshape", part, shape=spec.shape), spec.dtype)
+            part = apply("slice", bundled, start=(start,), stop=(start + spec.size,))
+            values[key] = cast(apply("reshape", part, shape=spec.shape), spec.dtype)
             start += spec.size
-        return found
+        return values
 
-    def join(self, values: Mapping[int, Tensor]) -> Tensor:
-        """All values as one."""
+    def join(self, values: Mapping[int, Recorded]) -> Recorded:
+        """All values as a single one."""
         if self._alone:
             [value] = values.values()
             return value
         dtype = self.spec.dtype
-        flat = [apply("reshape", _cast(values[key], dtype), shape=(spec.size,)) for key, spec in self.specs.items()]
+        flat = [apply("reshape", cast(values[key], dtype), shape=(spec.size,)) for key, spec in self.specs.items()]
         return apply("concat", *flat, axis=0)
 
     def nodes(self, sources: Mapping[int, str], targets: Mapping[int, str]) -> Iterator[graph_pb2.Node]:
@@ -76,7 +76,7 @@ class Bundle:
 
 
 def _split(source: str, sizes: Sequence[int], names: Sequence[str]) -> Iterator[graph_pb2.Node]:
-    """Cut ``source`` into parts, many of them in several steps."""
+    """Nodes that cut ``source`` into parts, in several steps if these are many."""
     if len(names) <= SECTIONS:
         yield _node("split", [source], names, sections=tuple(sizes), axis=0)
         return
@@ -87,7 +87,8 @@ def _split(source: str, sizes: Sequence[int], names: Sequence[str]) -> Iterator[
         yield from _split(f"{source}_{k}", sizes[k : k + step], names[k : k + step])
 
 
-def _cast(value: Tensor, dtype: np.dtype[Any]) -> Tensor:
+def cast(value: Recorded, dtype: np.dtype[Any]) -> Recorded:
+    """The value in another dtype, as a recorded op."""
     return value if value.dtype == dtype else apply("astype", value, dtype=dtype.name)
 
 

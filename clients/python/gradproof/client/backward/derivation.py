@@ -1,0 +1,122 @@
+"""Derivation of recorded gradients: the server derives a graph from a graph, and its nodes join the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from gradproof.client.recording.apply import apply
+from gradproof.client.recording.evaluation import graph_of
+from gradproof.client.recording.record import Input, Node, Recorded
+from gradproof.client.recording.runtime import current
+from gradproof.client.recording.subgraph import Subgraph
+from gradproof.client.requests import Derived
+from gradproof.wire import decode_attributes, decode_tensor
+
+Environment: TypeAlias = dict[str, Input]
+"""Tensors and Python numbers by their names in a graph."""
+
+Gradients: TypeAlias = dict[Recorded, Recorded]
+"""Gradients by their tensors, which a dictionary compares by identity: no two objects have the same hash."""
+
+
+def accumulate(gradients: Gradients, tensor: Recorded, gradient: Recorded) -> None:
+    """Add to the gradient of a tensor, as a recorded op."""
+    total = gradients.get(tensor)
+    gradients[tensor] = gradient if total is None else apply("add", total, gradient)
+
+
+def pulled_back(
+    starts: Iterable[tuple[Recorded, Recorded]], targets: Sequence[Recorded], cut: Sequence[Recorded]
+) -> Gradients:
+    """The contributions of cotangents to the gradients of ``targets``, on paths that do not go through ``cut``.
+
+    ``starts``: tensors, each with a cotangent.
+    """
+    seeds: Gradients = {}
+    for root, seed in starts:
+        accumulate(seeds, root, seed)
+    graph = graph_of(list(seeds), backward=True, cut=cut)
+    by = {name: t for t in targets if t not in seeds or t.is_leaf for name in graph.names_of(t)}
+    if not by:
+        return {}
+    derived = current().derive(graph, list(by))
+    environment = _environment(graph)
+    _join(derived, environment, {graph.name(root): seed for root, seed in seeds.items()}, graph.roots[0].plain())
+    contributions: Gradients = {}
+    for result in derived.results:
+        if result.value is not None and result.by is not None:
+            accumulate(contributions, by[result.by], _tensor(environment[result.value]))
+    return contributions
+
+
+def pulled_through(node: Node, grad_outputs: Sequence[Recorded | None], positions: Sequence[int]) -> dict[int, Recorded]:
+    """The gradients that the rule of one node makes, recorded; for each use of an input by itself.
+
+    ``grad_outputs``: a gradient for each output, None where none comes. ``positions``: the inputs to differentiate by.
+    """
+    kind = node.kind.plain()
+    stand_ins = [
+        kind.from_array(np.broadcast_to(np.zeros((), x.dtype), x.shape), k in positions) if isinstance(x, Recorded) else x
+        for k, x in enumerate(node.inputs)
+    ]
+    copy = Node(kind, node.info, stand_ins, node.attributes, node.specs, node.rules)
+    outputs = copy.outputs()
+    graph = graph_of(outputs, backward=True)
+    derived = current().derive(graph, [graph.edge(copy, k) for k in positions])
+    environment: Environment = {}
+    for k, (x, array) in enumerate(zip(node.inputs, node.arrays, strict=True)):
+        changed = isinstance(x, Recorded) and x.array is not array
+        environment[graph.edge(copy, k)] = node.leaf(array) if changed and array is not None else x
+    seeds = {}
+    for slot, (spec, gradient) in enumerate(zip(node.specs, grad_outputs, strict=True)):
+        name = graph.name_of(copy, slot)
+        environment[name] = node.held(slot)
+        seeds[name] = node.leaf(np.zeros(spec.shape, spec.dtype)) if gradient is None else gradient
+    _join(derived, environment, seeds, kind)
+    values = {result.by: _tensor(environment[result.value]) for result in derived.results if result.value is not None}
+    return {k: values[name] for k in positions if (name := graph.edge(copy, k)) in values}
+
+
+def _environment(graph: Subgraph) -> Environment:
+    """Every value of a graph by its name."""
+    environment: Environment = dict(graph.numbers)
+    for name, array in graph.arrays.items():
+        leaf = graph.leaves.get(name)
+        environment[name] = leaf if leaf is not None and leaf.value() is array else graph.roots[0].leaf(array)
+    for node in graph.nodes:
+        environment.update(zip(graph.output_names(node), node.outputs(), strict=True))
+    return environment
+
+
+def _join(derived: Derived, environment: Environment, seeds: Mapping[str, Recorded], kind: type[Recorded]) -> None:
+    """Record the nodes of a derived graph whose outputs ``environment`` does not have yet, and add these to it.
+
+    ``seeds``: the cotangents by the names of the outputs. ``kind``: the class of the new tensors.
+    """
+    runtime, graph = current(), derived.graph
+    environment.update((leaf, seeds[output]) for output, leaf in derived.leaves.items())
+    for leaf in graph.leaves:
+        if leaf.name not in environment and leaf.HasField("value"):
+            array = decode_tensor(leaf.value)
+            environment[leaf.name] = array.item() if leaf.value.weak else kind.from_array(array.copy())
+    rules = [rule.SerializeToString(deterministic=True) for rule in graph.rules]
+    for message in graph.nodes:
+        if all(name in environment for name in message.outputs):
+            continue
+        inputs = [environment[name] for name in message.inputs]
+        attributes = decode_attributes(message.attributes)
+        info = runtime.op(message.op)
+        if not any(isinstance(x, Recorded) for x in inputs):
+            inputs = [kind.from_array(np.asarray(x)) for x in inputs]
+        specs = runtime.infer(info, inputs, attributes)
+        node = Node(kind, info, inputs, attributes, specs, tuple(rules[k] for k in message.rules))
+        environment.update(zip(message.outputs, node.outputs(), strict=True))
+
+
+def _tensor(value: Input) -> Recorded:
+    """A value of a graph that is a tensor."""
+    assert isinstance(value, Recorded)
+    return value

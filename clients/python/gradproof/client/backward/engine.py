@@ -1,0 +1,306 @@
+"""The backward engine: `backward` adds gradients up in ``.grad``, `grad` returns them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradproof.client.backward.hook_results import checked_results
+from gradproof.client.backward.passes import run
+from gradproof.client.backward.provenance import PassGradient, Provenance, attach_rows, extended_parts
+from gradproof.client.backward.recorded_pass import backward_recorded
+from gradproof.client.events import Array
+from gradproof.client.recording.apply import apply
+from gradproof.client.recording.hooks import label_of
+from gradproof.client.recording.modes import enable_grad, no_grad
+from gradproof.client.recording.record import Recorded, class_of
+
+REFERENCE_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
+    "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
+    "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "
+    "the leak."
+)
+_warned = False
+
+T = TypeVar("T", bound=Recorded)
+
+
+def backward(
+    tensors: Sequence[Recorded] | Recorded,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Recorded] | Recorded | None = None,
+) -> None:
+    """Add the gradients of ``tensors`` to ``.grad`` of the leaves behind them, or of ``inputs``: all of them, or, if
+    anything goes wrong, none.
+
+    Args:
+        tensors: the roots.
+        grad_tensors: a cotangent of exactly the shape of each root; None for a real root with one element.
+        retain_graph: keep the values that the rules need, so that the graph can be run again; default: ``create_graph``.
+        create_graph: record the backward pass too, so that its gradients can be differentiated.
+        inputs: the tensors that gradients go to, instead of all leaves.
+
+    Raises RuntimeError and TypeError with PyTorch's texts.
+    """
+    roots = _sequence(tensors)
+    seeds = _seeds(roots, grad_tensors)
+    targets = None if inputs is None else _sequence(inputs)
+    if targets is not None and not targets:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if create_graph:
+        added = _add_recorded(roots, seeds, targets)
+    else:
+        added = _add_gradients(roots, seeds, targets, retain_graph=bool(retain_graph))
+    for tensor, gradient in added.items():
+        for _, hook in tensor.post_hooks:
+            if hook(tensor) is not None:
+                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+        _run_post_hooks(tensor, gradient)
+
+
+def _add_recorded(
+    roots: Sequence[Recorded], seeds: Sequence[Recorded], inputs: Sequence[Recorded] | None
+) -> dict[Recorded, Recorded]:
+    """Run a recorded pass and add its gradients to ``.grad``. Returns the gradients that were added."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(REFERENCE_CYCLE, stacklevel=3)
+    pulled = backward_recorded(roots, seeds, inputs)
+    with enable_grad():
+        added = _after_pre_hooks({t: gradient for t, gradient in pulled.items() if t.requires_grad})
+        totals = [
+            gradient if t.accumulated is None else apply("add", t.accumulated, gradient) for t, gradient in added.items()
+        ]
+    parts = [extended_parts(t, _recorded_part(pulled[t], gradient)) for t, gradient in added.items()]
+    for tensor, total, own_parts in zip(added, totals, parts, strict=True):
+        tensor.accumulated = total
+        tensor.provenance = Provenance(total, own_parts)
+    return added
+
+
+def _add_gradients(
+    roots: Sequence[Recorded], seeds: Sequence[Recorded], inputs: Sequence[Recorded] | None, *, retain_graph: bool
+) -> dict[Recorded, Recorded]:
+    """Run a pass and add its gradients to ``.grad``. Returns the gradients that were added."""
+    evidence, reached = run(roots, [seed.value() for seed in seeds], inputs=inputs, retain_graph=retain_graph)
+    arrays = {t: array for t in reached if (array := evidence.total(t)) is not None and (t.requires_grad or t.retains_grad)}
+    with no_grad():
+        added = _after_pre_hooks({t: t.leaf(array) for t, array in arrays.items()})
+    sums = [_accumulated(t, gradient.value()) for t, gradient in added.items()]
+    parts = [
+        extended_parts(t, PassGradient(evidence, evidence.names_of(t), t.leaf(arrays[t]), gradient))
+        for t, gradient in added.items()
+    ]
+    for tensor, array, own_parts in zip(added, sums, parts, strict=True):
+        _set_grad(tensor, array, own_parts)
+    return added
+
+
+def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
+    outputs: Sequence[Recorded] | Recorded,
+    inputs: Sequence[Recorded] | Recorded,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
+
+    Args:
+        outputs: the roots.
+        inputs: the tensors whose gradients are returned.
+        grad_outputs: a cotangent of exactly the shape of each root; None for a real root with one element.
+        retain_graph: as for `backward`.
+        create_graph: as for `backward`.
+        allow_unused: return None for an input that ``outputs`` do not depend on, instead of an error.
+        is_grads_batched: cotangents have an additional leading axis, and so have the gradients.
+        materialize_grads: return zeros for an input that ``outputs`` do not depend on.
+
+    Raises RuntimeError, TypeError and ValueError with PyTorch's texts.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    roots, targets = _sequence(outputs), _sequence(inputs)
+    if not targets:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    unused = (allow_unused, materialize_grads)
+    if not is_grads_batched:
+        return _gradients(roots, targets, grad_outputs, bool(retain_graph), create_graph, unused)
+    batches, rows = _sequence(grad_outputs), []
+    if not batches[0].shape:
+        raise TypeError("is_grads_batched: cotangents have a leading axis, but got a 0-d tensor")
+    count = batches[0].shape[0]
+    for k in range(count):
+        keep = bool(retain_graph) or k < count - 1
+        rows.append(_gradients(roots, targets, [_row(batch, k) for batch in batches], keep, create_graph, unused))
+    return tuple(None if column[0] is None else _stacked(column) for column in zip(*rows, strict=True))
+
+
+def _gradients(
+    roots: Sequence[Recorded],
+    targets: Sequence[Recorded],
+    cotangents: Any,
+    retain_graph: bool,
+    create_graph: bool,
+    unused: tuple[bool | None, bool],
+) -> tuple[Recorded | None, ...]:
+    """The gradients of one pass. ``unused``: whether None is allowed, and whether zeros take its place."""
+    allow_unused, materialize = unused
+    seeds = _seeds(roots, cotangents)
+    if not all(t.requires_grad for t in targets):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    kind = class_of([*roots, *targets]) or targets[0].plain()
+    if create_graph:
+        recorded = backward_recorded(roots, seeds, targets, kind)
+        gradients: list[Recorded | None] = [recorded.get(t) for t in targets]
+    else:
+        gradients = _unrecorded_gradients(roots, seeds, targets, retain_graph, kind)
+    for k, (tensor, gradient) in enumerate(zip(targets, gradients, strict=True)):
+        if gradient is None and materialize:
+            gradients[k] = kind.from_array(np.zeros(tensor.shape, tensor.dtype))
+        elif gradient is None and not allow_unused:
+            raise RuntimeError(
+                f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set allow_unused=True "
+                "if this is the desired behavior."
+            )
+    return tuple(gradients)
+
+
+def _unrecorded_gradients(
+    roots: Sequence[Recorded],
+    seeds: Sequence[Recorded],
+    targets: Sequence[Recorded],
+    retain_graph: bool,
+    kind: type[Recorded],
+) -> list[Recorded | None]:
+    """The gradients with respect to ``targets``, of a pass that also adds to ``.grad`` of tensors that retain theirs."""
+    evidence, reached = run(roots, [seed.value() for seed in seeds], inputs=targets, retain_graph=retain_graph)
+    arrays = [evidence.total(t) for t in targets]
+    gradients = [None if array is None else kind.from_array(array) for array in arrays]
+    for tensor in reached:
+        array = evidence.total(tensor)
+        if tensor.retains_grad and array is not None:
+            part = PassGradient(evidence, evidence.names_of(tensor), tensor.leaf(array))
+            _set_grad(tensor, _accumulated(tensor, array), extended_parts(tensor, part))
+    for tensor, gradient in zip(targets, gradients, strict=True):
+        if gradient is not None:
+            gradient.provenance = Provenance(gradient, [PassGradient(evidence, evidence.names_of(tensor), gradient)])
+    return list(gradients)
+
+
+def _row(batch: Recorded, k: int) -> Recorded:
+    """The part ``k`` along the leading axis."""
+    start, stop = (k, *(0,) * (batch.ndim - 1)), (k + 1, *batch.shape[1:])
+    return apply("squeeze", apply("slice", batch, start=start, stop=stop, step=(1,) * batch.ndim), axis=(0,))
+
+
+def _stacked(gradients: Sequence[Recorded]) -> Recorded:
+    stacked = apply("stack", *gradients, axis=0)
+    attach_rows(stacked, gradients)
+    return stacked
+
+
+def _sequence(tensors: Sequence[T] | T) -> list[T]:
+    return [tensors] if isinstance(tensors, Recorded) else list(tensors)
+
+
+def _seeds(roots: Sequence[Recorded], gradients: Any) -> list[Recorded]:
+    """A cotangent for each root. Raises RuntimeError or TypeError."""
+    if gradients is None:
+        cotangents: list[Any] = [None] * len(roots)
+    elif isinstance(gradients, (list, tuple)):
+        cotangents = list(gradients)
+    else:
+        cotangents = [gradients]
+    if len(cotangents) < len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
+    seeds = [_seed(root, cotangent, k) for k, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False))]
+    for k, root in enumerate(roots):
+        if not root.requires_grad:
+            raise RuntimeError(f"element {k} of tensors does not require grad and does not have a grad_fn")
+    return seeds
+
+
+def _seed(root: Recorded, gradient: Any, index: int) -> Recorded:
+    if gradient is None:
+        return _ones(root)
+    if isinstance(gradient, (list, tuple)) and len(gradient) == 1:
+        gradient = gradient[0]
+    if not isinstance(gradient, Recorded):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+    if gradient.shape != root.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{index}] has a shape of torch.Size({list(gradient.shape)}) and "
+            f"output[{index}] has a shape of torch.Size({list(root.shape)})."
+        )
+    if (gradient.dtype.kind == "c") != (root.dtype.kind == "c"):
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+            f"grad_output[{index}] has a dtype of {gradient.dtype.name} and output[{index}] has a dtype of "
+            f"{root.dtype.name}."
+        )
+    return gradient
+
+
+def _ones(root: Recorded) -> Recorded:
+    """The cotangent of a root with one element. Raises RuntimeError for other roots, and for complex ones."""
+    if root.requires_grad and root.numel() != 1:
+        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+    if root.requires_grad and root.dtype.kind == "c":
+        raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {root.dtype.name}")
+    return root.leaf(np.ones(root.shape, root.dtype))
+
+
+def _accumulated(tensor: Recorded, array: Array) -> Array:
+    """The sum of ``.grad`` and another gradient, in the dtype of the tensor."""
+    if tensor.accumulated is None:
+        return np.array(array)
+    return np.asarray(tensor.accumulated.value() + array).astype(tensor.dtype)
+
+
+def _recorded_part(pulled: Recorded, added: Recorded) -> PassGradient | None:
+    """The gradient of a recorded pass, and its value after hooks of the leaf."""
+    part = pulled.provenance.last if isinstance(pulled.provenance, Provenance) else None
+    return PassGradient(part.evidence, part.names, pulled, added) if part is not None else None
+
+
+def _set_grad(tensor: Recorded, array: Array, parts: Sequence[PassGradient | None]) -> None:
+    """Set ``.grad``, in place where there is a gradient already, so that references to it see the sum."""
+    if tensor.accumulated is None:
+        tensor.accumulated = tensor.leaf(array)
+    else:
+        array.flags.writeable = False
+        tensor.accumulated.become_leaf(array)
+    tensor.provenance = Provenance(tensor.accumulated, parts)
+
+
+def _after_pre_hooks(gradients: dict[Recorded, Recorded]) -> dict[Recorded, Recorded]:
+    """Gradients of leaves after the hooks that run before they are added to ``.grad``, without those that hooks removed."""
+    results = {leaf: _run_pre_hooks(leaf, gradient) for leaf, gradient in gradients.items()}
+    return {leaf: result for leaf, result in results.items() if result is not None}
+
+
+def _run_pre_hooks(leaf: Recorded, gradient: Recorded) -> Recorded | None:
+    gradients: tuple[Recorded | None, ...] = (gradient,)
+    hooks = leaf.accumulator_hooks()
+    for _, hook in hooks.pre if hooks else ():
+        gradients = checked_results(hook(gradients), gradients, label_of(hook)) or gradients
+    return gradients[0]
+
+
+def _run_post_hooks(leaf: Recorded, gradient: Recorded) -> None:
+    """Run the hooks after a gradient was added to ``.grad``. They can change nothing."""
+    hooks = leaf.accumulator_hooks()
+    for _, hook in hooks.post if hooks else ():
+        checked_results(hook((), (gradient,)), (), label_of(hook))

@@ -1,0 +1,194 @@
+"""Backward passes that are recorded, so that their gradients can be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from gradproof.client.backward.derivation import Gradients, accumulate, pulled_back, pulled_through
+from gradproof.client.backward.evidence import Evidence
+from gradproof.client.backward.gradient_bundle import cast
+from gradproof.client.backward.hook_invocation import constant_hook
+from gradproof.client.backward.hook_results import checked_result, checked_results
+from gradproof.client.backward.hooked_node import positions_of
+from gradproof.client.backward.pass_plan import summed_seeds, visited_nodes
+from gradproof.client.backward.provenance import PassGradient, Provenance
+from gradproof.client.events import Result
+from gradproof.client.recording.apply import as_subclass
+from gradproof.client.recording.evaluation import graph_of
+from gradproof.client.recording.hooks import NodeHooks, ServerHook, label_of
+from gradproof.client.recording.modes import enable_grad
+from gradproof.client.recording.names import edges_of
+from gradproof.client.recording.record import Node, Recorded
+from gradproof.client.recording.runtime import current
+from gradproof.client.recording.subgraph import Subgraph
+from gradproof.v1 import autodiff_service_pb2 as pb
+from gradproof.wire import encode_tensor
+
+
+def backward_recorded(
+    roots: Sequence[Recorded],
+    seeds: Sequence[Recorded],
+    inputs: Sequence[Recorded] | None,
+    kind: type[Recorded] | None = None,
+) -> Gradients:
+    """The gradients of ``roots`` as tensors that can be differentiated; gradients that nothing reaches are missing.
+
+    Args:
+        roots: the tensors that gradients are taken of.
+        seeds: the cotangent of each root.
+        inputs: the tensors whose gradients are returned, with those of tensors that retain theirs; None: all leaves.
+        kind: the class of the gradients; None: the class of all tensors.
+    """
+    if not roots:
+        return {}
+    with enable_grad():
+        graph = graph_of(roots, backward=True)
+        recorded = RecordedPass(graph, list(zip(roots, seeds, strict=True)), inputs)
+        return recorded.with_provenance(recorded.run(), kind or roots[0].plain())
+
+
+class RecordedPass:
+    """One recorded pass.
+
+    The pass is cut at hooked tensors and nodes: the gradients that arrive there are summed, given to the hooks, and go on
+    from there.
+
+    Args:
+        graph: the graph behind the roots.
+        starts: the roots with their cotangents.
+        inputs: the tensors whose gradients are returned; None: all leaves.
+    """
+
+    def __init__(
+        self, graph: Subgraph, starts: Sequence[tuple[Recorded, Recorded]], inputs: Sequence[Recorded] | None
+    ) -> None:
+        self._graph, self._starts = graph, starts
+        self._targets = dict.fromkeys(graph.leaves.values() if inputs is None else inputs)
+        nodes = visited_nodes(graph, list(self._targets))
+        target_ids = {id(t) for t in self._targets}
+        self._hooked = {node: positions_of(node, nodes, target_ids) for node in nodes if node.hooks}
+        self._stops = self._stops_in_order()
+        self._sums: Gradients = {}
+        self._changed: dict[Recorded, Recorded | None] = {}
+
+    def _stops_in_order(self) -> dict[Recorded, None]:
+        """Inner tensors that the pass is cut at, in its order."""
+        inner = [(t.node, t) for _, t in self._graph.inner() if t.requires_grad and t.node is not None]
+        inner.sort(key=lambda pair: -pair[0].number)
+        both = {root for root, _ in self._starts}.intersection(self._targets)
+        return {t: None for node, t in inner if t.hooks or t.retains_grad or t in both or node in self._hooked}
+
+    def run(self) -> Gradients:
+        """The gradients of the targets, and of tensors that retain theirs, after hooks."""
+        self._begin()
+        for node, outputs in groupby(self._stops, key=lambda t: t.node):
+            gradients = {t: _hooked(t, self._sums[t]) for t in outputs if t in self._sums}
+            self._sums.update(gradients)
+            if node is not None and node in self._hooked:
+                self._go_through(node, gradients)
+            else:
+                for stop, gradient in gradients.items():
+                    self._go_on([(stop, gradient)], [t for t in self._stops if t is not stop])
+        gradients = {}
+        for t in {**self._stops, **self._targets}:
+            if t in self._sums and (t.retains_grad or t in self._targets):
+                gradients[t] = self._sums[t] if t in self._stops else _hooked(t, self._sums[t])
+            if t.hooks:
+                self._changed[t] = gradients.get(t, self._sums.get(t))
+        return gradients
+
+    def _begin(self) -> None:
+        """Go from the roots to the first stops."""
+        starts = []
+        for root, seed in self._starts:
+            seed = cast(seed, root.dtype)
+            if root in self._stops or root.is_leaf:
+                accumulate(self._sums, root, seed)
+            else:
+                starts.append((root, seed))
+        if starts:
+            self._go_on(starts, list(self._stops))
+
+    def _go_on(self, starts: Sequence[tuple[Recorded, Recorded]], cut: Sequence[Recorded]) -> None:
+        """Add the contributions of gradients to all sums, without going through ``cut``."""
+        for tensor, contribution in pulled_back(starts, [*self._stops, *self._targets], cut).items():
+            accumulate(self._sums, tensor, contribution)
+
+    def _go_through(self, node: Node, gradients: Gradients) -> None:
+        """Go on from the outputs of a node with hooks."""
+        for x, contribution in _through(node, gradients, self._hooked[node]):
+            if x in self._stops or x.node is None or x in self._targets:
+                accumulate(self._sums, x, contribution)
+            if x not in self._stops and x.node is not None:
+                self._go_on([(x, contribution)], list(self._stops))
+
+    def with_provenance(self, gradients: Gradients, kind: type[Recorded]) -> Gradients:
+        """The gradients as tensors of a class, with the evidence of the same pass unrecorded.
+
+        That pass goes through the graph itself, with the same cotangents, and with hooks of tensors that return again what
+        they did.
+        """
+        names = {id(t): self._graph.names_of(t) for t in gradients}
+        request = pb.DifferentiateRequest(gradients=dict.fromkeys(name for own in names.values() for name in own))
+        complete = _Completion(self._graph, self._starts, self._changed)
+        evidence = Evidence(current(), self._graph, request, Result(), names, recorded=True, complete=complete)
+        seeds = {seed for _, seed in self._starts}
+        results = {}
+        for t, gradient in gradients.items():
+            # A cotangent that arrives as it was passed in becomes a tensor of its own: the evidence is of the gradient.
+            shared = gradient in seeds or gradient.provenance is not None or type(gradient) is not kind
+            result = as_subclass(gradient, kind) if shared else gradient
+            if names[id(t)]:
+                result.provenance = Provenance(result, [PassGradient(evidence, names[id(t)], result)])
+            results[t] = result
+        return results
+
+
+class _Completion:
+    """Adds the values of a recorded pass to the request that runs it again: the cotangents, and the results of hooks."""
+
+    def __init__(
+        self,
+        graph: Subgraph,
+        starts: Sequence[tuple[Recorded, Recorded]],
+        changed: Mapping[Recorded, Recorded | None],
+    ) -> None:
+        self._graph = graph
+        self._seeds = [(root, seed.detach()) for root, seed in starts]
+        self._hooks = [(graph.names_of(t), result.detach()) for t, result in changed.items() if result is not None]
+
+    def __call__(self, request: pb.DifferentiateRequest) -> None:
+        roots = [root for root, _ in self._seeds]
+        for root, seed in summed_seeds(roots, [seed.value().astype(root.dtype) for root, seed in self._seeds]):
+            request.seeds.add(output=self._graph.name(root), cotangent=encode_tensor(seed.astype(root.dtype)))
+        request.hooks.extend(constant_hook(names[0], "hook", result) for names, result in self._hooks if len(names) == 1)
+
+
+def _hooked(tensor: Recorded, gradient: Recorded) -> Recorded:
+    """The gradient of a tensor after its hooks."""
+    for _, hook in tensor.hooks:
+        if isinstance(hook, ServerHook):
+            raise RuntimeError(f"the hook {hook.name!r} runs at the server, and a recorded pass does not go there")
+        result = checked_result(hook(gradient), tensor, label_of(hook))
+        gradient = gradient if result is None else result
+    return gradient
+
+
+def _through(node: Node, gradients: Gradients, positions: Sequence[int]) -> Iterator[tuple[Recorded, Recorded]]:
+    """The inputs of a node, with the contributions that its rule and its hooks make of the gradients of its outputs."""
+    hooks = node.hooks or NodeHooks()
+    by_slot = {t.slot: gradient for t, gradient in gradients.items()}
+    grad_outputs = tuple(by_slot.get(slot) for slot in range(len(node.specs)))
+    for _, hook in hooks.pre:
+        grad_outputs = checked_results(hook(grad_outputs), grad_outputs, label_of(hook)) or grad_outputs
+    arrived = any(gradient is not None for gradient in grad_outputs)
+    by_position = pulled_through(node, grad_outputs, positions) if arrived else {}
+    edges = edges_of(node)
+    grad_inputs = tuple(by_position.get(k) for k in edges)
+    for _, hook in hooks.post:
+        grad_inputs = checked_results(hook(grad_inputs, grad_outputs), grad_inputs, label_of(hook)) or grad_inputs
+    for k, gradient in zip(edges, grad_inputs, strict=True):
+        x = node.inputs[k]
+        if gradient is not None and isinstance(x, Recorded):
+            yield x, gradient

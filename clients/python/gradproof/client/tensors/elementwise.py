@@ -1,0 +1,108 @@
+"""Elementwise tensor methods with signatures of their own."""
+# ruff: noqa: A002 - arguments have the names of PyTorch
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from gradproof.client.recording.apply import apply
+from gradproof.client.tensors.signatures import Operand, Scalar
+from gradproof.client.tensors.uniform import Uniform
+
+
+class Elementwise(Uniform):
+    """Elementwise methods. Shapes broadcast; RuntimeError if they do not, InvalidRequest for a dtype that an op refuses."""
+
+    __slots__ = ()
+
+    def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Self:
+        """The elements limited to [``min``, ``max``]; None is no limit. At a limit the gradient is 1.
+
+        Follows torch.clamp and Array API clip. Raises RuntimeError if both limits are None.
+        """
+        if min is None and max is None:
+            raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        whole = self.dtype.kind in "iu"
+        lowest, highest = (np.iinfo(self.dtype).min, np.iinfo(self.dtype).max) if whole else (-np.inf, np.inf)
+        return apply("clip", self, lowest if min is None else min, highest if max is None else max)
+
+    clip = clamp
+
+    def clamp_min(self, min: Operand) -> Self:
+        """The elements, but ``min`` where they are smaller. Follows torch.clamp_min."""
+        return self.clamp(min=min)
+
+    def clamp_max(self, max: Operand) -> Self:
+        """The elements, but ``max`` where they are larger. Follows torch.clamp_max."""
+        return self.clamp(max=max)
+
+    def add(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """``self + alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.add."""
+        return apply("add", self, scaled(alpha, other))
+
+    def sub(self, other: Operand, *, alpha: Scalar = 1) -> Self:
+        """``self - alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.sub."""
+        return apply("subtract", self, scaled(alpha, other))
+
+    def div(self, other: Operand, *, rounding_mode: str | None = None) -> Self:
+        """``self / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
+
+        Follows torch.div and Array API divide. Raises RuntimeError for another mode, or if shapes do not broadcast.
+        """
+        if rounding_mode == "floor":
+            return apply("floor_divide", self, other)
+        if rounding_mode not in (None, "trunc"):
+            raise RuntimeError(
+                f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+            )
+        quotient = apply("divide", self, other)
+        return quotient if rounding_mode is None else quotient.trunc()
+
+    divide = div
+
+    def frac(self) -> Self:
+        """The fractional part of each element, with its sign. Follows torch.frac. InvalidRequest for complex elements."""
+        return apply("subtract", self, apply("trunc", self))
+
+    def logical_xor(self, other: Operand) -> Self:
+        """True where either, but not both, is not 0; bool. Shapes broadcast. Follows torch.logical_xor."""
+        return apply("not_equal", self.logical_not(), apply("logical_not", other))
+
+    def isnan(self) -> Self:
+        """True where an element is nan; bool. Follows torch.isnan and Array API isnan."""
+        return apply("not_equal", self, self)
+
+    def isinf(self) -> Self:
+        """True where an element is infinite; bool. Follows torch.isinf and Array API isinf."""
+        return apply("equal", self.abs(), np.inf)
+
+    def isfinite(self) -> Self:
+        """True where an element is neither infinite nor nan; bool. Follows torch.isfinite and Array API isfinite."""
+        return apply("less", self.abs(), np.inf)
+
+    def is_complex(self) -> bool:
+        """True if the dtype is complex. Follows torch.is_complex."""
+        return self.dtype.kind == "c"
+
+    @property
+    def real(self) -> Self:
+        """The real part; the tensor itself if it is not complex. Follows torch.real and Array API real."""
+        return apply("real", self) if self.is_complex() else self
+
+    @property
+    def imag(self) -> Self:
+        """The imaginary part. Follows torch.imag and Array API imag. Raises RuntimeError if the tensor is not complex."""
+        if not self.is_complex():
+            raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+        return apply("imag", self)
+
+    def conj(self) -> Self:
+        """The complex conjugate; the tensor itself if it is not complex. Follows torch.conj and Array API conj."""
+        return apply("conj", self) if self.is_complex() else self
+
+
+def scaled(alpha: Scalar, operand: Operand) -> Operand:
+    """``alpha * operand``."""
+    return operand if alpha == 1 else alpha * operand  # type: ignore[operator]

@@ -1,0 +1,31 @@
+"""Types in the signatures of tensor methods and functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradproof.client.recording.record import Recorded
+
+Scalar: TypeAlias = bool | int | float | complex | np.number[Any] | np.bool_
+"""A number of Python or NumPy."""
+
+Row: TypeAlias = Sequence[Scalar | Recorded]
+Operand: TypeAlias = Scalar | Recorded | np.ndarray[Any, Any] | Row | Sequence[Row] | Sequence[Sequence[Row]]
+"""An operand of an op: a tensor, a number (which takes the dtype of the tensors beside it), an array or nested lists."""
+
+Axes: TypeAlias = int | Sequence[int] | None
+"""An axis, several, or (None) all; negative ones count from the back."""
+
+DTypeLike: TypeAlias = np.dtype[Any] | type[np.generic] | type[bool] | type[int] | type[float] | type[complex] | str
+"""A dtype, or what NumPy makes one of."""
+
+Part: TypeAlias = int | slice | EllipsisType | np.integer[Any] | Recorded | np.ndarray[Any, Any] | Sequence[int] | None
+Key: TypeAlias = Part | tuple[Part, ...]
+"""An index of a tensor: integers, slices, ``...``, None, and integer or boolean arrays, lists and tensors."""
+
+Places: TypeAlias = Recorded | np.ndarray[Any, Any] | Sequence[int]
+"""Integer indices."""

@@ -1,0 +1,74 @@
+"""Least recently used cache with several bounds, on sizes that may change while an entry is kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from threading import Lock
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Bound(NamedTuple, Generic[V]):
+    """The sizes of all entries together are at most ``most``."""
+
+    size: Callable[[V], int]
+    most: int
+
+
+class LRUCache(Generic[K, V]):
+    """A thread-safe mapping that drops the entries used least recently, where there are more than ``most`` or a `Bound` is
+    exceeded. The most recently used stays, however large it is."""
+
+    def __init__(self, most: int, *bounds: Bound[V]) -> None:
+        self.most, self.bounds = most, bounds
+        self._entries: OrderedDict[K, V] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys, from the least to the most recently used."""
+        return iter(list(self._entries))
+
+    def values(self) -> list[V]:
+        """The entries, in the order of their keys; this does not count as a use."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def get(self, key: K) -> V | None:
+        """The entry of a key, which is now the most recently used; None if there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def setdefault(self, key: K, entry: V) -> V:
+        """The entry of a key, which is ``entry`` if there was none, and is now the most recently used. Drops nothing."""
+        with self._lock:
+            kept = self._entries.setdefault(key, entry)
+            self._entries.move_to_end(key)
+            return kept
+
+    def put(self, key: K, entry: V) -> V:
+        """Keep an entry, in the place of an earlier one, and `trim`. Returns it."""
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+        self.trim()
+        return entry
+
+    def trim(self) -> None:
+        """Drop entries until all bounds hold, or a single entry is left."""
+        with self._lock:
+            sizes = [sum(map(bound.size, self._entries.values())) for bound in self.bounds]
+            while len(self._entries) > 1 and (
+                len(self._entries) > self.most
+                or any(size > bound.most for size, bound in zip(sizes, self.bounds, strict=True))
+            ):
+                _, dropped = self._entries.popitem(last=False)
+                sizes = [size - bound.size(dropped) for size, bound in zip(sizes, self.bounds, strict=True)]
