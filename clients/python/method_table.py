@@ -98,8 +98,11 @@ REDUCTIONS = (
     Row("logsumexp", "logsumexp", "ln Σ eˣ over all axes, or over ``dim``, without overflow in between."),
 )
 
-SPREADS = (
+VARIANCES = (
     Row("var", "var", "The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.", "=", "="),
+)
+
+DEVIATIONS = (
     Row("std", "var", "The standard deviation over all axes, or over ``dim``: the root of `var`.", "=", "="),
 )
 
@@ -117,7 +120,7 @@ RUNNING = (
 FUNCTIONS = (
     *(
         row.name
-        for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, SPREADS, NORMALISED, RUNNING)
+        for table in (UNARY, BINARY, PRODUCTS, REDUCTIONS, VARIANCES, DEVIATIONS, NORMALISED, RUNNING)
         for row in table
         if row.name not in ("maximum", "minimum")
     ),

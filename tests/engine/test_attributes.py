@@ -1,4 +1,4 @@
-"""Attributes are checked while shapes are inferred: what does not fit is a fault of its node, never one of the run."""
+"""Attributes are checked while shapes are inferred: a fault is that of its node, never of the run."""
 
 from __future__ import annotations
 

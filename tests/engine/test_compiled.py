@@ -41,9 +41,9 @@ def bench(plans: Plans = Plans.ALWAYS) -> Bench:
 
 def leaves_of(op: Op, number: int, dtype: Any = np.float64) -> tuple[dict[str, Any], Any]:
     random = np.random.default_rng(number)
-    one = op.proof_cases()[number]
+    case = op.proof_cases()[number]
     leaves: dict[str, Any] = {}
-    for k, x in enumerate(one.inputs):
+    for k, x in enumerate(case.inputs):
         if isinstance(x, np.ndarray):
             leaves[f"x{k}"] = x
             continue
@@ -52,29 +52,29 @@ def leaves_of(op: Op, number: int, dtype: Any = np.float64) -> tuple[dict[str, A
         if op.name == "cholesky":
             array = array @ np.swapaxes(array, -1, -2) + np.eye(x[-1])
         leaves[f"x{k}"] = np.asarray(array).astype(dtype)
-    return leaves, one.attributes
+    return leaves, case.attributes
 
 
 def both(leaves: dict[str, Any], lines: Sequence[Line], outputs: str, raises: bool = False, **rest: Any) -> dict[str, Any]:
     """The gradients of `same` for a graph."""
-    events = same(lambda mine: mine.job(leaves, lines, outputs, **dict(rest)), raises)
+    events = same(lambda runner: runner.job(leaves, lines, outputs, **dict(rest)), raises)
     return {event.name: event.gradient for event in events if isinstance(event, GradientEvent)}
 
 
 def same(job_of: Callable[[Bench], Job], raises: bool = False) -> list[Event]:
     """The events of a run in which both executors are compared, and those of each alone, are the same. ``raises``: the
     compiled plan may give up, and the interpreter take over."""
-    found = []
+    streams: list[list[Event]] = []
     for plans in (Plans.ALWAYS, Plans.NEVER):
-        mine = bench(plans)
-        job = job_of(mine)
-        for evidence in (True, False):
-            found.append(list(mine.engine.gradients(mine.engine.prepare(job, evidence=evidence))))
-        made = [entry.compiled for entry in mine.engine.compilations._entries.values()]
-        assert raises or not any(one is None or one.failures for one in made)
-    first = [bits(event) for event in found[0]]
-    assert all([bits(event) for event in events] == first for events in found[1:])
-    return found[0]
+        runner = bench(plans)
+        job = job_of(runner)
+        runs = (runner.engine.prepare(job, evidence=evidence) for evidence in (True, False))
+        streams.extend(list(runner.engine.gradients(run)) for run in runs)
+        compilations = [entry.compiled for entry in runner.engine.compilations._entries.values()]
+        assert raises or not any(compiled is None or compiled.failures for compiled in compilations)
+    first = [bits(event) for event in streams[0]]
+    assert all([bits(event) for event in events] == first for events in streams[1:])
+    return streams[0]
 
 
 @pytest.mark.parametrize("seed", range(DRAWS))
@@ -83,7 +83,7 @@ def test_programs_at_random_have_the_same_bits_compiled(seed: int) -> None:
 
 
 def bits(event: Event) -> tuple[str, bytes]:
-    """Name and bits; one nan is as good as another."""
+    """Name and bits, treating all NaNs as equal."""
     assert not isinstance(event, HookCall)
     value = event.value if isinstance(event, ValueEvent) else event.gradient
     return event.name, b"" if value is None else np.where(value == value, value, np.nan).tobytes()
@@ -127,25 +127,25 @@ def mlp(rows: int = 5) -> dict[str, Any]:
 
 class TestRuns:
     def test_the_first_run_is_interpreted_and_later_ones_are_compiled(self) -> None:
-        mine = bench(Plans.AUTO)
-        job = mine.job(mlp(), MLP, "loss", constants="x t")
-        found = []
+        runner = bench(Plans.AUTO)
+        job = runner.job(mlp(), MLP, "loss", constants="x t")
+        streams = []
         for _ in range(3):
-            prepared = mine.engine.prepare(job, evidence=False)
-            found.append(list(mine.engine.gradients(prepared)))
-        [entry] = mine.engine.compilations._entries.values()
+            prepared = runner.engine.prepare(job, evidence=False)
+            streams.append(list(runner.engine.gradients(prepared)))
+        [entry] = runner.engine.compilations._entries.values()
         assert entry.runs == 3
         assert entry.compiled is not None
-        assert [[bits(event) for event in events] for events in found] == [[bits(event) for event in found[0]]] * 3
+        assert [[bits(event) for event in events] for events in streams] == [[bits(event) for event in streams[0]]] * 3
 
     def test_what_leaves_is_read_only_and_stays_as_it_was(self) -> None:
-        mine = bench(Plans.ALWAYS)
+        runner = bench(Plans.ALWAYS)
         wide = {"x": np.linspace(0, 1, RECYCLED_BYTES // 8 + 3)}
         lines: list[Line] = ["y = sin(x)", "s = sum(y)"]
         kept = []
         for scale in (1.0, 2.0, 3.0):
-            job = mine.job({"x": scale * wide["x"]}, lines, "s", fetch=["y"])
-            kept.append(list(mine.engine.gradients(mine.engine.prepare(job, evidence=False))))
+            job = runner.job({"x": scale * wide["x"]}, lines, "s", fetch=["y"])
+            kept.append(list(runner.engine.gradients(runner.engine.prepare(job, evidence=False))))
         for scale, (value, gradient) in zip((1.0, 2.0, 3.0), kept, strict=True):
             assert isinstance(value, ValueEvent)
             assert isinstance(gradient, GradientEvent)
@@ -158,14 +158,14 @@ class TestRuns:
     def test_hooks_change_what_flows_on(self) -> None:
         leaves = {"x": np.array([1.0, 2.0])}
         lines: list[Line] = ["y = square(x)", "z = exp(y)", "s = sum(z)"]
-        found = both(leaves, lines, "s", hooks=[Hook("y", "scale", {"factor": 3.0})], retain=["y"])
-        np.testing.assert_array_equal(found["y"], 3 * np.exp([1.0, 4.0]))
-        np.testing.assert_array_equal(found["x"], 2 * (3 * np.exp([1.0, 4.0])) * [1.0, 2.0])
+        gradients = both(leaves, lines, "s", hooks=[Hook("y", "scale", {"factor": 3.0})], retain=["y"])
+        np.testing.assert_array_equal(gradients["y"], 3 * np.exp([1.0, 4.0]))
+        np.testing.assert_array_equal(gradients["x"], 2 * (3 * np.exp([1.0, 4.0])) * [1.0, 2.0])
 
     def test_a_hook_elsewhere_is_waited_for(self) -> None:
-        mine = bench(Plans.ALWAYS)
-        job = mine.job({"x": np.array(2.0)}, ["y = square(x)", "z = square(y)"], "z", hooks=[ClientHook("y", 1)])
-        run = mine.engine.gradients(mine.engine.prepare(job, evidence=False))
+        runner = bench(Plans.ALWAYS)
+        job = runner.job({"x": np.array(2.0)}, ["y = square(x)", "z = square(y)"], "z", hooks=[ClientHook("y", 1)])
+        run = runner.engine.gradients(runner.engine.prepare(job, evidence=False))
         call = next(run)
         assert isinstance(call, HookCall)
         event = run.send(np.array(5.0))
@@ -173,12 +173,12 @@ class TestRuns:
         assert event.gradient == 5.0 * 2 * 2.0
 
     def test_runs_at_the_same_time_have_memory_of_their_own(self) -> None:
-        mine = bench(Plans.ALWAYS)
+        runner = bench(Plans.ALWAYS)
         leaves = mlp(200)
 
         def gradient(scale: float) -> list[tuple[str, bytes]]:
-            job = mine.job({**leaves, "x": scale * leaves["x"]}, MLP, "loss", constants="x t")
-            return [bits(event) for event in mine.engine.gradients(mine.engine.prepare(job, evidence=False))]
+            job = runner.job({**leaves, "x": scale * leaves["x"]}, MLP, "loss", constants="x t")
+            return [bits(event) for event in runner.engine.gradients(runner.engine.prepare(job, evidence=False))]
 
         scales = [0.5, 1.0, 2.0, 3.0] * 8
         alone = {scale: gradient(scale) for scale in set(scales)}
@@ -189,33 +189,33 @@ class TestRuns:
     def test_where_python_raises_numpy_decides(self, x: float) -> None:
         lines: list[Line] = ["a = exp(x)", "b = log(x)", "c = divide(a, b)", "d = sqrt(c)", "s = multiply(d, x)"]
         for _ in range(4):  # the first may raise; from the third on NumPy is asked at once
-            found = both({"x": np.array(x)}, lines, "s", fetch=["a", "b", "s"], raises=True)
+            gradients = both({"x": np.array(x)}, lines, "s", fetch=["a", "b", "s"], raises=True)
             with np.errstate(all="ignore"):
                 a, b = np.exp(x), np.log(x)
                 d = np.sqrt(a / b)
                 slope = d + x * (a / b - a / x / b**2) / (2 * d)
-            np.testing.assert_allclose(found["x"], slope, rtol=1e-12)
+            np.testing.assert_allclose(gradients["x"], slope, rtol=1e-12)
 
     def test_plans_that_keep_raising_ask_numpy_at_each_op(self) -> None:
-        mine = bench(Plans.ALWAYS)
-        job = mine.job({"x": np.array(0.0)}, ["y = log(x)", "z = exp(y)"], "z")
-        found = [bits(e) for _ in range(4) for e in mine.engine.gradients(mine.engine.prepare(job, evidence=False))]
-        [entry] = mine.engine.compilations._entries.values()
+        runner = bench(Plans.ALWAYS)
+        job = runner.job({"x": np.array(0.0)}, ["y = log(x)", "z = exp(y)"], "z")
+        results = [bits(e) for _ in range(4) for e in runner.engine.gradients(runner.engine.prepare(job, evidence=False))]
+        [entry] = runner.engine.compilations._entries.values()
         assert entry.compiled is not None
         assert entry.compiled.careful
         assert entry.compiled.failures == 0
-        assert len(set(found)) == 1
+        assert len(set(results)) == 1
 
     def test_an_op_that_fails_is_named_though_nobody_needs_it(self) -> None:
         def explode(x: Any) -> Any:
             raise RuntimeError("boom")
 
         op = Op("planted.bomb", explode, lambda g, y, x: g, lambda f, i, x: x[i], lambda x: Inferred((x,)), (case(()),))
-        mine = Bench(Engine(registry_with(op), compilations=Compilations(Plans.ALWAYS)))
-        job = mine.job({"x": np.array(1.0)}, ["y = planted.bomb(x)", "z = square(x)", "s = add(y, z)"], "s")
+        runner = Bench(Engine(registry_with(op), compilations=Compilations(Plans.ALWAYS)))
+        job = runner.job({"x": np.array(1.0)}, ["y = planted.bomb(x)", "z = square(x)", "s = add(y, z)"], "s")
         for _ in range(2):
             with pytest.raises(ForwardFault, match="boom") as caught:
-                list(mine.engine.gradients(mine.engine.prepare(job, evidence=False)))
+                list(runner.engine.gradients(runner.engine.prepare(job, evidence=False)))
             assert caught.value.op == "planted.bomb"
 
     def test_an_op_that_writes_to_its_input_is_at_fault(self) -> None:
@@ -231,49 +231,49 @@ class TestRuns:
             lambda x: Inferred((x,)),
             (case((2,)),),
         )
-        mine = Bench(Engine(registry_with(op), compilations=Compilations(Plans.ALWAYS)))
-        job = mine.job({"x": np.ones(3)}, ["a = square(x)", "y = planted.greedy(a)", "s = sum(y)"], "s")
+        runner = Bench(Engine(registry_with(op), compilations=Compilations(Plans.ALWAYS)))
+        job = runner.job({"x": np.ones(3)}, ["a = square(x)", "y = planted.greedy(a)", "s = sum(y)"], "s")
         with pytest.raises(ForwardFault, match="read-only"):
-            list(mine.engine.gradients(mine.engine.prepare(job, evidence=False)))
+            list(runner.engine.gradients(runner.engine.prepare(job, evidence=False)))
 
 
 def compiled(leaves: dict[str, Any], lines: Sequence[Line], outputs: str, **rest: Any) -> Compiled:
-    mine = bench()
-    job = mine.job(leaves, lines, outputs, **rest)
-    return Compiled(mine.engine.prepare(job).plan, Variant(tuple(outputs.split())))
+    runner = bench()
+    job = runner.job(leaves, lines, outputs, **rest)
+    return Compiled(runner.engine.prepare(job).plan, Variant(tuple(outputs.split())))
 
 
 class TestSimplified:
     def test_what_is_repeated_is_computed_once(self) -> None:
-        found = compiled({"x": np.array(0.5)}, ["a = sin(x)", "b = sin(x)", "s = multiply(a, b)"], "s")
-        assert found.text.count("sin(") == 1
+        plan = compiled({"x": np.array(0.5)}, ["a = sin(x)", "b = sin(x)", "s = multiply(a, b)"], "s")
+        assert plan.text.count("sin(") == 1
 
     def test_what_nobody_reads_is_not_computed(self) -> None:
-        found = compiled({"x": np.array(0.5)}, ["a = sin(x)", "b = exp(x)", "s = square(a)"], "s")
-        assert "exp(" not in found.text
+        plan = compiled({"x": np.array(0.5)}, ["a = sin(x)", "b = exp(x)", "s = square(a)"], "s")
+        assert "exp(" not in plan.text
 
     def test_a_seed_of_one_is_no_factor(self) -> None:
-        found = compiled({"x": np.array(0.5), "w": np.array(2.0)}, ["s = multiply(x, w)"], "s")
-        assert found.text.count("*") == 1  # the value; each gradient is the other leaf
+        plan = compiled({"x": np.array(0.5), "w": np.array(2.0)}, ["s = multiply(x, w)"], "s")
+        assert plan.text.count("*") == 1  # the value; each gradient is the other leaf
 
     def test_the_disjoint_parts_of_a_gradient_go_to_one_array(self) -> None:
         cut: list[Line] = [(f"a{k} = slice(x)", {"start": (2 * k,), "stop": (2 * k + 2,)}) for k in range(3)]
         lines = [*cut, "b = multiply(a0, a1)", "c = multiply(b, a2)", "s = sum(c)"]
         x = np.array([1.0, -0.0, 3.0, 0.0, -2.0, 5.0])
-        found = both({"x": x}, lines, "s")
-        np.testing.assert_array_equal(found["x"], [-6.0, 0.0, -2.0, -0.0, 3.0, 0.0])
+        gradients = both({"x": x}, lines, "s")
+        np.testing.assert_array_equal(gradients["x"], [-6.0, 0.0, -2.0, -0.0, 3.0, 0.0])
 
     def test_overlapping_parts_are_added_in_order(self) -> None:
         cut: list[Line] = [(f"a{k} = slice(x)", {"start": (k,), "stop": (k + 5,)}) for k in range(4)]
         lines = [*cut, "b = multiply(a0, a1)", "c = multiply(a2, a3)", "d = multiply(b, c)", "s = sum(d)"]
         x = np.random.default_rng(3).normal(size=8)
         assert "_together" in repr(compiled({"x": x}, lines, "s")._function.__globals__)
-        found = both({"x": x}, lines, "s")
+        gradients = both({"x": x}, lines, "s")
         step = 1e-6
         for k in range(8):
             shift = step * np.eye(8)[k]
             slope = (product(x + shift) - product(x - shift)) / (2 * step)
-            np.testing.assert_allclose(found["x"][k], slope, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(gradients["x"][k], slope, rtol=1e-6, atol=1e-9)
 
 
 def product(x: Any) -> float:
@@ -287,8 +287,8 @@ def product(x: Any) -> float:
                 ("m = mean(n)", {"axis": 0}),
                 "y = add(s, m)",
             ]
-            found = both({"x": x}, [*lines, "z = square(y)", "l = sum(z)"], "l", fetch=["s", "m"])
-            assert found["x"].shape == (2, 2)
+            gradients = both({"x": x}, [*lines, "z = square(y)", "l = sum(z)"], "l", fetch=["s", "m"])
+            assert gradients["x"].shape == (2, 2)
 
 
 class TestBlocks:
@@ -364,16 +364,16 @@ class TestTiling:
         assert tiled(np.add, [spec((100, 512)), spec((512,))], spec((100, 512))) is None
         assert tiled(np.add, [spec((5000, 8)), spec((5000, 8))], spec((5000, 8))) is None
         assert tiled(np.add, [spec((5000, 8)), spec((5000, 1))], spec((5000, 8))) is None
-        found = tiled(np.add, [spec((5000, 8)), spec((8,))], spec((5000, 8)))
-        assert found is not None
-        assert found.axis == -2
+        tiling = tiled(np.add, [spec((5000, 8)), spec((8,))], spec((5000, 8)))
+        assert tiling is not None
+        assert tiling.axis == -2
 
 
 class TestStore:
     def test_the_least_recently_used_leaves(self) -> None:
         store = Compilations(Plans.ALWAYS, max_plans=2)
-        mine = bench()
-        plans = [mine.engine.prepare(mine.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(3)]
+        runner = bench()
+        plans = [runner.engine.prepare(runner.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(3)]
         first = store.find(plans[0], Variant(("s",)))
         store.find(plans[1], Variant(("s",)))
         assert store.find(plans[0], Variant(("s",))) is first
@@ -382,21 +382,23 @@ class TestStore:
 
     def test_workspaces_are_bounded_in_bytes(self) -> None:
         store = Compilations(Plans.ALWAYS, max_bytes=1 << 30)
-        mine = bench()
+        runner = bench()
         for n in (5000, 6000):
-            plan = mine.engine.prepare(mine.job({"x": np.ones(n)}, ["y = sin(x)", "z = exp(y)", "s = sum(z)"], "s")).plan
+            plan = runner.engine.prepare(
+                runner.job({"x": np.ones(n)}, ["y = sin(x)", "z = exp(y)", "s = sum(z)"], "s")
+            ).plan
             compiled = store.find(plan, Variant(("s",)))
             assert compiled is not None
             compiled.all([np.ones(n)])
             store._entries.bounds = (Bound(lambda entry: entry.nbytes, compiled.nbytes),)  # both are more
-        other = mine.engine.prepare(mine.job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
+        other = runner.engine.prepare(runner.job({"x": np.ones(2)}, ["s = sum(x)"], "s")).plan
         store.find(other, Variant(("s",)))
         assert [key for key, _ in store._entries] == [plan, other]
 
     def test_plans_are_bounded_in_size(self) -> None:
         store = Compilations(Plans.ALWAYS, max_instructions=1)
-        mine = bench()
-        plans = [mine.engine.prepare(mine.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(2)]
+        runner = bench()
+        plans = [runner.engine.prepare(runner.job({"x": np.ones(k + 2)}, ["s = sum(x)"], "s")).plan for k in range(2)]
         for plan in plans:
             store.find(plan, Variant(("s",)))
         assert [key for key, _ in store._entries] == [plans[1]]
@@ -407,12 +409,12 @@ class TestStore:
         from gradproof.engine.compiled import compiled as module
 
         monkeypatch.setattr(module, "MAX_IDLE_BYTES", most)
-        mine = bench()
-        plan = mine.engine.prepare(mine.job({"x": np.ones(9000)}, ["y = sin(x)", "s = sum(y)"], "s", fetch=("y",))).plan
+        runner = bench()
+        plan = runner.engine.prepare(runner.job({"x": np.ones(9000)}, ["y = sin(x)", "s = sum(y)"], "s", fetch=("y",))).plan
         compiled = Compiled(plan, Variant(("y", "s")))
-        found = compiled.all([np.ones(9000)])
+        arrays = compiled.all([np.ones(9000)])
         assert len(compiled._idle) == waiting
-        assert compiled.nbytes >= waiting * found[0].nbytes
+        assert compiled.nbytes >= waiting * arrays[0].nbytes
         again = compiled.all([np.ones(9000)])
         np.testing.assert_array_equal(again[0], np.sin(np.ones(9000)))
 
@@ -447,7 +449,7 @@ class TestStore:
         del held
         fresh = recycler.take()
         assert not np.may_share_memory(fresh, view)
-        assert all(fresh is not one for one in again)
+        assert all(fresh is not array for array in again)
 
 
 class TestFunction:

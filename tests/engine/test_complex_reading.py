@@ -23,10 +23,10 @@ def test_a_function_of_parts_is_the_function(name: str) -> None:
             point = [complex(z) * 2 for z in numbers(random, 2 if name == "power" else 1)]
             got = getattr(f, name)(*(Pair(arb(z.real), arb(z.imag)) for z in point))
             true = (oracles.get(name) or getattr(mp, name))(*map(mp.mpmathify, point))
-            for mine, part in ((got.re, true.real), (got.im, true.imag)):
-                middle = mp.mpf(mine.mid().str(60, radius=False))
+            for part_ball, part in ((got.re, true.real), (got.im, true.imag)):
+                middle = mp.mpf(part_ball.mid().str(60, radius=False))
                 assert abs(middle - part) < mp.mpf(10) ** -50 * (1 + abs(true)), point
-                assert mine.rad() < 1e-60 * (1 + abs(complex(true)))
+                assert part_ball.rad() < 1e-60 * (1 + abs(complex(true)))
 
 
 class TestReading:
@@ -48,7 +48,7 @@ class TestReading:
     def test_arithmetic_is_that_of_python(self) -> None:
         random = np.random.default_rng(14)
         for _ in range(20):
-            z, w = (complex(one) for one in numbers(random, 2))
+            z, w = (complex(number) for number in numbers(random, 2))
             a, b = Pair(z.real, z.imag), Pair(w.real, w.imag)
             for got, true in (
                 (a + b, z + w), (a - b, z - w), (a * b, z * w), (a / b, z / w), (-a, -z), (2 + a, 2 + z), (2 - a, 2 - z),

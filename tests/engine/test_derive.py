@@ -29,12 +29,16 @@ BENCH = Bench(Engine(REGISTRY))
 
 
 def values_of(derived: Derived, leaves: dict[str, Any], **rest: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """The found values, by ``by`` or ``output``; ``rest``: cotangents and tangents, by what they belong to."""
-    given = {**leaves, **{derived.leaves[of]: value for of, value in rest.items() if of in derived.leaves}}
+    """The derivatives, by ``by`` or ``output``; ``rest``: cotangents and tangents, by output or value."""
+    inputs = {**leaves, **{derived.leaves[of]: value for of, value in rest.items() if of in derived.leaves}}
     known = {leaf.name for leaf in derived.graph.leaves}
-    values = list({**{n: np.asarray(a, float) for n, a in given.items() if n in known}, **dict(derived.values)}.items())
-    found = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, values))}
-    return {one.by or one.output: found[one.value] for one in derived.derivatives if one.value is not None}
+    values = list({**{n: np.asarray(a, float) for n, a in inputs.items() if n in known}, **dict(derived.values)}.items())
+    results = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, values))}
+    return {
+        derivative.by or derivative.output: results[derivative.value]
+        for derivative in derived.derivatives
+        if derivative.value is not None
+    }
 
 
 def graph_of(leaves: dict[str, Any], lines: Sequence[Line], outputs: str) -> Any:
@@ -77,11 +81,11 @@ def test_the_hessian_is_that_of_sympy() -> None:
     partial = [w * sum(map(sympy.tanh, xs[: k + 1])) for k in range(3)]
     expected = sympy.lambdify(symbols, sympy.hessian(sum(p**2 for p in partial), symbols))(*x, w0)
     values = {}
-    given = [(n, np.asarray(a, float)) for n, a in leaves.items()] + list(derived.values)
-    found = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, given))}
-    for one in derived.derivatives:
-        assert one.value is not None
-        values[one.output, one.by] = found[one.value]
+    inputs = [(n, np.asarray(a, float)) for n, a in leaves.items()] + list(derived.values)
+    results = {e.name: e.value for e in BENCH.engine.evaluate(Job(derived.graph, inputs))}
+    for derivative in derived.derivatives:
+        assert derivative.value is not None
+        values[derivative.output, derivative.by] = results[derivative.value]
     whole = np.block(
         [
             [values["x", "x"], values["x", "w"].reshape(3, 1)],
@@ -94,9 +98,9 @@ def test_the_hessian_is_that_of_sympy() -> None:
 def test_a_jacobian() -> None:
     leaves = {"a": [[1.0, 2.0], [3.0, 4.0]], "b": [0.5, -1.0]}
     derived = derive(graph_of(leaves, ["y = matmul(a, b)"], "y"), REGISTRY, Mode.JACOBIAN)
-    found = values_of(derived, leaves)
-    np.testing.assert_array_equal(found["b"], leaves["a"])
-    np.testing.assert_array_equal(found["a"], np.multiply.outer(np.eye(2), np.array(leaves["b"])))
+    values = values_of(derived, leaves)
+    np.testing.assert_array_equal(values["b"], leaves["a"])
+    np.testing.assert_array_equal(values["a"], np.multiply.outer(np.eye(2), np.array(leaves["b"])))
 
 
 def test_vjp_and_jvp_are_each_others_transposes() -> None:
@@ -129,19 +133,19 @@ def test_a_hessian_vector_product() -> None:
 def test_none_is_not_zeros() -> None:
     leaves = {"x": 2.0, "u": 1.0, "z": 3.0}
     graph = graph_of(leaves, ["k = sign(z)", "y = multiply(x, k)"], "y")
-    found = {one.by: one.value for one in derive(graph, REGISTRY, Mode.GRADIENT).derivatives}
-    assert found["u"] is None
-    assert found["z"] is not None
+    results = {derivative.by: derivative.value for derivative in derive(graph, REGISTRY, Mode.GRADIENT).derivatives}
+    assert results["u"] is None
+    assert results["z"] is not None
 
 
 def test_by_an_inner_value_and_several_outputs_of_one_node() -> None:
     leaves = {"x": [1.0, 2.0, 3.0, 4.0]}
     lines: list[Line] = ["h = square(x)", ("p, q = split(h)", {"sections": (1, 3)}), "s = sum(q)"]
     derived = derive(graph_of(leaves, lines, "s"), REGISTRY, Mode.GRADIENT, ["h", "q", "x"])
-    found = values_of(derived, leaves)
-    assert found["h"].tolist() == [0, 1, 1, 1]
-    assert found["q"].tolist() == [1, 1, 1]
-    assert found["x"].tolist() == [0, 4, 6, 8]
+    values = values_of(derived, leaves)
+    assert values["h"].tolist() == [0, 1, 1, 1]
+    assert values["q"].tolist() == [1, 1, 1]
+    assert values["x"].tolist() == [0, 4, 6, 8]
 
 
 def test_a_derived_graph_is_verified_like_any_other() -> None:
@@ -230,10 +234,10 @@ def test_over_the_wire(served: Served) -> None:
     assert (result.by, result.output, tangent[0]) == ("", "y", "x")
     assert result.value is not None
     v, weights = np.array([3.0, -1.0]), np.array([0.5, 0.25])
-    found = served.client.evaluate(derived.graph, {"w": weights, tangent[1]: v})
-    assert found[result.value] == pytest.approx(np.sum(2 * np.exp([0.5, 0.5]) * weights * v), rel=1e-15)
+    values = served.client.evaluate(derived.graph, {"w": weights, tangent[1]: v})
+    assert values[result.value] == pytest.approx(np.sum(2 * np.exp([0.5, 0.5]) * weights * v), rel=1e-15)
     message = served.autodiff.Derive(pb.DeriveRequest(graph=g.to_proto(), mode=pb.DERIVE_MODE_GRADIENT))
-    assert [one.by for one in message.results] == ["x", "w"]
+    assert [derivative.by for derivative in message.results] == ["x", "w"]
     with pytest.raises(grpc.RpcError, match="0 is no mode"):
         served.autodiff.Derive(pb.DeriveRequest(graph=g.to_proto()))
     with pytest.raises(ValueError, match="mode is 'slope'"):

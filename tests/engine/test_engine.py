@@ -36,9 +36,9 @@ def planted(*definitions: Op) -> Bench:
             for op in definitions:
                 register(op)
 
-    found = build_registry(BUILTIN, others=[Planted()])
-    assert not found.refused
-    return Bench(Engine(found))
+    registry = build_registry(BUILTIN, others=[Planted()])
+    assert not registry.refused
+    return Bench(Engine(registry))
 
 
 # the tutorial
@@ -46,8 +46,8 @@ def planted(*definitions: Op) -> Bench:
 
 def test_z_is_a_x_plus_b(bench: Bench) -> None:
     """z = a x + b at 3, 4, 5: dz/da = x, dz/dx = a, dz/db = 1, and of the inner value 1."""
-    found = bench.gradients(AXB, AXB_LINES, "z", retain=("y",))
-    assert found == {"a": 4.0, "x": 3.0, "b": 1.0, "y": 1.0}
+    gradients = bench.gradients(AXB, AXB_LINES, "z", retain=("y",))
+    assert gradients == {"a": 4.0, "x": 3.0, "b": 1.0, "y": 1.0}
     assert bench.values(AXB, AXB_LINES, "z")["z"] == 17.0
 
 
@@ -94,15 +94,15 @@ def test_what_leaves_a_run_is_read_only_and_owns_its_memory(bench: Bench) -> Non
 def test_unreachable_is_none_and_a_reached_zero_is_zeros(bench: Bench) -> None:
     x, z, w = np.ones(3), np.ones(3), np.ones(2)
     lines: list[Line] = [("y = sum(m)", {}), "s = sign(x)", "m = multiply(s, z)", "unused = exp(w)"]
-    found = bench.gradients({"x": x, "z": z, "w": w}, lines, "y")
-    np.testing.assert_array_equal(found["x"], np.zeros(3))
-    np.testing.assert_array_equal(found["z"], np.ones(3))
-    assert found["w"] is None
+    gradients = bench.gradients({"x": x, "z": z, "w": w}, lines, "y")
+    np.testing.assert_array_equal(gradients["x"], np.zeros(3))
+    np.testing.assert_array_equal(gradients["z"], np.ones(3))
+    assert gradients["w"] is None
 
 
 def test_constants_have_no_gradient_and_stop_it(bench: Bench) -> None:
-    found = bench.gradients(AXB, AXB_LINES, "z", constants="x b")
-    assert found == {"a": 4.0}
+    gradients = bench.gradients(AXB, AXB_LINES, "z", constants="x b")
+    assert gradients == {"a": 4.0}
 
 
 def test_only_what_is_asked_for(bench: Bench) -> None:
@@ -111,8 +111,8 @@ def test_only_what_is_asked_for(bench: Bench) -> None:
 
 def test_a_comparison_cuts_the_flow(bench: Bench) -> None:
     lines: list[Line] = ["c = less(x, t)", "y = where(c, x, t)"]
-    found = bench.gradients({"x": np.array(1.0), "t": np.array(2.0)}, lines, "y")
-    assert found == {"x": 1.0, "t": 0.0}
+    gradients = bench.gradients({"x": np.array(1.0), "t": np.array(2.0)}, lines, "y")
+    assert gradients == {"x": 1.0, "t": 0.0}
 
 
 def test_a_leaf_that_is_an_output_gets_its_seed(bench: Bench) -> None:
@@ -122,21 +122,21 @@ def test_a_leaf_that_is_an_output_gets_its_seed(bench: Bench) -> None:
 
 def test_seeds_of_several_outputs_add_up(bench: Bench) -> None:
     seeds = {"y": np.array([1.0, 2.0]), "z": np.array([10.0, 20.0])}
-    found = bench.gradients({"x": np.array([3.0, 4.0])}, ["y = negative(x)", "z = square(x)"], "y z", seeds=seeds)
-    np.testing.assert_array_equal(found["x"], [59.0, 158.0])
+    gradients = bench.gradients({"x": np.array([3.0, 4.0])}, ["y = negative(x)", "z = square(x)"], "y z", seeds=seeds)
+    np.testing.assert_array_equal(gradients["x"], [59.0, 158.0])
 
 
 def test_an_inner_output_adds_its_seed_to_what_flows(bench: Bench) -> None:
     lines: list[Line] = ["y = square(x)", "z = square(y)"]
-    found = bench.gradients({"x": np.array(2.0)}, lines, "y z", retain=("y",))
-    assert found == {"y": 9.0, "x": 36.0}
+    gradients = bench.gradients({"x": np.array(2.0)}, lines, "y z", retain=("y",))
+    assert gradients == {"y": 9.0, "x": 36.0}
 
 
 def test_a_seed_is_cast_to_the_dtype_of_the_output(bench: Bench) -> None:
     x = np.array([1.0, 2.0], np.float32)
-    found = bench.gradients({"x": x}, ["y = square(x)"], "y", seeds={"y": np.array([1.0, 0.5])})
-    assert found["x"].dtype == np.float32
-    np.testing.assert_array_equal(found["x"], [2.0, 2.0])
+    gradients = bench.gradients({"x": x}, ["y = square(x)"], "y", seeds={"y": np.array([1.0, 0.5])})
+    assert gradients["x"].dtype == np.float32
+    np.testing.assert_array_equal(gradients["x"], [2.0, 2.0])
 
 
 def test_a_scalar_of_shape_1_needs_no_seed(bench: Bench) -> None:
@@ -159,29 +159,29 @@ def test_an_op_with_two_outputs() -> None:
     bench = planted(sincos())
     x = np.array([0.3, 2.0])
     lines: list[Line] = ["s, c = test.sincos(x)", "m = multiply(s, c)", ("y = sum(m)", {})]
-    found = bench.gradients({"x": x}, lines, "y", retain=("s",))
-    np.testing.assert_allclose(found["x"], np.cos(2 * x), rtol=1e-14)
-    np.testing.assert_allclose(found["s"], np.cos(x), rtol=1e-14)
+    gradients = bench.gradients({"x": x}, lines, "y", retain=("s",))
+    np.testing.assert_allclose(gradients["x"], np.cos(2 * x), rtol=1e-14)
+    np.testing.assert_allclose(gradients["s"], np.cos(x), rtol=1e-14)
 
 
 def test_an_output_that_nothing_uses_has_a_cotangent_of_zeros() -> None:
     bench = planted(sincos())
-    found = bench.gradients({"x": np.array(0.3)}, ["s, c = test.sincos(x)"], "s", retain=("c",))
-    np.testing.assert_allclose(found["x"], np.cos(0.3))
-    assert found["c"] is None
+    gradients = bench.gradients({"x": np.array(0.3)}, ["s, c = test.sincos(x)"], "s", retain=("c",))
+    np.testing.assert_allclose(gradients["x"], np.cos(0.3))
+    assert gradients["c"] is None
 
 
 def test_split(bench: Bench) -> None:
     x = np.arange(5.0)
     lines: list[Line] = [("p, q = split(x)", {"sections": (2, 3)}), "q2 = square(q)"]
     seeds = {"p": np.array([10.0, 20.0]), "q2": np.ones(3)}
-    found = bench.gradients({"x": x}, lines, "p q2", seeds=seeds)
-    np.testing.assert_array_equal(found["x"], [10.0, 20.0, 4.0, 6.0, 8.0])
+    gradients = bench.gradients({"x": x}, lines, "p q2", seeds=seeds)
+    np.testing.assert_array_equal(gradients["x"], [10.0, 20.0, 4.0, 6.0, 8.0])
 
 
 def test_split_into_one_section_and_into_too_many(bench: Bench) -> None:
-    found = bench.gradients({"x": np.ones(3)}, [("p = split(x)", {"sections": 1})], "p", seeds={"p": np.arange(3.0)})
-    np.testing.assert_array_equal(found["x"], [0.0, 1.0, 2.0])
+    gradients = bench.gradients({"x": np.ones(3)}, [("p = split(x)", {"sections": 1})], "p", seeds={"p": np.arange(3.0)})
+    np.testing.assert_array_equal(gradients["x"], [0.0, 1.0, 2.0])
     for sections in (17, 2**40, (1,) * 17):
         graph = bench.graph({"x": np.ones(17)}, [("p = split(x)", {"sections": sections})], "p")
         assert "at most 16" in bench.engine.infer(graph).faults[0].message
@@ -194,8 +194,8 @@ def test_no_gradient_is_not_zeros() -> None:
         lambda g, y, a, b: (NO_GRADIENT, g),
         lambda f, a, b: a + b,
     )
-    found = planted(op).gradients({"a": np.array(1.0), "b": np.array(2.0)}, ["y = test.detach_first(a, b)"], "y")
-    assert found == {"a": None, "b": 1.0}
+    gradients = planted(op).gradients({"a": np.array(1.0), "b": np.array(2.0)}, ["y = test.detach_first(a, b)"], "y")
+    assert gradients == {"a": None, "b": 1.0}
 
 
 # hooks
@@ -235,9 +235,9 @@ def test_a_hook_sees_the_whole_sum_once(bench: Bench) -> None:
     def record(gradient: Array) -> None:
         seen.append(gradient.copy())
 
-    found = bench.gradients({"x": np.array(2.0)}, ["y = multiply(x, x)"], "y", hooks=(on("x", record),))
+    gradients = bench.gradients({"x": np.array(2.0)}, ["y = multiply(x, x)"], "y", hooks=(on("x", record),))
     assert seen == [4.0]
-    assert found == {"x": 4.0}
+    assert gradients == {"x": 4.0}
 
 
 def test_hooks_of_one_value_run_in_order(bench: Bench) -> None:
@@ -265,13 +265,13 @@ def test_a_hook_is_not_called_where_no_gradient_flows(bench: Bench) -> None:
         raise AssertionError
 
     leaves = {"x": np.array(1.0), "w": np.array(2.0)}
-    found = bench.gradients(leaves, ["y = exp(x)", "u = exp(w)"], "y", hooks=(on("w", fail), on("u", fail)))
-    assert found["w"] is None
+    gradients = bench.gradients(leaves, ["y = exp(x)", "u = exp(w)"], "y", hooks=(on("w", fail), on("u", fail)))
+    assert gradients["w"] is None
 
 
 def test_a_hook_on_a_value_that_is_not_asked_for_acts_and_is_not_told(bench: Bench) -> None:
-    found = bench.gradients(AXB, AXB_LINES, "z", hooks=(on("y", lambda g: g * 0),))
-    assert found == {"a": 0.0, "x": 0.0, "b": 1.0}
+    gradients = bench.gradients(AXB, AXB_LINES, "z", hooks=(on("y", lambda g: g * 0),))
+    assert gradients == {"a": 0.0, "x": 0.0, "b": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_what_a_hook_may_not_do(bench: Bench, function: Callable[[Array], Any], 
 
 
 @pytest.mark.parametrize(
-    ("name", "attributes", "given", "result"),
+    ("name", "attributes", "seed_values", "result"),
     [
         ("scale", {"factor": 0.5}, [2.0, 4.0], [1.0, 2.0]),
         ("clip", {"max_norm": 1.0}, [3.0, 4.0], [0.6, 0.8]),
@@ -305,13 +305,13 @@ def test_what_a_hook_may_not_do(bench: Bench, function: Callable[[Array], Any], 
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_named_hooks(bench: Bench, name: str, attributes: Any, given: Any, result: Any, dtype: str) -> None:
+def test_named_hooks(bench: Bench, name: str, attributes: Any, seed_values: Any, result: Any, dtype: str) -> None:
     x = np.zeros(2, dtype)
-    seed = np.array(given, dtype)
+    seed = np.array(seed_values, dtype)
     hooks = (Hook("x", name, attributes),)
-    found = bench.gradients({"x": x}, [("y = reshape(x)", {"shape": (2,)})], "y", seeds={"y": seed}, hooks=hooks)
-    assert found["x"].dtype == dtype
-    np.testing.assert_allclose(found["x"], np.array(result, dtype), rtol=1e-6)
+    gradients = bench.gradients({"x": x}, [("y = reshape(x)", {"shape": (2,)})], "y", seeds={"y": seed}, hooks=hooks)
+    assert gradients["x"].dtype == dtype
+    np.testing.assert_allclose(gradients["x"], np.array(result, dtype), rtol=1e-6)
 
 
 # faults of a request: all at once, each with path and reason
@@ -437,8 +437,8 @@ FAULTS: list[Faulty] = [
 
 @pytest.mark.parametrize(("job", "path", "reason"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
 def test_a_fault_is_told_with_path_and_reason(bench: Bench, job: Job, path: str, reason: str) -> None:
-    found = faults(bench, job)
-    assert found.get(path) == reason, found
+    reasons = faults(bench, job)
+    assert reasons.get(path) == reason, reasons
 
 
 def test_all_faults_are_told_together(bench: Bench) -> None:
@@ -564,8 +564,8 @@ def test_a_plan_is_compiled_once_and_gives_the_same_bits_again(engine: Engine) -
     events, run = bench.events(bench.job(leaves, lines, "y"))
     again, second = bench.events(bench.job(leaves, lines, "y"))
     assert second.plan is run.plan
-    for one, other in zip(events, again, strict=True):
-        assert one.gradient.tobytes() == other.gradient.tobytes()  # type: ignore[union-attr]
+    for event, repeated in zip(events, again, strict=True):
+        assert event.gradient.tobytes() == repeated.gradient.tobytes()  # type: ignore[union-attr]
 
 
 def test_plans_differ_by_shape_dtype_and_what_is_wanted(engine: Engine) -> None:
@@ -618,8 +618,8 @@ def test_two_interleaved_runs_of_one_plan_do_not_meet(engine: Engine) -> None:
     def job(x: float) -> Job:
         return bench.job({"x": np.array(x)}, ["a = square(x)", "y = exp(a)"], "y", retain=("a",))
 
-    one, two = engine.differentiate(job(1.0)), engine.differentiate(job(2.0))
-    pairs = list(zip(one, two, strict=True))
+    first_run, second_run = engine.differentiate(job(1.0)), engine.differentiate(job(2.0))
+    pairs = list(zip(first_run, second_run, strict=True))
     for first, second in pairs:
         assert isinstance(first, GradientEvent)
         assert isinstance(second, GradientEvent)

@@ -51,15 +51,15 @@ def test_its_numbers_are_enclosed_and_its_rule_is_not_proved() -> None:
     assert numbers(verdict).word is ValueWord.ENCLOSED
     assert verdict.uses[0].rule.word is RuleWord.NO_SPEC
     assert "opaque.softsign_vjp" in verdict.uses[0].rule.reason
-    assert any("the backward was right at" in one for one in verdict.uses[0].rule.obligations)
+    assert any("the backward was right at" in obligation for obligation in verdict.uses[0].rule.obligations)
     assert verdict.summary is SummaryWord.PLAUSIBLE
 
 
 def test_the_gradient_is_that_of_the_backward() -> None:
     bench = Bench(Engine(registry_of(softsign())))
     x = np.array([0.5, -2.0])
-    [found] = bench.apply("opaque.softsign", [x])
-    assert found.tolist() == (1 / (1 + np.abs(x)) ** 2).tolist()
+    [output] = bench.apply("opaque.softsign", [x])
+    assert output.tolist() == (1 / (1 + np.abs(x)) ** 2).tolist()
 
 
 def test_a_wrong_backward_is_refuted_and_off() -> None:
@@ -107,12 +107,12 @@ def test_indices_and_several_outputs() -> None:
     assert not registry.refused, registry.refused
     bench = Bench(Engine(registry))
     g, h = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 0.125])
-    found, nothing = bench.apply("opaque.both", [np.array([1.0, 2.0, 4.0]), np.array(1)], {"scale": 2.0}, [g, h])
-    assert found.tolist() == (2 * np.roll(g, -1) + h).tolist()
+    output, nothing = bench.apply("opaque.both", [np.array([1.0, 2.0, 4.0]), np.array(1)], {"scale": 2.0}, [g, h])
+    assert output.tolist() == (2 * np.roll(g, -1) + h).tolist()
     assert nothing is None
     whole = registry.op("opaque.both")
     verdict = prove(registry, whole, whole.cases[0])
-    assert (verdict.word, any("was right" in one for one in verdict.obligations)) == (RuleWord.NO_SPEC, True)
+    assert (verdict.word, any("was right" in obligation for obligation in verdict.obligations)) == (RuleWord.NO_SPEC, True)
 
 
 def test_there_is_no_second_derivative_and_the_error_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Plugins: what is refused, that a refusal names plugin, hook and definition, and that it hurts no other."""
+"""Plugins: refusals name plugin, hook and definition, and affect no other plugin."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ GOOD = op("good.double", lambda g, y, x: 2 * g)
 
 
 def refusal(*others: Any) -> tuple[PluginRefused, Registry]:
-    """The one refusal among these and a good plugin, which must not be hurt."""
-    found = build_registry(BUILTIN, others=[*others, plugin("good", GOOD)])
-    assert len(found.refused) == 1, found.refused
-    assert "good.double" in found.ops
-    assert [one.name for one in found.plugins] == [*(one.name for one in REGISTRY.plugins), "good"]
-    assert set(found.owners) == set(found.ops) == set(REGISTRY.ops) | {"good.double"}
-    return found.refused[0], found
+    """The only refusal among these and a good plugin, which must not be affected."""
+    registry = build_registry(BUILTIN, others=[*others, plugin("good", GOOD)])
+    assert len(registry.refused) == 1, registry.refused
+    assert "good.double" in registry.ops
+    assert [loaded.name for loaded in registry.plugins] == [*(loaded.name for loaded in REGISTRY.plugins), "good"]
+    assert set(registry.owners) == set(registry.ops) == set(REGISTRY.ops) | {"good.double"}
+    return registry.refused[0], registry
 
 
 def test_a_good_plugin_is_used_like_a_built_in_one() -> None:
-    found = build_registry(BUILTIN, others=[plugin("good", GOOD, hooks=[NamedHook("good.halve", lambda g: g / 2)])])
-    assert not found.refused
-    assert found.plugin_of("good.double").name == "good"
-    assert "good.halve" in found.hooks
-    assert Bench(Engine(found)).gradients({"x": np.array(1.0)}, ["y = good.double(x)"], "y") == {"x": 2.0}
+    registry = build_registry(BUILTIN, others=[plugin("good", GOOD, hooks=[NamedHook("good.halve", lambda g: g / 2)])])
+    assert not registry.refused
+    assert registry.plugin_of("good.double").name == "good"
+    assert "good.halve" in registry.hooks
+    assert Bench(Engine(registry)).gradients({"x": np.array(1.0)}, ["y = good.double(x)"], "y") == {"x": 2.0}
 
 
 @pytest.mark.parametrize("api", [0, 2, "1", None])
@@ -112,10 +112,10 @@ def test_a_hook_that_raises_is_refused() -> None:
             register(op("raising.half_done", lambda g, y, x: 2 * g))
             raise OSError("no such file")
 
-    fault, found = refusal(Raising())
+    fault, registry = refusal(Raising())
     assert (fault.plugin, fault.hook) == ("Raising", "register_ops")
     assert "OSError: no such file" in fault.why
-    assert "raising.half_done" not in found.ops
+    assert "raising.half_done" not in registry.ops
 
 
 @pytest.mark.parametrize("definition", [np.sin, "sin", None, NamedHook("h", lambda g: g)])
@@ -138,21 +138,21 @@ def test_a_name_without_a_namespace_is_refused() -> None:
 def test_a_name_that_is_taken_is_refused() -> None:
     fault, _ = refusal(plugin("twice", op("twice.a", lambda g, y, x: 2 * g), op("twice.a", lambda g, y, x: 2 * g)))
     assert (fault.definition, fault.why) == ("'twice.a'", "the name is already registered")
-    found = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("second", GOOD)])
-    assert [(one.plugin, one.definition) for one in found.refused] == [("second", "'good.double'")]
-    assert found.plugin_of("good.double").name == "good"
+    registry = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("second", GOOD)])
+    assert [(refused.plugin, refused.definition) for refused in registry.refused] == [("second", "'good.double'")]
+    assert registry.plugin_of("good.double").name == "good"
 
 
 def test_a_built_in_op_cannot_be_replaced() -> None:
-    fault, found = refusal(plugin("bad", op("multiply", lambda g, y, x: 2 * g)))
+    fault, registry = refusal(plugin("bad", op("multiply", lambda g, y, x: 2 * g)))
     assert fault.why == "the name is already registered"
-    assert found.plugin_of("multiply").name == "arithmetic"
+    assert registry.plugin_of("multiply").name == "arithmetic"
 
 
 def test_two_plugins_of_one_name() -> None:
-    found = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("good", op("other.x", lambda g, y, x: 2 * g))])
-    assert [fault.plugin for fault in found.refused] == ["good"]
-    assert "a plugin of this name is already registered" in str(found.refused[0])
+    registry = build_registry(BUILTIN, others=[plugin("good", GOOD), plugin("good", op("other.x", lambda g, y, x: 2 * g))])
+    assert [fault.plugin for fault in registry.refused] == ["good"]
+    assert "a plugin of this name is already registered" in str(registry.refused[0])
 
 
 # rules that do not trace
@@ -186,11 +186,11 @@ RULES: list[tuple[str, Callable[..., Any], str]] = [
 
 @pytest.mark.parametrize(("rule", "text"), [rule[1:] for rule in RULES], ids=[rule[0] for rule in RULES])
 def test_a_rule_that_does_not_trace_is_refused(rule: Callable[..., Any], text: str) -> None:
-    fault, found = refusal(plugin("bad", op("bad.fine", lambda g, y, x: 2 * g), op("bad.rule", rule)))
+    fault, registry = refusal(plugin("bad", op("bad.fine", lambda g, y, x: 2 * g), op("bad.rule", rule)))
     assert (fault.plugin, fault.hook) == ("bad", "register_ops")
     assert fault.definition.startswith("'bad.rule' at case")
     assert re.search(text, str(fault)), fault
-    assert "bad.fine" not in found.ops
+    assert "bad.fine" not in registry.ops
 
 
 def test_a_cotangent_of_the_wrong_shape_is_refused() -> None:
@@ -259,10 +259,10 @@ def test_ops_outside_a_rule_say_so() -> None:
 def test_a_refused_plugin_takes_with_it_one_that_depends_on_it() -> None:
     broken = plugin("broken", op("broken.base", lambda g, y, x: 2 * g), op("broken.bad", lambda g, y, x: None))
     user = plugin("user", op("user.op", lambda g, y, x: g * 2 + 0 * ops.broken.base(x)))
-    found = build_registry(BUILTIN, others=[user, broken, plugin("good", GOOD)])
-    assert {fault.plugin for fault in found.refused} == {"broken", "user"}
-    assert "there is no op 'broken.base'" in str(next(fault for fault in found.refused if fault.plugin == "user"))
-    assert [one.name for one in found.plugins] == [*(one.name for one in REGISTRY.plugins), "good"]
+    registry = build_registry(BUILTIN, others=[user, broken, plugin("good", GOOD)])
+    assert {fault.plugin for fault in registry.refused} == {"broken", "user"}
+    assert "there is no op 'broken.base'" in str(next(fault for fault in registry.refused if fault.plugin == "user"))
+    assert [loaded.name for loaded in registry.plugins] == [*(loaded.name for loaded in REGISTRY.plugins), "good"]
 
 
 def test_a_rule_may_use_an_op_of_a_later_plugin() -> None:
@@ -278,8 +278,8 @@ def test_a_plugin_that_does_not_import_is_refused(monkeypatch: pytest.MonkeyPatc
             raise ImportError("No module named 'gone'")
 
     monkeypatch.setattr("gradproof.engine.registry.installed_entry_points", lambda group: [Entry()])
-    found = build_registry(BUILTIN, entry_points=True)
-    assert [(fault.plugin, fault.hook) for fault in found.refused] == [("gone", "import")]
+    registry = build_registry(BUILTIN, entry_points=True)
+    assert [(fault.plugin, fault.hook) for fault in registry.refused] == [("gone", "import")]
     assert not build_registry(BUILTIN, entry_points=True, blocked=["gone"]).refused
 
 
@@ -294,21 +294,21 @@ def test_an_installed_plugin_is_registered_under_its_entry_points_name(monkeypat
             return plugin("ignored", GOOD)
 
     monkeypatch.setattr("gradproof.engine.registry.installed_entry_points", lambda group: [Entry()])
-    one = build_registry(BUILTIN, entry_points=True).plugin_of("good.double")
-    assert (one.name, one.version) == ("installed", "3.1")
+    installed_plugin = build_registry(BUILTIN, entry_points=True).plugin_of("good.double")
+    assert (installed_plugin.name, installed_plugin.version) == ("installed", "3.1")
 
 
 def test_blocked_plugins_are_left_out() -> None:
-    found = build_registry(BUILTIN, others=[plugin("good", GOOD)], blocked=["good"])
-    assert "good.double" not in found.ops
-    assert not found.refused
-    assert found.blocked == ("good",)
+    registry = build_registry(BUILTIN, others=[plugin("good", GOOD)], blocked=["good"])
+    assert "good.double" not in registry.ops
+    assert not registry.refused
+    assert registry.blocked == ("good",)
 
 
 def test_a_built_in_plugin_may_be_blocked() -> None:
-    found = build_registry(BUILTIN, blocked=["gradient_hooks"])
-    assert not found.hooks
-    assert "matmul" in found.ops
+    registry = build_registry(BUILTIN, blocked=["gradient_hooks"])
+    assert not registry.hooks
+    assert "matmul" in registry.ops
 
 
 @pytest.mark.parametrize(
@@ -334,8 +334,8 @@ def test_a_name_that_is_not_there() -> None:
 
 def test_every_built_in_op_and_hook_says_what_it_is() -> None:
     assert all(hook.doc for hook in REGISTRY.hooks.values())
-    for one in REGISTRY.ops.values():
-        assert one.doc
-        assert one.define
-        assert one.differentiable or one.elementwise or one.cases
-        assert not one.differentiable or one.proof_cases()
+    for declared in REGISTRY.ops.values():
+        assert declared.doc
+        assert declared.define
+        assert declared.differentiable or declared.elementwise or declared.cases
+        assert not declared.differentiable or declared.proof_cases()

@@ -97,8 +97,8 @@ def test_ball_encloses_the_function(name: str, point: tuple[Fraction, ...], bits
 def test_symbolic_form_is_the_function(name: str, point: tuple[Fraction, ...]) -> None:
     with mp.workdps(80):
         true = ORACLES[name][0](*map(real, point))
-        found = sympy.sympify(ROWS[name].symbolic(*(sympy.Rational(x.numerator, x.denominator) for x in point)))
-        value = sympy.re(found.evalf(70))
+        expression = sympy.sympify(ROWS[name].symbolic(*(sympy.Rational(x.numerator, x.denominator) for x in point)))
+        value = sympy.re(expression.evalf(70))
         assert abs(mp.mpf(str(value)) - true) <= mp.mpf(10) ** -60 * (1 + abs(true))
 
 
@@ -236,8 +236,8 @@ def test_a_comparison_of_what_is_chosen_is_made_in_pieces() -> None:
     """No branch is left inside of a comparison, and the truth is the same at every point, ties among them."""
     symbols = sympy.symbols("x y z", real=True)
     read = chosen(SYMBOLIC, *symbols)
-    for one in read:
-        assert not any(r.has(sympy.Piecewise) for r in one.atoms(sympy.core.relational.Relational))
+    for expression in read:
+        assert not any(r.has(sympy.Piecewise) for r in expression.atoms(sympy.core.relational.Relational))
     for point in product((-1, 0, 1, 2), repeat=3):
-        found = [one.xreplace(dict(zip(symbols, map(sympy.Integer, point), strict=True))) for one in read]
-        assert found == chosen(Plainly(), *point), point
+        values = [expression.xreplace(dict(zip(symbols, map(sympy.Integer, point), strict=True))) for expression in read]
+        assert values == chosen(Plainly(), *point), point

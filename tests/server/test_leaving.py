@@ -243,7 +243,7 @@ def test_a_thread_works_for_whoever_asked() -> None:
 
     assert outer.within(work) == [0, 1, 2]
     assert current() is NEVER
-    with pytest.raises(RuntimeError, match="make one to cancel"):
+    with pytest.raises(RuntimeError, match="make another to cancel"):
         NEVER.cancel()  # else all that anybody does would end
 
 
@@ -291,7 +291,7 @@ def test_proofs_that_were_left_are_stopped(served: Served, call: Callable[[Serve
 def test_a_proof_goes_on_as_long_as_anybody_waits_for_it(served: Served) -> None:
     until(lambda: resting(served))
     first, second = checking(served), checking(served)
-    until(lambda: proving(served) and any(len(one) > 1 for one in served.host.proofs._askers.values()))
+    until(lambda: proving(served) and any(len(one) > 1 for one in served.host.proofs._requesters.values()))
     first.cancel()
     with pytest.raises(grpc.RpcError):
         list(first)
@@ -308,7 +308,7 @@ def test_a_call_that_came_to_its_end_leaves_its_proofs_to_others(served: Served)
     nodes = [node("stuck.hang_symbols", "x", "y")]
     served.autodiff.Differentiate(request([leaf("x", np.array(0.5))], nodes, "y", verify=options), timeout=60)
     until(lambda: proving(served))  # with nobody there
-    for askers in list(served.host.proofs._askers.values()):
+    for askers in list(served.host.proofs._requesters.values()):
         for asker in list(askers):
             served.host.proofs.abandon(asker)
     until(lambda: resting(served))

@@ -1,7 +1,7 @@
 """Planted faults: rows of a calculus book with the mistake in them, and the engine with a screw loose.
 
 Each row names the level that must catch it: L0 forward against definition, L1 rule against derivative, LB convention at a
-kink, L2 numbers in ulps, LA sums, L3 whole graph; "conduct" for what an op may not do (write to its input, give other bits,
+kink, L2 numbers in ulps, LA sums, L3 whole graph; "behaviour" for what an op may not do (write to its input, give other bits,
 be anything but linear in the cotangent); "refused" and "run" for what does not get that far.
 """
 
@@ -445,8 +445,8 @@ FORWARDS = [
     forward("reversed", "cumsum", lambda x, *, axis: np.flip(np.cumsum(np.flip(x, axis), axis), axis)),
     forward("half of the digits", "cos", lambda x: np.cos(x).astype(np.float32).astype(x.dtype)),
     forward("right for few elements only", "erf", lambda x: np.tanh(x) if x.size > 2 else _erf(x), ([0.1, 0.2, 0.3],)),
-    forward("writes to its input", "sin", written, level="conduct"),
-    forward("other bits every other time", "cos", Fickle(), level="conduct"),
+    forward("writes to its input", "sin", written, level="behaviour"),
+    forward("other bits every other time", "cos", Fickle(), level="behaviour"),
     Fault("definition off by a factor", "sin", "L1", {"define": lambda f, x: f.sin(x) * f.number(2)}, ONE),
     Fault("definition of another function", "erf", "L0", {"define": lambda f, x: f.erf(x) + 1}, ONE),
 ]  # fmt: skip
@@ -463,7 +463,7 @@ def watched(g: Any, y: Any, x: Any) -> Any:
     return g * np.cos(x) * (1 if x.size <= 4 else 2)
 
 
-CONDUCT = [
+BEHAVIOUR = [
     rule("square of the cotangent", "sin", lambda g, y, x: g * g * ops.cos(x)),
     rule("magnitude of the cotangent", "sin", lambda g, y, x: ops.abs(g) * ops.cos(x)),
     rule("an offset", "sin", lambda g, y, x: g * ops.cos(x) + 1),
@@ -471,9 +471,9 @@ CONDUCT = [
         "something where there is nothing",
         "cos",
         lambda g, y, x: -g * ops.sin(x) + ops.where(ops.equal(g, 0), 1, 0),
-        level="conduct",
+        level="behaviour",
     ),
-    rule("float64 in any dtype", "sinh", lambda g, y, x: ops.astype(g * ops.cosh(x), dtype="float64"), level="conduct"),
+    rule("float64 in any dtype", "sinh", lambda g, y, x: ops.astype(g * ops.cosh(x), dtype="float64"), level="behaviour"),
     rule("denied", "sin", lambda g, y, x: NO_GRADIENT),
     rule("uses an op with another meaning", "cosh", lambda g, y, x: g * ops.sin(x)),
     rule("wrong shape", "sin", lambda g, y, x: ops.sum(g), SQUARE, "refused"),
@@ -503,5 +503,5 @@ FAMILIES: dict[str, list[Fault]] = {
     "shapes": SHAPES,
     "indexing and joining": INDEXING,
     "forwards": FORWARDS,
-    "conduct": CONDUCT,
+    "behaviour": BEHAVIOUR,
 }

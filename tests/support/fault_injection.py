@@ -76,12 +76,12 @@ def job_of(fault: Fault, registry: Registry, name: str = NAME) -> Job:
     return Job(graph, values, list(zip(names, seeds, strict=True)))
 
 
-CONDUCT = ("linear in the cot", "0 where the cot", "writes to its input", "other bits", "in float", "in bfloat")
+BEHAVIOUR = ("linear in the cot", "0 where the cot", "writes to its input", "other bits", "in float", "in bfloat")
 LEVELS = {
     "LB": ("convention", "hull"),
     "L0": ("the forward does not compute",),
     "L2": ("the backward gives",),
-    "conduct": CONDUCT,
+    "behaviour": BEHAVIOUR,
 }
 
 

@@ -372,7 +372,7 @@ FORWARDS = [
     ),
 ]
 
-CONDUCT = [
+BEHAVIOUR = [
     rule("largest of the cotangents", "exp", lambda g, y, x: ops.max(g) * y, ONE),
     rule("cotangent clipped", "exp", lambda g, y, x: ops.clip(g, -1, 1) * y, ONE),
     rule("cotangent rounded away", "exp", lambda g, y, x: ops.where(ops.abs(g) < MILLI, 0, g) * y, ONE),
@@ -410,6 +410,6 @@ EVERY: dict[str, list[Fault]] = {
     "branches": BRANCHES,
     "places": PLACES,
     "forwards, less plainly": FORWARDS,
-    "conduct, less plainly": CONDUCT,
+    "behaviour, less plainly": BEHAVIOUR,
 }
 FAULTS = [fault for family in EVERY.values() for fault in family]

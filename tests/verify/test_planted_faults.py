@@ -27,7 +27,7 @@ NUMBERS = ("L0", "L1", "LB", "L2")
 def test_the_table_is_as_large_as_it_should_be() -> None:
     assert len(FAULTS) + len(ENGINE) + len(TAMPERED) >= 250
     assert len({str(fault) for fault in FAULTS}) == len(FAULTS)
-    assert {fault.level for fault in FAULTS} == {"L0", "L1", "LB", "L2", "conduct", "refused", "run"}
+    assert {fault.level for fault in FAULTS} == {"L0", "L1", "LB", "L2", "behaviour", "refused", "run"}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)

@@ -63,7 +63,7 @@ class Backward:
 
 
 def needs_gradient(lowered: Lowered, targets: Sequence[str]) -> set[int]:
-    """Values whose gradient is needed for those of ``targets``: they require grad, and are a target or depend on a target."""
+    """Values whose gradient is needed for that of ``targets``: targets that require grad, and values computed from them."""
     program = lowered.builder.program
     requires = {lowered.values[leaf.name] for leaf in lowered.graph.leaves if leaf.requires_grad}
     aims = {lowered.values[name] for name in targets}
@@ -92,8 +92,9 @@ class _ReversePass:
 
     Instructions are visited in reverse. When an instruction is reached, every use of its outputs lies behind, so that
     their gradients are final: the sums of all contributions. Its rule then runs once, and contributes to the gradients of
-    its inputs. The order matters: in ``b = a + a; c = b * b`` a walk that pushed gradients depth first would visit ``b``
-    twice, with half of its gradient each time.
+    its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, chapter 3). The order matters: in
+    ``b = a + a; c = b * b`` a walk that pushed gradients depth first would visit ``b`` twice, with half of its gradient
+    each time.
     """
 
     def __init__(self, lowered: Lowered, registry: Registry, targets: Sequence[str], outputs: Sequence[str]) -> None:
@@ -188,7 +189,7 @@ class _ReversePass:
         key = (op.name, inputs, outputs, repr(attributes), needed)
         rule = traced.get(key)
         if rule is None:
-            rule = traced[key] = prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed)
+            rule = traced.put(key, prune(traced_rule(self.registry, op, inputs, outputs, attributes), needed))
         return rule
 
 

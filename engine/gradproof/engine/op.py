@@ -3,8 +3,8 @@
     Op("exp", np.exp, rule=lambda g, y, x: g * y, define=lambda f, x: f.exp(x))
 
 ``forward`` computes NumPy arrays; ``rule`` is the vector-Jacobian product, traced and never run on values; ``define`` says
-``define`` says what an element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for elementwise
-ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
+what an element of the result *is*, over the function table; ``infer`` gives shape and dtype (automatic for
+elementwise ops). The rest are facts for the checks: domains, cases, stress inputs, tie convention.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Op:
     name: str
     forward: Callable[..., Any]
     rule: Callable[..., Any] | None = None
-    define: Any = None
+    define: Callable[..., Any] | tuple[Callable[..., Any], ...] | Equation | None = None
     infer: Callable[..., Inferred] | None = None
     cases: tuple[Case, ...] = ()
     domains: Domain | tuple[Domain, ...] = REAL
@@ -150,7 +150,7 @@ class Op:
     @property
     def definitions(self) -> tuple[Callable[..., Any], ...]:
         """One definition per output; empty when the op has none, or an equation."""
-        if self.define is None or self.equation:
+        if self.define is None or isinstance(self.define, Equation):
             return ()
         return self.define if isinstance(self.define, tuple) else (self.define,)
 

@@ -63,10 +63,12 @@ class Plan:
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
+        """The steps of the forward half."""
         return tuple(self._steps[: self.forward_length])
 
     @cached_property
     def segments(self) -> tuple[tuple[tuple[Step, ...], Cut | None], ...]:
+        """The steps of the backward half up to each cut, and those behind the last."""
         segments: list[tuple[tuple[Step, ...], Cut | None]] = []
         position = self.forward_length
         for cut in watched(self.backward.cuts):
@@ -82,6 +84,7 @@ class Plan:
 
     @property
     def program(self) -> Program:
+        """The program of both halves."""
         return self.lowered.builder.program
 
     @cached_property

@@ -3,7 +3,7 @@ import."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points as installed_entry_points
@@ -17,6 +17,7 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.cases import Case
 from gradproof.engine.errors import NotFound, PluginRefused, RuleFault
 from gradproof.engine.inference import InferenceError
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import Op
 from gradproof.engine.opaque import with_vjp_companion
@@ -27,7 +28,7 @@ from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Program
 
 ENTRY_POINT_GROUP = "gradproof"
-MAX_TRACED = 20_000
+MAX_TRACED = 20_000  # rules that are kept, whole and pruned
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Registry:
     owners: dict[str, Plugin] = field(default_factory=dict)
     refused: list[PluginRefused] = field(default_factory=list)
     blocked: tuple[str, ...] = ()
-    traced: dict[object, Program] = field(default_factory=dict, repr=False, compare=False)
+    traced: LRUCache[Hashable, Program] = field(default_factory=lambda: LRUCache(MAX_TRACED), repr=False, compare=False)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager(), repr=False, compare=False)
 
     def op(self, name: str) -> Op:
@@ -88,9 +89,7 @@ def traced_rule(
     rule = registry.traced.get(key)
     if rule is None:
         rule = trace_rule(registry.ops, op, inputs, outputs, attributes, registry.plugin_of(op.name).name)
-        if len(registry.traced) >= MAX_TRACED:
-            registry.traced.clear()
-        registry.traced[key] = rule
+        registry.traced.put(key, rule)
     return rule
 
 

@@ -23,7 +23,7 @@ from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
-from gradproof.engine.verify.graphs.bridge import bridged
+from gradproof.engine.verify.graphs.series_bridge import bridged
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
 

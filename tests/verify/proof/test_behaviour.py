@@ -1,4 +1,4 @@
-"""What refutes an op although its rule is the derivative of its definition, or before anyone asks."""
+"""Behaviour of an op: faults that refute it although its rule is the derivative of its definition."""
 
 from __future__ import annotations
 
@@ -47,35 +47,35 @@ def cube(**fields: Any) -> Op:
 
 
 def test_a_sound_op_says_what_was_seen() -> None:
-    found = verdict_of(cube())
-    assert found.word is RuleWord.PROVED
-    assert found.obligations[0].startswith("input x[0, 0]: ")
-    seen = " | ".join(found.obligations)
+    verdict = verdict_of(cube())
+    assert verdict.word is RuleWord.PROVED
+    assert verdict.obligations[0].startswith("input x[0, 0]: ")
+    seen = " | ".join(verdict.obligations)
     assert "linear in the cotangent, and 0 at 0" in seen
     assert "the forward computes the definition in float64, float32, float16, bfloat16; pure and repeatable" in seen
     assert "the second derivative agrees at an exact point" in seen
 
 
 def test_a_wrong_forward_refutes_the_op() -> None:
-    found = verdict_of(cube(forward=lambda x: x * x * x * 1.0005))
-    assert found.word is RuleWord.REFUTED
-    assert "the forward does not compute the definition" in found.reason
-    assert found.got != found.expected
-    assert found.got in refutation(found)
+    verdict = verdict_of(cube(forward=lambda x: x * x * x * 1.0005))
+    assert verdict.word is RuleWord.REFUTED
+    assert "the forward does not compute the definition" in verdict.reason
+    assert verdict.got != verdict.expected
+    assert verdict.got in refutation(verdict)
 
 
 def test_a_forward_that_is_wrong_in_one_dtype_only() -> None:
     def forward(x: Any) -> Any:
         return (x * x * x) if x.dtype != np.float32 else (x * x * x) * np.float32(1.001)
 
-    found = verdict_of(cube(forward=forward))
-    assert (found.word, "in float32" in found.reason) == (RuleWord.REFUTED, True)
+    verdict = verdict_of(cube(forward=forward))
+    assert (verdict.word, "in float32" in verdict.reason) == (RuleWord.REFUTED, True)
 
 
 def test_an_into_that_gives_other_bits() -> None:
-    found = verdict_of(cube(into=lambda out, x: np.multiply(x, np.square(x) * (1 + 1e-15), out)))
-    assert found.word is RuleWord.REFUTED
-    assert "other bits than its `into`" in found.reason
+    verdict = verdict_of(cube(into=lambda out, x: np.multiply(x, np.square(x) * (1 + 1e-15), out)))
+    assert verdict.word is RuleWord.REFUTED
+    assert "other bits than its `into`" in verdict.reason
     assert verdict_of(cube(into=lambda out, x: np.multiply(x * x, x, out))).word is RuleWord.PROVED
 
 
@@ -92,9 +92,9 @@ def test_a_place_where_the_result_is_not() -> None:
         )
 
     assert verdict_of(moved(1)).word is RuleWord.PROVED
-    found = verdict_of(moved(0))
-    assert found.word is RuleWord.REFUTED
-    assert "other bits than its `place`" in found.reason
+    verdict = verdict_of(moved(0))
+    assert verdict.word is RuleWord.REFUTED
+    assert "other bits than its `place`" in verdict.reason
 
 
 def test_a_view_has_one_input() -> None:
@@ -109,8 +109,8 @@ def test_a_forward_that_writes_to_its_input() -> None:
             x *= 0
         return y
 
-    found = verdict_of(cube(forward=forward))
-    assert (found.word, found.reason, found.input) == (RuleWord.REFUTED, "the forward writes to its input", "x")
+    verdict = verdict_of(cube(forward=forward))
+    assert (verdict.word, verdict.reason, verdict.input) == (RuleWord.REFUTED, "the forward writes to its input", "x")
 
 
 def test_a_forward_that_does_not_repeat_itself() -> None:
@@ -120,15 +120,15 @@ def test_a_forward_that_does_not_repeat_itself() -> None:
         calls.append(1)
         return x * x * x + (1e-3 if len(calls) % 2 else 0) * (x.size > 0)
 
-    found = verdict_of(cube(forward=forward))
-    assert (found.word, "other bits" in found.reason) == (RuleWord.REFUTED, True)
-    assert found.got != found.expected
+    verdict = verdict_of(cube(forward=forward))
+    assert (verdict.word, "other bits" in verdict.reason) == (RuleWord.REFUTED, True)
+    assert verdict.got != verdict.expected
 
 
 def test_a_rule_that_casts_to_one_dtype() -> None:
-    found = verdict_of(cube(rule=lambda g, y, x: ops.astype(3 * g * x * x, dtype="float64")))
-    assert (found.word, "in float32" in found.reason) == (RuleWord.REFUTED, True)
-    assert "float64" in found.reason
+    verdict = verdict_of(cube(rule=lambda g, y, x: ops.astype(3 * g * x * x, dtype="float64")))
+    assert (verdict.word, "in float32" in verdict.reason) == (RuleWord.REFUTED, True)
+    assert "float64" in verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_a_rule_that_is_not_linear_is_refuted(rule: Callable[..., Any]) -> None:
 
 def test_a_rule_that_is_linear_only_where_no_point_was_drawn() -> None:
     """Off by 1 where the cotangent is exactly 0: true almost everywhere, and 0 must still give 0."""
-    found = verdict_of(cube(rule=lambda g, y, x: 3 * g * x * x + ops.where(ops.equal(g, 0), 1, 0)))
-    assert (found.word, found.reason) == (RuleWord.REFUTED, "the rule is not 0 where the cotangent is 0")
-    assert float(found.got) == 1.0
+    verdict = verdict_of(cube(rule=lambda g, y, x: 3 * g * x * x + ops.where(ops.equal(g, 0), 1, 0)))
+    assert (verdict.word, verdict.reason) == (RuleWord.REFUTED, "the rule is not 0 where the cotangent is 0")
+    assert float(verdict.got) == 1.0
 
 
 RELU: dict[str, Any] = {
@@ -158,10 +158,10 @@ RELU: dict[str, Any] = {
 def test_a_broken_convention_refutes_the_op() -> None:
     right = verdict_of(cube(**RELU, rule=lambda g, y, x: ops.where(x <= 0, 0, g)))
     assert right.word is RuleWord.PROVED_AE
-    assert any("the convention holds at" in one for one in right.obligations)
-    found = verdict_of(cube(**RELU, rule=lambda g, y, x: ops.where(x < 0, 0, g)))
-    assert (found.word, "not the op's convention" in found.reason) == (RuleWord.REFUTED, True)
-    assert "x = " in found.point
+    assert any("the convention holds at" in line for line in right.obligations)
+    verdict = verdict_of(cube(**RELU, rule=lambda g, y, x: ops.where(x < 0, 0, g)))
+    assert (verdict.word, "not the op's convention" in verdict.reason) == (RuleWord.REFUTED, True)
+    assert "x = " in verdict.point
     outside = verdict_of(cube(**RELU, rule=lambda g, y, x: ops.where(x < 0, 0, ops.where(x > 0, g, 7 * g))))
     assert (outside.word, "hull" in outside.reason) == (RuleWord.REFUTED, True)
 
@@ -170,7 +170,7 @@ def test_a_kink_away_from_0_is_found_by_solving_for_it() -> None:
     shifted = {**RELU, "forward": lambda x: np.maximum(2 * x - 3, 0)}
     shifted["define"] = lambda f, x: f.where(f.less(3, 2 * x), 2 * x - 3, 0 * x)
     right = verdict_of(cube(**shifted, rule=lambda g, y, x: ops.where(2 * x <= 3, 0, 2 * g)))
-    assert any("the convention holds at" in one for one in right.obligations)
+    assert any("the convention holds at" in line for line in right.obligations)
     wrong = verdict_of(cube(**shifted, rule=lambda g, y, x: ops.where(2 * x < 3, 0, 2 * g)))
     assert (wrong.word, "convention" in wrong.reason) == (RuleWord.REFUTED, True)
 
@@ -188,9 +188,9 @@ def test_an_op_in_the_rule_without_a_rule_of_its_own_is_said() -> None:
             register(op)
 
     registry = build_registry(BUILTIN, others=[Planted()])
-    found = prove(registry, op, op.proof_cases()[0])
-    assert found.word is RuleWord.PROVED
-    assert any(one.startswith("no second derivative: op 'planted.twice'") for one in found.obligations)
+    verdict = prove(registry, op, op.proof_cases()[0])
+    assert verdict.word is RuleWord.PROVED
+    assert any(line.startswith("no second derivative: op 'planted.twice'") for line in verdict.obligations)
 
 
 def test_a_second_derivative_that_is_wrong_refutes() -> None:
@@ -207,18 +207,18 @@ def test_a_second_derivative_that_is_wrong_refutes() -> None:
             register(op)
 
     registry = build_registry(BUILTIN, others=[Planted()])
-    found = prove(registry, op, op.proof_cases()[0])
-    assert (found.word, found.reason) == (RuleWord.REFUTED, "the second derivative differs at an exact point")
-    assert (found.input, found.got != found.expected) == ("x", True)
+    verdict = prove(registry, op, op.proof_cases()[0])
+    assert (verdict.word, verdict.reason) == (RuleWord.REFUTED, "the second derivative differs at an exact point")
+    assert (verdict.input, verdict.got != verdict.expected) == ("x", True)
 
 
 def test_the_second_program_is_the_second_derivative(registry: Registry) -> None:
     """d/dg and d/dx of h * (g cos x) for sin: h cos x, and -h g sin x."""
     op = registry.op("sin")
     at = case(())
-    found = op.inference(at.specs(), {})
-    program, wanted = second_program(registry, op, found, at.specs(), registry.rule_of(op, at))
-    assert wanted == [True, True]
+    inference = op.inference(at.specs(), {})
+    program, differentiable = second_program(registry, op, inference, at.specs(), registry.rule_of(op, at))
+    assert differentiable == [True, True]
     g, x, h = 1.5, 0.7, -2.0
     by_g, by_x = run_program(program, [np.array(g), np.array(x), np.array(h)])
     assert by_g is not None

@@ -1,4 +1,4 @@
-"""Proofs of rules with branches: those that are right are proved, however they are written; no others are."""
+"""Proofs of rules with branches: right rules are proved, however they are written; wrong rules are not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT2 = Exact(lambda f: f.sqrt(f.number(2)))
 
 def words(op: Op) -> set[RuleWord]:
     registry = registry_of(op)
-    return {prove(registry, op, one).word for one in op.proof_cases()}
+    return {prove(registry, op, case_).word for case_ in op.proof_cases()}
 
 
 def op_of(forward: Any, rule: Any, define: Any, domain: Domain = REAL) -> Op:
@@ -163,7 +163,7 @@ def test_a_right_rule_is_proved_however_its_branches_are_written(op: Op) -> None
 
 
 def square(condition: Callable[[Any, Any], Any], factor: int = 5) -> Op:
-    """x², with a rule that is another wherever a condition holds."""
+    """x², with a rule that differs wherever a condition holds."""
     return op_of(
         lambda x: x * x,
         lambda g, y, x: ops.where(condition(g, x), factor * g, 2 * g * x),
@@ -195,11 +195,11 @@ THICK: dict[str, Op] = {
 }  # fmt: skip
 
 
-def chosen(condition: Callable[[Any, Any, Any], Any], other: Callable[[Any, Any], Any]) -> Op:
+def chosen(condition: Callable[[Any, Any, Any], Any], else_: Callable[[Any, Any], Any]) -> Op:
     """a where a condition holds, else b; with a rule that has another condition."""
     return op_of(
         lambda a, b: np.asarray(np.where(condition(NUMPY, a, b), a, b), a.dtype),
-        lambda g, y, a, b: (ops.where(other(a, b), g, 0), ops.where(other(a, b), 0, g)),
+        lambda g, y, a, b: (ops.where(else_(a, b), g, 0), ops.where(else_(a, b), 0, g)),
         lambda f, a, b: f.where(condition(f, a, b), a, b),
     )
 
@@ -243,7 +243,7 @@ def test_a_condition_that_is_another_is_refuted(op: Op) -> None:
     ],
 )
 def test_a_polynomial_is_below_0_nowhere(text: str, least: bool) -> None:
-    """The oracle: its values on a grid, where it is not."""
+    """The oracle: the values of the polynomial on a grid."""
     e = sympy.sympify(text, locals={name: sympy.Symbol(name, real=True) for name in "ab"})
     assert is_nonnegative(e) is least
     values = sympy.lambdify(sorted(e.free_symbols, key=str), e)
@@ -297,8 +297,8 @@ def test_signs_of_polynomials_on_a_line() -> None:
     assert point_with([(X**2 - 2, -1), (X - sympy.sqrt(2), 1)]) is None
     assert point_with([(X**3 - 2, 1), (X - 1, -1)]) is None
     assert point_with([(T**2 + T - 2, 1), (T - 1, -1)]) is None
-    found = point_with([(X**2 - 2, -1), (X - sympy.Rational(7, 5), 1)])
-    assert found is not None
-    assert sympy.Rational(7, 5) < found[X] < sympy.sqrt(2)
+    point = point_with([(X**2 - 2, -1), (X - sympy.Rational(7, 5), 1)])
+    assert point is not None
+    assert sympy.Rational(7, 5) < point[X] < sympy.sqrt(2)
     with pytest.raises(Unknown):
         point_with([(sympy.exp(X) - 3, 1)])

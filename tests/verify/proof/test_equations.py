@@ -1,4 +1,5 @@
-"""Equations: ops of strangers that are defined by one are proved, enclosed and read in whole graphs; faults are caught."""
+"""Equations: ops of a plugin that are defined by equations are proved, enclosed and read in whole graphs; faults are
+caught."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ SYLVESTER = Op(
 
 
 def right_half(f: Any, x: Any, a: Any) -> Any:
-    """Positive if and only if both eigenvalues of a matrix of two rows are in the right half plane."""
+    """Positive if and only if both eigenvalues of a 2 by 2 matrix are in the right half plane."""
     return x[0, 0] + x[1, 1], f.det(x)
 
 
@@ -114,7 +115,7 @@ STRANGE = (SYLVESTER, ROOT, COSINE, SQUARE_ROOT)
 
 
 def strangers(*changed: Op) -> Registry:
-    """The built-in ops and those above, of which some are replaced by others of their names."""
+    """The built-in ops and those above, some replaced by ops of the same names."""
     names = {op.name for op in changed}
 
     class Plugin:
@@ -122,7 +123,7 @@ def strangers(*changed: Op) -> Registry:
 
         @hookimpl
         def register_ops(self, register: Callable[[Op], None]) -> None:
-            for op in (*(one for one in STRANGE if one.name not in names), *changed):
+            for op in (*(declared for declared in STRANGE if declared.name not in names), *changed):
                 register(op)
 
     registry = build_registry(BUILTIN, others=[Plugin()])
@@ -152,8 +153,8 @@ def points(op: str, n: int) -> list[Array]:
 
 @pytest.mark.parametrize("op", STRANGE, ids=lambda op: op.name)
 def test_the_rule_is_proved_by_differentiating_the_equation(op: Op) -> None:
-    for one in op.proof_cases():
-        verdict = prove(WHOLE, op, one)
+    for case_ in op.proof_cases():
+        verdict = prove(WHOLE, op, case_)
         assert verdict.word is RuleWord.PROVED, verdict.reason
         assert f"through the equation {op.equation.formula}" in verdict.tactic  # type: ignore[union-attr]
 
@@ -170,7 +171,7 @@ def test_a_gradient_is_verified_and_the_whole_graph_agrees(op: Op, n: int) -> No
 
 
 def test_the_solution_and_its_slope_are_those_of_scipy() -> None:
-    """The fixed point against brentq, its derivative by central differences of that."""
+    """The fixed point against brentq, its derivative against central differences of brentq."""
 
     def root(a: float) -> float:
         return float(scipy.optimize.brentq(lambda x: x - np.cos(a * x), 0, 1.5, xtol=1e-15))
@@ -211,13 +212,13 @@ WRONG_RULES: list[tuple[str, Op, Callable[..., Any]]] = [
 )
 def test_a_wrong_rule_is_refuted_and_its_numbers_are_off(op: Op, rule: Callable[..., Any]) -> None:
     registry = strangers(replace(op, rule=rule))
-    one = registry.op(op.name).proof_cases()[1 if op is SYLVESTER else 0]
-    assert prove(registry, registry.op(op.name), one).word is RuleWord.REFUTED
+    case_ = registry.op(op.name).proof_cases()[1 if op is SYLVESTER else 0]
+    assert prove(registry, registry.op(op.name), case_).word is RuleWord.REFUTED
     for n in (2, 5):
         arrays = points(op.name, n)
         seed = np.random.default_rng(3).normal(size=op.forward(*arrays).shape)
-        found = judge(registry, op.name, *arrays, seed=seed)
-        assert SummaryWord.WRONG in {verdict.summary for verdict in found.values()}
+        verdicts = judge(registry, op.name, *arrays, seed=seed)
+        assert SummaryWord.WRONG in {verdict.summary for verdict in verdicts.values()}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_wrong_rule_is_refuted_and_its_numbers_are_off(op: Op, rule: Callable[
     ids=["transpose", "a billionth", "the negative root", "another root", "the negative number", "a billionth more"],
 )
 def test_a_wrong_forward_is_wrong(op: Op, forward: Callable[..., Any]) -> None:
-    """Also one that gives another of several solutions, at which the rule is right."""
+    """Also a forward that gives another of several solutions, at which the rule is right."""
     registry = strangers(replace(op, forward=forward))
     arrays = points(op.name, 2)
     if op is SYLVESTER:
@@ -258,7 +259,7 @@ def test_a_start_that_leads_elsewhere_says_so_and_verifies_nothing() -> None:
     astray = replace(SQUARE_ROOT.equation, start=lambda a: -np.sqrt(a))  # type: ignore[type-var]
     [verdict] = judge(strangers(replace(SQUARE_ROOT, define=astray)), "strange.square_root", np.array([0.5])).values()
     assert numbers(verdict).word is ValueWord.UNCHECKED
-    assert "another solution of x² = a, x > 0 than the one that is meant" in numbers(verdict).reason
+    assert "the start leads to a solution of x² = a, x > 0 that is not the intended one" in numbers(verdict).reason
     assert verdict.summary is not SummaryWord.VERIFIED
 
 
@@ -272,14 +273,14 @@ def test_a_start_that_leads_nowhere_verifies_nothing(start: Any) -> None:
 
 
 def test_a_double_root_is_no_solution() -> None:
-    """x² - 2x + a at a = 1: the slope is 0, and no box holds exactly one."""
+    """x² - 2x + a at a = 1: the slope is 0, and no box holds a unique solution."""
     touching = Equation("(x - 1)² = 1 - a", lambda f, x, a: x * x - 2 * x + a, lambda a: 1 + np.sqrt(1 - a))
     [y] = read_op(replace(COSINE, define=touching), Balls(), [_cells(arb(1))], {}, [Spec((), np.dtype(np.float64))])
     assert y.item().is_nan()
 
 
 def test_a_nonlinear_equation_without_a_start_has_no_solution_to_speak_of() -> None:
-    """The cubic has three roots; none of them is taken for the one."""
+    """The cubic has three roots; none of them is taken for the solution."""
     cubic = Equation("x³ = x", lambda f, x, a: x * x * x - x + a)
     [y] = read_op(replace(COSINE, define=cubic), Balls(), [_cells(arb(0))], {}, [Spec((), np.dtype(np.float64))])
     assert y.item().is_nan()
@@ -292,12 +293,12 @@ def test_a_nonlinear_equation_without_a_start_has_no_solution_to_speak_of() -> N
 @pytest.mark.parametrize("op", ["solve", "inv", "det", "cofactors", "cholesky"])
 def test_both_readings_of_an_equation_agree(op: str, n: int) -> None:
     """In whole matrices and number by number, at the solution: residual, both inverses, push and pull."""
-    one = REGISTRY.op(op)
-    assert one.equation is not None
+    op_ = REGISTRY.op(op)
+    assert op_.equation is not None
     arrays = [definite(n)] + ([np.ones((n, 2))] if op == "solve" else [])
-    y = np.asarray(one.forward(*arrays))
+    y = np.asarray(op_.forward(*arrays))
     exact = [_exact(x) for x in (y, *arrays)]
-    whole, single = (kind(one.equation, exact[0], exact[1:], {}) for kind in (InMatrices, InNumbers))
+    whole, single = (kind(op_.equation, exact[0], exact[1:], {}) for kind in (InMatrices, InNumbers))
     random = np.random.default_rng(1)
     g = _exact(np.tril(random.normal(size=y.shape)) if op == "cholesky" else random.normal(size=y.shape))
     along = [matrix_of(_exact(random.normal(size=x.shape))) for x in arrays]
@@ -332,7 +333,7 @@ def test_too_many_unknowns_that_depend_on_each_other_are_refused_by_name() -> No
 
 
 def test_the_series_reading_is_the_forward_derivative() -> None:
-    """Along a direction, against that of the tape: <g, J v> = <Jᵀ g, v>."""
+    """The derivative along a direction against the tape: <g, J v> = <Jᵀ g, v>."""
     random = np.random.default_rng(0)
     arrays = [definite(3), definite(3, 1), random.normal(size=(3, 3))]
     g, along = random.normal(size=(3, 3)), [random.normal(size=(3, 3)) for _ in range(3)]
@@ -343,12 +344,12 @@ def test_the_series_reading_is_the_forward_derivative() -> None:
     [pushed] = read_op(SYLVESTER, Series(), lines, {}, spec)
     forward = sum((w * tangent(x) for w, x in zip(g.ravel().tolist(), pushed.flat, strict=True)), arb(0))
     tape = Tape()
-    given = [_exact(x) for x in arrays]
+    inputs = [_exact(x) for x in arrays]
     variables = []
-    for one in given:
-        one.reshape(-1)[:] = [tape.variable(x) for x in one.flat]
-        variables += list(one.flat)
-    [y] = read_op(SYLVESTER, tape, given, {}, spec)
+    for array in inputs:
+        array.reshape(-1)[:] = [tape.variable(x) for x in array.flat]
+        variables += list(array.flat)
+    [y] = read_op(SYLVESTER, tape, inputs, {}, spec)
     back = tape.gradient(list(y.flat), [arb(w) for w in g.ravel().tolist()], variables)
     flat = [v for d in along for v in d.ravel().tolist()]
     assert forward.overlaps(sum((p * v for p, v in zip(back, flat, strict=True)), arb(0)))
@@ -356,19 +357,19 @@ def test_the_series_reading_is_the_forward_derivative() -> None:
 
 
 def test_the_digest_of_a_proof_depends_on_the_equation() -> None:
-    other = replace(SYLVESTER.equation, residual=lambda f, x, a, b, c: a @ x + x @ b - 2 * c)  # type: ignore[type-var]
+    equation = replace(SYLVESTER.equation, residual=lambda f, x, a, b, c: a @ x + x @ b - 2 * c)  # type: ignore[type-var]
     key = ProofKey("strange.sylvester", SYLVESTER.cases[0])
-    assert digest_of(WHOLE, key) != digest_of(strangers(replace(SYLVESTER, define=other)), key)
+    assert digest_of(WHOLE, key) != digest_of(strangers(replace(SYLVESTER, define=equation)), key)
 
 
 def test_a_wrong_equation_refutes_a_right_rule() -> None:
-    other = replace(SYLVESTER.equation, residual=lambda f, x, a, b, c: a @ x - x @ b - c)  # type: ignore[type-var]
-    assert {one.word for one in verdicts_in(replace(SYLVESTER, define=other))} == {RuleWord.REFUTED}
+    equation = replace(SYLVESTER.equation, residual=lambda f, x, a, b, c: a @ x - x @ b - c)  # type: ignore[type-var]
+    assert {verdict.word for verdict in verdicts_in(replace(SYLVESTER, define=equation))} == {RuleWord.REFUTED}
 
 
 def verdicts_in(op: Op) -> list[Any]:
     registry = strangers(op)
-    return [prove(registry, op, one) for one in op.cases]
+    return [prove(registry, op, case_) for case_ in op.cases]
 
 
 def test_an_integer_input_stays_what_it_is() -> None:
@@ -378,7 +379,7 @@ def test_an_integer_input_stays_what_it_is() -> None:
         return Inferred((Spec(a.shape, a.dtype),))
 
     order = np.array([2, 0, 1])
-    turned = Op(
+    permuted = Op(
         "strange.turned",
         lambda a, order: 2 * a[np.argsort(order)],
         lambda g, y, a, order: (ops.matmul(ops.matrix_transpose(ops.strange.place(order)), g) * 2, None),
@@ -390,8 +391,8 @@ def test_an_integer_input_stays_what_it_is() -> None:
     a = np.array([1.5, -2.0, 3.0])
     tape = Tape()
     moving = _cells(*[tape.variable(arb(x)) for x in a.tolist()])
-    [y] = read_op(turned, tape, [moving, cells], {}, [Spec((3,), np.dtype(np.float64))])
-    assert [float(x.ball) for x in y] == turned.forward(a, order).tolist()
+    [y] = read_op(permuted, tape, [moving, cells], {}, [Spec((3,), np.dtype(np.float64))])
+    assert [float(x.ball) for x in y] == permuted.forward(a, order).tolist()
     slopes = tape.gradient(list(y), [arb(1), arb(10), arb(100)], list(moving))
     assert [float(x) for x in slopes] == [200, 2, 20]
 
@@ -410,7 +411,7 @@ def test_a_node_that_takes_the_whole_graph_beyond_its_operations_is_named(monkey
     run = finish(Engine(registry), Job(graph, values, [("y", np.linspace(-1, 2, 40))]))
     assert check_graph(run, 60.0)["x0"].word is GraphWord.CONSISTENT
     monkeypatch.setattr("gradproof.engine.verify.graphs.wholegraph.MAX_OPERATIONS", 500)
-    monkeypatch.setattr("gradproof.engine.verify.graphs.bridge.MAX_OPERATIONS", 500)
+    monkeypatch.setattr("gradproof.engine.verify.graphs.series_bridge.MAX_OPERATIONS", 500)
     verdict = check_graph(run, 60.0)["x0"]
     assert verdict.word is GraphWord.SKIPPED
     expected = "node 0 (planted.softmax) takes the reading beyond 500 operations; check a smaller batch of the same graph"

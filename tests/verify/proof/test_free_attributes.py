@@ -1,4 +1,4 @@
-"""Attributes that stay symbols: one proof for all values, and never for one at which the rule is wrong."""
+"""Free attributes: a single proof for all values, and none for a value at which the rule is wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ X, S, T = sympy.Symbol("x", real=True), free_symbol("s"), free_symbol("t")
 
 
 def scaled(slope: Callable[[Any, Any], Any], s: Any = 0.3, **more: Any) -> Op:
-    """s x, with a rule that makes something else of s and x."""
+    """s x, with another function of s and x as its rule."""
     return Op(
         NAME, lambda x, *, s=s: s * x, lambda g, y, x, *, s: g * slope(s, x), lambda f, x, *, s=s: s * x, **more
     )  # fmt: skip
@@ -45,14 +45,14 @@ def key_at(registry: Registry, **attributes: Any) -> ProofKey:
 
 
 def general_of(op: Op, **attributes: Any) -> RuleVerdict | None:
-    """The verdict for all values, of which the node with these is one; None if that has no such key."""
+    """The verdict for all values that covers a node with these values; None if the node has no general key."""
     registry = registry_of(op)
     general = key_at(registry, **attributes).general
     return None if general is None else prove(registry, op, general.case)
 
 
 def at(op: Op, **attributes: Any) -> RuleVerdict | None:
-    """The verdict on a live node: that for all values where it is proved, else its own. None where no rule traces."""
+    """The verdict on a live node: that for all values where the rule is proved, else its own. None where no rule traces."""
     try:
         general = general_of(op, **attributes)
         if general is not None and general.proved:
@@ -77,24 +77,25 @@ def test_one_key_serves_all_values_and_is_proved(name: str) -> None:
     registry = registry_of(op)
     values = (0.3, 0.31, -2.5, 1e-300, 12345.678)
     if name == "two bounds":
-        given = [{"low": low, "high": high} for low, high in [(-0.3, 2.5), (-7.0, -0.1), (0.25, 0.75)]]
+        settings = [{"low": low, "high": high} for low, high in [(-0.3, 2.5), (-7.0, -0.1), (0.25, 0.75)]]
     elif len(op.attributes) == 2:
-        given = [{"a": value, "b": 3 * value} for value in values]
+        settings = [{"a": value, "b": 3 * value} for value in values]
     else:
-        given = [{next(iter(op.attributes)): value} for value in values]
-    keys = [key_at(registry, **one) for one in given]
+        settings = [{next(iter(op.attributes)): value} for value in values]
+    keys = [key_at(registry, **setting) for setting in settings]
     generals = {key.general for key in keys}
-    assert len(set(keys)) == len(given)
+    assert len(set(keys)) == len(settings)
     assert len(generals) == 1
     [general] = generals
     assert general is not None
-    found = prove(registry, op, general.case)
-    assert found.proved, found
+    verdict = prove(registry, op, general.case)
+    assert verdict.proved, verdict
     for attribute in op.attributes:
-        assert f"{attribute}=any real" in found.case
-        assert f"{attribute} any real number but -1, 0 and 1" in found.domain
+        assert f"{attribute}=any real" in verdict.case
+        assert f"{attribute} any real number but -1, 0 and 1" in verdict.domain
     assert any(
-        one.startswith(f"input x, for every value of {' and '.join(sorted(op.attributes))}: ") for one in found.obligations
+        line.startswith(f"input x, for every value of {' and '.join(sorted(op.attributes))}: ")
+        for line in verdict.obligations
     )
     declared = keys_of(registry, op)
     assert general in declared
@@ -140,10 +141,10 @@ def test_attributes_of_ops_that_are_not_elementwise_are_free_too() -> None:
         infer=lambda x, *, s=0.3: Inferred((Spec(x.shape[1:], x.dtype),), {"s": s}),
         cases=(case((2, 3)),),
     )
-    found = general_of(op, s=17.25)
-    assert found is not None
-    assert found.word is RuleWord.PROVED
-    assert found.case == "(2, 3) s=any real" or found.case == "(3, 2) s=any real"
+    verdict = general_of(op, s=17.25)
+    assert verdict is not None
+    assert verdict.word is RuleWord.PROVED
+    assert verdict.case == "(2, 3) s=any real" or verdict.case == "(3, 2) s=any real"
 
 
 def test_a_free_case_survives_the_disk() -> None:
@@ -229,16 +230,16 @@ WRONG_AT: dict[str, tuple[Op, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("op", "attributes"), WRONG_AT.values(), ids=WRONG_AT.keys())
 def test_a_rule_is_never_proved_where_it_is_wrong(op: Op, attributes: dict[str, Any]) -> None:
-    found = at(op, **attributes)
-    assert found is None or not found.proved, found
+    verdict = at(op, **attributes)
+    assert verdict is None or not verdict.proved, verdict
 
 
 @pytest.mark.parametrize("slope", [lambda s, x: ops.exp(ops.log(0 * x + s)), lambda s, x: ops.square(ops.sqrt(0 * x + s))])
 def test_a_function_that_has_a_real_value_for_some_attributes_only_is_not_proved_for_all(slope: Callable[..., Any]) -> None:
-    found = general_of(scaled(slope), s=2.5)
-    assert found is not None
-    assert found.word is RuleWord.UNDECIDED
-    assert "real value" in found.reason
+    verdict = general_of(scaled(slope), s=2.5)
+    assert verdict is not None
+    assert verdict.word is RuleWord.UNDECIDED
+    assert "real value" in verdict.reason
 
 
 def test_what_python_squares_is_another_program() -> None:
@@ -252,7 +253,7 @@ def test_what_python_squares_is_another_program() -> None:
     registry = registry_of(op)
     assert key_at(registry, p=2.5).general == key_at(registry, p=0.3).general is not None
     assert key_at(registry, p=3.0).general is None  # x ** 2 is recorded as a square
-    assert all(found is not None and found.proved for found in (at(op, p=2.5), at(op, p=3.0)))
+    assert all(verdict is not None and verdict.proved for verdict in (at(op, p=2.5), at(op, p=3.0)))
 
 
 DEFINITIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -276,9 +277,9 @@ def test_a_definition_that_asks_or_is_singular_leaves_each_value_its_own_proof(d
     op = Op(
         NAME, lambda x, *, s=0.3: s * x, lambda g, y, x, *, s: g * s, lambda f, x, *, s=0.3: define(f, x, s)
     )  # fmt: skip
-    found = general_of(op, s=0.31)
-    assert found is not None
-    assert found.word is RuleWord.UNDECIDED, found
+    verdict = general_of(op, s=0.31)
+    assert verdict is not None
+    assert verdict.word is RuleWord.UNDECIDED, verdict
 
 
 def test_a_definition_that_catches_what_is_raised_is_seen() -> None:
@@ -288,9 +289,9 @@ def test_a_definition_that_catches_what_is_raised_is_seen() -> None:
         except TypeError:
             return s * x
 
-    found = general_of(Op(NAME, lambda x, *, s=0.3: s * x, lambda g, y, x, *, s: g * s, define), s=0.31)
-    assert found is not None
-    assert "asks for the value of s" in found.reason
+    verdict = general_of(Op(NAME, lambda x, *, s=0.3: s * x, lambda g, y, x, *, s: g * s, define), s=0.31)
+    assert verdict is not None
+    assert "asks for the value of s" in verdict.reason
 
 
 def test_what_infer_makes_of_a_value_is_a_part_of_the_case() -> None:
@@ -318,9 +319,9 @@ def test_a_condition_on_the_value_is_a_region_of_its_own() -> None:
         lambda g, y, x, *, s: g * ops.where(0 * x + s < Fraction(0.7), 1, 2 * x),
         lambda f, x, *, s=0.3: f.where(f.less(s, 0.7), x, x * x),
     )
-    found = general_of(op, s=0.7)
-    assert found is not None
-    assert found.word is RuleWord.PROVED, found
+    verdict = general_of(op, s=0.7)
+    assert verdict is not None
+    assert verdict.word is RuleWord.PROVED, verdict
 
 
 # sealed numbers
@@ -347,10 +348,10 @@ def test_a_sealed_number_answers_no_question_and_notes_it(question: Callable[[An
 def test_arithmetic_with_sealed_numbers_is_exact_and_notes_divisors() -> None:
     ledger = Ledger()
     s = Sealed(S, ledger)
-    made = (1 - s) ** 2 / (0.1 * s) + Fraction(1, 3) - s**-2
+    result = (1 - s) ** 2 / (0.1 * s) + Fraction(1, 3) - s**-2
     for value in (Fraction(0.3), Fraction(-7, 2), Fraction(10) ** 40):
         expected = (1 - value) ** 2 / (Fraction(0.1) * value) + Fraction(1, 3) - value**-2
-        assert made.at({"s": value}) == expected
+        assert result.at({"s": value}) == expected
     assert {sympy.Rational(Fraction(0.1)) * S, S} == ledger.critical
 
 

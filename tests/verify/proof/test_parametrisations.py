@@ -28,8 +28,8 @@ cholesky_chart: Callable[..., Any] = decompositions.cholesky_chart
 
 @pytest.mark.parametrize("op", ["solve", "inv", "det", "cholesky"])
 def test_every_case_is_proved_everywhere_and_soon(op: str) -> None:
-    for one in REGISTRY.op(op).proof_cases():
-        verdict = prove(REGISTRY, REGISTRY.op(op), one)
+    for case_ in REGISTRY.op(op).proof_cases():
+        verdict = prove(REGISTRY, REGISTRY.op(op), case_)
         assert verdict.word is RuleWord.PROVED, verdict.reason
         assert verdict.seconds < 5
         assert verdict.tactic.endswith("through the chart A = L Lᵀ + K") == (op == "cholesky")
@@ -37,8 +37,8 @@ def test_every_case_is_proved_everywhere_and_soon(op: str) -> None:
 
 
 def test_larger_matrices_are_within_reach() -> None:
-    for name, one in (("cholesky", case((4, 4))), ("solve", case((4, 4), (4,)))):
-        verdict = prove(REGISTRY, REGISTRY.op(name), one)
+    for name, case_ in (("cholesky", case((4, 4))), ("solve", case((4, 4), (4,)))):
+        verdict = prove(REGISTRY, REGISTRY.op(name), case_)
         assert verdict.word is RuleWord.PROVED
         assert verdict.seconds < 15
 
@@ -51,7 +51,7 @@ def T(x: Any) -> Any:
 
 
 def cholesky(halves: Any = 1, *, first: bool = True, factor: int = 1, symmetric: bool = True) -> Callable[..., Any]:
-    """cholesky's rule, with one thing wrong unless all is left as it is."""
+    """cholesky's rule, with a single fault unless all arguments are left as they are."""
 
     def rule(g: Any, y: Any, a: Any) -> Any:
         inner = (T(y) if first else y) @ g
@@ -79,9 +79,9 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
-    found = verdicts(derived(name, rule))
-    assert found[2].case == "(3, 3)"
-    for verdict in found[1:]:
+    results = verdicts(derived(name, rule))
+    assert results[2].case == "(3, 3)"
+    for verdict in results[1:]:
         assert verdict.word is RuleWord.REFUTED
         assert verdict.input == "a"
         assert not arb(verdict.got).overlaps(arb(verdict.expected))
@@ -140,7 +140,7 @@ def symmetric_only(f: Any, free: Any, a: Any) -> Any:
 
 
 def tied(f: Any, free: Any, a: Any) -> Any:
-    """Four free numbers, one of which moves nothing."""
+    """Four free numbers; the last does not move the inputs."""
     free("M", REAL)
     return symmetric_only(f, free, a)
 
@@ -183,7 +183,7 @@ def test_a_chart_that_suits_a_wrong_rule_does_not_save_it() -> None:
 
 
 def test_the_proof_itself_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the points that refute."""
+    """The proof without the points that refute."""
     monkeypatch.setattr("gradproof.engine.verify.proof.proof.POINTS", 0)
     monkeypatch.setattr("gradproof.engine.verify.proof.behaviour.BehaviourChecks.run_all", lambda self: [])
     for rule in (cholesky(0), cholesky(symmetric=False)):
@@ -293,8 +293,8 @@ def test_fractions_of_polynomials() -> None:
         x**-3 * y - y / (x * x * x),
     ):
         assert rational_zero(sympy.sympify(zero))
-    for other in (sympy.Integer(1), x, nested, root**3 - x, x - y, 1 / x - 1 / y, (x + 1) ** 2 - x**2 - 1):
-        assert not rational_zero(other)
+    for factor in (sympy.Integer(1), x, nested, root**3 - x, x - y, 1 / x - 1 / y, (x + 1) ** 2 - x**2 - 1):
+        assert not rational_zero(factor)
 
 
 def test_an_exponential_is_the_product_of_those_of_its_terms() -> None:
@@ -308,8 +308,8 @@ def test_an_exponential_is_the_product_of_those_of_its_terms() -> None:
         e(2 * (x + y)) - e(x) ** 2 * e(2 * y),
     ):
         assert rational_zero(zero)
-    for other in (e(x) - e(y), e(2 * x) - 2 * e(x), e(x + y) - e(x) - e(y), e(x * y) - e(x) * e(y), e(x) - e(-x)):
-        assert not rational_zero(other)
+    for factor in (e(x) - e(y), e(2 * x) - 2 * e(x), e(x + y) - e(x) - e(y), e(x * y) - e(x) * e(y), e(x) - e(-x)):
+        assert not rational_zero(factor)
 
 
 def test_fractions_do_not_divide_by_zero() -> None:

@@ -1,4 +1,4 @@
-"""The checker is checked: every built-in rule is proved, every planted fault is refuted with a witness."""
+"""Proofs of rules: every built-in rule is proved, every planted fault is refuted with a witness."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def registry_with(op: Op) -> Registry:
         def register_ops(self, register: Callable[[Op], None]) -> None:
             register(op)
 
-    found = build_registry(BUILTIN, others=[Planted()])
-    assert not found.refused, found.refused
-    return found
+    registry = build_registry(BUILTIN, others=[Planted()])
+    assert not registry.refused, registry.refused
+    return registry
 
 
 def verdicts(op: Op) -> list[RuleVerdict]:
-    found = registry_with(op)
-    return [prove(found, op, case) for case in op.proof_cases()]
+    registry = registry_with(op)
+    return [prove(registry, op, case) for case in op.proof_cases()]
 
 
 ALMOST = Fraction(10005, 10000)
@@ -155,9 +155,9 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
-    found = verdicts(derived(name, rule))
-    refuted = [verdict for verdict in found if verdict.word is RuleWord.REFUTED]
-    assert refuted, [(verdict.word, verdict.reason) for verdict in found]
+    results = verdicts(derived(name, rule))
+    refuted = [verdict for verdict in results if verdict.word is RuleWord.REFUTED]
+    assert refuted, [(verdict.word, verdict.reason) for verdict in results]
     for verdict in refuted:
         assert verdict.op == f"planted.{name}"
         assert verdict.input.partition("[")[0] in REGISTRY.op(name).inputs
@@ -167,7 +167,7 @@ def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[...
 
 
 def square_matmul(left: bool, right: bool) -> Callable[..., Any]:
-    """matmul's rule with one transpose forgotten; a case of square matrices is where shapes do not give it away."""
+    """matmul's rule with a transpose forgotten; in a case of square matrices shapes do not reveal it."""
     proper = REGISTRY.op("matmul").rule
     assert proper is not None
 
@@ -237,7 +237,7 @@ def test_no_gradient_for_an_input_that_matters_is_refuted() -> None:
 
 
 def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its tactics the prover may not claim more than it saw."""
+    """Without its tactics the prover may not claim more than agreement at points."""
     monkeypatch.setattr(zero_tests, "ZERO_TESTS", zero_tests.ZERO_TESTS[:1])
     rule = REGISTRY.op("sigmoid").rule
     assert rule is not None
@@ -248,7 +248,7 @@ def test_what_no_tactic_closes_agrees_at_points_and_says_which(monkeypatch: pyte
 
 
 def test_a_float_is_the_number_it_is() -> None:
-    """0.1 is not a tenth, though SymPy would take one for the other."""
+    """0.1 is not a tenth, though SymPy would treat them alike."""
     for define in (lambda f, x: 0.1 * x, lambda f, x: f.number(0.1) * x):
         op = replace(REGISTRY.op("negative"), name="planted.tenth", forward=lambda x: 0.1 * x, define=define)
         wrong = replace(op, rule=lambda g, y, x: g * Fraction(1, 10))
@@ -281,8 +281,8 @@ def test_a_rule_that_uses_an_op_without_a_definition_has_no_spec() -> None:
             register(blind)
             register(user)
 
-    found = build_registry(BUILTIN, others=[Planted()])
-    verdict = prove(found, user, user.proof_cases()[0])
+    registry = build_registry(BUILTIN, others=[Planted()])
+    verdict = prove(registry, user, user.proof_cases()[0])
     assert verdict.word is RuleWord.NO_SPEC
     assert "planted.blind" in verdict.reason
 

@@ -1,4 +1,4 @@
-"""Attributes: a rule that ignores or misuses one is refuted by its cases, a right one never; and numbers are exact."""
+"""Drawn attributes: a rule that ignores or misuses an attribute is refuted, a right rule never; and numbers are exact."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def same(x: Spec, **attributes: Any) -> Inferred:
 
 
 def line(slope: Callable[[Any], Any], s: Any, **more: Any) -> Op:
-    """s sin x, with a rule that makes something else of s."""
+    """s sin x, with another function of s as its rule."""
     return op_of(
         lambda x, *, s=s: s * np.sin(x),
         lambda g, y, x, *, s: g * slope(s) * ops.cos(x),
@@ -256,7 +256,7 @@ RIGHT: dict[str, Op] = {
     "a sum of a tuple": op_of(
         lambda x, *, c=(0.1, 0.2, 0.3): sum(c) * x * x,
         lambda g, y, x, *, c: 2 * g * x * sum(c),
-        lambda f, x, *, c=(0.1, 0.2, 0.3): f.total(one * x * x for one in c),
+        lambda f, x, *, c=(0.1, 0.2, 0.3): f.total(factor * x * x for factor in c),
     ),
     "a whole part": op_of(
         lambda x, *, d=2.6: round(d) * x * x / 7, lambda g, y, x, *, d: 2 * g * x * (round(d) / 7),
@@ -305,9 +305,9 @@ def test_a_rule_that_misuses_an_attribute_is_refuted(op: Op) -> None:
 
 @pytest.mark.parametrize("op", RIGHT.values(), ids=RIGHT.keys())
 def test_a_right_rule_is_proved_at_its_attributes_and_refuted_at_none(op: Op) -> None:
-    found = list(verdicts(op))
-    assert all(verdict.proved for one, verdict in found if one.is_owed), found
-    assert all(verdict.word is not RuleWord.REFUTED for _, verdict in found), found
+    results = list(verdicts(op))
+    assert all(verdict.proved for case_, verdict in results if case_.is_owed), results
+    assert all(verdict.word is not RuleWord.REFUTED for _, verdict in results), results
 
 
 def test_no_rule_of_ours_is_refuted_by_drawn_attributes() -> None:
@@ -317,9 +317,9 @@ def test_no_rule_of_ours_is_refuted_by_drawn_attributes() -> None:
 
 
 def test_bounds_are_drawn_in_their_order() -> None:
-    drawn = [{"low": -1.0, "high": 1.0} | dict(one.attributes) for one in sampled_cases(RIGHT["two bounds"])]
-    assert drawn
-    assert all(one["low"] < one["high"] for one in drawn)
+    attributes = [{"low": -1.0, "high": 1.0} | dict(sampled.attributes) for sampled in sampled_cases(RIGHT["two bounds"])]
+    assert attributes
+    assert all(sampled["low"] < sampled["high"] for sampled in attributes)
 
 
 def test_an_order_of_erfcx_that_it_has_no_meaning_for_is_a_fault() -> None:
@@ -333,7 +333,7 @@ def test_an_order_of_erfcx_that_it_has_no_meaning_for_is_a_fault() -> None:
 
 
 def variance() -> Op:
-    """The variance, without a shrink of its own, by a stranger."""
+    """The variance as a plugin's op, without a shrink of its own."""
 
     def forward(x: Any, *, correction: int) -> Any:
         with np.errstate(all="ignore"):
@@ -353,7 +353,7 @@ def variance() -> Op:
 
 
 def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
-    """The sum of the first k."""
+    """The sum of the first k elements."""
 
     def infer(x: Spec, *, k: int = 1) -> Inferred:
         if k > x.shape[0]:
@@ -372,9 +372,9 @@ def first(k_of: Callable[[int], int] = lambda k: k) -> Op:
 @pytest.mark.parametrize("correction", [0, 1, 2, 3, 5])
 def test_a_correction_of_as_many_as_the_shrunken_axis_has_is_no_alarm(correction: int) -> None:
     for op in (variance(), REGISTRY.op("var")):
-        found = live(op, (10,), correction=correction) if op.name != "var" else live_of_ours("var", (10,), correction)
-        assert found is not None
-        assert found.word is RuleWord.PROVED, found
+        verdict = live(op, (10,), correction=correction) if op.name != "var" else live_of_ours("var", (10,), correction)
+        assert verdict is not None
+        assert verdict.word is RuleWord.PROVED, verdict
 
 
 def live_of_ours(name: str, shape: tuple[int, ...], correction: int) -> Any:
@@ -391,15 +391,15 @@ def test_no_case_stands_for_what_has_no_meaning_or_is_too_large(size: int, corre
 
 @pytest.mark.parametrize(("size", "k"), [(10, 1), (10, 5), (1000, 7), (60, 20)])
 def test_sizes_grow_until_the_op_takes_them(size: int, k: int) -> None:
-    found = live(first(), (size,), k=k)
-    assert found is not None
-    assert found.word is RuleWord.PROVED
+    verdict = live(first(), (size,), k=k)
+    assert verdict is not None
+    assert verdict.word is RuleWord.PROVED
 
 
 @pytest.mark.parametrize("size", [5, 7, 100])
 @pytest.mark.parametrize("factor", [lambda n: n, lambda n: min(n, 2), lambda n: Fraction(2 * max(n, 3), 3)])
 def test_a_number_that_is_right_at_the_chosen_size_only_is_refuted(factor: Callable[[int], Any], size: int) -> None:
-    """2 x is the derivative of x²; n x and what is like it are that for the sizes to which a shape is shrunk."""
+    """2 x is the derivative of x²; n x and similar rules equal it for the sizes to which a shape is shrunk."""
     wrong = op_of(
         lambda x: np.asarray(np.sum(x * x), x.dtype),
         lambda g, y, x: g * factor(x.size) * x,
@@ -407,24 +407,24 @@ def test_a_number_that_is_right_at_the_chosen_size_only_is_refuted(factor: Calla
         infer=scalar,
         cases=(case((2,)),),
     )
-    found = live(wrong, (size,))
+    verdict = live(wrong, (size,))
     if factor(size) == 2:
-        assert found is None or found.word in (RuleWord.PROVED, RuleWord.UNDECIDED)
+        assert verdict is None or verdict.word in (RuleWord.PROVED, RuleWord.UNDECIDED)
     else:
-        assert found is None or found.word is RuleWord.REFUTED
+        assert verdict is None or verdict.word is RuleWord.REFUTED
 
 
 # exact numbers
 
 
 def test_arithmetic_of_attributes_is_not_rounded() -> None:
-    given = in_rule({"w": 3.0, "d": 0.1, "n": 7, "c": (0.1, 2)})
-    w, d, n = given["w"], given["d"], given["n"]
+    attributes = in_rule({"w": 3.0, "d": 0.1, "n": 7, "c": (0.1, 2)})
+    w, d, n = attributes["w"], attributes["d"], attributes["n"]
     tenth = Fraction(0.1)
     assert (1 / w, w * 2, type(w * 2), d * d, d + 0.2) == (Fraction(1, 3), 6.0, ExactFloat, tenth**2, tenth + Fraction(0.2))
     assert (1 / n, n / 2, n**-1, type(n + 1), n // 2) == (Fraction(1, 7), 3.5, Fraction(1, 7), ExactInt, 3)
     assert (1 - d, 2 - n / 7, d**2, w**-2) == (1 - tenth, 1, tenth**2, Fraction(1, 9))
-    assert given["c"] == (0.1, 2)
+    assert attributes["c"] == (0.1, 2)
     assert math.copysign(1, -in_rule({"z": 0.0})["z"]) == -1
     assert repr(d) == "0.1"
     assert math.isinf(in_rule({"i": math.inf})["i"] * 2)
@@ -456,17 +456,19 @@ def test_readings_get_the_numbers_that_they_compute_with() -> None:
 
 
 def test_ops_in_rules_get_plain_attributes() -> None:
-    given = in_rule({"w": 3.0, "n": 2, "shape": (2, 3)})
-    found = plain({"a": 1 / given["w"], "b": given["n"], "c": given["w"], "d": (given["n"],)}, {"a": 0.0})
-    assert found == {"a": 1 / 3, "b": 2, "c": 3.0, "d": (2,)}
-    assert [type(value) for value in found.values()] == [float, int, float, tuple]
-    assert type(found["d"][0]) is int
+    attributes = in_rule({"w": 3.0, "n": 2, "shape": (2, 3)})
+    values = plain(
+        {"a": 1 / attributes["w"], "b": attributes["n"], "c": attributes["w"], "d": (attributes["n"],)}, {"a": 0.0}
+    )
+    assert values == {"a": 1 / 3, "b": 2, "c": 3.0, "d": (2,)}
+    assert [type(value) for value in values.values()] == [float, int, float, tuple]
+    assert type(values["d"][0]) is int
     assert plain({"a": Fraction(1, 3)}, {"a": Fraction(1, 2)}) == {"a": Fraction(1, 3)}
-    assert isinstance(given["n"], ExactInt)
+    assert isinstance(attributes["n"], ExactInt)
 
 
 def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() -> None:
-    """Between the two diamonds the point that is found has y = 0, where x y has no slope in x; beside it there is one."""
+    """The point between the two diamonds has y = 0, where x y has no slope in x; beside it there is a slope."""
 
     def rule(g: Any, z: Any, x: Any, y: Any) -> Any:
         inside = ops.abs(x) + ops.abs(y) < Fraction(10001, 10000)
@@ -477,6 +479,6 @@ def test_a_region_whose_simplest_point_is_no_witness_is_looked_at_beside_it() ->
         rule,
         lambda f, x, y: f.where(f.less(f.modulus(x) + f.modulus(y), 1), x * y, 0),
     )
-    found = prove(registry_of(op), op, op.proof_cases()[0])
-    assert found.word is RuleWord.REFUTED
-    assert "cut out by branches" in found.reason
+    verdict = prove(registry_of(op), op, op.proof_cases()[0])
+    assert verdict.word is RuleWord.REFUTED
+    assert "cut out by branches" in verdict.reason

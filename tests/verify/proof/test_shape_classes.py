@@ -1,4 +1,4 @@
-"""Every differentiable op is proved for each kind of shape it meets, or is named here as one that is not."""
+"""Shape classes: every differentiable op is proved for each kind of shape, or is listed here as an exception."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reductions(**more: Any) -> Iterator[Situation]:
 
 
 def extremes() -> Iterator[Situation]:
-    """Fewer, since several axes at once make for a proof of seconds."""
+    """Fewer shapes, since several axes at once take seconds to prove."""
     yield "equal", [(5, 5)], {}
     yield "batched", [(3, 8, 4)], {"axis": 1}
     yield "size 1", [(1, 7, 1)], {"axis": -2, "keepdims": True}
@@ -126,9 +126,9 @@ def pads() -> Iterator[Situation]:
 SITUATIONS: Mapping[str, Any] = {
     **dict.fromkeys(("sum", "mean", "prod", "var", "logsumexp"), reductions),
     "min": extremes,
-    "max": lambda: [one for one in extremes() if one[0] != "equal"],  # its mirror image takes several axes at once
+    "max": lambda: [x for x in extremes() if x[0] != "equal"],  # its mirror image takes several axes at once
     **dict.fromkeys(("log_softmax", "cumsum", "cumprod"), along),
-    "softmax": lambda: [one for one in along() if one[0] in ("different", "equal", "size 1", "batched, first axis")],
+    "softmax": lambda: [x for x in along() if x[0] in ("different", "equal", "size 1", "batched, first axis")],
     "matmul": products,
     **dict.fromkeys(("tril", "triu"), lambda: [*matrices(), *matrices(k=-1), *matrices(k=3)]),
     **dict.fromkeys(("inv", "det", "cofactors", "cholesky"), squares),
@@ -211,9 +211,9 @@ def test_the_class_of_a_live_node_is_proved(
     op: Op, shapes: list[tuple[int, ...]], attributes: dict[str, Any], dtype: DType
 ) -> None:
     specs = [Spec(s, INT if op.domain(k) is INTEGER else dtype) for k, s in enumerate(shapes)]
-    found = op.inference(specs, attributes)
-    wanted = list(found.inputs or specs)
-    rule = trace_rule(REGISTRY.ops, op, wanted, found.outputs, found.attributes)
-    key = key_of(REGISTRY, op, wanted, rule, found.attributes)
+    inference = op.inference(specs, attributes)
+    inputs = list(inference.inputs or specs)
+    rule = trace_rule(REGISTRY.ops, op, inputs, inference.outputs, inference.attributes)
+    key = key_of(REGISTRY, op, inputs, rule, inference.attributes)
     assert key is not None
     assert proof(key).proved, proof(key)

@@ -1,4 +1,4 @@
-"""What is proved is the program that runs: its dtype, its sizes, its process, the numbers in it."""
+"""Live programs: a proof is of the program that runs, with its dtype, its sizes, its process and its numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.processes.worker import ANOTHER
 from gradproof.engine.verify.proof import proof, prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
-from gradproof.engine.verify.proof_cache.checker import checker_modules, imported
+from gradproof.engine.verify.proof_cache.checker import checker_modules, imported_modules
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.plugins import BUILTIN
@@ -32,14 +32,14 @@ DTYPES = [np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16), BFLO
 
 def live_key(registry: Registry, name: str, shapes: list[tuple[int, ...]], dtype: Any = float, **attributes: Any) -> Any:
     op, specs = registry.op(name), [Spec(shape, np.dtype(dtype)) for shape in shapes]
-    found = op.inference(specs, attributes)
-    wanted = list(found.inputs or specs)
-    rule = trace_rule(registry.ops, op, wanted, found.outputs, found.attributes)
-    return key_of(registry, op, wanted, rule, found.attributes)
+    inference = op.inference(specs, attributes)
+    inputs = list(inference.inputs or specs)
+    rule = trace_rule(registry.ops, op, inputs, inference.outputs, inference.attributes)
+    return key_of(registry, op, inputs, rule, inference.attributes)
 
 
 def live(op: Op, shape: tuple[int, ...], dtype: Any = float, **attributes: Any) -> RuleVerdict | None:
-    """The verdict on the rule that runs for one input of this shape; None if no case stands for it."""
+    """The verdict on the rule that runs for an input of this shape; None if no case stands for it."""
     registry = registry_of(op)
     key = live_key(registry, op.name, [shape], dtype, **attributes)
     return None if key is None else prove(registry, op, key.case)
@@ -65,10 +65,10 @@ def test_a_rule_that_is_another_in_one_dtype_is_refuted_there_and_proved_elsewhe
     op = exp(factor)
     for dtype in DTYPES:
         for shape in ((), (5,), (40, 30)):
-            found = live(op, shape, dtype)
-            assert found is not None
-            assert found.word is (RuleWord.REFUTED if dtype == np.float16 else RuleWord.PROVED), found
-            assert bool(found.point) is (dtype == np.float16)
+            verdict = live(op, shape, dtype)
+            assert verdict is not None
+            assert verdict.word is (RuleWord.REFUTED if dtype == np.float16 else RuleWord.PROVED), verdict
+            assert bool(verdict.point) is (dtype == np.float16)
 
 
 def test_all_programs_of_an_op_are_to_be_proved() -> None:
@@ -87,9 +87,9 @@ def test_a_right_rule_that_steers_by_dtype_is_proved_in_each() -> None:
         return g * (ops.exp(ops.astype(x, dtype="float32")) if x.dtype == np.float32 else ops.exp(x))
 
     for dtype in DTYPES:
-        found = live(Op("planted.exp", np.exp, rule, lambda f, x: f.exp(x)), (5,), dtype)
-        assert found is not None
-        assert found.word is RuleWord.PROVED
+        verdict = live(Op("planted.exp", np.exp, rule, lambda f, x: f.exp(x)), (5,), dtype)
+        assert verdict is not None
+        assert verdict.word is RuleWord.PROVED
 
 
 # sizes
@@ -121,20 +121,20 @@ def energy(factor: Callable[[Any], Any]) -> Op:
     ],
 )
 def test_a_rule_that_steers_by_size_is_refuted_where_it_is_wrong(factor: Any, shape: tuple[int, ...]) -> None:
-    found = live(energy(factor), shape)
-    assert found is None or found.word is RuleWord.REFUTED
-    assert found is not None
+    verdict = live(energy(factor), shape)
+    assert verdict is None or verdict.word is RuleWord.REFUTED
+    assert verdict is not None
 
 
 @pytest.mark.parametrize("size", [65, 1001, 2000, 100_000])
 def test_no_small_case_stands_for_a_rule_that_is_another_beyond(size: int) -> None:
-    for limit, other in ((64, 4), (1000, 3), (1000, Fraction(5, 2))):
-        found = live(energy(lambda x, limit=limit, other=other: other if x.size > limit else 2), (size,))  # type: ignore[misc]
+    for limit, factor in ((64, 4), (1000, 3), (1000, Fraction(5, 2))):
+        verdict = live(energy(lambda x, limit=limit, factor=factor: factor if x.size > limit else 2), (size,))  # type: ignore[misc]
         if size > limit:
-            assert found is None
+            assert verdict is None
         else:
-            assert found is not None
-            assert found.word is RuleWord.PROVED
+            assert verdict is not None
+            assert verdict.word is RuleWord.PROVED
 
 
 def test_an_elementwise_rule_that_steers_by_size_is_not_proved_by_its_small_case() -> None:
@@ -191,7 +191,7 @@ def test_a_case_stands_for_high_ranks_and_many_inputs(name: str, shapes: Any, at
 
 
 def test_a_rule_that_forgets_an_attribute_is_not_proved_by_its_default() -> None:
-    def one(x: Any, *, width: float = 1.0) -> Any:
+    def scaled_tanh(x: Any, *, width: float = 1.0) -> Any:
         return np.tanh(x / width)
 
     def many(x: Any, *, a: float = 1.0, b: float = 1.0) -> Any:
@@ -199,7 +199,7 @@ def test_a_rule_that_forgets_an_attribute_is_not_proved_by_its_default() -> None
 
     forgets = Op(
         "planted.op",
-        one,
+        scaled_tanh,
         lambda g, y, x, *, width: g * (1 - y * y),
         lambda f, x, *, width=1.0: f.tanh(x / width),
     )
@@ -228,7 +228,7 @@ def test_a_rule_that_forgets_an_attribute_is_not_proved_by_its_default() -> None
     )
     for op in (forgets, halves, swaps, power, wide):
         registry = registry_of(op)
-        words = [prove(registry, op, one.case).word for one in keys_of(registry, op)]
+        words = [prove(registry, op, key.case).word for key in keys_of(registry, op)]
         assert RuleWord.REFUTED in words, op
         assert RuleWord.PROVED in words, op
 
@@ -248,11 +248,11 @@ def test_a_right_rule_with_attributes_stays_proved() -> None:
     )
     for op in (scaled, powers):
         registry = registry_of(op)
-        assert all(prove(registry, op, one.case).proved for one in keys_of(registry, op))
-    found = live(scaled, (4, 5), slope=0.3, width=7.0)
-    assert found is not None
-    assert found.proved
-    assert "slope=0.3" in found.case
+        assert all(prove(registry, op, key.case).proved for key in keys_of(registry, op))
+    verdict = live(scaled, (4, 5), slope=0.3, width=7.0)
+    assert verdict is not None
+    assert verdict.proved
+    assert "slope=0.3" in verdict.case
 
 
 def test_neighbours_that_an_op_does_not_take_are_no_cases() -> None:
@@ -290,10 +290,10 @@ def elsewhere() -> Registry:
 
 @pytest.fixture(scope="module")
 def pool(elsewhere: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProofPool]:
-    one = ProofPool(elsewhere, tmp_path_factory.mktemp("proofs"))
-    one.start()
-    yield one
-    one.close()
+    pool_ = ProofPool(elsewhere, tmp_path_factory.mktemp("proofs"))
+    pool_.start()
+    yield pool_
+    pool_.close()
 
 
 def proved(pool: ProofPool, name: str) -> RuleVerdict:
@@ -330,16 +330,16 @@ def test_the_same_rule_is_proved_there(pool: ProofPool) -> None:
 
 
 def test_every_module_that_a_proof_imports_is_in_the_key() -> None:
-    """Walked here by the files themselves: each import of the engine leads to a file that is known."""
+    """Walks the files themselves: each import of the engine leads to a file that is in the key."""
     root = Path(proof.__file__).parents[2]
     for name in checker_modules():
         path = root.joinpath(*name.split(".")[2:])
         file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        for other in imported(ast.parse(file.read_text(encoding="utf-8")), package):
-            inner = root.joinpath(*other.split(".")[2:])
-            if other.startswith("gradproof.engine.") and inner.with_suffix(".py").is_file():
-                assert other in checker_modules(), f"{name} imports {other}"
+        for module in imported_modules(ast.parse(file.read_text(encoding="utf-8")), package):
+            inner = root.joinpath(*module.split(".")[2:])
+            if module.startswith("gradproof.engine.") and inner.with_suffix(".py").is_file():
+                assert module in checker_modules(), f"{name} imports {module}"
     for name in (
         "op",
         "trace",

@@ -1,4 +1,4 @@
-"""The memory of proofs: what is kept, for how long, under which key; and a cache on disk that is broken in every way."""
+"""Memory of proofs: verdicts, their lifetimes and their keys; and a cache on disk that is broken in every way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.proof import proof
 from gradproof.engine.verify.proof_cache import ProofCache, ProofKey, ProofMemory, name_of
 from gradproof.engine.verify.proof_cache.cache import case_from, case_text
-from gradproof.engine.verify.proof_cache.checker import beneath, checker_modules, imported
+from gradproof.engine.verify.proof_cache.checker import checker_modules, environment, imported_modules
 from gradproof.engine.verify.proof_cache.fingerprint import Unreadable, fingerprint
 from gradproof.engine.verify.proof_cache.memory import TRIES
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -46,20 +46,20 @@ def memory(directory: Path | None, seconds: float = 30.0) -> ProofMemory:
 
 def test_a_proof_is_known_to_the_next_process(tmp_path: Path) -> None:
     memory(tmp_path).keep(KEY, PROVED)
-    found = memory(tmp_path).lookup(KEY)
-    assert found == replace(PROVED, cached=True)
+    verdict = memory(tmp_path).lookup(KEY)
+    assert verdict == replace(PROVED, cached=True)
 
 
 def test_what_a_clock_on_the_wall_ended_is_kept_nowhere_and_tried_again(tmp_path: Path) -> None:
-    one = memory(tmp_path)
+    proofs = memory(tmp_path)
     stopped = replace(PROVED, word=RuleWord.UNDECIDED, reason="stopped")
     for count in range(1, TRIES + 1):
-        one.keep(KEY, stopped, settled=False)
-        assert one.lookup(KEY) == stopped
-        assert one.is_settled(KEY) is (count == TRIES)
+        proofs.keep(KEY, stopped, settled=False)
+        assert proofs.lookup(KEY) == stopped
+        assert proofs.is_settled(KEY) is (count == TRIES)
     assert memory(tmp_path).lookup(KEY) is None
-    one.keep(KEY, PROVED)
-    assert one.is_settled(KEY)
+    proofs.keep(KEY, PROVED)
+    assert proofs.is_settled(KEY)
 
 
 def test_what_cpu_time_ended_is_tried_again_with_more(tmp_path: Path) -> None:
@@ -72,71 +72,69 @@ def test_what_cpu_time_ended_is_tried_again_with_more(tmp_path: Path) -> None:
 
 def test_classes_that_were_used_longest_ago_are_forgotten(tmp_path: Path) -> None:
     """A stream of new attributes makes new classes without end."""
-    one = ProofMemory(REGISTRY, tmp_path, 30.0, max_keys=3)
-    others = [ProofKey("var", case((2, 3), axis=0, correction=k)).traced(REGISTRY) for k in range(5)]
-    one.keep(KEY, PROVED)
-    for key in others:
-        one.keep(key, replace(PROVED, word=RuleWord.UNDECIDED, case=str(key.case)), settled=False)
-        assert one.lookup(KEY) is PROVED  # it is used all the time
-    assert set(one._known) == {KEY, *others[-2:]}
-    sizes = [len(kept) for kept in (one._used, one._known, one._looked, one._tries, one._seen["var"])]
-    assert max(sizes) <= 3
-    for key in others:
-        one.forget(key)
-    found = one.lookup(KEY)  # forgotten here, and found on disk again
-    assert found == replace(PROVED, cached=True)
+    proofs = ProofMemory(REGISTRY, tmp_path, 30.0, max_keys=3)
+    keys = [ProofKey("var", case((2, 3), axis=0, correction=k)).traced(REGISTRY) for k in range(5)]
+    proofs.keep(KEY, PROVED)
+    for key in keys:
+        proofs.keep(key, replace(PROVED, word=RuleWord.UNDECIDED, case=str(key.case)), settled=False)
+        assert proofs.lookup(KEY) is PROVED  # it is used all the time
+    assert set(proofs._records) == {KEY, *keys[-2:]}
+    for key in keys:
+        proofs.forget(key)
+    verdict = proofs.lookup(KEY)  # forgotten here, and found on disk again
+    assert verdict == replace(PROVED, cached=True)
 
 
 @pytest.mark.parametrize("word", [RuleWord.AGREED, RuleWord.UNDECIDED, RuleWord.NO_SPEC])
 def test_what_is_no_decision_is_not_kept_on_disk(tmp_path: Path, word: RuleWord) -> None:
-    one = memory(tmp_path)
-    one.keep(KEY, replace(PROVED, word=word))
-    assert one.lookup(KEY) is not None
+    proofs = memory(tmp_path)
+    proofs.keep(KEY, replace(PROVED, word=word))
+    assert proofs.lookup(KEY) is not None
     assert memory(tmp_path).lookup(KEY) is None
 
 
 def test_a_proof_of_another_op_than_is_here_is_not_kept(tmp_path: Path) -> None:
-    """The process that proves loads the plugin again: state that changed here is not what was proved there."""
+    """The proving process loads the plugin again: state that changed here was not proved there."""
     memory(tmp_path).keep(KEY, replace(PROVED, digest="var-0"))
     assert memory(tmp_path).lookup(KEY) is None
 
 
 def test_forgetting_reaches_the_disk(tmp_path: Path) -> None:
     memory(tmp_path).keep(KEY, PROVED)
-    one = memory(tmp_path)
-    one.forget(KEY)
-    assert one.lookup(KEY) is None
-    one.keep(KEY, replace(PROVED, word=RuleWord.REFUTED))
-    found = memory(tmp_path).lookup(KEY)
-    assert found is not None
-    assert found.word is RuleWord.REFUTED
+    proofs = memory(tmp_path)
+    proofs.forget(KEY)
+    assert proofs.lookup(KEY) is None
+    proofs.keep(KEY, replace(PROVED, word=RuleWord.REFUTED))
+    verdict = memory(tmp_path).lookup(KEY)
+    assert verdict is not None
+    assert verdict.word is RuleWord.REFUTED
 
 
 def test_all_classes_of_an_op_are_known_by_name(tmp_path: Path) -> None:
     memory(tmp_path).keep(KEY, PROVED)
-    other = ProofKey("var", case((7,), correction=2)).traced(REGISTRY)
-    one = memory(tmp_path)
-    one.lookup(other)
-    assert set(one.keys_of("var")) == {KEY, other}
-    assert one.keys_of("sum") == []
+    unproved = ProofKey("var", case((7,), correction=2)).traced(REGISTRY)
+    proofs = memory(tmp_path)
+    proofs.lookup(unproved)
+    assert set(proofs.keys_of("var")) == {KEY, unproved}
+    assert proofs.keys_of("sum") == []
     os.rename(tmp_path / f"{NAME}.json", tmp_path / "var-0.json")
     assert memory(tmp_path).keys_of("var") == []
 
 
 @pytest.mark.parametrize(
-    "one",
+    "declared",
     [
         case((2, 3), axis=(0, 1), keepdims=True, x=None, name="a", w=0.1, big=1e300, low=float("-inf")),
         replace(case((), s=-0.5), drawn=("s",), beside=case((1,), s=-0.5)).over("float16"),
         KEY.case.over("complex64"),
     ],
 )
-def test_a_case_is_the_same_after_the_disk(one: Case) -> None:
-    assert case_from(json.loads(json.dumps(case_text(one)))).text == one.text
+def test_a_case_is_the_same_after_the_disk(declared: Case) -> None:
+    assert case_from(json.loads(json.dumps(case_text(declared)))).text == declared.text
 
 
 def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
-    """Those that another process met, and left on disk."""
+    """The classes that another process met, and left on disk."""
     import numpy as np
 
     from gradproof.client import GraphBuilder
@@ -154,8 +152,8 @@ def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
         steps = list(served.client.verify_op("sum", budget=60.0, refresh=True))
         again = [step.verdict for step in steps]
         assert met.shape_class not in plain
-        assert met.shape_class in [one.shape_class for one in again]
-        assert not any(one.cached for one in again)
+        assert met.shape_class in [verdict.shape_class for verdict in again]
+        assert not any(verdict.cached for verdict in again)
         assert (steps[-1].done, run(served.client).cached) == (steps[-1].total, False)
 
 
@@ -163,7 +161,7 @@ def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
 
 
 def work_for_ever() -> None:
-    """As a stranger's definition may, with all errors caught."""
+    """A plugin's definition that catches all errors and never returns."""
     while True:
         try:
             sum(range(1000))
@@ -184,7 +182,7 @@ def test_cpu_time_is_what_ends_a_proof() -> None:
 
 
 def changed(whole: dict[str, Any], **fields: Any) -> str:
-    """A file with other fields in its verdict, as someone would write it who knows the format."""
+    """A file with other fields in its verdict and a valid checksum."""
     import hashlib
 
     body = json.loads(whole["body"])
@@ -222,13 +220,13 @@ def test_a_broken_file_is_a_warning_and_made_again(
     path = tmp_path / f"{NAME}.json"
     broken = content(json.loads(path.read_text()))
     path.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
-    one = memory(tmp_path)
+    proofs = memory(tmp_path)
     with caplog.at_level(logging.WARNING):
-        assert one.lookup(KEY) is None
-        assert one.keys_of("var") == [KEY]  # it was asked for
+        assert proofs.lookup(KEY) is None
+        assert proofs.keys_of("var") == [KEY]  # it was asked for
     assert len(caplog.records) == 1
     assert str(tmp_path) in caplog.text
-    one.keep(KEY, PROVED)
+    proofs.keep(KEY, PROVED)
     assert memory(tmp_path).lookup(KEY) == replace(PROVED, cached=True)
 
 
@@ -245,12 +243,12 @@ def test_something_else_in_its_place_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, place: Callable[[Path], object]
 ) -> None:
     place(tmp_path / f"{NAME}.json")
-    one = memory(tmp_path)
+    proofs = memory(tmp_path)
     files = len(os.listdir("/proc/self/fd"))
     with caplog.at_level(logging.WARNING):
-        assert one.lookup(KEY) is None
-        one.keep(KEY, PROVED)
-    assert one.lookup(KEY) == PROVED
+        assert proofs.lookup(KEY) is None
+        proofs.keep(KEY, PROVED)
+    assert proofs.lookup(KEY) == PROVED
     assert len(caplog.records) == 1
     assert len(os.listdir("/proc/self/fd")) <= files
     assert not list(tmp_path.glob("*.part"))
@@ -261,11 +259,11 @@ def test_something_else_in_its_place_is_a_warning(
 )
 def test_a_directory_that_cannot_be_used_is_a_warning(caplog: pytest.LogCaptureFixture, where: str) -> None:
     with caplog.at_level(logging.WARNING):
-        one = memory(Path(where))
-        assert one.lookup(KEY) is None
-        one.keep(KEY, PROVED)
-        assert one.lookup(KEY) == PROVED
-        assert one.keys_of("var") == [KEY]
+        proofs = memory(Path(where))
+        assert proofs.lookup(KEY) is None
+        proofs.keep(KEY, PROVED)
+        assert proofs.lookup(KEY) == PROVED
+        assert proofs.keys_of("var") == [KEY]
     assert len(caplog.records) == 1
     assert not Path("~nobody-of-this-name").exists()
 
@@ -283,7 +281,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
 
 
 def test_no_module_that_a_proof_loads_is_left_out() -> None:
-    """As Python itself loads them, in a process of its own, whatever way they are imported."""
+    """The oracle: the modules that Python loads in a process of its own."""
     code = (
         "import sys\nfrom gradproof.engine.registry import build_registry\nfrom gradproof.plugins import BUILTIN\n"
         "from gradproof.engine.verify.proof import prove\nregistry = build_registry(BUILTIN)\n"
@@ -308,16 +306,16 @@ def test_no_module_that_a_proof_loads_is_left_out() -> None:
     ],
 )
 def test_imports_of_every_kind_are_followed(source: str, modules: set[str]) -> None:
-    assert modules <= set(imported(ast.parse(source), "pack.age"))
+    assert modules <= set(imported_modules(ast.parse(source), "pack.age"))
 
 
 def test_an_import_that_nobody_can_follow_is_refused() -> None:
     with pytest.raises(ValueError, match=r"line 2: .* a name that is computed"):
-        list(imported(ast.parse("name = 'a'\n__import__(name)"), "pack"))
+        list(imported_modules(ast.parse("name = 'a'\n__import__(name)"), "pack"))
 
 
 def test_versions_and_the_processor_are_in_the_key() -> None:
-    text = " ".join(beneath())
+    text = " ".join(environment())
     for name in ("sympy", "python-flint", "numpy", "scipy", "ml_dtypes", "gmpy2", "mpmath"):
         assert name in text
     assert sys.version in text
@@ -360,7 +358,7 @@ LAZY = {
 def test_what_a_definition_imports_when_it_is_called_is_in_the_key(
     body: str, readable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or it is kept nowhere: where the module is not there yet, and where anything may be found."""
+    """The proof is not saved where the module is not loaded yet, or where the import may reach anything."""
     scope: dict[str, Any] = {"__package__": "packed", "__name__": "packed.plugin"}
     exec(f"import importlib, os, sys\ndef define(f, x):\n    {body}", scope)
     define = scope["define"]
@@ -421,11 +419,11 @@ def test_a_member_that_is_found_by_a_computed_name_is_part_of_the_key(define: An
     ids=["load", "fromfile", "exists", "a path", "a process", "a clock", "a generator"],
 )
 def test_what_looks_at_the_world_is_kept_nowhere(define: Any) -> None:
-    with pytest.raises(Unreadable, match="nobody can tell what"):
+    with pytest.raises(Unreadable, match="may read the world outside"):
         fingerprint([define])
 
 
 def test_all_of_ours_can_be_read() -> None:
     for op in REGISTRY.ops.values():
-        for one in op.proof_cases()[:1] if op.differentiable else ():
-            assert name_of(REGISTRY, ProofKey(op.name, one)) is not None
+        for case_ in op.proof_cases()[:1] if op.differentiable else ():
+            assert name_of(REGISTRY, ProofKey(op.name, case_)) is not None

@@ -1,4 +1,4 @@
-"""The pool of proofs: results, kills, the cache."""
+"""Pool of proofs: its results, killed processes, and the cache."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pool(slow: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProofPool]:
-    one = ProofPool(slow, tmp_path_factory.mktemp("proofs"), seconds=3.0)
-    one.start()
-    yield one
-    one.close()
+    pool_ = ProofPool(slow, tmp_path_factory.mktemp("proofs"), seconds=3.0)
+    pool_.start()
+    yield pool_
+    pool_.close()
 
 
 def name_of(registry: Registry, key: ProofKey) -> str:
@@ -139,9 +139,9 @@ def test_a_damaged_cache_file_is_as_if_it_were_not_there(tmp_path: Path) -> None
     cache = ProofCache(tmp_path)
     verdict = RuleVerdict(RuleWord.PROVED, "sin", "()", tactic="structural")
     cache.put("d1", verdict)
-    found = cache.get("d1")
-    assert found is not None
-    assert (found.word, found.tactic, found.cached) == (RuleWord.PROVED, "structural", True)
+    cached = cache.get("d1")
+    assert cached is not None
+    assert (cached.word, cached.tactic, cached.cached) == (RuleWord.PROVED, "structural", True)
     whole = (tmp_path / "d1.json").read_text()
     for damage in (whole[:-10], "", "[]", json.dumps({"word": "NOT A WORD"}), json.dumps({"unknown": 1, "word": "PROVED"})):
         (tmp_path / "d1.json").write_text(damage)
@@ -168,11 +168,11 @@ def test_the_digest_depends_on_helpers_of_a_definition(monkeypatch: pytest.Monke
     """cumsum's definition calls ``line``, which calls ``at`` of another module: a change there must prove anew."""
     from gradproof.plugins import axes
 
-    one = ProofKey("cumsum", case((3,)))
-    before = digest_of(slow, one)
-    assert digest_of(slow, one) == before
+    key_ = ProofKey("cumsum", case((3,)))
+    before = digest_of(slow, key_)
+    assert digest_of(slow, key_) == before
     monkeypatch.setattr(axes, "at", lambda index, axis, k: (k,))
-    assert digest_of(slow, one) != before
+    assert digest_of(slow, key_) != before
 
 
 SCALE: Any = 2.0
@@ -199,15 +199,15 @@ def digest_with(define: Callable[..., Any]) -> str:
     return name_of(registry_of(op), ProofKey("planted.op", case(())))
 
 
-@pytest.mark.parametrize("other", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
-def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, other: Any) -> None:
-    """Numbers in globals, closures and partial functions. A proof with 2 says nothing of the same text with 3."""
+@pytest.mark.parametrize("replacement", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
+def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, replacement: Any) -> None:
+    """Numbers in globals, closures and partial functions. A proof with 2 does not hold for the same text with 3."""
     before = digest_with(scaled)
     assert digest_with(scaled) == before
-    monkeypatch.setattr("tests.verify.proof_cache.test_proof_pool.SCALE", other)
+    monkeypatch.setattr("tests.verify.proof_cache.test_proof_pool.SCALE", replacement)
     assert digest_with(scaled) != before
-    assert digest_with(closed(2.0)) == digest_with(closed(2.0)) != digest_with(closed(other))
-    ways = [digest_with(partial(given_first, k)) for k in (2.0, 2.0, other)]
+    assert digest_with(closed(2.0)) == digest_with(closed(2.0)) != digest_with(closed(replacement))
+    ways = [digest_with(partial(given_first, k)) for k in (2.0, 2.0, replacement)]
     assert ways[0] == ways[1] != ways[2]
 
 
@@ -289,10 +289,10 @@ def test_the_digest_depends_on_members_and_classes(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_digest_depends_on_everything_of_an_op(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A domain by what is in it, not by its name; kinks, the forward, how it is written to memory."""
+    """A domain by its content, not by its name; kinks, the forward, and how it is written to memory."""
     here = Domain("here", {"real": True}, lambda t: t, lambda random: Fraction(random.randint(1, 9)))
     op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, lambda f, x: 2 * x, domains=here)
-    others = [
+    changed = [
         replace(op, domains=replace(here, assumptions={"positive": True})),
         replace(op, domains=replace(here, chart=lambda t: t + 7)),
         replace(op, domains=replace(here, sample=lambda random: Fraction(1, 9))),
@@ -306,7 +306,7 @@ def test_the_digest_depends_on_everything_of_an_op(monkeypatch: pytest.MonkeyPat
         replace(op, rule=lambda g, y, x: Exact(lambda f: f.number(2)) * g),
         replace(op, rule=lambda g, y, x: Exact(lambda f: f.number(3)) * g),
     ]
-    digests = [name_of(registry_of(one), ProofKey("planted.op", case(()))) for one in (op, *others)]
+    digests = [name_of(registry_of(variant), ProofKey("planted.op", case(()))) for variant in (op, *changed)]
     assert len(set(digests)) == len(digests)
 
 
@@ -343,7 +343,7 @@ def test_what_cannot_be_read_is_proved_once_a_process(pool: ProofPool) -> None:
 
 
 def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
-    """Killed at once, a server cannot stop its processes, and a proof that hangs would spin forever."""
+    """A server that is killed cannot stop its processes, and a proof that hangs would run forever."""
     code = "from gradproof.engine.verify.processes import worker\nworker.limit(0.1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True)
     assert done.returncode == -signal.SIGXCPU
@@ -351,8 +351,8 @@ def test_a_process_whose_server_is_gone_ends_by_itself() -> None:
 
 def test_every_task_has_a_limit_of_its_own(pool: ProofPool) -> None:
     assert proved(pool, "log").word is RuleWord.PROVED
-    with pool.workers.worker(60) as one:
-        soft, _ = resource.prlimit(one.pid, resource.RLIMIT_CPU)
+    with pool.workers.worker(60) as worker:
+        soft, _ = resource.prlimit(worker.pid, resource.RLIMIT_CPU)
     assert 4 * pool.seconds <= soft < 4 * pool.seconds + 60
 
 
@@ -394,35 +394,35 @@ def test_obligations_come_back_from_the_cache(pool: ProofPool, slow: Registry) -
 
 
 def test_who_waits_for_a_proof_waits_no_longer_than_the_pool(slow: Registry) -> None:
-    one = ProofPool(slow, seconds=600.0)
-    one.request(key("slow.hang"))
+    pool_ = ProofPool(slow, seconds=600.0)
+    pool_.request(key("slow.hang"))
     returned = threading.Event()
 
     def wait() -> None:
-        one.wait([key("slow.hang")], 600.0)
+        pool_.wait([key("slow.hang")], 600.0)
         returned.set()
 
     waiter = threading.Thread(target=wait)
     waiter.start()
     assert not returned.is_set()
-    one.close()
+    pool_.close()
     waiter.join(60)
     assert returned.is_set()
-    one.request(key("sin"))  # for nobody: it is over
-    assert one.lookup(key("sin")) is None
+    pool_.request(key("sin"))  # for nobody: it is over
+    assert pool_.lookup(key("sin")) is None
 
 
 def test_the_queue_of_proofs_has_an_end(slow: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.proof_pool.MAX_QUEUED", 1)
-    one = ProofPool(slow, seconds=600.0)
+    pool_ = ProofPool(slow, seconds=600.0)
     try:
-        one.request(key("slow.hang"))
-        one.request(key("sin"))
-        one.wait([key("sin")], 0.0)
-        assert one.lookup(key("sin")) is None
-        assert list(map(str, one._asked)) == [str(key("slow.hang"))]
+        pool_.request(key("slow.hang"))
+        pool_.request(key("sin"))
+        pool_.wait([key("sin")], 0.0)
+        assert pool_.lookup(key("sin")) is None
+        assert list(map(str, pool_._futures)) == [str(key("slow.hang"))]
     finally:
-        one.close()
+        pool_.close()
 
 
 ARRAYS = [np.zeros((0,), int), np.zeros((0, 4), int), np.array([0, 1]), np.array([False, True]), np.array(1, np.int32)]
@@ -434,8 +434,8 @@ CASES = st.builds(
 )
 
 
-def same(one: Case, other: Case) -> bool:
-    """Whether two cases are one, by looking at everything in them."""
+def same(a: Case, b: Case) -> bool:
+    """True if two cases are equal in every input and attribute."""
 
     def parts(x: Any) -> Any:
         return (x.dtype, x.shape, x.tobytes()) if isinstance(x, np.ndarray) else x
@@ -443,16 +443,16 @@ def same(one: Case, other: Case) -> bool:
     def typed(x: Case) -> Any:
         return sorted((name, type(value).__name__, repr(value)) for name, value in x.attributes.items())
 
-    return list(map(parts, one.inputs)) == list(map(parts, other.inputs)) and typed(one) == typed(other)
+    return list(map(parts, a.inputs)) == list(map(parts, b.inputs)) and typed(a) == typed(b)
 
 
 @given(CASES, CASES)
-def test_two_keys_are_equal_if_their_cases_are(one: Case, other: Case) -> None:
-    assert (ProofKey("op", one) == ProofKey("op", other)) is same(one, other)
+def test_two_keys_are_equal_if_their_cases_are(a: Case, b: Case) -> None:
+    assert (ProofKey("op", a) == ProofKey("op", b)) is same(a, b)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("a", "b"),
     [
         (case(np.zeros((0,), int)), case(np.zeros((0, 4), int))),
         (case((), k=1), case((), k="1")),
@@ -460,8 +460,8 @@ def test_two_keys_are_equal_if_their_cases_are(one: Case, other: Case) -> None:
         (case(np.array([0, 1], np.int32)), case(np.array([0, 1], np.int64))),
     ],
 )
-def test_cases_that_print_alike_are_told_apart(one: Case, other: Case) -> None:
-    assert ProofKey("op", one) != ProofKey("op", other)
+def test_cases_that_print_alike_are_told_apart(a: Case, b: Case) -> None:
+    assert ProofKey("op", a) != ProofKey("op", b)
 
 
 def test_a_file_cut_off_anywhere_is_no_proof(tmp_path: Path) -> None:
@@ -488,9 +488,9 @@ def test_two_processes_writing_at_once_leave_whole_files(tmp_path: Path) -> None
         writer.start()
     cache, seen = ProofCache(tmp_path), 0
     while any(writer.is_alive() for writer in writers):
-        found = cache.get("shared")
-        if found is not None:
-            assert found.reason == found.word.value * 500
+        verdict = cache.get("shared")
+        if verdict is not None:
+            assert verdict.reason == verdict.word.value * 500
             seen += 1
     for writer in writers:
         writer.join()

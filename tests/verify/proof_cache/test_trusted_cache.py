@@ -1,4 +1,4 @@
-"""Proofs on disk: those that another user may have written are none."""
+"""Trusted cache: proofs that another user may have written are not read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestCache:
     def test_nor_a_file_that_another_put_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Before the folder was closed, say. It is proved again."""
+        """A file from before the folder was closed. The rule is proved again."""
         cache = ProofCache(tmp_path)
         cache.put("d", self.VERDICT)
         (tmp_path / "d.json").chmod(0o666)

@@ -70,6 +70,7 @@ from gradproof.client.graph import GraphBuilder, Ref, hook
 from gradproof.client.recording.runtime import use
 from gradproof.client.requests import Derived, Inference, ProofStep
 from gradproof.client.session import Session
+from gradproof.client.tensors import method_functions
 from gradproof.client.tensors.constructors import (
     BFloat16Tensor,
     BoolTensor,
@@ -209,6 +210,8 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+__all__ += method_functions.__all__
 
 # Dtypes that PyTorch calls by names of Python's types: ``import *`` brings none of them.
 bool, int, float, short = bool_, int32, float32, int16  # noqa: A001

@@ -123,27 +123,27 @@ __all__ = [
 
 
 def abs(x: Operand, /) -> Tensor:
-    """|x|. Inputs: x. Attributes: none."""
+    """The op abs: |x|. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "abs", x)[0]
 
 
 def acos(x: Operand, /) -> Tensor:
-    """Arccos x. Inputs: x. Attributes: none."""
+    """The op acos: arccos x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "acos", x)[0]
 
 
 def acosh(x: Operand, /) -> Tensor:
-    """Arcosh x. Inputs: x. Attributes: none."""
+    """The op acosh: arcosh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "acosh", x)[0]
 
 
 def add(a: Operand, b: Operand, /) -> Tensor:
-    """A + b. Inputs: a, b. Attributes: none."""
+    """The op add: a + b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "add", a, b)[0]
 
 
 def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = -1) -> Tensor:
-    """X with updates added at indices along an axis, on each line its own.
+    """The op add_along_axis: x with updates added at indices along an axis, on each line its own.
 
     Inputs: x, indices, updates. Attributes: axis.
     """
@@ -151,17 +151,17 @@ def add_along_axis(x: Operand, indices: Operand, updates: Operand, /, *, axis: i
 
 
 def argmax(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The place of the largest, of several the first. Inputs: x. Attributes: axis, keepdims."""
+    """The op argmax: the place of the largest, of several the first. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "argmax", x, axis=axis, keepdims=keepdims)[0]
 
 
 def argmin(x: Operand, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The place of the smallest, of several the first. Inputs: x. Attributes: axis, keepdims."""
+    """The op argmin: the place of the smallest, of several the first. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "argmin", x, axis=axis, keepdims=keepdims)[0]
 
 
 def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tensor:
-    """The places of the elements of each line in order; equal ones stay in theirs.
+    """The op argsort: the places of the elements of each line in order; equal ones stay in theirs.
 
     Inputs: x. Attributes: axis, descending.
     """
@@ -169,57 +169,57 @@ def argsort(x: Operand, /, *, axis: int = -1, descending: bool = False) -> Tenso
 
 
 def asin(x: Operand, /) -> Tensor:
-    """Arcsin x. Inputs: x. Attributes: none."""
+    """The op asin: arcsin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "asin", x)[0]
 
 
 def asinh(x: Operand, /) -> Tensor:
-    """Arsinh x. Inputs: x. Attributes: none."""
+    """The op asinh: arsinh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "asinh", x)[0]
 
 
 def astype(x: Operand, /, *, dtype: DTypeLike) -> Tensor:
-    """Another dtype. Inputs: x. Attributes: dtype."""
+    """The op astype: another dtype. Inputs: x. Attributes: dtype."""
     return apply_as(Tensor, "astype", x, dtype=dtype)[0]
 
 
 def atan(x: Operand, /) -> Tensor:
-    """Arctan x. Inputs: x. Attributes: none."""
+    """The op atan: arctan x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atan", x)[0]
 
 
 def atan2(a: Operand, b: Operand, /) -> Tensor:
-    """The angle of (b, a). Inputs: a, b. Attributes: none."""
+    """The op atan2: the angle of (b, a). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "atan2", a, b)[0]
 
 
 def atanh(x: Operand, /) -> Tensor:
-    """Artanh x. Inputs: x. Attributes: none."""
+    """The op atanh: artanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "atanh", x)[0]
 
 
 def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
-    """X repeated to a larger shape. Inputs: x. Attributes: shape."""
+    """The op broadcast_to: x repeated to a larger shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "broadcast_to", x, shape=shape)[0]
 
 
 def ceil(x: Operand, /) -> Tensor:
-    """The smallest integer from x on. Inputs: x. Attributes: none."""
+    """The op ceil: the smallest integer from x on. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
 
 
 def cholesky(a: Operand, /) -> Tensor:
-    """The lower factor L with L Lᵀ = (a + aᵀ) / 2. Inputs: a. Attributes: none."""
+    """The op cholesky: the lower factor L with L Lᵀ = (a + aᵀ) / 2. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "cholesky", a)[0]
 
 
 def clip(x: Operand, min: Operand, max: Operand, /) -> Tensor:
-    """X limited to [min, max]. Inputs: x, min, max. Attributes: none."""
+    """The op clip: x limited to [min, max]. Inputs: x, min, max. Attributes: none."""
     return apply_as(Tensor, "clip", x, min, max)[0]
 
 
 def cofactors(a: Operand, /) -> Tensor:
-    """The matrix of cofactors: the gradient of the determinant, of singular matrices too.
+    """The op cofactors: the matrix of cofactors: the gradient of the determinant, of singular matrices too.
 
     Inputs: a. Attributes: none.
     """
@@ -227,67 +227,68 @@ def cofactors(a: Operand, /) -> Tensor:
 
 
 def complex(real: Operand, imag: Operand, /) -> Tensor:
-    """Real + i imag. Inputs: real, imag. Attributes: none."""
+    """The op complex: real + i imag. Inputs: real, imag. Attributes: none."""
     return apply_as(Tensor, "complex", real, imag)[0]
 
 
 def concat(*arrays: Operand, axis: int = 0) -> Tensor:
-    """Arrays joined along an axis. Inputs: arrays. Attributes: axis."""
+    """The op concat: arrays joined along an axis. Inputs: arrays. Attributes: axis."""
     return apply_as(Tensor, "concat", *arrays, axis=axis)[0]
 
 
 def conj(x: Operand, /) -> Tensor:
-    """The conjugate. Inputs: x. Attributes: none."""
+    """The op conj: the conjugate. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "conj", x)[0]
 
 
 def cos(x: Operand, /) -> Tensor:
-    """Cos x. Inputs: x. Attributes: none."""
+    """The op cos: cos x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cos", x)[0]
 
 
 def cosh(x: Operand, /) -> Tensor:
-    """Cosh x. Inputs: x. Attributes: none."""
+    """The op cosh: cosh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "cosh", x)[0]
 
 
 def cumprod(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """Running products along an axis. Inputs: x. Attributes: axis."""
+    """The op cumprod: running products along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "cumprod", x, axis=axis)[0]
 
 
 def cumsum(x: Operand, /, *, axis: int = 0) -> Tensor:
-    """Running sums along an axis. Inputs: x. Attributes: axis."""
+    """The op cumsum: running sums along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "cumsum", x, axis=axis)[0]
 
 
 def det(a: Operand, /) -> Tensor:
-    """The determinant. Inputs: a. Attributes: none."""
+    """The op det: the determinant. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "det", a)[0]
 
 
 def divide(a: Operand, b: Operand, /) -> Tensor:
-    """A / b. Inputs: a, b. Attributes: none."""
+    """The op divide: a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "divide", a, b)[0]
 
 
 def equal(a: Operand, b: Operand, /) -> Tensor:
-    """A = b. Inputs: a, b. Attributes: none."""
+    """The op equal: a = b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "equal", a, b)[0]
 
 
 def erf(x: Operand, /) -> Tensor:
-    """Error function. Inputs: x. Attributes: none."""
+    """The op erf: error function. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "erf", x)[0]
 
 
 def erfc(x: Operand, /) -> Tensor:
-    """1 - erf x. Inputs: x. Attributes: none."""
+    """The op erfc: 1 - erf x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "erfc", x)[0]
 
 
 def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
-    """Exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times.
+    """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order``
+    times.
 
     Inputs: x. Attributes: order.
     """
@@ -295,370 +296,379 @@ def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
 
 
 def exp(x: Operand, /) -> Tensor:
-    """Eˣ. Inputs: x. Attributes: none."""
+    """The op exp: eˣ. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "exp", x)[0]
 
 
 def exp2(x: Operand, /) -> Tensor:
-    """2ˣ. Inputs: x. Attributes: none."""
+    """The op exp2: 2ˣ. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "exp2", x)[0]
 
 
 def expand_dims(x: Operand, /, *, axis: int | Sequence[int]) -> Tensor:
-    """Axes of size 1 put in. Inputs: x. Attributes: axis."""
+    """The op expand_dims: axes of size 1 put in. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "expand_dims", x, axis=axis)[0]
 
 
 def expm1(x: Operand, /) -> Tensor:
-    """Eˣ - 1. Inputs: x. Attributes: none."""
+    """The op expm1: eˣ - 1. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "expm1", x)[0]
 
 
 def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
-    """The order reversed along axes. Inputs: x. Attributes: axis."""
+    """The op flip: the order reversed along axes. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "flip", x, axis=axis)[0]
 
 
 def floor(x: Operand, /) -> Tensor:
-    """The largest integer up to x. Inputs: x. Attributes: none."""
+    """The op floor: the largest integer up to x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "floor", x)[0]
 
 
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
-    """The largest integer up to a / b. Inputs: a, b. Attributes: none."""
+    """The op floor_divide: the largest integer up to a / b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
 def gelu(x: Operand, /) -> Tensor:
-    """X Φ(x), exact. Inputs: x. Attributes: none."""
+    """The op gelu: x Φ(x), exact. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "gelu", x)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
-    """A > b. Inputs: a, b. Attributes: none."""
+    """The op greater: a > b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater", a, b)[0]
 
 
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
-    """A ≥ b. Inputs: a, b. Attributes: none."""
+    """The op greater_equal: a ≥ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
 
 
 def hypot(a: Operand, b: Operand, /) -> Tensor:
-    """√(a² + b²). Inputs: a, b. Attributes: none."""
+    """The op hypot: √(a² + b²). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "hypot", a, b)[0]
 
 
 def imag(x: Operand, /) -> Tensor:
-    """The imaginary part. Inputs: x. Attributes: none."""
+    """The op imag: the imaginary part. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "imag", x)[0]
 
 
 def inv(a: Operand, /) -> Tensor:
-    """The inverse of a matrix. Inputs: a. Attributes: none."""
+    """The op inv: the inverse of a matrix. Inputs: a. Attributes: none."""
     return apply_as(Tensor, "inv", a)[0]
 
 
 def less(a: Operand, b: Operand, /) -> Tensor:
-    """A < b. Inputs: a, b. Attributes: none."""
+    """The op less: a < b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less", a, b)[0]
 
 
 def less_equal(a: Operand, b: Operand, /) -> Tensor:
-    """A ≤ b. Inputs: a, b. Attributes: none."""
+    """The op less_equal: a ≤ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "less_equal", a, b)[0]
 
 
 def log(x: Operand, /) -> Tensor:
-    """Ln x. Inputs: x. Attributes: none."""
+    """The op log: ln x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log", x)[0]
 
 
 def log10(x: Operand, /) -> Tensor:
-    """Log₁₀ x. Inputs: x. Attributes: none."""
+    """The op log10: log₁₀ x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log10", x)[0]
 
 
 def log1p(x: Operand, /) -> Tensor:
-    """Ln(1 + x). Inputs: x. Attributes: none."""
+    """The op log1p: ln(1 + x). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log1p", x)[0]
 
 
 def log2(x: Operand, /) -> Tensor:
-    """Log₂ x. Inputs: x. Attributes: none."""
+    """The op log2: log₂ x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log2", x)[0]
 
 
 def log_softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
-    """X - ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    """The op log_softmax: x - ln Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "log_softmax", x, axis=axis)[0]
 
 
 def logaddexp(a: Operand, b: Operand, /) -> Tensor:
-    """Ln(eᵃ + eᵇ). Inputs: a, b. Attributes: none."""
+    """The op logaddexp: ln(eᵃ + eᵇ). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logaddexp", a, b)[0]
 
 
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
-    """Both. Inputs: a, b. Attributes: none."""
+    """The op logical_and: both. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
 
 
 def logical_not(x: Operand, /) -> Tensor:
-    """Not. Inputs: x. Attributes: none."""
+    """The op logical_not: not. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "logical_not", x)[0]
 
 
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
-    """Either. Inputs: a, b. Attributes: none."""
+    """The op logical_or: either. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
 def logsumexp(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """Ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op logsumexp: ln Σ eˣ over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "logsumexp", x, axis=axis, keepdims=keepdims)[0]
 
 
 def matmul(a: Operand, b: Operand, /) -> Tensor:
-    """Matrix product. Inputs: a, b. Attributes: none."""
+    """The op matmul: matrix product. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "matmul", a, b)[0]
 
 
 def matrix_transpose(x: Operand, /) -> Tensor:
-    """The last two axes swapped. Inputs: x. Attributes: none."""
+    """The op matrix_transpose: the last two axes swapped. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "matrix_transpose", x)[0]
 
 
 def max(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The largest over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op max: the largest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "max", x, axis=axis, keepdims=keepdims)[0]
 
 
 def maximum(a: Operand, b: Operand, /) -> Tensor:
-    """The larger of a and b. Inputs: a, b. Attributes: none."""
+    """The op maximum: the larger of a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
 def mean(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The mean over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op mean: the mean over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "mean", x, axis=axis, keepdims=keepdims)[0]
 
 
 def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The smallest over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op min: the smallest over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "min", x, axis=axis, keepdims=keepdims)[0]
 
 
 def minimum(a: Operand, b: Operand, /) -> Tensor:
-    """The smaller of a and b. Inputs: a, b. Attributes: none."""
+    """The op minimum: the smaller of a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
 def multiply(a: Operand, b: Operand, /) -> Tensor:
-    """A b. Inputs: a, b. Attributes: none."""
+    """The op multiply: a b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "multiply", a, b)[0]
 
 
 def negative(x: Operand, /) -> Tensor:
-    """-x. Inputs: x. Attributes: none."""
+    """The op negative: -x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "negative", x)[0]
 
 
 def not_equal(a: Operand, b: Operand, /) -> Tensor:
-    """A ≠ b. Inputs: a, b. Attributes: none."""
+    """The op not_equal: a ≠ b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "not_equal", a, b)[0]
 
 
 def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
-    """Zeros put around x. Inputs: x. Attributes: widths."""
+    """The op pad: zeros put around x. Inputs: x. Attributes: widths."""
     return apply_as(Tensor, "pad", x, widths=widths)[0]
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
-    """X raised to the exponent. Inputs: x, exponent. Attributes: none."""
+    """The op pow: x raised to the exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
 def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The product over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op prod: the product over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "prod", x, axis=axis, keepdims=keepdims)[0]
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
-    """A b / (c d), whatever the range of its parts. Inputs: a, b, c, d. Attributes: none."""
+    """The op ratio: a b / (c d), whatever the range of its parts. Inputs: a, b, c, d. Attributes: none."""
     return apply_as(Tensor, "ratio", a, b, c, d)[0]
 
 
 def real(x: Operand, /) -> Tensor:
-    """The real part. Inputs: x. Attributes: none."""
+    """The op real: the real part. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "real", x)[0]
 
 
 def reciprocal(x: Operand, /) -> Tensor:
-    """1 / x. Inputs: x. Attributes: none."""
+    """The op reciprocal: 1 / x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "reciprocal", x)[0]
 
 
 def relu(x: Operand, /) -> Tensor:
-    """X where x > 0, else 0. Inputs: x. Attributes: none."""
+    """The op relu: x where x > 0, else 0. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "relu", x)[0]
 
 
 def remainder(a: Operand, b: Operand, /) -> Tensor:
-    """A - b floor(a / b), which has the sign of b. Inputs: a, b. Attributes: none."""
+    """The op remainder: a - b floor(a / b), which has the sign of b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
 def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
-    """The same elements in C order, in another shape. Inputs: x. Attributes: shape."""
+    """The op reshape: the same elements in C order, in another shape. Inputs: x. Attributes: shape."""
     return apply_as(Tensor, "reshape", x, shape=shape)[0]
 
 
 def round(x: Operand, /) -> Tensor:
-    """The nearest integer, the even one of two. Inputs: x. Attributes: none."""
+    """The op round: the nearest integer, the even one of two. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "round", x)[0]
 
 
 def rsqrt(x: Operand, /) -> Tensor:
-    """1 / √x. Inputs: x. Attributes: none."""
+    """The op rsqrt: 1 / √x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "rsqrt", x)[0]
 
 
 def scatter_add(x: Operand, indices: Operand, updates: Operand, /, *, axis: int = 0) -> Tensor:
-    """X with updates added at indices along an axis. Inputs: x, indices, updates. Attributes: axis."""
+    """The op scatter_add: x with updates added at indices along an axis.
+
+    Inputs: x, indices, updates. Attributes: axis.
+    """
     return apply_as(Tensor, "scatter_add", x, indices, updates, axis=axis)[0]
 
 
 def sigmoid(x: Operand, /) -> Tensor:
-    """1 / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
+    """The op sigmoid: 1 / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sigmoid", x)[0]
 
 
 def sign(x: Operand, /) -> Tensor:
-    """-1, 0 or 1; of a complex number z / |z|. Inputs: x. Attributes: none."""
+    """The op sign: -1, 0 or 1; of a complex number z / |z|. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sign", x)[0]
 
 
 def silu(x: Operand, /) -> Tensor:
-    """X sigmoid(x). Inputs: x. Attributes: none."""
+    """The op silu: x sigmoid(x). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
 
 
 def sin(x: Operand, /) -> Tensor:
-    """Sin x. Inputs: x. Attributes: none."""
+    """The op sin: sin x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sin", x)[0]
 
 
 def sinh(x: Operand, /) -> Tensor:
-    """Sinh x. Inputs: x. Attributes: none."""
+    """The op sinh: sinh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sinh", x)[0]
 
 
 def slice(x: Operand, /, *, start: Sequence[int], stop: Sequence[int | None], step: Sequence[int] | None = None) -> Tensor:
-    """X[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
+    """The op slice: x[start:stop:step] on each axis. Inputs: x. Attributes: start, stop, step."""
     return apply_as(Tensor, "slice", x, start=start, stop=stop, step=step)[0]
 
 
 def softmax(x: Operand, /, *, axis: int = -1) -> Tensor:
-    """Eˣ / Σ eˣ along an axis. Inputs: x. Attributes: axis."""
+    """The op softmax: eˣ / Σ eˣ along an axis. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "softmax", x, axis=axis)[0]
 
 
 def softplus(x: Operand, /) -> Tensor:
-    """Ln(1 + eˣ). Inputs: x. Attributes: none."""
+    """The op softplus: ln(1 + eˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "softplus", x)[0]
 
 
 def solve(a: Operand, b: Operand, /) -> Tensor:
-    """X of a x = b, for a vector b or for each column of a matrix b. Inputs: a, b. Attributes: none."""
+    """The op solve: x of a x = b, for a vector b or for each column of a matrix b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "solve", a, b)[0]
 
 
 def split(x: Operand, /, *, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """Cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
+    """The op split: cut into sections along an axis (at most 16). Inputs: x. Attributes: sections, axis."""
     return tuple(apply_as(Tensor, "split", x, sections=sections, axis=axis))
 
 
 def sqrt(x: Operand, /) -> Tensor:
-    """√x. Inputs: x. Attributes: none."""
+    """The op sqrt: √x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sqrt", x)[0]
 
 
 def square(x: Operand, /) -> Tensor:
-    """X². Inputs: x. Attributes: none."""
+    """The op square: x². Inputs: x. Attributes: none."""
     return apply_as(Tensor, "square", x)[0]
 
 
 def squeeze(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
-    """Axes of size 1 taken out. Inputs: x. Attributes: axis."""
+    """The op squeeze: axes of size 1 taken out. Inputs: x. Attributes: axis."""
     return apply_as(Tensor, "squeeze", x, axis=axis)[0]
 
 
 def stack(*arrays: Operand, axis: int = 0) -> Tensor:
-    """Arrays joined along a new axis. Inputs: arrays. Attributes: axis."""
+    """The op stack: arrays joined along a new axis. Inputs: arrays. Attributes: axis."""
     return apply_as(Tensor, "stack", *arrays, axis=axis)[0]
 
 
 def subtract(a: Operand, b: Operand, /) -> Tensor:
-    """A - b. Inputs: a, b. Attributes: none."""
+    """The op subtract: a - b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "subtract", a, b)[0]
 
 
 def sum(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """The sum over axes. Inputs: x. Attributes: axis, keepdims."""
+    """The op sum: the sum over axes. Inputs: x. Attributes: axis, keepdims."""
     return apply_as(Tensor, "sum", x, axis=axis, keepdims=keepdims)[0]
 
 
 def take(x: Operand, indices: Operand, /, *, axis: int = 0) -> Tensor:
-    """Elements at indices along an axis. Inputs: x, indices. Attributes: axis."""
+    """The op take: elements at indices along an axis. Inputs: x, indices. Attributes: axis."""
     return apply_as(Tensor, "take", x, indices, axis=axis)[0]
 
 
 def take_along_axis(x: Operand, indices: Operand, /, *, axis: int = -1) -> Tensor:
-    """Elements at indices along an axis, of each line its own. Inputs: x, indices. Attributes: axis."""
+    """The op take_along_axis: elements at indices along an axis, of each line its own.
+
+    Inputs: x, indices. Attributes: axis.
+    """
     return apply_as(Tensor, "take_along_axis", x, indices, axis=axis)[0]
 
 
 def tan(x: Operand, /) -> Tensor:
-    """Tan x. Inputs: x. Attributes: none."""
+    """The op tan: tan x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tan", x)[0]
 
 
 def tanh(x: Operand, /) -> Tensor:
-    """Tanh x. Inputs: x. Attributes: none."""
+    """The op tanh: tanh x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "tanh", x)[0]
 
 
 def transpose(x: Operand, /, *, axes: Sequence[int] | None = None) -> Tensor:
-    """Axes permuted. Inputs: x. Attributes: axes."""
+    """The op transpose: axes permuted. Inputs: x. Attributes: axes."""
     return apply_as(Tensor, "transpose", x, axes=axes)[0]
 
 
 def tril(x: Operand, /, *, k: int = 0) -> Tensor:
-    """The lower triangle. Inputs: x. Attributes: k."""
+    """The op tril: the lower triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "tril", x, k=k)[0]
 
 
 def triu(x: Operand, /, *, k: int = 0) -> Tensor:
-    """The upper triangle. Inputs: x. Attributes: k."""
+    """The op triu: the upper triangle. Inputs: x. Attributes: k."""
     return apply_as(Tensor, "triu", x, k=k)[0]
 
 
 def trunc(x: Operand, /) -> Tensor:
-    """X without what is behind the point. Inputs: x. Attributes: none."""
+    """The op trunc: x without what is behind the point. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "trunc", x)[0]
 
 
 def unslice(x: Operand, /, *, shape: Sequence[int], start: Sequence[int], step: Sequence[int]) -> Tensor:
-    """Zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
+    """The op unslice: zeros, with x at a slice: what slice is undone by. Inputs: x. Attributes: shape, start, step."""
     return apply_as(Tensor, "unslice", x, shape=shape, start=start, step=step)[0]
 
 
 def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: int = 0, keepdims: bool = False) -> Tensor:
-    """The variance over axes, divided by n - correction. Inputs: x. Attributes: axis, correction, keepdims."""
+    """The op var: the variance over axes, divided by n - correction.
+
+    Inputs: x. Attributes: axis, correction, keepdims.
+    """
     return apply_as(Tensor, "var", x, axis=axis, correction=correction, keepdims=keepdims)[0]
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
-    """A where the condition holds, else b. Inputs: condition, a, b. Attributes: none."""
+    """The op where: a where the condition holds, else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]

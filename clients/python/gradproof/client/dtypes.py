@@ -43,21 +43,21 @@ _default = float32
 
 
 def get_default_dtype() -> DType:
-    """The dtype of tensors that are made of Python floats: float32 unless it was set."""
+    """The dtype of tensors made of Python floats: float32 unless another was set."""
     return _default
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Set the dtype of tensors that are made of Python floats. Raises TypeError unless it is a floating point dtype."""
+    """Set the dtype of tensors made of Python floats. Raises TypeError unless it is a floating point dtype."""
     global _default
-    wanted = np.dtype(dtype)
-    if not is_floating_point(wanted):
+    default = np.dtype(dtype)
+    if not is_floating_point(default):
         raise TypeError("only floating-point types are supported as the default type")
-    _default = wanted
+    _default = default
 
 
 def is_floating_point(dtype: DType) -> bool:
-    """Whether numbers of this dtype are real and floating point (bfloat16 too)."""
+    """Whether the dtype is real and floating point (bfloat16 is)."""
     return dtype.kind == "f" or dtype == bfloat16
 
 
@@ -67,10 +67,10 @@ def is_differentiable(dtype: DType) -> bool:
 
 
 def type_name(dtype: DType) -> str:
-    """PyTorch's name, as in FloatTensor."""
+    """The name of the dtype in PyTorch's tensor types, such as Float in FloatTensor."""
     return _TYPE_NAMES.get(dtype.name, dtype.name)
 
 
 def complex_of(dtype: DType) -> DType:
-    """The complex dtype that a real one becomes beside a complex Python number."""
+    """The complex dtype of a real tensor beside a complex Python number."""
     return complex128 if dtype == float64 else complex64

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from gradproof.client import functional
 from gradproof.client.backward.provenance import without_history
 from gradproof.client.recording.record import Recorded
 from gradproof.client.tensors.tensor import Tensor
 
+OutputT = TypeVar("OutputT", bound=functional.Tensors)
 
-def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+
+@overload
+def grad(func: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def grad(func: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Tensor, ...]]: ...
+def grad(func: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The function that gives the gradient of ``func``, whose result must be a 0-d tensor, in its arguments ``argnums``.
     It can be differentiated again: ``grad(grad(f))``."""
 
@@ -25,7 +31,7 @@ def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callab
     return gradient
 
 
-def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., Any]]:
+def vjp(func: Callable[..., OutputT], *primals: Tensor) -> tuple[OutputT, Callable[[OutputT], tuple[Tensor, ...]]]:
     """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals."""
     outputs = func(*primals)
 
@@ -36,13 +42,17 @@ def vjp(func: Callable[..., Any], *primals: Tensor) -> tuple[Any, Callable[..., 
     return outputs, pull
 
 
-def jvp(func: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[Any, Any]:
+def jvp(func: Callable[..., OutputT], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[OutputT, OutputT]:
     """``func(*primals)``, and the product of its Jacobian with ``tangents``."""
     outputs, products = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
     inputs = (*primals, *tangents)
     return _all_recorded_as(outputs, inputs), _all_recorded_as(products, inputs)
 
 
+@overload
+def jacrev(func: Callable[..., OutputT], argnums: int = 0) -> Callable[..., OutputT]: ...
+@overload
+def jacrev(func: Callable[..., OutputT], argnums: tuple[int, ...]) -> Callable[..., tuple[OutputT, ...]]: ...
 def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode."""
 

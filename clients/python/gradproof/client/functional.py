@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -22,9 +22,17 @@ NO_INPUT_VECTOR = (
 )
 Function: TypeAlias = Callable[..., Any]
 Tensors: TypeAlias = Tensor | tuple[Tensor, ...]
+InputT = TypeVar("InputT", bound=Tensors)
+OutputT = TypeVar("OutputT", bound=Tensors)
 Product: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
 
 
+@overload
+def jacobian(func: Callable[..., OutputT], inputs: Tensor, create_graph: bool = False, strict: bool = False) -> OutputT: ...
+@overload
+def jacobian(
+    func: Callable[..., OutputT], inputs: tuple[Tensor, ...], create_graph: bool = False, strict: bool = False
+) -> tuple[OutputT, ...]: ...
 def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
     """The Jacobian of ``func`` at ``inputs``, of shape ``output.shape + input.shape``; for several outputs or inputs a
     tuple (of tuples) of them. An output that does not depend on an input has zeros there, or is an error if ``strict``."""
@@ -36,6 +44,12 @@ def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bo
     return per_output if several_outputs else per_output[0]
 
 
+@overload
+def hessian(func: Callable[..., Tensor], inputs: Tensor, create_graph: bool = False, strict: bool = False) -> Tensor: ...
+@overload
+def hessian(
+    func: Callable[..., Tensor], inputs: tuple[Tensor, ...], create_graph: bool = False, strict: bool = False
+) -> tuple[tuple[Tensor, ...], ...]: ...
 def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
     """The Hessian of ``func``, whose result must have one element; for several inputs a tuple of tuples."""
     several, primals = _primals(inputs, create_graph)
@@ -48,7 +62,9 @@ def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: boo
     return rows if several else rows[0][0]
 
 
-def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def vjp(
+    func: Callable[..., OutputT], inputs: InputT, v: OutputT | None = None, create_graph: bool = False, strict: bool = False
+) -> tuple[OutputT, InputT]:
     """``func(inputs)``, and the product of ``v`` with its Jacobian. ``v`` may be left out if the result has one element."""
     several_inputs, primals = _primals(inputs, create_graph)
     several_outputs, outputs = _call(func, primals)
@@ -57,7 +73,9 @@ def vjp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _results(several_outputs, outputs, create_graph), _results(several_inputs, pulled, create_graph)
 
 
-def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def jvp(
+    func: Callable[..., OutputT], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
+) -> tuple[OutputT, OutputT]:
     """``func(inputs)``, and the product of its Jacobian with ``v``, which may be left out if the input has one element."""
     _, primals = _primals(inputs, create_graph)
     several, outputs = _call(func, primals)
@@ -66,12 +84,16 @@ def jvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _results(several, outputs, create_graph), _results(several, pushed, create_graph)
 
 
-def hvp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def hvp(
+    func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Tensor, InputT]:
     """``func(inputs)``, and the product of its Hessian with ``v``."""
     return _hessian_product(func, inputs, v, create_graph, strict, _push)
 
 
-def vhp(func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def vhp(
+    func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Tensor, InputT]:
     """``func(inputs)``, and the product of ``v`` with its Hessian (which is symmetric: one pass less than `hvp`)."""
     return _hessian_product(
         func, inputs, v, create_graph, strict, lambda gradients, primals, vectors: _pull(gradients, vectors, primals)
@@ -90,7 +112,9 @@ def tangents_of(outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: S
     return [_tensor(pushed[dummy]) if dummy in pushed else None for dummy in dummies]
 
 
-def _hessian_product(func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool, product: Product) -> Any:
+def _hessian_product(
+    func: Function, inputs: InputT, v: InputT | None, create_graph: bool, strict: bool, product: Product
+) -> tuple[Tensor, InputT]:
     several_inputs, primals = _primals(inputs, create_graph)
     several_outputs, outputs = _call(func, primals)
     _check_strict(outputs, strict)

@@ -91,9 +91,9 @@ class Remote:
         if self.questions[index].kind is not Kind.NUMBERS:
             return NODE
         _, size = self._size(index)
-        one, specs = self._instruction(index), self.run.plan.program.specs
-        if one.op.contracts:
-            size += specs[one.outputs[0]].size * specs[one.inputs[0]].shape[-1] // PRODUCTS
+        instruction, specs = self._instruction(index), self.run.plan.program.specs
+        if instruction.op.contracts:
+            size += specs[instruction.outputs[0]].size * specs[instruction.inputs[0]].shape[-1] // PRODUCTS
         return NODE + size
 
     def _write(self) -> None:
@@ -121,27 +121,27 @@ class Remote:
     # answers
 
     def graphs(self) -> dict[str, GraphVerdict]:
-        found = self._answer(Question(Kind.GRAPHS))
-        if isinstance(found, Failed):
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, found.text))
-        return dict(found)
+        answer = self._answer(Question(Kind.GRAPHS))
+        if isinstance(answer, Failed):
+            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, answer.text))
+        return dict(answer)
 
     def tied(self) -> dict[str, str]:
-        found = self._answer(Question(Kind.TIED))
-        if isinstance(found, Failed):
-            return dict.fromkeys(self.run.job.wanted(), untied(found.text))
-        return dict(found)
+        answer = self._answer(Question(Kind.TIED))
+        if isinstance(answer, Failed):
+            return dict.fromkeys(self.run.job.wanted(), untied(answer.text))
+        return dict(answer)
 
     def numbers(self, position: int) -> Checked:
-        found = self._answer(Question(Kind.NUMBERS, position))
-        if isinstance(found, Failed):
-            return unexamined(self._here.application(position), found.text)
-        assert isinstance(found, Checked)
-        return found
+        answer = self._answer(Question(Kind.NUMBERS, position))
+        if isinstance(answer, Failed):
+            return unexamined(self._here.application(position), answer.text)
+        assert isinstance(answer, Checked)
+        return answer
 
     def derivative(self, name: str) -> tuple[str, str] | None:
-        found = self._answer(Question(Kind.DERIVATIVE, name))
-        return None if isinstance(found, Failed) else found
+        answer = self._answer(Question(Kind.DERIVATIVE, name))
+        return None if isinstance(answer, Failed) else answer
 
     def nodes_read(self) -> tuple[int, int]:
         """The number of nodes whose numbers have an answer, and of all that were asked for. May be called by any thread."""
@@ -214,8 +214,8 @@ class Remote:
         return [k for k in indices if k not in self.answers]
 
     def _size(self, index: int) -> tuple[str, int]:
-        one, specs = self._instruction(index), self.run.plan.program.specs
-        return one.op.name, sum(specs[k].size for k in (*one.inputs, *one.outputs))
+        instruction, specs = self._instruction(index), self.run.plan.program.specs
+        return instruction.op.name, sum(specs[k].size for k in (*instruction.inputs, *instruction.outputs))
 
     def _instruction(self, index: int) -> Instruction:
         position = self.questions[index].of

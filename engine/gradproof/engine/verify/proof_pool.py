@@ -1,4 +1,4 @@
-"""The pool of proofs: SymPy in processes that can be killed, a memory of verdicts, and the cache on disk behind it."""
+"""Pool of proofs: SymPy in processes that can be killed, a memory of verdicts, and the cache on disk behind it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from threading import Condition, Semaphore
-from typing import Any
 
 from gradproof.engine.cancellation import Cancellation, current
 from gradproof.engine.graph import Graph
@@ -26,25 +25,25 @@ from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.advice import IMPORT, MEMORY, PROOF
 
 PROOF_SECONDS = 30.0
-PATIENCE = 2.0  # times its CPU time is what a proof gets on the wall, of a busy machine
+PATIENCE = 2.0  # wall time that a proof gets, as a multiple of its CPU time
 MAX_QUEUED = 1000
-MAX_LONG = 8  # proofs that take long, beside those whose turn it is
-WAIT_SECONDS = 5.0  # for a free process, where someone waits for the answer
+MAX_LONG = 8  # long proofs beside those whose turn it is
+WAIT_SECONDS = 5.0  # for a free process, where a caller waits for the answer
 
 
 class ProofPool:
-    """RuleWord verdicts for the ops of a registry (implements `Proofs`).
+    """Rule verdicts for the ops of a registry (implements `Proofs`).
 
     Args:
         registry: its plugins are loaded again in each process, by import path.
-        directory: where proofs are kept; None keeps none.
-        workers: the processes; left out, they are its own. They are closed with it.
-        at_once: how many proofs at a time.
-        seconds: of CPU time, after which a proof is stopped, and UNDECIDED.
+        directory: where proofs are saved; None saves none.
+        workers: the processes; if left out, the pool has its own. They are closed with it.
+        at_once: number of concurrent proofs.
+        seconds: CPU time after which a proof is stopped, and UNDECIDED.
 
     Attributes:
-        running: proofs that are being made.
-        done: those that were made, by their word.
+        running: number of proofs in progress.
+        done: number of finished proofs, by their word.
     """
 
     def __init__(
@@ -61,9 +60,9 @@ class ProofPool:
         self.workers = workers or Workers()
         self.workers.sources = [plugin.source for plugin in registry.plugins if plugin.source]
         self.workers.folder = self.memory.cache.directory if self.memory.cache else None
-        self._asked: dict[ProofKey, Future[Any]] = {}
-        self._askers: dict[ProofKey, set[Cancellation]] = {}
-        self._behind: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
+        self._futures: dict[ProofKey, Future[None]] = {}
+        self._requesters: dict[ProofKey, set[Cancellation]] = {}
+        self._waiting: dict[ProofKey, dict[ProofKey, set[Cancellation]]] = {}
         self._stored = Condition()
         self._closed = False
         self._threads = ThreadPoolExecutor(at_once + MAX_LONG, "proof")
@@ -73,15 +72,15 @@ class ProofPool:
 
     @property
     def queued(self) -> int:
-        """Proofs that wait for their turn."""
-        return max(0, len(self._asked) - self.running)
+        """Number of proofs that wait for their turn."""
+        return max(0, len(self._futures) - self.running)
 
     def start(self, timeout: float = 60.0) -> None:
-        """Bring a process up now, rather than with the first proof."""
+        """Start a process now, rather than with the first proof."""
         self.workers.start(timeout)
 
     def close(self) -> None:
-        """Kill what is running and end the processes. Who waits for a proof waits no longer."""
+        """Kill running proofs and end the processes. Wakes every thread that waits for a proof."""
         with self._stored:
             self._closed = True
             self._stored.notify_all()
@@ -89,8 +88,8 @@ class ProofPool:
         self._threads.shutdown(cancel_futures=True)
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """The verdict that is known, in memory or on disk: of all values of attributes, if that is proved, or else of
-        those of the key. Does not wait for a proof; one that did not end by itself is tried again."""
+        """The known verdict, in memory or on disk: for all values of attributes, if that is proved, or else for those of
+        the key. Does not wait for a proof; a proof that ended for an outer reason is tried again."""
         if key.general is not None:
             general = self.lookup(key.general)
             if general is not None and general.proved:
@@ -102,72 +101,71 @@ class ProofPool:
         return known
 
     def keys_of(self, op: str) -> list[ProofKey]:
-        """The classes of an op that are known, in memory or on disk."""
+        """The known classes of an op, in memory or on disk."""
         return self.memory.keys_of(op)
 
     def refresh(self, key: ProofKey) -> None:
-        """Forget what is known, and queue a proof."""
+        """Forget the verdict on a key, and queue a proof."""
         key = key.traced(self.registry)
-        for forgotten in (key, key.general):
-            if forgotten is not None:
-                self.memory.forget(forgotten)
+        for stale in (key, key.general):
+            if stale is not None:
+                self.memory.forget(stale)
         self.request(key, again=True)
 
     def request(self, key: ProofKey, *, again: bool = False) -> None:
-        """Queue a proof unless it is known or queued (``again``: even if it is known), or the queue is full: then it is
-        for the next one who asks. What may do for all values of attributes is proved first, and a proof for the values of
-        the key waits behind it: it is made if that is not proved. It is asked for in the name of the `current` cancellation
-        (see `abandon`)."""
-        asker = current()
-        if not asker.cancelled:
-            self._request(key.traced(self.registry), {asker}, again)
+        """Queue a proof unless its verdict is known or it is queued (``again``: even if it is known), or the queue is
+        full: then it is left to the next request. A proof for all values of attributes runs first, and the proof for the
+        values of the key waits behind it: it runs if the general one fails. The request is made in the name of the
+        `current` cancellation (see `abandon`)."""
+        requester = current()
+        if not requester.cancelled:
+            self._request(key.traced(self.registry), {requester}, again)
 
-    def _request(self, key: ProofKey, askers: set[Cancellation], again: bool = False) -> None:
+    def _request(self, key: ProofKey, requesters: set[Cancellation], again: bool = False) -> None:
         with self._stored:
-            if key.general is not None and (key.general in self._asked or self.memory.lookup(key.general) is None):
-                self._request(key.general, askers)
-                if key.general in self._asked:
-                    self._behind.setdefault(key.general, {}).setdefault(key, set()).update(askers)
+            if key.general is not None and (key.general in self._futures or self.memory.lookup(key.general) is None):
+                self._request(key.general, requesters)
+                if key.general in self._futures:
+                    self._waiting.setdefault(key.general, {}).setdefault(key, set()).update(requesters)
                     return
-            if key in self._asked:
-                self._askers[key].update(askers)
+            if key in self._futures:
+                self._requesters[key].update(requesters)
                 return
             if not again and self.memory.lookup(key) is not None:
                 return
-            if self._closed or len(self._asked) >= MAX_QUEUED:
+            if self._closed or len(self._futures) >= MAX_QUEUED:
                 return
             plugin = self.registry.plugin_of(key.op)
             if not plugin.source:
                 reason = f"plugin {plugin.name!r} has no import path, so no other process can load it to prove it; {IMPORT}"
                 self.memory.keep(key, RuleVerdict(RuleWord.UNDECIDED, key.op, str(key.case), reason=reason))
                 return
-            self._askers[key] = set(askers)
-            self._asked[key] = self._threads.submit(copy_context().run, self._prove, key)
+            self._requesters[key] = set(requesters)
+            self._futures[key] = self._threads.submit(copy_context().run, self._prove, key)
 
-    def abandon(self, asker: Cancellation) -> None:
-        """Nobody waits any more for what was asked for in the name of ``asker``: proofs that nobody else asked for are not
-        made, or are stopped."""
+    def abandon(self, requester: Cancellation) -> None:
+        """Withdraw all requests of ``requester``: proofs that have no other requests are not started, or are stopped."""
         with self._stored:
-            asker.cancel()  # it asks for nothing more
-            for waiting in self._behind.values():
+            requester.cancel()  # it makes no further requests
+            for waiting in self._waiting.values():
                 for key in list(waiting):
-                    waiting[key].discard(asker)
+                    waiting[key].discard(requester)
                     if not waiting[key]:
                         del waiting[key]
-            for key in list(self._askers):
-                self._askers[key].discard(asker)
-                if not self._askers[key] and self._asked[key].cancel():
+            for key in list(self._requesters):
+                self._requesters[key].discard(requester)
+                if not self._requesters[key] and self._futures[key].cancel():
                     self._forget(key)
 
     def _unwanted(self, key: ProofKey) -> bool:
-        """Whether all who asked for a proof are gone."""
-        return not self._askers.get(key)
+        """True if all requests for a proof were withdrawn."""
+        return not self._requesters.get(key)
 
     def _forget(self, key: ProofKey) -> dict[ProofKey, set[Cancellation]]:
-        """A proof is made, or is not to be: those that waited behind it. The lock is held."""
-        self._asked.pop(key, None)
-        self._askers.pop(key, None)
-        return self._behind.pop(key, {})
+        """Remove a proof that is finished or withdrawn, and return the proofs that waited behind it. The lock is held."""
+        self._futures.pop(key, None)
+        self._requesters.pop(key, None)
+        return self._waiting.pop(key, {})
 
     def wait(self, keys: list[ProofKey], seconds: float) -> None:
         """Wait until all ``keys`` are known, or for ``seconds``, or until the pool is closed."""
@@ -175,9 +173,9 @@ class ProofPool:
 
         def is_known(key: ProofKey) -> bool:
             general = key.general and self.memory.lookup(key.general)
-            if general and general.proved and key.general not in self._asked:
+            if general and general.proved and key.general not in self._futures:
                 return True
-            return key not in self._asked and self.memory.lookup(key) is not None
+            return key not in self._futures and self.memory.lookup(key) is not None
 
         def over() -> bool:
             return self._closed or all(map(is_known, awaited))
@@ -193,8 +191,8 @@ class ProofPool:
         seconds: float,
         gone: Callable[[], bool] = lambda: False,
     ) -> Explained:
-        """The formulas of a value, from a process that is killed when nobody waits any more (``gone``). Raises NoFormula,
-        also where they take too long."""
+        """The formulas of a value, from a process that is killed when the caller is ``gone``. Raises NoFormula, also
+        where they take too long."""
         try:
             task = Explain(graph, name, dict(values), seconds)
             answer = self.workers.ask(task, seconds, wait=WAIT_SECONDS, gone=gone)
@@ -209,9 +207,9 @@ class ProofPool:
         assert isinstance(answer, Explained)
         return answer
 
-    def drawn(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
-        """Classes with drawn attributes, which may refute the rule of an op: as many as a worker finds within ``seconds``,
-        since forwards run at values that nobody may have thought of."""
+    def sampled_keys(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
+        """Keys of cases with drawn attributes, which may refute the rule of an op: as many as a worker finds within
+        ``seconds``, since forwards run at values that the plugin may not expect."""
         if not self.registry.plugin_of(op).source:
             return []
         try:
@@ -231,7 +229,7 @@ class ProofPool:
                 self.running -= 1
 
     def _prove(self, key: ProofKey) -> None:
-        """Have a worker prove a rule, and remember what comes of it."""
+        """Have a worker prove a rule, and remember the verdict."""
         started, settled, answer = time.perf_counter(), False, None
         gone = partial(self._unwanted, key)
         try:
@@ -247,7 +245,7 @@ class ProofPool:
             reason = str(error)
         except Ended:
             reason = f"the proof process ended: it took too much memory, or crashed; {MEMORY}"
-        except BaseException as error:  # who waits for a proof is told, whatever is wrong
+        except BaseException as error:  # threads that wait for the proof get a verdict in any case
             reason = f"the proof failed: {describe(error)}"
         if not isinstance(answer, RuleVerdict):
             taken = time.perf_counter() - started
@@ -261,15 +259,15 @@ class ProofPool:
         finally:
             with self._stored:
                 self.done[answer.word] += 1
-                for waiting, askers in self._forget(key).items():
+                for waiting, requesters in self._forget(key).items():
                     if not answer.proved:
-                        self._request(waiting, askers)
+                        self._request(waiting, requesters)
                 self._stored.notify_all()
 
 
 class _Turn:
-    """A turn among the proofs that run at the same time, which may be ended before its proof: then the next begins, and
-    this one goes on behind it."""
+    """A turn among the concurrent proofs, which may be ended before its proof: then the next begins, and this proof goes
+    on beside it."""
 
     def __init__(self, turns: Semaphore) -> None:
         self._turns, self._mine = turns, False

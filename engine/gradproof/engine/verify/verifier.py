@@ -132,12 +132,12 @@ class _Check:
 
     def verdicts(self) -> Iterator[GradientVerdict]:
         """The verdicts that there is time for, and for the other gradients that there was none."""
-        given = set()
+        sent = set()
         for verdict in self._verdicts():
-            given.add(verdict.name)
+            sent.add(verdict.name)
             yield verdict
         for name in watched(self.run.job.wanted()):
-            if name not in given:
+            if name not in sent:
                 yield too_late(name, self.budget)
 
     @property
@@ -176,14 +176,14 @@ class _Check:
 
     def _positions(self) -> list[int]:
         """The instructions whose numbers are asked for, in order: uses and all that their rules read, use by use."""
-        found = dict.fromkeys(position for position, _, _ in self.denied)
+        positions = dict.fromkeys(position for position, _, _ in self.denied)
         behind: set[int] = set()
         for number in watched(self.plan.backward.raw):
-            found.update(dict.fromkeys(use.instruction for use in self.uses_of[number]))
+            positions.update(dict.fromkeys(use.instruction for use in self.uses_of[number]))
             more = self.ground.behind(self._read(number), behind)
             behind.update(more)
-            found.update(dict.fromkeys(more))
-        return list(found)
+            positions.update(dict.fromkeys(more))
+        return list(positions)
 
     def _finite(self, name: str) -> bool:
         raw = self.plan.backward.raw.get(self.plan.lowered.values[name])
@@ -252,9 +252,9 @@ class _Check:
         reason, origin = verdict.reason, origin_of(self.run, raw)
         if origin is not None:
             reason = f"{reason}; {origin}"
-        found = self.findings.derivative(verdict.name) if not self.run.hooked else None
-        if found is not None:
-            element, truth = found
+        derivative = self.findings.derivative(verdict.name) if not self.run.hooked else None
+        if derivative is not None:
+            element, truth = derivative
             place = f" by element {element}" if element else ""
             reason = f"{reason}; the derivative{place} is {truth}"
         return replace(verdict, reason=reason, nonfinite=origin)
@@ -278,10 +278,10 @@ class _Check:
         """The values that the rules of the uses of a value read."""
         numbers: set[int] = set()
         for use in self.uses_of[number]:
-            one = self._instruction(use)
-            saved = (*one.outputs, *one.inputs)
-            made = self.rules[use.instruction].input_dependencies[use.position]
-            numbers.update(saved[k - len(one.outputs)] for k in made if k >= len(one.outputs))
+            instruction = self._instruction(use)
+            saved = (*instruction.outputs, *instruction.inputs)
+            read = self.rules[use.instruction].input_dependencies[use.position]
+            numbers.update(saved[k - len(instruction.outputs)] for k in read if k >= len(instruction.outputs))
         return numbers
 
     def _derived(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:
@@ -306,13 +306,13 @@ class _Check:
         through inserted conversions to the one that the graph names)."""
         source: dict[int, int] = {}
         for position in watched(range(self.plan.forward_length)):
-            one = self.plan.program.instructions[position]
-            if one.outputs[0] not in self.names:
-                source[one.outputs[0]] = source.get(one.inputs[0], one.inputs[0])
-            elif any(out in self.plan.backward.final for out in one.outputs):
+            instruction = self.plan.program.instructions[position]
+            if instruction.outputs[0] not in self.names:
+                source[instruction.outputs[0]] = source.get(instruction.inputs[0], instruction.inputs[0])
+            elif any(out in self.plan.backward.final for out in instruction.outputs):
                 for slot, result in enumerate(self.verifier.rules.of(self.run, position).program.outputs):
                     if result is None:
-                        yield position, slot, source.get(one.inputs[slot], one.inputs[slot])
+                        yield position, slot, source.get(instruction.inputs[slot], instruction.inputs[slot])
 
     def _silent_uses(self) -> dict[int, list[UseVerdict]]:
         """Uses of differentiable values that their rules deny. The denial is a claim: that the contribution is 0, which is
@@ -321,14 +321,14 @@ class _Check:
         for position, slot, number in watched(self.denied):
             if not is_differentiable(self.plan.program.specs[number].dtype):
                 continue
-            one = self.plan.program.instructions[position]
+            instruction = self.plan.program.instructions[position]
             key = self.verifier.rules.of(self.run, position).key
             self._request(key)
             nothing = self.findings.numbers(position).contributions[slot]
             assert nothing is not None  # it has been judged as 0
-            node, rule = self.plan.lowered.node_of[position], self._proof(one.op.name, key)
+            node, rule = self.plan.lowered.node_of[position], self._proof(instruction.op.name, key)
             silent[number].append(
-                UseVerdict(node, one.op.name, one.op.input_name(slot), slot, rule, lowered(nothing, rule))
+                UseVerdict(node, instruction.op.name, instruction.op.input_name(slot), slot, rule, lowered(nothing, rule))
             )
         return silent
 
@@ -337,14 +337,14 @@ class _Check:
         that they were computed from."""
         lost: dict[int, Known] = {}
         for position in watched(range(self.plan.forward_length - 1, -1, -1)):
-            one = self.plan.program.instructions[position]
-            missing = [out for out in one.outputs if out not in self.plan.backward.final]
+            instruction = self.plan.program.instructions[position]
+            missing = [out for out in instruction.outputs if out not in self.plan.backward.final]
             nothing = AccumulationVerdict(AccumulationWord.EXACT)
-            found: list[Known] = [(*summarize(self.silent[out], nothing), ()) for out in missing if self.silent[out]]
-            found += [lost[out] for out in missing if out in lost]
-            for number in one.inputs if found else ():
+            weak: list[Known] = [(*summarize(self.silent[out], nothing), ()) for out in missing if self.silent[out]]
+            weak += [lost[out] for out in missing if out in lost]
+            for number in instruction.inputs if weak else ():
                 before = lost.get(number, (SummaryWord.VERIFIED, "", ()))
-                lost[number] = compose(before[0], before[1], [("", known) for known in found])
+                lost[number] = compose(before[0], before[1], [("", known) for known in weak])
         return {number: known for number, known in lost.items() if known[0] is not SummaryWord.VERIFIED}
 
     def _sum(self, number: int, expected: int | None) -> AccumulationVerdict:
@@ -360,16 +360,16 @@ class _Check:
         return check_sum(parts, raw, len(parts) if expected is None else expected)
 
     def _use(self, use: Contribution) -> UseVerdict:
-        one = self._instruction(use)
+        instruction = self._instruction(use)
         checked = self.findings.numbers(use.instruction)
         value = checked.contributions[use.position]
         assert value is not None  # every contribution has been judged
         node = self.plan.lowered.node_of[use.instruction]
-        rule = self._proof(one.op.name, self.keys[use.instruction])
+        rule = self._proof(instruction.op.name, self.keys[use.instruction])
         return UseVerdict(
             node,
-            one.op.name,
-            one.op.input_name(use.position),
+            instruction.op.name,
+            instruction.op.input_name(use.position),
             use.position,
             rule,
             lowered(value, rule),
@@ -378,12 +378,12 @@ class _Check:
 
     def _forward(self, position: int) -> ValueVerdict:
         """The verdict on what an instruction computed. The form that encloses it is proved with the rule of its op."""
-        found, op = self.findings.numbers(position).forward, self.plan.program.instructions[position].op
-        if not found.through_rule or op.rule is None:
-            return found
+        verdict, op = self.findings.numbers(position).forward, self.plan.program.instructions[position].op
+        if not verdict.through_rule or op.rule is None:
+            return verdict
         key = self.verifier.rules.of(self.run, position).key
         self._request(key)
-        return lowered_forward(found, self._proof(op.name, key))
+        return lowered_forward(verdict, self._proof(op.name, key))
 
     def _request(self, key: ProofKey | None) -> None:
         """Ask for a proof that is not known yet."""

@@ -257,7 +257,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         Attributes are drawn for ``seconds``."""
         proofs = self.handler.proofs
         declared = keys_of(self.registry, op)
-        drawn = proofs.drawn(op.name, seconds, lambda: drawing.cancelled)
+        drawn = proofs.sampled_keys(op.name, seconds, lambda: drawing.cancelled)
         others = [*drawn, *(proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
         keys = [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -31,7 +31,7 @@ T = TypeVar("T", bound=Recorded)
 
 def backward(
     tensors: Sequence[Recorded] | Recorded,
-    grad_tensors: Any = None,
+    grad_tensors: Sequence[Recorded | None] | Recorded | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     inputs: Sequence[Recorded] | Recorded | None = None,
@@ -104,15 +104,15 @@ def _add_gradients(
 
 
 def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
-    outputs: Sequence[Recorded] | Recorded,
-    inputs: Sequence[Recorded] | Recorded,
-    grad_outputs: Any = None,
+    outputs: Sequence[T] | T,
+    inputs: Sequence[T] | T,
+    grad_outputs: Sequence[T | None] | T | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> tuple[T, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; ``.grad`` of leaves stays as it is.
 
     Args:
@@ -136,15 +136,16 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     unused = (allow_unused, materialize_grads)
     if not is_grads_batched:
-        return _gradients(roots, targets, grad_outputs, bool(retain_graph), create_graph, unused)
-    batches, rows = _sequence(grad_outputs), []
+        return cast("tuple[T, ...]", _gradients(roots, targets, grad_outputs, bool(retain_graph), create_graph, unused))
+    batches, rows = _sequence(cast("Sequence[T] | T", grad_outputs)), []
     if not batches[0].shape:
         raise TypeError("is_grads_batched: cotangents have a leading axis, but got a 0-d tensor")
     count = batches[0].shape[0]
     for k in range(count):
         keep = bool(retain_graph) or k < count - 1
         rows.append(_gradients(roots, targets, [_row(batch, k) for batch in batches], keep, create_graph, unused))
-    return tuple(None if column[0] is None else _stacked(column) for column in zip(*rows, strict=True))
+    gradients = tuple(None if column[0] is None else _stacked(column) for column in zip(*rows, strict=True))
+    return cast("tuple[T, ...]", gradients)  # None, where it is allowed, is not in the type, as in PyTorch
 
 
 def _gradients(

@@ -1,4 +1,4 @@
-"""Grad mode: whether what is computed now is recorded for a backward pass."""
+"""Grad mode: whether ops are recorded for a backward pass; and anomaly mode: whether a NaN in a gradient is an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_anomaly_enabled() -> bool:
 
 
 class _Mode(ContextDecorator):
-    """A context manager and a decorator that sets a context variable. It may be nested in itself."""
+    """A context manager and decorator that sets a context variable. It may be nested in itself."""
 
     def __init__(self, variable: ContextVar[bool], value: bool) -> None:
         self._variable, self._value = variable, value
@@ -37,7 +37,7 @@ class _Mode(ContextDecorator):
 
 
 class _GradMode(_Mode):
-    """A mode that is a decorator without parentheses too."""
+    """A mode that is also a decorator without parentheses."""
 
     recording = True
 
@@ -49,13 +49,13 @@ class _GradMode(_Mode):
 
 
 class no_grad(_GradMode):
-    """What is computed inside is not recorded: its results are leaves that do not require grad."""
+    """Ops inside are not recorded: their results are leaves that do not require grad."""
 
     recording = False
 
 
 class enable_grad(_GradMode):
-    """What is computed inside is recorded, within `no_grad` too."""
+    """Ops inside are recorded, within `no_grad` too."""
 
 
 class set_grad_enabled(_Mode):
@@ -63,16 +63,16 @@ class set_grad_enabled(_Mode):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(_grad, mode)
-        self._before = _grad.get()
+        self._previous = _grad.get()
         _grad.set(mode)
 
     def __enter__(self) -> None:
-        _grad.set(self._before)
+        _grad.set(self._previous)
         super().__enter__()
 
 
 class detect_anomaly(_Mode):
-    """A NaN in a gradient raises RuntimeError inside, and names the node that made it and the line that recorded that."""
+    """A NaN in a gradient raises RuntimeError inside, with the node that made it and the line that recorded the node."""
 
     def __init__(self) -> None:
         super().__init__(_anomaly, True)
@@ -83,9 +83,9 @@ class set_detect_anomaly(_Mode):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(_anomaly, mode)
-        self._before = _anomaly.get()
+        self._previous = _anomaly.get()
         _anomaly.set(mode)
 
     def __enter__(self) -> None:
-        _anomaly.set(self._before)
+        _anomaly.set(self._previous)
         super().__enter__()

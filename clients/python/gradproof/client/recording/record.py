@@ -168,7 +168,7 @@ class Recorded:
             alias.array, alias.alias = self.array, None
         return alias
 
-    def register_hook(self, hook: Callable[[Any], Any] | str, **attributes: Any) -> Handle:
+    def register_hook(self, hook: Callable[[Self], object] | str, **attributes: object) -> Handle:
         """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
         takes the gradient's place. A string names a hook of the server, with its attributes:
         ``register_hook("clip", max_norm=1.0)``."""
@@ -180,7 +180,7 @@ class Recorded:
             raise TypeError("only a hook of the server takes attributes")
         return self.hooks.add(hook)
 
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> Handle:
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Handle:
         """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf."""
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")

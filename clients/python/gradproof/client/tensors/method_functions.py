@@ -191,8 +191,8 @@ def amax(
 ) -> TensorT:
     """The largest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.amax and Array API max.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.amax and Array API max.
     """
     return _tensor(x, "amax").amax(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -208,8 +208,8 @@ def amin(
 ) -> TensorT:
     """The smallest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.amin and Array API min.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.amin and Array API min.
     """
     return _tensor(x, "amin").amin(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -259,8 +259,8 @@ def atan(x: TensorT) -> TensorT:
 def atan2(x: TensorT, other: Operand) -> TensorT:
     """The angle of the point (other, self), in radians.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.atan2 and Array API atan2. Raises InvalidRequest
-    for complex elements.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.atan2 and Array API atan2. Raises InvalidRequest for
+    complex elements.
     """
     return _tensor(x, "atan2").atan2(other)
 
@@ -499,8 +499,8 @@ def gt(x: TensorT, other: Operand) -> TensorT:
 def hypot(x: TensorT, other: Operand) -> TensorT:
     """√(self² + other²), without overflow in between.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest
-    for complex elements.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest for
+    complex elements.
     """
     return _tensor(x, "hypot").hypot(other)
 
@@ -636,8 +636,8 @@ def logsumexp(
 ) -> TensorT:
     """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.logsumexp.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.logsumexp.
     """
     return _tensor(x, "logsumexp").logsumexp(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -697,8 +697,8 @@ def mean(
 ) -> TensorT:
     """The mean over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.mean and Array API mean.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.mean and Array API mean.
     """
     return _tensor(x, "mean").mean(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -735,10 +735,7 @@ def mm(x: TensorT, other: Operand) -> TensorT:
 
 
 def mul(x: TensorT, other: Operand) -> TensorT:
-    """``self * other``.
-
-    Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply.
-    """
+    """``self * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply."""
     return _tensor(x, "mul").mul(other)
 
 
@@ -826,8 +823,8 @@ def prod(
 ) -> TensorT:
     """The product over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.prod and Array API prod.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.prod and Array API prod.
     """
     return _tensor(x, "prod").prod(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -978,8 +975,8 @@ def std(
     """The standard deviation over all axes, or over ``dim``: the root of `var`.
 
     ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-    InvalidRequest for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for
-    complex elements.
+    InvalidRequest for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
+    elements.
     """
     return _tensor(x, "std").std(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)
 
@@ -992,8 +989,8 @@ def sub(x: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
 def subtract(x: TensorT, other: Operand) -> TensorT:
     """``self - other``.
 
-    Shapes broadcast; RuntimeError if they do not. Follows torch.subtract and Array API subtract. Raises
-    InvalidRequest for bool elements.
+    Shapes broadcast; RuntimeError if they do not. Follows torch.subtract and Array API subtract. Raises InvalidRequest
+    for bool elements.
     """
     return _tensor(x, "subtract").subtract(other)
 
@@ -1009,8 +1006,8 @@ def sum(
 ) -> TensorT:
     """The sum over all axes, or over ``dim``.
 
-    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-    InvalidRequest for an axis out of range. Follows torch.sum and Array API sum.
+    The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+    for an axis out of range. Follows torch.sum and Array API sum.
     """
     return _tensor(x, "sum").sum(dim, keepdim, axis=axis, keepdims=keepdims, dtype=dtype)
 
@@ -1102,7 +1099,7 @@ def var(
     """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
 
     ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-    InvalidRequest for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for
-    complex elements.
+    InvalidRequest for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
+    elements.
     """
     return _tensor(x, "var").var(dim, unbiased, correction=correction, keepdim=keepdim, axis=axis)

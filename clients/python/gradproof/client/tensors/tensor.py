@@ -1,4 +1,4 @@
-"""Tensors: arrays that remember how they were made. Shapes and dtypes are known at once, values when someone looks."""
+"""The tensor: an array with its history. Shapes and dtypes are known at once, values are computed on first access."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import html
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast, overload
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from gradproof.client.drawing.picture import Picture
 from gradproof.client.drawing.records import draw
 from gradproof.client.events import HookTrace, Verdict
 from gradproof.client.explanation import Explanation
+from gradproof.client.recording.apply import as_subclass
 from gradproof.client.recording.evaluation import evaluate, graph_of
 from gradproof.client.recording.record import ONLY_LEAVES_DETACH
 from gradproof.client.recording.runtime import current
@@ -31,9 +32,14 @@ NON_LEAF_GRAD = (
     "Tensor instead."
 )
 
+T = TypeVar("T", bound="Tensor")
+
 
 class Tensor(Ordering):
-    """An n-dimensional array. Make one with `tensor` and its relatives."""
+    """An n-dimensional array, made by `tensor`, `zeros` and the other constructors.
+
+    Results of ops on instances of a subclass have that class, as in PyTorch; ``.grad`` has not.
+    """
 
     __slots__ = ()
 
@@ -52,8 +58,12 @@ class Tensor(Ordering):
         """The number of axes."""
         return len(self.shape)
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one axis."""
+    @overload
+    def size(self) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """The shape, or the size of an axis."""
         return self.shape if dim is None else self.shape[self._axis(dim)]
 
     def is_floating_point(self) -> bool:
@@ -76,7 +86,7 @@ class Tensor(Ordering):
         self._set_requires_grad(flag)
         return self
 
-    # its value
+    # value
 
     def value(self) -> np.ndarray[Any, Any]:
         """The value as a read-only array; computed now if it was not."""
@@ -174,18 +184,29 @@ class Tensor(Ordering):
 
     __hash__ = object.__hash__
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+    def as_subclass(self, kind: type[T]) -> T:
+        """The tensor as an instance of a subclass; a gradient flows through. Follows torch.Tensor.as_subclass.
+
+        Raises TypeError for another class.
+        """
+        if not issubclass(kind, Tensor):
+            raise TypeError(f"as_subclass(): {kind.__name__} does not derive from Tensor")
+        return as_subclass(self, kind)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self.grad_fn is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
             )
         duplicate = memo[id(self)] = type(self).from_array(self.value(), self._requires_grad)
         duplicate.accumulated = copy.deepcopy(self.accumulated, memo)
+        for name, attribute in getattr(self, "__dict__", {}).items():  # of a subclass
+            setattr(duplicate, name, copy.deepcopy(attribute, memo))
         return duplicate
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """A pickle has the value and ``requires_grad``, but no history: what comes back is a leaf."""
-        return type(self).from_array, (self.value(), self._requires_grad)
+        """A pickle has the value, ``requires_grad`` and attributes of a subclass, but no history: it loads as a leaf."""
+        return type(self).from_array, (self.value(), self._requires_grad), getattr(self, "__dict__", None)
 
     def explain(self) -> Explanation:
         """The formulas behind this tensor: of its own derivative and, if it is small, of whole gradients. Its leaves are
@@ -202,7 +223,7 @@ class Tensor(Ordering):
         """The computation behind this tensor as a picture; ``names`` are written on the boxes of these tensors."""
         return draw(self, **names)
 
-    # its gradient
+    # gradient
 
     @property
     def grad(self) -> Tensor | None:
@@ -246,7 +267,7 @@ class Tensor(Ordering):
 
     def backward(
         self,
-        gradient: Any = None,
+        gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
         inputs: Sequence[Tensor] | Tensor | None = None,

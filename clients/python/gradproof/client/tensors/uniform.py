@@ -208,16 +208,13 @@ class Uniform(Conversions):
     def subtract(self, other: Operand) -> Self:
         """``self - other``.
 
-        Shapes broadcast; RuntimeError if they do not. Follows torch.subtract and Array API subtract. Raises
-        InvalidRequest for bool elements.
+        Shapes broadcast; RuntimeError if they do not. Follows torch.subtract and Array API subtract. Raises InvalidRequest
+        for bool elements.
         """
         return apply("subtract", self, other)
 
     def mul(self, other: Operand) -> Self:
-        """``self * other``.
-
-        Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply.
-        """
+        """``self * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply."""
         return apply("multiply", self, other)
 
     def multiply(self, other: Operand) -> Self:
@@ -248,16 +245,16 @@ class Uniform(Conversions):
     def hypot(self, other: Operand) -> Self:
         """√(self² + other²), without overflow in between.
 
-        Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest
-        for complex elements.
+        Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest for
+        complex elements.
         """
         return apply("hypot", self, other)
 
     def atan2(self, other: Operand) -> Self:
         """The angle of the point (other, self), in radians.
 
-        Shapes broadcast; RuntimeError if they do not. Follows torch.atan2 and Array API atan2. Raises InvalidRequest
-        for complex elements.
+        Shapes broadcast; RuntimeError if they do not. Follows torch.atan2 and Array API atan2. Raises InvalidRequest for
+        complex elements.
         """
         return apply("atan2", self, other)
 
@@ -387,8 +384,8 @@ class Uniform(Conversions):
     ) -> Self:
         """The sum over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.sum and Array API sum.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.sum and Array API sum.
         """
         return apply(
             "sum",
@@ -408,8 +405,8 @@ class Uniform(Conversions):
     ) -> Self:
         """The mean over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.mean and Array API mean.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.mean and Array API mean.
         """
         return apply(
             "mean",
@@ -429,8 +426,8 @@ class Uniform(Conversions):
     ) -> Self:
         """The product over all axes, or over ``dim``.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.prod and Array API prod.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.prod and Array API prod.
         """
         return apply(
             "prod",
@@ -450,8 +447,8 @@ class Uniform(Conversions):
     ) -> Self:
         """The largest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.amax and Array API max.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.amax and Array API max.
         """
         return apply(
             "max",
@@ -471,8 +468,8 @@ class Uniform(Conversions):
     ) -> Self:
         """The smallest element over all axes, or over ``dim``; ties share the gradient evenly.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.amin and Array API min.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.amin and Array API min.
         """
         return apply(
             "min",
@@ -492,8 +489,8 @@ class Uniform(Conversions):
     ) -> Self:
         """ln Σ eˣ over all axes, or over ``dim``, without overflow in between.
 
-        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` before. Raises
-        InvalidRequest for an axis out of range. Follows torch.logsumexp.
+        The axes go, or stay with size 1 if ``keepdim``. Elements are converted to ``dtype`` first. Raises InvalidRequest
+        for an axis out of range. Follows torch.logsumexp.
         """
         return apply(
             "logsumexp",
@@ -514,8 +511,8 @@ class Uniform(Conversions):
         """The variance over all axes, or over ``dim``: the sum of squared deviations over n - ``correction``.
 
         ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        InvalidRequest for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for
-        complex elements.
+        InvalidRequest for an axis out of range. Follows torch.var and Array API var. Raises InvalidRequest for complex
+        elements.
         """
         return apply(
             "var",
@@ -537,8 +534,8 @@ class Uniform(Conversions):
         """The standard deviation over all axes, or over ``dim``: the root of `var`.
 
         ``correction`` is 1, or 0 where ``unbiased`` is False. The axes go, or stay with size 1 if ``keepdim``. Raises
-        InvalidRequest for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for
-        complex elements.
+        InvalidRequest for an axis out of range. Follows torch.std and Array API std. Raises InvalidRequest for complex
+        elements.
         """
         return apply(
             "sqrt",

@@ -1,4 +1,4 @@
-"""Floats as balls, and when an enclosure is narrow enough to judge by."""
+"""Floats as Arb balls, and the accuracy at which an enclosure is narrow enough to compare with."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.ulps import exact, spacing
 
 GOOD_BITS = 80
-NOTHING = arb(2) ** -1100
-SAME = arb(2) ** -60
+NOTHING = arb(2) ** -1100  # far below the smallest float64
+SAME = arb(2) ** -60  # relative difference of two enclosures of the same number
 
-Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and one unit in its last place, as a ball
+Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and the unit in its last place, to a ball
 
 
 def as_is(x: Any, step: float) -> arb:
-    """The exact float."""
+    """The exact float as a ball."""
     return exact(x)
 
 
 def widened(x: Any, step: float) -> arb:
-    """The float with one unit in its last place to both sides."""
+    """The float with a radius of one unit in its last place."""
     return arb(exact(x), arb(step)) if step else exact(x)
 
 
 def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, zero: bool = False) -> Array:
-    """The floats of an array (parts of a complex one), as ``reading`` takes them. One unit in the last place is that of the
-    element (of its larger part), and none for 0, which is mostly meant as such; ``normwise``: that of the largest element,
-    for all; ``zero``: the smallest number for 0, which has two signs."""
+    """The floats of an array (parts of a complex one) as balls, through ``reading``. The unit in the last place is that of
+    the element (of its larger part), and none for 0, which is mostly meant as such.
+
+    Args:
+        normwise: take the unit of the largest element for all.
+        zero: take the smallest number for the unit of 0, which has two signs.
+    """
     floats = parts(array)
     cells = np.empty(floats.shape, object)
     if reading is as_is:
@@ -52,19 +56,20 @@ def balls_of(array: Array, reading: Reading = as_is, *, normwise: bool = False, 
 
 
 def all_narrow(rows: Sequence[Sequence[arb]]) -> bool:
+    """True if all balls are narrow."""
     return all(narrow(ball) for balls in rows for ball in balls)
 
 
 def narrow(ball: arb) -> bool:
-    """Whether a ball says enough: to 80 bits, or, where the truth is near 0, to far below the smallest float."""
+    """True if a ball is accurate to `GOOD_BITS` bits, or, where the truth is near 0, to far below the smallest float."""
     if ball.is_zero() or (ball.is_finite() and ball.rel_accuracy_bits() >= GOOD_BITS):
         return True
     return bool(ball.is_finite() and abs(ball).upper() < NOTHING)
 
 
 def agree(a: arb, b: arb) -> bool:
-    """Whether two enclosures are of the same number, to 60 bits, or both far below the smallest float."""
+    """True if two enclosures may be of the same number: equal to 60 bits, or both far below the smallest float."""
     if not (a.is_finite() and b.is_finite()):
         return False
-    apart = abs(a - b)
-    return bool(apart <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))
+    difference = abs(a - b)
+    return bool(difference <= abs(a) * SAME or (abs(a).upper() < NOTHING and abs(b).upper() < NOTHING))

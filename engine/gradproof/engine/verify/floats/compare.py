@@ -1,9 +1,11 @@
-"""Judging floats, each by itself: enclosed, at a kink, explained by rounding, overflowed, not finite, or off."""
+"""Comparison of floats with enclosures of their true values: enclosed, at a kink, explained by rounding, overflowed, not
+finite, or off."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from flint import arb
@@ -40,7 +42,7 @@ RANK = {
         )
     )
 }
-"""From the best to the worst: the word of many elements is that of the worst."""
+"""Ranks from the best to the worst: the word of many elements is that of the worst."""
 
 
 EXPLAINS = "the rounding of the inputs explains the distance"
@@ -49,34 +51,42 @@ FORMULA = EXPLAINS + BUT
 
 
 def worse(a: ValueVerdict, b: ValueVerdict) -> ValueVerdict:
-    """The one that says less for the numbers."""
+    """The worse of two verdicts on numbers."""
     return max(a, b, key=lambda verdict: (RANK[verdict.word], verdict.max_ulps))
 
 
+class Rounding(NamedTuple):
+    """Distances of floats from the truth that rounding explains.
+
+    Attributes:
+        moved: distance by which the rounding of the inputs moves the truth of each element.
+        reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
+        elementwise: each element is a function of a single number of each input, so that some formula keeps its digits.
+        terms: numbers that may have been added up in sequence. Each partial sum is rounded, by half a unit.
+        crosses: whether an element is next to a simple zero: there no formula of floats keeps all digits.
+    """
+
+    moved: Sequence[arb]
+    reach: Sequence[float] = ()
+    elementwise: bool = False
+    terms: int = 1
+    crosses: Callable[[int], bool] = lambda _: False
+
+
 def compare_with_enclosure(
-    got: Array,
-    sides: Sequence[Sequence[arb]],
-    moved: Sequence[arb] | None,
-    kink: Kink | None = None,
-    reach: Sequence[float] = (),
-    *,
-    elementwise: bool = False,
-    terms: int = 1,
-    crosses: Callable[[int], bool] = lambda _: False,
+    got: Array, sides: Sequence[Sequence[arb]], rounding: Rounding | None = None, kink: Kink | None = None
 ) -> ValueVerdict:
-    """The word for floats against the truth: one enclosure for each element, or, at kinks, one for each of its sides; of
-    complex numbers one for each part.
+    """The verdict on floats against the truth: an enclosure for each element, or, at kinks, for each of its sides; of
+    complex numbers an enclosure for each part.
 
     Args:
-        moved: how far the rounding of the inputs moves the truth of each element.
-        reach: the largest number that each element was multiplied with: by so much an underflow on the way has grown.
-        elementwise: each element is a function of one number of each input, so that a formula exists that keeps its digits.
-        crosses: whether an element is next to a simple zero: there no formula of floats keeps all digits.
-        terms: how many numbers may have been added up one after the other. Each partial sum is rounded, by half a unit.
+        got: the floats.
+        sides: the enclosures; several rows at kinks.
+        rounding: the distance that rounding explains; None explains nothing.
+        kink: the convention of the op at kinks.
     """
     complex_, dtype = got.dtype.kind == "c", part_dtype(got.dtype)
     worst = ValueVerdict(ValueWord.ENCLOSED)
-    factor = max(explained(dtype), terms / 2)
     place = -1
     floats = np.asarray(parts(got), np.float64).ravel().tolist() if got.ndim or complex_ else (float(got),)
     for j, x in enumerate(floats):
@@ -86,13 +96,8 @@ def compare_with_enclosure(
             verdict = _at_kink(x, truths, close_enough(dtype), kink, dtype)
         else:
             verdict = _word(x, truths[0], dtype, beside)
-            if verdict.word is ValueWord.OFF and moved is not None:
-                verdict = _explained(
-                    verdict, x, truths[0], factor * moved[j], reach[j] if reach else 1.0, dtype, beside, elementwise
-                )
-                if verdict.word is ValueWord.ILL_CONDITIONED and verdict.reason.startswith(FORMULA) and crosses(j):
-                    text = f"next to a zero, where {verdict.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
-                    verdict = ValueVerdict(ValueWord.CONDITIONED, verdict.max_ulps, reason=text)
+            if verdict.word is ValueWord.OFF and rounding is not None:
+                verdict = _explained(verdict, x, (truths[0], beside), dtype, rounding, j)
         if place < 0 or worse(worst, verdict) is verdict:
             place, worst = (j, verdict) if place < 0 or verdict != worst else (place, worst)
     if worst.word in (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED) or place < 0:
@@ -110,7 +115,7 @@ def compare_with_enclosure(
 
 
 def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdict:
-    """The word for one float, rounding aside."""
+    """The verdict on a single float, rounding of inputs aside."""
     if not truth.is_finite() and not truth.is_nan() and x == float(truth):
         return ValueVerdict(ValueWord.ENCLOSED)
     if not truth.is_finite():
@@ -133,19 +138,26 @@ def _word(x: float, truth: arb, dtype: DType, beside: arb | None) -> ValueVerdic
 
 
 def _explained(
-    off: ValueVerdict,
-    x: float,
-    truth: arb,
-    moved: arb,
-    reach: float,
-    dtype: DType,
-    beside: arb | None,
-    elementwise: bool,
+    off: ValueVerdict, x: float, truths: tuple[arb, arb | None], dtype: DType, rounding: Rounding, j: int
 ) -> ValueVerdict:
-    """``off``, or a milder word if rounding moves the truth as far as the float is from it. Of a float that is not finite:
-    if the terms that were added up overflow by themselves."""
+    """``off``, or a milder verdict on element j if rounding moves the truth as far as the float is from it; for a float
+    that is not finite, if the terms that were added up overflow by themselves. ``truths``: of this part, and of the other
+    part of a complex number."""
+    verdict = _by_rounding(off, x, truths, dtype, rounding, j)
+    if verdict.word is ValueWord.ILL_CONDITIONED and verdict.reason.startswith(FORMULA) and rounding.crosses(j):
+        text = f"next to a zero, where {verdict.reason.replace(FORMULA, EXPLAINS)}; for more {DIGITS}"
+        return ValueVerdict(ValueWord.CONDITIONED, verdict.max_ulps, reason=text)
+    return verdict
+
+
+def _by_rounding(
+    off: ValueVerdict, x: float, truths: tuple[arb, arb | None], dtype: DType, rounding: Rounding, j: int
+) -> ValueVerdict:
+    truth, beside = truths
+    moved = max(explained(dtype), rounding.terms / 2) * rounding.moved[j]
+    reach = rounding.reach[j] if rounding.reach else 1.0
     if not math.isfinite(x):
-        if elementwise or not moved >= explained(dtype) * arb(unit(dtype)) * largest(dtype) / 4:
+        if rounding.elementwise or not moved >= explained(dtype) * arb(unit(dtype)) * largest(dtype) / 4:
             return off
         return ValueVerdict(
             ValueWord.OVERFLOWED, off.max_ulps, reason=f"numbers on the way are beyond the largest of the dtype; {RANGE}"
@@ -158,14 +170,14 @@ def _explained(
     text = "underflow on the way explains the distance" if beneath else EXPLAINS
     if bits < needed_bits(dtype):
         return ValueVerdict(ValueWord.ILL_CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; {DIGITS}")
-    if elementwise:
+    if rounding.elementwise:
         text = f"{FORMULA if text == EXPLAINS else text + BUT}: {digits(bits)}"
         return ValueVerdict(ValueWord.ILL_CONDITIONED, off.max_ulps, reason=text)
     return ValueVerdict(ValueWord.CONDITIONED, off.max_ulps, reason=f"{text}: {digits(bits)}; for more {DIGITS}")
 
 
 def digits(bits: float) -> str:
-    """How many bits are right, in words of decimal digits."""
+    """The number of right bits, as decimal digits in words."""
     count = max(0, int(bits * math.log10(2)))
     return f"about {count} digit{'s' * (count != 1)} {'are' if count != 1 else 'is'} right"
 
@@ -175,7 +187,7 @@ def _size(ball: arb | None) -> float:
 
 
 def _at_kink(x: float, truths: list[arb], near: float, kink: Kink | None, dtype: DType) -> ValueVerdict:
-    """The word for a float where the sides differ: between them, and what the op's convention says."""
+    """The verdict on a float where the sides differ: between them, and equal to the op's convention."""
     if math.isinf(x) and all(_size(side) >= largest(dtype) and (side > 0) == (x > 0) for side in truths):
         return ValueVerdict(
             ValueWord.OVERFLOWED, reason=f"the true value is beyond the largest {dtype.name}, on all sides; {RANGE}"
@@ -201,7 +213,7 @@ def _chosen(kink: Kink, truths: list[arb]) -> arb:
 
 
 def _expected(truths: list[arb], kink: Kink | None) -> str:
-    """The true value as text; at a kink what the convention says, or all sides."""
-    apart = any(not truths[0].overlaps(side) for side in truths[1:])
-    shown = [_chosen(kink, truths)] if apart and kink else truths
-    return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in shown))
+    """The true value as text; at a kink the value of the convention, or all sides."""
+    differ = any(not truths[0].overlaps(side) for side in truths[1:])
+    values = [_chosen(kink, truths)] if differ and kink else truths
+    return " or ".join(dict.fromkeys(truth.str(17, radius=False) for truth in values))

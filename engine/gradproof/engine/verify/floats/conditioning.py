@@ -1,4 +1,4 @@
-"""Conditioning: how far the truth may move when the inputs are rounded, element by element."""
+"""Conditioning: the distance by which the truth moves when the inputs are rounded, element by element."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradproof.engine.verify.floats.balls import Reading, widened
 from gradproof.engine.verify.floats.ulps import exact
 
 NEIGHBOURS = 8
-FEW = 3  # of nodes of more than so many numbers:
+FEW = 3  # neighbours of an op with more than MANY numbers
 MANY = 2048
 
 T = TypeVar("T")
@@ -23,11 +23,11 @@ Rows: TypeAlias = list[list[arb]]
 
 
 def moved_by(wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
-    """How far the truth may move when every input moves by one unit in its last place: the radius of its enclosure over
-    widened inputs. Where these reach a branch or a pole, the distance to single points one unit away, of those that have a
-    value; 0 where none has. ``beside``: the truth at these points.
+    """Distance by which the truth may move when every input moves by a unit in its last place: the radius of its enclosure
+    over widened inputs. Where these reach a branch or a pole, the distance to single points a unit away, of those that have
+    a value; 0 where none has. ``beside``: the truth at these points.
 
-    Balls reach a pole early: that of a determinant contains 0 long before a matrix in it is singular.
+    Balls reach a pole early: the ball of a determinant contains 0 long before a matrix in it is singular.
     """
     try:
         with precision(256):
@@ -43,20 +43,21 @@ def moved_by(wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Ro
 
 
 def confirmed(moved: Rows, beside: Iterable[Rows], truths: Rows, count: int, complex_: bool) -> Rows:
-    """``moved``, no larger than the truth is seen to move. Balls overrate that where an input is used twice, and a rule
-    that loses its digits by cancellation would pass. One point moves it less than all together may, by the root of their
-    number. ``complex_``: these are parts of complex numbers, whose arithmetic rounds either by what the larger moves."""
+    """``moved``, no larger than the truth is seen to move. Balls overrate the motion where an input is used twice, and a
+    rule that loses its digits by cancellation would pass. A single point moves the truth less than all together may, by
+    the root of their number. ``complex_``: these are parts of complex numbers, whose arithmetic rounds either part by
+    the motion of the larger."""
     share = 1 + math.sqrt(count)
     result = []
-    for radii, seen in zip(moved, farthest(beside, truths), strict=True):
+    for radii, distances in zip(moved, farthest(beside, truths), strict=True):
         if complex_:
-            seen = [_larger(seen[j], seen[j ^ 1]) for j in range(len(seen))]
-        result.append([min(radius, share * distance, key=_size) for radius, distance in zip(radii, seen, strict=True)])
+            distances = [_larger(distances[j], distances[j ^ 1]) for j in range(len(distances))]
+        result.append([min(radius, share * distance, key=_size) for radius, distance in zip(radii, distances, strict=True)])
     return result
 
 
 def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Rows], truths: Rows) -> Rows:
-    """``moved``, without end where a pole is within the rounding of the inputs: their widened enclosure is not finite, and
+    """``moved``, infinite where a pole is within the rounding of the inputs: their widened enclosure is not finite, and
     a single point of those ``beside`` is as far from the truth as half of it."""
     try:
         with precision(256):
@@ -70,20 +71,21 @@ def unbounded(moved: Rows, wide: Callable[[Reading], Rows], beside: Iterable[Row
 
 
 def farthest(beside: Iterable[Rows], truths: Rows) -> Rows:
-    """How far the truth moves, for each element, at the farthest of some points one unit away; where it has a value."""
-    seen = [[arb(0)] * len(row) for row in truths]
+    """Distance by which the truth moves, for each element, at the farthest of some points a unit away where it has a
+    value."""
+    distances = [[arb(0)] * len(row) for row in truths]
     for neighbour in beside:
-        for row, moved, known in zip(seen, neighbour, truths, strict=True):
+        for row, moved, known in zip(distances, neighbour, truths, strict=True):
             for j, (ball, truth) in enumerate(zip(moved, known, strict=True)):
-                apart = abs(ball - truth)
-                if apart.is_finite():
-                    row[j] = _larger(row[j], apart)
-    return seen
+                difference = abs(ball - truth)
+                if difference.is_finite():
+                    row[j] = _larger(row[j], difference)
+    return distances
 
 
 def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
-    """``narrow`` of readings in which each input is one unit nearer to 0, or farther from it, or up or down at random. Of
-    many numbers fewer neighbours say as much: each is seen beside all the others."""
+    """``narrow`` of readings in which each input is a unit nearer to 0, or farther from it, or up or down at random. Of
+    many numbers fewer neighbours say as much: each number moves beside all the others."""
 
     def toward(sign: int) -> Reading:
         return lambda x, step: exact(x) + (-sign if x > 0 else sign) * arb(step)
@@ -101,7 +103,7 @@ def neighbours(narrow: Callable[[Reading], T], count: int) -> Iterator[T]:
 
 
 def crossings(sides: Sequence[tuple[Rows, Rows]], row: int) -> list[bool]:
-    """For each element of a row whether it has another sign on one side than on the other, of any of some pairs."""
+    """For each element of a row, whether it has different signs on the two sides of any of some pairs."""
     count = max((len(low[row]) for low, _ in sides), default=0)
     crossed = [False] * count
     for low, high in sides:

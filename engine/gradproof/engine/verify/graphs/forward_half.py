@@ -36,13 +36,13 @@ class ForwardHalf:
 
     def _positions(self) -> list[int]:
         needed = set(self.seeds)
-        found = []
+        positions = []
         for position in range(self.plan.forward_length - 1, -1, -1):
-            one = self.program.instructions[position]
-            if not needed.isdisjoint(one.outputs) and self._moves(one.outputs):
-                needed.update(one.inputs)
-                found.append(position)
-        return found[::-1]
+            instruction = self.program.instructions[position]
+            if not needed.isdisjoint(instruction.outputs) and self._moves(instruction.outputs):
+                needed.update(instruction.inputs)
+                positions.append(position)
+        return positions[::-1]
 
     def _moves(self, numbers: Iterable[int]) -> bool:
         return any(is_differentiable(self.program.specs[k].dtype) for k in numbers)
@@ -50,8 +50,8 @@ class ForwardHalf:
     @property
     def size(self) -> int:
         """How many elements it has."""
-        made = (out for k in self.positions for out in self.program.instructions[k].outputs)
-        return sum(self.program.specs[number].size for number in (*made, *self.program.inputs))
+        computed = (out for k in self.positions for out in self.program.instructions[k].outputs)
+        return sum(self.program.specs[number].size for number in (*computed, *self.program.inputs))
 
     def value(self, number: int) -> Array:
         """A value of the run."""

@@ -29,21 +29,21 @@ from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
 from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
 from gradproof.engine.verify.floats.ulps import unit
-from gradproof.engine.verify.graphs.across import Across
-from gradproof.engine.verify.graphs.crossing import (
+from gradproof.engine.verify.graphs.elementwise_node import ElementwiseNode, by_element
+from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.tangents import (
     Along,
     Beside,
     Contradiction,
     Crossed,
-    Given,
-    Moving,
     Node,
+    Operand,
+    Tangent,
     Unread,
     working,
     zeros,
 )
-from gradproof.engine.verify.graphs.elements import Elements, by_element
-from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
+from gradproof.engine.verify.graphs.whole_node import WholeNode
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
 
@@ -81,8 +81,8 @@ class Sweep:
         self.half, self.directions, self.deadline = half, directions, deadline
         self.started, self.share = time.monotonic(), 0.0
         self.program, self.backward = half.program, half.backward
-        self.found = Crossing(*zeros(len(directions)), 0.0 if beside else None)
-        self.moving: dict[int, Moving] = {}
+        self.crossing = Crossing(*zeros(len(directions)), 0.0 if beside else None)
+        self.moving: dict[int, Tangent] = {}
         self.last: dict[int, int] = {}
         for position in half.positions:
             self.last.update(dict.fromkeys(self.program.instructions[position].inputs, position))
@@ -92,17 +92,17 @@ class Sweep:
         self._look()
         still = [None] * len(self.directions)
         for number in self.half.starts():
-            self._enter(number, Moving(list(still)))
+            self._enter(number, Tangent(list(still)))
         work = [self._size(position) for position in self.half.positions]
         for position, size in zip(self.half.positions, work, strict=True):
             self._look()
             self._cross(position)
             self.share += size / sum(work)
-        return self.found
+        return self.crossing
 
     def _size(self, position: int) -> int:
-        one = self.program.instructions[position]
-        return NODE + sum(self.program.specs[k].size for k in (*one.inputs, *one.outputs))
+        instruction = self.program.instructions[position]
+        return NODE + sum(self.program.specs[k].size for k in (*instruction.inputs, *instruction.outputs))
 
     def _look(self) -> None:
         """Whether there is time; raises Skipped, with what it would take, where there is none."""
@@ -112,50 +112,50 @@ class Sweep:
             text = f"; about {needed:.2g} s would do" if needed else ""
             raise Skipped(f"budget: the time for the whole graph was over{text}; {TIME}")
         late = now - self.started > BESIDE_SHARE * (self.deadline - self.started)
-        if self.found.moved is not None and late and self.share < BESIDE_SHARE:
-            self.found.moved = None
-            for one in self.moving.values():
-                one.beside = None
+        if self.crossing.moved is not None and late and self.share < BESIDE_SHARE:
+            self.crossing.moved = None
+            for tangent in self.moving.values():
+                tangent.beside = None
 
     def _cross(self, position: int) -> None:
-        one = self.program.instructions[position]
-        inputs = [self._given(number) for number in one.inputs]
-        if not any(given.moves for given in inputs):
-            for out in one.outputs:
-                self._enter(out, Moving([None] * len(self.directions)))
+        instruction = self.program.instructions[position]
+        inputs = [self._given(number) for number in instruction.inputs]
+        if not any(tangent.moves for tangent in inputs):
+            for out in instruction.outputs:
+                self._enter(out, Tangent([None] * len(self.directions)))
         else:
             node = self._node(position)
             try:
-                crossing = Elements if by_element(node) else Across
-                found = crossing(node, beside=self.found.moved is not None).cross()
+                crossing = ElementwiseNode if by_element(node) else WholeNode
+                crossed = crossing(node, beside=self.crossing.moved is not None).cross()
             except Skipped:
                 raise
             except Unread as reason:
-                found = self._unread(position, node, str(reason))
+                crossed = self._unread(position, node, str(reason))
             except BaseException as error:  # a definition is a stranger's code
                 reraise_own(error)
-                found = self._unread(position, node, f"{one.op.name} is not read in arrays ({describe(error)})")
-            self._note(position, found)
-            for k, out in enumerate(one.outputs):
-                self._leave(out, found, k)
-        for number in {*one.inputs}:
+                crossed = self._unread(position, node, f"{instruction.op.name} is not read in arrays ({describe(error)})")
+            self._note(position, crossed)
+            for k, out in enumerate(instruction.outputs):
+                self._leave(out, crossed, k)
+        for number in {*instruction.inputs}:
             if self.last[number] == position:
                 self.moving.pop(number, None)
 
-    def _given(self, number: int) -> Moving:
-        return self.moving.get(number) or Moving([None] * len(self.directions))
+    def _given(self, number: int) -> Tangent:
+        return self.moving.get(number) or Tangent([None] * len(self.directions))
 
     def _node(self, position: int) -> Node:
-        one, half = self.program.instructions[position], self.half
-        given = {number: Given(half.value(number), self._given(number)) for number in one.inputs}
+        instruction, half = self.program.instructions[position], self.half
+        operands = {number: Operand(half.value(number), self._given(number)) for number in instruction.inputs}
         for use in half.uses.get(position, ()):
-            given[one.inputs[use.position]].taken.append(half.value(use.number))
+            operands[instruction.inputs[use.position]].contributions.append(half.value(use.number))
         final = self.backward.final
         return Node(
-            one, given, [self.program.specs[k] for k in one.inputs], [self.program.specs[k] for k in one.outputs],
-            [half.value(out) for out in one.outputs],
-            [half.value(final[out]) if out in final else None for out in one.outputs],
-            lambda k, direction: self._start(one.outputs[k], direction),
+            instruction, operands, [self.program.specs[k] for k in instruction.inputs], [self.program.specs[k] for k in instruction.outputs],
+            [half.value(out) for out in instruction.outputs],
+            [half.value(final[out]) if out in final else None for out in instruction.outputs],
+            lambda k, direction: self._start(instruction.outputs[k], direction),
             self._terms(position), self._look,
         )  # fmt: skip
 
@@ -163,17 +163,19 @@ class Sweep:
         """The largest number of terms in a sum that the rule of an instruction made."""
         most = 1
         for k in self.backward.written.get(position, ()):
-            one = self.program.instructions[k]
-            given, made = ([self.program.specs[n] for n in numbers] for numbers in (one.inputs, one.outputs))
-            if one.op.elementwise or one.op.view:
+            instruction = self.program.instructions[k]
+            input_specs, output_specs = (
+                [self.program.specs[n] for n in numbers] for numbers in (instruction.inputs, instruction.outputs)
+            )
+            if instruction.op.elementwise or instruction.op.view:
                 continue
-            size, result = max(spec.size for spec in given), max(spec.size for spec in made)
-            if one.op.contracts:
-                most = max(most, given[0].shape[-1])
-            elif one.op.name in ("sum", "mean"):
+            size, result = max(spec.size for spec in input_specs), max(spec.size for spec in output_specs)
+            if instruction.op.contracts:
+                most = max(most, input_specs[0].shape[-1])
+            elif instruction.op.name in ("sum", "mean"):
                 most = max(most, size // max(result, 1))
-            elif one.op.name != "broadcast_to":
-                most = max(most, max((n for spec in (*given, *made) for n in spec.shape), default=1))
+            elif instruction.op.name != "broadcast_to":
+                most = max(most, max((n for spec in (*input_specs, *output_specs) for n in spec.shape), default=1))
         return most
 
     def _start(self, number: int, direction: int) -> Array | None:
@@ -184,23 +186,23 @@ class Sweep:
 
     def _unread(self, position: int, node: Node, reason: str) -> Crossed:
         """A node is left to its own checks, and new directions start behind it."""
-        found, own = self.found, Crossed([], [], *zeros(len(self.directions)))
-        found.whole += 1
-        if found.whole > len(self.half.positions) // 2 + 1 or found.whole == len(self.half.positions):
+        crossing, own = self.crossing, Crossed([], [], *zeros(len(self.directions)))
+        crossing.whole += 1
+        if crossing.whole > len(self.half.positions) // 2 + 1 or crossing.whole == len(self.half.positions):
             raise Skipped(f"most of the graph cannot be read ({reason}); {TABLE}")
         own.reason = reason
         for k, spec in enumerate(node.outputs):
             moves = is_differentiable(spec.dtype)
             own.along.append([node.starts(k, d) if moves else None for d in range(len(self.directions))])
             own.beside.append(self._own(own.along[k]))
-        for given in node.moving.values():
-            own.moved += _apart(given.taken, given.moving)
-        self._measure(node.one.outputs, own.along)
+        for operand in node.moving.values():
+            own.moved += _apart(operand.contributions, operand.tangent)
+        self._measure(node.instruction.outputs, own.along)
         return own
 
     def _own(self, along: list[Along]) -> Beside:
         """The run itself, as what is beside it."""
-        return None if self.found.moved is None or not along or along[0] is None else (None, along[0])
+        return None if self.crossing.moved is None or not along or along[0] is None else (None, along[0])
 
     def _measure(self, numbers: Sequence[int], along: Sequence[Sequence[Along]]) -> None:
         """Add what starts at these values to the yard."""
@@ -210,80 +212,80 @@ class Sweep:
                     size = magnitude(self.half.raw(number), step)
                     if not math.isfinite(size):
                         raise Skipped(f"a gradient is not finite; {MADE}")
-                    self.found.yard[direction] += unit(self.program.specs[number].dtype) * size
+                    self.crossing.yard[direction] += unit(self.program.specs[number].dtype) * size
 
     def _note(self, position: int, own: Crossed) -> None:
-        found = self.found
+        crossing = self.crossing
         for direction in range(len(self.directions)):
-            found.defects[direction] += own.defects[direction]
-            found.allowed[direction] += own.allowed[direction]
-            found.excess[direction] += own.excess[direction]
+            crossing.defects[direction] += own.defects[direction]
+            crossing.allowed[direction] += own.allowed[direction]
+            crossing.excess[direction] += own.excess[direction]
         if own.reason:
             several = f"{own.left} elements: " if own.left else ""
-            found.left[position] = several + own.reason
-        if found.moved is not None:
-            found.moved += own.moved
-        found.contradictions += [(self.half.node(position), one) for one in own.contradictions]
+            crossing.left[position] = several + own.reason
+        if crossing.moved is not None:
+            crossing.moved += own.moved
+        crossing.contradictions += [(self.half.node(position), contradiction) for contradiction in own.contradictions]
 
     def _leave(self, out: int, own: Crossed, k: int) -> None:
         """An output goes on, behind a hook along a new direction."""
         along, beside = own.along[k], own.beside[k]
         if out in self.half.hooked:
-            if out in self.backward.final and self.found.moved is not None:
-                self.found.moved += _apart([self.half.value(self.backward.final[out])], Moving(along, beside))
+            if out in self.backward.final and self.crossing.moved is not None:
+                self.crossing.moved += _apart([self.half.value(self.backward.final[out])], Tangent(along, beside))
             along = [self._start(out, direction) for direction in range(len(self.directions))]
             beside = self._own(along)
             self._measure([out], [along])
-        self._enter(out, Moving(along, beside))
+        self._enter(out, Tangent(along, beside))
 
-    def _enter(self, number: int, moving: Moving) -> None:
+    def _enter(self, number: int, tangent: Tangent) -> None:
         """A value is known: it moves along its own direction too, and its gradient is compared with its contributions."""
         if not is_differentiable(self.program.specs[number].dtype):
             return
-        self._handed_on(number, moving)
+        self._handed_on(number, tangent)
         for direction, starts in enumerate(self.directions):
             own = starts.get(number)
             if own is None:
                 continue
             self._measure([number], [[own if k == direction else None for k in range(len(self.directions))]])
-            before, apart = moving.along[direction], moving.apart
-            moving.along[direction] = own if before is None else before + own
-            if direction == 0 and self.found.moved is not None:
-                pair = moving.beside
-                moving.beside = (pair[0], pair[1] + own) if pair is not None and apart else self._own(moving.along)
-        if not moving.moves:
+            before, apart = tangent.along[direction], tangent.apart
+            tangent.along[direction] = own if before is None else before + own
+            if direction == 0 and self.crossing.moved is not None:
+                pair = tangent.beside
+                tangent.beside = (pair[0], pair[1] + own) if pair is not None and apart else self._own(tangent.along)
+        if not tangent.moves:
             return
-        if self.found.moved is None:
-            moving.beside = None
-        self._sum(number, moving)
+        if self.crossing.moved is None:
+            tangent.beside = None
+        self._sum(number, tangent)
         seed = self.half.seeds.get(number)
-        if seed is not None and self.found.moved is not None:
-            self.found.moved += _apart([self.half.value(seed)], moving)
+        if seed is not None and self.crossing.moved is not None:
+            self.crossing.moved += _apart([self.half.value(seed)], tangent)
         if number in self.last:
-            self.moving[number] = moving
+            self.moving[number] = tangent
 
-    def _handed_on(self, number: int, moving: Moving) -> None:
+    def _handed_on(self, number: int, tangent: Tangent) -> None:
         """The gradient of a value against what the rule before it was given, which is the same but for hooks."""
         raw, final = self.backward.raw.get(number), self.backward.final.get(number)
         if raw is None or final is None or number in self.half.hooked or self.half.values[raw] is self.half.values[final]:
             return
-        for direction, step in enumerate(moving.along):
+        for direction, step in enumerate(tangent.along):
             if step is None:
                 continue
-            found = added_up(self.half.value(final), [self.half.value(raw)], step)
-            self.found.defects[direction] += found.defect
-            self.found.allowed[direction] += found.allowed
-            if found.place is not None:
-                self._contradict(number, found, direction)
+            total = added_up(self.half.value(final), [self.half.value(raw)], step)
+            self.crossing.defects[direction] += total.defect
+            self.crossing.allowed[direction] += total.allowed
+            if total.place is not None:
+                self._contradict(number, total, direction)
 
-    def _contradict(self, number: int, found: Added, direction: int) -> None:
-        assert found.place is not None
+    def _contradict(self, number: int, total: Added, direction: int) -> None:
+        assert total.place is not None
         spec = self.program.specs[number]
-        index = [int(k) for k in np.unravel_index(found.place, parts_shape(spec))][: spec.ndim]
-        one = Contradiction(f", element {index}" if index else "", found.several, found.whole, direction)
-        self.found.contradictions.append((self._name(number), one))
+        index = [int(k) for k in np.unravel_index(total.place, parts_shape(spec))][: spec.ndim]
+        contradiction = Contradiction(f", element {index}" if index else "", total.several, total.whole, direction)
+        self.crossing.contradictions.append((self._name(number), contradiction))
 
-    def _sum(self, number: int, moving: Moving) -> None:
+    def _sum(self, number: int, tangent: Tangent) -> None:
         """The gradient of a value against the sum of its contributions."""
         raw = self.backward.raw.get(number)
         taken = [use.number for use in self.half.parts.get(number, ())]
@@ -291,27 +293,27 @@ class Sweep:
             taken.append(self.half.seeds[number])
         if raw is None or taken == [raw]:
             return
-        for direction, step in enumerate(moving.along):
+        for direction, step in enumerate(tangent.along):
             if step is None:
                 continue
-            found = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
-            self.found.defects[direction] += found.defect
-            self.found.allowed[direction] += found.allowed
-            if found.place is not None:
-                self._contradict(number, found, direction)
+            total = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
+            self.crossing.defects[direction] += total.defect
+            self.crossing.allowed[direction] += total.allowed
+            if total.place is not None:
+                self._contradict(number, total, direction)
 
     def _name(self, number: int) -> str:
         known = self.half.plan.lowered.values
         return f"the gradient of {next((repr(name) for name, k in known.items() if k == number), 'a value')}"
 
 
-def _apart(weights: Sequence[Array], moving: Moving) -> float:
+def _apart(weights: Sequence[Array], tangent: Tangent) -> float:
     """How far the two runs are apart, weighed."""
-    along, beside = moving.along[0] if moving.along else None, moving.beside
+    along, beside = tangent.along[0] if tangent.along else None, tangent.beside
     if along is None or beside is None or beside[1] is along:
         return 0.0
-    found = [weigh(one, np.asarray(beside[1] - along)).signed for one in weights]
-    return sum(one for one in found if math.isfinite(one))
+    distances = [weigh(weight, np.asarray(beside[1] - along)).signed for weight in weights]
+    return sum(weight for weight in distances if math.isfinite(weight))
 
 
 def dyadic(spec: Spec, seed: Sequence[int]) -> Array:

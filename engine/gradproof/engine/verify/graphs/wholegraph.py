@@ -59,8 +59,8 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
     large = half.size > FEW_ELEMENTS + PER_NODE * len(half.positions)
 
     def in_arrays() -> dict[str, GraphVerdict]:
-        found = check_large(half, names, started + seconds)
-        return {name: replace(one, seconds=time.monotonic() - started) for name, one in found.items()}
+        verdicts = check_large(half, names, started + seconds)
+        return {name: replace(verdict, seconds=time.monotonic() - started) for name, verdict in verdicts.items()}
 
     def same(verdict: GraphVerdict) -> dict[str, GraphVerdict]:
         timed = replace(verdict, seconds=time.monotonic() - started)
@@ -70,15 +70,18 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
         if large:
             return in_arrays()
         graph = _Readable(run, started + seconds)
-        found = [graph.compare(graph.direction(names, seed)) for seed in range(DIRECTIONS)]
-        worst = max(found, key=lambda one: (_ORDER.index(one.word), one.ratio))
+        verdicts = [graph.compare(graph.direction(names, seed)) for seed in range(DIRECTIONS)]
+        worst = max(verdicts, key=lambda candidate: (_ORDER.index(candidate.word), candidate.ratio))
         verdict = replace(worst, directions=DIRECTIONS)
         if verdict.word is not GraphWord.INCONSISTENT or len(names) == 1 or len(names) > MAX_ALONE:
             return same(verdict)
         alone = {name: graph.compare(graph.direction([name], 0)) for name in names}
-        if all(one.word is not GraphWord.INCONSISTENT for one in alone.values()):
+        if all(alone_verdict.word is not GraphWord.INCONSISTENT for alone_verdict in alone.values()):
             return same(verdict)
-        return {name: replace(one, directions=1, seconds=time.monotonic() - started) for name, one in alone.items()}
+        return {
+            name: replace(alone_verdict, directions=1, seconds=time.monotonic() - started)
+            for name, alone_verdict in alone.items()
+        }
     except _TooLarge as reason:
         try:
             return in_arrays()
@@ -115,14 +118,14 @@ class _Readable(ForwardHalf):
     def direction(self, names: Sequence[str], seed: int) -> Direction:
         """Random dyadic numbers for the elements of the values ``names``."""
         random = Random(seed)
-        found = {}
+        parts = {}
         for name in names:
             number = self.plan.lowered.values[name]
             cells: Array = np.empty(parts_shape(self.program.specs[number]), object)
             for index in np.ndindex(cells.shape):
                 cells[index] = random.choice((-1, 1)) * random.randint(4, 15) / 8
-            found[number] = cells
-        return found
+            parts[number] = cells
+        return parts
 
     def compare(self, direction: Direction) -> GraphVerdict:
         """The verdict along one direction. Raises Skipped."""
@@ -197,8 +200,8 @@ class _Readable(ForwardHalf):
     def _cuts(self) -> list[int]:
         """Values at which a new direction starts: hooked ones, and outputs of nodes that are left out."""
         behind = (out for k in self.unreadable for out in self.program.instructions[k].outputs)
-        made = {out for k in self.positions for out in self.program.instructions[k].outputs}
-        cuts = dict.fromkeys([*(number for number in self.hooked if number in made), *behind])
+        computed = {out for k in self.positions for out in self.program.instructions[k].outputs}
+        cuts = dict.fromkeys([*(number for number in self.hooked if number in computed), *behind])
         return [number for number in cuts if number in self.backward.raw]
 
     def _start(self, number: int) -> Array:
@@ -236,12 +239,12 @@ class _Reader:
         for number in graph.starts():
             self._enter(number, self._still(number), seeds)
         for position in graph.positions:
-            one = program.instructions[position]
+            instruction = program.instructions[position]
             outputs = None if position in graph.unreadable else self._outputs(position)
             if outputs is None:
                 self._leave_out(position)
-                outputs = [self._still(out) for out in one.outputs]
-            for out, cells in zip(one.outputs, outputs, strict=True):
+                outputs = [self._still(out) for out in instruction.outputs]
+            for out, cells in zip(instruction.outputs, outputs, strict=True):
                 if not is_differentiable(program.specs[out].dtype):
                     self.cells[out] = concrete(np.asarray(graph.values[out]))
                     continue
@@ -295,35 +298,43 @@ class _Reader:
 
     def _outputs(self, position: int) -> list[Array] | None:
         """The outputs of one instruction, or None if it cannot be read, which is noted."""
-        graph, one = self.graph, self.graph.program.instructions[position]
+        graph, instruction = self.graph, self.graph.program.instructions[position]
         specs = graph.program.specs
-        outs = [specs[out] for out in one.outputs]
-        inputs = [self._use(number, one.op.normwise) for number in one.inputs]
+        outs = [specs[out] for out in instruction.outputs]
+        inputs = [self._use(number, instruction.op.normwise) for number in instruction.inputs]
         self.f.tied = False
         try:
-            outputs = read_parts(one.op, self.f, inputs, [specs[k] for k in one.inputs], one.attributes, outs, self._tick)
+            outputs = read_parts(
+                instruction.op,
+                self.f,
+                inputs,
+                [specs[k] for k in instruction.inputs],
+                instruction.attributes,
+                outs,
+                self._tick,
+            )
             if self.f.tied and any(isinstance(x, arb_series) for cells in inputs for x in cells.flat):
-                graph.unreadable[position] = f"{one.op.name} is at a kink, where it has no derivative"
+                graph.unreadable[position] = f"{instruction.op.name} is at a kink, where it has no derivative"
                 return None
             if all(_finite(x) for cells in outputs for x in cells.flat):
                 return outputs
-            reason = f"{one.op.name} has no finite derivative"
+            reason = f"{instruction.op.name} has no finite derivative"
         except Skipped:
             raise
         except TooLarge:
             node = graph.plan.lowered.node_of[position]
             raise _TooLarge(
-                f"node {node} ({one.op.name}) takes the reading beyond {self.f.limit} operations; {SMALLER}"
+                f"node {node} ({instruction.op.name}) takes the reading beyond {self.f.limit} operations; {SMALLER}"
             ) from None
         except Undecided:
-            reason = f"rounding decides a branch of {one.op.name}"
+            reason = f"rounding decides a branch of {instruction.op.name}"
         except (NoDefinition, AttributeError, TypeError, NotImplementedError) as error:
-            reason = f"{one.op.name} has no power series form ({text_of(error)})"
+            reason = f"{instruction.op.name} has no power series form ({text_of(error)})"
         except (ZeroDivisionError, ValueError):
-            reason = f"{one.op.name} is at a pole"
+            reason = f"{instruction.op.name} is at a pole"
         except BaseException as error:  # a definition is a stranger's code
             reraise_own(error)
-            reason = f"the definition of {one.op.name} raised {describe(error)}"
+            reason = f"the definition of {instruction.op.name} raised {describe(error)}"
         graph.unreadable[position] = reason
         return None
 
@@ -338,8 +349,8 @@ class _Reader:
         numbers = cells.reshape(-1, 2 if is_complex(spec) else 1)
         least = max((abs(float(arb(head(x)).mid())) for x in cells.flat), default=0.0) if normwise else 0.0
         result: Array = np.empty(numbers.shape, object)
-        for k, one in enumerate(numbers):
-            for j, x in enumerate(widened_series(one, spec.dtype, least)):
+        for k, entry in enumerate(numbers):
+            for j, x in enumerate(widened_series(entry, spec.dtype, least)):
                 result[k, j] = x
         return result.reshape(cells.shape)
 
@@ -365,7 +376,7 @@ def _finite(x: Any) -> bool:
 def _weigh(gradient: Array, cells: Array) -> tuple[arb, arb]:
     """Sum of the products, and of their magnitudes."""
     products = [exact(g) * v for g, v in zip(parts(gradient).flat, cells.flat, strict=True)]
-    return sum(products, arb(0)), sum((abs(one) for one in products), arb(0))
+    return sum(products, arb(0)), sum((abs(product) for product in products), arb(0))
 
 
 def _log2(ratio: float) -> float:

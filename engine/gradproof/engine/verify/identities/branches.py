@@ -1,4 +1,4 @@
-"""Branches of an expression: made explicit, taken apart into factors, and asked whether their ties are thin."""
+"""Branches of an expression: made explicit as comparisons, factored, and tested for ties on thin sets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gradproof.engine.verify.identities.monotone import unwrapped
 from gradproof.engine.verify.identities.thin_sets import is_thin_for_all
 
 POINTS = 3
-MAX_SIZE = 400  # operations in a difference that is still factored
-MAX_RADICAND = 60  # and in the radicand of a root
-MAX_ROOTS = 4  # that are eliminated one after the other
+MAX_SIZE = 400  # operations in a difference that is factored
+MAX_RADICAND = 60  # operations in a radicand that is factored
+MAX_ROOTS = 4  # roots that are eliminated in turn
 TINY = sympy.Rational(1, 10**20)
 ENTIRE = (
     sympy.exp, sympy.sin, sympy.cos, sympy.sinh, sympy.cosh, sympy.tanh, sympy.atan, sympy.asinh, sympy.erf, sympy.erfc,
@@ -25,15 +25,15 @@ STEPS = (sympy.Abs, sympy.sign, sympy.Max, sympy.Min, sympy.Heaviside)
 
 
 def explicit(expression: Any) -> Any:
-    """The same with each branch as a comparison: the absolute value of a real number, its sign, a maximum, the root of a
-    square. Floats become the rational numbers they are."""
+    """The expression with each branch as a comparison: the absolute value of a real number, its sign, a maximum, the
+    root of a square. Floats become the rational numbers they are."""
     e = exact(expression)
     e = e.replace(lambda p: p.is_Pow and p.exp.is_Rational and not p.exp.is_Integer, _rooted)
     return e.replace(lambda p: isinstance(p, STEPS) and all(a.is_extended_real for a in p.args), _pieces)
 
 
 def exact(expression: Any) -> Any:
-    """The same with rational numbers for floats."""
+    """The expression with rational numbers for floats."""
     e = sympy.sympify(expression)
     floats = e.atoms(sympy.Float)
     return e.xreplace({x: sympy.Rational(*float(x).as_integer_ratio()) for x in floats}) if floats else e
@@ -45,7 +45,7 @@ def _pieces(e: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _rooted(power: Any) -> Any:
-    """A root with the squares in its radicand taken out: √(f² u) = |f| √u for real f."""
+    """A root with the squares taken out of its radicand: √(f² u) = |f| √u for real f."""
     if sympy.count_ops(power.base) > MAX_RADICAND:
         return power
     try:
@@ -63,8 +63,8 @@ def _rooted(power: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def factored(difference: Any) -> tuple[int, tuple[tuple[Any, int], ...]]:
-    """The sign of the constant in ``difference``, and its factors with their powers; a denominator is a factor too, as its
-    sign is that of its inverse. A factor that has one sign everywhere is part of the constant."""
+    """The sign of the constant in ``difference``, and its factors with their powers; a denominator is a factor too, as
+    its sign is that of its inverse. A factor of constant sign is part of the constant."""
     sign, powers = 1, dict[Any, int]()
     for f, power in _factors(difference):
         if f.is_extended_negative:
@@ -97,9 +97,9 @@ def _factors(difference: Any) -> list[tuple[Any, int]]:
 
 @lru_cache(maxsize=4096)
 def is_thin(difference: Any) -> bool:
-    """Whether ``difference`` is shown to be 0 on a thin set only, which leaves the rest dense: it is not 0 somewhere, and
-    is algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain. With
-    free attributes it has to be so for each of their values."""
+    """True if ``difference`` is shown to be 0 on a thin set only, which leaves the rest dense: it is not 0 somewhere,
+    and is algebraic (then so is the norm over its roots, a polynomial that is not 0), or analytic on all of the domain.
+    With free attributes it has to be so for each of their values."""
     if difference.atoms(Free):
         return is_thin_for_all(difference, _analytic)
     if difference.has(sympy.floor, sympy.Piecewise, *STEPS):
@@ -119,7 +119,7 @@ def _differs_somewhere(difference: Any) -> bool:
 
 
 def _analytic(e: Any) -> bool:
-    """Whether ``e`` is analytic wherever its symbols may be, which is a line or half a line for each."""
+    """True if ``e`` is analytic wherever its symbols may be, which is a line or half a line for each."""
     if e.is_Symbol:
         return True
     if e.is_number:
@@ -129,13 +129,14 @@ def _analytic(e: Any) -> bool:
     if e.is_Add or e.is_Mul or isinstance(e, ENTIRE):
         return True
     if e.is_Pow:
-        whole = e.exp.is_Integer and e.exp > 0
-        return bool(whole or e.base.is_positive or (e.exp.is_Integer and e.base.is_negative))
+        is_polynomial = e.exp.is_Integer and e.exp > 0
+        return bool(is_polynomial or e.base.is_positive or (e.exp.is_Integer and e.base.is_negative))
     return bool(isinstance(e, (sympy.log, sympy.gamma, sympy.loggamma)) and e.args[0].is_positive)
 
 
 def _norm_differs(difference: Any) -> bool:
-    """Whether the product of an algebraic expression over all signs of its roots is a polynomial other than 0."""
+    """True if the product of an algebraic expression over all signs of its roots, computed by resultants, is a
+    polynomial other than 0."""
     e = sympy.fraction(sympy.together(difference))[0]
     for _ in range(MAX_ROOTS + 1):
         roots = [p for p in e.atoms(sympy.Pow) if p.exp.is_Rational and not p.exp.is_Integer]

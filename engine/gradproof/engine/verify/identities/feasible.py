@@ -1,5 +1,5 @@
-"""Whether any point has given signs: affine inequalities in rationals, by eliminating one variable after the other; and
-polynomials of one variable each, by looking between their roots."""
+"""Feasibility of signs: affine inequalities in rationals, by eliminating the variables in turn (Fourier and Motzkin);
+polynomials of a single variable, by evaluation between their roots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sympy
 
 MAX_ROWS = 10_000
 DRAWS = 100
-MAX_SIZE = 200  # operations in a polynomial whose sign is looked at
+MAX_SIZE = 200  # operations in a polynomial whose sign is decided
 DIGITS = 60
 CLOSE = sympy.Rational(1, 10**40)
 
@@ -21,7 +21,8 @@ Row: TypeAlias = tuple[Any, ...]  # coefficients and a constant: their combinati
 
 
 class Unknown(Exception):
-    """Not all differences are affine with rational coefficients, or there are too many."""
+    """Feasibility is not decided: a difference is neither affine nor a polynomial with rational coefficients, or there
+    are too many."""
 
 
 def point_with(signs: Signs) -> dict[Any, Any] | None:
@@ -66,8 +67,8 @@ def _is_affine(difference: Any) -> bool:
 
 
 def is_nonnegative(e: Any, depth: int = 3) -> bool:
-    """Whether a polynomial with rational coefficients is shown to be nowhere below 0: a sum of squares of its variables, or
-    a parabola in one of them that opens upwards and crosses 0 nowhere."""
+    """True if a polynomial with rational coefficients is shown to be nowhere below 0: a sum of squares of its variables,
+    or a parabola in a variable that opens upwards and crosses 0 nowhere."""
     e = sympy.expand(e)
     free = sorted(e.free_symbols, key=sympy.default_sort_key)
     if not free:
@@ -80,7 +81,7 @@ def is_nonnegative(e: Any, depth: int = 3) -> bool:
     if len(free) == 1:
         leading = polynomial.LC() > 0 and polynomial.degree() % 2 == 0
         return bool(leading and all(count % 2 == 0 for _, count in polynomial.real_roots(multiple=False)))
-    if polynomial.is_homogeneous and polynomial.total_degree() % 2 == 0:  # a square times its value where one variable is 1
+    if polynomial.is_homogeneous and polynomial.total_degree() % 2 == 0:  # a square times its value where a variable is 1
         return all(is_nonnegative(e.subs(free[0], value), depth) for value in (0, 1))
     for symbol in free if depth else ():
         if polynomial.degree(symbol) == 2:
@@ -91,7 +92,7 @@ def is_nonnegative(e: Any, depth: int = 3) -> bool:
 
 
 def _drawn(signs: Signs) -> dict[Any, Any] | None:
-    """A point that a few random ones hit, or None, which says nothing."""
+    """A point that a few random draws hit, or None, which says nothing."""
     free = sorted({s for difference, _ in signs for s in difference.free_symbols}, key=sympy.default_sort_key)
     random = Random(len(signs))
     for _ in range(DRAWS):
@@ -104,7 +105,7 @@ def _drawn(signs: Signs) -> dict[Any, Any] | None:
 
 
 def _polynomial(e: Any, free: Sequence[Any]) -> Any:
-    """A polynomial with rational coefficients; None for what is none."""
+    """The polynomial of an expression, with rational coefficients; None for any other expression."""
     try:
         polynomial = sympy.Poly(e, *free)
     except sympy.PolynomialError:
@@ -113,8 +114,8 @@ def _polynomial(e: Any, free: Sequence[Any]) -> Any:
 
 
 def _relaxed(signs: Signs) -> list[tuple[Any, int]]:
-    """The same for products of variables that are variables of their own, of the sign that their factors give them: if
-    these have no point, neither have those."""
+    """The signs with each product of variables replaced by a variable of its own, of the sign that its factors give it:
+    if the relaxation has no point, neither has the original."""
     known = {difference: sign for difference, sign in signs if difference.is_Symbol}
     relaxed: list[tuple[Any, int]] = []
     for difference, sign in signs:
@@ -138,14 +139,14 @@ def _relaxed(signs: Signs) -> list[tuple[Any, int]]:
 
 
 def _on_line(symbol: Any, signs: Signs) -> Any:
-    """The same for polynomials of one variable: a value, or None."""
+    """A value at which polynomials of a single variable have their signs, or None. Raises Unknown."""
     places = [sympy.Integer(0)] if symbol.is_positive else []
     for difference, _ in signs:
         places += _roots(difference, symbol)
     near: list[Any] = []
     for place in sorted((sympy.N(place, DIGITS) for place in places), key=float):
         if near and abs(place - near[-1]) < CLOSE:
-            continue  # one root, as two formulas of it; nothing fits between
+            continue  # the same root from two formulas: no value fits between
         near.append(place)
     between = [_short(a, b) for a, b in pairwise(near)]
     ends = [sympy.floor(near[0]) - 1, sympy.floor(near[-1]) + 2] if near else [sympy.Integer(1)]
@@ -161,14 +162,14 @@ def _on_line(symbol: Any, signs: Signs) -> Any:
 
 
 def _short(low: Any, high: Any) -> Any:
-    """A rational number between two: one that is short to read, if there is room."""
+    """A rational number between two others: with a small denominator, if there is room."""
     middle = sympy.Rational(str((low + high) / 2))
     rounded = middle.limit_denominator(64)
     return rounded if low < rounded < high else middle
 
 
 def _roots(difference: Any, symbol: Any) -> list[Any]:
-    """All real roots of a polynomial; of an affine one with any numbers for coefficients its root."""
+    """The real roots of a polynomial with rational coefficients, or of an affine one. Raises Unknown."""
     try:
         polynomial = sympy.Poly(difference, symbol)
     except sympy.PolynomialError:
@@ -225,7 +226,7 @@ def _row(difference: Any, sign: int, free: Sequence[Any]) -> Row:
 
 
 def _between(rows: Sequence[Row], k: int, free: Sequence[Any], point: dict[Any, Any]) -> Any:
-    """A value for variable k between its bounds, those after it being known."""
+    """A value for variable k between its bounds, with those after it known."""
     low, high = None, None
     for row in rows:
         if row[k] == 0:

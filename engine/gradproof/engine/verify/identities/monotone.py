@@ -1,4 +1,4 @@
-"""Differences seen through functions that grow: exp(u) < exp(v) where u < v, tanh(u) < 1/2 where u < atanh(1/2)."""
+"""Differences of increasing functions: exp(u) < exp(v) where u < v, tanh(u) < 1/2 where u < atanh(1/2)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sympy
 
 
 class Growing(NamedTuple):
-    """A function that grows on all of its domain: its inverse, the open interval of its values, and whether it is defined
-    for positive numbers only."""
+    """A function that increases on all of its domain: its inverse, the open interval of its values, and whether it is
+    defined for positive numbers only."""
 
     inverse: Callable[[Any], Any]
     low: Any = -sympy.oo
@@ -30,8 +30,8 @@ GROWING: dict[Any, Growing] = {
 
 
 def unwrapped(difference: Any) -> Any:
-    """An expression of the same sign as ``difference`` wherever that is defined, with one function less around it; None if
-    there is none. A constant 1 or -1 says that the sign is one."""
+    """An expression of the same sign as ``difference`` wherever that is defined, with a function less around it; None
+    if there is none. The result 1 or -1 is a constant sign."""
     e = sympy.logcombine(sympy.powsimp(difference))
     terms = sympy.Add.make_args(e)
     if len(terms) > 2:
@@ -49,22 +49,22 @@ def unwrapped(difference: Any) -> Any:
 
 
 def _beside(grown: Any, side: Any) -> Any:
-    """An expression of the sign of ``grown - other``, or None."""
+    """An expression of the sign of ``grown - side``, or None."""
     if grown.is_Pow and grown.exp.is_Rational and not grown.exp.is_Integer and grown.exp > 0 and grown.base.is_nonnegative:
         return _beside_root(grown, side)
-    known = GROWING.get(grown.func)
-    if known is None or not grown.args[0].is_extended_real or (known.positive and not grown.args[0].is_positive):
+    growing = GROWING.get(grown.func)
+    if growing is None or not grown.args[0].is_extended_real or (growing.positive and not grown.args[0].is_positive):
         return None
     if side.func is grown.func:
-        fits = side.args[0].is_extended_real and (side.args[0].is_positive or not known.positive)
+        fits = side.args[0].is_extended_real and (side.args[0].is_positive or not growing.positive)
         return grown.args[0] - side.args[0] if fits else None
     if side.free_symbols or not side.is_real:
         return None
-    if _not_above(side, known.low):
+    if _not_above(side, growing.low):
         return sympy.Integer(1)
-    if _not_above(known.high, side):
+    if _not_above(growing.high, side):
         return sympy.Integer(-1)
-    return grown.args[0] - known.inverse(side) if _above(side, known.low) and _above(known.high, side) else None
+    return grown.args[0] - growing.inverse(side) if _above(side, growing.low) and _above(growing.high, side) else None
 
 
 def _beside_root(root: Any, side: Any) -> Any:

@@ -1,8 +1,8 @@
-"""A zero test for rational functions, on python-flint's polynomials: what SymPy's ``cancel`` does, without its trees.
+"""Zero test for rational functions, on python-flint's polynomials: SymPy's ``cancel`` without its trees.
 
-An exponential is the product of those of its exponent's terms. Whatever else is not a sum, a product or a small integer
-power (a root, a sine) stands as a generator of its own. A numerator that is zero with independent generators is zero for
-all their values, so a yes is a proof; a no says nothing.
+An exponential is the product of the exponentials of its exponent's terms. Any other subexpression that is not a sum, a
+product or a small integer power (a root, a sine) stands as a generator of its own. A numerator that is zero with
+independent generators is zero for all their values, so True is a proof; False says nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MAX_PRODUCT = 1_000_000  # terms of a product before they are collected: beyond,
 
 
 def rational_zero(expression: Any) -> bool:
-    """Whether ``expression`` is zero as a fraction of polynomials. Raises ValueError if it grows too large, or divides
-    by what is zero."""
+    """True if ``expression`` is zero as a fraction of polynomials. Raises ValueError if it grows too large, or divides
+    by zero."""
     return bool(_Fractions(expression).fraction(expression)[0].is_zero())
 
 
 class _Fractions:
-    """Expressions over one set of generators as numerators, each with the powers of the denominators beneath it.
-    Denominators are kept apart, as `bases` of leading coefficient 1, so that sums need no greatest common divisor."""
+    """Expressions over a set of generators as numerators, each with the powers of its denominators. Denominators are
+    kept apart, as `bases` of leading coefficient 1, so that sums need no greatest common divisor."""
 
     def __init__(self, expression: Any) -> None:
         self.generators: dict[Any, int] = {}
@@ -97,7 +97,7 @@ class _Fractions:
         return total, common
 
     def _base(self, polynomial: Any) -> tuple[int, Any]:
-        """The number of a denominator among the bases, and its leading coefficient."""
+        """The index of a denominator among the bases, and its leading coefficient."""
         if polynomial.is_zero():
             raise ValueError("a denominator is zero")
         leading = polynomial.leading_coefficient()
@@ -123,8 +123,8 @@ def _factors(e: Any) -> Iterator[tuple[Any, int]]:
         yield e, 1
         return
     for term, coefficient in sympy.expand(e.args[0]).as_coefficients_dict().items():
-        whole = coefficient.is_Integer and abs(coefficient) <= MAX_POWER
-        size = 1 if whole else abs(coefficient)
+        is_integral = coefficient.is_Integer and abs(coefficient) <= MAX_POWER
+        size = 1 if is_integral else abs(coefficient)
         yield ("exp", size * term), int(coefficient / size)
 
 

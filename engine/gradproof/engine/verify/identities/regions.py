@@ -20,8 +20,9 @@ MAX_REGIONS = 128
 
 
 class Unproved(Exception):
-    """An obligation that no tactic closes; the message says which. ``region``: it is that of a region cut out by
-    branches, where random points may not reach, so that their agreement says nothing; ``point`` is one in it, if known."""
+    """An obligation that no tactic closes; the message names it. ``region``: the obligation is that of a region cut out
+    by branches, which random points may miss, so that their agreement says nothing; ``point`` is a point in the region,
+    if known."""
 
     def __init__(self, message: str, *, region: bool = False, point: dict[Any, Any] | None = None) -> None:
         super().__init__(message)
@@ -29,8 +30,8 @@ class Unproved(Exception):
 
 
 def differences(expression: Any) -> Iterator[Any]:
-    """What is compared with 0 in ``expression``, and what is 0 at its steps: where one of these is 0 a definition may
-    have no derivative."""
+    """The differences that ``expression`` compares with 0, and those that are 0 at its steps: where any of them is 0, a
+    definition may have no derivative."""
     atoms = explicit(expression).atoms if hasattr(expression, "atoms") else lambda *_: ()
     for relation in atoms(Relational):
         if not relation.has(sympy.Piecewise):
@@ -41,16 +42,16 @@ def differences(expression: Any) -> Iterator[Any]:
 
 
 def ties_of(difference: Any) -> set[str]:
-    """The tie where ``difference`` is 0, in words; none where it is made of free attributes only: then it is 0 at no value,
-    or that is a region of its own."""
+    """The tie where ``difference`` is 0, as text; none where it is made of free attributes only: then it is 0 at no
+    value, or that is a region of its own."""
     free = difference.atoms(Free)
     return set() if free and free == difference.free_symbols else {f"{difference} = 0"}
 
 
 def discharge(residual: Any, ties: set[str]) -> str:
-    """Show that ``residual`` is zero in every region: the tactics used. Adds the ties that are left out: those of the
-    definition are in ``ties`` already; where the rule alone has a branch, it may be shown to be right on it too. Raises
-    Unproved."""
+    """Show that ``residual`` is zero in every region, and return the tactics used. Adds the ties that are left out:
+    those of the definition are in ``ties`` already; where the rule alone has a branch, it may be shown to be right on it
+    too. Raises Unproved."""
     defined, inside = set(ties), dict[Any, bool]()
     if not residual.has(Relational):
         tactic = zero_tactic(residual)
@@ -75,7 +76,7 @@ def discharge(residual: Any, ties: set[str]) -> str:
             if point is None:
                 continue
             if not all(sign for _, sign in assumed):
-                point = {}  # one beside the tie, not on it
+                point = {}  # a point beside the tie, not on it
             where = " and ".join(f"{difference} {'<=>'[sign + 1]} 0" for difference, sign in assumed)
             text = f"no tactic shows that {short(smooth)} is 0" + (f", where {where}" if where else "")
             raise Unproved(text, region=bool(assumed), point=point)
@@ -84,7 +85,7 @@ def discharge(residual: Any, ties: set[str]) -> str:
 
 
 def _zero_on(residual: Any, difference: Any) -> bool:
-    """Whether ``residual`` is shown to be zero where ``difference`` is, which must be linear in its only symbol."""
+    """True if ``residual`` is shown to be zero where ``difference`` is, which must be linear in its only symbol."""
     if len(difference.free_symbols) != 1 or residual.atoms(Free):
         return False
     [symbol] = difference.free_symbols
@@ -92,19 +93,19 @@ def _zero_on(residual: Any, difference: Any) -> bool:
     if not slope.is_Rational or slope == 0:
         return False
     try:
-        there = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
+        value = explicit(residual).xreplace({symbol: symbol - difference / slope}).doit()
     except TypeError:  # a comparison of what is infinite there
         return False
-    there = sympy.expand(there) if there.has(symbol) else there
-    return not there.has(Relational) and zero_tactic(there) is not None
+    value = sympy.expand(value) if value.has(symbol) else value
+    return not value.has(Relational) and zero_tactic(value) is not None
 
 
 Assumed: TypeAlias = list[tuple[Any, int]]
 
 
 def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]:
-    """Every assignment of signs to the factors of what is compared in ``expression``, with what the expression is there.
-    Innermost comparisons are resolved first. Where a factor is not shown to be 0 on a thin set only, 0 is a sign too."""
+    """Every assignment of signs to the factors that ``expression`` compares, with the smooth expression there. Innermost
+    comparisons are resolved first. Where a factor is not shown to be 0 on a thin set only, 0 is a sign too."""
     pending = [(explicit(expression), assumed)]
     while pending:
         current, signs = pending.pop()
@@ -119,12 +120,12 @@ def _regions(expression: Any, assumed: Assumed) -> Iterator[tuple[Assumed, Any]]
             continue
         first = min(relations, key=sympy.default_sort_key)
         factor = next(f for f, _ in factored(sympy.expand(first.lhs - first.rhs))[1] if f not in known)
-        for sign in (1, -1) if is_thin(factor) else (1, -1, 0):
-            pending.append((current, [*signs, (factor, sign)]))
+        choices = (1, -1) if is_thin(factor) else (1, -1, 0)
+        pending.extend((current, [*signs, (factor, sign)]) for sign in choices)
 
 
 def _truth(relation: Any, known: dict[Any, int]) -> Any:
-    """The truth of a comparison where factors have ``known`` signs; None where they do not tell."""
+    """The truth of a comparison where factors have ``known`` signs; None where they do not decide it."""
     difference = sympy.expand(relation.lhs - relation.rhs)
     constant, factors = factored(difference)
     if any(known.get(f) == 0 for f, _ in factors) or _vanishes(difference):
@@ -145,5 +146,5 @@ def _vanishes(difference: Any) -> bool:
 
 
 def _tied(relation: Any) -> Any:
-    """The truth of a comparison of two that are equal."""
+    """The truth of a comparison of two equal sides."""
     return sympy.true if isinstance(relation, (sympy.Eq, sympy.Le, sympy.Ge)) else sympy.false

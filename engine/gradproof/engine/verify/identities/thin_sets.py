@@ -1,4 +1,4 @@
-"""Exceptions: whether an expression with free attributes vanishes on a thin set only, for each of their values."""
+"""Thin zero sets: whether an expression with free attributes vanishes on a thin set only, for each of their values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_FREE = 4
 
 
 def is_thin_for_all(e: Any, is_analytic: Callable[[Any], bool]) -> bool:
-    """Whether, for each value of the free attributes in ``e`` that is not exceptional, ``e`` is shown to be 0 on a thin set
-    of the other symbols only: it has no zero; or it is analytic in all of them (``is_analytic``), and nowhere 0 as a whole.
-    A product or a power has the zeros of its parts."""
+    """True if, for each value of the free attributes in ``e`` that is not exceptional, ``e`` is shown to be 0 on a thin
+    set of the other symbols only: it has no zero; or it is analytic in all of them (``is_analytic``), and nowhere 0 as a
+    whole. A product or a power has the zeros of its parts."""
     if e.is_extended_real and (e.is_extended_positive or e.is_extended_negative):
         return not e.has(sympy.zoo, sympy.nan, sympy.oo)
     if e.is_Mul:
@@ -32,9 +32,9 @@ def is_thin_for_all(e: Any, is_analytic: Callable[[Any], bool]) -> bool:
 
 
 def _is_never_zero(e: Any) -> bool:
-    """Whether no values of the free attributes make ``e`` 0 at all of a few points: an ideal in which 1 lies has no zeros
-    (Hilbert). Another unknown times all that is not 0 at ordinary values, less 1, leaves out the exceptional ones
-    (Rabinowitsch)."""
+    """True if no values of the free attributes make ``e`` 0 at all of a few points: an ideal that contains 1 has no
+    zeros (Hilbert's Nullstellensatz), by a Gröbner basis. A further unknown times all that is not 0 at ordinary values,
+    less 1, excludes the exceptional values (Rabinowitsch's trick)."""
     free = sorted(e.atoms(Free), key=sympy.default_sort_key)
     variables = sorted(e.free_symbols - set(free), key=sympy.default_sort_key)
     unknown = sympy.Dummy("unknown")

@@ -1,4 +1,4 @@
-"""The ladder: tactics that show an expression to be zero as an identity, from the cheapest to the strongest."""
+"""Zero tests: tactics that show an expression to be zero as an identity, from the cheapest to the strongest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradproof.engine.verify.identities.rational import rational_zero
 
 
 def _to_exponentials(e: Any) -> Any:
-    """Hyperbolic functions as exponentials, a^b as exp(b log a), so that one kind of kernel is left."""
+    """Hyperbolic functions as exponentials, a^b as exp(b log a), so that a single kind of kernel is left."""
     e = e.rewrite((sympy.sinh, sympy.cosh, sympy.tanh), sympy.exp).replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
     e = e.replace(
         lambda p: isinstance(p, sympy.Pow) and not p.exp.is_Rational,
@@ -21,7 +21,7 @@ def _to_exponentials(e: Any) -> Any:
 
 
 def _kernel(e: Any) -> bool:
-    """Rewrite to one kind of kernel, expand exponents, and cancel over the kernels as independent generators."""
+    """Rewrite to a single kind of kernel, expand exponents, and cancel over the kernels as independent generators."""
     numerator, _ = sympy.fraction(sympy.together(_to_exponentials(e)))
     return bool(sympy.expand(sympy.expand(numerator), trig=False).rewrite(sympy.exp) == 0 or _polynomial_zero(numerator))
 
@@ -42,8 +42,8 @@ ZERO_TESTS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
 
 
 def zero_tactic(expression: Any) -> str | None:
-    """The name of the first tactic that shows ``expression`` to be zero, or None. A SymPy Float, nan or infinity in it
-    closes nothing."""
+    """The name of the first tactic that shows ``expression`` to be zero, or None. An expression with nan or infinity is
+    never shown to be zero; a SymPy Float counts as the rational number it is."""
     e = sympy.sympify(expression)
     if e.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo):
         return None
@@ -60,5 +60,6 @@ def zero_tactic(expression: Any) -> str | None:
 
 
 def short(expression: Any) -> str:
+    """An expression as text of at most 160 characters."""
     text = str(expression)
     return text if len(text) <= 160 else f"{text[:157]}..."

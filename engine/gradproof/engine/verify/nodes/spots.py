@@ -19,7 +19,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls, Undecided
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable
 from gradproof.engine.verify.floats.balls import Reading, as_is, balls_of, narrow, widened
-from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
+from gradproof.engine.verify.floats.compare import Rounding, compare_with_enclosure, worse
 from gradproof.engine.verify.floats.ulps import spacing
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete
@@ -235,7 +235,7 @@ def _judged(array: Array, index: tuple[int, ...], truth: Any, moved: arb | None,
     elif not narrow(truth):
         return None
     elif moved is None or moved.is_finite():
-        found = compare_with_enclosure(element, [[truth]], None if moved is None else [moved], terms=terms)
+        found = compare_with_enclosure(element, [[truth]], None if moved is None else Rounding([moved], terms=terms))
     else:
         return None
     if found.word is not ValueWord.OFF:

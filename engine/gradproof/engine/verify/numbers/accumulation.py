@@ -109,14 +109,14 @@ def _exactly(parts: list[Array], total: Array, places: Array) -> Array:
     Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005, algorithm 4.8)."""
     if not np.any(places):
         return total
-    found = np.array(total)
-    if found.dtype.kind == "c":
-        found[places] = _distilled([part[places].real for part in parts]) + 1j * _distilled(
+    exact = np.array(total)
+    if exact.dtype.kind == "c":
+        exact[places] = _distilled([part[places].real for part in parts]) + 1j * _distilled(
             [part[places].imag for part in parts]
         )
     else:
-        found[places] = _distilled([part[places] for part in parts])
-    return np.where(np.isfinite(found), found, total)
+        exact[places] = _distilled([part[places] for part in parts])
+    return np.where(np.isfinite(exact), exact, total)
 
 
 def _distilled(parts: list[Array]) -> Array:
@@ -129,17 +129,17 @@ def _distilled(parts: list[Array]) -> Array:
 
 def seeded(run: Run, name: str, seed: Array) -> bool:
     """Whether ``seed`` is what the request gave for output ``name``: its cotangent in the output's dtype, or 1."""
-    given = dict(run.job.seeds).get(name)
-    return bool((seed == 1).all()) if given is None else same_bits(seed, given.astype(seed.dtype, copy=False))
+    seed_value = dict(run.job.seeds).get(name)
+    return bool((seed == 1).all()) if seed_value is None else same_bits(seed, seed_value.astype(seed.dtype, copy=False))
 
 
-def same_bits(one: Array, other: Array) -> bool:
+def same_bits(array: Array, other: Array) -> bool:
     """Whether two arrays are of the same size and bits: 0 is not -0, and a nan is itself."""
-    if one is other:
+    if array is other:
         return True
-    if one.nbytes != other.nbytes:
+    if array.nbytes != other.nbytes:
         return False
-    sides = [np.ascontiguousarray(x).reshape(-1) for x in (one, other)]
-    word = np.dtype(f"u{math.gcd(one.itemsize, 8)}")
-    mine, theirs = (side.view(word) for side in sides)
-    return bool(np.array_equal(mine, theirs))
+    sides = [np.ascontiguousarray(x).reshape(-1) for x in (array, other)]
+    word = np.dtype(f"u{math.gcd(array.itemsize, 8)}")
+    bits, theirs = (side.view(word) for side in sides)
+    return bool(np.array_equal(bits, theirs))

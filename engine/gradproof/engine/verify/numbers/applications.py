@@ -21,51 +21,55 @@ def application_of(
 ) -> Application:
     """An instruction of a run with its numbers. A use that its rule denies claims to be 0."""
     values, plan = run.values, run.plan
-    one = plan.program.instructions[position]
-    claimed: list[Array | None] = [None] * len(one.inputs)
+    instruction = plan.program.instructions[position]
+    claimed: list[Array | None] = [None] * len(instruction.inputs)
     for use in uses:
         claimed[use.position] = np.asarray(values[use.number])
-    inputs = [np.asarray(values[k]) for k in one.inputs]
+    inputs = [np.asarray(values[k]) for k in instruction.inputs]
     for slot, x in enumerate(inputs):
         if (position, slot) in denied and is_differentiable(x.dtype):
             claimed[slot] = np.zeros(x.shape, x.dtype)
-    outputs = [plan.program.specs[k] for k in one.outputs]
+    outputs = [plan.program.specs[k] for k in instruction.outputs]
     final = plan.backward.final
     cotangents = [
         np.asarray(values[final[k]]) if k in final else np.zeros(spec.shape, spec.dtype)
-        for k, spec in zip(one.outputs, outputs, strict=True)
+        for k, spec in zip(instruction.outputs, outputs, strict=True)
     ]
-    results = [np.asarray(values[k]) for k in one.outputs]
-    return Application(one.op, one.attributes, inputs, outputs, results, cotangents, claimed)
+    results = [np.asarray(values[k]) for k in instruction.outputs]
+    return Application(instruction.op, instruction.attributes, inputs, outputs, results, cotangents, claimed)
 
 
 def check_live(whole: Application, live: Array, judged: Callable[[Application], Checked]) -> Checked:
     """The verdict on the elements that matter; the others must contribute 0."""
     index = np.flatnonzero(np.broadcast_to(live, whole.results[0].shape))
-    found = judged(whole.part(index))
+    checked = judged(whole.part(index))
     total, shape = whole.results[0].size, whole.results[0].shape
     dead = np.ones(total, bool)
     dead[index] = False
 
-    def placed(one: ValueVerdict) -> ValueVerdict:
+    def placed(verdict: ValueVerdict) -> ValueVerdict:
         rest = total - len(index)
-        element = one.element
+        element = verdict.element
         if element:
             element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
-        screened = one.screened + rest if one.screened else 0
-        return replace(one, element=element, checked=one.checked + rest, total=one.total + rest, screened=screened)
+        screened = verdict.screened + rest if verdict.screened else 0
+        return replace(
+            verdict, element=element, checked=verdict.checked + rest, total=verdict.total + rest, screened=screened
+        )
 
     contributions: list[ValueVerdict | None] = []
-    for claimed, one in zip(whole.contributions, found.contributions, strict=True):
-        if claimed is None or one is None:
+    for claimed, verdict in zip(whole.contributions, checked.contributions, strict=True):
+        if claimed is None or verdict is None:
             contributions.append(None)
             continue
-        one = placed(one)
+        verdict = placed(verdict)
         wrong = np.flatnonzero(dead & ~(np.asarray(claimed).reshape(-1) == 0))
         if wrong.size:
             place = str([int(k) for k in np.unravel_index(int(wrong[0]), shape)]) if shape else ""
             reason = "the branch with this element was not taken, so that nothing flows to it"
             got = repr(np.asarray(claimed).reshape(-1)[wrong[0]].item())
-            one = worse(one, replace(one, word=ValueWord.OFF, element=place, got=got, expected="0", reason=reason))
-        contributions.append(one)
-    return Checked(placed(found.forward), tuple(contributions))
+            verdict = worse(
+                verdict, replace(verdict, word=ValueWord.OFF, element=place, got=got, expected="0", reason=reason)
+            )
+        contributions.append(verdict)
+    return Checked(placed(checked.forward), tuple(contributions))

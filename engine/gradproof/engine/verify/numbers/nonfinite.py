@@ -26,13 +26,13 @@ def origin_of(run: Run, number: int) -> Origin | None:
     """The origin of what is not finite in value ``number`` of a run; None if that was given, or came from a hook."""
     plan, values = run.plan, run.values
     program = plan.program
-    made_by = {out: k for k, one in enumerate(program.instructions) for out in one.outputs}
+    made_by = {out: k for k, current in enumerate(program.instructions) for out in current.outputs}
     raw = {final: cut for cut, final in ((c.raw, c.final) for c in plan.backward.cuts)}
     behind: set[int] = set()
     pending = [number]
     while pending:
-        one = pending.pop()
-        position = made_by.get(raw.get(one, one))
+        current = pending.pop()
+        position = made_by.get(raw.get(current, current))
         if position is not None and position not in behind:
             behind.add(position)
             pending.extend(program.instructions[position].inputs)
@@ -64,16 +64,24 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
     number = plan.lowered.values[name]
     gradient = np.asarray(run.values[plan.backward.raw[number]])
     spec = program.specs[number]
-    size = sum(program.specs[out].size for one in program.instructions[: plan.forward_length] for out in one.outputs)
+    size = sum(
+        program.specs[out].size
+        for instruction in program.instructions[: plan.forward_length]
+        for out in instruction.outputs
+    )
     if is_complex(spec) or size > MAX_ELEMENTS:
         return None
     index = tuple(int(k) for k in np.argwhere(~np.isfinite(gradient))[0]) if gradient.ndim else ()
     deadline = time.monotonic() + seconds
     with precision(BITS):
-        found = _read(run, number, index, deadline)
-    if found is None or not found.is_finite() or not (found.is_zero() or found.rel_accuracy_bits() >= 60):
+        derivative = _read(run, number, index, deadline)
+    if (
+        derivative is None
+        or not derivative.is_finite()
+        or not (derivative.is_zero() or derivative.rel_accuracy_bits() >= 60)
+    ):
         return None
-    return (str(list(index)) if index else ""), found
+    return (str(list(index)) if index else ""), derivative
 
 
 def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb | None:
@@ -93,16 +101,18 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
             before = cells[k][index]
             cells[k][index] = arb_series([head(before), tangent(before) + 1], 2)
 
-    for one in program.instructions[: plan.forward_length]:
+    for instruction in program.instructions[: plan.forward_length]:
         if time.monotonic() > deadline:
             return None
-        specs, outs = [program.specs[k] for k in one.inputs], [program.specs[k] for k in one.outputs]
+        specs, outs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
         try:
-            made = read_parts(one.op, Series(), [of(k) for k in one.inputs], specs, one.attributes, outs)
+            outputs = read_parts(
+                instruction.op, Series(), [of(k) for k in instruction.inputs], specs, instruction.attributes, outs
+            )
         except BaseException as error:  # at a pole, without a definition: what depends on it has no value either
             reraise_own(error)
-            made = [_filled(parts_shape(spec)) for spec in outs]
-        for out, spec, result in zip(one.outputs, outs, made, strict=True):
+            outputs = [_filled(parts_shape(spec)) for spec in outs]
+        for out, spec, result in zip(instruction.outputs, outs, outputs, strict=True):
             cells[out] = result if is_differentiable(spec.dtype) else concrete(np.asarray(run.values[out]))
             enter(out)
     total = arb(0)

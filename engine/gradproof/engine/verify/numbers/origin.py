@@ -33,9 +33,9 @@ class Origin:
         self._look()
         own = [k for position in through if (k := self._weakest(self._rules(position))) is not None]
         behind = [self._behind[self._made_by[number]] for number in read if number in self._made_by]
-        found = self._weakest([*own, *(k for k in behind if k is not None)])
-        if found is not None and ORDER.index(self._words[found][0]) < ORDER.index(summary):
-            return self._words[found]
+        weakest = self._weakest([*own, *(k for k in behind if k is not None)])
+        if weakest is not None and ORDER.index(self._words[weakest][0]) < ORDER.index(summary):
+            return self._words[weakest]
         return summary, reason
 
     def _rules(self, position: int) -> tuple[int, ...]:
@@ -43,18 +43,18 @@ class Origin:
 
     def _weakest(self, rules: Iterable[int]) -> int | None:
         """The one that lowers a summary most; None if all are proved."""
-        found = min(rules, key=lambda k: ORDER.index(self._words[k][0]), default=None)
-        return None if found is None or self._words[found][0] is SummaryWord.VERIFIED else found
+        weakest = min(rules, key=lambda k: ORDER.index(self._words[k][0]), default=None)
+        return None if weakest is None or self._words[weakest][0] is SummaryWord.VERIFIED else weakest
 
     def _look(self) -> None:
         """For each instruction the weakest rule that it rests on."""
         if self._words:
             return
         self._words = [_judge(rule, self._known(rule)) for rule in self._graph.rules]
-        for position, one in enumerate(self._instructions):
-            above = (self._behind[self._made_by[k]] for k in one.inputs if k in self._made_by)
+        for position, instruction in enumerate(self._instructions):
+            above = (self._behind[self._made_by[k]] for k in instruction.inputs if k in self._made_by)
             self._behind.append(self._weakest([*self._rules(position), *(k for k in above if k is not None)]))
-            self._made_by.update(dict.fromkeys(one.outputs, position))
+            self._made_by.update(dict.fromkeys(instruction.outputs, position))
 
 
 def _judge(rule: Rule, verdict: RuleVerdict) -> tuple[SummaryWord, str]:

@@ -40,58 +40,60 @@ def tied_values(run: Run, names: Sequence[str]) -> dict[str, str]:
     bits = {lowered.values[name]: 1 << k for k, name in enumerate(names)}
     behind: dict[int, int] = dict(bits)
     comparing: list[tuple[int, int]] = []
-    for position, one in enumerate(forward):
-        mine = 0
-        for number in one.inputs:
-            mine |= behind.get(number, 0)
-        if not mine:
+    for position, instruction in enumerate(forward):
+        reached = 0
+        for number in instruction.inputs:
+            reached |= behind.get(number, 0)
+        if not reached:
             continue
-        for out in one.outputs:
-            behind[out] = behind.get(out, 0) | mine
-        if not any(is_differentiable(program.specs[out].dtype) for out in one.outputs) and any(
-            behind.get(k, 0) and is_differentiable(program.specs[k].dtype) for k in one.inputs
+        for out in instruction.outputs:
+            behind[out] = behind.get(out, 0) | reached
+        if not any(is_differentiable(program.specs[out].dtype) for out in instruction.outputs) and any(
+            behind.get(k, 0) and is_differentiable(program.specs[k].dtype) for k in instruction.inputs
         ):
-            comparing.append((position, mine))
-    found: dict[str, str] = {}
+            comparing.append((position, reached))
+    sentences: dict[str, str] = {}
     needed = _needed(run, forward) if comparing else set()
-    for position, mine in watched(comparing):
-        one = forward[position]
-        if needed.isdisjoint(one.outputs):
+    for position, reached in watched(comparing):
+        instruction = forward[position]
+        if needed.isdisjoint(instruction.outputs):
             continue
-        place = _tie(run, one, [behind.get(k, 0) != 0 for k in one.inputs])
+        place = _tie(run, instruction, [behind.get(k, 0) != 0 for k in instruction.inputs])
         if place is None:
             continue
-        text = f"node {lowered.node_of[position]} ({one.op.name}){place}: both sides of the comparison are equal, and move"
+        text = f"node {lowered.node_of[position]} ({instruction.op.name}){place}: both sides of the comparison are equal, and move"
         for k, name in enumerate(names):
-            if mine >> k & 1:
-                found.setdefault(name, f"{text} with {name!r}: on either side another branch is taken")
-    return found
+            if reached >> k & 1:
+                sentences.setdefault(name, f"{text} with {name!r}: on either side another branch is taken")
+    return sentences
 
 
 def _needed(run: Run, forward: Sequence[Instruction]) -> set[int]:
     """The values that an output with a seed is computed from."""
     needed = {run.plan.lowered.values[name] for name in run.plan.backward.seeds}
-    for one in reversed(forward):
-        if not needed.isdisjoint(one.outputs):
-            needed.update(one.inputs)
+    for instruction in reversed(forward):
+        if not needed.isdisjoint(instruction.outputs):
+            needed.update(instruction.inputs)
     return needed
 
 
-def _tie(run: Run, one: Instruction, moving: Sequence[bool]) -> str | None:
+def _tie(run: Run, instruction: Instruction, moving: Sequence[bool]) -> str | None:
     """Where an instruction compares equal numbers, as text; None if it does nowhere."""
-    arrays = [np.asarray(run.values[k]) for k in one.inputs]
-    if one.op.elementwise and len(arrays) == 2 and all(is_differentiable(x.dtype) for x in arrays):
-        return None if one.inputs[0] == one.inputs[1] else _place(np.equal(*arrays) & np.isfinite(arrays[0]))
+    arrays = [np.asarray(run.values[k]) for k in instruction.inputs]
+    if instruction.op.elementwise and len(arrays) == 2 and all(is_differentiable(x.dtype) for x in arrays):
+        return (
+            None if instruction.inputs[0] == instruction.inputs[1] else _place(np.equal(*arrays) & np.isfinite(arrays[0]))
+        )
     size = sum(x.size for x in arrays)
-    if one.op.elementwise and size <= FEW_ELEMENTS:
-        return "" if _reading_ties(run, one, arrays, moving) else None
-    doubtful = _array_ties(run, one, arrays, moving)
+    if instruction.op.elementwise and size <= FEW_ELEMENTS:
+        return "" if _reading_ties(run, instruction, arrays, moving) else None
+    doubtful = _array_ties(run, instruction, arrays, moving)
     if doubtful is None:
-        return "" if size <= MAX_ELEMENTS and _reading_ties(run, one, arrays, moving) else None
-    if not one.op.elementwise:
+        return "" if size <= MAX_ELEMENTS and _reading_ties(run, instruction, arrays, moving) else None
+    if not instruction.op.elementwise:
         return "" if doubtful.any() else None
     for index in map(tuple, np.argwhere(doubtful)[:FEW_ELEMENTS]):
-        if _reading_ties(run, one, [np.asarray(x[index]) for x in arrays], moving):
+        if _reading_ties(run, instruction, [np.asarray(x[index]) for x in arrays], moving):
             return f", element {[int(k) for k in index]}"
     return None
 
@@ -126,7 +128,7 @@ class _Comparing(Arrays):
             self.tied = True
 
 
-def _array_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> Array | None:
+def _array_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> Array | None:
     """Elements of the result where the definition, read over whole arrays, may compare equal numbers that move; of an op
     that is not elementwise: whether it does, anywhere. None where that is not told."""
     f = _Comparing()
@@ -139,13 +141,13 @@ def _array_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Seq
     specs = run.plan.program.specs
     try:
         with np.errstate(all="ignore"):
-            read_op(one.op, f, inputs, one.attributes, [specs[k] for k in one.outputs])
+            read_op(instruction.op, f, inputs, instruction.attributes, [specs[k] for k in instruction.outputs])
     except (NoArrays, NotImplementedError, ArithmeticError, ValueError, TypeError, AttributeError):
         return None
     except BaseException as error:  # a definition is a stranger's code
         reraise_own(error)
         return None
-    if one.op.elementwise:
+    if instruction.op.elementwise:
         return np.broadcast_to(np.asarray(f.maybe) | np.asarray(f.tied), arrays[0].shape)
     return np.asarray(np.any(f.tied))
 
@@ -157,11 +159,13 @@ def _place(equal: Array) -> str | None:
     return f", element {index}" if index else ""
 
 
-def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> bool:
+def _reading_ties(run: Run, instruction: Instruction, arrays: Sequence[Array], moving: Sequence[bool]) -> bool:
     """Whether the definition, read at these numbers, compares equal ones that move."""
     specs = run.plan.program.specs
-    given = [replace(specs[k], shape=x.shape) for k, x in zip(one.inputs, arrays, strict=True)]
-    made = [replace(specs[k], shape=arrays[0].shape) if one.op.elementwise else specs[k] for k in one.outputs]
+    input_specs = [replace(specs[k], shape=x.shape) for k, x in zip(instruction.inputs, arrays, strict=True)]
+    output_specs = [
+        replace(specs[k], shape=arrays[0].shape) if instruction.op.elementwise else specs[k] for k in instruction.outputs
+    ]
     inputs: list[Any] = []
     with precision(128):
         tape = Tape(MAX_OPERATIONS)
@@ -172,7 +176,7 @@ def _reading_ties(run: Run, one: Instruction, arrays: Sequence[Array], moving: S
                 flat[:] = [tape.variable(ball) for ball in flat]
             inputs.append(cells)
         try:
-            read_parts(one.op, tape, inputs, given, one.attributes, made)
+            read_parts(instruction.op, tape, inputs, input_specs, instruction.attributes, output_specs)
         except (Undecided, TooLarge, NoDefinition, ArithmeticError, ValueError, TypeError, AttributeError):
             return False
         except BaseException as error:  # a definition is a stranger's code

@@ -96,34 +96,36 @@ class Truth:
     reach: tuple[tuple[float, ...], ...] = ()
 
 
-def true_outputs(one: Application, reading: Reading = as_is) -> tuple[Rows, int]:
+def true_outputs(application: Application, reading: Reading = as_is) -> tuple[Rows, int]:
     """The outputs of a node, and the bits used. Raises Undecided, TooLarge, NoDefinition."""
-    found, bits = _resolved(one, reading, lambda how: [outputs_of(one, how)], unbounded=True)
-    return found[0], bits
+    outputs, bits = _resolved(application, reading, lambda how: [outputs_of(application, how)], unbounded=True)
+    return outputs[0], bits
 
 
-def true_contributions(one: Application, reading: Reading = as_is, leaning: dict[int, float] | None = None) -> Truth:
+def true_contributions(
+    application: Application, reading: Reading = as_is, direction: dict[int, float] | None = None
+) -> Truth:
     """The contributions of a node to the gradients of its inputs. Raises Undecided, TooLarge, NoDefinition."""
     last: list[Tape] = []
     reached: list[Any] = []
 
     def read(how: Reading) -> list[Rows]:
-        tape = Tape(MAX_OPERATIONS, leaning)
-        found, outputs, reach = contributions(one, tape, how)
+        tape = Tape(MAX_OPERATIONS, direction)
+        rows, outputs, reach = contributions(application, tape, how)
         last[:] = [tape]
         reached[:] = [reach]
-        return [found, outputs]
+        return [rows, outputs]
 
-    (balls, outputs), bits = _resolved(one, reading, read)
+    (balls, outputs), bits = _resolved(application, reading, read)
     return Truth(balls, outputs, bits, tuple(map(frozenset, last[0].ties)), tuple(map(tuple, reached[0])))
 
 
 def _resolved(
-    one: Application, reading: Reading, read: Callable[[Reading], list[Rows]], *, unbounded: bool = False
+    application: Application, reading: Reading, read: Callable[[Reading], list[Rows]], *, unbounded: bool = False
 ) -> tuple[list[Rows], int]:
     """Each element as soon as it is narrow, of the first rows; in limits where it is not, and a number is far out.
     ``unbounded``: a limit may be infinite."""
-    far = _far(one.inputs)
+    far = _far(application.inputs)
     if math.inf in far:
         first, bits = _narrowed(read, _Beyond(reading, far, 0))
     else:
@@ -138,9 +140,9 @@ def _resolved(
                 ball if whole and narrow(ball) else _limit(a, b, unbounded and not whole)
                 for ball, a, b in zip(*rows, strict=True)
             ]
-            for rows in zip(mine, *others, strict=True)
+            for rows in zip(own, *others, strict=True)
         ]
-        for mine, *others in zip(first, *sides, strict=True)
+        for own, *others in zip(first, *sides, strict=True)
     ], bits
 
 
@@ -154,19 +156,19 @@ def _limit(a: arb, b: arb, unbounded: bool) -> arb:
 
 
 def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[list[Rows], int]:
-    found: list[Rows] = []
+    merged: list[Rows] = []
     zero = False  # whether all that is left may be 0, which takes many bits to see: the next step is a long one
     for bits in PRECISIONS:
         if zero and bits < ZERO_BITS:
             continue
         with precision(bits):
             seen = read(reading)
-        found = seen if not found else [_merged(a, b) for a, b in zip(found, seen, strict=True)]
-        open_ = [ball for row in found[0] for ball in row if not narrow(ball)]
+        merged = seen if not merged else [_merged(a, b) for a, b in zip(merged, seen, strict=True)]
+        open_ = [ball for row in merged[0] for ball in row if not narrow(ball)]
         if not open_ or (bits >= 512 and all(not ball.is_finite() for ball in open_)):
             break
         zero = bits >= 256 and all(ball.is_finite() and ball.contains(0) for ball in open_)
-    return [[[ball if narrow(ball) else arb("nan") for ball in row] for row in rows] for rows in found], bits
+    return [[[ball if narrow(ball) else arb("nan") for ball in row] for row in rows] for rows in merged], bits
 
 
 def _merged(known: Rows, seen: Rows) -> Rows:
@@ -177,12 +179,12 @@ def _merged(known: Rows, seen: Rows) -> Rows:
 
 def _far(inputs: Iterable[Array]) -> list[float]:
     """The magnitudes of all numbers that are far out, each once, in order."""
-    found: set[float] = set()
+    magnitudes: set[float] = set()
     for x in inputs:
         if x.dtype.kind not in "biu":
             sizes = np.abs(np.asarray(parts(x), np.float64)).ravel()
-            found.update(sizes[sizes >= FAR].tolist())
-    return sorted(found)
+            magnitudes.update(sizes[sizes >= FAR].tolist())
+    return sorted(magnitudes)
 
 
 class _Beyond:
@@ -205,37 +207,37 @@ class _Beyond:
         return self.reading(x, step)
 
 
-def outputs_of(one: Application, reading: Reading) -> Rows:
+def outputs_of(application: Application, reading: Reading) -> Rows:
     """For each output its values, at one precision."""
     f = Bounded(MAX_COMPARISONS)
     inputs = [
-        concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=one.op.normwise, zero=True)
-        for x in one.inputs
+        concrete(x) if x.dtype.kind in "biu" else balls_of(x, reading, normwise=application.op.normwise, zero=True)
+        for x in application.inputs
     ]
-    outputs = read_parts(one.op, f, inputs, one.specs, one.attributes, one.outputs)
+    outputs = read_parts(application.op, f, inputs, application.specs, application.attributes, application.outputs)
     return [[arb(f.as_number(y)) for y in cells.flat] for cells in outputs]
 
 
-def contributions(one: Application, tape: Tape, reading: Reading) -> tuple[Rows, Rows, list[list[float]]]:
+def contributions(application: Application, tape: Tape, reading: Reading) -> tuple[Rows, Rows, list[list[float]]]:
     """For each input its contribution, for each output its value, and for each input the cotangents that it depends on."""
     inputs: list[Array] = []
     moving: list[list[Any] | None] = []
-    for x, claimed in zip(one.inputs, one.contributions, strict=True):
+    for x, claimed in zip(application.inputs, application.contributions, strict=True):
         if x.dtype.kind in "biu":
             inputs.append(concrete(x))
             moving.append(None)
             continue
-        cells = balls_of(x, reading, normwise=one.op.normwise)
+        cells = balls_of(x, reading, normwise=application.op.normwise)
         if claimed is not None:
             flat = cells.reshape(-1)  # a view: what was made just now is contiguous
             flat[:] = [tape.variable(ball) for ball in flat]
         inputs.append(cells)
         moving.append(None if claimed is None else list(cells.flat))
-    outputs = read_parts(one.op, tape, inputs, one.specs, one.attributes, one.outputs)
+    outputs = read_parts(application.op, tape, inputs, application.specs, application.attributes, application.outputs)
     results = [y for array in outputs for y in array.flat]
-    given = reading.reading if isinstance(reading, _Beyond) else reading  # a cotangent is no place to take a limit
-    seeds = [g for array in one.cotangents for g in balls_of(array, given, normwise=one.op.normwise).flat]
-    sizes = [abs(float(g)) for array in one.cotangents for g in np.asarray(parts(array), np.float64).flat]
+    inner = reading.reading if isinstance(reading, _Beyond) else reading  # a cotangent is no place to take a limit
+    seeds = [g for array in application.cotangents for g in balls_of(array, inner, normwise=application.op.normwise).flat]
+    sizes = [abs(float(g)) for array in application.cotangents for g in np.asarray(parts(array), np.float64).flat]
     variables = [v for cells in moving if cells for v in cells]
     balls = iter(tape.gradient(results, seeds, variables))
     reached = iter(tape.reach(results, sizes, variables))

@@ -18,39 +18,39 @@ class UpstreamValues:
     def __init__(self, run: Run, forward: Callable[[int], ValueVerdict]) -> None:
         self.forward = forward
         self.instructions = run.plan.program.instructions[: run.plan.forward_length]
-        self.made_by = {out: k for k, one in enumerate(self.instructions) for out in one.outputs}
+        self.made_by = {out: k for k, instruction in enumerate(self.instructions) for out in instruction.outputs}
         self.known: dict[int, Weak | None] = {}
 
     def weakest(self, numbers: Iterable[int]) -> Weak | None:
         """The first wrong instruction of all that the values ``numbers`` were computed by; or the first that nobody vouches
         for; or None."""
-        made = {self.made_by[number] for number in numbers if number in self.made_by}
-        for position in sorted(self._behind(made, self.known)):
+        positions = {self.made_by[number] for number in numbers if number in self.made_by}
+        for position in sorted(self._behind(positions, self.known)):
             before = [self.known[self.made_by[k]] for k in self.instructions[position].inputs if k in self.made_by]
-            found = [weak for weak in before if weak is not None]
-            if not any(weak[0] == 0 for weak in found):
+            weak_values = [weak for weak in before if weak is not None]
+            if not any(weak[0] == 0 for weak in weak_values):
                 verdict = self.forward(position)
                 if not vouched(verdict):
-                    found.append((int(verdict.word is not ValueWord.OFF), position))
-            self.known[position] = min(found, default=None)
-        return min((weak for position in made if (weak := self.known[position]) is not None), default=None)
+                    weak_values.append((int(verdict.word is not ValueWord.OFF), position))
+            self.known[position] = min(weak_values, default=None)
+        return min((weak for position in positions if (weak := self.known[position]) is not None), default=None)
 
     def behind(self, numbers: Iterable[int], known: Container[int]) -> list[int]:
         """The instructions that the values ``numbers`` were computed by, in order, but for the ``known`` and those behind
         them."""
         return sorted(self._behind({self.made_by[k] for k in numbers if k in self.made_by}, known))
 
-    def _behind(self, made: Iterable[int], known: Container[int]) -> set[int]:
+    def _behind(self, positions: Iterable[int], known: Container[int]) -> set[int]:
         """The instructions behind these that are not among the ``known``."""
-        found: set[int] = set()
-        pending = [position for position in made if position not in known]
+        behind: set[int] = set()
+        pending = [position for position in positions if position not in known]
         while pending:
             position = pending.pop()
-            if position not in found:
-                found.add(position)
+            if position not in behind:
+                behind.add(position)
                 above = (self.made_by[k] for k in self.instructions[position].inputs if k in self.made_by)
                 pending.extend(k for k in above if k not in known)
-        return found
+        return behind
 
 
 def vouched(verdict: ValueVerdict) -> bool:

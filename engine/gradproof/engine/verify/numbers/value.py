@@ -20,7 +20,7 @@ from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.balls import Reading, all_narrow
-from gradproof.engine.verify.floats.compare import compare_with_enclosure, worse
+from gradproof.engine.verify.floats.compare import Rounding, compare_with_enclosure, worse
 from gradproof.engine.verify.floats.conditioning import (
     MANY,
     confirmed,
@@ -57,17 +57,26 @@ class Checked:
     contributions: tuple[ValueVerdict | None, ...]
 
 
-def check_values(one: Application) -> Checked:
+def check_values(application: Application) -> Checked:
     """The verdicts on a node of up to `MAX_ELEMENTS` elements, every one of them enclosed."""
-    total = sum(y.size for y in one.results)
+    total = sum(y.size for y in application.results)
     seen = Seen()
-    found = _guarded(lambda: _check_contributions(one, seen), lambda reason: unjudged(one, ValueWord.UNCHECKED, reason))
-    if one.op.elementwise and one.size > 1 and any(v is not None and v.word is ValueWord.UNCHECKED for v in found):
-        found = _guarded(lambda: _singly(one), lambda reason: unjudged(one, ValueWord.UNCHECKED, reason))
-    forward = _guarded(
-        lambda: check_forward(one, seen), lambda reason: ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason)
+    contributions = _guarded(
+        lambda: _check_contributions(application, seen), lambda reason: unjudged(application, ValueWord.UNCHECKED, reason)
     )
-    return Checked(forward, found)
+    if (
+        application.op.elementwise
+        and application.size > 1
+        and any(v is not None and v.word is ValueWord.UNCHECKED for v in contributions)
+    ):
+        contributions = _guarded(
+            lambda: _singly(application), lambda reason: unjudged(application, ValueWord.UNCHECKED, reason)
+        )
+    forward = _guarded(
+        lambda: check_forward(application, seen),
+        lambda reason: ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason),
+    )
+    return Checked(forward, contributions)
 
 
 @dataclass
@@ -79,33 +88,33 @@ class Seen:
     across: list[tuple[Rows, Rows]] | None = None
     crossed: dict[int, list[bool]] = field(default_factory=dict)
 
-    def around(self, one: Application) -> list[tuple[Reading, Truth]]:
+    def around(self, application: Application) -> list[tuple[Reading, Truth]]:
         """The contributions, and the outputs that were seen with them, at neighbours of the inputs."""
         if self.beside is None:
-            self.beside = list(neighbours(lambda r: (r, true_contributions(one, r)), one.size))
+            self.beside = list(neighbours(lambda r: (r, true_contributions(application, r)), application.size))
         return self.beside
 
-    def crosses(self, one: Application, k: int, j: int) -> bool:
+    def crosses(self, application: Application, k: int, j: int) -> bool:
         """Whether element ``j`` of contribution ``k`` changes its sign within 1/32 of an input that moves."""
         if self.across is None:
-            self.across = list(_across(one))
+            self.across = list(_across(application))
         if k not in self.crossed:
             self.crossed[k] = crossings(self.across, k)
         return any(self.crossed[k][j : j + 1])
 
-    def outputs_around(self, one: Application) -> Iterator[Rows]:
+    def outputs_around(self, application: Application) -> Iterator[Rows]:
         """The outputs there: read anew, unless that takes long and they are known well enough. A zero has two signs for
         them, and none for contributions; a norm does not ask."""
-        if self.beside is None or not one.op.normwise or one.size <= MANY:
-            yield from neighbours(lambda reading: true_outputs(one, reading)[0], one.size)
+        if self.beside is None or not application.op.normwise or application.size <= MANY:
+            yield from neighbours(lambda reading: true_outputs(application, reading)[0], application.size)
             return
         for reading, truth in self.beside:
-            yield truth.outputs if all_narrow(truth.outputs) else true_outputs(one, reading)[0]
+            yield truth.outputs if all_narrow(truth.outputs) else true_outputs(application, reading)[0]
 
 
-def unjudged(one: Application, word: ValueWord, reason: str) -> tuple[ValueVerdict | None, ...]:
+def unjudged(application: Application, word: ValueWord, reason: str) -> tuple[ValueVerdict | None, ...]:
     """The same word for every contribution."""
-    return tuple(None if c is None else ValueVerdict(word, total=c.size, reason=reason) for c in one.contributions)
+    return tuple(None if c is None else ValueVerdict(word, total=c.size, reason=reason) for c in application.contributions)
 
 
 def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
@@ -128,28 +137,28 @@ def _guarded(check: Callable[[], Any], fallback: Callable[[str], Any]) -> Any:
 # the forward value
 
 
-def check_forward(one: Application, seen: Seen | None = None) -> ValueVerdict:
+def check_forward(application: Application, seen: Seen | None = None) -> ValueVerdict:
     """Whether the node computed what its op is defined to be; ``seen``: what its derivative showed of that. Raises as
     `_guarded` knows."""
     seen = seen or Seen()
     known = seen.truth
-    truths, bits = (known.outputs, known.bits) if known and all_narrow(known.outputs) else true_outputs(one)
+    truths, bits = (known.outputs, known.bits) if known and all_narrow(known.outputs) else true_outputs(application)
     moved: list[list[arb]] | None = None
     worst = ValueVerdict(ValueWord.ENCLOSED)
-    for k, (result, truth) in enumerate(zip(one.results, truths, strict=True)):
+    for k, (result, truth) in enumerate(zip(application.results, truths, strict=True)):
         if result.dtype.kind in "biu":
             worst = worse(worst, _same(result, truth))
             continue
-        found = compare_with_enclosure(result, [truth], None)
-        if found.word is ValueWord.OFF:
-            moved = moved or farthest(seen.outputs_around(one), truths)
-            grown = [min(GROWN, max(1.0, *map(_largest, one.inputs)))] * len(truth)
-            found = compare_with_enclosure(result, [truth], moved[k], reach=grown, terms=one.terms)
-            if found.word is ValueWord.OFF and one.op.normwise:
-                moved = unbounded(moved, lambda r: outputs_of(one, r), seen.outputs_around(one), truths)
-                found = compare_with_enclosure(result, [truth], moved[k], reach=grown, terms=one.terms)
-        worst = worse(worst, found)
-    size = sum(y.size for y in one.results)
+        verdict = compare_with_enclosure(result, [truth])
+        if verdict.word is ValueWord.OFF:
+            moved = moved or farthest(seen.outputs_around(application), truths)
+            grown = [min(GROWN, max(1.0, *map(_largest, application.inputs)))] * len(truth)
+            verdict = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=application.terms))
+            if verdict.word is ValueWord.OFF and application.op.normwise:
+                moved = unbounded(moved, lambda r: outputs_of(application, r), seen.outputs_around(application), truths)
+                verdict = compare_with_enclosure(result, [truth], Rounding(moved[k], grown, terms=application.terms))
+        worst = worse(worst, verdict)
+    size = sum(y.size for y in application.results)
     return replace(worst, checked=size, total=size, bits=bits)
 
 
@@ -170,64 +179,66 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
 # contributions
 
 
-def _check_contributions(one: Application, seen: Seen) -> tuple[ValueVerdict | None, ...]:
-    if all(claimed is None for claimed in one.contributions):
-        return (None,) * len(one.contributions)
-    truth = true_contributions(one)
+def _check_contributions(application: Application, seen: Seen) -> tuple[ValueVerdict | None, ...]:
+    if all(claimed is None for claimed in application.contributions):
+        return (None,) * len(application.contributions)
+    truth = true_contributions(application)
     seen.truth = truth
     sides, jumps = [truth.balls], False
     if truth.ties:
-        leant = [true_contributions(one, leaning=leaning) for leaning in _leanings(truth.ties)]
-        sides, jumps = [side.balls for side in leant], _jumps([side.outputs for side in leant])
+        beside_kink = [true_contributions(application, direction=direction) for direction in _directions(truth.ties)]
+        sides, jumps = [side.balls for side in beside_kink], _jumps([side.outputs for side in beside_kink])
     moved: list[list[arb]] | None = None
     sure: list[list[arb]] | None = None
     verdicts: list[ValueVerdict | None] = []
-    for k, claimed in enumerate(one.contributions):
+    for k, claimed in enumerate(application.contributions):
         if claimed is None:
             verdicts.append(None)
             continue
 
         def judged(radii: list[list[arb]] | None, k: int = k, claimed: Array = claimed) -> ValueVerdict:
-            mine, far = [side[k] for side in sides], None if radii is None else radii[k]
-            reach = () if radii is None else _reach(truth.reach[k], one.inputs[k])
-            return compare_with_enclosure(
-                claimed,
-                mine,
-                far,
-                one.op.kink_of(k),
-                reach,
-                elementwise=one.op.elementwise,
-                terms=one.terms,
-                crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(one, k, j),
-            )
+            row, far = [side[k] for side in sides], None if radii is None else radii[k]
+            reach = () if radii is None else _reach(truth.reach[k], application.inputs[k])
+            rounding = None
+            if far is not None:
+                rounding = Rounding(
+                    far,
+                    reach,
+                    elementwise=application.op.elementwise,
+                    terms=application.terms,
+                    crosses=lambda j: claimed.dtype.kind != "c" and seen.crosses(application, k, j),
+                )
+            return compare_with_enclosure(claimed, row, rounding, application.op.kink_of(k))
 
-        found = judged(None)
-        if found.word is ValueWord.OFF:
-            moved = moved or moved_by(lambda r: _wide(one, r), (there.balls for _, there in seen.around(one)), truth.balls)
-            found = judged(moved)
-            if found.word is not ValueWord.OFF and "underflow" not in found.reason:
-                around = (there.balls for _, there in seen.around(one))
-                sure = sure or confirmed(moved, around, truth.balls, one.size, claimed.dtype.kind == "c")
-                found = judged(sure)
-            if found.word is ValueWord.OFF and one.op.normwise:
-                around = (there.balls for _, there in seen.around(one))
-                found = judged(unbounded(sure or moved, lambda r: _wide(one, r), around, truth.balls))
-        if jumps and found.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED):
-            found = replace(found, word=ValueWord.TIE, reason="at a jump: the result itself is another on either side")
-        verdicts.append(replace(found, checked=claimed.size, total=claimed.size, bits=truth.bits))
+        verdict = judged(None)
+        if verdict.word is ValueWord.OFF:
+            moved = moved or moved_by(
+                lambda r: _wide(application, r), (there.balls for _, there in seen.around(application)), truth.balls
+            )
+            verdict = judged(moved)
+            if verdict.word is not ValueWord.OFF and "underflow" not in verdict.reason:
+                around = (there.balls for _, there in seen.around(application))
+                sure = sure or confirmed(moved, around, truth.balls, application.size, claimed.dtype.kind == "c")
+                verdict = judged(sure)
+            if verdict.word is ValueWord.OFF and application.op.normwise:
+                around = (there.balls for _, there in seen.around(application))
+                verdict = judged(unbounded(sure or moved, lambda r: _wide(application, r), around, truth.balls))
+        if jumps and verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED):
+            verdict = replace(verdict, word=ValueWord.TIE, reason="at a jump: the result itself is another on either side")
+        verdicts.append(replace(verdict, checked=claimed.size, total=claimed.size, bits=truth.bits))
     return tuple(verdicts)
 
 
-def _across(one: Application) -> Iterator[tuple[Rows, Rows]]:
+def _across(application: Application) -> Iterator[tuple[Rows, Rows]]:
     """The contributions to both sides of each input that moves, 1/32 of it away."""
-    for k, claimed in enumerate(one.contributions):
+    for k, claimed in enumerate(application.contributions):
         if claimed is None or claimed.dtype.kind == "c":
             continue
         sides = []
         for factor in (31 / 32, 33 / 32):
-            inputs = list(one.inputs)
+            inputs = list(application.inputs)
             inputs[k] = np.asarray(inputs[k], np.float64) * factor
-            sides.append(replace(one, inputs=inputs))
+            sides.append(replace(application, inputs=inputs))
         try:
             low, high = (true_contributions(side).balls for side in sides)
         except (Undecided, ZeroDivisionError, ValueError):
@@ -255,32 +266,32 @@ def _reach(cotangents: Sequence[float], x: Array) -> list[float]:
     return [g * min(max(1.0, size), GROWN) for g, size in zip(cotangents, sizes, strict=True)]
 
 
-def _wide(one: Application, reading: Any) -> list[list[arb]]:
+def _wide(application: Application, reading: Any) -> list[list[arb]]:
     """Enclosures of the contributions at one precision, however wide."""
-    return contributions(one, Tape(MAX_OPERATIONS), reading)[0]
+    return contributions(application, Tape(MAX_OPERATIONS), reading)[0]
 
 
-def _singly(one: Application) -> tuple[ValueVerdict | None, ...]:
+def _singly(application: Application) -> tuple[ValueVerdict | None, ...]:
     """The worst of what is said of each element by itself: where one of them reaches a branch, others have their say."""
-    worst: list[ValueVerdict | None] = [None] * len(one.contributions)
-    for index in range(one.results[0].size):
-        alone = one.part(np.array([index]))
-        found = _guarded(
+    worst: list[ValueVerdict | None] = [None] * len(application.contributions)
+    for index in range(application.results[0].size):
+        alone = application.part(np.array([index]))
+        verdicts = _guarded(
             lambda: _check_contributions(alone, Seen()),  # noqa: B023 - called at once
             lambda reason: unjudged(alone, ValueWord.UNCHECKED, reason),  # noqa: B023
         )
-        place = str(list(map(int, np.unravel_index(index, one.results[0].shape))))
-        for k, mine in enumerate(found):
-            if mine is not None:
-                mine = replace(mine, element=place if mine.element else "")
+        place = str(list(map(int, np.unravel_index(index, application.results[0].shape))))
+        for k, verdict in enumerate(verdicts):
+            if verdict is not None:
+                verdict = replace(verdict, element=place if verdict.element else "")
                 known = worst[k]
-                checked = mine.checked + (known.checked if known else 0)
-                worst[k] = replace(worse(known, mine) if known else mine, checked=checked)
-    size = one.results[0].size
-    return tuple(found and replace(found, total=size) for found in worst)
+                checked = verdict.checked + (known.checked if known else 0)
+                worst[k] = replace(worse(known, verdict) if known else verdict, checked=checked)
+    size = application.results[0].size
+    return tuple(verdicts and replace(verdicts, total=size) for verdicts in worst)
 
 
-def _leanings(ties: Sequence[frozenset[int]]) -> list[dict[int, float]]:
+def _directions(ties: Sequence[frozenset[int]]) -> list[dict[int, float]]:
     """Directions along which to leave a kink: of the variables that are tied with each other every one moves differently,
     and over all directions each comes first, and last, equally often."""
     groups = [sorted(group) for group in ties]

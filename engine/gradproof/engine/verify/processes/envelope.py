@@ -31,14 +31,14 @@ Hearing: TypeAlias = Callable[[int, Sequence[Timing]], None]
 """Called with the id of a process and what it was at, in the thread and context of whoever asked it."""
 
 
-def sound(found: Any) -> list[Timing]:
+def sound(timings: Any) -> list[Timing]:
     """Those timings that are any: the process that sent them runs strangers' code."""
-    if not isinstance(found, tuple):
+    if not isinstance(timings, tuple):
         return []
     return [
-        Timing(one.name[:MAX_NAME], one.began, one.ended)
-        for one in found
-        if isinstance(one, Timing) and isinstance(one.name, str) and type(one.began) is type(one.ended) is int
+        Timing(timing.name[:MAX_NAME], timing.began, timing.ended)
+        for timing in timings
+        if isinstance(timing, Timing) and isinstance(timing.name, str) and type(timing.began) is type(timing.ended) is int
     ]
 
 
@@ -87,5 +87,5 @@ def marked() -> Lines:
     """Lines in the place of standard output and error of this process."""
     lines: Any = Lines()
     sys.stdout = sys.stderr = lines
-    found: Lines = lines
-    return found
+    marked_lines: Lines = lines
+    return marked_lines

@@ -14,8 +14,8 @@ from multiprocessing.reduction import send_handle
 from typing import Any, Protocol
 
 from gradproof.engine.verify.processes.envelope import ORIGIN, Hearing, sound
+from gradproof.engine.verify.processes.exit_watch import Watch
 from gradproof.engine.verify.processes.spawner import Forked
-from gradproof.engine.verify.processes.watch import Watch
 from gradproof.engine.verify.processes.worker import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply, keep
 from gradproof.engine.verify.verdict.advice import MEMORY
 
@@ -49,7 +49,7 @@ class Owner(Protocol):
     @property
     def crowded(self) -> bool: ...
 
-    def kill(self, one: Worker) -> None: ...
+    def kill(self, worker: Worker) -> None: ...
 
 
 class Worker:

@@ -72,8 +72,8 @@ class Spawner:
 
     def _fork(self) -> Forked:
         own, connection = self._spawn()
-        mine, other = socket.socketpair()
-        with mine, other:
+        near, other = socket.socketpair()
+        with near, other:
             notes = shared(NOTE_BYTES)
             try:
                 self._load(connection)
@@ -84,8 +84,8 @@ class Spawner:
                 os.close(notes)
                 self._lose()
                 raise
-            _limit_waits(mine)
-            return Forked(pid, Connection(mine.detach()), notes)
+            _limit_waits(near)
+            return Forked(pid, Connection(near.detach()), notes)
 
     def kill(self, pid: int) -> None:
         """Kill a worker, by its parent: its number may be another's by now."""
@@ -107,7 +107,7 @@ class Spawner:
         if self._closed:
             raise NoWorker("the server is stopping")
         if self._socket is None or self._connection is None:
-            mine, other = socket.socketpair()
+            own, other = socket.socketpair()
             with other:
                 try:
                     self._process = subprocess.Popen(
@@ -117,12 +117,12 @@ class Spawner:
                         stderr=self.stderr,
                         pass_fds=[other.fileno()],
                     )
-                    self._connection = Connection(os.dup(mine.fileno()))
+                    self._connection = Connection(os.dup(own.fileno()))
                 except OSError:
-                    mine.close()
+                    own.close()
                     self._lose()
                     raise
-            self._socket = mine
+            self._socket = own
         return self._socket, self._connection
 
     def _load(self, connection: Connection) -> None:
@@ -170,10 +170,10 @@ class Spawner:
             self._lose()
 
 
-def _limit_waits(mine: socket.socket) -> None:
+def _limit_waits(connection: socket.socket) -> None:
     """Have what is sent and received fail after a while: whoever wrote half a message may be stopped, or no worker."""
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-        mine.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, STALL_MICROSECONDS))
+        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 0, STALL_MICROSECONDS))
 
 
 def shared(size: int) -> int:

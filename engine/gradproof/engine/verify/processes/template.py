@@ -30,8 +30,8 @@ PR_SET_PDEATHSIG = 1
 
 def main(number: int) -> None:
     """Serve the process at the other end of socket ``number`` until it is gone."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)  # meant for the server, which lets running calls finish
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, signal.SIG_IGN)  # meant for the server, which lets running calls finish
     owner = socket.socket(fileno=number)
     loaded = threading.Event()
     watch = threading.Thread(target=_end_with, args=(owner, loaded), daemon=True)

@@ -34,7 +34,7 @@ from gradproof.engine.verify.arrays import calibration
 from gradproof.engine.verify.processes import heap
 from gradproof.engine.verify.processes.cputime import OutOfTime, cpu_seconds
 from gradproof.engine.verify.processes.envelope import Timing, marked
-from gradproof.engine.verify.processes.leftovers import state
+from gradproof.engine.verify.processes.side_effects import state
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache import ProofKey, name_of
 from gradproof.engine.verify.proof_cache.proof_key import sampled_keys
@@ -63,10 +63,10 @@ _memory = 1 << 30
 def load(source: str) -> Any:
     """The plugin at an import path, ``module`` or ``module:attribute``."""
     module, _, attribute = source.partition(":")
-    found: Any = importlib.import_module(module)
+    plugin: Any = importlib.import_module(module)
     for part in attribute.split(".") if attribute else ():
-        found = getattr(found, part)
-    return found
+        plugin = getattr(plugin, part)
+    return plugin
 
 
 def load_registry(sources: Sequence[str], path: Sequence[str], extra_bytes: int, folder: Path | None = None) -> None:
@@ -381,11 +381,11 @@ def prove_key(key: ProofKey, seconds: float) -> RuleVerdict:
 def draw_cases(op: str, seconds: float) -> list[Case]:
     """Cases of an op with drawn attributes: those that are found in ``seconds`` of CPU time."""
     assert _registry is not None
-    found: list[Case] = []
+    cases: list[Case] = []
     with suppress(OutOfTime), cpu_seconds(seconds):
         for key in sampled_keys(_registry, _registry.op(op)):
-            found.append(key.case)
-    return found
+            cases.append(key.case)
+    return cases
 
 
 def explain_value(graph: Graph, name: str, values: Mapping[str, Array]) -> Explained:

@@ -20,10 +20,10 @@ from typing import Any
 
 from gradproof.engine.plugin_errors import describe
 from gradproof.engine.verify.processes.envelope import Hearing
+from gradproof.engine.verify.processes.exit_watch import Watch
 from gradproof.engine.verify.processes.process import TICK, Counts, Ended, Worker
 from gradproof.engine.verify.processes.shared_memory import SharedMemory
 from gradproof.engine.verify.processes.spawner import START_SECONDS, NoWorker, Spawner
-from gradproof.engine.verify.processes.watch import Watch
 from gradproof.engine.verify.processes.worker import Ping
 from gradproof.engine.verify.verdict.advice import AGAIN
 
@@ -96,8 +96,8 @@ class Workers:
 
     def start(self, timeout: float = START_SECONDS) -> None:
         """Bring up the template and a first worker now. Raises NoWorker."""
-        with self.worker(timeout) as one:
-            one.answer(Ping(), timeout)
+        with self.worker(timeout) as worker:
+            worker.answer(Ping(), timeout)
 
     def ask(
         self,
@@ -113,12 +113,12 @@ class Workers:
         none. Raises as `worker` and `Worker.answer`."""
         ended = 0
         while True:
-            with self.worker(wait, gone) as one:
+            with self.worker(wait, gone) as worker:
                 started = time.monotonic()
                 try:
-                    return one.answer(task, seconds, when_long, gone)
+                    return worker.answer(task, seconds, when_long, gone)
                 except Ended:
-                    ended += one.begun
+                    ended += worker.begun
                     if ended == TRIES or self._closed:
                         raise
             seconds -= time.monotonic() - started
@@ -127,14 +127,14 @@ class Workers:
     def worker(self, seconds: float, gone: Callable[[], bool] = lambda: False) -> Iterator[Worker]:
         """A worker for the body, which is waited for up to ``seconds``. If the body raises, it is killed. Raises
         NoWorker."""
-        one = self.take(seconds, gone)
+        worker = self.take(seconds, gone)
         try:
-            yield one
+            yield worker
         except BaseException:
-            one.kill()
+            worker.kill()
             raise
         finally:
-            self.give_back(one)
+            self.give_back(worker)
 
     def take(self, seconds: float, gone: Callable[[], bool] = lambda: False) -> Worker:
         """A worker, waited for up to ``seconds``; to be given back. Raises NoWorker."""
@@ -145,14 +145,14 @@ class Workers:
                 if self._closed:
                     raise NoWorker("the server is stopping")
                 while self._idle:
-                    one = self._idle.pop()
-                    if one.gone:  # and nobody has said so yet
-                        one.lose()
-                        one.close()
+                    worker = self._idle.pop()
+                    if worker.gone:  # and nobody has said so yet
+                        worker.lose()
+                        worker.close()
                         continue
-                    self._busy.add(one)
+                    self._busy.add(worker)
                     self._have_spare()
-                    return one
+                    return worker
                 if self._failures > failures and (self._in_a_row > 1 or not self.counts.started):
                     raise NoWorker(self.fault)  # where there were workers before, it is tried once more
                 self._have_spare()
@@ -171,7 +171,7 @@ class Workers:
     @property
     def _full(self) -> bool:
         at_work = len(self._busy)
-        return at_work - sum(one.long for one in self._busy) >= self.most or at_work >= self.most + MAX_LONG
+        return at_work - sum(worker.long for worker in self._busy) >= self.most or at_work >= self.most + MAX_LONG
 
     @property
     def crowded(self) -> bool:
@@ -184,15 +184,15 @@ class Workers:
         with self._changed:
             return min(os.cpu_count() or 1, self.most - 1) - len(self._busy)
 
-    def kill(self, one: Worker) -> None:
+    def kill(self, worker: Worker) -> None:
         """End a worker now."""
-        self._spawner.kill(one.pid)
+        self._spawner.kill(worker.pid)
 
     def _fork(self) -> None:
-        one, fault = None, ""
+        worker, fault = None, ""
         try:
-            one = Worker(self._spawner.fork(), self)
-            self.watch.add(one.connection.fileno(), partial(self._worker_ended, one))
+            worker = Worker(self._spawner.fork(), self)
+            self.watch.add(worker.connection.fileno(), partial(self._worker_ended, worker))
         except Exception as error:  # whatever it is, the next one is not to wait for this
             known = isinstance(error, NoWorker)
             fault = str(error) if known else f"no process for checks can be started: {describe(error)}"
@@ -201,12 +201,12 @@ class Workers:
             self._failures += bool(fault)
             self._in_a_row = self._in_a_row + 1 if fault else 0
             told = self._note(fault)
-            if one is not None:
+            if worker is not None:
                 self.counts.started += 1
                 if fault or self._closed:
-                    one.close()
+                    worker.close()
                 else:
-                    self._idle.append(one)
+                    self._idle.append(worker)
             self._changed.notify_all()
             if not self._closed:
                 self._try_again(fault)
@@ -243,13 +243,13 @@ class Workers:
         for tell in told:
             tell(self.ready)
 
-    def _worker_ended(self, one: Worker) -> None:
+    def _worker_ended(self, worker: Worker) -> None:
         """An idle one is replaced. The one who uses a busy one sees it too, and replaces it."""
         with self._changed:
-            if one in self._idle:
-                self._idle.remove(one)
-                one.lose()
-                one.close()
+            if worker in self._idle:
+                self._idle.remove(worker)
+                worker.lose()
+                worker.close()
                 self._have_spare()
 
     def _template_ended(self) -> None:
@@ -262,14 +262,14 @@ class Workers:
                 self._coming += 1
                 self._background.submit(self._fork)
 
-    def give_back(self, one: Worker) -> None:
+    def give_back(self, worker: Worker) -> None:
         """Have a worker back, with its task done, or killed."""
         with self._changed:
-            self._busy.discard(one)
-            if one.fit() and not self._closed:
-                self._idle.append(one)
+            self._busy.discard(worker)
+            if worker.fit() and not self._closed:
+                self._idle.append(worker)
             else:
-                one.close()
+                worker.close()
             while len(self._idle) > MAX_IDLE:
                 self._idle.pop(0).close()  # the one that has rested longest
             self._have_spare()
@@ -287,8 +287,8 @@ class Workers:
         self.watch.close()
         self._spawner.close()
         self._background.shutdown(cancel_futures=True)
-        for one in idle:
-            one.close()
+        for worker in idle:
+            worker.close()
         self.memory.close()
 
 

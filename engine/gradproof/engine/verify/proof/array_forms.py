@@ -1,6 +1,6 @@
-"""Forms for whole arrays: is the one that an op brings its definition, and may its rule be read through forms?
+"""Forms for whole arrays: whether the form of an op is its definition, and whether its rule may be read through forms.
 
-Large arrays are checked by reading them whole, in balls, through `Op.arrays`. So that this says the same as the definition,
+Large arrays are checked by reading them whole, in balls, through `Op.arrays`. So that this agrees with the definition,
 both are read in the small case of a proof: in Arb's balls at exact points, where a difference refutes the op; then with
 symbols, where each cell of the form less that of the definition must be zero as an identity. The program of the rule is
 read twice too, since it holds ops with forms of their own.
@@ -46,7 +46,8 @@ class NoForm(Exception):
 
 @dataclass(frozen=True)
 class Symbols:
-    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and what the rule gives."""
+    """Readings with symbols in a proof: inputs, cotangents, the outputs by the definition, and the contributions of the
+    rule."""
 
     inputs: Sequence[Array]
     cotangents: Sequence[Array]
@@ -54,29 +55,29 @@ class Symbols:
     claimed: Sequence[Array | None]
 
 
-def compared(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
-    """Whether the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and what was seen, a
-    line each. Raises BehaviourFault where the form is another function."""
+def check_forms(op: Op, case: Case, inference: Inferred, rule: Program, read: Symbols) -> tuple[bool, list[str]]:
+    """True if the form of ``op``, and those of the ops in its rule, are shown to be the definitions; and a line of text
+    for each. Raises BehaviourFault where the form is another function."""
     if op.elementwise:
         return True, []
     if op.arrays is None:
         return False, []
-    whole = [*read.cotangents, *read.outputs, *read.inputs]
+    arguments = [*read.cotangents, *read.outputs, *read.inputs]
     try:
         _refute(op, case, inference)
         own = _identical(lambda f: form_of(op, f, read.inputs, inference.attributes, inference.outputs), read.outputs)
     except NoForm as error:
         return False, [f"{FORM} may not be used: {error}"]
-    shown = [f"{FORM} is the definition: {own}"]
+    lines = [f"{FORM} is the definition: {own}"]
     try:
-        through = _identical(lambda f: through_forms(rule, whole, f), read.claimed)
+        through = _identical(lambda f: through_forms(rule, arguments, f), read.claimed)
     except NoForm as error:
-        return False, [*shown, f"the rule may not be read through {FORM[4:]}s: {error}"]
-    return True, [*shown, f"the rule read through forms for whole arrays is the same: {through}"]
+        return False, [*lines, f"the rule may not be read through {FORM[4:]}s: {error}"]
+    return True, [*lines, f"the rule read through forms for whole arrays is the same: {through}"]
 
 
 def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Array]:
-    """The outputs of an op, by its form where it has one. Raises NoForm."""
+    """The outputs of an op, by its form if the op has a form. Raises NoForm."""
     if op.elementwise:
         return read_op(op, f.f, inputs, attributes, outputs)
     if op.arrays is None:
@@ -87,7 +88,7 @@ def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, out
         raise NoForm(f"op {op.name!r}: {error}") from error
     except (Undecided, TooLarge):
         raise
-    except BaseException as error:  # a stranger's code
+    except BaseException as error:  # a plugin's code
         reraise_own(error)
         raise NoForm(f"op {op.name!r}: it raised {describe(error)}") from error
     results = returned if isinstance(returned, tuple) else (returned,)
@@ -123,10 +124,10 @@ def _refute(op: Op, case: Case, inference: Inferred) -> None:
         random = Random(f"{op.name} {case} form {seed}")
         try:
             with precision(BITS):
-                inputs, shown = sample_point(op, case, inference, random)
+                inputs, coordinates = sample_point(op, case, inference, random)
                 truth = read_op(op, Balls(), inputs, inference.attributes, inference.outputs)
                 form = form_of(op, _at_point(random), inputs, inference.attributes, inference.outputs)
-                _differ(truth, form, shown)
+                _differ(truth, form, coordinates)
         except (Undecided, TooLarge, ZeroDivisionError, ValueError):
             continue
 
@@ -138,14 +139,14 @@ def _at_point(random: Random) -> Cells:
     return Cells(Balls(), anchor, random.randrange)
 
 
-def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str]) -> None:
+def _differ(truth: Sequence[Array], form: Sequence[Array], coordinates: Sequence[str]) -> None:
     for array, form_array in zip(truth, form, strict=True):
         for index in np.ndindex(array.shape):
             expected, got = (arb(Balls().as_number(x.item(index))) for x in (array, form_array))
             if (got - expected).is_finite() and not (got - expected).contains(0):
                 raise BehaviourFault(
                     f"{FORM} is not the definition",
-                    element=str(list(index)), point="; ".join(shown[:12]),
+                    element=str(list(index)), point="; ".join(coordinates[:12]),
                     got=got.str(17, radius=False), expected=expected.str(17, radius=False),
                 )  # fmt: skip
 
@@ -154,7 +155,7 @@ def _differ(truth: Sequence[Array], form: Sequence[Array], shown: Sequence[str])
 
 
 def _identical(form: Callable[[Cells], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
-    """The tactics that show each cell to be the same, whatever anchors and chosen elements are. Raises NoForm."""
+    """The tactics that show each cell to be the same, for any anchors and chosen elements. Raises NoForm."""
     choices, tactics = Choices(MAX_CHOICES), dict[Any, str]()
     try:
         for _ in choices.readings():
@@ -182,11 +183,9 @@ def _show(form: Any, definition: Any, index: list[int], tactics: dict[Any, str])
 
 
 def _equal_powers(difference: Any) -> str | None:
-    """Logarithms of positive numbers: real numbers are equal if their exponentials are."""
+    """The tactic that shows the exponential of a difference of logarithms to be 1: real numbers are equal if their
+    exponentials are."""
     if not difference.has(sympy.log) or not difference.is_extended_real:
         return None
     tactic = zero_tactic(sympy.exp(difference) - 1)
     return None if tactic is None else f"exponential {tactic}"
-
-
-__all__ = ["NoForm", "Symbols", "compared", "form_of", "through_forms"]

@@ -1,8 +1,9 @@
 """Behaviour of an op beside whether its rule is right: requirements that neither a proof nor a finite difference checks.
 
-A rule is linear in its cotangent, and 0 at 0. A forward computes the definition, in every dtype; it leaves its inputs alone
-and gives the same bits again. At kinks the rule gives the value of its convention. The rule differentiated again is the second
-derivative of the definition. Each is checked at exact points, or at floats in balls; a fault refutes the op.
+A rule is linear in its cotangent, and 0 at 0. A forward computes the definition, in every dtype; it leaves its inputs
+alone and gives the same bits again. At kinks the rule gives the value of its convention. The rule differentiated again
+is the second derivative of the definition. Each is checked at exact points, or at floats in balls; a fault refutes the
+op.
 """
 
 from __future__ import annotations
@@ -60,15 +61,15 @@ class BehaviourChecks:
         return [line for check in checks if (line := check())]
 
     def computes_definition(self) -> bool:
-        """Whether the op is what its definition says for the attributes of its case, which were drawn."""
+        """True if the forward computes the definition for the attributes of the case, which were drawn."""
         try:
             return not turns_what_is_compared(self.op, self.case, self.inference) and bool(self.floats.forward())
         except BehaviourFault:
             return False
 
     def spot_check(self) -> list[str]:
-        """The lines of the checks in floats, for an op whose rule has no reading, because an op in it has no definition. They
-        prove nothing. Raises BehaviourFault."""
+        """The lines of the checks in floats, for an op whose rule has no reading, because an op in it has no definition.
+        They prove nothing. Raises BehaviourFault."""
         return [line for line in (self.floats.forward(), self.floats.backward()) if line]
 
     def _random(self, purpose: str) -> Random:
@@ -76,9 +77,9 @@ class BehaviourChecks:
 
     def _balls(self, random: Random) -> tuple[list[Array], list[Array], list[str]]:
         """Inputs at an exact point, the outputs there, and the point as text."""
-        inputs, shown = sample_point(self.op, self.case, self.inference, random)
+        inputs, coordinates = sample_point(self.op, self.case, self.inference, random)
         outputs = read_parts(self.op, Balls(), inputs, self.inputs, self.inference.attributes, self.inference.outputs)
-        return inputs, outputs, shown
+        return inputs, outputs, coordinates
 
     def _cotangents(self, random: Random) -> list[Array]:
         return [_filled(parts_shape(spec), lambda: in_balls(cotangent(random))) for spec in self.inference.outputs]
@@ -89,7 +90,7 @@ class BehaviourChecks:
         random = self._random("linear")
         try:
             with precision(BITS):
-                inputs, outputs, shown = self._balls(random)
+                inputs, outputs, coordinates = self._balls(random)
                 g, h = self._cotangents(random), self._cotangents(random)
 
                 def pulled(cotangents: Sequence[Array]) -> list[Array | None]:
@@ -101,13 +102,13 @@ class BehaviourChecks:
                 for k, (zero, total, a, b) in enumerate(zip(at_zero, combined, first, second, strict=True)):
                     if zero is None or total is None or a is None or b is None:
                         continue
-                    self._demand_equal("the rule is not 0 where the cotangent is 0", k, zero, _zeros(zero), shown)
-                    self._demand_equal("the rule is not linear in the cotangent", k, total, _combined(a, b), shown)
+                    self._demand_equal("the rule is not 0 where the cotangent is 0", k, zero, _zeros(zero), coordinates)
+                    self._demand_equal("the rule is not linear in the cotangent", k, total, _combined(a, b), coordinates)
         except NOT_HERE:
             return ""
         return "linear in the cotangent, and 0 at 0"
 
-    def _demand_equal(self, reason: str, k: int, got: Array, expected: Array, shown: Sequence[str]) -> None:
+    def _demand_equal(self, reason: str, k: int, got: Array, expected: Array, coordinates: Sequence[str]) -> None:
         """Raises BehaviourFault where two balls exclude each other."""
         for index in np.ndindex(got.shape):
             value, truth = arb(got.item(index)), arb(expected.item(index))
@@ -116,7 +117,7 @@ class BehaviourChecks:
                     reason,
                     input=self.op.input_name(k) if k < len(self.inputs) else "",
                     element=str(list(index)),
-                    point="; ".join(shown[:12]),
+                    point="; ".join(coordinates[:12]),
                     got=value.str(17, radius=False),
                     expected=truth.str(17, radius=False),
                 )
@@ -140,10 +141,10 @@ class BehaviourChecks:
 
     def _tied_points(self) -> Iterator[list[Array]]:
         """Points in floats where the two sides of a comparison are equal, for comparisons of affine terms."""
-        known = integer_inputs(self.case, self.inference)
+        integers = integer_inputs(self.case, self.inference)
         cells: list[Array] = []
         for k, spec in enumerate(self.inputs):
-            exact = known[k]
+            exact = integers[k]
             cells.append(symbols(f"x{k}_", spec.shape, self.op.domain(k))[1] if exact is None else exact)
         outputs = read_op(self.op, SYMBOLIC, cells, self.inference.attributes, self.inference.outputs)
         names = sorted({s for x in cells for cell in x.flat for s in sympy.sympify(cell).free_symbols}, key=str)
@@ -174,7 +175,7 @@ class BehaviourChecks:
         return ""
 
     def _second_at(self, program: Program, moves: Sequence[bool], random: Random) -> str:
-        inputs, _, shown = self._balls(random)
+        inputs, _, coordinates = self._balls(random)
         g = self._cotangents(random)
         tape = Tape()
         moving = [variables_of(tape, x) if m else x for x, m in zip([*g, *inputs], moves, strict=True)]
@@ -193,12 +194,13 @@ class BehaviourChecks:
             expected = np.empty(cells.shape, object)
             expected.flat[:] = tape.gradient(flat, weights, list(cells.flat))
             got = _zeros(cells) if derivative is None else derivative
-            self._demand_equal("the second derivative differs at an exact point", k - len(g), got, expected, shown)
+            self._demand_equal("the second derivative differs at an exact point", k - len(g), got, expected, coordinates)
         return "the second derivative agrees at an exact point"
 
 
 def _tied(difference: Any, names: Sequence[Any], random: Random) -> dict[Any, Any] | None:
-    """A random rational point of the symbols ``names`` at which ``difference`` is 0; None if it is not affine in any symbol."""
+    """A random rational point of the symbols ``names`` at which ``difference`` is 0; None if it is not affine in any
+    symbol."""
     free = sorted(difference.free_symbols, key=sympy.default_sort_key)
     slopes = ((s, sympy.diff(difference, s)) for s in free)
     solved = next((s for s, slope in slopes if slope.is_Rational and slope != 0), None)

@@ -123,8 +123,8 @@ class FloatChecks:
         return arrays
 
     def _results(self, arrays: Sequence[Array], inference: Inferred) -> list[Array]:
-        """The results of the forward. Raises BehaviourFault if it writes to its inputs, or gives other bits when it is called
-        again."""
+        """The results of the forward. Raises BehaviourFault if it writes to its inputs, or gives other bits when it is
+        called again."""
         bits = [x.tobytes() for x in arrays]
         with np.errstate(all="ignore"):
             first = self.op.forward(*arrays, **inference.attributes)

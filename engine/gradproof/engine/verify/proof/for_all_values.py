@@ -1,9 +1,9 @@
-"""The proof of a rule for all values of its float attributes, which are symbols in it.
+"""Proof of a rule for all values of its float attributes, which are symbols in it.
 
-RuleWord and definition are read with sealed numbers, so that neither asks for a value: then the rule at any value is the
-formula that was proved with a number in it. The formula is shown for almost all points and values together. It holds for
-each value by continuity if what may not be 0 (a divisor, the argument of a logarithm, the difference of two sides that are
-compared) is 0 on a thin set of points only, whatever the value. Exceptional values are left out from the start.
+Rule and definition are read with sealed numbers, which do not reveal a value: then the rule at any value is the formula
+that was proved with a number in it. The formula is shown for almost all points and values together. It holds for each
+value by continuity if the critical expressions (a divisor, the argument of a logarithm, the difference of two sides that
+are compared) are 0 on a thin set of points only, for any value. Exceptional values are left out from the start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from gradproof.engine.verify.identities.branches import exact, is_thin
 from gradproof.engine.verify.identities.regions import Unproved
 from gradproof.engine.verify.identities.zero_tests import short
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
-from gradproof.engine.verify.proof.obligations import closed, cotangents_of
-from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.obligations import cotangents_of, prove_obligations
+from gradproof.engine.verify.proof.points import input_symbols
 from gradproof.engine.verify.readings import read, read_op
 from gradproof.engine.verify.readings.sealing import Sealing, seal_all, unsealed
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
@@ -40,9 +40,9 @@ OWN = "each value has a proof of its own"
 BUT = f"any real number but {', '.join(map(str, EXCEPTIONAL[:-1]))} and {EXCEPTIONAL[-1]}"
 
 
-def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
-    """The verdict on a rule for all values of the free attributes of ``case``, after ``found``, which is that at the values
-    it gives. UNDECIDED where the proof does not close, and never REFUTED: values are refuted one by one."""
+def prove_for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> RuleVerdict:
+    """The verdict on a rule for all values of the free attributes of ``case``, after ``verdict_at``, the verdict at the
+    declared values. UNDECIDED where the proof does not close, and never REFUTED: only a single value can be refuted."""
     started = time.perf_counter()
     names = " and ".join(case.free)
     domain = ", ".join([verdict_at.domain, *(f"{name} {BUT}" for name in case.free)])
@@ -63,7 +63,7 @@ def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> 
         return conclude(RuleWord.UNDECIDED, reason=f"out of memory; {MEMORY}")
     except (Unproved, BehaviourFault) as error:
         return conclude(RuleWord.UNDECIDED, reason=f"not for every value of {names}: {error}; {OWN}")
-    except BaseException as error:  # a stranger's definition, which is given what is no number
+    except BaseException as error:  # a plugin's definition, which is given symbols in the place of numbers
         reraise_own(error)
         return conclude(
             RuleWord.UNDECIDED, reason=f"not for every value of {names}: {type(error).__name__}: {error}; {OWN}"
@@ -71,12 +71,16 @@ def for_all(registry: Registry, op: Op, case: Case, verdict_at: RuleVerdict) -> 
     used = " ".join(dict.fromkeys(" ".join(tactics.values()).split())) or "structural"
     identities = [f"{place}, for every value of {names}: {tactic}" for place, tactic in tactics.items()]
     at = ", ".join(f"{name}={case.attributes[name]}" for name in case.free)
-    shown = (*identities, *(f"at {at}: {obligation}" for obligation in verdict_at.obligations))
+    obligations = (*identities, *(f"at {at}: {obligation}" for obligation in verdict_at.obligations))
     if ties:
         return conclude(
-            RuleWord.PROVED_AE, tactic=used, tie_set=", ".join(sorted(ties)), obligations=shown, arrays=verdict_at.arrays
+            RuleWord.PROVED_AE,
+            tactic=used,
+            tie_set=", ".join(sorted(ties)),
+            obligations=obligations,
+            arrays=verdict_at.arrays,
         )
-    return conclude(RuleWord.PROVED, tactic=used, obligations=shown, arrays=verdict_at.arrays)
+    return conclude(RuleWord.PROVED, tactic=used, obligations=obligations, arrays=verdict_at.arrays)
 
 
 def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[str]]:
@@ -84,7 +88,7 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
     inference = op.inference(case.specs(), case.attributes)
     rule, ledger = registry.rule_of(op, case), Ledger()
     f = Sealing(ledger)
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     sealed_inputs = [seal_all(x, f) for x in inputs]
     outputs = read_op(op, f, sealed_inputs, {**inference.attributes, **sealed(case.free, ledger)}, inference.outputs)
     cotangents = cotangents_of(inference)
@@ -94,19 +98,20 @@ def _close(registry: Registry, op: Op, case: Case) -> tuple[dict[str, str], set[
         asked = ", ".join(sorted(ledger.asked)) or "an input"
         raise Unproved(f"the definition of {op.name!r}, or of an op in its rule, asks for the value of {asked}")
     pulled = [None if x is None else unsealed(x) for x in claimed]
-    plain = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
-    there = read(registry.rule_of(op, case.at_values()), [*cotangents, *plain, *inputs], SYMBOLIC)
-    _compare(case, [*results, *pulled], [*plain, *there])
+    outputs_at = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
+    pulled_at = read(registry.rule_of(op, case.at_values()), [*cotangents, *outputs_at, *inputs], SYMBOLIC)
+    _compare(case, [*results, *pulled], [*outputs_at, *pulled_at])
     for expression in sorted(ledger.critical, key=sympy.default_sort_key):
         if not is_thin(expression):
             raise Unproved(f"it is not shown that {short(expression)} is not 0 everywhere for some value")
-    return closed(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
+    return prove_obligations(op, inference.inputs or case.specs(), variables, cotangents, results, pulled)
 
 
-def _compare(case: Case, results: Sequence[Array | None], plain: Sequence[Array | None]) -> None:
-    """Raises Unproved if what was read is another where it is given numbers: a definition may ask for their type."""
+def _compare(case: Case, results: Sequence[Array | None], numeric_results: Sequence[Array | None]) -> None:
+    """Raises Unproved if the reading with numbers differs from that with symbols: a definition may depend on the type of
+    a number."""
     values = {free_symbol(name): exact_number(Fraction(case.attributes[name])) for name in case.free}
-    for y, z in zip(results, plain, strict=True):
+    for y, z in zip(results, numeric_results, strict=True):
         for symbolic, numeric in zip(() if y is None else y.flat, () if z is None else map(exact, z.flat), strict=True):
             if symbolic.xreplace(values) != numeric and not all(
                 _agree(symbolic, numeric, values, seed) for seed in range(POINTS)

@@ -1,8 +1,9 @@
-"""The proof of an op that is defined by an equation F(y; x) = 0, by differentiating the equation.
+"""Proof of an op that is defined by an equation F(y; x) = 0, by differentiating the equation.
 
-Wherever dF/dy is regular, the true contributions of a cotangent g are -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g. The rule must give
-these. That is shown at the formula of the solution, where the equation is linear in it; else with free symbols for both x
-and y, which shows more than is needed. What needs F(y; x) = 0 and has no such formula needs a chart.
+Wherever dF/dy is regular, the true contributions of a cotangent g are -(dF/dx)ᵀ λ with (dF/dy)ᵀ λ = g. The rule must
+give these. That is shown at the formula of the solution, where the equation is linear in it; else with free symbols for
+both x and y, which shows more than is needed. A rule that is right only where F(y; x) = 0, and whose equation has no
+such formula, needs a chart.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved, differences, discharge
-from gradproof.engine.verify.proof.points import named
+from gradproof.engine.verify.proof.points import input_symbols
 from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import read
 from gradproof.engine.verify.readings.equations import Unsolvable, residual_of
@@ -36,7 +37,7 @@ def prove_implicitly(
 ) -> tuple[dict[str, str], set[str]]:
     """The tactics of each obligation, and the ties that were left out. Raises Unproved."""
     output = inference.outputs[0]
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     attributes = read_attributes(SYMBOLIC, inference.attributes)
     y: Array = np.empty(output.shape, object)
     g, _ = symbols("g0_", output.shape, REAL)
@@ -74,7 +75,7 @@ def prove_implicitly(
 
 
 def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> dict[Any, Any]:
-    """The unknowns as formulas of the inputs, where the equation is linear in them; else nothing."""
+    """The unknowns as formulas of the inputs, where the equation is linear in them; else an empty dictionary."""
     try:
         solution = formula(equation, y.shape, inputs, attributes)
     except Unsolvable:
@@ -85,7 +86,7 @@ def _formulas(equation: Equation, y: Array, inputs: Sequence[Array], attributes:
 def _ties(
     equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes, formulas: dict[Any, Any]
 ) -> set[str]:
-    """Where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
+    """The ties where the equation compares equal numbers, or is at a step: there its solution may have no derivative."""
     residual = residual_of(equation, SYMBOLIC, y, inputs, attributes)
     cells = [sympy.sympify(residual[at]) for at in places_of(equation, y.shape)]
     return {f"{difference.xreplace(formulas)} = 0" for cell in cells for difference in differences(cell)}

@@ -1,4 +1,4 @@
-"""Obligations: what has to be shown of a rule, an identity for each element of each input, and how it was."""
+"""Obligations of a rule: an identity for each element of each input, and the tactic that shows it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.readings.reading import place_of
 
-FAR = sympy.Rational(1, 10**20)
-BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))
-ROUNDED = sympy.Rational(1, 10**12)
+FAR = sympy.Rational(1, 10**20)  # a difference of two numbers of 40 digits that is none of rounding
+BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))  # distances from a round point
+ROUNDED = sympy.Rational(1, 10**12)  # the same, relative, where SymPy rounded floats
 
 
 def cotangents_of(inference: Inferred) -> list[Array]:
@@ -30,7 +30,7 @@ def cotangents_of(inference: Inferred) -> list[Array]:
     return [symbols(f"g{k}_", parts_shape(spec), REAL)[0] for k, spec in enumerate(inference.outputs)]
 
 
-def closed(
+def prove_obligations(
     op: Op,
     specs: Sequence[Spec],
     variables: Sequence[Array | None],
@@ -38,8 +38,8 @@ def closed(
     outputs: Sequence[Array],
     claimed: Sequence[Array | None],
 ) -> tuple[dict[str, str], set[str]]:
-    """The tactics that show what a rule claims to be the derivative of ``outputs`` along ``variables``, by obligation, and
-    the ties that were left out. Raises Unproved."""
+    """The tactics that show the contributions that a rule claims to be the derivatives of ``outputs`` along
+    ``variables``, by obligation, and the ties that were left out. Raises Unproved."""
     weighted = [(g, y) for gs, ys in zip(cotangents, outputs, strict=True) for g, y in zip(gs.flat, ys.flat, strict=True)]
     tactics: dict[str, str] = {}
     ties = {tie for _, y in weighted for difference in differences(y) for tie in ties_of(difference)}
@@ -65,8 +65,8 @@ def closed(
 
 
 def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: Any, error: Unproved) -> None:
-    """Raises BehaviourFault if rule and derivative differ at the point of an open region, which random points do not reach, or
-    discharge to it: they may happen to agree at a point as round as that."""
+    """Raises BehaviourFault if rule and derivative differ at the point of an open region, which random points do not
+    reach, or near to it: they may agree by chance at a point of round coordinates."""
     if not error.point:
         return
     random = Random(f"{op.name} {k} {index}")
@@ -78,9 +78,9 @@ def _look_inside(op: Op, k: int, index: tuple[int, ...], claimed: Any, truth: An
         got, expected = (sympy.N(exact(e).xreplace(point), 40) for e in (claimed, truth))
         finite = got.is_Number and expected.is_Number and got.is_finite and expected.is_finite
         if finite and abs(got - expected) > (ROUNDED * max(1, abs(expected)) if rounded else FAR):
-            shown = "; ".join(f"{s} = {value}" for s, value in point.items())
+            coordinates = "; ".join(f"{s} = {value}" for s, value in point.items())
             raise BehaviourFault(
-                "differs at an exact point of a region that is cut out by branches", point=shown,
+                "differs at an exact point of a region that is cut out by branches", point=coordinates,
                 input=op.input_name(k), element=str(list(index)), got=str(got.n(17)), expected=str(expected.n(17)),
             )  # fmt: skip
 

@@ -1,14 +1,14 @@
-"""The proof of an implicit op, through its chart: in free numbers from which inputs and outputs follow by plain formulas.
+"""Proof of an implicit op through its chart: in free numbers from which inputs and outputs follow by plain formulas.
 
-The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together are
-simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its equation; and
-the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not singular that
-determines every cotangent.
+The definition of such an op has roots in roots, or no formula at all for the solution; its inputs and outputs together
+are simple in other numbers p. Shown for all p, as identities: the definition at x(p) is y(p), or y(p) solves its
+equation; and the rule's cotangents make ``sum g dy/dp = sum vjp dx/dp`` for each p. Where dx/dp is square and not
+singular that determines every cotangent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -55,16 +55,18 @@ def prove_through(
     tactics: dict[str, str] = {}
     ties: set[str] = set()
     if op.equation is None:
-        _defined(op, chart, inference, inputs, outputs, tactics, ties)
+        residuals = _defined(op, chart, inference, inputs, outputs, ties)
     else:
-        _solves(op, op.equation, chart, inference, inputs, outputs[0], tactics, ties)
+        residuals = _solves(op, op.equation, chart, inference, inputs, outputs[0])
+    for place, residual in residuals:
+        tactics[place] = _closed(sympy.sympify(residual), place, ties)
     cotangents = [symbols(f"g{k}_", spec.shape, REAL)[0] for k, spec in enumerate(inference.outputs)]
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    known = integer_inputs(case, inference)
+    integers = integer_inputs(case, inference)
     weighted = [pair for gs, ys in zip(cotangents, outputs, strict=True) for pair in zip(gs.flat, ys.flat, strict=True)]
     pulled = [
         pair
-        for contribution, xs, exact in zip(claimed, inputs, known, strict=True)
+        for contribution, xs, exact in zip(claimed, inputs, integers, strict=True)
         if exact is None and contribution is not None
         for pair in zip(contribution.flat, xs.flat, strict=True)
     ]
@@ -80,29 +82,23 @@ def _defined(
     inference: Inferred,
     inputs: Sequence[Array],
     outputs: Sequence[Array],
-    tactics: dict[str, str],
     ties: set[str],
-) -> None:
-    """Show that the definition at the chart's inputs is its outputs. Raises Unproved."""
+) -> Iterator[tuple[str, Any]]:
+    """The residuals, by place, that are 0 if the definition at the chart's inputs is its outputs. Adds the ties of the
+    definition."""
     defined = read_op(op, SYMBOLIC, inputs, inference.attributes, inference.outputs)
     for k, (output, truth) in enumerate(zip(outputs, defined, strict=True)):
         ties |= {f"{difference} = 0" for cell in truth.flat for difference in differences(cell)}
         for index in np.ndindex(output.shape):
             place = f"output {k}{list(index) if index else ''} of the chart {chart.formula} against the definition"
-            tactics[place] = _closed(sympy.sympify(output[index]) - truth[index], place, ties)
+            yield place, sympy.sympify(output[index]) - truth[index]
 
 
 def _solves(
-    op: Op,
-    equation: Equation,
-    chart: Parametrisation,
-    inference: Inferred,
-    inputs: Sequence[Array],
-    output: Array,
-    tactics: dict[str, str],
-    ties: set[str],
-) -> None:
-    """Show that the chart's output solves the equation at its inputs, and is the solution that is meant. Raises Unproved."""
+    op: Op, equation: Equation, chart: Parametrisation, inference: Inferred, inputs: Sequence[Array], output: Array
+) -> Iterator[tuple[str, Any]]:
+    """The residuals, by place, that are 0 if the chart's output solves the equation at its inputs. Raises Unproved if it is
+    not shown to be the intended solution."""
     attributes = read_attributes(SYMBOLIC, inference.attributes)
     for index, cells in stack(op, inputs, inference.outputs[0]):
         solution = np.asarray(output[index], object)
@@ -110,7 +106,7 @@ def _solves(
         places = places_of(equation, solution.shape)
         for at in np.ndindex(solution.shape):
             place = f"output {[*index, *at]} of the chart {chart.formula} in {equation.formula}"
-            tactics[place] = _closed(sympy.sympify(residual[at] if at in places else solution[at]), place, ties)
+            yield place, residual[at] if at in places else solution[at]
         for k, x in enumerate(positive_of(equation, SYMBOLIC, solution, cells, attributes)):
             if not sympy.sympify(x).is_positive:
                 raise Unproved(
@@ -121,10 +117,10 @@ def _solves(
 def chart_point(
     op: Op, chart: Parametrisation, case: Case, inference: Inferred, f: Any, free: Callable[[str, Domain], Any]
 ) -> tuple[list[Array], list[Array]]:
-    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the chart gives other
-    arrays than the op has."""
+    """Inputs and outputs at the free numbers that ``free`` gives, in reading ``f``. Raises Unproved if the shapes of the
+    chart's arrays are not those of the op."""
     specs = inference.inputs or case.specs()
-    known = integer_inputs(case, inference)
+    integers = integer_inputs(case, inference)
     names: set[str] = set()
 
     def once(name: str, domain: Domain = REAL) -> Any:
@@ -133,13 +129,13 @@ def chart_point(
         names.add(name)
         return free(name, domain)
 
-    arguments = [spec if exact is None else exact for spec, exact in zip(specs, known, strict=True)]
+    arguments = [spec if exact is None else exact for spec, exact in zip(specs, integers, strict=True)]
     inputs, outputs = chart.point(f, once, *arguments, **inference.attributes)
     for arrays, expected, what in ((inputs, specs, "inputs"), (outputs, inference.outputs, "outputs")):
         shapes, expected_shapes = [np.shape(array) for array in arrays], [spec.shape for spec in expected]
         if shapes != expected_shapes:
             raise Unproved(f"the chart gives {what} of shapes {shapes}; those of the op are {expected_shapes}")
-    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, known, strict=True)]
+    exacts = [np.asarray(x) if exact is None else exact for x, exact in zip(inputs, integers, strict=True)]
     return exacts, [np.asarray(y) for y in outputs]
 
 
@@ -148,20 +144,20 @@ def sample_inputs(
 ) -> tuple[list[Array], list[str]]:
     """Inputs at a random exact point of the chart, in balls, and the free numbers as text."""
     balls = Balls()
-    shown: list[str] = []
+    coordinates: list[str] = []
 
     def free(name: str, domain: Domain) -> Any:
         value = domain.sample(random)
-        shown.append(f"{name} = {value}")
+        coordinates.append(f"{name} = {value}")
         return balls.number(value)
 
     inputs, _ = chart_point(op, chart, case, inference, balls, free)
-    return inputs, shown
+    return inputs, coordinates
 
 
 def _spans(op: Op, chart: Parametrisation, case: Case, inference: Inferred) -> None:
-    """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all directions: the
-    determinant of dx/dp, in balls at a random exact point, excludes zero."""
+    """Raises Unproved unless the free numbers are as many as the elements of the inputs, and move them in all
+    directions: the determinant of dx/dp, in balls at a random exact point, excludes zero."""
     for seed in range(POINTS):
         try:
             with precision(BITS):
@@ -185,8 +181,8 @@ def _slopes(op: Op, chart: Parametrisation, case: Case, inference: Inferred, ran
         return variables[-1]
 
     inputs, _ = chart_point(op, chart, case, inference, tape, free)
-    known = integer_inputs(case, inference)
-    cells = [x for xs, exact in zip(inputs, known, strict=True) if exact is None for x in xs.flat]
+    integers = integer_inputs(case, inference)
+    cells = [x for xs, exact in zip(inputs, integers, strict=True) if exact is None for x in xs.flat]
     return [tape.gradient([x], [arb(1)], variables) for x in cells], len(variables)
 
 
@@ -195,7 +191,7 @@ def _nonzero(ball: arb) -> bool:
 
 
 def _along(pairs: list[tuple[Any, Any]], symbol: Any) -> Any:
-    """The sum of cotangent times derivative."""
+    """The sum of cotangent times derivative by ``symbol``."""
     return sympy.Add(*(g * sympy.diff(x, symbol) for g, x in pairs))
 
 

@@ -1,4 +1,5 @@
-"""Points: exact ones, where a rule is refuted and an op observed, and those in symbols, where it is proved."""
+"""Points of a case: exact points, where a rule is refuted and the behaviour of an op is checked, and symbols, in which
+it is proved."""
 
 from __future__ import annotations
 
@@ -26,14 +27,14 @@ from gradproof.engine.verify.readings.tape import ball_of
 def sample_point(
     op: Op, case: Case, inference: Inferred, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[list[Array], list[str]]:
-    """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex one may be
-    anywhere: what a proof says of a domain on the real line is to hold beyond it. With ``scales`` each real number is one
-    times one of these, where its domain goes on so far."""
+    """Inputs at a random exact point where the op is defined, in balls, and the point as text. A complex input may be
+    anywhere: a proof on the real line is to hold beyond it. With ``scales`` each real number is multiplied by one of
+    them, where its domain extends so far."""
     if op.chart is not None:
-        inputs, shown = sample_inputs(op, op.chart, case, inference, random)
-        return inputs, [f"{op.chart.formula} with {shown[0]}", *shown[1:]] if shown else []
+        inputs, coordinates = sample_inputs(op, op.chart, case, inference, random)
+        return inputs, [f"{op.chart.formula} with {coordinates[0]}", *coordinates[1:]] if coordinates else []
     balls = Balls()
-    inputs, shown = [], []
+    inputs, coordinates = [], []
     for k, (spec, exact) in enumerate(zip(inference.inputs or case.specs(), integer_inputs(case, inference), strict=True)):
         if exact is not None:
             inputs.append(exact)
@@ -44,17 +45,17 @@ def sample_point(
             if is_complex(spec):
                 real, imag = REAL.sample(random), REAL.sample(random)
                 points[index] = balls.number(real), balls.number(imag)
-                shown.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
+                coordinates.append(f"{place} = {real} {'+-'[imag < 0]} {abs(imag)} i")
             else:
                 value = _scaled(op.domain(k), random, scales) if scales else op.domain(k).sample(random)
                 points[index] = balls.number(value)
-                shown.append(f"{place} = {value}")
+                coordinates.append(f"{place} = {value}")
         inputs.append(points)
-    return inputs, shown
+    return inputs, coordinates
 
 
-def named(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:
-    """Symbols for the numbers of the inputs (None for an integer or boolean one), and the inputs made of them."""
+def input_symbols(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], list[Array]]:
+    """Symbols for the numbers of the inputs (None for an integer or boolean input), and the inputs made of them."""
     variables: list[Array | None] = []
     inputs: list[Array] = []
     for k, (spec, exact) in enumerate(zip(inference.inputs or case.specs(), integer_inputs(case, inference), strict=True)):
@@ -70,17 +71,18 @@ def named(op: Op, case: Case, inference: Inferred) -> tuple[list[Array | None], 
 
 
 def _scaled(domain: Domain, random: Random, scales: Sequence[Fraction]) -> Fraction:
-    """A number of the domain that is far away, or near to its end: where its assumptions say how far it goes."""
+    """A number of the domain that is large, or near to its end, where its assumptions tell its extent."""
     scale = random.choice(scales)
     if domain in (REAL, NONZERO):
         return domain.sample(random) * scale
     if domain.assumptions.get("positive"):
-        with suppress(Exception):  # a stranger's chart
+        with suppress(Exception):  # a plugin's chart
             return Fraction(domain.chart(abs(REAL.sample(random)) * scale))
     return domain.sample(random)
 
 
 def variables_of(tape: Tape, balls: Array) -> Array:
+    """Variables on a tape with the values of an array of balls."""
     result = np.empty(balls.shape, object)
     for index in np.ndindex(balls.shape):
         result[index] = tape.variable(ball_of(balls[index]))
@@ -88,7 +90,7 @@ def variables_of(tape: Tape, balls: Array) -> Array:
 
 
 def cotangent(random: Random) -> Fraction:
-    """A cotangent of either sign: one that is always positive hides faults."""
+    """A random cotangent of either sign: cotangents that are always positive hide faults."""
     return Fraction(random.randint(1, 31) * random.choice((-1, 1)), 8)
 
 

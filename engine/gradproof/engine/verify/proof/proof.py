@@ -1,16 +1,17 @@
-"""L1: is a backward rule the derivative of its op's definition, for every input?
+"""L1: proof that a backward rule is the derivative of its op's definition, for every input.
 
 First refute: at exact random points the traced rule, read in balls, is compared with the derivative of the definition (from
 the tape, which uses no rule). A ball around the difference that excludes zero is a counterexample, with witness. Then
 prove: rule and definition are read with SymPy symbols, and ``rule - d/dx definition`` must be zero as an identity. Branches
-are split into smooth regions first, each of which must be proved; what is left out is the set where both sides of a
-comparison are equal, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`charts`), one that is
-defined by an equation by differentiating that (`implicitly`).
+are split into smooth regions first, each of which must be proved; the set where both sides of a comparison are equal is
+left out, and the verdict names it (PROVED_AE). An op with a chart is proved through it (`parametrisations`), an op that is
+defined by an equation by differentiating the equation (`implicit`).
 
-Complex numbers are read as their parts. What a holomorphic op's rule gives between its conjugations is holomorphic too, so
-if it is the derivative on the real line it is that wherever both can be continued to without crossing a cut (identity
-theorem): it is proved on the real line, and refuted anywhere. A rule written for complex numbers is proved in z = a + ib.
-Between the two the op is observed (`conduct`): its forward, its conventions at kinks, its second derivative.
+Complex numbers are read as their parts. The rule of a holomorphic op is holomorphic between its conjugations, so if it
+is the derivative on the real line, it is the derivative wherever both can be continued to without crossing a cut
+(identity theorem): it is proved on the real line, and refuted anywhere. A rule written for complex numbers is proved in
+z = a + ib. Between refutation and proof the behaviour of the op is checked (`behaviour`): its forward, its conventions
+at kinks, its second derivative.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from gradproof.engine.scalar_functions import SYMBOLIC, Undecided
 from gradproof.engine.spec import FLOAT64, Spec, is_complex, part_dtype
 from gradproof.engine.trace import Program
 from gradproof.engine.verify.identities.regions import Unproved
-from gradproof.engine.verify.proof.array_forms import Symbols, compared
+from gradproof.engine.verify.proof.array_forms import Symbols, check_forms
 from gradproof.engine.verify.proof.behaviour import BehaviourChecks
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
-from gradproof.engine.verify.proof.for_all_values import for_all
+from gradproof.engine.verify.proof.for_all_values import prove_for_all
 from gradproof.engine.verify.proof.implicit import prove_implicitly
-from gradproof.engine.verify.proof.obligations import closed, cotangents_of
+from gradproof.engine.verify.proof.obligations import cotangents_of, prove_obligations
 from gradproof.engine.verify.proof.parametrisations import prove_through
-from gradproof.engine.verify.proof.points import cotangent, named, sample_point, variables_of
+from gradproof.engine.verify.proof.points import cotangent, input_symbols, sample_point, variables_of
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, parts_shape, read, read_parts
 from gradproof.engine.verify.readings.reading import integer_inputs, on_reals, place_of
 from gradproof.engine.verify.readings.tape import ball_of
@@ -71,11 +72,11 @@ class Shown(NamedTuple):
 
 
 def prove(registry: Registry, op: Op, case: Case) -> RuleVerdict:
-    """The verdict on the rule of ``op`` for a shape class: at the sizes of the case, and, if it is proved there, at the sizes
-    of the case beside it; where attributes are free, for all their values. Never raises for a wrong rule. May run long or use
-    much memory (SymPy), so the pool runs it in a process that can be killed."""
+    """The verdict on the rule of ``op`` for a shape class: at the sizes of the case, and, if it is proved there, at the
+    sizes of the case beside it; where attributes are free, for all their values. Never raises for a wrong rule. May run
+    long or use much memory (SymPy), so the pool runs it in a process that can be killed."""
     if case.free:
-        return for_all(registry, op, case, prove(registry, op, case.at_values()))
+        return prove_for_all(registry, op, case, prove(registry, op, case.at_values()))
     verdict = _timed(registry, op, case)
     if case.beside is None or not verdict.proved:
         return verdict
@@ -146,7 +147,7 @@ def _domain(op: Op, case: Case, k: int) -> str:
 
 
 def _real(inference: Inferred) -> Inferred:
-    """The same for real numbers."""
+    """The inference with the dtypes of the parts."""
 
     def real(specs: Sequence[Spec]) -> tuple[Spec, ...]:
         return tuple(Spec(spec.shape, part_dtype(spec.dtype)) for spec in specs)
@@ -159,7 +160,7 @@ def _real(inference: Inferred) -> Inferred:
 
 def _refute(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dict[str, str] | None, int]:
     """A witness against the rule, or None; and the number of points at which all was finite and agreed. A point where a
-    branch is tied, or where something is not finite, says nothing: that is not agreement."""
+    branch is tied, or where a number is not finite, says nothing: that is not agreement."""
     agreed = 0
     for seed in range(POINTS if case.dtype.kind != "c" else COMPLEX_POINTS):
         try:
@@ -181,10 +182,11 @@ def _refute(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dic
 def _refute_at(
     op: Op, case: Case, inference: Inferred, rule: Program, random: Random, scales: Sequence[Fraction] = ()
 ) -> tuple[dict[str, str] | None, bool]:
-    known = integer_inputs(case, inference)
+    """A witness at a random point, or None; and whether all numbers were finite."""
+    integers = integer_inputs(case, inference)
     tape = Tape()
-    plain, shown = sample_point(op, case, inference, random, scales)
-    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(plain, known, strict=True)]
+    balls, coordinates = sample_point(op, case, inference, random, scales)
+    inputs = [x if exact is not None else variables_of(tape, x) for x, exact in zip(balls, integers, strict=True)]
     specs = inference.inputs or case.specs()
     outputs = read_parts(op, tape, inputs, specs, inference.attributes, inference.outputs)
     cotangents = []
@@ -200,7 +202,7 @@ def _refute_at(
         return None, False
     finite = True
     for k, (contribution, variables) in enumerate(zip(claimed, inputs, strict=True)):
-        if known[k] is not None:
+        if integers[k] is not None:
             continue
         truth = tape.gradient(flat_outputs, flat_seeds, list(variables.flat))
         for index, true in zip(np.ndindex(variables.shape), truth, strict=True):
@@ -213,7 +215,7 @@ def _refute_at(
                 return {
                     "input": op.input_name(k),
                     "element": place_of(index, specs[k]),
-                    "point": "; ".join(shown[:12]),
+                    "point": "; ".join(coordinates[:12]),
                     "got": "NO_GRADIENT" if contribution is None else got.str(digits, radius=False),
                     "expected": true.str(digits, radius=False),
                 }, finite
@@ -237,16 +239,16 @@ def _show(op: Op, case: Case, inference: Inferred, rule: Program) -> Shown:
     tactics, ties, symbols = _show_derivative(op, case, inference, rule)
     if has_complex:
         return Shown(tactics, ties)
-    arrays, lines = compared(op, case, inference, rule, symbols)
+    arrays, lines = check_forms(op, case, inference, rule, symbols)
     return Shown(tactics, ties, "", arrays, lines)
 
 
 def _show_derivative(op: Op, case: Case, inference: Inferred, rule: Program) -> tuple[dict[str, str], set[str], Symbols]:
     """The tactics of each obligation, the ties that were left out, and the readings in symbols. Raises Unproved."""
     specs = inference.inputs or case.specs()
-    variables, inputs = named(op, case, inference)
+    variables, inputs = input_symbols(op, case, inference)
     outputs = read_parts(op, SYMBOLIC, inputs, specs, inference.attributes, inference.outputs)
     cotangents = cotangents_of(inference)
     claimed = read(rule, [*cotangents, *outputs, *inputs], SYMBOLIC)
-    tactics, ties = closed(op, specs, variables, cotangents, outputs, claimed)
+    tactics, ties = prove_obligations(op, specs, variables, cotangents, outputs, claimed)
     return tactics, ties, Symbols(inputs, cotangents, outputs, claimed)

@@ -1,4 +1,5 @@
-"""Cases with attributes that nobody declared: what is proved at the declared ones may forget, or misuse, an attribute."""
+"""Cases with drawn attributes, which the op does not declare: a rule that is proved at the declared values may ignore,
+or misuse, an attribute."""
 
 from __future__ import annotations
 
@@ -25,20 +26,20 @@ from gradproof.engine.verify.readings import read_op
 
 
 def sampled_cases(op: Op) -> Iterator[Case]:
-    """The first declared case with other values of its attributes, one at a time, of those that the op takes, and for
-    which its forward gives numbers. Runs forwards, and no definition."""
+    """The first declared case with further values of its attributes that the op takes, and for which its forward gives
+    numbers. Runs forwards, and no definition."""
     declared = op.declared_cases()
     wholes = [{**op.attributes, **case_.attributes} for case_ in declared]
     for sampled in variations(wholes, texts_of(op.forward, op.infer, *op.definitions)):
         case = replace(declared[0], attributes={**declared[0].attributes, **sampled}, drawn=tuple(sampled))
-        outputs = numbers(op, case) if op.takes(case) else None
+        outputs = forward_bytes(op, case) if op.takes(case) else None
         guessed = any(isinstance(wholes[0][name], str) or wholes[0][name] is None for name in sampled)
-        if outputs is not None and not (guessed and outputs == numbers(op, declared[0])):
+        if outputs is not None and not (guessed and outputs == forward_bytes(op, declared[0])):
             yield case
 
 
-def numbers(op: Op, case: Case) -> list[bytes] | None:
-    """What the forward gives at a point of the domain, as bytes, if it is finite there; else None."""
+def forward_bytes(op: Op, case: Case) -> list[bytes] | None:
+    """The bytes of the forward's results at a point of the domain, if they are finite there; else None."""
     random = Random(str(case.inputs))
     try:
         inference = op.inference(case.specs(), case.attributes)
@@ -49,7 +50,7 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outs = op.forward(*inputs, **inference.attributes)
-    except BaseException as error:  # a stranger's forward, at values that nobody may have thought of
+    except BaseException as error:  # a plugin's forward, at values that it may not expect
         reraise_own(error)
         return None
     arrays = [np.asarray(out) for out in (outs if isinstance(outs, tuple) else (outs,))]
@@ -57,8 +58,8 @@ def numbers(op: Op, case: Case) -> list[bytes] | None:
 
 
 def turns_what_is_compared(op: Op, case: Case, inference: Inferred) -> bool:
-    """Whether a drawn number has another sign than the declared one, and a comparison in the definition reads it: then the
-    sign may be a part of what it means, as that of a radius is."""
+    """True if a drawn number has the opposite sign of the declared number, and a comparison in the definition reads it:
+    then the sign may be a part of its meaning, as that of a radius is."""
     declared = {**op.attributes, **op.declared_cases()[0].attributes}
     for name in case.drawn:
         if isinstance(declared[name], (float, Fraction)) and declared[name] * case.attributes[name] < 0:
@@ -71,7 +72,7 @@ def _is_compared(op: Op, case: Case, inference: Inferred, name: str) -> bool:
     cells = [symbols(f"x{k}_", spec.shape, op.domain(k))[1] for k, spec in enumerate(specs)]
     try:
         outputs = read_op(op, SYMBOLIC, cells, {**inference.attributes, name: symbol}, inference.outputs)
-    except BaseException as error:  # a definition that wants a number
+    except BaseException as error:  # a definition that needs a number
         reraise_own(error)
         return True
     return any(r.has(symbol) for y in outputs for cell in y.flat for r in explicit(cell).atoms(Relational))

@@ -1,8 +1,8 @@
-"""Proofs on disk, as text: one small JSON file each, named by the op and the hash of all that the proof depends on.
+"""Proofs on disk, as text: a small JSON file each, named by the op and the hash of all that the proof depends on.
 
-A user who can write a proof can call a wrong rule proved. Proofs are therefore read from, and written to, a `TrustedFolder`
-only. No key is kept beside them: a user who may write there might as well read it. Nothing is unpickled: the files hold
-numbers and text.
+A user who can write a proof can call a wrong rule proved. Proofs are therefore read from, and written to, a
+`TrustedFolder` only. No key is kept beside them: a user who may write there might as well read it. Nothing is unpickled:
+the files hold numbers and text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ProofCache:
         self._folder = TrustedFolder(directory, SCHEMA, WARNING)
 
     def get(self, name: str) -> RuleVerdict | None:
-        """The verdict kept under ``name``, marked as cached, or None."""
+        """The verdict saved under ``name``, marked as cached, or None."""
         proof = self._folder.load(name + SUFFIX, _proof)
         return None if proof is None else replace(proof[0], cached=True)
 
@@ -45,7 +45,7 @@ class ProofCache:
                 yield file.removesuffix(SUFFIX), proof[1]
 
     def put(self, name: str, verdict: RuleVerdict, case: Case | None = None) -> None:
-        """Keep ``verdict``, and the case that it is of."""
+        """Save ``verdict``, and its case."""
         text = None if case is None else case_text(case)
         self._folder.save(name + SUFFIX, {"verdict": asdict(verdict), "case": text})
 
@@ -56,7 +56,7 @@ def _proof(body: Any) -> tuple[RuleVerdict, Case | None]:
 
 
 def _verdict(values: Mapping[str, Any]) -> RuleVerdict:
-    """A verdict from its fields. Raises ValueError for other fields, or other types."""
+    """A verdict from its fields. Raises ValueError for unknown or missing fields, or wrong types."""
     blank = RuleVerdict(RuleWord.PENDING, "")
     kinds = {field.name: type(getattr(blank, field.name)) for field in fields(RuleVerdict)}
     if values.keys() != kinds.keys():
@@ -70,7 +70,7 @@ def _verdict(values: Mapping[str, Any]) -> RuleVerdict:
 
 
 def case_text(case: Case) -> Any:
-    """A case as JSON; None for what is no plain value, or too large."""
+    """A case as JSON; None if a value in it is not plain, or too large."""
     try:
         return {
             "inputs": [_plain(x) for x in case.inputs],
@@ -85,7 +85,7 @@ def case_text(case: Case) -> Any:
 
 
 def case_from(text: Any) -> Case:
-    """The case of a `case_text`. Raises ValueError, TypeError or KeyError for another."""
+    """The case of a `case_text`. Raises ValueError, TypeError or KeyError for any other text."""
     attributes = {name: _value(value) for name, value in text["attributes"].items()}
     beside = None if text["beside"] is None else case_from(text["beside"])
     inputs, sampled, free = map(_value, text["inputs"]), tuple(text["drawn"]), tuple(text["free"])

@@ -1,4 +1,5 @@
-"""The checker as a part of what a proof depends on: every module that a proof runs through, by walking the imports."""
+"""Sources of the checker, as a part of what a proof depends on: every module that a proof runs through, by walking the
+imports."""
 
 from __future__ import annotations
 
@@ -23,20 +24,20 @@ IMPORTING = ("import_module", "__import__")
 
 @cache
 def checker_modules() -> frozenset[str]:
-    """The names of all modules of the engine that `proof` imports, directly or through others."""
+    """Names of all modules of the engine that `proof` imports, directly or through others."""
     return frozenset(_sources())
 
 
 @cache
 def checker_digest() -> str:
-    """A hash of their sources, and of what is beneath."""
+    """A hash of the sources of the checker, and of its environment."""
     parts = [f"{name} {hashlib.sha256(text.encode()).hexdigest()}" for name, text in sorted(_sources().items())]
-    return hashlib.sha256("\n".join([*parts, *beneath()]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *environment()]).encode()).hexdigest()
 
 
-def beneath() -> Iterator[str]:
-    """What a proof rests on beside the sources of the checker: Python, libraries, and the processor, whose instructions
-    NumPy computes forwards with."""
+def environment() -> Iterator[str]:
+    """The environment of the checker: Python, libraries, and the processor, whose instructions NumPy computes forwards
+    with."""
     yield sys.version
     yield f"optimized {sys.flags.optimize}"
     for name in VERSIONED:
@@ -58,12 +59,14 @@ def _sources() -> dict[str, str]:
         file = None if name in sources else _file(name)
         if file is not None:
             sources[name] = file.read_text(encoding="utf-8")
-            pending += imported(ast.parse(sources[name]), name if file.stem == "__init__" else name.rpartition(".")[0])
+            pending += imported_modules(
+                ast.parse(sources[name]), name if file.stem == "__init__" else name.rpartition(".")[0]
+            )
     return sources
 
 
 def _file(name: str) -> Path | None:
-    """The source of a module of the engine; None for what is none."""
+    """The source file of a module of the engine; None for any other name."""
     inner = name.removeprefix(PACKAGE)
     if inner == name or inner[:1] not in ("", "."):
         return None
@@ -71,10 +74,10 @@ def _file(name: str) -> Path | None:
     return next((candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()), None)
 
 
-def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """The names of the modules that a source of ``package`` imports, in functions, by name and relatively too; of ``from a
-    import b`` both ``a`` and ``a.b``, which may be one, and the packages that all of them are in. Raises ValueError for an
-    import whose name is computed: nobody can follow it."""
+def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:
+    """Names of the modules that a source of ``package`` imports, in functions, by name and relatively too; of ``from a
+    import b`` both ``a`` and ``a.b``, which may be a module, and the packages that contain them. Raises ValueError for
+    an import by a computed name, which cannot be followed."""
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -90,7 +93,7 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def _called(node: ast.Call) -> str:
-    """The last part of the name of what is called."""
+    """The last part of the name of the called function."""
     return str(getattr(node.func, "attr", "") or getattr(node.func, "id", ""))
 
 

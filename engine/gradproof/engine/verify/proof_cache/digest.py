@@ -18,8 +18,8 @@ from gradproof.engine.verify.proof_cache.proof_key import ProofKey
 
 
 def digest_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name under which a proof is kept: a hash of all it depends on: the op and those in its rule with all they reach,
-    the traced program, and the checker itself; any change proves anew. None for what cannot be read: that is not kept."""
+    """A hash of all that a proof depends on: the op and those in its rule with all that they reach, the traced program,
+    and the checker itself; any change proves anew. None for an op that cannot be read: its proof is not saved."""
     op = registry.op(key.op)
     rule = registry.rule_of(op, key.case)
     ops = {op_.name: op_ for op_ in _reached(registry, rule)} | {op.name: op}
@@ -32,16 +32,16 @@ def digest_of(registry: Registry, key: ProofKey) -> str | None:
 
 
 def name_of(registry: Registry, key: ProofKey) -> str | None:
-    """The name of a proof among those that are kept: its op and its digest. None for one that is kept nowhere."""
+    """The name of a saved proof: its op and its digest. None for a proof that is not saved."""
     try:
         digest = digest_of(registry, key)
-    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take, or not any more
+    except (RuleFault, NoRule, InferenceError, NotFound):  # a case that this op does not take
         return None
     return None if digest is None else f"{key.op}-{digest}"
 
 
 def _reached(registry: Registry, rule: Program) -> Iterator[Op]:
-    """The ops in a rule, and those in their rules: its second derivative is looked at too."""
+    """The ops in a rule, and those in their rules: its second derivative is checked too."""
     for instruction in rule.instructions:
         yield instruction.op
         try:

@@ -1,8 +1,9 @@
-"""Fingerprints: what a function is made of, with all that it reaches, as text that two processes agree on.
+"""Fingerprints: a function with all that it reaches, as text on which two processes agree.
 
-A proof kept on disk is one of the functions it read. Their byte code says what they do, and not what they find outside of
-themselves: globals, cells, members of modules and classes, the state of objects, exact constants. All of it is read here;
-what cannot be read (a generator, a file, the inside of a library's object) raises `Unreadable`, and is kept nowhere.
+A saved proof is a proof of the functions that it read. Their byte code says what they do, and not what they refer to:
+globals, cells, members of modules and classes, the state of objects, exact constants. All of it is read here; an object
+that cannot be read (a generator, a file, the inside of a library's object) raises `Unreadable`, and its proof is not
+saved.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ DOORS = frozenset({
     "eval", "exec", "globals", "locals", "vars", "open", "environ", "getenv", "import_module", "__import__", "read_text",
     "read_bytes", "modules", "input",
 })  # fmt: skip
-"""Names behind which anything may be: what is read through them shows in no object."""
+"""Names that reach anything: the objects read through them cannot be listed."""
 FILES = frozenset({"load", "loadtxt", "genfromtxt", "fromfile", "memmap"})
 """Names of functions of NumPy that read files."""
 WORLD = frozenset({
@@ -56,26 +57,26 @@ WORLD = frozenset({
     "threading", "socket", "urllib", "http", "ctypes", "time", "datetime", "random", "secrets", "uuid", "platform",
     "locale",
 })  # fmt: skip
-"""Modules that look at what is no part of a program: files, processes, clocks, the state of a generator."""
+"""Modules that read the world outside of a program: files, processes, clocks, the state of a generator."""
 COMPUTING = frozenset({"getattr", "__dict__", "attrgetter", "__getattribute__"})
-"""Names by which a member is found whose own name may be computed."""
-HEAP = 1 << 9  # of the flags of a class: made while Python runs
+"""Names through which a member with a computed name may be read."""
+HEAP = 1 << 9  # flag of a class that was made at run time
 EMPTY = CellType()
 OF_A_CLASS = frozenset({"__dict__", "__weakref__", "__doc__", "__annotations__", "__match_args__", "__abstractmethods__"})
 PLAIN = (int, float, complex, str, bytes, Fraction, Decimal, range, np.generic, type(None), type(...), type(NotImplemented))
 
 
 class Unreadable(Exception):
-    """Something that a function reaches has an inside that nobody can look at."""
+    """A function reaches an object whose state cannot be read."""
 
 
 def fingerprint(things: Sequence[Any]) -> str:
-    """A hash of all that ``things`` are made of. Raises Unreadable."""
+    """A hash of ``things`` and all that they are made of. Raises Unreadable."""
     return hashlib.sha256("\n".join(_Reader().lines(things)).encode()).hexdigest()
 
 
-def written(function: Any) -> str:
-    """A hash of the byte code of a function, without what it finds outside of itself; of another callable its class."""
+def code_hash(function: Any) -> str:
+    """A hash of the byte code of a function, without its references; of any other callable the name of its class."""
     return _code(function.__code__) if isinstance(function, FunctionType) else type(function).__qualname__
 
 
@@ -85,7 +86,7 @@ class _Reader:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
         self.pending: deque[Any] = deque()
-        self.kept: list[Any] = []  # so that their ids stay their own
+        self.kept: list[Any] = []  # keeps the things alive, so that no id is used twice
 
     def lines(self, things: Sequence[Any]) -> Iterator[str]:
         yield " ".join(map(self.name, things))
@@ -95,15 +96,15 @@ class _Reader:
             yield f"#{self.numbers[id(thing)]} {self.described(thing)}"
 
     def name(self, thing: Any) -> str:
-        """A plain value or a library's own thing as text; anything else as its number."""
+        """A plain value or an object of a library as text; any other object as its number."""
         kind = type(thing)
         if kind in PLAIN or kind is bool or isinstance(thing, np.generic):
             return f"{kind.__name__} {thing!r}"
-        known = _named(thing)
-        if known:
-            if _root(known.removeprefix("module ")) in WORLD and thing is not Random:
-                raise Unreadable(f"nobody can tell what {known} finds")
-            return known
+        library_name = _named(thing)
+        if library_name:
+            if _root(library_name.removeprefix("module ")) in WORLD and thing is not Random:
+                raise Unreadable(f"{library_name} may read the world outside of the program")
+            return library_name
         number = self.numbers.get(id(thing))
         if number is None:
             number = self.numbers[id(thing)] = len(self.numbers)
@@ -130,14 +131,14 @@ class _Reader:
         return f"{self.name(type(thing))} {self._content(thing)} {self.items(_state(thing))}"
 
     def _content(self, thing: Any) -> str:
-        """What a container holds, beside the state that an object of any class has."""
+        """The content of a container, beside the state that an object of any class has."""
         if isinstance(thing, np.ndarray):
             if thing.dtype.hasobject:
                 return f"{thing.shape} {self.names(thing.ravel().tolist())}"
             return f"{thing.dtype} {thing.shape} {hashlib.sha256(thing.tobytes()).hexdigest()}"
         if isinstance(thing, (dict, MappingProxyType)):
             return self.items(thing)
-        if isinstance(thing, (set, frozenset)):  # they have no order: each element is hashed by itself
+        if isinstance(thing, (set, frozenset)):  # unordered: each element is hashed by itself
             return " ".join(sorted(fingerprint([element]) for element in thing))
         if isinstance(thing, (tuple, list, deque)):
             return self.names(thing)
@@ -146,20 +147,20 @@ class _Reader:
         if isinstance(thing, Random):
             return str(thing.getstate())
         if not _is_open(type(thing)):
-            raise Unreadable(f"nobody can look into a {type(thing).__module__}.{type(thing).__qualname__}")
+            raise Unreadable(f"the state of a {type(thing).__module__}.{type(thing).__qualname__} is hidden")
         return ""
 
     def function(self, function: FunctionType) -> str:
         names = {name for code in _codes(function.__code__) for name in (*code.co_names, *_words(code))}
         doors = sorted(names & (DOORS | FILES))
         if doors:
-            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, and nobody can tell what it finds")
+            raise Unreadable(f"{function.__qualname__} uses {doors[0]}, which may read the world outside of the program")
         outside = {name: function.__globals__[name] for name in sorted(names & function.__globals__.keys())}
         members: dict[str, Any] = {}
         loaded = {name: sys.modules[name] for name in sorted(names - outside.keys()) if name in sys.modules}
         loaded |= {name: _loaded(name) for name in sorted(_imports(function)) if not _known(name)}
         modules = [(name, value) for name, value in {**loaded, **outside}.items() if isinstance(value, ModuleType)]
-        for path, module in modules:  # grows: a member of a module may be a module
+        for path, module in modules:  # the list grows: a member of a module may be a module
             if _root(module.__name__) in LIBRARIES or len(modules) > MAX_THINGS:
                 continue
             reached = [name for name in list(vars(module)) if not name.startswith("__")] if names & COMPUTING else names
@@ -176,25 +177,25 @@ class _Reader:
         )
 
     def _parts(self, parts: Iterable[Any]) -> str:
-        """Containers that were made for the purpose, in place: they have no identity to keep."""
-        shown = []
+        """Containers that are written in place, as they have no identity to keep."""
+        texts = []
         for part in parts:
             if isinstance(part, dict):
-                shown.append(self.items(part))
+                texts.append(self.items(part))
             else:
-                shown.append(self.names(part or ()))
-        return " ".join(shown)
+                texts.append(self.names(part or ()))
+        return " ".join(texts)
 
     def class_(self, kind: type) -> str:
         if not _is_open(kind):
-            raise Unreadable(f"nobody can look into the class {kind.__module__}.{kind.__qualname__}")
-        held = {
+            raise Unreadable(f"the class {kind.__module__}.{kind.__qualname__} is not written in Python")
+        members = {
             name: value
             for name, value in list(vars(kind).items())
             if name not in OF_A_CLASS and not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
             and not name.startswith("_abc_")
         }  # fmt: skip
-        return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(held)}"
+        return f"class {kind.__module__} {kind.__qualname__} {self.names(kind.__bases__)} {self.items(members)}"
 
 
 DESCRIPTIONS: tuple[tuple[type | tuple[type, ...], Callable[[_Reader, Any], str]], ...] = (
@@ -211,16 +212,17 @@ DESCRIPTIONS: tuple[tuple[type | tuple[type, ...], Callable[[_Reader, Any], str]
     (sympy.Basic, lambda r, x: f"sympy {sympy.srepr(x)}"),
     (ModuleType, lambda r, x: f"module {x.__name__} {_source(x)}"),
 )
-"""How things of each kind are described; the first kind that fits counts."""
+"""Descriptions of things by kind; the first kind that fits counts."""
 
 
 def _words(code: CodeType) -> list[str]:
-    """The strings in a code that may be names, as those that `getattr` is given."""
+    """The strings in a code that may be names, as arguments of `getattr` are."""
     return [constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()]
 
 
 def _imports(function: FunctionType) -> set[str]:
-    """The absolute names of the modules that a function imports when it is called, and of those that may be one."""
+    """The absolute names of the modules that a function imports when it is called, and of the members that may be
+    modules."""
     package = function.__globals__.get("__package__") or ""
     names = set()
     for level, module_name, members in _import_statements(function.__code__):
@@ -232,8 +234,8 @@ def _imports(function: FunctionType) -> set[str]:
 
 @functools.cache
 def _import_statements(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
-    """The import statements in a code and those nested in it: level, module and members. Remembered, since to take a code
-    apart is slow and a code never changes; what the names stand for may."""
+    """The import statements in a code and those nested in it: level, module and members. Cached, since disassembly is
+    slow and a code never changes; the modules behind the names may."""
     statements = []
     for nested in _codes(code):
         steps = list(dis.get_instructions(nested))
@@ -255,8 +257,8 @@ def _root(module: str) -> str:
 
 
 def _named(thing: Any) -> str:
-    """The name of what belongs to a library, to Python, or to the checker, all of which enter by their versions or sources;
-    or nothing."""
+    """The name of an object of a library, of Python, or of the checker, all of which enter by their versions or sources;
+    else an empty string."""
     if isinstance(thing, ModuleType):
         return f"module {thing.__name__}" if _known(thing.__name__) else ""
     if isinstance(thing, np.ufunc):
@@ -283,14 +285,14 @@ def _known(module: str) -> bool:
 
 
 def _is_open(kind: type) -> bool:
-    """Whether objects of a class have nothing but what Python shows: every class they are of was written in Python, or is a
-    container that is read as such."""
+    """True if the state of objects of a class is all visible to Python: every class in its hierarchy was written in
+    Python, or is a container that is read as such."""
     contained = (object, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, deque, Fraction, BaseException)
     return all(base in contained or _written(base) for base in kind.__mro__)
 
 
 def _written(kind: type) -> bool:
-    """Whether a class was written in Python. Libraries name some of theirs as if they were: those hold no functions."""
+    """True if a class was written in Python. Libraries name some of theirs as if they were: those hold no functions."""
     if not kind.__flags__ & HEAP:
         return kind is SimpleNamespace
     module = sys.modules.get(kind.__module__)
@@ -303,8 +305,8 @@ def _written(kind: type) -> bool:
 
 
 def _state(thing: Any) -> dict[str, Any]:
-    """The attributes of an object, in its dictionary and in slots; without what is only remembered there. Other threads may
-    add to a class meanwhile: its dictionary is copied at once."""
+    """The attributes of an object, in its dictionary and in slots, without cached properties. Other threads may add to a
+    class meanwhile: its dictionary is copied at once."""
     kinds = type(thing).__mro__
     remembered = {
         name for kind in kinds for name, value in list(vars(kind).items()) if isinstance(value, functools.cached_property)
@@ -332,13 +334,13 @@ _hashes: dict[CodeType, str] = {}
 
 
 def _code(code: CodeType) -> str:
-    """A hash of byte code, constants and names: what is loaded, whatever the file says by now."""
-    known = _hashes.get(code)
-    if known is None:
+    """A hash of byte code, constants and names: of the loaded code, not of the file, which may have changed."""
+    digest = _hashes.get(code)
+    if digest is None:
         parts = [code.co_code.hex(), code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars, code.co_flags]
         parts += [_code(constant) if isinstance(constant, CodeType) else _constant(constant) for constant in code.co_consts]
-        known = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
-    return known
+        digest = _hashes[code] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return digest
 
 
 def _constant(value: Any) -> str:
@@ -351,17 +353,17 @@ _sources: dict[int, tuple[Any, str]] = {}
 
 
 def _source(thing: Any) -> str:
-    """A hash of the source of a thing's module (helpers count too), or of the file of one that is compiled; nothing where
-    there is neither."""
+    """A hash of the source of an object's module (helpers count too), or of the file of a compiled module; of an empty
+    text where there is neither."""
     module = inspect.getmodule(thing)
-    known = _sources.get(id(module))
-    if known is None:
+    entry = _sources.get(id(module))
+    if entry is None:
         try:
             content = inspect.getsource(module).encode() if module is not None else b""
         except (OSError, TypeError):
             content = _file_of(module)
-        known = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
-    return known[1]
+        entry = _sources[id(module)] = (module, hashlib.sha256(content).hexdigest())
+    return entry[1]
 
 
 def _file_of(module: ModuleType | None) -> bytes:

@@ -1,17 +1,18 @@
-"""The memory of proofs: what is known of a rule, in this process and on disk; what is worth keeping, and for how long.
+"""Memory of proofs: verdicts on rules, in this process and on disk, and how long each is kept.
 
-A verdict that no clock had a part in stays. One that a clock ended is kept with the CPU time that it had, and tried again
-where there is more. One that ended for another reason than itself (its process died, or waited for a busy machine) is kept
-nowhere, and tried again a few times.
+A verdict that depends on no clock stays. A proof that a time limit ended is kept with its CPU time, and tried again
+where there is more. A proof that ended for an outer reason (its process died, or waited for a busy machine) is not
+saved, and tried again a few times.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.proof_cache.cache import ProofCache
 from gradproof.engine.verify.proof_cache.checker import checker_digest
@@ -19,19 +20,30 @@ from gradproof.engine.verify.proof_cache.digest import name_of
 from gradproof.engine.verify.proof_cache.proof_key import ProofKey
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 
-TRIES = 3
+TRIES = 3  # proofs of a key that end for outer reasons
 MAX_KEYS = 100_000
-"""Classes that are remembered: a stream of new attributes makes new ones without end, and each takes a few KB."""
+"""Classes that are remembered: a stream of new attributes makes new classes without end, and each takes a few KB."""
 
 _log = logging.getLogger(__name__)
 LASTING = (RuleWord.PROVED, RuleWord.PROVED_AE, RuleWord.REFUTED)
 
 
+@dataclass
+class _Record:
+    """State of a key: its verdict, if known; whether the disk was read; the number of proofs, and whether the last of them
+    ended by itself."""
+
+    verdict: RuleVerdict | None = None
+    is_read: bool = False
+    tries: int = 0
+    settled: bool = True
+
+
 class ProofMemory:
-    """What is known of the rules of a registry. Safe to use from several threads.
+    """Verdicts on the rules of a registry. Safe to use from several threads.
 
     Args:
-        directory: where proofs are kept; None keeps none.
+        directory: where proofs are saved; None saves none.
         seconds: CPU time that a proof gets here.
         max_keys: classes that are remembered; the least recently used are forgotten, and looked up on disk again.
 
@@ -40,27 +52,21 @@ class ProofMemory:
     """
 
     def __init__(self, registry: Registry, directory: Path | None, seconds: float, *, max_keys: int = MAX_KEYS) -> None:
-        self.registry, self.seconds, self.max_keys = registry, float(seconds), max_keys
+        self.registry, self.seconds = registry, float(seconds)
         self.cache = _cache(directory)
         if self.cache:
-            checker_digest()  # now, rather than while someone waits
-        self._used: OrderedDict[ProofKey, None] = OrderedDict()
-        self._known: dict[ProofKey, RuleVerdict] = {}
-        self._seen: dict[str, dict[ProofKey, None]] = {}
-        self._looked: set[ProofKey] = set()
-        self._tries: Counter[ProofKey] = Counter()
-        self._unsettled: set[ProofKey] = set()
+            checker_digest()  # computed now, rather than while a caller waits
+        self._records: LRUCache[ProofKey, _Record] = LRUCache(max_keys)
         self._lock = Lock()
         self.hits = self.misses = 0
 
     def lookup(self, key: ProofKey) -> RuleVerdict | None:
-        """What is known of a traced key. Reads the disk the first time."""
+        """The known verdict on a traced key. Reads the disk the first time."""
         with self._lock:
-            self._use(key)
-            known = self._known.get(key)
-            if known is not None or self.cache is None or key in self._looked:
-                return known
-            self._looked.add(key)
+            record = self._record(key)
+            if record.verdict is not None or self.cache is None or record.is_read:
+                return record.verdict
+            record.is_read = True
         name = name_of(self.registry, key)
         verdict = self.cache.get(name) if name else None
         if verdict is None or not self._holds(key, verdict):
@@ -69,65 +75,48 @@ class ProofMemory:
             return None
         with self._lock:
             self.hits += 1
-            self._use(key)
-            return self._known.setdefault(key, verdict)
+            record = self._record(key)
+            record.verdict = record.verdict or verdict
+            return record.verdict
 
-    def _use(self, key: ProofKey) -> None:
-        """Note that a key is used now, and forget those that were used longest ago. The lock is held."""
-        self._seen.setdefault(key.op, {})[key] = None
-        self._used[key] = None
-        self._used.move_to_end(key)
-        while len(self._used) > self.max_keys:
-            oldest, _ = self._used.popitem(last=False)
-            del self._seen[oldest.op][oldest]
-            self._known.pop(oldest, None)
-            self._looked.discard(oldest)
-            self._tries.pop(oldest, None)
-            self._unsettled.discard(oldest)
+    def _record(self, key: ProofKey) -> _Record:
+        """The record of a key, which is used now. The lock is held."""
+        return self._records.get(key) or self._records.put(key, _Record())
 
     def _holds(self, key: ProofKey, verdict: RuleVerdict) -> bool:
-        """Whether what was kept is of this key, and is not of a proof that had less time than there is now."""
+        """True if a saved verdict is of this key, and is not of a proof that had less time than there is now."""
         if (verdict.op, verdict.case) != (key.op, str(key.case)):
             return False
         return verdict.word in LASTING or (verdict.word is RuleWord.UNDECIDED and verdict.budget >= self.seconds)
 
     def is_settled(self, key: ProofKey) -> bool:
-        """Whether another try would find nothing else."""
+        """True if another try would not change the verdict."""
         with self._lock:
-            return key in self._known and (key not in self._unsettled or self._tries[key] >= TRIES)
+            record = self._record(key)
+            return record.verdict is not None and (record.settled or record.tries >= TRIES)
 
     def keep(self, key: ProofKey, verdict: RuleVerdict, *, settled: bool = True) -> None:
         """Remember the verdict on a traced key.
 
         Args:
-            settled: False where it ended for another reason than itself.
+            settled: False where it ended for an outer reason.
         """
         with self._lock:
-            self._use(key)
-            self._known[key] = verdict
-            self._looked.add(key)
-            self._tries[key] += 1
-            (self._unsettled.discard if settled else self._unsettled.add)(key)
+            self._records.put(key, _Record(verdict, True, self._record(key).tries + 1, settled))
         if self.cache is None or not settled or not (verdict.word in LASTING or verdict.budget):
             return
         name = name_of(self.registry, key)
-        if name is not None and name == verdict.digest:  # what was proved there is what is here
+        if name is not None and name == verdict.digest:  # the op that was proved is the op that is here
             self.cache.put(name, verdict, key.case)
 
     def forget(self, key: ProofKey) -> None:
-        """Know nothing of a key, and do not look on disk for it: it is to be proved again."""
+        """Forget a key, and do not look for it on disk: it is to be proved again."""
         with self._lock:
-            self._use(key)
-            self._known.pop(key, None)
-            self._looked.add(key)
-            self._tries.pop(key, None)
-            self._unsettled.discard(key)
+            self._records.put(key, _Record(is_read=True))
 
     def keys_of(self, op: str) -> list[ProofKey]:
-        """The classes of an op that are known here: those that were asked for, and those on disk that are of the op as it
-        is now."""
-        with self._lock:
-            keys = dict(self._seen.get(op, {}))
+        """The known classes of an op: those that were asked for, and those on disk that are of the op as it is now."""
+        keys = {key: None for key in self._records if key.op == op}
         for name, case in self.cache.cases(op) if self.cache else ():
             key = ProofKey(op, case).traced(self.registry)
             if key not in keys and name_of(self.registry, key) == name:

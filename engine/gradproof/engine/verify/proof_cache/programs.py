@@ -1,8 +1,8 @@
-"""Programs compared: what a rule traced to, as text that another process can compare, and without its sizes.
+"""Comparison of programs: a traced rule as text that another process can compare, and without its sizes.
 
-A rule is traced for the specs it runs on, and may steer by them. A proof is one of a small case; it is one of the live
-program if that does the same: the same ops, wired alike, with the same numbers and attributes. What follows from sizes (the
-shape to broadcast to, one over a count) is told from what does not by tracing again at other sizes.
+A rule is traced for the specs it runs on, and may branch by them. A proof of a small case is a proof of the live program
+if both do the same: the same ops, wired alike, with the same numbers and attributes. Numbers that follow from sizes (the
+shape to broadcast to, the inverse of a count) are told apart by tracing again at other sizes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.sealed import Sealed
 from gradproof.engine.trace import Exact, Literal, Program
-from gradproof.engine.verify.proof_cache.fingerprint import written
+from gradproof.engine.verify.proof_cache.fingerprint import code_hash
 
 EXACT_BITS = 256
 SIZED = frozenset({"k", "shape", "start", "stop", "step", "widths", "sections"})
-"""Attributes that hold sizes: compared by how many they are."""
-PROBES = 2  # traces at other sizes that are to agree, at the least
-MAX_RANK = 6  # beyond, the products of all subsets of axes are too many
+"""Attributes that hold sizes: only their number is compared."""
+PROBES = 2  # traces at other sizes that must agree, at least
+MAX_RANK = 6  # of the shapes whose products of axes are tried
 
 
 def program_digest(program: Program) -> str:
@@ -45,18 +45,18 @@ def program_digest(program: Program) -> str:
 
 
 def literal_text(value: Literal) -> str:
-    """A literal by its value: an exact one by a ball around it, and by how it is written. What its function closes over
-    shows in the value: it may be the trace itself, which is of one shape."""
+    """A literal by its value: an exact literal by a ball around it, and by its code. A value that its function closes
+    over shows in the ball; the closed-over object itself may be the trace, which is of a single shape."""
     if isinstance(value, Sealed):
         return f"sealed {sympy.srepr(value.expression)}"
     if not isinstance(value, Exact):
         exact = as_fraction(value)
         return str(value) if exact is None else f"{exact}"
-    code = written(value.define)
+    code = code_hash(value.define)
     try:
         with precision(EXACT_BITS):
             ball = Balls().ball(value.define(Balls())).str(75)
-    except BaseException as error:  # a stranger's code
+    except BaseException as error:  # a plugin's code
         reraise_own(error)
         ball = f"{type(error).__name__}: {error}"
     return f"exact {ball} {code}"
@@ -88,7 +88,7 @@ class Skeleton:
 
 
 def skeleton(program: Program) -> Skeleton:
-    """What a program does, whatever the sizes."""
+    """A program without its sizes."""
     alias: dict[int, Any] = {number: ("input", k) for k, number in enumerate(program.inputs)}
     literals: list[Literal] = []
     lines: list[Any] = []
@@ -123,14 +123,14 @@ def _count(value: Any) -> Any:
 
 
 def alike(live: Program, small: Program) -> bool:
-    """Whether two programs do the same but for sizes, and have the same numbers."""
+    """True if two programs do the same but for sizes, and have the same numbers."""
     live_skeleton, small_skeleton = skeleton(live), skeleton(small)
     return live_skeleton.lines == small_skeleton.lines and live_skeleton.texts == small_skeleton.texts
 
 
 def alike_by_size(programs: Sequence[Program]) -> bool:
-    """Whether programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or they
-    or their inverses affine in a product of sizes (a count, one over a count less one)."""
+    """True if programs, each traced at other sizes, do the same with numbers that follow from the sizes: constant, or
+    they or their inverses affine in a product of sizes (a count, the inverse of a count less 1)."""
     skeletons = [skeleton(skeleton_) for skeleton_ in programs]
     if any(skeleton_.lines != skeletons[0].lines for skeleton_ in skeletons):
         return False
@@ -155,7 +155,7 @@ def _explained(programs: Sequence[Program], values: Sequence[Literal]) -> bool:
 
 
 def _affine(ns: Sequence[int], values: Sequence[Fraction]) -> bool:
-    """Whether the values lie on a line above the ``ns``."""
+    """True if the values lie on a line above the ``ns``."""
     first, second = next((k, j) for k, a in enumerate(ns) for j, b in enumerate(ns) if a < b)
     slope = (values[second] - values[first]) / (ns[second] - ns[first])
     return all(value == values[first] + slope * (n - ns[first]) for n, value in zip(ns, values, strict=True))

@@ -16,7 +16,7 @@ from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import BFLOAT16
 from gradproof.engine.verify.proof.sampled_attributes import sampled_cases
-from gradproof.engine.verify.proof_cache.free_attributes import freed
+from gradproof.engine.verify.proof_cache.free_attributes import with_free_attributes
 from gradproof.engine.verify.proof_cache.programs import alike, program_digest
 
 MAX_SAMPLED = 40
@@ -26,9 +26,9 @@ COMPLEXES = (np.dtype(np.complex128), np.dtype(np.complex64))
 
 @dataclass(frozen=True)
 class ProofKey:
-    """The name of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet).
-    Two keys are equal if their texts are; other processes get only this. ``general``: the name of a proof for all values of
-    float attributes, which does for this one too."""
+    """Key of a proof: an op, a case, and the program that its rule is for that case (a hash; empty: not traced yet). Two
+    keys are equal if their texts are; other processes get only the text. ``general``: the key of a proof for all values
+    of float attributes, which covers this key too."""
 
     op: str
     case: Case
@@ -49,29 +49,29 @@ class ProofKey:
         return isinstance(other, ProofKey) and self.text == other.text
 
     def traced(self, registry: Registry) -> ProofKey:
-        """The same key with the program that the rule is in this process."""
+        """The key with the program that the rule is in this process."""
         if self.program:
             return self
         try:
             return replace(self, program=program_digest(registry.rule_of(registry.op(self.op), self.case)))
-        except (RuleFault, NoRule, InferenceError):  # the proof will say so
+        except (RuleFault, NoRule, InferenceError):  # the proof reports it
             return self
 
 
 def general_key(registry: Registry, op: Op, case: Case) -> ProofKey | None:
     """The key of the proof for all values of the float attributes of a case; None if none of them can be free."""
-    general = freed(registry, op, case)
+    general = with_free_attributes(registry, op, case)
     return None if general is None else ProofKey(op.name, general).traced(registry)
 
 
 def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
-    """All that is to be proved of an op: its cases, and once more in each dtype in which its rule is another program; and
-    what may be, for all values of float attributes. The last is one that is owed."""
+    """Keys that are to be proved of an op: its cases, again in each dtype in which its rule is another program; and
+    those for all values of float attributes. The last key is owed."""
     keys: list[ProofKey] = []
     for case in watched(op.proof_cases()) if op.differentiable else ():
         try:
             rule = registry.rule_of(op, case)
-        except (InferenceError, RuleFault, NoRule):  # a number that the attribute may not be: declared cases all trace
+        except (InferenceError, RuleFault, NoRule):  # a value that the op does not take: declared cases all trace
             continue
         general = general_key(registry, op, case)
         if general is not None and general not in keys:
@@ -80,7 +80,7 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
         for dtype in REALS if case.dtype.kind != "c" else COMPLEXES:
             try:
                 rule_in_dtype = registry.rule_of(op, case, dtype)
-            except (InferenceError, RuleFault, NoRule):  # not for this dtype; a fault is found by the proof of the case
+            except (InferenceError, RuleFault, NoRule):  # not for this dtype; the proof of the case reports a fault
                 continue
             if not alike(rule, rule_in_dtype):
                 keys.append(ProofKey(op.name, case.over(dtype), program_digest(rule_in_dtype)))
@@ -88,14 +88,15 @@ def keys_of(registry: Registry, op: Op) -> list[ProofKey]:
 
 
 def sampled_keys(registry: Registry, op: Op) -> Iterator[ProofKey]:
-    """Cases with drawn attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no definition."""
+    """Keys of cases with drawn attributes, which may refute the rule, up to `MAX_SAMPLED`. Runs forwards, and no
+    definition."""
     count = 0
     for case in watched(sampled_cases(op)) if op.differentiable and op.declared_cases() else ():
         if count >= MAX_SAMPLED:
             return
         try:
             key = ProofKey(op.name, case, program_digest(registry.rule_of(op, case)))
-        except (InferenceError, RuleFault, NoRule):  # a value that the rule does not take either
+        except (InferenceError, RuleFault, NoRule):  # a value that the rule does not take
             continue
         count += 1
         yield key

@@ -19,46 +19,46 @@ from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType, Spec, is_complex, is_differentiable
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.proof.sampled_attributes import numbers
+from gradproof.engine.verify.proof.sampled_attributes import forward_bytes
 from gradproof.engine.verify.proof_cache.programs import PROBES, alike, alike_by_size, program_digest, skeleton
 from gradproof.engine.verify.proof_cache.proof_key import COMPLEXES, REALS, ProofKey, general_key
 from gradproof.engine.verify.verdict.advice import CASE
 
 MAX_PROOF_ELEMENTS = 96
 GROWN = (1, 2, 4, 8, 16, 32)
-MAX_OWN_ELEMENTS = 64  # of a shape that stands for itself only
+MAX_OWN_ELEMENTS = 64  # elements of a live shape that is proved itself
 Maker: TypeAlias = Callable[[Op, Sequence[Spec], Attributes], Case]
 NO_CASE = f"no small case, for which the rule is the same program, stands for this shape; {CASE}"
 
 
 def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes) -> ProofKey | None:
-    """The class of a live node whose rule was traced to ``rule``: None if no small case stands for it.
+    """The key of the class of a live node whose rule was traced to ``rule``: None if no small case stands for it.
 
-    Each case is traced, and stands for the live node only if it is the same program there but for sizes: in float64, or
-    else in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for
-    one element, which proves all shapes. A rule that steers by size is proved for the live shape itself, if that is small.
-    A case must make sense: an attribute may be a size (a count of degrees of freedom, a place on an axis), so that sizes
-    grow until the op takes them, and its forward gives numbers.
+    Each case is traced, and stands for the live node only if its program is the same but for sizes: in float64, or else
+    in the live dtype, which then is part of the case. An elementwise op whose rule is elementwise too is proved for a
+    single element, which proves all shapes. A rule that branches by size is proved for the live shape itself, if that is
+    small. A case must make sense: an attribute may be a size (a count of degrees of freedom, a place on an axis), so
+    that sizes grow until the op takes them, and its forward gives numbers.
     """
     dtypes = {spec.dtype for spec in specs if is_differentiable(spec.dtype)}
     if len({dtype.kind == "c" for dtype in dtypes}) > 1:
         return None
     own = COMPLEXES[0] if any(map(is_complex, specs)) else REALS[0]
     live = dtypes.pop() if len(dtypes) == 1 else own
-    whole = rule.elementwise and op.elementwise and not op.cases
+    is_uniform = rule.elementwise and op.elementwise and not op.cases
     grown: list[Maker] = [partial(_grown, more) for more in GROWN]
     sized = _has_integers(attributes)
-    for make in (*([_uniform] if whole else []), _small, *grown, _itself):
+    for make in (*([_uniform] if is_uniform else []), _small, *grown, _itself):
         for dtype in dict.fromkeys((own, live)):
             try:
                 case = make(op, specs, attributes).over(dtype)
                 if sum(spec.size for spec in case.specs()) > (MAX_OWN_ELEMENTS if make is _itself else MAX_PROOF_ELEMENTS):
                     break
                 op.inference(case.specs(), case.attributes)
-                if sized and make is not _uniform and numbers(op, case) is None:
+                if sized and make is not _uniform and forward_bytes(op, case) is None:
                     break
                 small = registry.rule_of(op, case)
-            except BaseException as error:  # a stranger's shrink, or attributes that the generic one does not understand
+            except BaseException as error:  # a plugin's `shrink`, or attributes that the generic one does not understand
                 reraise_own(error)
                 break
             same, chosen = alike(rule, small), make not in (_uniform, _itself)
@@ -72,7 +72,7 @@ def key_of(registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, att
 
 
 def _has_integers(value: Any) -> bool:
-    """Whether there is an integer in an attribute, which may be a size."""
+    """True if there is an integer in an attribute, which may be a size."""
     if isinstance(value, Mapping):
         return any(map(_has_integers, value.values()))
     if isinstance(value, (tuple, list)):
@@ -81,22 +81,22 @@ def _has_integers(value: Any) -> bool:
 
 
 def _beside(registry: Registry, op: Op, case: Case, sized: bool) -> Case | None:
-    """The case at sizes that are a little larger; None if the op takes none. A number that follows from sizes is right at
-    all of them, not only at the one that was chosen."""
+    """The case at slightly larger sizes; None if the op takes none. A number that follows from sizes is right at all of
+    them, not only at the chosen size."""
     for more in (1, 2, 3):
-        with suppress(Exception):  # not every attribute fits other sizes
+        with suppress(Exception):  # some attributes do not fit other sizes
             specs = case.specs()
-            larger = _case(specs, case.attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            larger = _case(specs, case.attributes, _enlarging(more))
             larger = larger.over(case.dtype)
             op.inference(larger.specs(), larger.attributes)
             registry.rule_of(op, larger)
-            if not sized or numbers(op, larger) is not None:
+            if not sized or forward_bytes(op, larger) is not None:
                 return larger
     return None
 
 
 def _uniform(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """One element; of an op with a mask two, one of them masked."""
+    """The case of a single element; of an op with a mask two elements, one of them masked."""
     masked = any(op.domain(k) is INTEGER for k in range(len(op.inputs)))
     return replace(op.uniform((1, 2) if masked else ()), attributes=dict(attributes))
 
@@ -106,7 +106,7 @@ def _small(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 
 def _grown(more: int, op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """As the generic `shrink`, with sizes that are larger by ``more``, and no larger than the live ones."""
+    """The case of the generic `shrink`, with sizes larger by ``more``, and no larger than the live ones."""
     sizes = sorted({size for shape in _shapes(specs, attributes) for size in shape if size > 1})
     return _case(specs, attributes, lambda size: min(size, 2 + (size != sizes[0]) + more) if size > 1 else size)
 
@@ -118,13 +118,13 @@ def _itself(op: Op, specs: Sequence[Spec], attributes: Attributes) -> Case:
 def _explained(
     registry: Registry, op: Op, specs: Sequence[Spec], rule: Program, attributes: Attributes, small: Program, dtype: DType
 ) -> bool:
-    """Whether what differs follows from the sizes, as seen at a few more of them."""
+    """True if the difference of two programs follows from the sizes, as seen at a few more of them."""
     programs = [rule, small]
     for more in range(1, 2 * PROBES + 1):
         try:
-            case = _case(specs, attributes, lambda size, more=more: size + more if size > 1 else size)  # type: ignore[misc]
+            case = _case(specs, attributes, _enlarging(more))
             programs.append(registry.rule_of(op, case.over(dtype)))
-        except BaseException as error:  # not every attribute fits other sizes
+        except BaseException as error:  # some attributes do not fit other sizes
             reraise_own(error)
             continue
         if len(programs) == 2 + PROBES:
@@ -133,9 +133,9 @@ def _explained(
 
 
 def shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
-    """The generic representative: same rank, 0 and 1 kept, other sizes replaced by 2 and 3 so that equal ones stay equal
-    (from the third distinct size on, all are 3); all by 2 where those are too many elements, and by 1 but for as many sizes
-    as fit where these are. Attributes that name a shape are mapped too. Integer inputs count up."""
+    """The generic representative: same rank, 0 and 1 kept, other sizes replaced by 2 and 3 so that equal sizes stay
+    equal (from the third distinct size on, all are 3); all by 2 where those are too many elements, and by 1 but for as
+    many sizes as fit where these are. Attributes that name a shape are mapped too. Integer inputs count up."""
     sizes = sorted({size for shape in _shapes(specs, attributes) for size in shape if size > 1})
     total = sum(spec.ndim for spec in specs)
     many = total > 6
@@ -146,7 +146,7 @@ def shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
 
 
 def _mappings(sizes: Sequence[int], many: bool) -> Iterator[dict[int, int]]:
-    """Ways to make sizes small, the most telling first."""
+    """Maps to small sizes, the most telling first."""
     if not many:
         yield {size: 2 if k == 0 else 3 for k, size in enumerate(sizes)} | {0: 0, 1: 1}
     yield dict.fromkeys(sizes, 2) | {0: 0, 1: 1}
@@ -159,8 +159,13 @@ def _shapes(specs: Sequence[Spec], attributes: Attributes) -> list[tuple[int, ..
     return [*(spec.shape for spec in specs), shape if isinstance(shape, tuple) else ()]
 
 
+def _enlarging(more: int) -> Callable[[int], int]:
+    """The map of sizes that adds ``more`` to each, and keeps 0 and 1."""
+    return lambda size: size + more if size > 1 else size
+
+
 def _case(specs: Sequence[Spec], attributes: Attributes, size_of: Callable[[int], int]) -> Case:
-    """A case of the same ranks, with other sizes."""
+    """The case of the same ranks, with other sizes."""
     bound = min((size_of(size) for spec in specs if is_differentiable(spec.dtype) for size in spec.shape), default=1)
     inputs: list[Any] = []
     for spec in specs:

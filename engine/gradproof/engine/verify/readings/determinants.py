@@ -2,7 +2,7 @@
 
 Rows and columns are brought into an order in which elimination finds large pivots first (complete pivoting, in floats: a
 choice that need not be trusted). With A = [[P, B], [C, E]] in that order, P invertible and S = E - C P⁻¹ B small, det A is
-det P det S, and its adjugate (Schur; nothing is divided by what may be singular):
+det P det S, and its adjugate follows from the Schur complement S (no division by a number that may be 0):
 
     det P [[det S P⁻¹ + P⁻¹ B adj S C P⁻¹, -P⁻¹ B adj S], [-adj S C P⁻¹, adj S]]
 """
@@ -18,7 +18,7 @@ from gradproof.engine.scalar_functions import Balls
 from gradproof.engine.spec import Array
 
 SMALL = 2.0**-36  # of the largest pivot: from here on a pivot may be 0
-MAX_REST = 8  # rows of S, which is expanded
+MAX_REST = 8  # rows of S, whose cofactors are expanded
 
 
 class Line:
@@ -38,13 +38,16 @@ class Line:
         return Line(-self.value, -self.slope)
 
     def times(self, number: arb_series) -> Line:
+        """The product with a number that moves along the line."""
         return Line(self.value * number[0], self.slope * number[0] + self.value * number[1])
 
     def inverse(self) -> Line:
+        """The inverse; its slope is -A⁻¹ A' A⁻¹."""
         inverse = self.value.inv()
         return Line(inverse, -(inverse * self.slope * inverse))
 
     def part(self, rows: list[int], columns: list[int]) -> Line:
+        """The submatrix of some rows and columns."""
         return Line(*(arb_mat(len(rows), len(columns), [x[r, c] for r in rows for c in columns]) for x in self.both))
 
     def numbers(self) -> Array:
@@ -60,7 +63,7 @@ class Line:
         return self.value, self.slope
 
 
-def expanded(a: Line) -> tuple[arb_series, Line]:
+def determinant_and_cofactors(a: Line) -> tuple[arb_series, Line]:
     """The determinant and the matrix of cofactors, both with their derivatives along the line. Raises ZeroDivisionError
     where too many pivots are small for `MAX_REST`, or balls are too wide."""
     n = a.value.nrows()
@@ -78,9 +81,9 @@ def expanded(a: Line) -> tuple[arb_series, Line]:
     size = _series(f.det(left_over))
     corner = -(right @ small)
     blocks = (inverse.times(size) + right @ small @ down, corner, -(small @ down), small)
-    whole = _determinant(p, inverse) * (_parity(rows) * _parity(columns))
-    adjugate = [_joined(*parts) for parts in zip(*(block.times(whole).both for block in blocks), strict=True)]
-    # The cofactor of a place is the element of the adjugate at the transposed one.
+    minor = _determinant(p, inverse) * (_parity(rows) * _parity(columns))
+    adjugate = [_joined(*parts) for parts in zip(*(block.times(minor).both for block in blocks), strict=True)]
+    # The cofactor of a place is the element of the adjugate at the transposed place.
     cofactors = []
     for part in adjugate:
         cells: list[Any] = [arb(0)] * (n * n)
@@ -88,7 +91,7 @@ def expanded(a: Line) -> tuple[arb_series, Line]:
             for j, row in enumerate(rows):
                 cells[row * n + column] = part[i][j]
         cofactors.append(arb_mat(n, n, cells))
-    return whole * size, Line(*cofactors)
+    return minor * size, Line(*cofactors)
 
 
 def _determinant(p: Line, inverse: Line) -> arb_series:
@@ -112,7 +115,7 @@ def _joined(a: arb_mat, b: arb_mat, c: arb_mat, d: arb_mat) -> list[list[arb]]:
 
 
 def _order(a: arb_mat) -> tuple[list[int], list[int], int]:
-    """Rows and columns in the order of complete pivoting, and the number of pivots that are surely not small."""
+    """Rows and columns in the order of complete pivoting, and the number of pivots that are not small."""
     n = a.nrows()
     sizes = [[abs(x).mid() for x in row] for row in a.tolist()]
     top = max((x for row in sizes for x in row if x.is_finite()), default=arb(0))
@@ -133,7 +136,7 @@ def _order(a: arb_mat) -> tuple[list[int], list[int], int]:
 
 
 def _parity(order: list[int]) -> int:
-    """1 for an even order, -1 for an odd one."""
+    """The sign of a permutation: 1 if it is even, -1 if it is odd."""
     left, sign = list(order), 1
     for k in range(len(left)):
         while left[k] != k:

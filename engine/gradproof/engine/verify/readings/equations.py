@@ -1,11 +1,12 @@
-"""The one solution of an equation, enclosed, and its derivative by the implicit function theorem.
+"""Solution of an equation, enclosed, and its derivative by the implicit function theorem.
 
 Interval Newton: with Y a box around an approximation y, J all derivatives of the residual in Y, the set y - J⁻¹ F(y; X)
-holds every solution in Y, for every input in X; and if it lies inside of Y there is exactly one (Moore; Neumaier, Interval
-Methods for Systems of Equations, theorem 5.1.7). Where the residual is linear in the unknown, which J says by itself, Y is
-as large as any number.
+holds every solution in Y, for every input in X; and if it lies inside of Y, the solution is unique (Moore; Neumaier,
+Interval Methods for Systems of Equations, theorem 5.1.7). Where the residual is linear in the unknown, which J says by
+itself, Y is as large as any number.
 
-From F(y(x); x) = 0 follow dy = -(dF/dy)⁻¹ dF/dx dx, and from a cotangent g the contributions -(dF/dx)ᵀ λ, (dF/dy)ᵀ λ = g.
+From F(y(x); x) = 0 follows dy = -(dF/dy)⁻¹ dF/dx dx; the contributions of a cotangent g are -(dF/dx)ᵀ λ, where
+(dF/dy)ᵀ λ = g.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from gradproof.engine.verify.readings.power_series import Series, tangent
 from gradproof.engine.verify.readings.tape import Tape, TooLarge, ball_of
 
 WIDE = arb(2) ** (1 << 20)
-"""As large as any number: the box of the solutions of a linear equation."""
-MAX_SWEPT = 2_000_000  # operations of an equation that is read number by number, once for each of its unknowns
+"""Radius of the box of the solutions of a linear equation: as large as any number."""
+MAX_SWEPT = 2_000_000  # operations of an equation read number by number, once for each unknown
 STEPS = 24
 TRIES = 4
 
@@ -73,7 +74,7 @@ class InMatrices:
             residual = equation.residual(Matrices(), *variables, **attributes)
         except (ZeroDivisionError, NotInMatrices):
             raise
-        except BaseException as error:  # a function that knows no whole matrices: it may know numbers
+        except BaseException as error:  # a function that takes no whole matrices may take numbers
             reraise_own(error)
             raise NotInMatrices(f"{type(error).__name__}: {error}") from error
         if not isinstance(residual, Moving) or residual.shape != y.shape:
@@ -101,8 +102,8 @@ class InMatrices:
 
 
 class InNumbers:
-    """A residual read number by number: any function of the table may be in it. Raises NotInMatrices if the unknowns are
-    too many."""
+    """A residual read number by number, for any function of the table. Raises NotInMatrices if the unknowns are too
+    many."""
 
     def __init__(self, equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
         self.shape = (*y.shape, 1, 1)[:2] if y.ndim < 2 else y.shape
@@ -137,15 +138,15 @@ class InNumbers:
         return _matrix([arb(tangent(x)) for x in residual.flat], self.shape)
 
     def pull(self, weights: arb_mat) -> list[arb_mat]:
-        shown = [weights[at] for at in self.places]
+        seeds = [weights[at] for at in self.places]
         results = [self.cells[at] for at in self.places]
-        flat = iter(self.tape.gradient(results, shown, [v for x in self.moving for v in x.flat]))
+        flat = iter(self.tape.gradient(results, seeds, [v for x in self.moving for v in x.flat]))
         return [matrix_of(_filled(x.shape, [next(flat) for _ in range(x.size)])) for x in self.moving]
 
 
 def residual_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Array:
-    """The residual read number by number, with reading ``f``. Raises Unsolvable if it has another shape than y."""
-    residual = equation.residual(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    """The residual read number by number, with reading ``f``. Raises Unsolvable if its shape is not that of y."""
+    residual = equation.residual(f, *(_as_argument(x) for x in (y, *inputs)), **attributes)
     cells = residual if isinstance(residual, np.ndarray) else _filled((), [residual])
     if cells.shape != y.shape:
         raise Unsolvable(f"the residual has the shape {cells.shape}; that of the unknown is {y.shape}")
@@ -153,10 +154,10 @@ def residual_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], a
 
 
 def positive_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], attributes: Attributes) -> list[Any]:
-    """What is positive at the solution that is meant."""
+    """The numbers that are positive at the intended solution."""
     if equation.positive is None:
         return []
-    numbers = equation.positive(f, *(_given(x) for x in (y, *inputs)), **attributes)
+    numbers = equation.positive(f, *(_as_argument(x) for x in (y, *inputs)), **attributes)
     return (
         list(numbers.flat)
         if isinstance(numbers, np.ndarray)
@@ -166,13 +167,13 @@ def positive_of(equation: Equation, f: Any, y: Array, inputs: Sequence[Array], a
     )
 
 
-def _given(x: Array) -> Any:
-    """An array as a residual takes it: a number of no axes as itself."""
+def _as_argument(x: Array) -> Any:
+    """An array in the form that a residual takes: a number of no axes as itself."""
     return x if x.ndim else x[()]
 
 
 def linearised(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> Linearised:
-    """The residual of one equation, in whole matrices if it can be. Raises Unsolvable."""
+    """The residual of an equation, in whole matrices if it can be. Raises Unsolvable."""
     try:
         return InMatrices(equation, y, inputs, attributes)
     except NotInMatrices as why:
@@ -183,7 +184,7 @@ def linearised(equation: Equation, y: Array, inputs: Sequence[Array], attributes
 
 
 class Solution:
-    """What solves one equation: ``values`` in balls, nan where none could be enclosed, of ``shape``."""
+    """The solution of an equation: ``values`` in balls, nan where none could be enclosed, of ``shape``."""
 
     def __init__(self, equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> None:
         self.shape, self.inputs = shape, inputs
@@ -192,11 +193,11 @@ class Solution:
             values = _enclosed(equation, shape, inputs, attributes)
             self.read = linearised(equation, values, inputs, attributes)
             self.values = values
-        except (ZeroDivisionError, _NotEnclosed):  # a wider precision may do, and the word for nan is honest
+        except (ZeroDivisionError, _NotEnclosed):  # a higher precision may enclose it; until then it is nan
             pass
 
     def push(self, along: Sequence[Array | None]) -> Array:
-        """How the solution moves when the inputs move ``along``."""
+        """The motion of the solution when the inputs move ``along``."""
         if self.read is not None:
             try:
                 moved = self.read.push([None if d is None else matrix_of(d) for d in along])
@@ -217,11 +218,11 @@ class Solution:
 
 
 class _NotEnclosed(Exception):
-    """Interval Newton did not come to an end here."""
+    """Interval Newton did not converge at this precision."""
 
 
-def bound(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[Array]]:
-    """The equation with its integer and boolean inputs in place, which do not move, and the other inputs."""
+def bind_integers(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[Array]]:
+    """The equation with its integer and boolean inputs bound, which do not move, and the other inputs."""
     fixed = {k: x for k, x in enumerate(inputs) if x.size and all(isinstance(c, (bool, int)) for c in x.flat)}
     if not fixed:
         return equation, list(inputs)
@@ -234,30 +235,30 @@ def bound(equation: Equation, inputs: Sequence[Array]) -> tuple[Equation, list[A
 
         return call if function else None
 
-    plain = {k: np.array(x.tolist()) for k, x in fixed.items()}
-    whole = replace(
+    constants = {k: np.array(x.tolist()) for k, x in fixed.items()}
+    bound = replace(
         equation,
         residual=among(equation.residual, 2, fixed),
-        start=among(equation.start, 0, plain),
+        start=among(equation.start, 0, constants),
         positive=among(equation.positive, 2, fixed),
     )
-    return whole, [x for k, x in enumerate(inputs) if k not in fixed]
+    return bound, [x for k, x in enumerate(inputs) if k not in fixed]
 
 
 def solver(equation: Equation, shape: tuple[int, ...], attributes: Attributes) -> Callable[[Sequence[Array]], Solution]:
-    """From the inputs of one equation, in balls, to its solution."""
+    """The map from the inputs of an equation, in balls, to its solution."""
     return lambda inputs: Solution(equation, shape, inputs, attributes)
 
 
 def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes) -> Array:
-    """The only solution that is meant, for every input in these balls."""
+    """An enclosure of the intended solution, for every input in these balls."""
     if not all(arb(x).is_finite() for array in inputs for x in array.flat):
         raise _NotEnclosed
     (start, step), box = _approximate(equation, shape, inputs, attributes), None
     if equation.start is None:
         box = _boxed(start, WIDE, equation.triangular)
     elif all(arb(x).is_exact() for array in inputs for x in array.flat):
-        box = _around(start, step, equation.triangular)  # the step before was that large, and the next is far smaller
+        box = _around(start, step, equation.triangular)  # the last step had that size, and the next is far smaller
     at = linearised(equation, start, inputs, attributes)
     for _ in range(TRIES):
         if box is None:
@@ -267,7 +268,7 @@ def _enclosed(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array
         moved = cells_of(inside.inverse.solve(at.residual), shape)
         image = _filled(shape, [x - d for x, d in zip(start.flat, moved.flat, strict=True)])
         if all(_within(x, y) for x, y in zip(image.flat, box.flat, strict=True)):
-            _meant(equation, image, inputs, attributes)
+            _demand_intended(equation, image, inputs, attributes)
             return image
         if equation.start is None:
             break
@@ -281,11 +282,11 @@ def _within(inner: arb, outer: arb) -> bool:
     return bool(inner.is_finite() and inner.lower() > outer.lower() and inner.upper() < outer.upper())
 
 
-def _meant(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
-    """Raises Undecided if what was found is another solution than the one that is meant."""
+def _demand_intended(equation: Equation, y: Array, inputs: Sequence[Array], attributes: Attributes) -> None:
+    """Raises Undecided if the enclosed solution is not the intended one."""
     for x in positive_of(equation, Balls(), y, inputs, attributes):
         if x <= 0:
-            raise Undecided(f"the start leads to another solution of {equation.formula} than the one that is meant")
+            raise Undecided(f"the start leads to a solution of {equation.formula} that is not the intended one")
         if not x > 0:
             raise _NotEnclosed
 
@@ -294,14 +295,14 @@ def _approximate(
     equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array], attributes: Attributes
 ) -> tuple[Array, arb]:
     """A solution for the centres of the inputs, as exact numbers, and the size of the last step to it: from the start in
-    floats by Newton's method. Of a linear equation 0, from where one step is enough."""
+    floats by Newton's method. For a linear equation 0, from where a single step is enough."""
     zero = _filled(shape, [arb(0)] * int(np.prod(shape, dtype=int)))
     if equation.start is None:
         return zero, WIDE
     centres = [_filled(x.shape, [arb(arb(b).mid()) for b in x.flat]) for x in inputs]
     try:
         floats = np.asarray(equation.start(*(_floats(x) for x in centres), **attributes), np.float64)
-    except BaseException as error:  # a stranger's code, at inputs that need not have a solution
+    except BaseException as error:  # a plugin's code, at inputs that need not have a solution
         reraise_own(error)
         raise _NotEnclosed from None
     if floats.shape != shape or not np.isfinite(floats).all():
@@ -309,17 +310,17 @@ def _approximate(
     y = _filled(shape, [arb(x) for x in floats.ravel().tolist()])
     if equation.triangular:
         y = np.where(_below(shape), y, zero)
-    before = arb("inf")
+    previous = arb("inf")
     for _ in range(STEPS):
         at = linearised(equation, y, centres, attributes)
         step = cells_of(at.inverse.solve(at.residual), shape)
         y = _filled(shape, [arb((a - b).mid()) for a, b in zip(y.flat, step.flat, strict=True)])
-        size, whole = _largest(step), _largest(y)
+        size, scale = _largest(step), _largest(y)
         if not size.is_finite():
             raise _NotEnclosed
-        if size <= whole * arb(2) ** (24 - ctx.prec) or (size >= before and before < whole / 2**20):
+        if size <= scale * arb(2) ** (24 - ctx.prec) or (size >= previous and previous < scale / 2**20):
             break
-        before = size
+        previous = size
     return y, size
 
 
@@ -328,19 +329,19 @@ def _largest(cells: Array) -> arb:
 
 
 def _around(y: Array, step: arb, triangular: bool) -> Array:
-    """A box that holds the solution if ``step`` was one of Newton's towards it."""
+    """A box that holds the solution if ``step`` was a step of Newton's method towards it."""
     return _boxed(y, step * 4 + _largest(y) * arb(2) ** (8 - ctx.prec), triangular)
 
 
 def _boxed(y: Array, radius: arb, triangular: bool) -> Array:
-    wide = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
+    box = _filled(y.shape, [arb(x, radius.upper()) for x in y.flat])
     if triangular:
-        wide = np.where(_below(y.shape), wide, _filled(y.shape, [arb(0)] * y.size))
-    return wide
+        box = np.where(_below(y.shape), box, _filled(y.shape, [arb(0)] * y.size))
+    return box
 
 
 def _below(shape: Sequence[int]) -> Array:
-    """Where a triangular matrix is not 0 by definition."""
+    """The mask of the elements of a triangular matrix that are not 0 by definition."""
     return np.tri(shape[0], shape[1]) > 0
 
 

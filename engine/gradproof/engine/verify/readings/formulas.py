@@ -1,7 +1,7 @@
-"""Formulas: what a small graph computes and its derivatives, read through the definitions of its ops, for people.
+"""Formulas: the values of a small graph and their derivatives, read through the definitions of its ops, for people.
 
-Leaves are symbols (`x`, or `x_0_1` for an element); Python numbers and integers are themselves. No rule is read: these are
-the derivatives that SymPy takes of the definitions, which is what the rules are proved to be.
+Leaves are symbols (`x`, or `x_0_1` for an element); Python numbers and integers are themselves. No rule is read: these
+are the derivatives that SymPy takes of the definitions, which is what the rules are proved to be.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOCAL_ELEMENTS = 16
 
 @dataclass(frozen=True)
 class Formula:
-    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local or gradient. Names of
-    elements have their indices: ``x[0, 1]``."""
+    """The value ``of`` (``by`` empty), or its derivative by the value ``by``; ``kind``: value, local or gradient. Names
+    of elements have their indices: ``x[0, 1]``."""
 
     kind: str
     of: str
@@ -38,7 +38,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explained:
-    """All formulas of one value; ``parts`` are the common subexpressions of its gradient, by the names that stand for them,
+    """Formulas of a value; ``parts`` are the common subexpressions of its gradient, by the names that stand for them,
     each in terms of those before it."""
 
     formulas: tuple[Formula, ...]
@@ -46,7 +46,7 @@ class Explained:
 
 
 class NoFormula(Exception):
-    """There is none to give; the message says why."""
+    """A value has no formula; the message says why."""
 
 
 def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Array]) -> Explained:
@@ -59,8 +59,8 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
     if any(map(is_complex, program.specs)):
         raise NoFormula("formulas are of real numbers, and the graph has complex ones")
     for leaf in graph.leaves:
-        known = None if leaf.requires_grad else values.get(leaf.name)
-        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, known, shown)
+        value = None if leaf.requires_grad else values.get(leaf.name)
+        cells[lowered.values[leaf.name]] = _leaf(leaf.name, leaf.spec, value, shown)
         if leaf.requires_grad:
             moving[leaf.name] = cells[lowered.values[leaf.name]]
     try:
@@ -70,7 +70,7 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
                 instruction.op, SYMBOLIC, [cells[k] for k in instruction.inputs], instruction.attributes, outputs
             )
             cells.update(zip(instruction.outputs, results, strict=True))
-    except BaseException as error:  # a definition is a stranger's code
+    except BaseException as error:  # a definition is a plugin's code
         reraise_own(error)
         raise NoFormula(f"a definition cannot be read in symbols: {describe(error)}") from error
     result = _numbers(cells[lowered.values[name]])
@@ -81,7 +81,7 @@ def explain(graph: Graph, registry: Registry, name: str, values: Mapping[str, Ar
 
 
 def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> Array:
-    """The elements of a leaf: symbols, or what is known and does not move."""
+    """The elements of a leaf: symbols, or known numbers that do not move."""
     if not is_differentiable(spec.dtype):
         if value is None:
             raise NoFormula(f"leaf {name!r} is {spec.dtype.name} and has no value")
@@ -102,7 +102,8 @@ def _leaf(name: str, spec: Spec, value: Array | None, shown: dict[Any, str]) -> 
 
 
 def _local(graph: Graph, registry: Registry, name: str, specs: Mapping[str, Spec]) -> list[Formula]:
-    """The derivative of the node that made the value, by each of its inputs: of one element where the op is elementwise."""
+    """The derivatives of the node that made the value, by each of its inputs: of a single element where the op is
+    elementwise."""
     node = next((node for node in graph.nodes if name in node.outputs), None)
     if node is None:
         return []
@@ -140,7 +141,7 @@ def _gradient(
 
 
 def _tidy(expression: Any) -> Any:
-    """Factors brought together where that is quick and shorter."""
+    """The expression with common factors extracted, where that is fast and shorter."""
     together = sympy.factor_terms(sympy.cancel(expression) if expression.is_rational_function() else expression)
     return together if sympy.count_ops(together) < sympy.count_ops(expression) else expression
 

@@ -1,7 +1,7 @@
 """Inverses of the linear maps by which a residual moves with its unknown: of a product from both sides, of a triangular
 product plus its transpose (both O(n³)), and of any other map of few unknowns.
 
-Each solves for all maps in the balls at once, so that what it gives contains every solution.
+Each inverse solves for all maps in the balls at once, so that its result contains every solution.
 """
 
 from __future__ import annotations
@@ -22,23 +22,27 @@ Cells = Sequence[tuple[int, int]]
 
 
 class Inverse(Protocol):
-    """The inverse of a linear map of matrices, and of its adjoint. Both raise ZeroDivisionError where it has none."""
+    """The inverse of a linear map of matrices, and of its adjoint. Both raise ZeroDivisionError where the map has none."""
 
-    def solve(self, r: arb_mat) -> arb_mat: ...
+    def solve(self, r: arb_mat) -> arb_mat:
+        """The matrix that the map takes to ``r``."""
+        ...
 
-    def adjoint(self, g: arb_mat) -> arb_mat: ...
+    def adjoint(self, g: arb_mat) -> arb_mat:
+        """The matrix that the adjoint map takes to ``g``."""
+        ...
 
 
 def inverse_of(terms: Sequence[Term], shape: tuple[int, int], *, triangular: bool) -> Inverse:
     """The inverse of the sum of ``terms`` on matrices of ``shape``, or on the lower triangular ones of them. Raises
-    NotInMatrices if it is not known how."""
+    NotInMatrices if no method applies."""
     chains = [_chain(term) for term in terms]
     if len(chains) == 1 and chains[0] is not None and not triangular:
         return Sandwich(chains[0])
     if len(chains) == 2 and chains[0] is not None and chains[1] is not None and triangular:
-        plain = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
-        if plain is not None and chains[0].mirrors(chains[1]):
-            return Halves(plain)
+        untransposed = next((chain for chain in chains if chain is not None and not chain.is_transposed), None)
+        if untransposed is not None and chains[0].mirrors(chains[1]):
+            return Halves(untransposed)
     places = cells(shape, triangular)
     check_count(places)
     return Dense(lambda: _written(terms, shape, places), shape, places)
@@ -77,12 +81,12 @@ class Chain:
 
     @property
     def mirrored(self) -> Chain:
-        """The transpose of what it gives."""
+        """The map to the transposed result."""
         lefts, rights = (tuple(factor.transposed for factor in reversed(side)) for side in (self.rights, self.lefts))
         return Chain(lefts, rights, self.number, not self.is_transposed)
 
     def mirrors(self, other: Chain) -> bool:
-        """Whether both give transposes of each other, whatever is in the balls of their factors."""
+        """True if both give transposes of each other, for any matrices in the balls of their factors."""
         mirrored = self.mirrored
         pairs = [*zip(mirrored.lefts, other.lefts), *zip(mirrored.rights, other.rights)]
         alike = len(mirrored.lefts) == len(other.lefts) and len(mirrored.rights) == len(other.rights)
@@ -91,8 +95,8 @@ class Chain:
 
 
 def _chain(term: Term) -> Chain | None:
-    """A term as one product from both sides; None if it is none, or if two factors of it vary: the mean of such products is
-    no product of means."""
+    """A term as a single product from both sides; None if it is no such product, or if two factors of it vary: the mean
+    of such products is no product of means."""
     if sum(step.varying for step in term.steps) > 1:
         return None
     chain = Chain()
@@ -112,12 +116,12 @@ def _chain(term: Term) -> Chain | None:
 
 
 def _product(factors: Sequence[Factor]) -> arb_mat | None:
-    """The product of all; None for that of none, which changes nothing."""
+    """The product of all factors; None for no factors, which is the identity."""
     return reduce(lambda x, y: x * y, (factor.now for factor in factors)) if factors else None
 
 
 class Sandwich:
-    """P Δ Q = R: from both sides."""
+    """The inverse of P Δ Q = R."""
 
     def __init__(self, chain: Chain) -> None:
         self.left, self.right = _product(chain.lefts), _product(chain.rights)
@@ -147,10 +151,12 @@ def _right(a: arb_mat | None, r: arb_mat) -> arb_mat:
 
 
 class Halves:
-    """P Δ Q + (P Δ Q)ᵀ = R for triangular Δ, where only the lower half of R counts, P is lower and Q upper triangular.
+    """The inverse of P Δ Q + (P Δ Q)ᵀ = R for triangular Δ, where only the lower half of R counts, P is lower and Q upper
+    triangular.
 
-    With Z = Q⁻ᵀ P Δ, which is lower triangular, it says Z + Zᵀ = Q⁻ᵀ R Q⁻¹: Z is the lower half, with half of the
-    diagonal."""
+    With Z = Q⁻ᵀ P Δ, which is lower triangular, the equation is Z + Zᵀ = Q⁻ᵀ R Q⁻¹: Z is the lower half of the right
+    side, with half of the diagonal (as in the derivative of a Cholesky factor, Murray, arXiv:1602.07527).
+    """
 
     def __init__(self, chain: Chain) -> None:
         self.left, self.right = _product(chain.lefts), _product(chain.rights)
@@ -188,13 +194,14 @@ def _halved(x: arb_mat) -> arb_mat:
 
 
 class Dense:
-    """Any linear map, as a matrix over its unknowns, which is written down when it is asked for."""
+    """The inverse of any linear map, as a matrix over its unknowns, which is written when it is needed."""
 
     def __init__(self, write: Callable[[], arb_mat], shape: tuple[int, int], places: Cells) -> None:
         self.write, self.shape, self.places = write, shape, places
 
     @cached_property
     def matrix(self) -> arb_mat:
+        """The matrix of the map over its unknowns."""
         return self.write()
 
     def solve(self, r: arb_mat) -> arb_mat:
@@ -204,7 +211,7 @@ class Dense:
         return self._solved(self.matrix.transpose(), g)
 
     def _solved(self, matrix: arb_mat, r: arb_mat) -> arb_mat:
-        solution, whole = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
+        solution, result = matrix.solve(arb_mat(len(self.places), 1, [r[at] for at in self.places])), arb_mat(*self.shape)
         for at, x in zip(self.places, solution.entries(), strict=True):
-            whole[at] = x
-        return whole
+            result[at] = x
+        return result

@@ -1,7 +1,7 @@
 """Equations read in whole matrices: a matrix, and the linear maps by which it moves with the unknown and with the inputs.
 
 ``A X`` moves with X by Δ ↦ A Δ, and with A by Δ ↦ Δ X: each term of a derivative is a chain of such steps, which is
-applied, or transposed and applied, in a few matrix products. Nothing of the size n² x n² is ever written down.
+applied, or transposed and applied, in a few matrix products. No matrix of the size n² x n² is ever written.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ import numpy as np
 from flint import arb, arb_mat, fmpq
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.readings.determinants import Line, expanded
+from gradproof.engine.verify.readings.determinants import Line, determinant_and_cofactors
 
 UNKNOWN = 0  # among the variables: the inputs are 1, 2, ...
 
 
 class NotInMatrices(Exception):
-    """A residual does something else than sums and products of matrices, or an unknown cannot be isolated in it."""
+    """A residual uses operations other than sums and products of matrices, or an unknown cannot be isolated in it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A matrix, or its transpose. Two factors are the same if they are made of one object: equal balls need not be."""
+    """A matrix, or its transpose. Two factors are the same if they hold the same object: equal balls may hold different
+    matrices."""
 
     matrix: arb_mat
     is_transposed: bool = False
 
     @property
     def now(self) -> arb_mat:
+        """The matrix, transposed if the factor is."""
         return self.matrix.transpose() if self.is_transposed else self.matrix
 
     @property
@@ -41,6 +43,7 @@ class Factor:
         return Factor(self.matrix, not self.is_transposed)
 
     def same(self, other: Factor) -> bool:
+        """True if both are the same matrix, transposed alike."""
         return self.matrix is other.matrix and self.is_transposed == other.is_transposed
 
 
@@ -104,18 +107,21 @@ Step: TypeAlias = Product | Transpose | Scale | Slope
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a derivative: the variable that moves, and the steps from its motion to that of the result."""
+    """A term of a derivative: the variable that moves, and the steps from its motion to that of the result."""
 
     variable: int
     steps: tuple[Step, ...] = ()
 
     def then(self, *steps: Step) -> Term:
+        """The term followed by further steps."""
         return replace(self, steps=(*self.steps, *steps))
 
     def apply(self, d: arb_mat) -> arb_mat:
+        """The motion of the result for a motion of the variable."""
         return reduce(lambda x, step: step.apply(x), self.steps, d)
 
     def adjoint(self, g: arb_mat) -> arb_mat:
+        """The gradient of the variable for a cotangent of the result."""
         return reduce(lambda x, step: step.adjoint(x), reversed(self.steps), g)
 
 
@@ -133,7 +139,7 @@ class Moving:
 
     @property
     def varying(self) -> bool:
-        """Whether it depends on the unknown."""
+        """True if the matrix depends on the unknown."""
         return any(term.variable == UNKNOWN for term in self.terms)
 
     def __getattr__(self, name: str) -> Any:
@@ -142,7 +148,7 @@ class Moving:
     @property
     def T(self) -> Moving:
         if self.ndim != 2:
-            raise NotInMatrices("a transpose is one of matrices")
+            raise NotInMatrices("only a matrix has a transpose")
         return Moving(self.value.transposed, self.shape[::-1], (term.then(Transpose()) for term in self.terms))
 
     def __len__(self) -> int:
@@ -218,19 +224,21 @@ class Matrices:
         return np.eye(n, dtype=int).astype(object)
 
     def cofactors(self, a: Any) -> Moving:
-        """The derivative of cofactors is that of the gradient of the determinant: a symmetric map."""
+        """The matrix of cofactors: the gradient of the determinant. Its derivative is therefore a symmetric map."""
         square, fixed = moving(a), Line(moving(a).value.now)
 
         def along(d: arb_mat) -> arb_mat:
-            return expanded(Line(fixed.value, d))[1].slope
+            return determinant_and_cofactors(Line(fixed.value, d))[1].slope
 
         slope = Slope(along, along, square.varying)
-        return Moving(Factor(expanded(fixed)[1].value), square.shape, (term.then(slope) for term in square.terms))
+        return Moving(
+            Factor(determinant_and_cofactors(fixed)[1].value), square.shape, (term.then(slope) for term in square.terms)
+        )
 
     def det(self, a: Any) -> Moving:
-        """Its gradient are the cofactors, of singular matrices too."""
+        """The determinant; its gradient is the matrix of cofactors, of singular matrices too."""
         square = moving(a)
-        whole, line = expanded(Line(square.value.now))
+        whole, line = determinant_and_cofactors(Line(square.value.now))
         gradient = line.value
 
         def push(d: arb_mat) -> arb_mat:
@@ -241,7 +249,7 @@ class Matrices:
 
 
 def matrix_of(cells: Array) -> arb_mat:
-    """An array of up to two axes as a matrix: a vector is a column, a number a matrix of one element."""
+    """An array of up to two axes as a matrix: a vector is a column, a number a matrix of a single element."""
     rows, columns = (*cells.shape, 1, 1)[:2] if cells.ndim != 2 else cells.shape
     return arb_mat(rows, columns, [arb(x) for x in cells.flat])
 

@@ -1,4 +1,4 @@
-"""The power series reading: definitions at x + t v, to first order in t, with balls for coefficients."""
+"""The reading in power series: definitions at x + t v, to first order in t, with balls for coefficients."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from gradproof.engine.verify.floats.ulps import explained, spacing, unit
 from gradproof.engine.verify.readings.tape import TooLarge
 
 MAX_OPERATIONS = 2_000_000
-MATRIX_SHARE = 10  # operations on numbers of whole matrices take so much less time than those on single ones
+MATRIX_SHARE = 10  # operations within whole matrices that take as long as a single operation
 
 
 class Series(Balls):
     """The reading in power series of length 2 (numbers that do not move stay balls). ``limit`` bounds the number of
-    operations: elements, calls of functions, terms of sums, comparisons, and what equations take. TooLarge is raised
-    beyond."""
+    operations: elements, calls of functions, terms of sums, comparisons, and the work of equations. Beyond, TooLarge is
+    raised."""
 
     def __init__(self, limit: int = MAX_OPERATIONS) -> None:
         super().__init__()
         self.limit, self.spent = limit, 0
 
     def spend(self, operations: int = 1) -> None:
+        """Count operations. Raises TooLarge."""
         self.spent += operations
         if self.spent > self.limit:
             raise TooLarge
@@ -89,20 +90,20 @@ def _each(function: Callable[[Any], Any], array: Any) -> Any:
 
 
 def widened_series(cells: Array, dtype: DType, least: float = 0.0) -> list[Any]:
-    """A number, or the parts of one, with the rounding that its use may have had: that of the larger part, and of a
-    number of size ``least`` at the least."""
+    """A number, or the parts of a complex number, with the rounding that its use may have had: that of the larger part,
+    and of a number of size ``least`` at the least."""
     value = max(least, *(abs(float(arb(head(x)).mid())) for x in cells))
     step = arb(spacing(value, dtype)) * explained(dtype)
     slope = max((abs(arb(tangent(x))).upper() for x in cells), key=float) * (explained(dtype) * unit(dtype))
     result: list[Any] = []
     for x in cells:
-        wide = arb(head(x), step) if value else head(x)
-        result.append(arb_series([wide, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else wide)
+        ball = arb(head(x), step) if value else head(x)
+        result.append(arb_series([ball, arb(x[1], slope.upper())], 2) if isinstance(x, arb_series) else ball)
     return result
 
 
 def series_of(heads: Array, tangents: Array) -> Array:
-    """Numbers that move."""
+    """The power series of values and slopes."""
     result: Array = np.empty(heads.shape, object)
     for index in np.ndindex(heads.shape):
         result[index] = arb_series([arb(heads.item(index)), arb(tangents.item(index))], 2)

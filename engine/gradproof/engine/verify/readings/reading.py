@@ -1,4 +1,4 @@
-"""Reading a program through the definitions of its ops: with symbols, in balls, or on a tape.
+"""Reading of a program through the definitions of its ops: with symbols, in balls, or on a tape.
 
 The cells of a complex tensor are its parts: an array of real scalars with a last axis of two.
 """
@@ -21,13 +21,13 @@ from gradproof.engine.scalar_functions import SYMBOLIC
 from gradproof.engine.spec import Array, Spec, is_complex, is_differentiable, part_dtype
 from gradproof.engine.trace import Exact, Program
 from gradproof.engine.verify.readings.attributes import in_balls, in_symbols
-from gradproof.engine.verify.readings.equations import Unsolvable, bound, solver
+from gradproof.engine.verify.readings.equations import Unsolvable, bind_integers, solver
 from gradproof.engine.verify.readings.sealing import Sealing
 from gradproof.engine.verify.readings.symbolic_equations import formula
 
 
 class NoDefinition(Exception):
-    """An op in the program says nothing of what it computes."""
+    """An op in the program has no definition."""
 
 
 def read_op(
@@ -38,8 +38,8 @@ def read_op(
     outputs: Sequence[Spec],
     tick: Callable[[], None] | None = None,
 ) -> list[Array]:
-    """The outputs of one op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and may
-    raise."""
+    """The outputs of an op, as object arrays of the scalars of reading ``f``. ``tick`` is called for each element, and
+    may raise."""
     if op.equation is not None:
         if len(outputs) != 1:
             raise NoDefinition(f"op {op.name!r}: an equation defines one output, and this has {len(outputs)}")
@@ -73,9 +73,10 @@ def solved(
     output: Spec,
     tick: Callable[[], None] | None = None,
 ) -> Array:
-    """The output of an op that is defined by an equation. With symbols it has a formula only where it is linear in it."""
+    """The output of an op that is defined by an equation. With symbols the output has a formula only where the equation
+    is linear in it."""
     if isinstance(f, Complexes):
-        raise NoDefinition(f"op {op.name!r}: an equation is one of real numbers")
+        raise NoDefinition(f"op {op.name!r}: equations are of real numbers")
     attributes = read_attributes(f, attributes)
     result = np.empty(output.shape, object)
     for index, cells in stack(op, inputs, output):
@@ -86,7 +87,7 @@ def solved(
             if f is SYMBOLIC:
                 solution = formula(equation, shape, cells, attributes)
             else:
-                fixed, moving = bound(equation, cells)
+                fixed, moving = bind_integers(equation, cells)
                 solution = f.block(moving, solver(fixed, shape, attributes))
             result[index] = solution if shape else solution[()]
         except (Unsolvable, NotImplementedError) as error:
@@ -128,7 +129,8 @@ def read_parts(
     outputs: Sequence[Spec],
     tick: Callable[[], None] | None = None,
 ) -> list[Array]:
-    """`read_op` of tensors that may be complex: their cells, and those of the outputs, are parts."""
+    """The outputs of an op on tensors that may be complex, as `read_op`: their cells, and those of the outputs, are
+    parts."""
     if not any(map(is_complex, (*specs, *outputs))):
         return read_op(op, f, inputs, attributes, outputs, tick)
     pairs = [_paired(x, spec) for x, spec in zip(inputs, specs, strict=True)]
@@ -167,14 +169,14 @@ def parts_shape(spec: Spec) -> tuple[int, ...]:
 
 
 def place_of(index: Sequence[int], spec: Spec) -> str:
-    """A cell in words: ``[0, 1]``, or of a complex tensor ``[0, 1] imaginary part``."""
+    """The place of a cell as text: ``[0, 1]``, or of a complex tensor ``[0, 1] imaginary part``."""
     if not is_complex(spec):
         return str(list(index))
     return f"{list(index[:-1])} {('real', 'imaginary')[index[-1]]} part"
 
 
 def on_reals(program: Program) -> Program:
-    """The same instructions, for real numbers."""
+    """The program with the dtypes of the parts: the same instructions for real numbers."""
     return replace(program, specs=[Spec(spec.shape, part_dtype(spec.dtype), spec.weak) for spec in program.specs])
 
 

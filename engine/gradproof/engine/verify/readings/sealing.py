@@ -1,4 +1,4 @@
-"""The sealed reading: with symbols, as SymPy's, but of numbers that nobody can ask for their value (see `sealed`)."""
+"""The sealed reading: in SymPy symbols, but of numbers that do not reveal their values (see `sealed`)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ CRITICAL: dict[str, Callable[..., Any]] = {
     "lgamma": lambda u: sympy.sin(sympy.pi * u),
     "power": lambda x, y: x,
 }
-"""The others are so where this is not 0; on both sides of a cut they are continued along the real line."""
+"""Expressions of the arguments: where they are not 0, the other functions are analytic. On both sides of a cut they are
+continued along the real line."""
 
 
 class Sealing(OnReals):
-    """The reading of definitions whose attributes are free. ``ledger``: what was done with them."""
+    """The reading of definitions whose attributes are free. ``ledger``: a record of the operations on them."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -43,15 +44,15 @@ class Sealing(OnReals):
         function = getattr(SYMBOLIC, name)
 
         def sealed(*arguments: Any) -> Any:
-            plain = [self._plain(argument) for argument in arguments]
+            values = [self._plain(argument) for argument in arguments]
             if name in CRITICAL:
-                critical = CRITICAL[name](*plain)
-                self.ledger.note(critical, *plain)
+                critical = CRITICAL[name](*values)
+                self.ledger.note(critical, *values)
                 if critical.atoms(Free) and critical.free_symbols == critical.atoms(Free) and not critical.is_positive:
                     raise NotImplementedError(f"it is not shown that {name} has a real value at all values of attributes")
             elif name in TABLE and name not in ENTIRE:
                 raise NotImplementedError(f"it is not known where {name} is analytic")
-            return self._seal(function(*plain))
+            return self._seal(function(*values))
 
         return sealed
 

@@ -1,5 +1,5 @@
-"""Equations in symbols: the derivative of a residual, the formula of a solution where it is linear, and the contributions
-that follow from the equation by the implicit function theorem."""
+"""Equations in symbols: the derivative of a residual, the formula of a solution where it is linear, and the
+contributions that follow from the equation by the implicit function theorem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def formula(equation: Equation, shape: tuple[int, ...], inputs: Sequence[Array],
 
 
 def unknowns(equation: Equation, shape: tuple[int, ...]) -> Array:
-    """Symbols for what the equation defines, and zeros where it is 0 by definition."""
+    """Symbols for the unknowns of the equation, and zeros where they are 0 by definition."""
     cells: Array = np.full(shape, sympy.Integer(0), object)
     for at in places_of(equation, shape):
         cells[at] = sympy.Dummy(f"y{list(at) if at else ''}", real=True)
@@ -60,23 +60,23 @@ def jacobian(residual: Array, unknown: Array, places: Sequence[tuple[int, ...]])
 
 
 def cramer(matrix: Sequence[Sequence[Any]], right: Sequence[Any]) -> list[Any]:
-    """The solution of a linear system as fractions of determinants; what does not depend on each other is solved apart.
-    Raises Unsolvable if a part has more than `MAX_ROWS` rows, or more equations than unknowns."""
+    """The solution of a linear system by Cramer's rule, as fractions of determinants; independent blocks are solved
+    apart. Raises Unsolvable if a block has more than `MAX_ROWS` rows, or more equations than unknowns."""
     solution: list[Any] = [sympy.Integer(0)] * len(right)
     for rows, columns in _parts(matrix):
         if len(rows) != len(columns) or len(rows) > MAX_ROWS:
             raise Unsolvable(f"{len(rows)} equations of {len(columns)} unknowns have no short formula")
         square = np.array([[matrix[r][c] for c in columns] for r in rows], object)
-        whole = SYMBOLIC.det(square)
+        determinant = SYMBOLIC.det(square)
         for k, column in enumerate(columns):
             replaced = square.copy()
             replaced[:, k] = [right[r] for r in rows]
-            solution[column] = SYMBOLIC.det(replaced) / whole
+            solution[column] = SYMBOLIC.det(replaced) / determinant
     return solution
 
 
 def _parts(matrix: Sequence[Sequence[Any]]) -> list[tuple[list[int], list[int]]]:
-    """Rows and columns that have elements in common, apart from all others."""
+    """The independent blocks of a matrix: rows and columns that have elements in common."""
     left, parts = set(range(len(matrix))), []
     while left:
         rows, columns = {min(left)}, set[int]()

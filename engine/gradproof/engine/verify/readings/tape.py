@@ -1,8 +1,8 @@
 """True derivatives in balls, without any backward rule.
 
 A definition is read on a tape of balls. The partial derivatives of each table function come from its power series form,
-those of + - * / are the product and quotient rules, and one sweep back gives the gradient of the definition, enclosed.
-Nothing here knows what an op's rule claims: that is what makes it a judge of rules.
+those of + - * / are the product and quotient rules, and a single sweep back gives the gradient of the definition,
+enclosed. The tape knows no rule of any op, so that it can judge rules.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Var:
 
 @dataclass(frozen=True)
 class Block:
-    """Variables that were found together: the first one's position and their number, arrays of the numbers they were found
-    from, and the map from a cotangent of all of them to those of the arrays."""
+    """Variables that were solved for together: the position of the first and their number, the arrays of numbers that
+    they depend on, and the map from a cotangent of all of them to those of the arrays."""
 
     first: int
     shape: tuple[int, ...]
@@ -84,19 +84,22 @@ class Block:
 
     @property
     def count(self) -> int:
+        """Number of variables."""
         return int(np.prod(self.shape, dtype=int))
 
     @property
     def moving(self) -> list[Var]:
+        """The variables that the block depends on."""
         return [x for array in self.inputs for x in array.flat if isinstance(x, Var)]
 
 
 def ball_of(x: Any) -> Any:
+    """The ball of a variable, or the number itself."""
     return x.ball if isinstance(x, Var) else x
 
 
 class Bounded(Balls):
-    """The reading of values. ``limit`` bounds the number of comparisons (TooLarge is raised beyond)."""
+    """The reading of values. ``limit`` bounds the number of comparisons; beyond, TooLarge is raised."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -112,9 +115,9 @@ class Bounded(Balls):
 class Tape(Bounded):
     """The reading that records. ``limit`` bounds the number of operations too.
 
-    A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little further
-    along ``direction`` (position of a variable -> how far it moves). Without one they are equal, and ``ties`` collects the
-    positions of the variables that both sides depend on, in groups that have none in common.
+    A kink is left along a direction: where both sides of a comparison are equal, they are compared again a little
+    further along ``direction`` (the motion of each variable, by its position). Without a direction they are equal, and
+    ``ties`` collects the positions of the variables that both sides depend on, in disjoint groups.
     """
 
     def __init__(self, limit: int = 200_000, direction: Mapping[int, float] | None = None) -> None:
@@ -129,15 +132,16 @@ class Tape(Bounded):
         return _Recorded(self, row)
 
     def variable(self, ball: arb) -> Var:
+        """A new variable with a value."""
         return Var(self, ball)
 
     def block(self, inputs: Sequence[Any], solve: Callable[[Sequence[Any]], Any]) -> Any:
-        plain = []
+        balls = []
         for array in inputs:
             cells = np.empty(array.shape, object)
             cells.reshape(-1)[:] = [arb(ball_of(x)) for x in array.flat]
-            plain.append(cells)
-        solution = solve(plain)
+            balls.append(cells)
+        solution = solve(balls)
         if not any(isinstance(x, Var) for array in inputs for x in array.flat):
             return solution.values
         block = Block(len(self.recorded), solution.values.shape, inputs, solution.pull)
@@ -150,12 +154,12 @@ class Tape(Bounded):
         return arb(ball_of(x))
 
     def compare(self, a: Any, b: Any) -> int:
-        before = self.tied
+        tied = self.tied
         sign = super().compare(ball_of(a), ball_of(b))
         if sign:
             return sign
         if a is b or not (isinstance(a, Var) or isinstance(b, Var)):
-            self.tied = before  # one value beside itself, or constants: equal wherever the variables go
+            self.tied = tied  # the same value twice, or constants: equal wherever the variables go
             return 0
         if self.direction is None:
             self._tie(self._origins(a) | self._origins(b))
@@ -164,18 +168,18 @@ class Tape(Bounded):
         return (ahead > 0) - (ahead < 0)
 
     def _tie(self, variables: set[int]) -> None:
-        apart = [group for group in self.ties if group.isdisjoint(variables)]
-        self.ties = [*apart, variables.union(*(group for group in self.ties if group not in apart))]
+        disjoint = [group for group in self.ties if group.isdisjoint(variables)]
+        self.ties = [*disjoint, variables.union(*(group for group in self.ties if group not in disjoint))]
 
     def _origins(self, x: Any) -> set[int]:
         """Positions of the variables that ``x`` was computed from."""
-        origins, seen = set(), set()
+        origins, visited = set(), set()
         pending = [x] if isinstance(x, Var) else []
         while pending:
             variable = pending.pop()
-            if variable.position in seen:
+            if variable.position in visited:
                 continue
-            seen.add(variable.position)
+            visited.add(variable.position)
             if variable.position in self.blocks:
                 pending.extend(self.blocks[variable.position].moving)
             elif variable.parents:
@@ -185,7 +189,7 @@ class Tape(Bounded):
         return origins
 
     def _motion(self, x: Any) -> float:
-        """How far ``x`` moves when the variables move as they lean."""
+        """The motion of ``x`` when the variables move along the direction."""
         if not isinstance(x, Var):
             return 0.0
         for variable in self.recorded[len(self._motions) : x.position + 1]:
@@ -225,7 +229,7 @@ class Tape(Bounded):
         return [arb(0) if adjoint[x.position] is None else arb(adjoint[x.position]) for x in variables]
 
     def _through(self, block: Block, adjoint: Sequence[Any], add: Callable[[Var, Any], None]) -> None:
-        """Pull the adjoints of a block's variables back to what they were found from."""
+        """Pull the adjoints of a block's variables back to the numbers that they depend on."""
         adjoints = adjoint[block.first : block.first + block.count]
         if all(adjoint_ is None for adjoint_ in adjoints):
             return
@@ -270,7 +274,7 @@ class _Recorded:
         return Var(self.tape, value, [(arguments[k], self._partial(balls, k)) for k in moving])
 
     def _partial(self, balls: Sequence[arb], axis: int) -> arb:
-        """The derivative along one argument; nan at a pole, which does not touch the others."""
+        """The derivative by an argument; nan at a pole, which does not touch the others."""
         try:
             return self.function.partials(balls, [axis])[0]
         except (ValueError, ZeroDivisionError):

@@ -53,10 +53,10 @@ _numbers = itertools.count()
 
 def packed_plan(plan: Plan) -> PackedPlan:
     """A plan as bytes, made once."""
-    found = _packed.get(plan)
-    if found is None:
-        found = _packed[plan] = PackedPlan(next(_numbers), pack_plan(plan))
-    return found
+    packed = _packed.get(plan)
+    if packed is None:
+        packed = _packed[plan] = PackedPlan(next(_numbers), pack_plan(plan))
+    return packed
 
 
 def pack_plan(plan: Plan) -> bytes:
@@ -87,7 +87,7 @@ def unpack_plan(data: bytes, registry: Registry) -> Plan:
     _registry = registry
     pickler = pickle.Unpickler(io.BytesIO(data))
     length, count, sizes = pickler.load()
-    lists = [[one for _ in range(0, size, SLICE) for one in pickler.load()] for size in sizes]
+    lists = [[item for _ in range(0, size, SLICE) for item in pickler.load()] for size in sizes]
     leaves, nodes, outputs, rules, values, node_of, *lists = lists
     specs, inputs, literals, instructions, cuts, contributions, needed, *tables = lists
     seeds, nodes_behind, raw, final, written = map(dict, tables)
@@ -112,7 +112,7 @@ def _nearest(value: Exact) -> float:
 
 def _by_fields(kind: type) -> Callable[[Any], tuple[Any, ...]]:
     """How one of a class is packed that is made of its fields: much faster than what dataclasses do."""
-    get = attrgetter(*(one.name for one in fields(kind)))
+    get = attrgetter(*(entry.name for entry in fields(kind)))
     return lambda value: (kind, get(value))
 
 

@@ -21,7 +21,7 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.graphs.wholegraph import check_graph
 from gradproof.engine.verify.nodes.node import check_node
 from gradproof.engine.verify.numbers.applications import application_of, check_live
-from gradproof.engine.verify.numbers.live import live_elements
+from gradproof.engine.verify.numbers.liveness import live_elements
 from gradproof.engine.verify.numbers.nonfinite import true_derivative
 from gradproof.engine.verify.numbers.ties import tied_values
 from gradproof.engine.verify.numbers.value import Application, Checked, check_values, unjudged
@@ -68,11 +68,11 @@ def brief_of(run: Run, denied: frozenset[tuple[int, int]], rules: KnownRules) ->
     linear, programs = dict[int, tuple[bool, ...]](), dict[int, str]()
     through = (use.instruction for use in run.plan.backward.contributions)
     for position in watched(dict.fromkeys([*watched(through), *(position for position, _ in denied)])):
-        rule, one = rules.of(run, position), run.plan.program.instructions[position]
+        rule, instruction = rules.of(run, position), run.plan.program.instructions[position]
         if any(rule.linear):
             linear[position] = rule.linear
-        sizes = [run.plan.program.specs[k].size for k in (*one.inputs, *one.outputs)]
-        if not one.op.elementwise and max(sizes) > FEW_WHOLE:
+        sizes = [run.plan.program.specs[k].size for k in (*instruction.inputs, *instruction.outputs)]
+        if not instruction.op.elementwise and max(sizes) > FEW_WHOLE:
             programs[position] = rule.digest
     return Brief(denied, linear, programs)
 
@@ -145,14 +145,14 @@ class Examination:
             return dict.fromkeys(names, untied(late(self.seconds)))
 
     def derivative(self, name: str) -> tuple[str, str] | None:
-        found = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
-        return None if found is None else (found[0], str(found[1].str(12, radius=False)))
+        truth = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
+        return None if truth is None else (truth[0], str(truth[1].str(12, radius=False)))
 
     def numbers(self, position: int) -> Checked:
-        found = self._known.get(position)
-        if found is None:
-            found = self._known[position] = self._numbers(position)
-        return found
+        checked = self._known.get(position)
+        if checked is None:
+            checked = self._known[position] = self._numbers(position)
+        return checked
 
     def _numbers(self, position: int) -> Checked:
         whole = self.application(position)
@@ -167,28 +167,28 @@ class Examination:
     def _examined(self, position: int, whole: Application) -> Checked:
         if self._live is None:
             self._live = live_elements(self.run)
-        one = self.run.plan.program.instructions[position]
-        live = self._live.get(one.outputs[0])
-        if live is not None and one.op.elementwise:
+        instruction = self.run.plan.program.instructions[position]
+        live = self._live.get(instruction.outputs[0])
+        if live is not None and instruction.op.elementwise:
             return check_live(whole, live, lambda part: self._judged(position, part))
         return self._judged(position, whole)
 
     def application(self, position: int) -> Application:
         return application_of(self.run, position, self.uses_by.get(position, []), self.brief.denied)
 
-    def _judged(self, position: int, one: Application) -> Checked:
-        if one.size <= (FEW if one.op.elementwise else FEW_WHOLE):
-            return check_values(one)
-        linear = self.brief.linear.get(position, (False,) * len(one.inputs))
-        rule = self._rule(position, one)
+    def _judged(self, position: int, application: Application) -> Checked:
+        if application.size <= (FEW if application.op.elementwise else FEW_WHOLE):
+            return check_values(application)
+        linear = self.brief.linear.get(position, (False,) * len(application.inputs))
+        rule = self._rule(position, application)
         if rule is None or rule.digest == self.brief.programs.get(position, rule.digest):
-            return check_node(one, None if rule is None else rule.program, linear, self.left)
-        found = check_node(one, None, linear, self.left)
-        return Checked(found.forward, tuple(v and through_another(v) for v in found.contributions))
+            return check_node(application, None if rule is None else rule.program, linear, self.left)
+        checked = check_node(application, None, linear, self.left)
+        return Checked(checked.forward, tuple(v and through_another(v) for v in checked.contributions))
 
-    def _rule(self, position: int, one: Application) -> KnownRule | None:
+    def _rule(self, position: int, application: Application) -> KnownRule | None:
         """The rule of an instruction, as it is traced here; None where there is none."""
-        if self.rules is None or one.op.elementwise or all(c is None for c in one.contributions):
+        if self.rules is None or application.op.elementwise or all(c is None for c in application.contributions):
             return None
         return self.rules.of(self.run, position)
 
@@ -218,27 +218,27 @@ class Unasked:
         return {}
 
     def numbers(self, position: int) -> Checked:
-        found = self._known.get(position)
-        if found is None:
-            found = self._known[position] = unexamined(self._here.application(position), NOT_ASKED)
-        return found
+        checked = self._known.get(position)
+        if checked is None:
+            checked = self._known[position] = unexamined(self._here.application(position), NOT_ASKED)
+        return checked
 
     def derivative(self, name: str) -> None:
         return None
 
 
-def unexamined(one: Application, reason: str) -> Checked:
+def unexamined(application: Application, reason: str) -> Checked:
     """The word for numbers that nobody could look at."""
-    forward = ValueVerdict(ValueWord.UNCHECKED, total=sum(y.size for y in one.results), reason=reason)
-    return Checked(forward, unjudged(one, ValueWord.UNCHECKED, reason))
+    forward = ValueVerdict(ValueWord.UNCHECKED, total=sum(y.size for y in application.results), reason=reason)
+    return Checked(forward, unjudged(application, ValueWord.UNCHECKED, reason))
 
 
-def through_another(found: ValueVerdict) -> ValueVerdict:
+def through_another(verdict: ValueVerdict) -> ValueVerdict:
     """The word for a contribution of a rule that is another program here, given what is seen without a rule: elements that
     are off, or all of them enclosed by the definition; anything less might have been enclosed through the rule."""
-    if found.word is ValueWord.OFF or found.checked == found.total:
-        return found
-    return ValueVerdict(ValueWord.UNCHECKED, total=found.total, reason=f"{ANOTHER_RULE}; {AUTHOR}")
+    if verdict.word is ValueWord.OFF or verdict.checked == verdict.total:
+        return verdict
+    return ValueVerdict(ValueWord.UNCHECKED, total=verdict.total, reason=f"{ANOTHER_RULE}; {AUTHOR}")
 
 
 def late(seconds: float) -> str:

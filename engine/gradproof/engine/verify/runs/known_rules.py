@@ -53,35 +53,35 @@ class KnownRules:
         """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
         op = self.registry.op(rule.op)
         try:
-            found = op.inference(rule.inputs, rule.attributes)
-            return self._known(op, found.inputs or rule.inputs, found.outputs, found.attributes).key
+            inferred = op.inference(rule.inputs, rule.attributes)
+            return self._known(op, inferred.inputs or rule.inputs, inferred.outputs, inferred.attributes).key
         except (InferenceError, RuleFault):  # no derivation came by it: a client made it up
             return None
 
     def of(self, run: Run, position: int) -> KnownRule:
         """What is known of the rule of an instruction; remembered."""
         program = run.plan.program
-        one = program.instructions[position]
-        inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in one.inputs)
-        outputs = [program.specs[k] for k in one.outputs]
+        instruction = program.instructions[position]
+        inputs = tuple(Spec(program.specs[k].shape, program.specs[k].dtype) for k in instruction.inputs)
+        outputs = [program.specs[k] for k in instruction.outputs]
         try:
-            return self._known(one.op, inputs, outputs, one.attributes)
+            return self._known(instruction.op, inputs, outputs, instruction.attributes)
         except RuleFault:
             if any(is_differentiable(spec.dtype) for spec in outputs):
                 raise
             # Conditions and integers are moved as floats are, whose rule there is.
             moving = tuple(Spec(x.shape, FLOAT) if k == 0 or x.dtype.kind == "b" else x for k, x in enumerate(inputs))
-            return self._known(one.op, moving, [Spec(y.shape, FLOAT) for y in outputs], one.attributes)
+            return self._known(instruction.op, moving, [Spec(y.shape, FLOAT) for y in outputs], instruction.attributes)
 
     def _known(self, op: Op, inputs: tuple[Spec, ...], outputs: Sequence[Spec], attributes: Attributes) -> KnownRule:
         cache_key = (op.name, inputs, repr(attributes))
-        found = self._rules.get(cache_key)
-        if found is None:
+        known = self._rules.get(cache_key)
+        if known is None:
             strong = [Spec(spec.shape, spec.dtype) for spec in outputs]
             rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
             key = key_of(self.registry, op, inputs, rule, attributes)
-            found = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
+            known = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
             if len(self._rules) > MAX_KNOWN:
                 self._rules.clear()
-            self._rules[cache_key] = found
-        return found
+            self._rules[cache_key] = known
+        return known

@@ -1,4 +1,4 @@
-"""Advice: what to do about a number of which little is known. A reason says why, and ends in one of these."""
+"""Advice on a number of which little is known: a reason says why, and ends in an advice."""
 
 TIME = "give more time (budget)"
 AGAIN = "ask again, or with more time (budget)"

@@ -1,4 +1,4 @@
-"""From words to one word: the summary of a gradient, and the sentence that decides it."""
+"""Summary of a gradient: from the words of its verdicts to a single word, and the sentence that decides it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ Known: TypeAlias = tuple[SummaryWord, str, tuple[str, ...]]  # word, sentence, a
 
 
 def summarize(uses: Sequence[UseVerdict], total: AccumulationVerdict) -> tuple[SummaryWord, str]:
-    """The word for one gradient's own contributions and sum, and the sentence that decides it."""
-    judged = [_judge(use) for use in uses]
+    """The word for a gradient's own contributions and sum, and the sentence that decides it."""
+    summaries = [_summary_of(use) for use in uses]
     if total.word is AccumulationWord.OFF:
-        judged.append((SummaryWord.WRONG, f"accumulation: {total.reason}"))
+        summaries.append((SummaryWord.WRONG, f"accumulation: {total.reason}"))
     elif total.word is AccumulationWord.ILL_CONDITIONED:
-        judged.append((SummaryWord.PLAUSIBLE, f"accumulation: {total.reason}"))
+        summaries.append((SummaryWord.PLAUSIBLE, f"accumulation: {total.reason}"))
     elif total.word is AccumulationWord.UNCHECKED:
-        judged.append((SummaryWord.UNCHECKED, f"accumulation: {total.reason}"))
-    return min(judged, key=lambda pair: ORDER.index(pair[0]), default=(SummaryWord.VERIFIED, "the seed itself"))
+        summaries.append((SummaryWord.UNCHECKED, f"accumulation: {total.reason}"))
+    return min(summaries, key=lambda pair: ORDER.index(pair[0]), default=(SummaryWord.VERIFIED, "the seed itself"))
 
 
-def _judge(use: UseVerdict) -> tuple[SummaryWord, str]:
+def _summary_of(use: UseVerdict) -> tuple[SummaryWord, str]:
+    """The word for a single contribution, and the sentence that decides it."""
     place = f"node {use.node} ({use.op}), input {use.input}"
     rule, value = use.rule, use.value
     element = f", element {value.element}" if value.element else ""
-    if use.forward.word is ValueWord.OFF:  # first: what a rule made of a wrong result is off too
+    if use.forward.word is ValueWord.OFF:  # first: a rule that reads a wrong result gives wrong numbers too
         return SummaryWord.WRONG, miscomputed(use.node, use.op, use.forward)
     if value.word is ValueWord.OFF:
         return SummaryWord.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"
@@ -53,8 +54,8 @@ def _judge(use: UseVerdict) -> tuple[SummaryWord, str]:
     if value.word in (ValueWord.TIE, ValueWord.ILL_CONDITIONED):
         return SummaryWord.PLAUSIBLE, f"{place}{element}: value {value.word}: {value.reason}"
     if value.word is ValueWord.SCREENED or value.checked < value.total:
-        seen = f"{value.checked} of {value.total} elements enclosed"
-        return SummaryWord.PLAUSIBLE, f"{place}: {value.reason if seen in value.reason else _joined(seen, value.reason)}"
+        count = f"{value.checked} of {value.total} elements enclosed"
+        return SummaryWord.PLAUSIBLE, f"{place}: {value.reason if count in value.reason else _joined(count, value.reason)}"
     return SummaryWord.VERIFIED, "every rule proved, every number enclosed, every sum right"
 
 
@@ -66,8 +67,8 @@ ENCLOSING = (ValueWord.ENCLOSED, ValueWord.TIE, ValueWord.CONDITIONED)
 
 
 def lowered(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
-    """The verdict on numbers that were enclosed by what their rule gives: that is the truth only if the rule is proved, and
-    the forms for whole arrays are shown to be the definitions."""
+    """The verdict on numbers that were enclosed by what their rule gives: SCREENED unless the rule is proved, and the
+    forms for whole arrays are shown to be the definitions."""
     if not value.through_rule or value.word not in ENCLOSING or (rule.proved and rule.arrays):
         return value
     why = "the numbers are what the rule gives, which is" if not rule.proved else UNSHOWN + "the rule, though, is"
@@ -75,7 +76,8 @@ def lowered(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
 
 
 def lowered_forward(value: ValueVerdict, rule: RuleVerdict) -> ValueVerdict:
-    """The same of what a node computed, which was enclosed by its op's form for whole arrays."""
+    """The verdict on a forward value that was enclosed by its op's form for whole arrays: SCREENED unless that form is
+    shown to be the definition."""
     if not value.through_rule or value.word not in ENCLOSING or rule.arrays:
         return value
     return replace(
@@ -93,21 +95,21 @@ def miscomputed(node: int, op: str, value: ValueVerdict) -> str:
 
 
 def unvouched(node: int, op: str, value: ValueVerdict) -> str:
-    """The sentence for a node whose forward value a rule reads, and nobody vouches for."""
+    """The sentence for a node whose forward value is read by a rule, and is not shown to be right."""
     where = f", element {value.element}" if value.element else ""
-    seen = f"{value.screened or value.checked} of {value.total} elements checked"
-    return f"node {node} ({op}){where}: a rule reads its value, which is {value.word}: {value.reason or seen}"
+    count = f"{value.screened or value.checked} of {value.total} elements checked"
+    return f"node {node} ({op}){where}: a rule reads its value, which is {value.word}: {value.reason or count}"
 
 
 def refutation(rule: RuleVerdict) -> str:
-    """What refutes a rule, in a sentence: what is wrong, where, and both numbers."""
+    """The refutation of a rule as a sentence: the reason, the place, and both numbers."""
     where = f"{rule.input} {rule.element}".replace("[]", "").strip()
     text = rule.reason + (f" for {where}" if where else "") + (f" at {rule.point}" if rule.point else "")
     return f"{text}: it gives {rule.got}, the truth is {rule.expected}" if rule.got else text
 
 
 def contradicted(summary: SummaryWord, reason: str, graph: GraphVerdict) -> tuple[SummaryWord, str]:
-    """The summary beside the check of the whole graph, which may contradict it and adds nothing else."""
+    """The summary after the check of the whole graph, which may contradict and adds nothing else."""
     if graph.word is GraphWord.INCONSISTENT and summary is not SummaryWord.WRONG:
         return SummaryWord.WRONG, f"the whole graph: {graph.reason}"
     if graph.word is GraphWord.ILL_CONDITIONED and summary is SummaryWord.VERIFIED:
@@ -119,7 +121,7 @@ def contradicted(summary: SummaryWord, reason: str, graph: GraphVerdict) -> tupl
 
 
 def seen_through_hooks(graph: GraphVerdict, hooks: Sequence[str]) -> GraphVerdict:
-    """A gradient that came through hooks is not that of the graph alone, however consistent it is between them."""
+    """The verdict on a graph whose gradient came through hooks: CUT, as it is not the gradient of the graph alone."""
     if not hooks or graph.word is GraphWord.INCONSISTENT:
         return graph
     between = f"{graph.word} between the hooks" if graph.word is not GraphWord.SKIPPED else f"not compared: {graph.reason}"

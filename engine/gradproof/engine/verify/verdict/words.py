@@ -1,4 +1,4 @@
-"""The words of a verdict. Four fields that are never merged (rule, value, accumulation, graph), and one summary word."""
+"""Words of a verdict: four fields that are never merged (rule, value, accumulation, graph), and a summary word."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class RuleWord(StrEnum):
-    """What is known of a backward rule, for one shape class, in exact arithmetic."""
+    """Knowledge of a backward rule, for a shape class, in exact arithmetic."""
 
     PROVED = "PROVED"  # equal to the derivative of the definition, as an identity on the domain
-    PROVED_AE = "PROVED_AE"  # the same, off the tie set that is named
+    PROVED_AE = "PROVED_AE"  # as PROVED, off the tie set that is named
     AGREED = "AGREED"  # not proved; agrees at exact points
     UNDECIDED = "UNDECIDED"  # neither proved nor refuted; the reason is given
     REFUTED = "REFUTED"  # wrong, with an exact point as witness
@@ -19,21 +19,21 @@ class RuleWord(StrEnum):
 
 
 class ValueWord(StrEnum):
-    """What is known of the numbers a rule gave in this run."""
+    """Knowledge of the numbers that a rule gave in a run."""
 
     ENCLOSED = "ENCLOSED"  # within a stated number of ulps of the true derivative
     SCREENED = "SCREENED"  # compared without an enclosure that stands by itself: by projections, or an unproved rule
     CONDITIONED = "CONDITIONED"  # further off, no further than its inputs' rounding explains; half its digits hold
     ILL_CONDITIONED = "ILL_CONDITIONED"  # rounding explains the distance, and less than half of the digits are right
     OVERFLOWED = "OVERFLOWED"  # the true value, or a number on the way to it, is beyond the largest of the dtype
-    TIE = "TIE"  # at a kink: in the hull of the one-sided derivatives, and what the op's convention says
+    TIE = "TIE"  # at a kink: in the hull of the one-sided derivatives, and equal to the op's convention
     OFF = "OFF"  # wrong: element, float and enclosure are given
     NONFINITE = "NONFINITE"  # an input, cotangent or true derivative is not finite
     UNCHECKED = "UNCHECKED"  # not checked; the reason is given
 
 
 class AccumulationWord(StrEnum):
-    """Whether a gradient is the sum over all uses of its value in the submitted graph."""
+    """Knowledge of a sum: whether a gradient is the sum over all uses of its value in the submitted graph."""
 
     EXACT = "EXACT"
     ILL_CONDITIONED = "ILL_CONDITIONED"  # rounded as sums are, and less than half of the digits are right
@@ -42,22 +42,21 @@ class AccumulationWord(StrEnum):
 
 
 class GraphWord(StrEnum):
-    """What a check of the whole graph says that uses no rule."""
+    """Result of the check of a whole graph, which uses no rule."""
 
     CONSISTENT = "CONSISTENT"  # the gradient is the derivative of the forward pass, to within its stated rounding
-    INCONSISTENT = "INCONSISTENT"  # it is not, and no rounding explains the difference
+    INCONSISTENT = "INCONSISTENT"  # the gradient is not that derivative, and no rounding explains the difference
     ILL_CONDITIONED = "ILL_CONDITIONED"  # rounding explains the difference, which is a large part of the digits
     CUT = "CUT"  # consistent between the hooks; as a whole it is the gradient of what hooks made of the backward pass
     SKIPPED = "SKIPPED"  # not compared; the reason is given
 
 
 class SummaryWord(StrEnum):
-    """One word for a gradient.
+    """Summary of a gradient.
 
-    ``verified``: every rule it came through is proved, every number enclosed (or CONDITIONED, where its inputs' own
-    rounding explains the distance), every sum right, and the graph does not contradict. ``plausible``:
-    nothing contradicts, something is weaker than that. ``unchecked``: too little is known. ``wrong``: something
-    contradicts.
+    ``verified``: every rule it came through is proved, every number is enclosed (or CONDITIONED, where the rounding of
+    its inputs explains the distance), every sum is right, and the check of the graph does not contradict. ``plausible``:
+    no check contradicts, some are weaker than that. ``unchecked``: too little is known. ``wrong``: a check contradicts.
     """
 
     VERIFIED = "verified"
@@ -68,11 +67,12 @@ class SummaryWord(StrEnum):
 
 @dataclass(frozen=True)
 class RuleVerdict:
-    """The proof of one rule in one shape class. ``tie_set`` names where it does not hold (PROVED_AE); ``input``,
-    ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: what had to be
-    shown, each with how it was ("x[0, 1]: expand"). ``seconds``: time it took; ``budget``: seconds of CPU time after which
-    it was stopped (0: it was not); ``digest``: the name of all that it depends on, as it was where it was proved.
-    ``arrays``: rule and op may be read over whole arrays, as their forms for these are shown to be the definitions."""
+    """Verdict on a rule in a shape class. ``tie_set`` names where the rule does not hold (PROVED_AE); ``input``,
+    ``element``, ``point``, ``got`` and ``expected`` are the witness of a refutation. ``obligations``: the identities and
+    requirements that were shown, each with its tactic ("x[0, 1]: expand"). ``seconds``: duration of the proof;
+    ``budget``: seconds of CPU time after which it was stopped (0: it was not); ``digest``: hash of all that the proof
+    depends on, computed where it was made. ``arrays``: rule and op may be read over whole arrays, as their forms for
+    these are shown to be the definitions."""
 
     word: RuleWord
     op: str
@@ -95,17 +95,18 @@ class RuleVerdict:
 
     @property
     def proved(self) -> bool:
+        """True if the rule is proved, with or without ties."""
         return self.word in (RuleWord.PROVED, RuleWord.PROVED_AE)
 
 
 @dataclass(frozen=True)
 class ValueVerdict:
-    """The check of the numbers of one contribution, or of a forward value: ``checked`` of ``total`` elements enclosed, the
-    worst at most ``max_ulps`` units in the last place off. ``sampled``: how many of them Arb read against the definition,
-    where the others were enclosed in arrays (0: all, or none). ``screened``: how many were compared without an enclosure
-    that stands by itself. ``through_rule``: the enclosures are of what the rule's program gives in exact arithmetic (of a
-    forward value: of what the op's form for whole arrays gives), and so of the truth only if that is proved. ``expected``
-    is the enclosure of the worst element if OFF, ``bits`` the working precision."""
+    """Verdict on the numbers of a contribution, or of a forward value: ``checked`` of ``total`` elements are enclosed,
+    the worst at most ``max_ulps`` units in the last place off. ``sampled``: number of elements that Arb read against the
+    definition, where the others were enclosed in arrays (0: all, or none). ``screened``: number of elements compared
+    without an enclosure that stands by itself. ``through_rule``: the enclosures are of what the rule's program gives in
+    exact arithmetic (of a forward value: of what the op's form for whole arrays gives), and so of the truth only if that
+    is proved. ``expected`` is the enclosure of the worst element if OFF, ``bits`` the working precision."""
 
     word: ValueWord
     max_ulps: float = 0.0
@@ -123,6 +124,8 @@ class ValueVerdict:
 
 @dataclass(frozen=True)
 class AccumulationVerdict:
+    """Verdict on a sum of ``uses`` contributions."""
+
     word: AccumulationWord
     uses: int = 0
     reason: str = ""
@@ -130,12 +133,12 @@ class AccumulationVerdict:
 
 @dataclass(frozen=True)
 class GraphVerdict:
-    """The check of a whole gradient along random directions v: the derivative of the forward pass along v against
-    <gradient, v>.
+    """Verdict on a whole gradient along random directions v: the derivative of the forward pass along v against <gradient,
+    v>.
 
     ``ratio``: their difference, in units of u sum |gradient_i v_i| with u the rounding unit of each leaf's dtype.
-    ``bits_lost``: log2 of it. ``directions``: how many. ``nodes`` of ``total`` were read through their definitions; the
-    others were left to their own checks. ``seconds``: time for the whole graph.
+    ``bits_lost``: log2 of the ratio. ``directions``: their number. ``nodes`` of ``total`` were read through their
+    definitions; the others were left to their own checks. ``seconds``: time for the whole graph.
     """
 
     word: GraphWord
@@ -150,9 +153,9 @@ class GraphVerdict:
 
 @dataclass(frozen=True)
 class UseVerdict:
-    """One contribution to a gradient: through input ``position`` (called ``input``) of node ``node`` (an index of
-    ``graph.nodes``), whose op is ``op``; for an inserted conversion ``op`` is ``broadcast_to`` or ``astype``. ``forward``:
-    whether the node computed what its op's definition says."""
+    """Verdict on a contribution to a gradient: through input ``position`` (called ``input``) of node ``node`` (an index
+    of ``graph.nodes``), whose op is ``op``; for an inserted conversion ``op`` is ``broadcast_to`` or ``astype``.
+    ``forward``: whether the node computed what its op's definition gives."""
 
     node: int
     op: str
@@ -165,8 +168,8 @@ class UseVerdict:
 
 @dataclass(frozen=True)
 class Origin:
-    """The first node that made a number which is not finite out of finite ones: its index, its op (``rule``: it was the
-    node's backward rule), the element, and what it made."""
+    """First node that made a number which is not finite out of finite numbers: its index, its op (``rule``: in its
+    backward rule), the element, and the number."""
 
     node: int
     op: str
@@ -182,9 +185,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class GradientVerdict:
-    """What is known of the gradient of value ``name``. ``upstream_of`` names hooked values that it came through: it
-    is then the gradient of a backward pass that these hooks modified. ``nonfinite``: where what is not finite in it was
-    made."""
+    """Verdict on the gradient of value ``name``. ``hooked_by`` names hooked values that it came through: it is then the
+    gradient of a backward pass that these hooks modified. ``nonfinite``: the origin of numbers in it that are not
+    finite."""
 
     name: str
     summary: SummaryWord
@@ -208,5 +211,5 @@ WEAKEST_FIRST = (
 
 
 def weakest(verdicts: list[RuleVerdict]) -> RuleVerdict:
-    """The verdict of an op: that of its worst case."""
+    """The verdict of an op: that of its weakest case."""
     return min(verdicts, key=lambda verdict: WEAKEST_FIRST.index(verdict.word))

@@ -22,12 +22,12 @@ Beside: TypeAlias = tuple[Array | None, Array] | None
 def working(*dtypes: DType) -> DType:
     """The dtype to work in where gradients have these: one that tells more than they do. A derivative along a direction is
     one of the floats that it is rounded to, and need not be exact."""
-    narrow = all(one.itemsize <= (8 if one.kind == "c" else 4) for one in dtypes if is_differentiable(one))
+    narrow = all(dtype.itemsize <= (8 if dtype.kind == "c" else 4) for dtype in dtypes if is_differentiable(dtype))
     return np.dtype(np.float32 if narrow else np.float64)
 
 
 @dataclass
-class Moving:
+class Tangent:
     """A value on its way: its derivative along each direction; and, beside the run, the value that it has when the numbers
     before it are rounded otherwise (None: it has that of the run), and its derivative along the first direction there.
     ``beside`` is None where it does not move."""
@@ -37,7 +37,7 @@ class Moving:
 
     @property
     def moves(self) -> bool:
-        return any(one is not None for one in self.along)
+        return any(along is not None for along in self.along)
 
     @property
     def apart(self) -> bool:
@@ -46,24 +46,24 @@ class Moving:
 
 
 @dataclass
-class Given:
+class Operand:
     """A value that a node reads, at one or more places: the floats of the run, how it moves, and the contributions that the
     node's rule gave for it."""
 
     array: Array
-    moving: Moving
-    taken: list[Array] = field(default_factory=list)
+    tangent: Tangent
+    contributions: list[Array] = field(default_factory=list)
 
 
 @dataclass
 class Node:
-    """An instruction with all that is known about it. ``given``: by number, the values that it reads; ``results``: the
+    """An instruction with all that is known about it. ``operands``: by number, the values that it reads; ``results``: the
     floats of the run; ``cotangents``: of each output its gradient, None where it has none; ``starts``: of each output and
     direction, where a new direction starts; ``terms``: of how many terms a sum in its rule may be; ``tick``: is called now
     and then, and raises where the time is over."""
 
-    one: Instruction
-    given: dict[int, Given]
+    instruction: Instruction
+    operands: dict[int, Operand]
     inputs: list[Spec]
     outputs: list[Spec]
     results: list[Array]
@@ -73,13 +73,13 @@ class Node:
     tick: Callable[[], None]
 
     @cached_property
-    def moving(self) -> dict[int, Given]:
+    def moving(self) -> dict[int, Operand]:
         """The values that move."""
-        return {number: given for number, given in self.given.items() if given.moving.moves}
+        return {number: operand for number, operand in self.operands.items() if operand.tangent.moves}
 
     @property
     def directions(self) -> int:
-        return max((len(one.moving.along) for one in self.given.values()), default=0)
+        return max((len(operand.tangent.along) for operand in self.operands.values()), default=0)
 
     @cached_property
     def working(self) -> DType:
@@ -121,7 +121,7 @@ class Contradiction:
 @dataclass
 class Crossed:
     """Findings about a node. ``along``: by output and direction, how it moves (None where it does not); ``beside``: by
-    output, see `Moving`. ``defects`` and ``allowed``: by direction, by how much the contributions miss the derivative, and
+    output, see `Tangent`. ``defects`` and ``allowed``: by direction, by how much the contributions miss the derivative, and
     by how much they may; ``excess``: by how much those miss it that only rounding explains. ``left``: elements that were
     left out, and why; ``moved``: how much these move by rounding, see `Sweep`."""
 
@@ -144,7 +144,7 @@ class Unread(Exception):
 def blank(node: Node, *, beside: bool) -> Crossed:
     """Nothing found yet, and room for it, to be filled."""
     count = node.directions
-    moving = [any(one.moving.along[k] is not None for one in node.given.values()) for k in range(count)]
+    moving = [any(operand.tangent.along[k] is not None for operand in node.operands.values()) for k in range(count)]
     along: list[list[Along]] = []
     apart: list[Beside] = []
     for spec in node.outputs:

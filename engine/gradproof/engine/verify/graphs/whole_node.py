@@ -18,9 +18,9 @@ from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, is_finite, rounded, weigh
 from gradproof.engine.verify.floats.ulps import smallest_normal, unit
-from gradproof.engine.verify.graphs.bridge import MAX_ELEMENTS, bridged
-from gradproof.engine.verify.graphs.crossing import Contradiction, Crossed, Node, Unread, blank
 from gradproof.engine.verify.graphs.forward_half import Skipped
+from gradproof.engine.verify.graphs.series_bridge import MAX_ELEMENTS, bridged
+from gradproof.engine.verify.graphs.tangents import Contradiction, Crossed, Node, Unread, blank
 from gradproof.engine.verify.readings import NoDefinition, TooLarge, parts_shape
 
 FAR = (2.0**60, 2.0**70)
@@ -29,39 +29,39 @@ SAME = 2.0**-40  # relative: derivatives that agree so far are the same limit
 KINK = "{} is at a kink, where it has no derivative"
 
 
-class Across:
+class WholeNode:
     """A node on its way through `cross`."""
 
     def __init__(self, node: Node, *, beside: bool) -> None:
         self.node = node
-        self.found = blank(node, beside=beside)
+        self.crossed = blank(node, beside=beside)
         self.own: list[tuple[Callable[[], Any], dict[int, Array]]] | None = None
         self.heads = {
-            number: parts(given.array).astype(node.working, copy=False)
-            for number, given in node.given.items()
-            if is_differentiable(given.array.dtype)
+            number: parts(operand.array).astype(node.working, copy=False)
+            for number, operand in node.operands.items()
+            if is_differentiable(operand.array.dtype)
         }
         self.steps: dict[int, dict[int, Array]] = {
-            number: {k: one for k, one in enumerate(given.moving.along) if one is not None}
-            for number, given in node.moving.items()
+            number: {k: along for k, along in enumerate(operand.tangent.along) if along is not None}
+            for number, operand in node.moving.items()
         }
 
     def cross(self) -> Crossed:
         """Cross the node. Raises Unread."""
-        node, found = self.node, self.found
+        node, crossed = self.node, self.crossed
         with np.errstate(all="ignore"):
-            for made in self._pushed():
-                for k, pushed in enumerate(made):
-                    for direction, room in enumerate(found.along[k]):
+            for result in self._pushed():
+                for k, pushed in enumerate(result):
+                    for direction, room in enumerate(crossed.along[k]):
                         if room is not None:
-                            found.along[k][direction] = pushed[direction] if direction in pushed else np.zeros_like(room)
+                            crossed.along[k][direction] = pushed[direction] if direction in pushed else np.zeros_like(room)
             self._compare()
-            if any(one is not None for one in found.beside):
+            if any(along is not None for along in crossed.beside):
                 self._beside()
-        for ways in found.along:
-            if not all(one is None or is_finite(one) for one in ways):
-                raise Unread(f"{node.one.op.name} has no finite derivative")
-        return found
+        for ways in crossed.along:
+            if not all(along is None or is_finite(along) for along in ways):
+                raise Unread(f"{node.instruction.op.name} has no finite derivative")
+        return crossed
 
     def _pushed(self) -> list[list[dict[int, Array]]]:
         """How the outputs move."""
@@ -72,63 +72,65 @@ class Across:
         for far in FAR:
             heads = {number: _finite(x, far) for number, x in self.heads.items()}
             several.append([ways for _, ways in self._plainly(heads, self.steps)])
-        for one, other in zip(*several, strict=True):
-            if not all(np.allclose(one[d], other[d], rtol=SAME, atol=0, equal_nan=True) for d in one):
-                raise Unread(f"{self.node.one.op.name} has no finite derivative")
+        for first, second in zip(*several, strict=True):
+            if not all(np.allclose(first[d], second[d], rtol=SAME, atol=0, equal_nan=True) for d in first):
+                raise Unread(f"{self.node.instruction.op.name} has no finite derivative")
         return several[:1]
 
     def _plainly(
         self, heads: Mapping[int, Array], steps: Mapping[int, Mapping[int, Array]], *, ties: bool = True
     ) -> list[tuple[Callable[[], Any], dict[int, Array]]]:
         """The value of each output, and how it moves, in floats. Raises Unread."""
-        node, op = self.node, self.node.one.op
+        node, op = self.node, self.node.instruction.op
         form = op.arrays if not op.elementwise else None
-        found = []
+        plain = []
         if form is not None and not any(spec.dtype.kind == "c" for spec in (*node.inputs, *node.outputs)):
             scalars = {number: FloatDual(x, steps.get(number, {})) for number, x in heads.items()}
-            inputs = [scalars.get(k, node.given[k].array) for k in node.one.inputs]
+            inputs = [scalars.get(k, node.operands[k].array) for k in node.instruction.inputs]
             f = Floats()
             try:
-                results = form(f, *inputs, **node.one.attributes)
+                results = form(f, *inputs, **node.instruction.attributes)
                 several = results if isinstance(results, tuple) else (results,)
-                for one, spec in zip(several, node.outputs, strict=True):
-                    found.append(self._landed(_value(one), tangents(one), spec))
+                for pushed, spec in zip(several, node.outputs, strict=True):
+                    plain.append(self._landed(_value(pushed), tangents(pushed), spec))
                 if ties and np.any(f.tied):
                     raise Unread(KINK.format(op.name))
-                return found
+                return plain
             except Unread:
                 raise
             except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
-                found = []
+                plain = []
             except BaseException as error:  # a definition is a stranger's code
                 reraise_own(error)
                 raise Unread(f"the definition of {op.name} raised {describe(error)}") from None
         balls = {number: _dual(BallArray(x), steps.get(number, {})) for number, x in heads.items()}
-        for one, spec in zip(self._read(lambda: Arrays(model=True), balls, ties=ties), node.outputs, strict=True):
-            found.append(self._landed(_value(one), {k: t.mid for k, t in tangents(one).items()}, spec))
-        return found
+        for pushed, spec in zip(self._read(lambda: Arrays(model=True), balls, ties=ties), node.outputs, strict=True):
+            plain.append(self._landed(_value(pushed), {k: t.mid for k, t in tangents(pushed).items()}, spec))
+        return plain
 
     def _landed(
         self, value: Callable[[], Any], ways: Mapping[int, Any], spec: Spec
     ) -> tuple[Callable[[], Any], dict[int, Array]]:
         """An output in its shape, in the dtype to work in."""
         shape, dtype = parts_shape(spec), self.node.working
-        return lambda: _spread(value(), shape, dtype), {d: _spread(one, shape, dtype) for d, one in ways.items()}
+        return lambda: _spread(value(), shape, dtype), {d: _spread(tangent, shape, dtype) for d, tangent in ways.items()}
 
     def _read(self, reading: Any, balls: Mapping[int, Any], *, ties: bool) -> list[Any]:
         """The outputs. Raises Unread."""
-        node, op = self.node, self.node.one.op
-        inputs = [balls[k] if k in balls else node.given[k].array for k in node.one.inputs]
+        node, op = self.node, self.node.instruction.op
+        inputs = [balls[k] if k in balls else node.operands[k].array for k in node.instruction.inputs]
         try:
             f = reading()
             try:
-                given = [entered(x) if isinstance(x, np.ndarray) else x for x in inputs]
-                results, tied = read_op(op, f, given, node.one.attributes, node.outputs), bool(np.any(f.tied))
+                entries = [entered(x) if isinstance(x, np.ndarray) else x for x in inputs]
+                results, tied = read_op(op, f, entries, node.instruction.attributes, node.outputs), bool(np.any(f.tied))
             except (NoArrays, NotImplementedError) as error:
                 if sum(x.size for x in inputs) + sum(spec.size for spec in node.outputs) > MAX_ELEMENTS:
                     raise Unread(f"{op.name} is not read in whole arrays ({text_of(error)})") from error
-                moving = sorted({d for one in inputs for d in tangents(one)})
-                results, tied = bridged(op, inputs, node.inputs, node.one.attributes, node.outputs, moving, node.tick)
+                moving = sorted({d for entry in inputs for d in tangents(entry)})
+                results, tied = bridged(
+                    op, inputs, node.inputs, node.instruction.attributes, node.outputs, moving, node.tick
+                )
         except (Unread, Skipped):
             raise
         except TooLarge:
@@ -147,37 +149,37 @@ class Across:
         return results
 
     def _compare(self) -> None:
-        found, node = self.found, self.node
+        crossed, node = self.crossed, self.node
         wide: list[Any] | None = None
         for direction in range(node.directions):
             forward, claimed, steps = Weight(), Weight(), 0.0
             for k, g in enumerate(node.cotangents):
-                step = found.along[k][direction]
+                step = crossed.along[k][direction]
                 if g is not None and step is not None:
                     forward += weigh(g, step)
-            for given in node.moving.values():
-                along = given.moving.along[direction]
+            for operand in node.moving.values():
+                along = operand.tangent.along[direction]
                 if along is not None:
                     steps += float(np.abs(along).sum())
-                    for taken in given.taken:
+                    for taken in operand.contributions:
                         claimed += weigh(taken, along)
             defect = forward.signed - claimed.signed
             size = forward.size + claimed.size
             allowed = (node.close + SUMMED * unit(node.working)) * size + node.tiny * steps
             if not np.isfinite(defect):
-                raise Unread(f"a gradient at {node.one.op.name} is not finite")
+                raise Unread(f"a gradient at {node.instruction.op.name} is not finite")
             if not abs(defect) <= allowed:
                 wide = self._wide() if wide is None else wide
                 allowed += self._explained(wide, direction)
                 if not np.isfinite(allowed):
-                    raise Unread(f"rounding decides a branch of {node.one.op.name}")
+                    raise Unread(f"rounding decides a branch of {node.instruction.op.name}")
                 if abs(defect) > allowed:
-                    found.contradictions.append(Contradiction("", forward.signed, claimed.signed, direction))
+                    crossed.contradictions.append(Contradiction("", forward.signed, claimed.signed, direction))
                 else:
-                    found.excess[direction] += abs(defect)
-            found.defects[direction] += defect
-            found.allowed[direction] += allowed
-            found.sizes[direction] += claimed.size
+                    crossed.excess[direction] += abs(defect)
+            crossed.defects[direction] += defect
+            crossed.allowed[direction] += allowed
+            crossed.sizes[direction] += claimed.size
 
     def _wide(self) -> list[Any]:
         """The outputs, where inputs are as wide as their rounding, and directions as that of the sums in the rule."""
@@ -188,7 +190,7 @@ class Across:
         for number, x in self.heads.items():
             x = x.astype(np.float64)
             size = np.abs(x)
-            least = float(size.max(initial=0)) if node.one.op.normwise else size
+            least = float(size.max(initial=0)) if node.instruction.op.normwise else size
             finite = np.isfinite(x)
             rad = np.where((x != 0) & finite, node.explained * (least + smallest_normal(node.dtype)), 0.0)
             ball = BallArray(np.where(finite, x, np.copysign(FAR[0], x)), rad)
@@ -201,7 +203,7 @@ class Across:
         """The distance by which rounding may move the inner product."""
         total = 0.0
         for k, g in enumerate(self.node.cotangents):
-            step, ball = self.found.along[k][direction], tangents(wide[k]).get(direction)
+            step, ball = self.crossed.along[k][direction], tangents(wide[k]).get(direction)
             if g is None or step is None or ball is None:
                 continue
             radius = np.broadcast_to(ball.radius() + np.abs(ball.mid - step), step.shape)
@@ -211,12 +213,12 @@ class Across:
     def _beside(self) -> None:
         """The outputs beside those of the run, as the inputs beside them give them; those of the run where they do not."""
         node = self.node
-        if self.own is not None and not any(given.moving.apart for given in node.moving.values()):
+        if self.own is not None and not any(operand.tangent.apart for operand in node.moving.values()):
             self._settle(self.own, same=True)
             return
         heads, steps = dict(self.heads), dict[int, dict[int, Array]]()
-        for number, given in node.moving.items():
-            pair, along = given.moving.beside, given.moving.along[0]
+        for number, operand in node.moving.items():
+            pair, along = operand.tangent.beside, operand.tangent.along[0]
             if pair is not None and pair[0] is not None:
                 known = None if is_finite(heads[number]) else np.isfinite(heads[number])
                 heads[number] = pair[0] if known is None else np.where(known, pair[0], heads[number])
@@ -231,21 +233,21 @@ class Across:
 
     def _settle(self, results: Sequence[tuple[Callable[[], Any], dict[int, Array]]], *, same: bool = False) -> None:
         """Note what the outputs are beside those of the run; where only their rounding is other, these are the ``same``."""
-        found, node = self.found, self.node
-        for k, pair in enumerate(found.beside):
-            along = found.along[k][0]
+        crossed, node = self.crossed, self.node
+        for k, pair in enumerate(crossed.beside):
+            along = crossed.along[k][0]
             if pair is None or along is None:
                 continue
             if not results or 0 not in results[k][1]:
-                found.beside[k] = (None, along)
+                crossed.beside[k] = (None, along)
                 continue
             own = parts(node.results[k])
-            given = own if same and own.dtype == node.working else results[k][0]()
-            value, step = rounded(given, node.outputs[k].dtype), along if same else results[k][1][0]
+            settled = own if same and own.dtype == node.working else results[k][0]()
+            value, step = rounded(settled, node.outputs[k].dtype), along if same else results[k][1][0]
             if not is_finite(value) or not is_finite(step):
                 known = np.isfinite(value) & np.isfinite(step)
                 value, step = np.where(known, value, own.astype(node.working)), np.where(known, step, along)
-            found.beside[k] = (value, step)
+            crossed.beside[k] = (value, step)
 
 
 def _dual(ball: BallArray, steps: Mapping[int, Array]) -> Any:

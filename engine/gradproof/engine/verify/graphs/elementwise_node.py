@@ -20,7 +20,7 @@ from gradproof.engine.verify.arrays.programs import entered
 from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
 from gradproof.engine.verify.floats.ulps import smallest_normal
-from gradproof.engine.verify.graphs.crossing import Along, Contradiction, Crossed, Node, blank
+from gradproof.engine.verify.graphs.tangents import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.readings.attributes import in_balls
 
 ONE = 1.0
@@ -30,18 +30,23 @@ def by_element(node: Node) -> bool:
     """Whether a node is crossed element by element."""
     specs = (*node.inputs, *node.outputs)
     same = len({spec.shape for spec in specs}) == 1
-    return node.one.op.elementwise and same and bool(node.one.op.definitions) and all(s.dtype.kind != "c" for s in specs)
+    return (
+        node.instruction.op.elementwise
+        and same
+        and bool(node.instruction.op.definitions)
+        and all(s.dtype.kind != "c" for s in specs)
+    )
 
 
-class Elements:
+class ElementwiseNode:
     """An elementwise node on its way through `cross`."""
 
     def __init__(self, node: Node, *, beside: bool) -> None:
         self.node, self.moving = node, node.moving
-        self.attributes = in_balls(node.one.attributes)
-        self.found = blank(node, beside=beside)
+        self.attributes = in_balls(node.instruction.attributes)
+        self.crossed = blank(node, beside=beside)
         self.outs = [k for k, spec in enumerate(node.outputs) if is_differentiable(spec.dtype)]
-        self.arrays = {number: given.array.reshape(-1) for number, given in node.given.items()}
+        self.arrays = {number: operand.array.reshape(-1) for number, operand in node.operands.items()}
         self.cotangents = [None if g is None else g.reshape(-1) for g in node.cotangents]
         self._doubtful: list[Array] = []
         self._sums: tuple[list[float], list[float]] = ([], [])
@@ -54,19 +59,19 @@ class Elements:
                 self.node.tick()
                 self._block(block)
             defects, sizes = map(total_of, self._sums)
-            self.found.defects[0] += defects
-            self.found.sizes[0] += sizes
-            self.found.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
+            self.crossed.defects[0] += defects
+            self.crossed.sizes[0] += sizes
+            self.crossed.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
             if self._doubtful:
                 places = np.unique(np.concatenate(self._doubtful))
                 for block in blocks(places.size):
                     self.node.tick()
                     self._again(places[block])
-        return self.found
+        return self.crossed
 
     def _read(self, f: Floats | Arrays, scalars: Mapping[int, Any]) -> list[Any]:
-        inputs = [scalars[number] for number in self.node.one.inputs]
-        return [define(f, *inputs, **self.attributes) for define in self.node.one.op.definitions]
+        inputs = [scalars[number] for number in self.node.instruction.inputs]
+        return [define(f, *inputs, **self.attributes) for define in self.node.instruction.op.definitions]
 
     def _heads(self, places: Any) -> dict[int, Any]:
         """The floats of the run, in the dtype to work in; integers and conditions as they are."""
@@ -83,7 +88,7 @@ class Elements:
         return self._read(f, scalars)
 
     def _block(self, block: slice) -> None:
-        found, size = self.found, block.stop - block.start
+        crossed, size = self.crossed, block.stop - block.start
         f = Floats()
         results = self._slopes(f, self._heads(block))
         left: Array | None = None
@@ -92,15 +97,15 @@ class Elements:
             left = left if left.any() else None
         reason = "at a kink" if left is not None else "at a pole"
         for k in self.outs:
-            for direction, along in enumerate(found.along[k]):
+            for direction, along in enumerate(crossed.along[k]):
                 if along is not None:
-                    steps = {number: one.moving.along[direction] for number, one in self.moving.items()}
+                    steps = {number: operand.tangent.along[direction] for number, operand in self.moving.items()}
                     known = _push(results[k], steps, block, along.reshape(-1)[block])
                     if known is not None:
                         left = ~known if left is None else left | ~known
         self._compare(block, left)
-        if any(one is not None for one in found.beside):
-            if any(given.moving.apart for given in self.moving.values()):
+        if any(operand is not None for operand in crossed.beside):
+            if any(operand.tangent.apart for operand in self.moving.values()):
                 self._beside(block, f.decisions, left)
             else:
                 self._same(block, results)
@@ -109,18 +114,18 @@ class Elements:
 
     def _moves(self, block: slice, size: int) -> Array:
         """Where an input moves."""
-        found = np.zeros(size, bool)
-        for given in self.moving.values():
-            for along in given.moving.along:
+        moved = np.zeros(size, bool)
+        for operand in self.moving.values():
+            for along in operand.tangent.along:
                 if along is not None:
-                    found |= along.reshape(-1)[block] != 0
-        return found
+                    moved |= along.reshape(-1)[block] != 0
+        return moved
 
     def _compare(self, block: slice, left: Array | None) -> None:
         """Element by element, along the first direction: whatever is wrong of one element shows along any."""
         rest: Any = None
         for k in self.outs:
-            along, g = self.found.along[k][0], self.cotangents[k]
+            along, g = self.crossed.along[k][0], self.cotangents[k]
             if along is not None and g is not None:
                 product = g[block] * along.reshape(-1)[block]
                 rest = product if rest is None else np.add(rest, product, out=rest)
@@ -147,31 +152,31 @@ class Elements:
 
     def _taken(self, places: Any, direction: int) -> list[tuple[Array, list[Array]]]:
         """How each input moves, and what its contributions make of that."""
-        found = []
-        for given in self.moving.values():
-            along = given.moving.along[direction]
+        totals = []
+        for operand in self.moving.values():
+            along = operand.tangent.along[direction]
             if along is not None:
                 t = along.reshape(-1)[places]
-                found.append((t, [taken.reshape(-1)[places] * t for taken in given.taken]))
-        return found
+                totals.append((t, [taken.reshape(-1)[places] * t for taken in operand.contributions]))
+        return totals
 
     def _leave(self, block: slice, left: Array, reason: str) -> None:
-        """Elements that are left to their own checks: new directions start behind them."""
-        found, places = self.found, np.flatnonzero(left) + block.start
-        found.left += places.size
-        found.reason = found.reason or f"{self.node.one.op.name} is {reason}"
-        for given in self.moving.values():
-            beside, along = given.moving.beside, given.moving.along[0]
+        """ElementwiseNode that are left to their own checks: new directions start behind them."""
+        crossed, places = self.crossed, np.flatnonzero(left) + block.start
+        crossed.left += places.size
+        crossed.reason = crossed.reason or f"{self.node.instruction.op.name} is {reason}"
+        for operand in self.moving.values():
+            beside, along = operand.tangent.beside, operand.tangent.along[0]
             if beside is not None and along is not None:
                 away = beside[1].reshape(-1)[places] - along.reshape(-1)[places]
-                for taken in given.taken:
-                    found.moved += float(np.nan_to_num(taken.reshape(-1)[places] * away).sum())
+                for taken in operand.contributions:
+                    crossed.moved += float(np.nan_to_num(taken.reshape(-1)[places] * away).sum())
         for k in self.outs:
-            for direction, made in enumerate(found.along[k]):
+            for direction, made in enumerate(crossed.along[k]):
                 if made is not None:
                     start = self.node.starts(k, direction)
                     made.reshape(-1)[places] = 0.0 if start is None else start.reshape(-1)[places]
-            pair, first = found.beside[k], found.along[k][0] if found.along[k] else None
+            pair, first = crossed.beside[k], crossed.along[k][0] if crossed.along[k] else None
             if pair is not None and pair[0] is not None and first is not None:
                 pair[0].reshape(-1)[places] = self.node.results[k].reshape(-1)[places]
                 pair[1].reshape(-1)[places] = first.reshape(-1)[places]
@@ -179,14 +184,14 @@ class Elements:
     def _beside(self, block: slice, decisions: Sequence[Array], left: Array | None) -> None:
         """The same, of the numbers beside those of the run; of these where there are no others."""
         heads, steps = self._heads(block), dict[int, Along]()
-        for number, given in self.moving.items():
-            beside = given.moving.beside
+        for number, operand in self.moving.items():
+            beside = operand.tangent.beside
             if beside is not None and beside[0] is not None:
                 heads[number] = beside[0].reshape(-1)[block]
-            steps[number] = beside[1] if beside is not None else given.moving.along[0]
+            steps[number] = beside[1] if beside is not None else operand.tangent.along[0]
         results = self._slopes(Floats(decisions), heads)
         for k in self.outs:
-            pair, along = self.found.beside[k], self.found.along[k][0]
+            pair, along = self.crossed.beside[k], self.crossed.along[k][0]
             if pair is None or pair[0] is None or along is None:
                 continue
             value, made = pair[0].reshape(-1)[block], pair[1].reshape(-1)[block]
@@ -200,7 +205,7 @@ class Elements:
     def _same(self, block: slice, results: Sequence[Any]) -> None:
         """The same where nothing is other beside the run so far: only the results' rounding is."""
         for k in self.outs:
-            pair, along = self.found.beside[k], self.found.along[k][0]
+            pair, along = self.crossed.beside[k], self.crossed.along[k][0]
             if pair is None or pair[0] is None or along is None:
                 continue
             value, own = pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
@@ -211,7 +216,7 @@ class Elements:
             if not np.isfinite(value).all():
                 np.copyto(value, own, where=~np.isfinite(value), casting="unsafe")
             if block.start == 0:
-                self.found.beside[k] = (pair[0], along)
+                self.crossed.beside[k] = (pair[0], along)
 
     def _round(self, k: int, result: Any, out: Array) -> None:
         """Write an output to ``out``, rounded otherwise than in the run."""
@@ -219,7 +224,7 @@ class Elements:
         rounded(value, self.node.outputs[k].dtype, out)
 
     def _again(self, places: Array) -> None:
-        """Elements in doubt, in balls that are as wide as rounding of the inputs."""
+        """ElementwiseNode in doubt, in balls that are as wide as rounding of the inputs."""
         node, f = self.node, Arrays()
         scalars: dict[int, Any] = {}
         for number, x in self._heads(places).items():
@@ -229,19 +234,19 @@ class Elements:
             x = x.astype(np.float64)
             wide = np.where(x != 0, node.explained * (np.abs(x) + smallest_normal(node.dtype)), 0.0)
             ball = BallArray(x, wide)
-            given = node.given[number]
-            steps = {k: one.reshape(-1)[places] for k, one in enumerate(given.moving.along) if one is not None}
+            operand = node.operands[number]
+            steps = {k: along.reshape(-1)[places] for k, along in enumerate(operand.tangent.along) if along is not None}
             scalars[number] = Dual(ball, {k: BallArray(t, node.explained * np.abs(t)) for k, t in steps.items()})
         try:
             results = self._read(f, scalars)
         except (NotImplementedError, AttributeError) as error:
-            self.found.left += places.size
-            self.found.reason = self.found.reason or str(error)
+            self.crossed.left += places.size
+            self.crossed.reason = self.crossed.reason or str(error)
             return
         self._judge(places, results)
 
     def _judge(self, places: Array, results: Sequence[Any]) -> None:
-        found, node, direction = self.found, self.node, 0
+        crossed, node, direction = self.crossed, self.node, 0
         forward, radius, slack = np.zeros(places.shape), np.zeros(places.shape), np.zeros(places.shape)
         for k in self.outs:
             g = self.cotangents[k]
@@ -262,18 +267,18 @@ class Elements:
         rest = forward - claimed
         known = np.isfinite(rest) & np.isfinite(allowed)
         off = known & (np.abs(rest) > allowed)
-        found.left += int((~known).sum())
+        crossed.left += int((~known).sum())
         if not known.all():
-            found.reason = found.reason or f"rounding decides a branch of {node.one.op.name}"
-        found.defects[direction] += total_of(rest[known].tolist())
-        found.allowed[direction] += float(allowed[known].sum())
-        found.sizes[direction] += float(size[known].sum())
-        found.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
+            crossed.reason = crossed.reason or f"rounding decides a branch of {node.instruction.op.name}"
+        crossed.defects[direction] += total_of(rest[known].tolist())
+        crossed.allowed[direction] += float(allowed[known].sum())
+        crossed.sizes[direction] += float(size[known].sum())
+        crossed.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
         if off.any():
             worst = int(np.argmax(np.where(off, np.abs(rest) / np.maximum(allowed, 1e-300), 0)))
             index = [int(k) for k in np.unravel_index(places[worst], node.outputs[0].shape)]
             place = f", element {index}" if index else ""
-            found.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
+            crossed.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
 
 
 def _push(result: Any, steps: Mapping[int, Along], block: slice, out: Array) -> Array | None:

@@ -22,16 +22,16 @@ def live_elements(run: Run) -> dict[int, Array]:
     """For each value of the forward half that has elements which no output depends on, a mask of the others."""
     program = run.plan.program
     forward = program.instructions[: run.plan.forward_length]
-    if not any(_selects(one.op) for one in forward):
+    if not any(_selects(instruction.op) for instruction in forward):
         return {}
     masks: dict[int, Any] = dict.fromkeys((run.plan.lowered.values[name] for name in run.plan.backward.seeds), True)
-    for one in reversed(forward):
-        mine = [masks.get(out, False) for out in one.outputs]
-        for slot, number in enumerate(one.inputs):
+    for instruction in reversed(forward):
+        live = [masks.get(out, False) for out in instruction.outputs]
+        for slot, number in enumerate(instruction.inputs):
             before = masks.get(number, False)
             if before is True:
                 continue
-            mask = _through(run, one, slot, mine)
+            mask = _through(run, instruction, slot, live)
             if mask is True or mask is False:
                 masks[number] = True if mask else before
             else:
@@ -40,29 +40,29 @@ def live_elements(run: Run) -> dict[int, Array]:
     return {number: mask for number, mask in masks.items() if mask is not True and mask is not False}
 
 
-def _through(run: Run, one: Instruction, slot: int, mine: list[Any]) -> Any:
+def _through(run: Run, instruction: Instruction, slot: int, live: list[Any]) -> Any:
     """Which elements of an input matter, given those of the outputs that do: True for all, False for none, or a mask."""
-    if all(mask is False for mask in mine):
+    if all(mask is False for mask in live):
         return False
     specs = run.plan.program.specs
-    mask = mine[0]
-    taken = _selects(one.op)
+    mask = live[0]
+    taken = _selects(instruction.op)
     if taken is not None:
-        condition = np.asarray(run.values[one.inputs[taken[0]]]).astype(bool)
+        condition = np.asarray(run.values[instruction.inputs[taken[0]]]).astype(bool)
         mask = np.full(condition.shape, mask) if mask is True else mask
         if slot in taken[1:]:
             return mask & (condition if slot == taken[1] else ~condition)
         return mask
     if mask is True:
         return True
-    if one.op.elementwise:
+    if instruction.op.elementwise:
         return mask
-    if one.op.view and len(one.inputs) == 1:
-        shape = specs[one.inputs[0]].shape
+    if instruction.op.view and len(instruction.inputs) == 1:
+        shape = specs[instruction.inputs[0]].shape
         places = np.arange(int(np.prod(shape, dtype=int))).reshape(shape)
-        found = np.zeros(places.size, bool)
-        found[np.asarray(one.op.forward(places, **one.attributes))[mask]] = True
-        return found.reshape(shape)
+        reached = np.zeros(places.size, bool)
+        reached[np.asarray(instruction.op.forward(places, **instruction.attributes))[mask]] = True
+        return reached.reshape(shape)
     return bool(np.any(mask))
 
 
@@ -86,12 +86,12 @@ def _selection(op: Op) -> tuple[int, int, int] | None:
         return None
     taken = []
     for truth in (True, False):
-        given: list[Any] = [truth if k in conditions else object() for k in range(3)]
+        inputs: list[Any] = [truth if k in conditions else object() for k in range(3)]
         try:
-            result = op.definitions[0](Balls(), *given)
+            result = op.definitions[0](Balls(), *inputs)
         except BaseException as error:  # it computes with its inputs
             reraise_own(error)
             return None
-        taken.append(next((k for k, x in enumerate(given) if x is result and k not in conditions), None))
+        taken.append(next((k for k, x in enumerate(inputs) if x is result and k not in conditions), None))
     first, second = taken
     return None if first is None or second is None or first == second else (conditions[0], first, second)

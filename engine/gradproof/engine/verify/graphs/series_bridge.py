@@ -34,21 +34,21 @@ def bridged(
     """The outputs of an op, moving along the directions ``moving``, and whether it is at a tie. Inputs are balls, moving or
     not (parts of complex numbers), or integers and conditions of the run. ``tick`` is called for each element, and may
     raise. Raises `TooLarge`, and what `read_parts` does."""
-    found: list[list[Array]] = []
+    columns: list[list[Array]] = []
     tied = False
     with precision(BITS):
         for direction in moving:
             f = Series(MAX_OPERATIONS)
             cells = [_cells(x, spec, direction) for x, spec in zip(inputs, specs, strict=True)]
-            found.append(read_parts(op, f, cells, specs, attributes, outputs, tick))
+            columns.append(read_parts(op, f, cells, specs, attributes, outputs, tick))
             tied = tied or f.tied
         results: list[Any] = []
         for k, spec in enumerate(outputs):
             if not is_differentiable(spec.dtype):
                 results.append(None)
                 continue
-            slopes = {d: _balls(found[j][k], slope=True) for j, d in enumerate(moving)}
-            results.append(Dual(_balls(found[0][k], slope=False), slopes))
+            slopes = {d: _balls(columns[j][k], slope=True) for j, d in enumerate(moving)}
+            results.append(Dual(_balls(columns[0][k], slope=False), slopes))
     return results, tied
 
 
@@ -75,8 +75,8 @@ def _arbs(ball: BallArray) -> Array:
 def _balls(cells: Array, *, slope: bool) -> BallArray:
     mid, rad = np.zeros(cells.shape), np.zeros(cells.shape)
     for k, x in enumerate(cells.flat):
-        one = arb(x[1 if slope else 0]) if isinstance(x, arb_series) else arb(0 if slope else x)
-        near = float(one.mid())
-        mid.reshape(-1)[k] = near if one.is_finite() else np.nan
-        rad.reshape(-1)[k] = float(abs(one - arb(near)).upper()) * (1 + 2.0**-50) if one.is_finite() else np.nan
+        ball = arb(x[1 if slope else 0]) if isinstance(x, arb_series) else arb(0 if slope else x)
+        near = float(ball.mid())
+        mid.reshape(-1)[k] = near if ball.is_finite() else np.nan
+        rad.reshape(-1)[k] = float(abs(ball - arb(near)).upper()) * (1 + 2.0**-50) if ball.is_finite() else np.nan
     return BallArray(mid, rad)

@@ -1,0 +1,95 @@
+"""Right uses of tensors, with the types that they must have for type checkers; nothing imports this file."""
+
+from typing import Any, assert_type
+
+import numpy as np
+
+import gradproof.client as gp
+from gradproof.client import Tensor
+
+
+class Measured(gp.Tensor):
+    """A subclass, which ops keep."""
+
+
+x = gp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+m = Measured(np.ones(2))
+
+# methods and functions that share signatures
+assert_type(x.exp(), Tensor)
+assert_type(gp.exp(x), Tensor)
+assert_type(gp.ops.exp(x), Tensor)
+assert_type(x.hypot(1.0), Tensor)
+assert_type(x.matmul(x).mv(x[0]), Tensor)
+assert_type(x.sum(), Tensor)
+assert_type(x.sum(0, True), Tensor)
+assert_type(gp.sum(x, dim=(0, 1), keepdim=True, dtype=gp.float64), Tensor)
+assert_type(x.mean(axis=-1, keepdims=True), Tensor)
+assert_type(x.std(0, unbiased=False), Tensor)
+assert_type(gp.var(x, correction=0), Tensor)
+assert_type(x.softmax(dim=1), Tensor)
+
+# operators
+assert_type(x + 1, Tensor)
+assert_type(2.0 / x - x**2, Tensor)
+assert_type(x @ [1.0, 2.0], Tensor)
+assert_type(x * np.ones(2) + np.float32(1), Tensor)
+assert_type(x == 1, Tensor)
+assert_type((x < 2) & ~(x != 1), Tensor)
+assert_type(-abs(x), Tensor)
+assert_type(1j * x, Tensor)
+
+# signatures of their own
+assert_type(x.clamp(min=0.0), Tensor)
+assert_type(x.reshape(-1), Tensor)
+assert_type(x.view((4, 1)).expand(4, 3).permute(1, 0), Tensor)
+assert_type(x.T.mT.t(), Tensor)
+assert_type(x.real, Tensor)
+assert_type(x.norm(float("inf"), dim=0), Tensor)
+assert_type(x.to(gp.float64).to(x).to("float32").double(), Tensor)
+assert_type(x[0, 1:, None, ..., [0, 1]], Tensor)
+assert_type(x[x > 1], Tensor)
+assert_type(x.split(1), tuple[Tensor, ...])
+assert_type(x.is_complex(), bool)
+assert_type(x.shape, tuple[int, ...])
+assert_type(gp.numel(x), int)
+assert_type(gp.bool, np.dtype[Any])
+assert_type(gp.ops.split(x, sections=2), tuple[Tensor, ...])
+assert_type(gp.ops.call("planted.cube", x), Tensor)
+
+# results that depend on the arguments
+assert_type(x.max(), Tensor)
+assert_type(x.max(x), Tensor)
+assert_type(x.max(0).indices, Tensor)
+assert_type(gp.max(x, 1)[0], Tensor)
+assert_type(x.sort(descending=True).values, Tensor)
+assert_type(gp.topk(x, 1).values, Tensor)
+
+
+# gradients
+def energy(t: Tensor) -> Tensor:
+    """The sum of squares."""
+    return (t * t).sum()
+
+
+assert_type(x.grad, Tensor | None)
+assert_type(gp.autograd.grad(energy(x), x), tuple[Tensor, ...])
+assert_type(gp.autograd.grad([energy(x)], [x, x], create_graph=True)[0], Tensor)
+assert_type(gp.func.grad(gp.func.grad(energy))(x), Tensor)
+assert_type(gp.func.grad(lambda t: t.sum())(x), Tensor)
+assert_type(gp.func.jacrev(energy)(x), Tensor)
+assert_type(gp.func.jvp(energy, (x,), (x,)), tuple[Tensor, Tensor])
+assert_type(gp.autograd.functional.vjp(energy, (x, x)), tuple[Tensor, tuple[Tensor, Tensor]])
+assert_type(gp.autograd.functional.jacobian(energy, (x, x)), tuple[Tensor, ...])
+x.register_hook(lambda gradient: gradient * 2)
+x.register_hook("clip", max_norm=1.0)
+
+# subclasses
+assert_type(m.exp().sum(0), Measured)
+assert_type(gp.exp(m), Measured)
+assert_type(m + x, Measured)
+assert_type(2 * m, Measured)
+assert_type(m.min(0).values, Measured)
+assert_type(m[0], Measured)
+m += 1
+assert_type(m, Measured)

@@ -1,0 +1,56 @@
+"""Mistakes that type checkers must report; nothing imports this file.
+
+Each line expects an error of mypy and of pyright: a mistake that a checker overlooks leaves its comment unused, which is an
+error itself.
+"""
+
+import gradproof.client as gp
+
+x = gp.tensor([1.0, 2.0])
+
+# names
+x.sinn()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+x.bakward()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+x.requires_gard = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.expp(x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.ops.expp(x)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.tensor([1.0], dtype=gp.float65)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+x.sort().indexes  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
+
+# keywords
+x.sum(dimm=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.sum(x, dimm=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.ops.sum(x, dim=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+x.var(ddof=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+x.softmax(axiss=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+x.add(x, aplha=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+x.topk(1, biggest=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+# how many arguments
+x.exp(2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+x.atan2()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.gather(x, 0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+gp.ops.reshape(x)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+# types of arguments
+x.sum(dim="rows")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.reshape("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.transpose(0, 1.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.mul("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.to(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+x.max("rows")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+x["rows"]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+_ = x + "1"  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+_ = None * x  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+gp.exp(1.0)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+gp.cat(x)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+# results
+number: float = x.exp()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+values, positions, rest = x.sort()  # type: ignore[misc]  # pyright: ignore[reportAssignmentType]
+x.max(0).exp()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.func.grad(gp.sum)(x).sinn()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+gp.autograd.grad(x, x)[0].sinn()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+x.register_hook(lambda gradient: gradient.sinn())  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+x.grad.sum()  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+x.backward(1.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
