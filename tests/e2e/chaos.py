@@ -86,7 +86,7 @@ def work(client: Client, seed: int, over: Event, toll: Toll) -> None:
 
 
 def strike(processes: Callable[[], Processes], kinds: tuple[str, ...], random: Random, toll: Toll) -> None:
-    """Kill a process of some kind, if there is one; a server, or its supervisor, only where the last one was killed long ago."""
+    """Kill a process of some kind; a server or its supervisor only if the last kill was long ago."""
     now, kind = time.monotonic(), random.choice(kinds)
     if kind in ("supervisor", "server"):
         if now < toll.spared:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 PREFIX, CONFIG = "GRADPROOF_", "GRADPROOF_CONFIG"
@@ -28,6 +29,15 @@ class ConfigurationError(ValueError):
         known = origins or {}
         lines = (f"{_place(problem.setting, known.get(problem.setting, ''))}: {problem.text}" for problem in problems)
         super().__init__("\n".join(lines))
+
+
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of a ConfigurationError in the block to ``problems``, and go on."""
+    try:
+        yield
+    except ConfigurationError as error:
+        problems.extend(error.problems)
 
 
 def _place(setting: str, origin: str) -> str:

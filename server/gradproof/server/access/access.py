@@ -28,7 +28,7 @@ from gradproof.server.calls.messages import UnreadableMessage
 from gradproof.server.calls.record import record_caller
 from gradproof.server.calls.scopes import OPEN, Unauthenticated, authorize
 from gradproof.server.calls.status import fail
-from gradproof.server.problems import ConfigurationError, Problem
+from gradproof.server.problems import ConfigurationError, Problem, collecting
 
 log = structlog.get_logger("gradproof.server")
 WARM_UP_CALLER = Caller("warm-up", frozenset((EVALUATE, VERIFY)))
@@ -74,19 +74,15 @@ class Access:
         self.generation = 0
         problems: list[Problem] = []
         if settings.tls_cert is not None and settings.tls_key is not None:
-            try:
+            with collecting(problems):
                 self._certificates = Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-            except ConfigurationError as error:
-                problems.extend(error.problems)
         elif settings.tls_cert is not None or settings.tls_key is not None:
             missing = "tls_key" if settings.tls_key is None else "tls_cert"
             problems.append(Problem(missing, "is not given; TLS needs a certificate and its key"))
         if settings.tls_client_ca is not None and settings.tls_cert is None:
             problems.append(Problem("tls_client_ca", "clients show certificates over TLS only; give tls_cert and tls_key"))
-        try:
+        with collecting(problems):
             self._identities = self._read()
-        except ConfigurationError as error:
-            problems.extend(error.problems)
         if problems:
             raise ConfigurationError(problems)
 
@@ -95,15 +91,11 @@ class Access:
         ConfigurationError if there is a problem, and keeps the previous ones."""
         problems: list[Problem] = []
         identities = self._identities
-        try:
+        with collecting(problems):
             identities = self._read()
-        except ConfigurationError as error:
-            problems.extend(error.problems)
         if self._certificates is not None:
-            try:
+            with collecting(problems):
                 self._certificates.reload(check_only=bool(problems))
-            except ConfigurationError as error:
-                problems.extend(error.problems)
         if problems:
             raise ConfigurationError(problems)
         self._identities = identities

@@ -41,6 +41,9 @@ app = typer.Typer(
     help="Gradients over gRPC, each with a verdict: the rule proved, the number enclosed, the sum right.",
 )
 
+FAULTS = (GradproofError, OSError, ValueError)
+"""Errors of requests and of files, for which a command exits with status 2."""
+
 Plugin = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this annotation
     typer.Option("--plugin", help="Load this plugin: an import path, module or module:attribute. Repeatable."),
@@ -102,11 +105,11 @@ def settings_of(words: list[str]) -> Settings:
     return configuration.settings
 
 
-def refused(command: str, error: Exception) -> typer.Exit:
+def refused(command: str, error: object, status: int = 1) -> typer.Exit:
     """Print the lines of ``error``, and return the exit of a command that failed."""
     for line in str(error).splitlines():
         typer.echo(f"gradproof {command}: {line}", err=True)
-    return typer.Exit(1)
+    return typer.Exit(status)
 
 
 tokens = typer.Typer(no_args_is_help=True)
@@ -162,9 +165,8 @@ def diff(
             result = client.send(request, budget=budget)
     except VerdictRequired as error:
         result, weaker = error.result, str(error)
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof diff: {target.explain(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("diff", target.explain(error), 2) from error
     if as_json:
         print(json.dumps(report.as_json(result), indent=2))
     else:
@@ -206,9 +208,8 @@ def draw(  # noqa: PLR0913 - each parameter is an option of the command
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof draw: {target.explain(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("draw", target.explain(error), 2) from error
 
 
 @app.command("ops")
@@ -226,9 +227,8 @@ def list_ops(
             if verdicts:
                 prove_all(client, [op.name for op in ops if op.differentiable])
                 ops = client.ops()
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof ops: {target.explain(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("ops", target.explain(error), 2) from error
     if as_json:
         print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
@@ -262,9 +262,8 @@ def verify(
                 steps = prove_all(client, names, budget, refresh)
                 report.print_tally(console, [step.verdict for step in steps])
                 bad = [step for step in steps if step.verdict.word == "REFUTED"]
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof verify: {target.explain(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("verify", target.explain(error), 2) from error
     if bad:
         raise typer.Exit(1)
 

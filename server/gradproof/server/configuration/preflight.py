@@ -19,7 +19,7 @@ from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
 from gradproof.server.configuration.settings import Settings
-from gradproof.server.problems import ConfigurationError, Problem
+from gradproof.server.problems import Problem, collecting
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 MAX_PATH = 100  # bytes of the path of a Unix socket
@@ -28,10 +28,8 @@ MAX_PATH = 100  # bytes of the path of a Unix socket
 def problems_of(settings: Settings) -> list[Problem]:
     """All problems of settings. Imports the plugins that they name."""
     problems = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
-    try:
+    with collecting(problems):
         Access(settings)
-    except ConfigurationError as error:
-        problems.extend(error.problems)
     return problems
 
 
