@@ -58,7 +58,7 @@ class Plan:
 
     @cached_property
     def _steps(self) -> list[Step]:
-        calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
+        calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]] = {}
         return [_step(self.program, instruction, calls) for instruction in watched(self.program.instructions)]
 
     @cached_property
@@ -201,7 +201,9 @@ def compile_plan(lowered: Lowered, registry: Registry, targets: Sequence[str]) -
     return Plan(lowered, backward, registry, count, forward_count)
 
 
-def _step(program: Program, instruction: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
+def _step(
+    program: Program, instruction: Instruction, calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]]
+) -> Step:
     expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
     single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
     key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single)
