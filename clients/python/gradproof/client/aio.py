@@ -31,7 +31,7 @@ from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_p
 class AsyncClient:
     """As `Client`, for asyncio: ``async with``, ``await``, ``async for``. Made inside a running event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a keyword that users give
         self,
         target: str | Sequence[str],
         *,

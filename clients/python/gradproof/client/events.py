@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -114,8 +114,8 @@ class AccumulationVerdict:
 
 @dataclass(frozen=True)
 class GraphVerdict:
-    """What is known of the whole graph: CONSISTENT, ILL_CONDITIONED, CUT, SKIPPED or INCONSISTENT. ``ratio``: distance of the
-    gradient from the derivative of the forward pass, in rounding units; time in seconds."""
+    """What is known of the whole graph: CONSISTENT, ILL_CONDITIONED, CUT, SKIPPED or INCONSISTENT. ``ratio``: distance of
+    the gradient from the derivative of the forward pass, in rounding units; time in seconds."""
 
     word: str
     reason: str
@@ -191,8 +191,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts and times of a run, in seconds. ``weaker``: gradients below the required summary; ``saved_bytes``: bytes that the
-    session saved of the run; ``nodes_computed``: nodes whose values were not saved before."""
+    """Counts and times of a run, in seconds. ``weaker``: gradients below the required summary; ``saved_bytes``: bytes that
+    the session saved of the run; ``nodes_computed``: nodes whose values were not saved before."""
 
     verified: int
     plausible: int
@@ -266,24 +266,14 @@ class EventDecoder:
             self._tensors.header(message.header)
         elif kind == "chunk":
             self._tensors.chunk(message.chunk)
-        elif kind == "accepted":
-            yield Accepted(message.accepted.digest, message.accepted.node_count, message.accepted.estimated_bytes)
         elif kind == "values":
-            for named in message.values.values:
-                yield Value(named.name, self.tensor(named.value))
+            yield from (Value(named.name, self.tensor(named.value)) for named in message.values.values)
         elif kind == "gradients":
-            for gradient in message.gradients.gradients:
-                yield self._gradient(gradient)
+            yield from map(self._gradient, message.gradients.gradients)
         elif kind == "verdicts":
-            for verdict in message.verdicts.verdicts:
-                yield decode_verdict(verdict)
-        elif kind == "progress":
-            yield decode_progress(message.progress)
-        elif kind == "fault":
-            f = message.fault
-            yield Fault(f.node if f.HasField("node") else None, f.op, f.plugin, f.reason, f.message)
-        elif kind == "summary":
-            yield decode_summary(message.summary)
+            yield from map(decode_verdict, message.verdicts.verdicts)
+        elif kind in SINGLE:
+            yield SINGLE[kind](getattr(message, kind))
 
     def _gradient(self, message: pb.Gradient) -> Gradient:
         gradient = self.tensor(message.gradient) if message.HasField("gradient") else None
@@ -361,6 +351,17 @@ def decode_progress(message: verdict_pb2.Progress) -> Progress:
     return Progress(stage, message.proofs_done, message.proofs_total, message.nodes_read, message.nodes_total)
 
 
+def decode_accepted(message: pb.Accepted) -> Accepted:
+    """A request without faults."""
+    return Accepted(message.digest, message.node_count, message.estimated_bytes)
+
+
+def decode_fault(message: pb.RunFault) -> Fault:
+    """A node or hook that failed."""
+    node = message.node if message.HasField("node") else None
+    return Fault(node, message.op, message.plugin, message.reason, message.message)
+
+
 def decode_summary(s: pb.RunSummary) -> Summary:
     """Counts and times of a run."""
     return Summary(
@@ -376,6 +377,15 @@ def decode_summary(s: pb.RunSummary) -> Summary:
         s.saved_bytes,
         s.nodes_computed,
     )
+
+
+SINGLE: dict[str, Callable[[Any], Event]] = {
+    "accepted": decode_accepted,
+    "progress": decode_progress,
+    "fault": decode_fault,
+    "summary": decode_summary,
+}
+"""Decoders of messages that are an event each, by the kind of the message."""
 
 
 def decode_op(message: op_service_pb2.OpInfo) -> OpInfo:

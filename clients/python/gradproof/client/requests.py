@@ -73,8 +73,8 @@ class Inference:
 
 @dataclass(frozen=True)
 class DerivedValue:
-    """``value`` is the name of the derivative of ``output`` by ``by``, of which None means all together; ``value`` is None where
-    nothing flows from one to the other."""
+    """``value`` is the name of the derivative of ``output`` by ``by``, of which None means all together; ``value`` is None
+    where nothing flows between them."""
 
     by: str | None = None
     output: str | None = None
@@ -178,7 +178,7 @@ class RunExchange:
         return check_seconds(self.request)
 
     def streaming(self) -> pb.StreamingDifferentiateRequest:
-        """The run as one call."""
+        """The run as a call of its own."""
         assert isinstance(self.request, pb.DifferentiateRequest)
         return pb.StreamingDifferentiateRequest(request=self.request)
 

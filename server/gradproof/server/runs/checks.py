@@ -132,7 +132,8 @@ class Checks:
 
     def _report(self, progress: Progress) -> verdict_pb2.Progress:
         nodes_read, nodes_total = progress.nodes()
-        stage = verdict_pb2.CHECK_STAGE_NUMBERS if nodes_read < nodes_total else verdict_pb2.CHECK_STAGE_PROOFS
+        waiting = nodes_read == nodes_total and progress.proofs
+        stage = verdict_pb2.CHECK_STAGE_PROOFS if waiting else verdict_pb2.CHECK_STAGE_NUMBERS
         return verdict_pb2.Progress(
             stage=stage,
             proofs_done=progress.proofs_done(self.proofs.lookup),

@@ -1,4 +1,4 @@
-"""The one handler behind every call: a request becomes events, gradients first, verdicts behind them."""
+"""The handler behind every call: a request becomes events, gradients first, verdicts behind them."""
 
 from __future__ import annotations
 
