@@ -18,6 +18,7 @@ from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, is_differentiable, spec_of
 from gradproof.plugins import BUILTIN
 from gradproof.server.configuration.configuration import configure
+from gradproof.server.problems import ConfigurationError
 
 if TYPE_CHECKING:
     from tests.support.server_fixture import Served
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 settings.register_profile("gradproof", max_examples=25, deadline=None)
 settings.load_profile("gradproof")
 
-Compilations.default = configure([]).settings.plans
+CONFIGURATION = configure([])
+if CONFIGURATION.problems:
+    raise ConfigurationError(CONFIGURATION.problems, CONFIGURATION.origins)
+
+Compilations.default = CONFIGURATION.settings.plans
 """`GRADPROOF_PLANS` selects the executor for all tests."""
 
 REGISTRY = build_registry(BUILTIN)

@@ -79,7 +79,10 @@ class TestScopes:
     @pytest.mark.parametrize(
         ("call", "scope"),
         [
-            (lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=m), "evaluate"),
+            (
+                lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(input=square().input), metadata=m),
+                "evaluate",
+            ),
             (lambda s, m: s.autodiff.Infer(pb.InferRequest(graph=square().input.graph), metadata=m), "evaluate"),
             (
                 lambda s, m: s.autodiff.Derive(
@@ -94,7 +97,10 @@ class TestScopes:
             (lambda s, m: list(s.autodiff.StreamingDifferentiate(
                 pb.StreamingDifferentiateRequest(request=square(CACHED)), metadata=m)), "verify"),
             (lambda s, m: list(s.autodiff.Session(iter([]), metadata=m)), ""),
-            (lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().input.graph, value="no"), metadata=m), "verify"),
+            (
+                lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().input.graph, value="no"), metadata=m),
+                "verify",
+            ),
             (lambda s, m: s.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=m), ""),
             (lambda s, m: s.ops.ListOps(op_service_pb2.ListOpsRequest(page_size=1), metadata=m), ""),
             (lambda s, m: s.ops.GetOp(op_service_pb2.GetOpRequest(name="square"), metadata=m), ""),
