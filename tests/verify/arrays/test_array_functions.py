@@ -56,9 +56,7 @@ def truth(name: str, bits: int = 300) -> Callable[..., Any]:
 def sample(name: str, seed: int) -> list[Any]:
     """Points that the calibration does not have."""
     rng = np.random.default_rng(seed)
-    arguments = []
-    for draws in points.DRAWS[name]:
-        arguments.append(np.concatenate([draw(rng, 60) for draw in draws]))
+    arguments = [np.concatenate([draw(rng, 60) for draw in draws]) for draws in points.DRAWS[name]]
     size = min(a.size for a in arguments)
     arguments = [rng.permutation(a)[:size] for a in arguments]
     if name in EDGES:

@@ -137,11 +137,9 @@ def test_running_sums() -> None:
             x = hard(rng, shape, kind)
             found = Arrays().running_total(exact(x), axis)
             lines = np.moveaxis(x, axis, -1).reshape(-1, shape[axis])
-            truth = []
+            truth: list[Fraction] = []
             for line in lines:
-                total = Fraction(0)
-                for one in line.tolist():
-                    truth.append(total := total + Fraction(one))
+                truth += itertools.accumulate(map(Fraction, line.tolist()))
             apart(found.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
 
 
