@@ -1,6 +1,7 @@
 """Sums and products over whole arrays of balls, against exact fractions and Arb: they contain the truth, and keep its
 digits where terms cancel."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
