@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo quick test stress check fuzz chaos soak bench lint constraints proto clean
+.PHONY: demo quick test stress check fuzz chaos soak bench lint rules constraints proto clean
 
 BIN := .venv/bin
 
@@ -54,6 +54,10 @@ lint: $(BIN)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
+
+# docs/rules.md, and the definitions of elementwise ops as text.
+rules: $(BIN)/ready
+	$(BIN)/python -m docs.generator.rules_page
 
 # Versions of all that is installed, for reproducible runs: written anew after a change of pyproject.toml.
 constraints: pyproject.toml

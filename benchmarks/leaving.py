@@ -98,7 +98,9 @@ def vector(count: int, size: int) -> graph_pb2.Graph:
 
 
 def run(graph: graph_pb2.Graph, level: Any = pb.VERIFY_LEVEL_OFF, **rest: Any) -> pb.DifferentiateRequest:
-    return pb.DifferentiateRequest(graph=graph, verify=pb.VerifyOptions(level=level, budget_ms=30_000), **rest)
+    return pb.DifferentiateRequest(
+        input=pb.RunInput(graph=graph), verify=pb.VerifyOptions(level=level, budget_seconds=30.0), **rest
+    )
 
 
 def all_values(count: int) -> list[str]:
@@ -127,12 +129,12 @@ def stream(message: pb.DifferentiateRequest) -> Start:
 
 def session(message: pb.DifferentiateRequest) -> Start:
     frame = pb.SessionRequest(differentiate=message)
-    frame.differentiate.request_id = "r"
+    frame.differentiate.input.request_id = "r"
     return lambda stubs, timeout: stubs.autodiff.Session(iter([frame]), timeout=timeout)
 
 
 def verify(name: str) -> Start:
-    message = op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_ms=30_000)
+    message = op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_seconds=30.0)
     return lambda stubs, timeout: stubs.ops.VerifyOp(message, timeout=timeout)
 
 
@@ -147,10 +149,10 @@ def cases() -> Iterator[tuple[str, Start]]:
     yield "Infer, 95,000 nodes", unary("Infer", pb.InferRequest(graph=long))
     yield "Infer, 30,000 leaves", unary("Infer", pb.InferRequest(graph=wide(30_000)))
     yield "Infer, 60,000 faults", unary("Infer", pb.InferRequest(graph=faulty(60_000)))
-    yield "Evaluate, 95,000 nodes", unary("Evaluate", pb.EvaluateRequest(graph=long))
-    fetched = pb.EvaluateRequest(graph=chain(40_000, 0.5), fetch=all_values(40_000))
+    yield "Evaluate, 95,000 nodes", unary("Evaluate", pb.EvaluateRequest(input=pb.RunInput(graph=long)))
+    fetched = pb.EvaluateRequest(input=pb.RunInput(graph=chain(40_000, 0.5), fetch=all_values(40_000)))
     yield "Evaluate, 40,000 fetched", unary("Evaluate", fetched)
-    yield "Evaluate, arrays", unary("Evaluate", pb.EvaluateRequest(graph=arrays))
+    yield "Evaluate, arrays", unary("Evaluate", pb.EvaluateRequest(input=pb.RunInput(graph=arrays)))
     yield "Differentiate, 95,000 nodes", unary("Differentiate", run(long))
     yield "Differentiate, 30,000 leaves", unary("Differentiate", run(wide(30_000)))
     yield "Differentiate, 16,000 nodes, compiled", unary("Differentiate", run(chain(16_000, 0.5)))

@@ -70,7 +70,7 @@ def wide(size: int) -> pb.DifferentiateRequest:
 
 def hanging() -> pb.DifferentiateRequest:
     """A check that does not end by itself."""
-    verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=20_000)
+    verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=20.0)
     nodes = [node("stuck.hang_symbols", "x", "s"), node("sum", "s", "y")]
     return request([leaf("x", np.array([0.5]))], nodes, "y", verify=verify)
 
@@ -84,8 +84,8 @@ def cancelled(stub: Stub, message: pb.DifferentiateRequest) -> None:
 
 def burdens(stub: Stub) -> dict[str, tuple[int, Callable[[], Any]]]:
     """What else a server may have to do, by name: from how many threads, and the call that is made again and again."""
-    heavy = pb.EvaluateRequest(graph=product(HEAVY_ROWS).graph, fetch=["y"])
-    many, large = pb.InferRequest(graph=chain(99_000).graph), wide(1 << 20)
+    heavy = pb.EvaluateRequest(input=pb.RunInput(graph=product(HEAVY_ROWS).input.graph, fetch=["y"]))
+    many, large = pb.InferRequest(graph=chain(99_000).input.graph), wide(1 << 20)
     return {
         "a hanging proof": (1, lambda: stub.Differentiate(hanging(), timeout=30)),
         "four heavy products": (4, lambda: stub.Evaluate(heavy, timeout=120)),

@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
+IMPORTS = (ROOT, ROOT / "third_party", Path(grpc_tools.__path__[0]) / "_proto")
+"""Directories of the contract, of google.rpc, and of protobuf's own files."""
 
 
 def generate(out: Path) -> None:
@@ -15,11 +18,11 @@ def generate(out: Path) -> None:
     for kind in ("mypy", "mypy_grpc"):
         program = Path(sys.executable).with_name(f"protoc-gen-{kind}")
         outputs += [f"--plugin=protoc-gen-{kind}={program}", f"--{kind}_out=quiet:{out}"]
-    if protoc.main(["protoc", f"--proto_path={ROOT}", *outputs, *sources]):
+    if protoc.main(["protoc", *(f"--proto_path={path}" for path in IMPORTS), *outputs, *sources]):
         raise RuntimeError("protoc failed")
     for path in out.glob("gradproof/v1/*_pb2_grpc.py*"):
         if "_service_" not in path.name:
-            path.unlink()  # files without a service have nothing to say
+            path.unlink()  # files without a service hold nothing
 
 
 if __name__ == "__main__":

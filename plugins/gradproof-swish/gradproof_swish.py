@@ -1,17 +1,17 @@
-"""swish(x, beta) = x / (1 + exp(-beta x)): a plugin of one op, as a stranger would write it."""
+"""swish(x, beta) = x / (1 + exp(-beta x)): a plugin of a single op."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import Op, hookimpl, ops
+from gradproof.engine.extend import Op, ops, registering
 
 GRADPROOF_API = 1
 
 
 def forward(x: Any, beta: Any) -> Any:
-    with np.errstate(over="ignore"):  # exp(-beta x) may overflow: the quotient is then 0, as it should be
+    """x / (1 + exp(-beta x)), without a warning where the exponential overflows, and the quotient is 0."""
+    with np.errstate(over="ignore"):
         return x / (1 + np.exp(-beta * x))
 
 
@@ -24,6 +24,4 @@ def rule(g: Any, y: Any, x: Any, beta: Any) -> Any:
 SWISH = Op("swish.swish", forward, rule, lambda f, x, beta: x / (1 + f.exp(-beta * x)), doc="x sigmoid(beta x)")
 
 
-@hookimpl
-def register_ops(register: Callable[[Op], None]) -> None:
-    register(SWISH)
+register_ops = registering(SWISH)

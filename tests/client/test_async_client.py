@@ -50,7 +50,7 @@ def test_the_surface_is_that_of_the_other_client() -> None:
 
 
 def test_so_is_that_of_the_session() -> None:
-    for name in ("close", "cancel", "converse", "differentiate", "evaluate", "release", "stream"):
+    for name in ("close", "cancel", "exchange", "differentiate", "evaluate", "release", "stream"):
         one, other = getattr(Session, name), getattr(AsyncSession, name)
         assert list(inspect.signature(one).parameters) == list(inspect.signature(other).parameters)
     public = [{name for name in dir(kind) if not name.startswith("_")} for kind in (Session, AsyncSession)]
@@ -95,15 +95,15 @@ def test_runs_at_once_and_hooks_here(served: Served) -> None:
 
 def test_a_session(served: Served) -> None:
     async def run() -> None:
-        kept = served.host.handler.kept
+        kept = served.host.handler.forward_cache
         async with AsyncClient(served.target) as client, client.session() as session:
             g = square()
-            assert (await session.evaluate(g, keep="run", fetch=["y"]))["y"] == 9.0
-            first = await session.differentiate(kept="run", verify="off")
+            assert (await session.evaluate(g, save_as="run", fetch=["y"]))["y"] == 9.0
+            first = await session.differentiate(saved="run", verify="off")
             assert (first.gradients["x"].gradient, first.summary.nodes_computed) == (6.0, 0)
             hooked = await asyncio.gather(
                 *(
-                    session.differentiate(kept="run", hooks=[hook("y", lambda g, k=k: g * k)], verify="off")
+                    session.differentiate(saved="run", hooks=[hook("y", lambda g, k=k: g * k)], verify="off")
                     for k in range(5)
                 )
             )
@@ -113,8 +113,8 @@ def test_a_session(served: Served) -> None:
                     break  # it is given up
             await session.release("run")
             with pytest.raises(NotFound):
-                await session.evaluate(kept="run")
-            replayed = await session.differentiate(g, kept="run", verify="off")
+                await session.evaluate(saved="run")
+            replayed = await session.differentiate(g, saved="run", verify="off")
             assert (replayed.gradients["x"].gradient, replayed.summary.nodes_computed) == (6.0, 2)
             assert len(kept) == 1
             big = await session.differentiate(square(np.ones(700_000)), verify="off")  # in chunks, both ways
@@ -159,7 +159,9 @@ def test_a_session_that_breaks(served: Served) -> None:
                     await session.evaluate(square())
             async with client.session() as session:
                 with pytest.raises(DeadlineExceeded):
-                    await collected(session.converse(RunExchange(pb.EvaluateRequest(graph=square().to_proto())), 0.0))
+                    await collected(
+                        session.exchange(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))), 0.0)
+                    )
                 assert (await session.evaluate(square(), fetch=["y"]))["y"] == 9.0
 
     asyncio.run(run())

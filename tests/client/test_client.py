@@ -31,6 +31,7 @@ from gradproof.client import (
     connect,
     hook,
 )
+from gradproof.client.events import REQUIRED
 from gradproof.client.requests import INLINE_BYTES, translated
 from gradproof.server.supervision.embedded import EmbeddedServer
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -261,8 +262,8 @@ class TestCalls:
         assert client.info().versions["numpy"] == np.__version__
         ops = {op.name: op for op in client.ops()}
         assert list(ops) == list(served.host.registry.ops)
-        assert ops["sum"].attributes == {"axis": "None", "keepdims": "False"}
-        assert ops["broadcast_to"].attributes["shape"] == ""
+        assert ops["sum"].attributes == {"axis": None, "keepdims": False}
+        assert ops["broadcast_to"].attributes["shape"] is REQUIRED
         assert len(ops["add"].inputs) == 2
         assert ops["less"].verdict is None
         assert client.op("sum").op.name == "sum"
@@ -273,10 +274,10 @@ class TestCalls:
         assert [step.done for step in steps] == list(range(1, steps[0].total + 1))
 
     def test_send(self, client: Client) -> None:
-        request = pb.DifferentiateRequest(graph=square().to_proto())
+        request = pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto()))
         result = client.send(request, budget=60.0)
         assert only(result.gradients, "x") == 6.0
-        assert request == pb.DifferentiateRequest(graph=square().to_proto())
+        assert request == pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto()))
 
     def test_a_message_is_as_good_as_a_builder(self, client: Client) -> None:
         assert client.evaluate(square().to_proto(), fetch=["x"])["x"] == 3.0
@@ -289,15 +290,15 @@ class TestDigests:
         for x in (1.0, 2.0):
             assert only(client.differentiate(g, {"x": x}, verify="off").gradients, "x") == 2 * x
         assert only(client.differentiate(g, verify="off").gradients, "x") == 6.0  # the leaf's own value
-        assert [request.WhichOneof("source") for request in sent] == ["graph", "digest", "digest"]
-        assert not sent[1].HasField("graph")
+        assert [request.input.WhichOneof("source") for request in sent] == ["graph", "digest", "digest"]
+        assert not sent[1].input.HasField("graph")
 
     def test_a_graph_that_changed_is_sent_again(self, client: Client, sent: list[Any]) -> None:
         g = square()
         client.differentiate(g, verify="off")
         g.output(g.apply("exp", g.leaf("z", 0.0, requires_grad=True)))
         assert set(client.differentiate(g, verify="off").gradients) == {"x", "z"}
-        assert [request.WhichOneof("source") for request in sent] == ["graph", "graph"]
+        assert [request.input.WhichOneof("source") for request in sent] == ["graph", "graph"]
 
     def test_a_graph_that_the_server_forgot_is_sent_again(self, client: Client, served: Served, sent: list[Any]) -> None:
         g = square()
@@ -305,7 +306,7 @@ class TestDigests:
         served.host.handler.graphs.clear()
         assert only(client.differentiate(g, verify="off").gradients, "x") == 6.0
         assert only(client.differentiate(g, verify="off").gradients, "x") == 6.0
-        assert [request.WhichOneof("source") for request in sent] == ["graph", "digest", "graph", "digest"]
+        assert [request.input.WhichOneof("source") for request in sent] == ["graph", "digest", "graph", "digest"]
 
     def test_so_is_a_large_one(self, client: Client, served: Served) -> None:
         array = np.random.default_rng(2).normal(size=600_000)
@@ -331,8 +332,8 @@ class TestErrors:
             client.differentiate(g)
         assert caught.value.reason == "INVALID_REQUEST"
         assert [(fault.path, fault.reason) for fault in caught.value.faults] == [
-            ("graph.nodes[0].op", "OP_UNKNOWN"),
-            ("graph.nodes[1].inputs", "ARITY"),
+            ("input.graph.nodes[0].op", "OP_UNKNOWN"),
+            ("input.graph.nodes[1].inputs", "ARITY"),
         ]
         with pytest.raises(InvalidRequest):
             client.evaluate(g)
@@ -344,7 +345,7 @@ class TestErrors:
         with pytest.raises(NotFound):
             list(client.verify_op("sine"))
         with pytest.raises(NotFound) as caught:
-            client.send(pb.DifferentiateRequest(digest="unheard"))
+            client.send(pb.DifferentiateRequest(input=pb.RunInput(digest="unheard")))
         assert caught.value.reason == "GRAPH_NOT_FOUND"
 
     def test_run_error(self, client: Client) -> None:
@@ -371,12 +372,12 @@ class TestErrors:
         with pytest.raises(InvalidRequest) as invalid:
             client.differentiate(g)
         assert isinstance(invalid.value.faults[0], FieldFault)
-        assert invalid.value.faults[0].path == "graph.nodes[2].op"
+        assert invalid.value.faults[0].path == "input.graph.nodes[2].op"
 
     def test_resource_exhausted(self, client: Client) -> None:
         with pytest.raises(ResourceExhausted) as caught:
             client.differentiate(square(), budget=61.0)
-        assert caught.value.metadata == {"limit": "verify_budget_ms", "actual": "61000", "allowed": "60000"}
+        assert caught.value.metadata == {"limit": "verify_budget_seconds", "actual": "61.0", "allowed": "60.0"}
 
     def test_not_served(self, client: Client) -> None:
         """A call that an older server does not have."""
@@ -436,5 +437,5 @@ class TestEmbedded:
 
     def test_with_a_target_none_is_started(self, served: Served) -> None:
         with connect(served.target) as client:
-            request = pb.EvaluateRequest(graph=square().to_proto())
+            request = pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto()))
             assert decode_tensor(served.autodiff.Evaluate(request).values[0].value) == client.evaluate(square())["y"]

@@ -38,7 +38,7 @@ from gradproof.client import (
     hook,
     requests,
 )
-from gradproof.client.errors import from_fault, from_rpc
+from gradproof.client.errors import from_rpc, from_status
 from gradproof.client.events import EventDecoder
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
@@ -205,7 +205,7 @@ def announced(array: NDArray[Any], tensor_id: int) -> list[pb.Event]:
 
 
 def uploaded(array: NDArray[Any], tensor_id: int) -> tensor_pb2.Tensor:
-    return tensor_pb2.Tensor(spec=encode_tensor(array).spec, upload=tensor_id)
+    return tensor_pb2.Tensor(spec=encode_tensor(array).spec, tensor_id=tensor_id)
 
 
 class TestEvents:
@@ -259,13 +259,13 @@ class TestEvents:
         for message in announced(array, 9):
             assert list(decoder.decode(message)) == []
         assert len(list(decoder.decode(batch))) == 1
-        with pytest.raises(WireError, match="no tensor was uploaded as 9"):
+        with pytest.raises(WireError, match="no tensor came in chunks as 9"):
             list(decoder.decode(batch))
 
     def test_a_batch_before_its_last_chunk_is_refused(self) -> None:
         array = np.ones(CHUNK_BYTES // 4)
         batch = pb.Event(values=pb.ValueBatch(values=[tensor_pb2.NamedTensor(name="v", value=uploaded(array, 1))]))
-        with pytest.raises(WireError, match="no tensor was uploaded as 1"):
+        with pytest.raises(WireError, match="no tensor came in chunks as 1"):
             decoded(*announced(array, 1)[:-1], batch)
 
     def test_faults_with_and_without_a_node(self) -> None:
@@ -300,10 +300,10 @@ class TestEvents:
         )
         result = Result()
         for event in decoded(
-            pb.Event(accepted=pb.Accepted(digest="d", nodes=3, estimated_bytes=24)),
+            pb.Event(accepted=pb.Accepted(digest="d", node_count=3, estimated_bytes=24)),
             pb.Event(gradients=pb.GradientBatch(gradients=[pb.Gradient(value="x", gradient=encode_tensor(1.0))])),
             pb.Event(verdicts=pb.VerdictBatch(verdicts=[verdict])),
-            pb.Event(progress=pb.Progress(done=1, total=2)),
+            pb.Event(progress=verdict_pb2.Progress(proofs_done=1, proofs_total=2)),
             pb.Event(summary=pb.RunSummary(wrong=1, elements_checked=1, elements_total=1)),
         ):
             result.add(event)
@@ -319,7 +319,9 @@ class TestEvents:
         assert result.summary == Summary(0, 0, 0, 1, 1, 1, 0.0, 0.0)
 
     def test_accepted(self) -> None:
-        assert decoded(pb.Event(accepted=pb.Accepted(digest="d", nodes=3, estimated_bytes=24))) == [Accepted("d", 3, 24)]
+        assert decoded(pb.Event(accepted=pb.Accepted(digest="d", node_count=3, estimated_bytes=24))) == [
+            Accepted("d", 3, 24)
+        ]
 
 
 class Failed(grpc.RpcError):
@@ -358,6 +360,13 @@ KINDS: list[tuple[grpc.StatusCode, type[GradproofError]]] = [
 ]
 
 
+def status(code: int, reason: str) -> status_pb2.Status:
+    """A status with a reason and no places."""
+    message = status_pb2.Status(code=code, message="no")
+    message.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="d"))
+    return message
+
+
 class TestErrors:
     @pytest.mark.parametrize(("code", "kind"), KINDS, ids=[code.name for code, _ in KINDS])
     def test_every_code_is_an_exception_with_and_without_details(
@@ -368,7 +377,7 @@ class TestErrors:
         assert type(rich) is type(bare) is kind
         assert (str(rich), rich.reason, rich.metadata) == ("no", "WORD", {"limit": "nodes"})
         assert (str(bare), bare.reason, bare.metadata) == ("no", "", {})
-        assert type(from_fault(pb.RequestFault(code=code.value[0], message="no"), pb.RunFault())) is kind
+        assert type(from_status(status_pb2.Status(code=code.value[0], message="no"))) is kind
 
     @pytest.mark.parametrize("nothing", ["", None])
     def test_a_call_that_says_nothing_says_its_code(self, nothing: str | None) -> None:
@@ -388,20 +397,20 @@ class TestErrors:
     def test_a_run_that_failed_says_where(self, code: grpc.StatusCode) -> None:
         places = {"node": "3", "op": "p.f", "plugin": "p"}
         info = error_details_pb2.ErrorInfo(reason="RULE_FAULT", domain="d", metadata=places)
-        message = pb.RequestFault(code=code.value[0], message="no", reason="RULE_FAULT")
         place = pb.RunFault(node=3, op="p.f", plugin="p")
-        for error in (from_rpc(Failed(code, "no", [info])), from_fault(message, place)):
+        message = status(code.value[0], "RULE_FAULT")
+        for error in (from_rpc(Failed(code, "no", [info])), from_status(message, place=place)):
             assert isinstance(error, RunError)
             assert (error.node, error.op, error.plugin, error.metadata) == (3, "p.f", "p", places)
 
     def test_a_hook_that_failed_has_no_node(self) -> None:
-        message = pb.RequestFault(code=code_pb2.FAILED_PRECONDITION, message="no", reason="HOOK_FAULT")
-        error = from_fault(message, pb.RunFault(value="v"))
+        message = status(code_pb2.FAILED_PRECONDITION, "HOOK_FAULT")
+        error = from_status(message, place=pb.RunFault(value="v"))
         assert isinstance(error, RunError)
         assert (error.node, error.op, error.metadata) == (None, "", {"value": "v"})
 
     def test_node_zero_is_a_node(self) -> None:
-        message = pb.RequestFault(code=code_pb2.INTERNAL, message="no", reason="FORWARD_FAULT")
-        error = from_fault(message, pb.RunFault(node=0, op="f"))
+        message = status(code_pb2.INTERNAL, "FORWARD_FAULT")
+        error = from_status(message, place=pb.RunFault(node=0, op="f"))
         assert isinstance(error, RunError)
         assert error.node == 0

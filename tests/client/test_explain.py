@@ -150,7 +150,7 @@ def test_what_cannot_be_explained(tensors: Served) -> None:
 
 
 def test_one_that_takes_too_long(tmp_path: Any) -> None:
-    with serving(tmp_path, limits=Limits(explain_ms=1)) as served:
+    with serving(tmp_path, limits=Limits(explain_seconds=0.001)) as served:
         g = GraphBuilder()
         g.output(g.apply("softmax", g.leaf("x", np.ones(12), requires_grad=True), name="y"))
         with pytest.raises(InvalidRequest, match=r"took longer than 0\.001 s") as caught:

@@ -110,7 +110,9 @@ def gradient(result: Any) -> float:
 
 
 def sent(client: Client) -> float:
-    request = pb.DifferentiateRequest(graph=square().to_proto(), verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
+    request = pb.DifferentiateRequest(
+        input=pb.RunInput(graph=square().to_proto()), verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF)
+    )
     return gradient(client.send(request, at_once=True))
 
 

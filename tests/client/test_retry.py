@@ -298,10 +298,10 @@ class TestErrors:
 
     def test_a_run_on_a_session_has_its_own_id(self, shared: Served) -> None:
         """The one that its message has, if it has one."""
-        message = pb.DifferentiateRequest(digest="unheard", request_id="mine")
+        message = pb.DifferentiateRequest(input=pb.RunInput(digest="unheard", request_id="mine"))
         with shared.client.session() as session:
             with pytest.raises(GradproofError) as caught:
-                session.differentiate(kept="nothing")
+                session.differentiate(saved="nothing")
             assert len(caught.value.request_id) == 32
         with pytest.raises(GradproofError) as caught:
             shared.client.send(message)
@@ -309,7 +309,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("odd", ["zwölf", "a\nb", "x" * 1000])
     def test_an_id_that_metadata_cannot_hold(self, shared: Served, odd: str) -> None:
-        message = pb.DifferentiateRequest(graph=square().to_proto(), request_id=odd)
+        message = pb.DifferentiateRequest(input=pb.RunInput(graph=square().to_proto(), request_id=odd))
         for hooks in ([], [hook("y", lambda g: g)]):
             assert shared.client.send(message, hooks=hooks).gradients["x"].gradient == 6.0
 
@@ -370,14 +370,14 @@ class TestSessions:
         assert not refusing
 
     def test_two_runs_of_one_id(self, shared: Served) -> None:
-        message = pb.EvaluateRequest(graph=square().to_proto(), request_id="mine")
+        message = pb.EvaluateRequest(input=pb.RunInput(graph=square().to_proto(), request_id="mine"))
         with shared.client.session() as session:
-            first = session.converse(RunExchange(message))
+            first = session.exchange(RunExchange(message))
             next(first)
             with pytest.raises(ValueError, match="'mine' is in progress"):
-                next(session.converse(RunExchange(message)))
+                next(session.exchange(RunExchange(message)))
             assert len(list(first)) > 0
-            assert len(list(session.converse(RunExchange(message)))) > 1
+            assert len(list(session.exchange(RunExchange(message)))) > 1
 
     def test_what_is_raised_says_all_that_a_status_does(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:
         with shared.client.session() as session:

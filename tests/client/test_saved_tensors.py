@@ -34,7 +34,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(kept_bytes=64 << 20, kept_runs=16, kept_seconds=600)
+    limits = Limits(saved_bytes=64 << 20, saved_runs=16, saved_seconds=600)
     cache = tmp_path_factory.mktemp("proofs")
     with serving(cache, plugin=["tests.support.faulty_plugin", "gradproof.server.demo_faulty_op"], limits=limits) as one:
         yield one
@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def served(server: Served) -> Iterator[Served]:
     """The server behind the tensors, which in the end keeps nothing."""
-    server.host.handler.kept.clock = Clock()
+    server.host.handler.forward_cache.clock = Clock()
     before = gp.use(server.client)
     yield server
     gp.use(before)
@@ -61,7 +61,7 @@ def held(served: Served) -> tuple[int, int]:
     g = gp.GraphBuilder()
     g.output(g.leaf("x", 1.0))
     session.evaluate(g)
-    return len(served.host.handler.kept), served.host.handler.kept.held_bytes
+    return len(served.host.handler.forward_cache), served.host.handler.forward_cache.held_bytes
 
 
 def requests_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -119,7 +119,9 @@ class TestOnce:
         asked = requests_of(served, monkeypatch)
         loss.backward()
         assert computed() == NODES + 1
-        assert [(one.WhichOneof("source"), len(one.values), len(one.reuse)) for one in asked] == [("kept", 0, 0)]
+        assert [(one.input.WhichOneof("source"), len(one.input.values), len(one.input.reuse)) for one in asked] == [
+            ("saved", 0, 0)
+        ]
         assert held(served) == (0, 0)  # the graph has been freed
         assert bits(x, w) == plain(lambda x, w: trunk(x, w).sum())
 
@@ -180,7 +182,7 @@ class TestOnce:
         repr(h.sum())
         repr((h * 2).sum())
         h.sum().backward()
-        assert [len(one.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
+        assert [len(one.input.values) for one in asked] == [2, 1, 0]  # the number 2 is the second's
 
     def test_a_value_that_needs_no_gradient(self, served: Served) -> None:
         a = gp.randn(200, 200)
@@ -255,7 +257,7 @@ class TestLost:
         x, w = leaves()
         loss = trunk(x, w).sum()
         repr(loss)
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         loss.backward(retain_graph=True)
         assert computed() == 2 * (NODES + 1)
         loss.backward()
@@ -288,7 +290,7 @@ class TestLost:
         x, w = leaves(200)
         h = x @ w
         repr(h.sum())
-        served.host.handler.kept.clock.now += 600  # type: ignore[attr-defined]
+        served.host.handler.forward_cache.clock.now += 600  # type: ignore[attr-defined]
         out = h.exp().sum()
         repr(out)
         assert computed() == 5

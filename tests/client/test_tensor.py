@@ -279,7 +279,9 @@ class TestCost:
     def test_nothing_is_computed_before_someone_looks(self, tensors: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[str] = []
         send = tensors.client.send_evaluate
-        monkeypatch.setattr(tensors.client, "send_evaluate", lambda r, **o: asked.append(",".join(r.fetch)) or send(r, **o))
+        monkeypatch.setattr(
+            tensors.client, "send_evaluate", lambda r, **o: asked.append(",".join(r.input.fetch)) or send(r, **o)
+        )
         x = gp.tensor([1.0, 2.0])
         y = (x * 3).exp()
         z = y.sum()

@@ -115,7 +115,7 @@ def tensor(dtype: Any, shape: list[int], **body: Any) -> tensor_pb2.Tensor:
 
 
 def numbers(dtype: Any, shape: list[int], *values: float) -> tensor_pb2.Tensor:
-    return tensor(dtype, shape, numbers=tensor_pb2.NumberList(values=values))
+    return tensor(dtype, shape, doubles=tensor_pb2.DoubleList(values=values))
 
 
 F64, F32, I8 = tensor_pb2.DATA_TYPE_FLOAT64, tensor_pb2.DATA_TYPE_FLOAT32, tensor_pb2.DATA_TYPE_INT8
@@ -135,14 +135,14 @@ U8, BOOL, C64 = tensor_pb2.DATA_TYPE_UINT8, tensor_pb2.DATA_TYPE_BOOL, tensor_pb
         (tensor(0, [], data=b""), "spec.dtype", "DTYPE", "0 is not a dtype"),
         (tensor(99, [], data=b""), "spec.dtype", "DTYPE", "99 is not a dtype"),
         (tensor_pb2.Tensor(), "spec.dtype", "DTYPE", "not a dtype"),
-        (tensor(F64, [], upload=7), "upload", "UPLOAD_UNKNOWN", "uploaded as 7"),
-        (numbers(F64, [2], 1.0), "numbers.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
-        (numbers(C64, [2], 1.0, 2.0), "numbers.values", "TENSOR_LENGTH", "which has 4"),
-        (numbers(I8, [1], 0.5), "numbers.values", "TENSOR_VALUE", "not an integer"),
-        (numbers(I8, [1], math.nan), "numbers.values", "TENSOR_VALUE", "not an integer"),
-        (numbers(I8, [2], 1, 128), "numbers.values", "TENSOR_VALUE", "does not fit int8"),
-        (numbers(U8, [1], -1), "numbers.values", "TENSOR_VALUE", "does not fit uint8"),
-        (numbers(BOOL, [1], 2), "numbers.values", "TENSOR_VALUE", "does not fit bool"),
+        (tensor(F64, [], tensor_id=7), "tensor_id", "TENSOR_ID_UNKNOWN", "in chunks as 7"),
+        (numbers(F64, [2], 1.0), "doubles.values", "TENSOR_LENGTH", "1 numbers for float64.2., which has 2"),
+        (numbers(C64, [2], 1.0, 2.0), "doubles.values", "TENSOR_LENGTH", "which has 4"),
+        (numbers(I8, [1], 0.5), "doubles.values", "TENSOR_VALUE", "not an integer"),
+        (numbers(I8, [1], math.nan), "doubles.values", "TENSOR_VALUE", "not an integer"),
+        (numbers(I8, [2], 1, 128), "doubles.values", "TENSOR_VALUE", "does not fit int8"),
+        (numbers(U8, [1], -1), "doubles.values", "TENSOR_VALUE", "does not fit uint8"),
+        (numbers(BOOL, [1], 2), "doubles.values", "TENSOR_VALUE", "does not fit bool"),
     ],
 )
 def test_malformed_tensors_are_refused(message: tensor_pb2.Tensor, path: str, reason: str, text: str) -> None:
@@ -167,11 +167,11 @@ def test_numbers_become_every_dtype() -> None:
 
 def test_an_upload_must_have_the_stated_spec() -> None:
     held = {1: np.ones(3, np.float32)}
-    assert decode_tensor(tensor(F32, [3], upload=1), held) is held[1]
-    for message in (tensor(F64, [3], upload=1), tensor(F32, [3, 1], upload=1)):
-        with pytest.raises(WireError, match="upload 1 is float32") as caught:
+    assert decode_tensor(tensor(F32, [3], tensor_id=1), held) is held[1]
+    for message in (tensor(F64, [3], tensor_id=1), tensor(F32, [3, 1], tensor_id=1)):
+        with pytest.raises(WireError, match="tensor 1 is float32") as caught:
             decode_tensor(message, held)
-        assert caught.value.reason == "UPLOAD_SPEC"
+        assert caught.value.reason == "TENSOR_ID_SPEC"
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -201,7 +201,7 @@ def test_attributes_of_other_types_are_refused_and_numpy_integers_are_not() -> N
 
 
 def test_attributes_nested_too_deep_are_refused() -> None:
-    value = graph_pb2.Attribute(flag=True)
+    value = graph_pb2.Attribute(bool_value=True)
     for _ in range(9):
         value = graph_pb2.Attribute(list=graph_pb2.AttributeList(values=[value]))
     with pytest.raises(WireError, match="nested more than 8 deep"):
@@ -260,11 +260,11 @@ def begun(total: int = 16, limit: int = 1 << 20) -> Assembler:
 @pytest.mark.parametrize(
     ("tensor_id", "offset", "size", "path", "reason"),
     [
-        (1, 8, 4, "chunk.offset", "UPLOAD_OFFSET"),  # a gap
-        (1, 0, 4, "chunk.offset", "UPLOAD_OFFSET"),  # an overlap
-        (1, 4, 13, "chunk.offset", "UPLOAD_OFFSET"),  # past the end
-        (1, 2**63, 1, "chunk.offset", "UPLOAD_OFFSET"),
-        (2, 4, 4, "chunk.tensor_id", "UPLOAD_UNKNOWN"),
+        (1, 8, 4, "chunk.offset", "CHUNK_OFFSET"),  # a gap
+        (1, 0, 4, "chunk.offset", "CHUNK_OFFSET"),  # an overlap
+        (1, 4, 13, "chunk.offset", "CHUNK_OFFSET"),  # past the end
+        (1, 2**63, 1, "chunk.offset", "CHUNK_OFFSET"),
+        (2, 4, 4, "chunk.tensor_id", "TENSOR_ID_UNKNOWN"),
     ],
 )
 def test_chunks_out_of_place_are_refused(tensor_id: int, offset: int, size: int, path: str, reason: str) -> None:
@@ -280,7 +280,7 @@ def test_chunks_out_of_place_are_refused(tensor_id: int, offset: int, size: int,
 def test_nothing_follows_the_last_chunk() -> None:
     assembler = begun()
     assembler.chunk(tensor_pb2.TensorChunk(tensor_id=1, data=bytes(16)))
-    with pytest.raises(WireError, match="no tensor 1 is being uploaded"):
+    with pytest.raises(WireError, match="no header came for tensor 1"):
         assembler.chunk(tensor_pb2.TensorChunk(tensor_id=1, offset=16))
 
 
@@ -293,7 +293,7 @@ def test_headers_at_fault_are_refused_before_anything_is_allocated() -> None:
     assert caught.value.reason == "LIMIT_EXCEEDED"
     with pytest.raises(WireError, match="id 1 is in use") as caught:
         begun().header(tensor_pb2.TensorHeader(tensor_id=1, spec=encode_spec((), np.dtype("i1")), total_bytes=1))
-    assert caught.value.reason == "UPLOAD_ID"
+    assert caught.value.reason == "TENSOR_ID_TAKEN"
     huge = tensor_pb2.TensorHeader(spec=encode_spec((2**39,), np.dtype("i1")), total_bytes=2**39)
     with pytest.raises(WireError, match="the limit is 1048576"):
         Assembler(1 << 20).header(huge)

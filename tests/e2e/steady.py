@@ -94,26 +94,30 @@ class Asker:
                 next(iter(call))
                 call.cancel()
             elif kind == 2:
-                self.autodiff.Infer(pb.InferRequest(graph=square(n).graph), timeout=60)
+                self.autodiff.Infer(pb.InferRequest(graph=square(n).input.graph), timeout=60)
             elif kind == 3:
-                self.autodiff.Derive(pb.DeriveRequest(graph=square(n).graph, mode=pb.DERIVE_MODE_GRADIENT), timeout=60)
+                self.autodiff.Derive(
+                    pb.DeriveRequest(graph=square(n).input.graph, mode=pb.DERIVE_MODE_GRADIENT), timeout=60
+                )
             elif kind == 4:
                 self.ops.GetOp(op_service_pb2.GetOpRequest(name="sin"), timeout=60)
             elif kind == 5:
                 bad = square(n)
-                bad.graph.nodes[0].op = f"nonsense{n}"
+                bad.input.graph.nodes[0].op = f"nonsense{n}"
                 self.autodiff.Differentiate(bad, timeout=60)
             elif kind == 6:  # a graph that nobody has seen, for caches to be full of
                 self.right(self.autodiff.Differentiate(square(n, f"x{n}"), timeout=60))
             elif kind == 7:
                 checked = square(n)
-                checked.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_ms=1000))
+                checked.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_seconds=1.0))
                 self.right(self.autodiff.Differentiate(checked, timeout=60))
             elif kind < 30:
                 self.right(self.autodiff.Differentiate(square(n), timeout=60))
             else:
-                short = pb.DifferentiateRequest(digest=self.digest, verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
-                short.values.add(name="x", value=square(0).graph.leaves[0].value)
+                short = pb.DifferentiateRequest(
+                    input=pb.RunInput(digest=self.digest), verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF)
+                )
+                short.input.values.add(name="x", value=square(0).input.graph.leaves[0].value)
                 self.right(self.autodiff.Differentiate(short, timeout=60))
             code = "OK"
         except grpc.RpcError as error:
@@ -128,7 +132,7 @@ class Asker:
         frames = []
         for k in range(RUNS_PER_SESSION):
             one = square(n)
-            one.request_id, one.keep = f"{n}.{k}", "k" if k % 5 == 0 else ""
+            one.input.request_id, one.input.save_as = f"{n}.{k}", "k" if k % 5 == 0 else ""
             frames.append(pb.SessionRequest(differentiate=one))
         done = sum(
             bool(event.HasField("summary"))

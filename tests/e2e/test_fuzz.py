@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.support import fuzzing
 from tests.support.fuzzing import FRAMES, GOOD
 from tests.support.server_fixture import Served, serving
+from tests.support.statuses import fault_of
 
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -33,12 +34,12 @@ OURS = (Code.INTERNAL.value[0], Code.UNKNOWN.value[0])
 RIGHT = {Code.OK, Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.RESOURCE_EXHAUSTED}
 SHARES = dict.fromkeys(GOOD, 0.04) | {"Differentiate": 0.2, "Derive": 0.1, "VerifyOp": 0.005, "Explain": 0.01}
 ONE = fuzzing.run(fuzzing.GRAPHS[1])
-HOOK_MS, REPLIES = 100, 3
+HOOK_SECONDS, REPLIES = 0.1, 3
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(hook_timeout_ms=HOOK_MS)
+    limits = Limits(hook_timeout_seconds=HOOK_SECONDS)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
         yield one
         answer = one.autodiff.Differentiate(ONE, timeout=SECONDS)
@@ -83,11 +84,11 @@ def answers(call: Any, *, single: bool = False, heard: Callable[[Any], None] = l
 def hurried(message: Any) -> Any:
     """The message with short times for what it asks: a budget of a minute may take one."""
     if isinstance(message, pb.DifferentiateRequest):
-        message.verify.budget_ms = min(message.verify.budget_ms, 100) or 100
+        message.verify.budget_seconds = min(message.verify.budget_seconds, 0.1) or 0.1
     elif isinstance(message, pb.StreamingDifferentiateRequest):
         hurried(message.request)
     elif isinstance(message, op_service_pb2.VerifyOpRequest):
-        message.budget_ms = min(message.budget_ms, 20) or 20
+        message.budget_seconds = min(message.budget_seconds, 0.02) or 0.02
     elif isinstance(message, pb.SessionRequest) and message.HasField("differentiate"):
         hurried(message.differentiate)
     return message
@@ -137,7 +138,7 @@ def talk(served: Served, frames: list[pb.SessionRequest], replies: list[pb.Sessi
         if fuzzing.asked(frames):
             with suppress(Empty):
                 for reply in replies:
-                    questions.get(timeout=HOOK_MS / 1000)
+                    questions.get(timeout=HOOK_SECONDS)
                     yield reply
 
     def heard(answer: Any) -> None:
@@ -154,7 +155,7 @@ def test_sessions(served: Served) -> None:
     @given(fuzzing.talks(), st.lists(fuzzing.changed(fuzzing.REPLIES), max_size=REPLIES))
     def talked(frames: list[pb.SessionRequest], replies: list[pb.SessionRequest]) -> None:
         for answer in talk(served, list(map(hurried, frames)), replies):
-            assert not answer.HasField("fault") or answer.fault.code not in OURS, answer.fault
+            assert not answer.HasField("status") or answer.status.code not in OURS, answer.status
 
     talked()
 
@@ -163,8 +164,8 @@ def test_sessions(served: Served) -> None:
 def test_right_talks_are_answered(served: Served, frames: list[pb.SessionRequest]) -> None:
     """No fault in a session that nobody has changed, but that a run may come before the one whose values it wants."""
     replies = [pb.SessionRequest(hook=pb.HookReply(hook_id=n)) for n in fuzzing.asked(frames)]
-    faults = [answer.fault for answer in talk(served, frames, replies) if answer.HasField("fault")]
-    assert {fault.reason for fault in faults} <= {"KEPT_NOT_FOUND"}, faults
+    faults = [fault_of(answer) for answer in talk(served, frames, replies) if answer.HasField("status")]
+    assert {fault.reason for fault in faults} <= {"SAVED_NOT_FOUND"}, faults
 
 
 def test_session_bytes(served: Served) -> None:

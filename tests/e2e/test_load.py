@@ -31,7 +31,7 @@ from gradproof.v1 import autodiff_service_pb2_grpc, operations_service_pb2, oper
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 SECONDS = 30.0  # what would wait for so long hangs
-STALL_MS = 1500
+STALL_SECONDS = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         folder,
         "--plugin",
         "tests.support.stuck_plugin",
-        f"--limits.stall-ms={STALL_MS}",
+        f"--limits.stall-seconds={STALL_SECONDS}",
     ) as one:
         with grpc.insecure_channel(one.target) as channel:
             load.latencies(autodiff_service_pb2_grpc.AutodiffServiceStub(channel), 0.2)
@@ -167,7 +167,7 @@ def test_a_caller_that_floods_keeps_nobody_out(tmp_path: Path) -> None:
     file = tmp_path / "callers.toml"
     file.write_text("".join(lines))
     file.chmod(0o600)
-    heavy = pb.EvaluateRequest(graph=load.product(600).graph, fetch=["y"])
+    heavy = pb.EvaluateRequest(input=pb.RunInput(graph=load.product(600).input.graph, fetch=["y"]))
     with serving(tmp_path / "proofs", token_file=file) as one:
         mine, other = ((("authorization", f"Bearer {tokens[name]}"),) for name in "ab")
         flood = [one.autodiff.Evaluate.future(heavy, metadata=other, timeout=2 * SECONDS) for _ in range(500)]
@@ -185,7 +185,7 @@ def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
         stub: Any = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         for op in ("sin", "cos", "tanh"):
             message = request([leaf("x", np.array([0.5]))], [node(op, "x", "s"), node("sum", "s", "y")], "y")
-            message.verify.CopyFrom(pb.VerifyOptions(budget_ms=20_000))
+            message.verify.CopyFrom(pb.VerifyOptions(budget_seconds=20.0))
             answer = stub.Differentiate(message, timeout=SECONDS)
             assert answer.summary.verified == 1, answer
         answers(stub)
@@ -200,8 +200,8 @@ def test_clocks_that_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years
         for k, jump in enumerate((0, years, 0)):
             monkeypatch.setattr(time, "time", lambda jump=jump: now() + jump * 365 * 86_400)
             message = load.small()
-            message.verify.CopyFrom(pb.VerifyOptions(budget_ms=20_000))
-            message.request_id = f"{k}"
+            message.verify.CopyFrom(pb.VerifyOptions(budget_seconds=20.0))
+            message.input.request_id = f"{k}"
             frames.put(pb.SessionRequest(differentiate=message))
             answers = [event for answer in summarized(events) for event in (answer.event, *answer.more)]
             assert [event.summary.verified for event in answers if event.HasField("summary")] == [1]
@@ -213,7 +213,7 @@ def summarized(events: Any) -> Iterator[pb.SessionResponse]:
     """The answers of a session up to the end of a run."""
     for answer in events:
         yield answer
-        if answer.HasField("fault") or any(event.HasField("summary") for event in (answer.event, *answer.more)):
+        if answer.HasField("status") or any(event.HasField("summary") for event in (answer.event, *answer.more)):
             return
 
 

@@ -84,8 +84,8 @@ def oracle(op: Op, inputs: list[Array], seeds: list[Array], attributes: Any) -> 
     function = ORACLES.get(op.name, op.forward)
 
     def loss(arrays: list[Array]) -> Any:
-        found = function(*arrays, **attributes)
-        outputs = found if isinstance(found, tuple) else (found,)
+        results = function(*arrays, **attributes)
+        outputs = results if isinstance(results, tuple) else (results,)
         return mp.fsum(
             mp.re(mp.conj(complex(g)) * y)
             for seed, out in zip(seeds, outputs, strict=True)
@@ -97,14 +97,14 @@ def oracle(op: Op, inputs: list[Array], seeds: list[Array], attributes: Any) -> 
         arrays: list[Array] = [x if x.dtype.kind in "biu" else each(mp.mpmathify)(x.astype(object)) for x in inputs]
         arrays = [np.asarray(x) for x in arrays]
         step = mp.mpf(10) ** -20
-        for array, given in zip(arrays, inputs, strict=True):
-            if given.dtype.kind in "biu":
+        for array, operand in zip(arrays, inputs, strict=True):
+            if operand.dtype.kind in "biu":
                 gradients.append(None)
                 continue
-            gradient = np.zeros(array.shape, given.dtype)
+            gradient = np.zeros(array.shape, operand.dtype)
             for index in np.ndindex(array.shape):
                 middle, slopes = array[index], []
-                for turn in (1, mp.mpc(0, 1))[: 1 + (given.dtype.kind == "c")]:
+                for turn in (1, mp.mpc(0, 1))[: 1 + (operand.dtype.kind == "c")]:
                     array[index] = middle + turn * step
                     above = loss(arrays)
                     array[index] = middle - turn * step
@@ -117,12 +117,12 @@ def oracle(op: Op, inputs: list[Array], seeds: list[Array], attributes: Any) -> 
 
 def drawn(op: Op, case: Case, random: np.random.Generator) -> tuple[list[Array], list[Array]]:
     """Inputs of the shapes that the op sees, and seeds."""
-    found = op.inference(case.specs(), case.attributes)
+    inference = op.inference(case.specs(), case.attributes)
     inputs = []
-    for given, spec in zip(case.inputs, found.inputs or case.specs(), strict=True):
+    for operand, spec in zip(case.inputs, inference.inputs or case.specs(), strict=True):
         z = numbers(random, *spec.shape)
-        inputs.append(np.broadcast_to(given, spec.shape) if isinstance(given, np.ndarray) else cast(z, spec.dtype))
-    return inputs, [cast(numbers(random, *out.shape), out.dtype) for out in found.outputs]
+        inputs.append(np.broadcast_to(operand, spec.shape) if isinstance(operand, np.ndarray) else cast(z, spec.dtype))
+    return inputs, [cast(numbers(random, *out.shape), out.dtype) for out in inference.outputs]
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
@@ -131,8 +131,8 @@ def test_gradient_is_the_derivative_in_both_parts(bench: Bench, op: Op, case: Ca
     attributes = op.inference(case.specs(), case.attributes).attributes
     for _ in range(3):
         inputs, seeds = drawn(op, case, random)
-        mine = bench.apply(op.name, inputs, attributes, seeds)
-        for got, true in zip(mine, oracle(op, inputs, seeds, attributes), strict=True):
+        gradients = bench.apply(op.name, inputs, attributes, seeds)
+        for got, true in zip(gradients, oracle(op, inputs, seeds, attributes), strict=True):
             if true is None:
                 assert got is None
             else:
@@ -146,9 +146,9 @@ def test_gradient_in_complex64(bench: Bench, op: Op) -> None:
     inputs, seeds = drawn(op, op.complex_cases()[0], random)
     narrow = [x if x.dtype.kind in "biu" else x.astype(np.complex64) for x in inputs]
     out = op.inference(op.complex_cases()[0].specs(np.complex64), {}).outputs[0]
-    mine = bench.apply(op.name, narrow, {}, [cast(seeds[0], out.dtype)])
+    gradients = bench.apply(op.name, narrow, {}, [cast(seeds[0], out.dtype)])
     wide = [x if x.dtype.kind in "biu" else x.astype(np.complex128) for x in narrow]
-    for got, true in zip(mine, oracle(op, wide, [cast(seeds[0], out.dtype)], {}), strict=True):
+    for got, true in zip(gradients, oracle(op, wide, [cast(seeds[0], out.dtype)], {}), strict=True):
         if true is not None:
             assert got.dtype == np.complex64
             np.testing.assert_allclose(got, true, rtol=2e-5, atol=2e-6)
@@ -175,9 +175,9 @@ def test_what_torch_gives(bench: Bench, point: complex, lines: list[Line], seed:
 
 
 def test_a_real_leaf_gets_the_real_part(bench: Bench) -> None:
-    found = bench.gradients({"x": 2.0, "i": 1j}, ["y = multiply(x, i)"], "y", seeds={"y": 1j}, constants="i")
-    assert found["x"] == 1.0
-    assert found["x"].dtype == np.float64
+    gradients = bench.gradients({"x": 2.0, "i": 1j}, ["y = multiply(x, i)"], "y", seeds={"y": 1j}, constants="i")
+    assert gradients["x"] == 1.0
+    assert gradients["x"].dtype == np.float64
 
 
 @pytest.mark.parametrize(
@@ -187,17 +187,17 @@ def test_broadcast_and_mixed_dtypes(bench: Bench, real: str, common: str) -> Non
     random = np.random.default_rng(7)
     z, x = numbers(random, 3).astype(common), random.normal(size=(2, 1)).astype(real)
     g = numbers(random, 2, 3).astype(common)
-    found = bench.gradients({"z": z, "x": x}, ["y = multiply(z, x)"], "y", seeds={"y": g})
+    gradients = bench.gradients({"z": z, "x": x}, ["y = multiply(z, x)"], "y", seeds={"y": g})
     rough = {"float16": 2e-3, "float32": 1e-5, "float64": 1e-13}[real]
-    assert (found["z"].dtype, found["x"].dtype) == (np.dtype(common), np.dtype(real))
-    np.testing.assert_allclose(found["z"], (g * x).sum(axis=0), rtol=rough)
-    np.testing.assert_allclose(found["x"], (g * z.conj()).real.sum(axis=1, keepdims=True), rtol=rough, atol=rough)
+    assert (gradients["z"].dtype, gradients["x"].dtype) == (np.dtype(common), np.dtype(real))
+    np.testing.assert_allclose(gradients["z"], (g * x).sum(axis=0), rtol=rough)
+    np.testing.assert_allclose(gradients["x"], (g * z.conj()).real.sum(axis=1, keepdims=True), rtol=rough, atol=rough)
 
 
 def test_a_cast_to_a_real_dtype_takes_the_real_part(bench: Bench) -> None:
-    found = bench.gradients({"z": 3 + 4j}, [("y = astype(z)", {"dtype": "float32"})], "y")
+    gradients = bench.gradients({"z": 3 + 4j}, [("y = astype(z)", {"dtype": "float32"})], "y")
     assert bench.values({"z": 3 + 4j}, [("y = astype(z)", {"dtype": "float32"})], "y")["y"] == 3.0
-    assert found["z"] == 1 + 0j
+    assert gradients["z"] == 1 + 0j
 
 
 # seeds
@@ -283,13 +283,13 @@ NET: tuple[dict[str, Any], list[Line]] = (
 
 
 def test_a_small_graph_is_verified_and_consistent(bench: Bench) -> None:
-    found = verdicts_of(REGISTRY, bench.job(*NET, "l"))
-    assert set(found) == {"a", "b", "x"}
-    for one in found.values():
-        assert one.summary is SummaryWord.VERIFIED, one.reason
-        assert one.graph.word is GraphWord.CONSISTENT
-        assert one.graph.nodes == one.graph.total
-        assert all(use.value.word is ValueWord.ENCLOSED and use.forward.word is ValueWord.ENCLOSED for use in one.uses)
+    verdicts = verdicts_of(REGISTRY, bench.job(*NET, "l"))
+    assert set(verdicts) == {"a", "b", "x"}
+    for verdict in verdicts.values():
+        assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
+        assert verdict.graph.word is GraphWord.CONSISTENT
+        assert verdict.graph.nodes == verdict.graph.total
+        assert all(use.value.word is ValueWord.ENCLOSED and use.forward.word is ValueWord.ENCLOSED for use in verdict.uses)
 
 
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
@@ -415,11 +415,11 @@ def test_a_planted_fault_is_refuted_and_wrong(name: str) -> None:
     random = np.random.default_rng(11)
     graph, values = graph_of("planted.op", numbers(random, 3))
     out = Engine(registry).infer(graph).specs()["y"]
-    [found] = verdicts_of(registry, Job(graph, values, [("y", cast(numbers(random, 3), out.dtype))])).values()
-    assert found.uses[0].value.word is ValueWord.OFF
-    assert "+ i " in found.uses[0].value.expected
-    assert found.graph.word is GraphWord.INCONSISTENT
-    assert found.summary is SummaryWord.WRONG
+    [gradient_verdict] = verdicts_of(registry, Job(graph, values, [("y", cast(numbers(random, 3), out.dtype))])).values()
+    assert gradient_verdict.uses[0].value.word is ValueWord.OFF
+    assert "+ i " in gradient_verdict.uses[0].value.expected
+    assert gradient_verdict.graph.word is GraphWord.INCONSISTENT
+    assert gradient_verdict.summary is SummaryWord.WRONG
 
 
 def test_a_right_rule_written_for_complex_numbers_is_proved() -> None:
@@ -464,9 +464,9 @@ def test_a_fault_in_a_large_product_is_found_by_projections() -> None:
     registry = planted(base.forward, rule, base.define, DIRECT, **rest)
     random = np.random.default_rng(12)
     graph, values = graph_of("planted.op", numbers(random, 60, 50), numbers(random, 50, 60))
-    found = verdicts_of(registry, Job(graph, values, [("y", numbers(random, 60, 60))]))
-    assert found["x0"].uses[0].value.word is ValueWord.OFF
-    assert found["x1"].uses[0].value.word is ValueWord.SCREENED
+    verdicts = verdicts_of(registry, Job(graph, values, [("y", numbers(random, 60, 60))]))
+    assert verdicts["x0"].uses[0].value.word is ValueWord.OFF
+    assert verdicts["x1"].uses[0].value.word is ValueWord.SCREENED
 
 
 def test_a_rule_on_another_branch_is_refuted_off_the_real_line() -> None:
@@ -490,7 +490,7 @@ def test_hooks_get_complex_gradients(bench: Bench) -> None:
     )
     job = bench.job({"z": 3 + 4j}, ["s = square(z)", "y = real(s)"], "y", hooks=hooks)
     events, _ = bench.events(job)
-    [event] = [one for one in events if getattr(one, "name", "") == "z"]
+    [event] = [event for event in events if getattr(event, "name", "") == "z"]
     assert event.raw == 12 - 16j  # type: ignore[union-attr]
     assert np.allclose(event.gradient, 0.6 - 0.8j)  # type: ignore[union-attr, arg-type]
     assert seen == [event.gradient]  # type: ignore[union-attr]
@@ -525,7 +525,7 @@ def test_the_gradient_of_a_complex_leaf_through_the_server(tmp_path: Path) -> No
 
 
 def test_one_element_on_a_cut_takes_nothing_from_the_others(registry: Registry) -> None:
-    """1 + z² of the last one has few digits, which its rounding explains; the first one lies on the cut of atan."""
+    """1 + z² of the last number has few digits, which its rounding explains; the first number lies on the cut of atan."""
     z = np.array([1e-30 + 1e20j, -0.90 + 0.26j, -1e-4 - 1j], np.complex64)
     graph, values = graph_of("atan", z)
     (verdict,) = verdicts_of(registry, Job(graph, values, [("y", np.ones(3, np.complex64))]))["x0"].uses

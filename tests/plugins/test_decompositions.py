@@ -85,8 +85,8 @@ def test_where_there_is_no_answer_the_run_ends_and_says_which_node(bench: Bench,
 
 def test_the_gradient_of_det_needs_no_inverse(bench: Bench) -> None:
     """But that of the cofactors of 4 rows or more does: the second derivative of det."""
-    [found] = bench.apply("det", [np.ones((2, 2))])
-    np.testing.assert_array_equal(found, [[1, -1], [-1, 1]])
+    [gradient] = bench.apply("det", [np.ones((2, 2))])
+    np.testing.assert_array_equal(gradient, [[1, -1], [-1, 1]])
     with pytest.raises(DataFault):
         bench.apply("cofactors", [np.ones((4, 4))])
 
@@ -116,9 +116,9 @@ def test_what_does_not_fit_is_refused(op: str, specs: list[Spec], said: str) -> 
 
 
 def test_solve_promotes() -> None:
-    found = REGISTRY.op("solve").inference([spec((2, 2), "float32"), spec((3, 2, 1))], {})
-    assert found.outputs == (spec((3, 2, 1)),)
-    assert found.inputs == (spec((3, 2, 2)), spec((3, 2, 1)))
+    inference = REGISTRY.op("solve").inference([spec((2, 2), "float32"), spec((3, 2, 1))], {})
+    assert inference.outputs == (spec((3, 2, 1)),)
+    assert inference.inputs == (spec((3, 2, 2)), spec((3, 2, 1)))
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -144,8 +144,8 @@ def differences(function: Callable[..., Any], arrays: list[Array], seed: Array) 
 
         def weighted() -> Any:
             value = function(*(x.copy() for x in matrices))
-            found = value if isinstance(value, mp.matrix) else mp.matrix([[value]])
-            return mp.fsum(mp.mpf(float(g)) * y for g, y in zip(seed.flat, found, strict=True))
+            result = value if isinstance(value, mp.matrix) else mp.matrix([[value]])
+            return mp.fsum(mp.mpf(float(g)) * y for g, y in zip(seed.flat, result, strict=True))
 
         gradients = []
         for array, moving in zip(arrays, matrices, strict=True):
@@ -201,7 +201,7 @@ def test_gradients_of_stacks_are_those_of_their_matrices(bench: Bench) -> None:
     seed = np.random.default_rng(3).normal(size=(2, 3))
     stacked = bench.apply("solve", [a, v], {}, [seed])
     single = [bench.apply("solve", [a[k], v], {}, [seed[k]]) for k in range(2)]
-    np.testing.assert_allclose(stacked[0], [one[0] for one in single], rtol=1e-12)
+    np.testing.assert_allclose(stacked[0], [solution[0] for solution in single], rtol=1e-12)
     np.testing.assert_allclose(stacked[1], single[0][1] + single[1][1], rtol=1e-12)
     columns = bench.apply("solve", [a, v[:, None]], {}, [seed[..., None]])
     np.testing.assert_allclose(columns[0], stacked[0], rtol=1e-12)
@@ -228,8 +228,8 @@ def test_numbers_of_well_conditioned_matrices_are_enclosed(op: str, dtype: Any) 
         arrays = [random.normal(size=(3, 3)) + 3 * np.eye(3)]
         arrays += [random.normal(size=(3, 2))] if op == "solve" else []
         shape = {"det": (), "solve": (3, 2)}.get(op, (3, 3))
-        found = judge(REGISTRY, op, *(x.astype(dtype) for x in arrays), seed=random.normal(size=shape))
-        for verdict in found.values():
+        verdicts = judge(REGISTRY, op, *(x.astype(dtype) for x in arrays), seed=random.normal(size=shape))
+        for verdict in verdicts.values():
             assert numbers(verdict).word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED, ValueWord.ILL_CONDITIONED), verdict
             assert verdict.summary is SummaryWord.VERIFIED
 
@@ -258,9 +258,9 @@ def test_ill_conditioned_matrices_are_no_false_alarm(a: Array, dtype: Any) -> No
 def test_on_the_border_of_the_positive_definite_matrices_numbers_are_conditioned(blocks: int) -> None:
     """A unit in the last place makes the matrix indefinite; of three such blocks, some are so in every direction."""
     block = np.array([[1.0, 1 / 3], [1 / 3, np.nextafter(1 / 9, 1)]])
-    found = numbers(judge(REGISTRY, "cholesky", scipy.linalg.block_diag(*[block] * blocks))["x0"])
-    assert found.word is ValueWord.ILL_CONDITIONED
-    assert found.max_ulps > 1e6
+    verdict = numbers(judge(REGISTRY, "cholesky", scipy.linalg.block_diag(*[block] * blocks))["x0"])
+    assert verdict.word is ValueWord.ILL_CONDITIONED
+    assert verdict.max_ulps > 1e6
 
 
 @pytest.mark.parametrize(
@@ -299,6 +299,6 @@ def test_a_wrong_number_is_off(op: str, rule: Callable[..., Any], a: Array) -> N
     ],
 )
 def test_a_small_case_stands_for_larger_matrices(op: str, shapes: list[tuple[int, ...]], representative: str) -> None:
-    one, specs = REGISTRY.op(op), [spec(shape) for shape in shapes]
-    key = key_of(REGISTRY, one, specs, REGISTRY.rule_of(one, case(*shapes)), {})
+    operation, specs = REGISTRY.op(op), [spec(shape) for shape in shapes]
+    key = key_of(REGISTRY, operation, specs, REGISTRY.rule_of(operation, case(*shapes)), {})
     assert str(key) == f"{op} {representative}"

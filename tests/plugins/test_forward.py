@@ -38,16 +38,16 @@ def inputs_for(op: Op, case: Case, random: Random) -> list[Array]:
     if op.chart is not None:
         inputs, _ = sample_inputs(op, op.chart, case, op.inference(case.specs(), case.attributes), random)
         return [np.vectorize(float, otypes=[float])(x) for x in inputs]
-    found: list[Array] = []
+    arrays: list[Array] = []
     for k, x in enumerate(case.inputs):
         if isinstance(x, np.ndarray):
-            found.append(x)
+            arrays.append(x)
         else:
             array = np.empty(x)
             for index in np.ndindex(x):
                 array[index] = float(op.domain(k).sample(random))
-            found.append(array)
-    return found
+            arrays.append(array)
+    return arrays
 
 
 def run_forward(bench: Bench, op: Op, case: Case, inputs: list[Array]) -> list[Array]:
@@ -70,22 +70,22 @@ def as_balls(array: Array) -> Array:
 
 
 def read_definition(op: Op, case: Case, inputs: list[Array]) -> list[Array]:
-    found = op.inference(case.specs(), case.attributes)
-    wanted = found.inputs or case.specs()
-    balls = [as_balls(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, wanted, strict=True)]
-    return read_op(op, Balls(), balls, found.attributes, found.outputs)
+    inference = op.inference(case.specs(), case.attributes)
+    specs = inference.inputs or case.specs()
+    balls = [as_balls(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, specs, strict=True)]
+    return read_op(op, Balls(), balls, inference.attributes, inference.outputs)
 
 
 def assert_same(got: list[Array], true: list[Array]) -> None:
     assert len(got) == len(true)
-    for mine, balls in zip(got, true, strict=True):
-        assert mine.shape == balls.shape
+    for computed, balls in zip(got, true, strict=True):
+        assert computed.shape == balls.shape
         numbers = [float(ball) if isinstance(ball, (bool, int)) else float(ball.mid()) for ball in balls.flat]
         scale = max(1.0, *map(abs, numbers), 0.0)
-        for one, number, ball in zip(mine.flat, numbers, balls.flat, strict=True):
+        for result, number, ball in zip(computed.flat, numbers, balls.flat, strict=True):
             if isinstance(ball, bool):
-                assert isinstance(one, np.bool)
-            assert abs(float(one) - number) <= TOLERANCE * scale
+                assert isinstance(result, np.bool)
+            assert abs(float(result) - number) <= TOLERANCE * scale
 
 
 @pytest.mark.parametrize(("op", "case"), CASES)
@@ -105,10 +105,10 @@ def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None
     """Each element to a few ulps of itself, wherever the definition has a finite value; overflow must be overflow."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for one in op.stress:
-            for other in op.stress:
+        for first in op.stress:
+            for second in op.stress:
                 inputs = [
-                    np.array(True) if op.domain(k) is INTEGER else np.array(one if k == 0 else other)
+                    np.array(True) if op.domain(k) is INTEGER else np.array(first if k == 0 else second)
                     for k in range(len(op.inputs))
                 ]
                 case = op.uniform(())
@@ -124,7 +124,7 @@ def test_forward_keeps_its_digits_at_stress_values(bench: Bench, op: Op) -> None
                 if np.isinf(true):
                     assert got == true
                 else:
-                    signs = np.signbit([one, other]).any() and op.name == "atan2"  # balls have no -0
+                    signs = np.signbit([first, second]).any() and op.name == "atan2"  # balls have no -0
                     assert signs or abs(got - true) <= 1e-13 * abs(true) + 1e-307, inputs
 
 
@@ -174,10 +174,10 @@ def test_a_forward_does_not_write_to_its_inputs(registry: Registry) -> None:
     for op in registry.ops.values():
         for case in op.proof_cases():
             inputs = inputs_for(op, case, Random(1))
-            found = op.inference(case.specs(), case.attributes)
-            wanted = found.inputs or case.specs()
-            arrays = [np.broadcast_to(x, spec.shape).astype(spec.dtype) for x, spec in zip(inputs, wanted, strict=True)]
+            inference = op.inference(case.specs(), case.attributes)
+            specs = inference.inputs or case.specs()
+            arrays = [np.broadcast_to(x, spec.shape).astype(spec.dtype) for x, spec in zip(inputs, specs, strict=True)]
             before = [x.copy() for x in arrays]
-            op.forward(*arrays, **found.attributes)
+            op.forward(*arrays, **inference.attributes)
             for x, y in zip(arrays, before, strict=True):
                 np.testing.assert_array_equal(x, y)

@@ -23,7 +23,7 @@ from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.verify.readings import concrete, read_op
 
-OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name != "complex"]  # that one: test_complex.py
+OPS = [op for op in REGISTRY.ops.values() if op.differentiable and op.name != "complex"]  # in test_complex_gradients.py
 CASES = [pytest.param(op, case, id=f"{op.name} {case}") for op in OPS for case in op.proof_cases()]
 
 
@@ -98,35 +98,35 @@ def solved(op: Op, arrays: list[Array], shape: tuple[int, ...]) -> Array:
     result = np.empty(shape, object)
     inner = 0 if op.name == "det" else min(2, arrays[-1].ndim)
     for index in np.ndindex(shape[: len(shape) - inner]):
-        mine = [x[index[len(index) - (x.ndim - 2) :] if x.ndim > 2 else ()] for x in arrays]
-        found = MATRICES[op.name](*(mp.matrix(x.tolist()) for x in mine))
-        part = np.asarray(found.tolist(), object) if inner else found
+        matrices = [x[index[len(index) - (x.ndim - 2) :] if x.ndim > 2 else ()] for x in arrays]
+        answer = MATRICES[op.name](*(mp.matrix(x.tolist()) for x in matrices))
+        part = np.asarray(answer.tolist(), object) if inner else answer
         result[index] = part.reshape(shape[len(shape) - inner :]) if inner else part
     return result
 
 
 def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[Array | None]:
     """The gradient of sum(seed * output) by central differences of the definition, with 40 digits left."""
-    found = op.inference(case.specs(), case.attributes)
+    inference = op.inference(case.specs(), case.attributes)
 
     def weighted(arrays: list[Array]) -> Any:
         if op.equation is None:
-            outputs = read_op(op, Decimal(), arrays, found.attributes, found.outputs)
+            outputs = read_op(op, Decimal(), arrays, inference.attributes, inference.outputs)
         else:
-            outputs = [solved(op, arrays, found.outputs[0].shape)]
+            outputs = [solved(op, arrays, inference.outputs[0].shape)]
         return mp.fsum(
             mp.mpf(float(g)) * y
             for seed, out in zip(seeds, outputs, strict=True)
             for g, y in zip(seed.flat, out.flat, strict=True)
         )
 
-    wanted = found.inputs or case.specs()
+    specs = inference.inputs or case.specs()
     with mp.workdps(60):
-        arrays = [decimals(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, wanted, strict=True)]
+        arrays = [decimals(np.broadcast_to(x, spec.shape)) for x, spec in zip(inputs, specs, strict=True)]
         step = mp.mpf(10) ** -20
         gradients: list[Array | None] = []
-        for array, given in zip(arrays, inputs, strict=True):
-            if not is_differentiable(given.dtype):
+        for array, operand in zip(arrays, inputs, strict=True):
+            if not is_differentiable(operand.dtype):
                 gradients.append(None)
                 continue
             gradient = np.zeros(array.shape)
@@ -138,7 +138,7 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
                 below = weighted(arrays)
                 array[index] = middle
                 gradient[index] = float((above - below) / (2 * step))
-            gradients.append(unbroadcast(gradient, given.shape))
+            gradients.append(unbroadcast(gradient, operand.shape))
     return gradients
 
 
@@ -149,8 +149,8 @@ def test_gradient_is_the_derivative_of_the_definition(bench: Bench, op: Op, case
     for _ in range(3):
         inputs = draw(op, case, random)
         seeds = [np.asarray(random.normal(size=out.shape), out.dtype) for out in outputs]
-        mine = bench.apply(op.name, inputs, case.attributes, seeds)
-        for got, true in zip(mine, oracle(op, case, inputs, seeds), strict=True):
+        gradients = bench.apply(op.name, inputs, case.attributes, seeds)
+        for got, true in zip(gradients, oracle(op, case, inputs, seeds), strict=True):
             if true is None:
                 assert got is None
             else:
@@ -202,9 +202,9 @@ def test_broadcasting_is_undone_by_a_sum(bench: Bench, op: str, data: st.DataObj
     """The gradient of an operand that was broadcast is the sum of those of its copies; its shape is its own."""
     a, b = (data.draw(hnp.arrays(np.float64, shape, elements=st.integers(1, 40))) for shape in shapes.input_shapes)
     seed = data.draw(arrays(shapes.result_shape))
-    mine = bench.apply(op, [a, b], seeds=[seed])
+    gradients = bench.apply(op, [a, b], seeds=[seed])
     copies = bench.apply(op, [np.array(x) for x in np.broadcast_arrays(a, b)], seeds=[seed])
-    for x, got, copied in zip((a, b), mine, copies, strict=True):
+    for x, got, copied in zip((a, b), gradients, copies, strict=True):
         assert got.shape == x.shape
         true = unbroadcast(copied, x.shape)
         np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12)
@@ -213,23 +213,23 @@ def test_broadcasting_is_undone_by_a_sum(bench: Bench, op: str, data: st.DataObj
 @given(data=st.data(), shape=SIDES)
 def test_a_value_that_is_used_often_gets_the_sum(bench: Bench, data: st.DataObject, shape: tuple[int, ...]) -> None:
     x, seed = data.draw(arrays(shape)), data.draw(arrays(shape))
-    found = bench.gradients({"x": x}, ["s = sin(x)", "a = add(x, s)", "y = multiply(a, x)"], "y", seeds={"y": seed})
+    gradients = bench.gradients({"x": x}, ["s = sin(x)", "a = add(x, s)", "y = multiply(a, x)"], "y", seeds={"y": seed})
     true = seed * (2 * x + np.sin(x) + x * np.cos(x))
-    np.testing.assert_allclose(found["x"], true, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gradients["x"], true, rtol=1e-12, atol=1e-12)
 
 
 def test_a_walk_that_pushed_gradients_depth_first_would_get_this_wrong(bench: Bench) -> None:
     """b = a + a; c = b * b: dc/da = 8 a, and b's gradient is final before the rule of its node runs."""
-    found = bench.gradients({"a": np.array(3.0)}, ["b = add(a, a)", "c = multiply(b, b)"], "c", retain=("b",))
-    assert found["a"] == 24.0
-    assert found["b"] == 12.0
+    gradients = bench.gradients({"a": np.array(3.0)}, ["b = add(a, a)", "c = multiply(b, b)"], "c", retain=("b",))
+    assert gradients["a"] == 24.0
+    assert gradients["b"] == 12.0
 
 
 @given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
 def test_reductions_of_any_shape(bench: Bench, data: st.DataObject, shape: tuple[int, ...]) -> None:
     """sum and mean over any axes, with size 0 and 1 among them."""
     x = data.draw(arrays(shape))
-    axes = data.draw(st.sets(st.integers(0, len(shape) - 1)).map(lambda found: tuple(sorted(found))))
+    axes = data.draw(st.sets(st.integers(0, len(shape) - 1)).map(lambda axes: tuple(sorted(axes))))
     keepdims = data.draw(st.booleans())
     n = int(np.prod([shape[k] for k in axes], dtype=int))
     seed = data.draw(arrays(np.sum(x, axis=axes, keepdims=keepdims).shape))
@@ -244,9 +244,9 @@ def test_reductions_of_any_shape(bench: Bench, data: st.DataObject, shape: tuple
 def test_matmul_of_any_size(bench: Bench, data: st.DataObject, sides: tuple[int, int, int]) -> None:
     n, k, m = sides
     a, b, g = data.draw(arrays((n, k))), data.draw(arrays((k, m))), data.draw(arrays((n, m)))
-    mine = bench.apply("matmul", [a, b], seeds=[g])
-    np.testing.assert_allclose(mine[0], g @ b.T, atol=1e-12)
-    np.testing.assert_allclose(mine[1], a.T @ g, atol=1e-12)
+    gradients = bench.apply("matmul", [a, b], seeds=[g])
+    np.testing.assert_allclose(gradients[0], g @ b.T, atol=1e-12)
+    np.testing.assert_allclose(gradients[1], a.T @ g, atol=1e-12)
 
 
 EMPTY = [op for op in OPS if op.elementwise]
@@ -284,17 +284,17 @@ def test_float32_stays_float32(bench: Bench, op: Op) -> None:
 
 def test_each_operand_gets_its_gradient_in_its_own_dtype(bench: Bench) -> None:
     a, b = np.arange(3, dtype=np.float32), np.array([[2.0], [3.0]])
-    found = bench.apply("multiply", [a, b], seeds=[np.ones((2, 3))])
-    assert found[0].dtype == np.float32
-    assert found[1].dtype == np.float64
-    np.testing.assert_array_equal(found[0], [5.0, 5.0, 5.0])
-    np.testing.assert_array_equal(found[1], [[3.0], [3.0]])
+    gradients = bench.apply("multiply", [a, b], seeds=[np.ones((2, 3))])
+    assert gradients[0].dtype == np.float32
+    assert gradients[1].dtype == np.float64
+    np.testing.assert_array_equal(gradients[0], [5.0, 5.0, 5.0])
+    np.testing.assert_array_equal(gradients[1], [[3.0], [3.0]])
 
 
 def test_an_integer_operand_has_no_gradient_and_is_cast(bench: Bench) -> None:
-    found = bench.apply("multiply", [np.array([1.5, 2.5]), np.array([2, 3])])
-    np.testing.assert_array_equal(found[0], [2.0, 3.0])
-    assert found[1] is None
+    gradients = bench.apply("multiply", [np.array([1.5, 2.5]), np.array([2, 3])])
+    np.testing.assert_array_equal(gradients[0], [2.0, 3.0])
+    assert gradients[1] is None
 
 
 # conventions where there is no derivative: those of torch 2.13

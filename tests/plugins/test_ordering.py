@@ -52,8 +52,8 @@ def test_division_with_a_remainder_is_exact(bench: Bench, a: float, b: float) ->
     quotient = math.floor(Fraction(a) / Fraction(b))
     assert value(bench, "floor_divide", a, b) == quotient
     exact = Fraction(a) - Fraction(b) * quotient
-    found = value(bench, "remainder", a, b)
-    assert found == pytest.approx(float(exact), rel=1e-15, abs=1e-300)
+    remainder = value(bench, "remainder", a, b)
+    assert remainder == pytest.approx(float(exact), rel=1e-15, abs=1e-300)
     da, db = bench.apply("remainder", [np.array(a), np.array(b)])
     assert da == 1.0
     assert db == pytest.approx(-quotient, rel=1e-15)
@@ -100,10 +100,10 @@ def test_where_steps_are_equal_is_no_thin_set() -> None:
 def test_the_place_of_an_extremum_is_the_first(bench: Bench, x: Any, axis: int, keepdims: bool) -> None:
     lines = x.T.tolist() if axis == 0 else x.tolist()
     for op, best in (("argmax", max), ("argmin", min)):
-        found = value(bench, op, x, axis=axis, keepdims=keepdims)
-        assert found.dtype == np.int64
-        assert found.shape == tuple(1 if k == axis else s for k, s in enumerate(x.shape) if keepdims or k != axis)
-        assert found.reshape(-1).tolist() == [line.index(best(line)) for line in lines]
+        places = value(bench, op, x, axis=axis, keepdims=keepdims)
+        assert places.dtype == np.int64
+        assert places.shape == tuple(1 if k == axis else s for k, s in enumerate(x.shape) if keepdims or k != axis)
+        assert places.reshape(-1).tolist() == [line.index(best(line)) for line in lines]
         flat = x.reshape(-1).tolist()
         assert value(bench, op, x) == flat.index(best(flat))
 
@@ -134,8 +134,8 @@ def test_elements_at_places_and_where_their_gradients_go(bench: Bench, x: Any, d
     count = data.draw(st.integers(0, 4))
     places = data.draw(hnp.arrays(np.int64, (n, count), elements=st.integers(-m, m - 1)))
     seed = data.draw(hnp.arrays(np.float64, (n, count), elements=st.integers(-8, 8).map(float)))
-    found = value(bench, "take_along_axis", x, places)
-    assert found.tolist() == [[x[i, k] for k in places[i]] for i in range(n)]
+    values = value(bench, "take_along_axis", x, places)
+    assert values.tolist() == [[x[i, k] for k in places[i]] for i in range(n)]
     gradient = np.zeros((n, m))
     for i in range(n):
         for j in range(count):

@@ -118,9 +118,9 @@ def magnitudes(dtype: Any, count: int) -> list[float]:
     info = finfo(dtype)
     low, high = np.log10(float(info.smallest_subnormal)), np.log10(float(info.max))
     spread = 10.0 ** np.linspace(low + 0.05, high - 0.01, count)
-    found = np.array([*spread, 0.3, 0.999, 1.5, 6.0, 11.0, 40.0, 88.0]).astype(dtype)
-    found = np.concatenate([found, [info.smallest_subnormal, info.max, info.smallest_normal]]).astype(dtype)
-    return sorted({float(x) for x in found if np.isfinite(float(x))})
+    points = np.array([*spread, 0.3, 0.999, 1.5, 6.0, 11.0, 40.0, 88.0]).astype(dtype)
+    points = np.concatenate([points, [info.smallest_subnormal, info.max, info.smallest_normal]]).astype(dtype)
+    return sorted({float(x) for x in points if np.isfinite(float(x))})
 
 
 def points(op: str, dtype: Any) -> Array:
@@ -148,7 +148,7 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
     with np.errstate(all="ignore"):
         values = np.abs(REGISTRY.op(op).forward(*rows[:, 1:].T, **REGISTRY.op(op).complete({})).astype(np.float64))
         has_value = (values >= float(info.smallest_normal)) & (values <= float(info.max)) | (op not in BY_VALUE)
-        found = bench.apply(op, list(rows[:, 1:].T), seeds=[rows[:, 0]])
+        gradients = bench.apply(op, list(rows[:, 1:].T), seeds=[rows[:, 0]])
     off = []
     slopes: dict[Any, Any] = {}
     with mp.workprec(200):
@@ -165,7 +165,7 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
                     continue  # the slope is a value of the op, of the next order
                 if abs(truth) > top or ((op, k) in EDGES and ends(row, info)) or not has_value[j]:
                     continue
-                got = float(found[k][j])
+                got = float(gradients[k][j])
                 unit = max(abs(truth) * float(info.eps), mp.mpf(float(info.smallest_subnormal)))
                 error = abs(mp.mpf(got) - truth) / unit if np.isfinite(got) else mp.inf
                 if error > UNITS.get((op, k), 8):
@@ -214,12 +214,14 @@ def test_complex_slopes_are_right_at_all_sizes(bench: Bench, op: str, dtype: str
     for g in (1.0, float(info.max) / 8, float(np.sqrt(info.max)) * 1e-5):
         seeds = np.full(z.shape, g, dtype)
         with np.errstate(all="ignore"):
-            [found] = bench.apply(op, [z], seeds=[seeds])
-        for one, got in zip(z.tolist(), found.tolist(), strict=True):
+            [gradient] = bench.apply(op, [z], seeds=[seeds])
+        for point, got in zip(z.tolist(), gradient.tolist(), strict=True):
             with mp.workprec(3000):
-                truth = mp.mpf(float(seeds[0].real)) * mp.conj(COMPLEX[op](mp.mpc(one)))
+                truth = mp.mpf(float(seeds[0].real)) * mp.conj(COMPLEX[op](mp.mpc(point)))
                 if abs(truth) < float(info.max):
-                    assert abs(mp.mpc(got) - truth) <= 16 * max(abs(truth) * float(info.eps), info.smallest_subnormal), one
+                    assert abs(mp.mpc(got) - truth) <= 16 * max(abs(truth) * float(info.eps), info.smallest_subnormal), (
+                        point
+                    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -230,9 +232,9 @@ def test_a_ratio_leaves_the_range_only_as_a_whole(dtype: str) -> None:
     a, b, c, d = (random.choice(some[k // 2 :], 4000) for k in range(4))
     c, d = (np.where(x == 0, 1, x).astype(x.dtype) for x in (c, d))
     info = finfo(DTYPES[dtype])
-    found = REGISTRY.op("ratio").forward(a, b, c, d)
-    assert found.dtype == a.dtype
-    for *row, got in zip(*(x.astype(float).tolist() for x in (a, b, c, d, found)), strict=True):
+    quotients = REGISTRY.op("ratio").forward(a, b, c, d)
+    assert quotients.dtype == a.dtype
+    for *row, got in zip(*(x.astype(float).tolist() for x in (a, b, c, d, quotients)), strict=True):
         p, q, r, s = map(Fraction, row)
         truth = p * q / (r * s)
         if truth > Fraction(float(info.max)):
@@ -251,8 +253,8 @@ def test_a_ratio_leaves_the_range_only_as_a_whole(dtype: str) -> None:
 def test_nothing_times_the_infinite_slope_of_a_power_is_nothing(bench: Bench, power: float) -> None:
     x = np.array([0.0, 4.0])
     with np.errstate(all="ignore"):
-        [found, _] = bench.apply("pow", [x, np.full(2, power - 1)], seeds=[np.array([0.0, 1.0])])
-    np.testing.assert_allclose(found, [0, (power - 1) * 4.0 ** (power - 2)], rtol=1e-14)
+        [gradient, _] = bench.apply("pow", [x, np.full(2, power - 1)], seeds=[np.array([0.0, 1.0])])
+    np.testing.assert_allclose(gradient, [0, (power - 1) * 4.0 ** (power - 2)], rtol=1e-14)
 
 
 # reductions
@@ -272,9 +274,9 @@ def few(dtype: str) -> float:
 @pytest.mark.parametrize("axis", [0, 1])
 def test_many_equal_elements_have_equal_shares(bench: Bench, op: str, dtype: str, axis: int) -> None:
     shape = (MANY, 2) if axis == 0 else (2, MANY)
-    [found] = bench.apply(op, [np.full(shape, 2, DTYPES[dtype])], {"axis": axis})
+    [gradient] = bench.apply(op, [np.full(shape, 2, DTYPES[dtype])], {"axis": axis})
     tolerance = 0.02 if dtype == "bfloat16" else 0.005  # 1/70001 has 8 bits in float16
-    np.testing.assert_allclose(found.astype(float), 1 / MANY, rtol=tolerance)
+    np.testing.assert_allclose(gradient.astype(float), 1 / MANY, rtol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -310,9 +312,9 @@ def test_shares_of_logsumexp_are_those_of_softmax(bench: Bench, dtype: str, axis
     axes = (0, 1) if axis is None else axis
     with np.errstate(all="ignore"):
         parts = np.exp(np.maximum(exact - exact.max(axes, keepdims=True), -1e300))
-        [found] = bench.apply("logsumexp", [x], {"axis": axis, "keepdims": keepdims})
+        [gradient] = bench.apply("logsumexp", [x], {"axis": axis, "keepdims": keepdims})
     np.testing.assert_allclose(
-        found.astype(float),
+        gradient.astype(float),
         parts / parts.sum(axes, keepdims=True),
         rtol=few(dtype) * (1 + min(size, 700) / 4),
         atol=float(info.smallest_subnormal),
@@ -326,16 +328,16 @@ def test_what_is_masked_has_no_share(bench: Bench, dtype: str, mask: str) -> Non
     x = np.array([low, 1.0, 2.0, low]).astype(DTYPES[dtype])
     p = float(1 / (1 + mp.e))
     with np.errstate(all="ignore"):
-        [found] = bench.apply("logsumexp", [x])
+        [gradient] = bench.apply("logsumexp", [x])
         values = bench.values({"x": x}, ["y = softmax(x)"], "y")["y"]
-    for one in (found, values):
-        np.testing.assert_allclose(one.astype(float), [0, p, 1 - p, 0], rtol=few(dtype))
+    for array in (gradient, values):
+        np.testing.assert_allclose(array.astype(float), [0, p, 1 - p, 0], rtol=few(dtype))
 
 
 def test_a_line_of_minus_infinity_is_nan_as_in_torch(bench: Bench) -> None:
     with np.errstate(all="ignore"):
-        [found] = bench.apply("logsumexp", [np.full(3, -np.inf)])
-    assert np.isnan(found).all()
+        [gradient] = bench.apply("logsumexp", [np.full(3, -np.inf)])
+    assert np.isnan(gradient).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -357,9 +359,9 @@ def test_variance_near_and_far_from_zero(bench: Bench, dtype: str, scale: float,
                 float(got), float(truth), rtol=8 * float(info.eps), atol=float(info.smallest_subnormal)
             )
         slopes = [float(2 * (v - centre) / (len(exact) - correction)) for v in exact]
-        [found] = bench.apply("var", [x], {"correction": correction})
+        [gradient] = bench.apply("var", [x], {"correction": correction})
         np.testing.assert_allclose(
-            found, slopes, rtol=8 * float(info.eps), atol=8 * float(info.eps) * max(map(abs, slopes))
+            gradient, slopes, rtol=8 * float(info.eps), atol=8 * float(info.eps) * max(map(abs, slopes))
         )
 
 
@@ -391,11 +393,11 @@ def cofactors(matrix: Array) -> Array:
         return sum(((-1) ** k * rows[0][k] * det(minor) for k, minor in enumerate(minors)), Fraction(0))
 
     rows = [[Fraction(float(v)) for v in row] for row in matrix]
-    found = np.empty(matrix.shape)
+    cells = np.empty(matrix.shape)
     for i, j in np.ndindex(matrix.shape):
         minor = [r[:j] + r[j + 1 :] for k, r in enumerate(rows) if k != i]
-        found[i, j] = float((-1) ** (i + j) * det(minor))
-    return found
+        cells[i, j] = float((-1) ** (i + j) * det(minor))
+    return cells
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -405,39 +407,39 @@ def test_the_gradient_of_det_is_the_matrix_of_cofactors(bench: Bench, dtype: str
     random = np.random.default_rng(n)
     left, right = random.integers(-3, 4, (2, n, min(rank, n))), random.integers(-3, 4, (2, min(rank, n), n))
     stack = (left @ right).astype(dtype)
-    [found] = bench.apply("det", [stack])
-    for matrix, got in zip(stack, found, strict=True):
+    [gradient] = bench.apply("det", [stack])
+    for matrix, got in zip(stack, gradient, strict=True):
         size = max(1.0, float(np.abs(matrix).max())) ** (n - 1)
         np.testing.assert_allclose(got, cofactors(matrix), rtol=1e-12, atol=64 * float(np.finfo(dtype).eps) * size)
 
 
 @pytest.mark.parametrize("diagonal", [(1e-150, 1e-160, 1e280), (1e-150, 1e-160, 1e280, 3.0), (0.0, 1e-200, 1e150, 1e100)])
 def test_cofactors_of_numbers_far_apart(bench: Bench, diagonal: tuple[float, ...]) -> None:
-    [found] = bench.apply("det", [np.diag(diagonal)])
+    [gradient] = bench.apply("det", [np.diag(diagonal)])
     expected = [float(np.prod([mp.mpf(v) for k, v in enumerate(diagonal) if k != j])) for j in range(len(diagonal))]
-    np.testing.assert_allclose(np.diag(found), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.diag(gradient), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_cofactors_of_a_singular_matrix_have_a_gradient(bench: Bench, n: int) -> None:
     matrix, seed = np.outer(np.arange(1.0, n + 1), np.arange(2.0, n + 2)), np.random.default_rng(1).normal(size=(n, n))
-    [found] = bench.apply("cofactors", [matrix], seeds=[seed])
+    [gradient] = bench.apply("cofactors", [matrix], seeds=[seed])
     for place in np.ndindex(n, n):
         step = np.zeros((n, n))
         step[place] = 0.5
         slope = np.sum(seed * (cofactors(matrix + step) - cofactors(matrix - step)))  # of second degree: exact
-        np.testing.assert_allclose(found[place], slope, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(gradient[place], slope, rtol=1e-11, atol=1e-11)
 
 
 def test_cofactors_of_a_larger_matrix_have_a_gradient(bench: Bench) -> None:
     random = np.random.default_rng(2)
     matrix, seed = random.normal(size=(5, 5)), random.normal(size=(5, 5))
-    [found] = bench.apply("cofactors", [matrix], seeds=[seed])
+    [gradient] = bench.apply("cofactors", [matrix], seeds=[seed])
     for place in [(0, 0), (1, 3), (4, 2)]:
         step = np.zeros((5, 5))
         step[place] = 1e-4
         slope = np.sum(seed * (cofactors(matrix + step) - cofactors(matrix - step))) / 2e-4
-        np.testing.assert_allclose(found[place], slope, rtol=1e-6)
+        np.testing.assert_allclose(gradient[place], slope, rtol=1e-6)
 
 
 # clip
@@ -455,10 +457,10 @@ def test_one_sided_clips_have_right_numbers(bench: Bench, dtype: str) -> None:
 
 
 def key(op: str, *inputs: Any, **attributes: Any) -> Any:
-    one, case = REGISTRY.op(op), Case(inputs, attributes)
-    found = one.inference(case.specs(), attributes)
-    rule = REGISTRY.rule_of(one, Case(inputs, found.attributes))
-    return key_of(REGISTRY, one, found.inputs or case.specs(), rule, found.attributes)
+    operation, case = REGISTRY.op(op), Case(inputs, attributes)
+    inference = operation.inference(case.specs(), attributes)
+    rule = REGISTRY.rule_of(operation, Case(inputs, inference.attributes))
+    return key_of(REGISTRY, operation, inference.inputs or case.specs(), rule, inference.attributes)
 
 
 WIDE, LONG = (5, 6, 7, 8, 9), (2, 3, 4, 5, 6, 7, 8, 9)
@@ -497,9 +499,9 @@ LARGE: list[tuple[Any, ...]] = [
 
 @pytest.mark.parametrize(("op", "inputs", "attributes"), LARGE)
 def test_ops_of_high_rank_and_of_many_inputs_are_proved(op: str, inputs: tuple[Any, ...], attributes: Any) -> None:
-    found = key(op, *inputs, **attributes)
-    assert found is not None
-    assert prove(REGISTRY, REGISTRY.op(op), found.case).proved
+    proof_key = key(op, *inputs, **attributes)
+    assert proof_key is not None
+    assert prove(REGISTRY, REGISTRY.op(op), proof_key.case).proved
 
 
 def test_more_elements_than_the_correction_stay_more() -> None:
@@ -524,7 +526,7 @@ def test_an_order_of_axes_is_told_from_its_inverse(back: Any) -> None:
     def rule(g: Any, y: Any, x: Any, *, axes: Any) -> Any:
         return ops.transpose(g, axes=back(axes, x.shape))
 
-    words = {prove(REGISTRY, replace(shipped, rule=rule), one).word for one in shipped.proof_cases()}
+    words = {prove(REGISTRY, replace(shipped, rule=rule), proof_case).word for proof_case in shipped.proof_cases()}
     assert words & {
         RuleWord.REFUTED,
         RuleWord.NO_SPEC,

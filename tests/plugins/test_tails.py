@@ -15,7 +15,7 @@ from tests.support.applications import applied, checked
 from gradproof.engine.spec import DType
 from gradproof.engine.verify.verdict import ValueWord
 
-DTYPES = [np.dtype(one) for one in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
+DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)]
 
 
 def sigmoid(x: Any) -> Any:
@@ -59,18 +59,18 @@ def test_limits_of_activations() -> None:
 
 def test_a_slope_of_tan_that_float16_does_not_hold() -> None:
     x = np.full(300, 1.57, np.float16)
-    one, rule = applied("tan", x, seed=np.full(300, 2.0**-12, np.float16))
-    found = checked(one, rule).contributions[0]
-    assert found is not None
-    assert (found.word, found.checked) == (ValueWord.ENCLOSED, 300)
+    application, rule = applied("tan", x, seed=np.full(300, 2.0**-12, np.float16))
+    verdict = checked(application, rule).contributions[0]
+    assert verdict is not None
+    assert (verdict.word, verdict.checked) == (ValueWord.ENCLOSED, 300)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 def test_a_slope_of_logaddexp_that_is_denormal(dtype: DType) -> None:
     far = 720.0 if dtype == np.float64 else 95.0
-    one, rule = applied("logaddexp", np.zeros(300, dtype), np.full(300, far, dtype))
-    found = checked(one, rule).contributions[0]
-    assert one.contributions[0] is not None
-    assert (one.contributions[0] > 0).all()
-    assert found is not None
-    assert found.word is not ValueWord.OFF
+    application, rule = applied("logaddexp", np.zeros(300, dtype), np.full(300, far, dtype))
+    verdict = checked(application, rule).contributions[0]
+    assert application.contributions[0] is not None
+    assert (application.contributions[0] > 0).all()
+    assert verdict is not None
+    assert verdict.word is not ValueWord.OFF

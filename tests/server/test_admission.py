@@ -23,7 +23,7 @@ from gradproof.server.calls.calls import CURRENT, Call
 from gradproof.server.limits import Limits
 from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Busy, Turn, host_of
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2
+from gradproof.v1 import graph_pb2, tensor_pb2
 
 LARGE = 100 * SMALL_SECONDS
 
@@ -130,7 +130,7 @@ def test_the_line_is_bounded_and_a_deadline_that_it_would_pass_is_told_at_once()
         await until(lambda: admission.large == 1)
         with admission.request(left=10.0) as turn, pytest.raises(Busy) as caught:
             await turn.do("run", LARGE, lambda: None)
-        assert (caught.value.reason, caught.value.name) == ("OVERLOADED", "deadline_ms")
+        assert (caught.value.reason, caught.value.name) == ("OVERLOADED", "deadline_seconds")
         assert 40 < caught.value.retry_seconds <= 50
         with admission.request(left=10.0) as turn, pytest.raises(Busy):
             turn.expect(Cost(calls=100_000))
@@ -301,7 +301,7 @@ def test_an_identity_without_a_name_is_a_host(peer: str, host: str) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(runs_per_caller=2, waiting_per_caller=1, sessions=2, stall_ms=300, estimated_flops=10**9)
+    limits = Limits(runs_per_caller=2, waiting_per_caller=1, sessions=2, stall_seconds=0.3, estimated_flops=10**9)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.counting_plugin"], limits=limits) as one:
         yield one
 
@@ -351,7 +351,7 @@ def test_a_client_that_has_its_share_is_told_when_to_come_again(served: Served) 
 
 
 def test_what_costs_too_much_is_refused_before_it_runs_and_infer_says_so(served: Served) -> None:
-    shape = graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000, 1000]))
+    shape = graph_pb2.Attribute(int_list=tensor_pb2.IntList(values=[1000, 1000]))
     nodes = [node("broadcast_to", "x", "a", attributes={"shape": shape}), node("matmul", "a a", "b"), node("sum", "b", "y")]
     message = request([leaf("x", 1.0)], nodes, "y")
     with pytest.raises(grpc.RpcError) as caught:
@@ -362,9 +362,9 @@ def test_what_costs_too_much_is_refused_before_it_runs_and_infer_says_so(served:
         "estimated_flops",
         False,
     )
-    inferred = served.autodiff.Infer(pb.InferRequest(graph=message.graph))
+    inferred = served.autodiff.Infer(pb.InferRequest(graph=message.input.graph))
     assert int(info.metadata["actual"]) == inferred.estimated_flops > 6 * 10**9 > inferred.evaluate_flops > 2 * 10**9
-    assert [fault.reason for fault in inferred.faults] == ["LIMIT_EXCEEDED"]
+    assert [fault.reason for fault in inferred.violations] == ["LIMIT_EXCEEDED"]
     assert inferred.digest
 
 

@@ -57,7 +57,7 @@ def test_a_budget_is_kept_whatever_a_definition_does(running: Served, op: str, b
 @pytest.mark.parametrize("op", HANGING)
 def test_a_deadline_that_ends_in_the_checks_loses_nothing(running: Served, op: str) -> None:
     """The call's own deadline, below the default budget of 5 s; unary, streamed, and in a session."""
-    request = pb.DifferentiateRequest(graph=graph(op).to_proto())
+    request = pb.DifferentiateRequest(input=pb.RunInput(graph=graph(op).to_proto()))
     response = running.autodiff.Differentiate(request, timeout=1.0)
     right({one.value: decode_tensor(one.gradient) for one in response.gradients})
     assert {one.value for one in response.verdicts} == {"x", "y"}

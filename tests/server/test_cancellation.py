@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Bench
 from tests.support import counting_plugin as counting
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 from tests.support.waiting import until
 
 from gradproof.client import Client, DeadlineExceeded, GraphBuilder
@@ -74,12 +75,12 @@ def leave_stream(served: Served, message: pb.DifferentiateRequest) -> Callable[[
 
 
 def leave_evaluate(served: Served, message: pb.DifferentiateRequest) -> Callable[[], Any]:
-    call = served.autodiff.Evaluate.future(pb.EvaluateRequest(graph=message.graph))
+    call = served.autodiff.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=message.input.graph)))
     return lambda: call.cancel()
 
 
 def leave_session(served: Served, message: pb.DifferentiateRequest) -> Callable[[], Any]:
-    message.request_id = "r"
+    message.input.request_id = "r"
     hung_up = counting.released
 
     def frames() -> Iterator[pb.SessionRequest]:
@@ -91,7 +92,7 @@ def leave_session(served: Served, message: pb.DifferentiateRequest) -> Callable[
 
 
 def cancel_in_session(served: Served, message: pb.DifferentiateRequest) -> Callable[[], Any]:
-    message.request_id = "r"
+    message.input.request_id = "r"
     said: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
     said.put(pb.SessionRequest(differentiate=message))
     call = served.autodiff.Session(iter(said.get, None))
@@ -99,7 +100,7 @@ def cancel_in_session(served: Served, message: pb.DifferentiateRequest) -> Calla
     def leave() -> None:
         said.put(pb.SessionRequest(cancel=pb.CancelRun(request_id="r")))
         said.put(None)
-        assert [one.fault.reason for one in call if one.HasField("fault")] == ["CANCELLED"]
+        assert [fault_of(one).reason for one in call if one.HasField("status")] == ["CANCELLED"]
 
     return leave
 

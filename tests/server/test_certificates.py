@@ -77,7 +77,7 @@ class TestEncryption:
             stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
             assert stub.GetServerInfo(pb.GetServerInfoRequest(), timeout=30).versions
             with pytest.raises(grpc.RpcError) as caught:
-                stub.Evaluate(pb.EvaluateRequest(graph=square().graph), timeout=30)
+                stub.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), timeout=30)
             assert "which 'monitor' does not have" in str(caught.value.details())
         with authority.channel(target, authority.ca.issue_cert("other.test")) as channel:
             stub = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
@@ -93,7 +93,7 @@ class TestEncryption:
         with Client(mutual.target, tls=authority.trusted, certificate=certificate, key=key) as client:
             assert client.info().versions
             with pytest.raises(PermissionDenied, match="needs the scope 'evaluate'") as caught:
-                client.infer(square().graph)
+                client.infer(square().input.graph)
             assert caught.value.metadata == {"scope": "evaluate"}
 
     def test_without_one_of_that_authority_there_is_no_connection(self, mutual: Alone, authority: Authority) -> None:

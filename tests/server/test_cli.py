@@ -86,7 +86,7 @@ class TestDiff:
     def test_a_request_carries_its_own_values(self, served: Served, tmp_path: Path) -> None:
         g = GraphBuilder()
         g.output(g.apply("exp", g.leaf("x", 0.0, requires_grad=True)))
-        whole = {"graph": json_format.MessageToDict(g.to_proto()), "verify": {"level": "VERIFY_LEVEL_OFF"}}
+        whole = {"input": {"graph": json_format.MessageToDict(g.to_proto())}, "verify": {"level": "VERIFY_LEVEL_OFF"}}
         done = gradproof("diff", written(tmp_path / "request.json", whole), "--json", "--target", served.target)
         assert done.exit_code == 0, done.output
         found = json.loads(done.stdout)
@@ -136,7 +136,9 @@ class TestOps:
         assert done.exit_code == 0
         ops = {op["name"]: op for op in json.loads(done.stdout)}
         assert list(ops) == list(served.host.registry.ops)
-        assert ops["sum"]["attributes"] == {"axis": "None", "keepdims": "False"}
+        assert ops["sum"]["attributes"] == {"axis": None, "keepdims": False}
+        assert ops["sum"]["required"] == []
+        assert (ops["broadcast_to"]["attributes"], ops["broadcast_to"]["required"]) == ({}, ["shape"])
 
     def test_a_target_where_nobody_is(self) -> None:
         done = gradproof("ops", "--target", "127.0.0.1:1")

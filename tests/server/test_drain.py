@@ -67,7 +67,7 @@ class Open:
         )
         assert next(self.reflection).list_services_response.service
         release = pb.SessionRequest()
-        release.release.kept = "nothing"
+        release.release.saved = "nothing"
         message = request([leaf("x", np.ones(2))], [node("exp", "x", "e"), node("sum", "e", "y")], "y", request_id="1")
         self.session: Any = self.autodiff.Session(asking(release, pb.SessionRequest(differentiate=message)))
         while not any(event.HasField("summary") for event in events(next(self.session))):
@@ -84,10 +84,10 @@ class Open:
         large = request([leaf("x", np.ones(1 << 18))], [node("exp", "x", "e"), node("sum", "e", "y")], "y", fetch=["e"])
         unread = self.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=large))
         assert next(unread).event.HasField("accepted")
-        asleep = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").graph
-        running = self.autodiff.Evaluate.future(pb.EvaluateRequest(graph=asleep))
+        asleep = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").input.graph
+        running = self.autodiff.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=asleep)))
         ops = op_service_pb2_grpc.OpServiceStub(self.channel)
-        proving = ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="matmul", budget_ms=60_000, refresh=True))
+        proving = ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="matmul", budget_seconds=60.0, refresh=True))
         self.held = [waiting, unread, running, proving]
 
 

@@ -16,6 +16,7 @@ from tests.conftest import REGISTRY, Bench, Line
 from tests.server.test_session import Talk, gradients, square
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client import (
     Client,
@@ -81,7 +82,7 @@ def bits(engine: Engine, job: Job, forward: Forward | None = None) -> dict[str, 
     return {e.name: e.gradient.tobytes() for e in events if isinstance(e, GradientEvent) and e.gradient is not None}
 
 
-def test_backward_from_kept_values_gives_the_same_bits(bench: Bench) -> None:
+def test_backward_from_saved_values_gives_the_same_bits(bench: Bench) -> None:
     first = bench.job(LEAVES, LINES, "z", gradients=("x",), seeds={"z": np.ones(3)})
     kept = bench.engine.compute(bench.engine.prepare(first)).forward
     assert kept is not None
@@ -114,7 +115,7 @@ def test_a_node_at_fault_behind_known_ones_is_named(tmp_path: Any) -> None:
     assert (caught.value.node, caught.value.op) == (1, "faulty.explode")
 
 
-def test_kept_values_count_every_buffer_once(bench: Bench) -> None:
+def test_saved_values_count_every_buffer_once(bench: Bench) -> None:
     x = np.ones(1000)
     lines: list[Line] = [
         ("v = reshape(x)", {"shape": (10, 100)}),
@@ -142,58 +143,58 @@ class Clock:
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    kept = ForwardCache(Limits(kept_bytes=100, kept_runs=3), Clock())
+    cache = ForwardCache(Limits(saved_bytes=100, saved_runs=3), Clock())
     for name in "abc":
-        assert kept.put(0, name, forward(10)) == 10
-    kept.get(0, "a")
-    kept.put(0, "d", forward(10))  # one too many
+        assert cache.put(0, name, forward(10)) == 10
+    cache.get(0, "a")
+    cache.put(0, "d", forward(10))  # one too many
     with pytest.raises(EngineNotFound) as caught:
-        kept.get(0, "b")
-    assert caught.value.reason == "KEPT_NOT_FOUND"
-    kept.put(1, "a", forward(85))  # room for 15 more
-    assert (len(kept), kept.held_bytes) == (2, 95)
-    assert kept.get(0, "d").nbytes == 10
-    assert kept.get(1, "a").nbytes == 85
+        cache.get(0, "b")
+    assert caught.value.reason == "SAVED_NOT_FOUND"
+    cache.put(1, "a", forward(85))  # room for 15 more
+    assert (len(cache), cache.held_bytes) == (2, 95)
+    assert cache.get(0, "d").nbytes == 10
+    assert cache.get(1, "a").nbytes == 85
 
 
 def test_what_is_larger_than_all_room_is_not_kept_and_nothing_goes_for_it() -> None:
-    kept = ForwardCache(Limits(kept_bytes=100), Clock())
-    kept.put(0, "a", forward(100))
-    assert kept.put(0, "b", forward(101)) == 0
-    assert kept.get(0, "a").nbytes == 100
-    assert kept.put(0, "a", forward(101)) == 0  # what the name meant before, it means no longer
-    assert (len(kept), kept.held_bytes) == (0, 0)
+    cache = ForwardCache(Limits(saved_bytes=100), Clock())
+    cache.put(0, "a", forward(100))
+    assert cache.put(0, "b", forward(101)) == 0
+    assert cache.get(0, "a").nbytes == 100
+    assert cache.put(0, "a", forward(101)) == 0  # what the name meant before, it means no longer
+    assert (len(cache), cache.held_bytes) == (0, 0)
 
 
 def test_what_is_idle_expires_and_use_counts_anew() -> None:
     clock = Clock()
-    kept = ForwardCache(Limits(kept_seconds=60), clock)
-    assert kept.expire() is None
-    kept.put(0, "a", forward(1))
+    cache = ForwardCache(Limits(saved_seconds=60), clock)
+    assert cache.expire() is None
+    cache.put(0, "a", forward(1))
     clock.now += 30
-    kept.put(0, "b", forward(2))
-    assert kept.expire() == 30
+    cache.put(0, "b", forward(2))
+    assert cache.expire() == 30
     clock.now += 29
-    kept.get(0, "a")
+    cache.get(0, "a")
     clock.now += 31
-    assert kept.expire() == 29
-    assert (len(kept), kept.held_bytes) == (1, 1)
+    assert cache.expire() == 29
+    assert (len(cache), cache.held_bytes) == (1, 1)
     clock.now += 29
     with pytest.raises(EngineNotFound):
-        kept.get(0, "a")
+        cache.get(0, "a")
 
 
 def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
-    kept = ForwardCache(Limits(), Clock())
+    cache = ForwardCache(Limits(), Clock())
     for owner in (0, 1):
         for name in "ab":
-            kept.put(owner, name, forward(1))
-    kept.release(0, "a")
-    kept.release(0, "a")
-    assert len(kept) == 3
-    kept.release(1)
-    assert len(kept) == 1
-    assert kept.get(0, "b")
+            cache.put(owner, name, forward(1))
+    cache.release(0, "a")
+    cache.release(0, "a")
+    assert len(cache) == 3
+    cache.release(1)
+    assert len(cache) == 1
+    assert cache.get(0, "b")
 
 
 # sessions
@@ -201,7 +202,7 @@ def test_release_is_of_one_name_of_one_owner_or_of_all() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(kept_bytes=4 << 20, kept_runs=4, kept_seconds=600)
+    limits = Limits(saved_bytes=4 << 20, saved_runs=4, saved_seconds=600)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
         yield one
 
@@ -209,11 +210,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def served(server: Served) -> Iterator[Served]:
     """The server, with a client and a clock of the test's own, which in the end keeps nothing."""
-    kept = server.host.handler.kept
-    kept.clock = Clock()
+    cache = server.host.handler.forward_cache
+    cache.clock = Clock()
     one = Served(server.host, server.loop)
     yield one
-    left = len(kept), kept.held_bytes
+    left = len(cache), cache.held_bytes
     one.close()
     assert left == (0, 0)
 
@@ -224,7 +225,7 @@ def client(served: Served) -> Client:
 
 
 def held(served: Served) -> tuple[int, int]:
-    return len(served.host.handler.kept), served.host.handler.kept.held_bytes
+    return len(served.host.handler.forward_cache), served.host.handler.forward_cache.held_bytes
 
 
 def vector(x: Any = (1.0, 2.0, 3.0)) -> GraphBuilder:
@@ -242,13 +243,13 @@ SEED = {"y": np.array([1.0, 0.5, -2.0])}
 def test_a_second_backward_with_other_seeds_has_the_same_bits(served: Served, client: Client) -> None:
     g = vector()
     with client.session() as session:
-        first = session.differentiate(g, seeds=SEED, keep="run", verify="off")
+        first = session.differentiate(g, seeds=SEED, save_as="run", verify="off")
         assert first.summary is not None
-        assert held(served) == (1, first.summary.kept_bytes)
+        assert held(served) == (1, first.summary.saved_bytes)
         for seeds in (SEED, {"y": np.full(3, 0.1), "z": 3.0}):
             for wanted in ({"retain": ["s", "y"]}, {"gradients": ["x"], "fetch": ["s"]}):
                 options: dict[str, Any] = {"seeds": seeds, "verify": "off", **wanted}
-                again: Any = session.differentiate(kept="run", **options)
+                again: Any = session.differentiate(saved="run", **options)
                 fresh: Any = client.differentiate(g, **options)
                 assert again.digest == fresh.digest
                 assert {k: v.gradient.tobytes() for k, v in again.gradients.items()} == {
@@ -261,19 +262,19 @@ def test_a_second_backward_with_other_seeds_has_the_same_bits(served: Served, cl
 
 def test_the_forward_half_is_not_computed_again(served: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     with client.session() as session:
-        session.evaluate(vector(), keep="run")
+        session.evaluate(vector(), save_as="run")
         with monkeypatch.context() as patch:
             patch.setattr("gradproof.engine.plan.Plan.start", None)
-            assert session.evaluate(kept="run", fetch=["s"])["s"].tolist() == [1, 4, 9]
-            session.differentiate(kept="run", seeds=SEED, verify="off")
+            assert session.evaluate(saved="run", fetch=["s"])["s"].tolist() == [1, 4, 9]
+            session.differentiate(saved="run", seeds=SEED, verify="off")
 
 
 def test_verdicts_and_hooks_on_a_kept_run(client: Client) -> None:
     with client.session() as session:
-        session.evaluate(vector(), keep="run")
-        result = session.differentiate(kept="run", seeds=SEED, budget=60.0, hooks=[hook("s", lambda g: g * 2)])
+        session.evaluate(vector(), save_as="run")
+        result = session.differentiate(saved="run", seeds=SEED, budget=60.0, hooks=[hook("s", lambda g: g * 2)])
         assert (result.verdicts["x"].summary, result.verdicts["x"].graph.word) == ("verified", "CUT")
-        plain = session.differentiate(kept="run", seeds=SEED, budget=60.0)
+        plain = session.differentiate(saved="run", seeds=SEED, budget=60.0)
         assert (plain.verdicts["x"].summary, plain.verdicts["x"].graph.word) == ("verified", "CONSISTENT")
         np.testing.assert_array_equal(result.gradients["x"].gradient, 2 * plain.gradients["x"].gradient)  # type: ignore[operator]
 
@@ -281,8 +282,8 @@ def test_verdicts_and_hooks_on_a_kept_run(client: Client) -> None:
 def test_values_are_kept_also_where_the_backward_half_fails(client: Client) -> None:
     with client.session() as session:
         with pytest.raises(RunError, match="raised ValueError"):
-            session.differentiate(vector(), seeds=SEED, hooks=[hook("s", "faulty.refuse")], keep="run")
-        session.differentiate(kept="run", seeds=SEED, verify="off")
+            session.differentiate(vector(), seeds=SEED, hooks=[hook("s", "faulty.refuse")], save_as="run")
+        session.differentiate(saved="run", seeds=SEED, verify="off")
 
 
 def test_where_the_forward_half_fails_nothing_is_kept(served: Served, client: Client) -> None:
@@ -290,27 +291,27 @@ def test_where_the_forward_half_fails_nothing_is_kept(served: Served, client: Cl
     g.output(g.apply("faulty.explode", g.leaf("x", 1.0, requires_grad=True)))
     with client.session() as session:
         with pytest.raises(RunError, match="forward raised OSError") as caught:
-            session.differentiate(g, keep="run")
+            session.differentiate(g, save_as="run")
         assert (caught.value.node, caught.value.op) == (0, "faulty.explode")
         with pytest.raises(RunError, match="forward raised OSError"):
-            session.evaluate(g, keep="run")
+            session.evaluate(g, save_as="run")
         assert held(served) == (0, 0)
 
 
 def test_release_end_and_names(served: Served, client: Client) -> None:
     with client.session() as one, client.session() as other:
-        one.evaluate(vector(), keep="run")
-        other.evaluate(vector([4.0]), keep="run")
+        one.evaluate(vector(), save_as="run")
+        other.evaluate(vector([4.0]), save_as="run")
         assert held(served)[0] == 2
-        assert one.evaluate(kept="run", fetch=["x"])["x"].tolist() == [1, 2, 3]  # names are those of a session
-        one.evaluate(vector([5.0]), keep="run")  # the name is taken over
-        assert one.evaluate(kept="run", fetch=["x"])["x"].tolist() == [5]
+        assert one.evaluate(saved="run", fetch=["x"])["x"].tolist() == [1, 2, 3]  # names are those of a session
+        one.evaluate(vector([5.0]), save_as="run")  # the name is taken over
+        assert one.evaluate(saved="run", fetch=["x"])["x"].tolist() == [5]
         assert held(served)[0] == 2
         one.release("run")
         one.release("never kept")
-        with pytest.raises(NotFound, match="no kept 'run' here") as caught:
-            one.differentiate(kept="run")
-        assert caught.value.reason == "KEPT_NOT_FOUND"
+        with pytest.raises(NotFound, match="no saved 'run' here") as caught:
+            one.differentiate(saved="run")
+        assert caught.value.reason == "SAVED_NOT_FOUND"
         assert held(served)[0] == 1
     assert held(served) == (0, 0)
 
@@ -318,64 +319,64 @@ def test_release_end_and_names(served: Served, client: Client) -> None:
 def test_eviction_and_replay(served: Served, client: Client) -> None:
     g = vector()
     with client.session() as session:
-        session.evaluate(g, keep="old")
+        session.evaluate(g, save_as="old")
         for k in range(4):
-            session.evaluate(vector([float(k)]), keep=f"run {k}")
+            session.evaluate(vector([float(k)]), save_as=f"run {k}")
         with pytest.raises(NotFound):
-            session.differentiate(kept="old", seeds=SEED)
-        replayed = session.differentiate(g, kept="old", seeds=SEED, verify="off")  # with the graph beside it
+            session.differentiate(saved="old", seeds=SEED)
+        replayed = session.differentiate(g, saved="old", seeds=SEED, verify="off")  # with the graph beside it
         assert replayed.summary is not None
-        assert replayed.summary.kept_bytes > 0
-        assert session.evaluate(kept="old", fetch=["x"])["x"].tolist() == [1, 2, 3]
-        assert session.evaluate(vector([7.0]), kept="run 0", fetch=["x"])["x"].tolist() == [7]
+        assert replayed.summary.saved_bytes > 0
+        assert session.evaluate(saved="old", fetch=["x"])["x"].tolist() == [1, 2, 3]
+        assert session.evaluate(vector([7.0]), saved="run 0", fetch=["x"])["x"].tolist() == [7]
         with pytest.raises(ValueError, match="give a graph"):
             session.evaluate()
 
 
 def test_idle_values_expire(served: Served, client: Client) -> None:
-    clock: Any = served.host.handler.kept.clock
+    clock: Any = served.host.handler.forward_cache.clock
     with client.session() as session:
-        session.evaluate(vector(), keep="run")
+        session.evaluate(vector(), save_as="run")
         clock.now += 599
-        session.evaluate(kept="run")
+        session.evaluate(saved="run")
         clock.now += 600
         with pytest.raises(NotFound):
-            session.evaluate(kept="run")
+            session.evaluate(saved="run")
         assert held(served) == (0, 0)
 
 
 def test_too_large_to_be_kept(served: Served, client: Client) -> None:
     g = vector(np.zeros(300_000))
     with client.session() as session:
-        result = session.differentiate(g, seeds={"y": np.ones(300_000)}, keep="run", verify="off")
+        result = session.differentiate(g, seeds={"y": np.ones(300_000)}, save_as="run", verify="off")
         assert result.summary is not None
-        assert result.summary.kept_bytes == 0
+        assert result.summary.saved_bytes == 0
         assert held(served) == (0, 0)
 
 
 def test_what_cannot_be_kept_or_taken_up(served: Served, client: Client, talk: Talk) -> None:
     asked = square("r", 3.0)
-    asked.keep = "run"
+    asked.input.save_as = "run"
     with pytest.raises(InvalidRequest) as caught:
         client.send(asked)
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("keep", "KEEP_NEEDS_SESSION")]
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.save_as", "SAVE_NEEDS_SESSION")]
     with pytest.raises(InvalidRequest) as caught:
-        client.send(pb.DifferentiateRequest(kept="run"))
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("kept", "KEEP_NEEDS_SESSION")]
-    asked.keep = "n" * 257
+        client.send(pb.DifferentiateRequest(input=pb.RunInput(saved="run")))
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.saved", "SAVE_NEEDS_SESSION")]
+    asked.input.save_as = "n" * 257
     talk.say(differentiate=asked)
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("keep", "NAME_LENGTH")]
-    asked.keep = "run"
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("input.save_as", "NAME_LENGTH")]
+    asked.input.save_as = "run"
     talk.say(differentiate=asked)
     assert gradients(talk.hear_run("r")) == {"x": 6.0}
-    again = pb.DifferentiateRequest(kept="run", request_id="again")
+    again = pb.DifferentiateRequest(input=pb.RunInput(saved="run", request_id="again"))
     again.hooks.add(value="q", named=graph_pb2.NamedHook(name="zero"))
-    again.values.add(name="x", value=encode_tensor(np.float64(4)))
+    again.input.values.add(name="x", value=encode_tensor(np.float64(4)))
     talk.say(differentiate=again)
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("values", "KEPT_VALUES")]
-    del again.values[:]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("input.values", "SAVED_VALUES")]
+    del again.input.values[:]
     talk.say(differentiate=again)
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("hooks[0].value", "VALUE_UNKNOWN")]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("hooks[0].value", "VALUE_UNKNOWN")]
 
 
 @pytest.fixture
@@ -387,7 +388,7 @@ def talk(served: Served) -> Iterator[Talk]:
 
 def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk) -> None:
     """z = cube of exp(x²), from y = exp(x²) that is kept; the values of x and s are not sent again."""
-    first = pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first")
+    first = pb.EvaluateRequest(input=pb.RunInput(graph=vector().to_proto(), save_as="run", request_id="first"))
     talk.say(evaluate=first)
     events = talk.hear_run("first")
     assert events[-1].summary.nodes_computed == 3
@@ -395,10 +396,10 @@ def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk)
     v = g.leaf("a", shape=(3,), dtype=np.float64, requires_grad=True)
     e = g.apply("exp", g.apply("square", v, name="b"), name="c")
     g.output(g.apply("pow", e, 3.0, name="d"))
-    asked = pb.DifferentiateRequest(graph=g.to_proto(), request_id="r", fetch=["d"])
+    asked = pb.DifferentiateRequest(input=pb.RunInput(graph=g.to_proto(), request_id="r", fetch=["d"]))
     asked.seeds.add(output="d", cotangent=encode_tensor(SEED["y"]))
     asked.verify.level = pb.VERIFY_LEVEL_OFF
-    asked.reuse.add(kept="run", values=["a", "b", "c"], kept_values=["x", "s", "y"])
+    asked.input.reuse.add(saved="run", values=["a", "b", "c"], saved_values=["x", "s", "y"])
     talk.say(differentiate=asked)
     events = talk.hear_run("r")
     assert events[-1].summary.nodes_computed == 1
@@ -409,36 +410,46 @@ def test_another_graph_reuses_values(served: Served, client: Client, talk: Talk)
 
 
 def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> None:
-    talk.say(evaluate=pb.EvaluateRequest(graph=vector().to_proto(), keep="run", request_id="first"))
+    talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=vector().to_proto(), save_as="run", request_id="first")))
     talk.hear_run("first")
 
     def faults(reuse: pb.Reuse, graph: graph_pb2.Graph) -> list[tuple[str, str]]:
-        talk.say(evaluate=pb.EvaluateRequest(graph=graph, reuse=[reuse], request_id="r"))
-        return [(one.path, one.reason) for one in talk.hear().fault.faults]
+        talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=graph, reuse=[reuse], request_id="r")))
+        return [(one.path, one.reason) for one in fault_of(talk.hear()).faults]
 
     graph = vector([1.0, 2.0]).to_proto()
-    assert faults(pb.Reuse(kept="run", values=["s"]), graph) == [("reuse[0].values[0].value", "VALUE_SPEC")]
-    assert faults(pb.Reuse(kept="run", values=["t"], kept_values=["s"]), graph) == [
-        ("reuse[0].values[0].name", "VALUE_UNKNOWN")
+    assert faults(pb.Reuse(saved="run", values=["s"]), graph) == [("input.reuse[0].values[0].value", "VALUE_SPEC")]
+    assert faults(pb.Reuse(saved="run", values=["t"], saved_values=["s"]), graph) == [
+        ("input.reuse[0].values[0].name", "VALUE_UNKNOWN")
     ]
-    assert faults(pb.Reuse(kept="run", values=["s"], kept_values=["q"]), graph) == [
-        ("reuse[0].kept_values[0]", "VALUE_UNKNOWN")
+    assert faults(pb.Reuse(saved="run", values=["s"], saved_values=["q"]), graph) == [
+        ("input.reuse[0].saved_values[0]", "VALUE_UNKNOWN")
     ]
-    assert faults(pb.Reuse(kept="run", values=["s", "y"], kept_values=["s"]), graph) == [
-        ("reuse[0].kept_values", "REUSE_COUNT")
+    assert faults(pb.Reuse(saved="run", values=["s", "y"], saved_values=["s"]), graph) == [
+        ("input.reuse[0].saved_values", "REUSE_COUNT")
     ]
     twice = vector().to_proto()
-    twice_over = pb.EvaluateRequest(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(kept="run", values=["x"])])
-    twice_over.values.add(name="x", value=encode_tensor(np.zeros(3)))
+    twice_over = pb.EvaluateRequest(
+        input=pb.RunInput(graph=twice, request_id="r", values=[], reuse=[pb.Reuse(saved="run", values=["x"])])
+    )
+    twice_over.input.values.add(name="x", value=encode_tensor(np.zeros(3)))
     talk.say(evaluate=twice_over)
-    assert [one.reason for one in talk.hear().fault.faults] == ["NAME_DUPLICATE"]
-    talk.say(evaluate=pb.EvaluateRequest(kept="run", request_id="r", reuse=[pb.Reuse(kept="run", values=["s"])]))
-    assert [one.reason for one in talk.hear().fault.faults] == ["KEPT_VALUES"]
-    talk.say(evaluate=pb.EvaluateRequest(graph=twice, request_id="r", reuse=[pb.Reuse(kept="gone", values=["s"])]))
-    assert talk.hear().fault.reason == "KEPT_NOT_FOUND"
+    assert [one.reason for one in fault_of(talk.hear()).faults] == ["NAME_DUPLICATE"]
+    talk.say(
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(saved="run", request_id="r", reuse=[pb.Reuse(saved="run", values=["s"])])
+        )
+    )
+    assert [one.reason for one in fault_of(talk.hear()).faults] == ["SAVED_VALUES"]
+    talk.say(
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(graph=twice, request_id="r", reuse=[pb.Reuse(saved="gone", values=["s"])])
+        )
+    )
+    assert fault_of(talk.hear()).reason == "SAVED_NOT_FOUND"
     with pytest.raises(InvalidRequest) as caught:
-        client.send(pb.DifferentiateRequest(graph=twice, reuse=[pb.Reuse(kept="run", values=["s"])]))
-    assert [(one.path, one.reason) for one in caught.value.faults] == [("reuse", "KEEP_NEEDS_SESSION")]
+        client.send(pb.DifferentiateRequest(input=pb.RunInput(graph=twice, reuse=[pb.Reuse(saved="run", values=["s"])])))
+    assert [(one.path, one.reason) for one in caught.value.faults] == [("input.reuse", "SAVE_NEEDS_SESSION")]
 
 
 def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:
@@ -463,10 +474,10 @@ def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) ->
 def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
     talk = Talk(served)
     asked = square("r", 3.0)
-    asked.keep = "run"
+    asked.input.save_as = "run"
     talk.say(differentiate=asked)
     talk.hear_run("r")
-    [entry] = served.host.handler.kept._entries.values()
+    [entry] = served.host.handler.forward_cache._entries.values()
     value = weakref.ref(entry.forward)
     del entry
     talk.leave()
@@ -480,22 +491,22 @@ def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
 
 def test_idle_values_are_freed_by_a_timer_that_ends_with_them(tmp_path: Any) -> None:
     async def main() -> None:
-        handler = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path), Limits(kept_seconds=600))
-        clock = handler.kept.clock = Clock()
-        desk = handler.desk()
-        graph = square("", 3.0).graph
+        handler = Handler(Engine(REGISTRY), ProofPool(REGISTRY, tmp_path), Limits(saved_seconds=600))
+        clock = handler.forward_cache.clock = Clock()
+        desk = handler.session_context()
+        graph = square("", 3.0).input.graph
         for name in "ab":
-            found = await handler.evaluate(pb.EvaluateRequest(graph=graph, keep=name), {}, desk)
-            assert found.kept_bytes == 16
+            found = await handler.evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, save_as=name)), {}, desk)
+            assert found.saved_bytes == 16
             clock.now += 300
         assert handler._sweeping is not None
         handler._sweep()  # as the timer does
-        assert (len(handler.kept), handler._sweeping is not None) == (1, True)
+        assert (len(handler.forward_cache), handler._sweeping is not None) == (1, True)
         clock.now += 300
         handler._sweep()
-        assert len(handler.kept) == 0
+        assert len(handler.forward_cache) == 0
         assert handler._sweeping is None  # type: ignore[unreachable, unused-ignore]
-        await handler.evaluate(pb.EvaluateRequest(graph=graph, keep="c"), {}, desk)
+        await handler.evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, save_as="c")), {}, desk)
         handler.close()
         handler.proofs.close()
         desk.close()
@@ -549,7 +560,7 @@ def test_a_run_that_takes_too_long_ends_the_session_for_others_too(client: Clien
 
     def run(session: Session, timeout: float | None) -> str:
         with pytest.raises(GradproofError) as caught:
-            list(session.converse(RunExchange(pb.EvaluateRequest(graph=g.to_proto())), timeout))
+            list(session.exchange(RunExchange(pb.EvaluateRequest(input=pb.RunInput(graph=g.to_proto()))), timeout))
         return type(caught.value).__name__
 
     with client.session() as session, ThreadPoolExecutor(2) as pool:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.server.test_session import Talk
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client import Client, Gradient, GraphBuilder, InvalidRequest, RunError, Value, hook
 from gradproof.client.events import EventDecoder
@@ -20,12 +21,12 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 from gradproof.wire import decode_tensor, encode_spec, encode_tensor
 
-SLOW_MS = 60_000  # a client that takes longer is broken, not slow
+SLOW = 60.0  # a client that takes longer is broken, not slow
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(hook_timeout_ms=SLOW_MS)
+    limits = Limits(hook_timeout_seconds=SLOW)
     with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.faulty_plugin"], limits=limits) as one:
         yield one
         assert one.host.handler.admission.busy == 0
@@ -81,10 +82,9 @@ def test_a_graph_hook(client: Client) -> None:
 
 def test_a_graph_hook_goes_with_every_call_and_gives_the_same_bits(served: Served, talk: Talk) -> None:
     asked = pb.DifferentiateRequest(
-        graph=cubes([0.1, 0.2, 0.3]).to_proto(),
+        input=pb.RunInput(graph=cubes([0.1, 0.2, 0.3]).to_proto(), request_id="r"),
         hooks=[graph_pb2.Hook(value="y", graph=graph_hook(lambda g: g.graph.apply("sin", g)).to_proto())],
         verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
-        request_id="r",
     )
     unary = served.autodiff.Differentiate(asked).gradients
     whole = pb.StreamingDifferentiateRequest(request=asked)
@@ -261,7 +261,7 @@ def test_a_hook_needs_a_session(served: Served) -> None:
         served.client.send(asked)
     assert [(one.path, one.reason) for one in caught.value.faults] == [
         ("hooks[0].client", "HOOK_NEEDS_SESSION"),
-        ("graph.outputs[0]", "VALUE_UNKNOWN"),
+        ("input.graph.outputs[0]", "VALUE_UNKNOWN"),
     ]
 
 
@@ -446,13 +446,13 @@ def test_an_id_serves_one_hook_at_a_time(talk: Talk) -> None:
     twice = asking("twice")
     twice.hooks.append(twice.hooks[0])
     talk.say(differentiate=twice)
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("hooks[1].client.hook_id", "HOOK_ID")]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("hooks[1].client.hook_id", "HOOK_ID")]
     talk.say(differentiate=asking("one"))
     heard_hook(talk, "one")
     talk.say(differentiate=asking("other"))
     faults = [talk.hear() for _ in range(3)][1:]
     assert "another run of this session waits for hook_id 7" in faults[0].event.fault.message
-    assert (faults[1].request_id, faults[1].fault.reason) == ("other", "HOOK_FAULT")
+    assert (faults[1].request_id, fault_of(faults[1]).reason) == ("other", "HOOK_FAULT")
     talk.say(**reply())
     assert gradients(talk.hear_run("one")) == {"x": 6.0}
 
@@ -463,7 +463,7 @@ def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
     talk.say(**reply(error="ValueError: not today"))
     told, last = talk.hear(), talk.hear()
     assert (told.event.fault.value, told.event.fault.reason) == ("x", "HOOK_FAULT")
-    assert last.fault.message == "hook 'client' on 'x' raised ValueError: not today"
+    assert fault_of(last).message == "hook 'client' on 'x' raised ValueError: not today"
     talk.say(differentiate=asking("r"))  # the session goes on, and the id is free
     heard_hook(talk, "r")
 
@@ -473,19 +473,19 @@ def test_replies_at_fault(talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(**reply(8))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.faults[0].path, answer.fault.faults[0].reason) == (
+    assert (answer.request_id, fault_of(answer).faults[0].path, fault_of(answer).faults[0].reason) == (
         "",
         "hook.hook_id",
         "HOOK_ID",
     )
     spec = encode_spec((), np.dtype("f8"))
     talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, data=b"x")))
-    assert "hook 'client' on 'x' returned what is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
-    assert talk.hear().fault.reason == "HOOK_FAULT"
+    assert "hook 'client' on 'x' returned something that is not a tensor: data: 1 bytes" in talk.hear().event.fault.message
+    assert fault_of(talk.hear()).reason == "HOOK_FAULT"
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")
-    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, upload=4)))
-    assert "no tensor was uploaded as 4" in talk.hear().event.fault.message
+    talk.say(**reply(gradient=tensor_pb2.Tensor(spec=spec, tensor_id=4)))
+    assert "no tensor came in chunks as 4" in talk.hear().event.fault.message
 
 
 def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
@@ -493,9 +493,9 @@ def test_cancelled_while_waiting(served: Served, talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(cancel=pb.CancelRun(request_id="r"))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.reason) == ("r", "CANCELLED")
+    assert (answer.request_id, fault_of(answer).reason) == ("r", "CANCELLED")
     talk.say(**reply())  # too late
-    assert talk.hear().fault.faults[0].reason == "HOOK_ID"
+    assert fault_of(talk.hear()).faults[0].reason == "HOOK_ID"
     assert talk.end() == []
     assert served.host.handler.admission.busy == 0
 
@@ -505,7 +505,7 @@ def test_a_client_that_says_no_more_is_not_waited_for(talk: Talk) -> None:
     heard_hook(talk, "r")
     talk.say(differentiate=asking("s", hook_id=8))
     answers = talk.end()
-    faults = {answer.request_id: answer.fault.message for answer in answers if answer.HasField("fault")}
+    faults = {answer.request_id: fault_of(answer).message for answer in answers if answer.HasField("status")}
     assert faults == dict.fromkeys("rs", "hook 'client' on 'x' cannot be asked: its client has ended the stream")
 
 
@@ -523,12 +523,12 @@ def test_a_client_that_hangs_up_while_the_server_waits_leaves_nothing_behind(ser
 
 
 def test_a_client_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Any) -> None:
-    with serving(tmp_path, limits=Limits(hook_timeout_ms=1)) as served:
+    with serving(tmp_path, limits=Limits(hook_timeout_seconds=0.001)) as served:
         talk = Talk(served)
         talk.say(differentiate=asking("r"))
         heard_hook(talk, "r")
         assert talk.hear().event.fault.reason == "HOOK_FAULT"
-        assert talk.hear().fault.message == "hook 'client' on 'x' did not answer within 1 ms"
+        assert fault_of(talk.hear()).message == "hook 'client' on 'x' did not answer within 0.001 s"
         talk.leave()
 
 

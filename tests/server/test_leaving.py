@@ -32,7 +32,7 @@ from gradproof.engine.verify.runs.evidence import layout_of, pack_plan
 from gradproof.engine.verify.verifier import Verifier
 from gradproof.server.limits import Limits
 from gradproof.server.requests import encode
-from gradproof.server.requests.decode import decode_job
+from gradproof.server.requests.decode import Source, decode_job
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2
 
@@ -101,16 +101,16 @@ def jacobian() -> Work:
 
 def message_of(graph: Graph) -> pb.DifferentiateRequest:
     values = {one.name: np.array(0.5) for one in graph.leaves}
-    return pb.DifferentiateRequest(graph=encode.graph(graph, values))
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=encode.graph_message(graph, values)))
 
 
 def decoded(graph: Graph) -> Work:
     message = message_of(graph)
-    return lambda: decode_job(message, None, Limits(), {}, REGISTRY)
+    return lambda: decode_job(message, Source(), Limits(), {}, REGISTRY)
 
 
 def encoded(graph: Graph) -> Work:
-    return lambda: encode.graph(graph, {})
+    return lambda: encode.graph_message(graph, {})
 
 
 def checked(graph: Graph) -> Work:
@@ -243,7 +243,7 @@ def test_a_thread_works_for_whoever_asked() -> None:
 
     assert outer.within(work) == [0, 1, 2]
     assert current() is NEVER
-    with pytest.raises(RuntimeError, match="make one to cancel"):
+    with pytest.raises(RuntimeError, match="make another to cancel"):
         NEVER.cancel()  # else all that anybody does would end
 
 
@@ -266,12 +266,12 @@ def resting(served: Served) -> bool:
 
 
 def verify(served: Served, name: str) -> Any:
-    return served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_ms=60_000))
+    return served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name=name, refresh=True, budget_seconds=60.0))
 
 
 def checking(served: Served) -> Any:
     nodes = [node("stuck.hang_symbols", "x", "y")]
-    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=60_000)
+    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=60.0)
     message = request([leaf("x", np.array(0.5))], nodes, "y", verify=options)
     return served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message))
 
@@ -295,7 +295,7 @@ def test_a_proof_goes_on_as_long_as_anybody_waits_for_it(served: Served) -> None
     first.cancel()
     with pytest.raises(grpc.RpcError):
         list(first)
-    answers = list(served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="sin", budget_ms=20_000), timeout=60))
+    answers = list(served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="sin", budget_seconds=20.0), timeout=60))
     assert answers  # others are served meanwhile
     assert served.host.proofs.running > 0
     second.cancel()
@@ -304,7 +304,7 @@ def test_a_proof_goes_on_as_long_as_anybody_waits_for_it(served: Served) -> None
 
 def test_a_call_that_came_to_its_end_leaves_its_proofs_to_others(served: Served) -> None:
     until(lambda: resting(served))
-    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_ms=5_000)
+    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_seconds=5.0)
     nodes = [node("stuck.hang_symbols", "x", "y")]
     served.autodiff.Differentiate(request([leaf("x", np.array(0.5))], nodes, "y", verify=options), timeout=60)
     until(lambda: proving(served))  # with nobody there

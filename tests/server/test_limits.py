@@ -159,7 +159,7 @@ def random_request(draw: Random) -> pb.DifferentiateRequest:
     nodes.append(node("sum", names[-1], "y"))
     inner = names[2:]
     message = request(leaves, nodes, "y")
-    message.fetch.extend(draw.sample(inner, draw.randint(0, len(inner))))
+    message.input.fetch.extend(draw.sample(inner, draw.randint(0, len(inner))))
     message.retain.extend(draw.sample(inner, draw.randint(0, min(2, len(inner)))))
     for _ in range(draw.randint(0, 2)):
         hook = message.hooks.add(value=draw.choice(inner))
@@ -174,7 +174,9 @@ def random_request(draw: Random) -> pb.DifferentiateRequest:
 
 
 def inferred(served: Served, message: pb.DifferentiateRequest) -> pb.InferResponse:
-    asked = pb.InferRequest(graph=message.graph, hooks=message.hooks, retain=message.retain, fetch=message.fetch)
+    asked = pb.InferRequest(
+        graph=message.input.graph, hooks=message.hooks, retain=message.retain, fetch=message.input.fetch
+    )
     response: pb.InferResponse = served.autodiff.Infer(asked)
     return response
 
@@ -185,15 +187,15 @@ def test_what_infer_says_of_a_request_is_what_its_run_is_admitted_with(served: S
     said = inferred(served, message)
     first = request_of(served, message)
     if said.estimated_bytes > LIMIT:
-        assert [fault.reason for fault in said.faults] == ["LIMIT_EXCEEDED"]
+        assert [fault.reason for fault in said.violations] == ["LIMIT_EXCEEDED"]
         assert first == ("estimated_bytes", max(said.estimated_bytes, 0))
         return
-    assert not said.faults
+    assert not said.violations
     assert first == ("accepted", said.estimated_bytes, said.estimated_flops)
-    derived = served.autodiff.Derive(pb.DeriveRequest(graph=message.graph, mode=pb.DERIVE_MODE_GRADIENT)).graph
+    derived = served.autodiff.Derive(pb.DeriveRequest(graph=message.input.graph, mode=pb.DERIVE_MODE_GRADIENT)).graph
     evaluated = served.autodiff.Infer(pb.InferRequest(graph=derived)).evaluate_bytes
     tight = served.host.handler
-    values = tight._prepare(pb.EvaluateRequest(graph=derived), {})[0]
+    values = tight._prepare(pb.EvaluateRequest(input=pb.RunInput(graph=derived)), {}, None)[0]
     assert values.cost.nbytes == evaluated
 
 
@@ -215,27 +217,27 @@ def exceeded(error: pytest.ExceptionInfo[LimitExceeded]) -> set[str]:
 
 
 def test_every_count_of_a_request_has_a_limit_and_all_that_are_passed_are_told_at_once() -> None:
-    attribute = graph_pb2.Attribute(text="long" * 10)
+    attribute = graph_pb2.Attribute(string_value="long" * 10)
     nodes = [
         node("concat", "x x x", "a", attributes={"axis": attribute, "b": attribute}),
         node("sum", "a", "y"),
         node("sum", "a", "z"),
     ]
     message = request([leaf("x", np.ones((2, 2))), leaf("w", 1.0)], nodes, "y z a")
-    message.graph.rules.add(op="sin")
-    message.graph.rules.add(op="sin")
-    for name in ("gradients", "retain", "fetch"):
-        getattr(message, name).extend(["x", "y"])
+    message.input.graph.rules.add(op="sin")
+    message.input.graph.rules.add(op="sin")
+    for names_of_values in (message.gradients, message.retain, message.input.fetch):
+        names_of_values.extend(["x", "y"])
     for _ in range(2):
         message.hooks.add(value="x").named.name = "record"
         message.seeds.add(output="y")
-        message.values.add(name="x").value.spec.shape.extend([2, 3])
-        message.reuse.add(values=["a", "b"])
-    message.verify.budget_ms = 2
+        message.input.values.add(name="x").value.spec.shape.extend([2, 3])
+        message.input.reuse.add(values=["a", "b"])
+    message.verify.budget_seconds = 2.0
     names = [
         *("graph_leaves", "graph_outputs", "graph_rules", "graph_edges", "node_inputs", "node_attributes"),
         *("attribute_bytes", "rank", "values", "seeds", "gradients", "retain", "fetch", "reuse", "reuse_values"),
-        *("hooks_per_value", "tensor_elements", "verify_budget_ms"),
+        *("hooks_per_value", "tensor_elements", "verify_budget_seconds"),
     ]
     small = Limits(**dict.fromkeys(names, 1))
     with pytest.raises(LimitExceeded) as caught:
@@ -260,12 +262,12 @@ def test_a_response_too_long_for_one_message_is_refused_before_the_run(served: S
     message = request([leaf("x", np.ones(500))], [node("sin", "x", "a"), node("sum", "a", "y")], "y")
     try:
         assert handler._begin(turn, message, {}, None, False)
-        message.fetch.append("a")
+        message.input.fetch.append("a")
         with pytest.raises(LimitExceeded, match="call StreamingDifferentiate, or use a Session") as caught:
             handler._begin(turn, message, {}, None, False)
         assert (caught.value.name, caught.value.actual) == ("message_bytes", 8000)
         assert handler._begin(turn, message, {}, None, True)
-        asked = pb.EvaluateRequest(graph=message.graph, fetch=["a", "x"])
+        asked = pb.EvaluateRequest(input=pb.RunInput(graph=message.input.graph, fetch=["a", "x"]))
         with pytest.raises(LimitExceeded, match="Evaluate on a Session"):
             handler._prepared(turn, asked, {}, None)
     finally:
@@ -284,9 +286,9 @@ def test_names_that_are_too_long_are_not_repeated(served: Served) -> None:
 
 
 def test_infer_lists_so_many_faults_and_counts_all() -> None:
-    graph = request([leaf("x", 1.0)], [node("nope", "x", f"v{k}") for k in range(50)], "x").graph
-    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(faults=7))
-    assert (len(found.faults), found.faults_total) == (7, 50)
+    graph = request([leaf("x", 1.0)], [node("nope", "x", f"v{k}") for k in range(50)], "x").input.graph
+    found = infer(pb.InferRequest(graph=graph), Engine(REGISTRY), Limits(violations=7))
+    assert (len(found.violations), found.violation_count) == (7, 50)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def small(op: str = "multiply", **rest: Any) -> pb.DifferentiateRequest:
 
 
 def checked(op: str) -> pb.DifferentiateRequest:
-    return small(op, verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=int(1000 * SOON)))
+    return small(op, verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=SOON))
 
 
 def page(served: Served, path: str) -> tuple[int, str]:
@@ -149,7 +149,9 @@ def test_an_id_that_is_none_is_replaced(served: Served, given: str) -> None:
 
 def test_an_error_has_the_id_too(served: Served) -> None:
     with pytest.raises(grpc.RpcError) as raised:
-        served.autodiff.Differentiate(pb.DifferentiateRequest(digest="none"), metadata=(("x-request-id", "job-8"),))
+        served.autodiff.Differentiate(
+            pb.DifferentiateRequest(input=pb.RunInput(digest="none")), metadata=(("x-request-id", "job-8"),)
+        )
     trailers: dict[str, Any] = dict(raised.value.trailing_metadata())  # type: ignore[arg-type]
     assert trailers["x-request-id"] == "job-8"
     info = error_details_pb2.RequestInfo()
@@ -185,7 +187,7 @@ def test_a_call_is_one_line_that_says_all_but_what_is_in_it(served: Served) -> N
 def test_the_line_of_a_refused_call_has_its_reason(served: Served) -> None:
     with capture_logs() as lines:
         with pytest.raises(grpc.RpcError):
-            served.autodiff.Differentiate(pb.DifferentiateRequest(digest="none"))
+            served.autodiff.Differentiate(pb.DifferentiateRequest(input=pb.RunInput(digest="none")))
         served.autodiff.GetServerInfo(pb.GetServerInfoRequest())
     assert ("NOT_FOUND", "GRAPH_NOT_FOUND") in {(one["code"], one.get("reason")) for one in lines if "code" in one}
 
@@ -272,7 +274,9 @@ def talk(served: Served, *frames: pb.SessionRequest) -> list[pb.SessionResponse]
 
 
 def evaluation(op: str, request_id: str) -> pb.SessionRequest:
-    return pb.SessionRequest(evaluate=pb.EvaluateRequest(graph=small(op).graph, request_id=request_id))
+    return pb.SessionRequest(
+        evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=small(op).input.graph, request_id=request_id))
+    )
 
 
 def test_a_request_of_a_session_has_a_line_and_numbers_of_its_own(served: Served) -> None:
@@ -286,12 +290,12 @@ def test_a_request_of_a_session_has_a_line_and_numbers_of_its_own(served: Served
     }
     before = {name: number(served, name) for name in names}
     run = checked("multiply")
-    run.request_id = "7"
+    run.input.request_id = "7"
     with capture_logs() as lines:
         talk(
             served,
             pb.SessionRequest(differentiate=run),
-            pb.SessionRequest(evaluate=pb.EvaluateRequest(digest="none", request_id="8")),
+            pb.SessionRequest(evaluate=pb.EvaluateRequest(input=pb.RunInput(digest="none", request_id="8"))),
             pb.SessionRequest(),
         )
         until(lambda: any(one.get("method") == SESSION for one in lines))
@@ -346,7 +350,7 @@ def test_calls_verdicts_and_bytes_are_counted(served: Served) -> None:
     message = pb.StreamingDifferentiateRequest(request=checked("multiply"))
     list(served.autodiff.StreamingDifferentiate(message))
     with pytest.raises(grpc.RpcError):
-        served.autodiff.Evaluate(pb.EvaluateRequest(digest="none"))
+        served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(digest="none")))
     served.autodiff.GetServerInfo(pb.GetServerInfoRequest())
     assert {name: number(served, name) - before[name] for name in names} == names
     assert number(served, "gradproof_received_bytes_total") - before["gradproof_received_bytes_total"] >= message.ByteSize()
@@ -525,7 +529,7 @@ def test_a_request_of_a_session_is_below_it_in_the_trace(served: Served, spans: 
 
 def test_an_error_is_one_in_the_trace(served: Served, spans: InMemorySpanExporter) -> None:
     with pytest.raises(grpc.RpcError):
-        served.autodiff.Evaluate(pb.EvaluateRequest(digest="none"))
+        served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(digest="none")))
     until(lambda: any(span.kind is SpanKind.SERVER for span in spans.get_finished_spans()))
     [call] = [span for span in spans.get_finished_spans() if span.kind is SpanKind.SERVER]
     assert not call.status.is_ok
@@ -620,8 +624,10 @@ def test_channelz_describes_connections(served: Served) -> None:
 @pytest.fixture
 def sleeping(served: Served) -> Iterator[None]:
     """A call that never ends by itself."""
-    graph = small("held.asleep").graph
-    call = served.autodiff.Evaluate.future(pb.EvaluateRequest(graph=graph), metadata=(("x-request-id", "asleep"),))
+    graph = small("held.asleep").input.graph
+    call = served.autodiff.Evaluate.future(
+        pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "asleep"),)
+    )
     until(lambda: any(record.phase == "run" for record in served.host.book.records()))
     yield
     call.cancel()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.support.exiting_plugin import ERRORS, PLACES
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.extend import hookimpl
@@ -86,11 +87,11 @@ def test_neither_does_one_of_a_compiled_plan_or_in_a_stream(served: Served, kind
         list(call)
     assert caught.value.code() is usual
     message = asked("forward", kind)
-    message.request_id = "r"
+    message.input.request_id = "r"
     frames = [pb.SessionRequest(differentiate=message), pb.SessionRequest(differentiate=asked("forward", ""))]
-    frames[1].differentiate.request_id = "s"
+    frames[1].differentiate.input.request_id = "s"
     answers = list(served.autodiff.Session(iter(frames), timeout=60))
-    assert [one.fault.reason for one in answers if one.HasField("fault")] == ["FORWARD_FAULT"]
+    assert [fault_of(one).reason for one in answers if one.HasField("status")] == ["FORWARD_FAULT"]
     events = [event for one in answers if one.request_id == "s" for event in (one.event, *one.more)]
     assert any(event.HasField("summary") for event in events)
 
@@ -108,7 +109,7 @@ def test_a_hook_ends_its_request_and_no_more(served: Served, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_definition_costs_its_word(served: Served, kind: str) -> None:
-    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_ms=20_000)
+    options = pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_seconds=20.0)
     lost = served.host.workers.counts.lost
     response = served.autodiff.Differentiate(asked("define", kind, verify=options), timeout=60)
     [verdict] = response.verdicts
@@ -121,7 +122,7 @@ def test_a_definition_costs_its_word(served: Served, kind: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_so_does_its_proof(served: Served, place: str) -> None:
     answers = list(
-        served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name=f"exiting.{place}", budget_ms=20_000), timeout=60)
+        served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name=f"exiting.{place}", budget_seconds=20.0), timeout=60)
     )
     assert answers
 

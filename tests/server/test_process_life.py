@@ -120,8 +120,8 @@ def test_an_embedded_server_ends_with_its_owner(environment: dict[str, str], tmp
 def test_sigterm_ends_a_server_within_its_grace_time_whatever_runs(environment: dict[str, str]) -> None:
     with serve(environment, *OWNED, "--grace", "0.2", "--plugin", "tests.support.held_plugin") as (process, target):
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(grpc.insecure_channel(target))
-        graph = request([leaf("x", np.ones(2))], [node("held.grasping", "x", "y")], "y").graph
-        call = stub.Evaluate.future(pb.EvaluateRequest(graph=graph))
+        graph = request([leaf("x", np.ones(2))], [node("held.grasping", "x", "y")], "y").input.graph
+        call = stub.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         time.sleep(0.3)
         process.terminate()
         assert process.wait(SOON) in (0, 128 + signal.SIGKILL)
@@ -132,8 +132,8 @@ def test_sigterm_ends_a_server_within_its_grace_time_whatever_runs(environment: 
 def test_a_second_signal_ends_it_at_once(environment: dict[str, str]) -> None:
     with serve(environment, *OWNED, "--grace", "600", "--plugin", "tests.support.held_plugin") as (process, target):
         stub = autodiff_service_pb2_grpc.AutodiffServiceStub(grpc.insecure_channel(target))
-        graph = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").graph
-        running = stub.Evaluate.future(pb.EvaluateRequest(graph=graph))
+        graph = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").input.graph
+        running = stub.Evaluate.future(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -154,7 +154,7 @@ def test_a_ready_server_answers_at_once_and_an_idle_one_ends_at_once(environment
         calls: list[Callable[[], Any]] = [
             lambda: stub.Differentiate(message),
             lambda: ops.ListOps(op_service_pb2.ListOpsRequest()),
-            lambda: stub.Infer(pb.InferRequest(graph=message.graph)),
+            lambda: stub.Infer(pb.InferRequest(graph=message.input.graph)),
             lambda: stub.GetServerInfo(pb.GetServerInfoRequest()),
         ]
         for call in calls:  # what a busy machine does to the clock on the wall decides nothing
@@ -166,9 +166,9 @@ def test_a_ready_server_answers_at_once_and_an_idle_one_ends_at_once(environment
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         with Client(target) as client, client.session() as session:
             session.release("nothing")
-            graph = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").graph
+            graph = request([leaf("x", np.ones(2))], [node("held.asleep", "x", "y")], "y").input.graph
             with pytest.raises(grpc.RpcError):
-                stub.Evaluate(pb.EvaluateRequest(graph=graph), timeout=0.2)
+                stub.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)), timeout=0.2)
             process.terminate()
             assert process.wait(SOON) == 0
         assert [one.status for one in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]

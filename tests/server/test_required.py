@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from tests.server.test_cli import gradproof
 from tests.server.test_session import Talk
 from tests.support.server_fixture import Served, leaf, node, request
+from tests.support.statuses import fault_of
 
 from gradproof.client import GraphBuilder, InvalidRequest, VerdictRequired
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -27,7 +28,7 @@ def served(shared: Served) -> Served:
 
 def cubed(required: Any, level: Any = pb.VERIFY_LEVEL_EVERYTHING) -> pb.DifferentiateRequest:
     """x³ by a rule that is planted wrong, beside a product that is right."""
-    options = pb.VerifyOptions(level=level, required=required, budget_ms=30_000)
+    options = pb.VerifyOptions(level=level, required=required, budget_seconds=30.0)
     leaves = [leaf("x", 2.0), leaf("a", 3.0)]
     nodes = [node("planted.cube", "x", "c"), node("multiply", "c a", "y")]
     return request(leaves, nodes, "y", verify=options)
@@ -71,14 +72,18 @@ def test_what_is_strong_enough_passes(served: Served) -> None:
 def test_a_session_goes_on_behind_it(served: Served) -> None:
     talk = Talk(served)
     one = cubed(VERIFIED)
-    one.request_id = "r"
+    one.input.request_id = "r"
     talk.say(differentiate=one)
     kinds = []
     while (answer := talk.hear()).WhichOneof("frame") == "event":
         kinds.append(answer.event.WhichOneof("kind"))
     assert kinds[-1] == "summary"
-    assert answer.fault.reason == "VERDICT_REQUIRED"
-    assert [fault.path for fault in answer.fault.faults] == ["verdicts[x]"]
+    assert fault_of(answer).reason == "VERDICT_REQUIRED"
+    failure = error_details_pb2.PreconditionFailure()
+    assert any(detail.Unpack(failure) for detail in answer.status.details)
+    (violation,) = failure.violations
+    assert (violation.type, violation.subject) == ("VERDICT_REQUIRED", "x")
+    assert violation.description.startswith("wrong: ")
     one.verify.required = verdict_pb2.SUMMARY_WORD_UNSPECIFIED
     talk.say(differentiate=one)
     assert talk.hear_run("r")
@@ -121,7 +126,7 @@ def test_nothing_can_be_required_where_nothing_is_checked(served: Served) -> Non
 def test_the_command_line(served: Served, tmp_path: Path) -> None:
     file, broken = tmp_path / "graph.json", tmp_path / "broken.json"
     for path, op in ((file, "tanh"), (broken, "planted.cube")):
-        graph = request([leaf("x", 2.0)], [node(op, "x", "y"), node("relu", "y", "z")], "z").graph
+        graph = request([leaf("x", 2.0)], [node(op, "x", "y"), node("relu", "y", "z")], "z").input.graph
         path.write_text(json_format.MessageToJson(graph), encoding="utf-8")
     done = gradproof("diff", str(file), "--required", "verified", "--target", served.target)
     assert done.exit_code == 0, done.output

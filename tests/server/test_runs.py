@@ -68,7 +68,7 @@ def vector() -> graph_pb2.Graph:
 
 
 def changed(graph: graph_pb2.Graph) -> pb.DifferentiateRequest:
-    return pb.DifferentiateRequest(graph=graph)
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=graph))
 
 
 def streamed(stub: Any, request: pb.DifferentiateRequest) -> list[pb.Event]:
@@ -78,7 +78,7 @@ def streamed(stub: Any, request: pb.DifferentiateRequest) -> list[pb.Event]:
 
 def test_checking_less_claims_less(stub: Any) -> None:
     """Nothing proved and no number seen: unchecked. Both: verified. Proofs alone: plausible."""
-    request = pb.DifferentiateRequest(graph=vector())
+    request = pb.DifferentiateRequest(input=pb.RunInput(graph=vector()))
     expected = (
         (pb.VERIFY_LEVEL_CACHED, "unchecked"),
         (pb.VERIFY_LEVEL_EVERYTHING, "verified"),
@@ -93,7 +93,9 @@ def test_checking_less_claims_less(stub: Any) -> None:
 
 def test_values_beside_the_graph_replace_those_it_carries(stub: Any) -> None:
     values = [tensor_pb2.NamedTensor(name="a", value=encode_tensor(np.array(10.0)))]
-    response = stub.Differentiate(pb.DifferentiateRequest(graph=tutorial(), values=values, gradients=["x"]))
+    response = stub.Differentiate(
+        pb.DifferentiateRequest(input=pb.RunInput(graph=tutorial(), values=values), gradients=["x"])
+    )
     assert [float(decode_tensor(g.gradient)) for g in response.gradients] == [10.0]
 
 
@@ -121,7 +123,7 @@ def test_a_proof_that_hangs_delays_no_gradient_and_takes_nothing_from_the_number
     )
     request = changed(graph)
     request.retain.append("h")
-    request.verify.budget_ms = 300
+    request.verify.budget_seconds = 0.3
     found: dict[str, Any] = {}
     for event in streamed(stub, request):
         if event.WhichOneof("kind") == "gradients":
@@ -168,18 +170,18 @@ def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -
     the other worker proves what they need."""
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
-        request.verify.budget_ms = 60_000
+        request.verify.budget_seconds = 60.0
         slow = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=120)
         kinds = [next(slow).event.WhichOneof("kind") for _ in range(2)]
         assert kinds == ["accepted", "gradients"]  # and now it waits for its proof
         small = changed(vector())
-        small.verify.budget_ms = 60_000
+        small.verify.budget_seconds = 60.0
         for _ in range(5):
             found = served.autodiff.Differentiate(small, timeout=120)
             assert found.summary.verified == 1
         assert served.host.proofs.lookup(ProofKey("slow.hang", case(()))) is None  # still at it
         slow.cancel()
-        request.verify.budget_ms = 200
+        request.verify.budget_seconds = 0.2
         [verdict] = served.autodiff.Differentiate(request, timeout=60).verdicts
         assert verdict.uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING
         assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
@@ -192,13 +194,13 @@ def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
         graph = graph_pb2.Graph(leaves=[leaf("v", large)], nodes=[node("slow.hang", "v", "h"), node("sum", "h", "s")])
         graph.outputs.append("s")
         request = changed(graph)
-        request.verify.budget_ms = 5000
+        request.verify.budget_seconds = 5.0
         [verdict] = served.autodiff.Differentiate(request, timeout=60).verdicts
         assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
         assert verdict.uses[0].rule.word == verdict_pb2.RULE_WORD_PENDING
         graph.nodes[0].op = "tanh"
         other = changed(graph)
-        other.verify.budget_ms = 60_000
+        other.verify.budget_seconds = 60.0
         [verdict] = served.autodiff.Differentiate(other, timeout=120).verdicts
         assert verdict.uses[0].value.word == verdict_pb2.VALUE_WORD_ENCLOSED
 
@@ -207,7 +209,7 @@ def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path
     """Eight threads check. Sixteen clients leave while their proof hangs; another request would wait behind them."""
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
-        request.verify.budget_ms = 60_000
+        request.verify.budget_seconds = 60.0
         whole = pb.StreamingDifferentiateRequest(request=request)
         streams = [served.autodiff.StreamingDifferentiate(whole, timeout=120) for _ in range(16)]
         for stream in streams:
@@ -215,14 +217,14 @@ def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path
         for stream in streams:
             stream.cancel()
         other = changed(vector())
-        other.verify.budget_ms = 30_000  # half of what those who left would have waited
+        other.verify.budget_seconds = 30.0  # half of what those who left would have waited
         assert served.autodiff.Differentiate(other, timeout=45).summary.verified == 1
 
 
 def test_a_server_with_a_hanging_proof_stops(tmp_path: Path) -> None:
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()
-        request.verify.budget_ms = 60_000
+        request.verify.budget_seconds = 60.0
         stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=request), timeout=600)
         assert [next(stream).event.WhichOneof("kind") for _ in range(2)] == ["accepted", "gradients"]
     # `serving` stops the server within a minute, or raises: the proof has ten, and the check one.

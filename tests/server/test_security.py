@@ -28,6 +28,7 @@ from tests.support.secure_server_fixture import (
     square,
 )
 from tests.support.server_fixture import Served
+from tests.support.statuses import fault_of
 
 from gradproof.engine.caller import Caller
 from gradproof.engine.errors import PluginRefused
@@ -78,11 +79,11 @@ class TestScopes:
     @pytest.mark.parametrize(
         ("call", "scope"),
         [
-            (lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(graph=square().graph), metadata=m), "evaluate"),
-            (lambda s, m: s.autodiff.Infer(pb.InferRequest(graph=square().graph), metadata=m), "evaluate"),
+            (lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=m), "evaluate"),
+            (lambda s, m: s.autodiff.Infer(pb.InferRequest(graph=square().input.graph), metadata=m), "evaluate"),
             (
                 lambda s, m: s.autodiff.Derive(
-                    pb.DeriveRequest(graph=square().graph, mode=pb.DERIVE_MODE_VJP), metadata=m
+                    pb.DeriveRequest(graph=square().input.graph, mode=pb.DERIVE_MODE_VJP), metadata=m
                 ),
                 "evaluate",
             ),
@@ -93,7 +94,7 @@ class TestScopes:
             (lambda s, m: list(s.autodiff.StreamingDifferentiate(
                 pb.StreamingDifferentiateRequest(request=square(CACHED)), metadata=m)), "verify"),
             (lambda s, m: list(s.autodiff.Session(iter([]), metadata=m)), ""),
-            (lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().graph, value="no"), metadata=m), "verify"),
+            (lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().input.graph, value="no"), metadata=m), "verify"),
             (lambda s, m: s.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=m), ""),
             (lambda s, m: s.ops.ListOps(op_service_pb2.ListOpsRequest(page_size=1), metadata=m), ""),
             (lambda s, m: s.ops.GetOp(op_service_pb2.GetOpRequest(name="square"), metadata=m), ""),
@@ -136,7 +137,7 @@ class TestScopes:
             pb.SessionRequest(differentiate=square(OFF, "plain")),
         ]
         answers = list(served.autodiff.Session(iter(frames), metadata=bearer("alice")))
-        faults = {one.request_id: one.fault for one in answers if one.HasField("fault")}
+        faults = {one.request_id: fault_of(one) for one in answers if one.HasField("status")}
         assert list(faults) == ["checked"]
         assert faults["checked"].code == grpc.StatusCode.PERMISSION_DENIED.value[0]
         assert "needs the scope 'verify'" in faults["checked"].message
@@ -197,7 +198,9 @@ class TestTokens:
             return await before(asked, *rest)
 
         monkeypatch.setattr(handler, "derive", derive)
-        served.autodiff.Derive(pb.DeriveRequest(graph=square().graph, mode=pb.DERIVE_MODE_VJP), metadata=bearer("checker"))
+        served.autodiff.Derive(
+            pb.DeriveRequest(graph=square().input.graph, mode=pb.DERIVE_MODE_VJP), metadata=bearer("checker")
+        )
         assert seen == [Caller("checker", frozenset({"evaluate", "verify"}))]
 
     def test_all_digests_are_compared_with_one_function(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +290,9 @@ class TestPlugins:
 
     def ask(self, served: Served, who: str) -> grpc.StatusCode:
         try:
-            served.autodiff.Evaluate(pb.EvaluateRequest(graph=square().graph), metadata=(("x-who", who),), timeout=30)
+            served.autodiff.Evaluate(
+                pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=(("x-who", who),), timeout=30
+            )
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK

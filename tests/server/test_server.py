@@ -26,10 +26,10 @@ from gradproof.client.events import EventDecoder, Gradient
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2
-from gradproof.wire import decode_tensor, encode_tensor
+from gradproof.wire import decode_attributes, decode_tensor, encode_tensor
 
 SERVICES = ["gradproof.v1.AutodiffService", "gradproof.v1.OpService"]
-EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=60_000)
+EVERYTHING = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +112,16 @@ def violations(served: Served, message: pb.DifferentiateRequest) -> dict[str, tu
 
 class TestCalls:
     def test_evaluate(self, served: Served) -> None:
-        graph = product().graph
-        response = served.autodiff.Evaluate(pb.EvaluateRequest(graph=graph))
+        graph = product().input.graph
+        response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         assert [(v.name, float(decode_tensor(v.value))) for v in response.values] == [("y", 12.0)]
-        again = pb.EvaluateRequest(digest=response.digest, fetch=["a", "y"])
-        again.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
+        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.digest, fetch=["a", "y"]))
+        again.input.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
         assert [decode_tensor(v.value) for v in served.autodiff.Evaluate(again).values] == [2.0, 4.0]
 
     def test_differentiate(self, served: Served) -> None:
         response = served.autodiff.Differentiate(product(fetch=["y"], request_id="r", verify=EVERYTHING, retain=["y"]))
-        assert (response.accepted.request_id, response.accepted.nodes) == ("r", 1)
+        assert (response.accepted.request_id, response.accepted.node_count) == ("r", 1)
         assert len(response.accepted.digest) == 64
         assert [decode_tensor(v.value) for v in response.values] == [12.0]
         assert {g.value: decode_tensor(g.gradient)[()] for g in response.gradients} == {"y": 1.0, "x": 4.0, "a": 3.0}
@@ -131,16 +131,16 @@ class TestCalls:
         assert response.summary.elements_checked == response.summary.elements_total > 0
 
     def test_infer_reports_every_spec_and_every_fault_and_runs_nothing(self, served: Served) -> None:
-        graph = product().graph
+        graph = product().input.graph
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y"}
-        assert not found.faults
-        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(graph=graph)).digest
+        assert not found.violations
+        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph))).digest
         graph.nodes.append(node("faulty.explode", "y", "z"))
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y", "z"}
-        assert [(f.path, f.reason) for f in found.faults] == [("graph.nodes[2].op", "OP_UNKNOWN")]
+        assert [(f.field, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
         assert not found.digest
 
     def test_server_info(self, served: Served) -> None:
@@ -175,16 +175,14 @@ class TestCalls:
         assert details["ErrorInfo"].reason == "PAGE_NOT_FOUND"
         assert "start again" in text
 
-    @pytest.mark.parametrize("size", [-1, -(2**31)])
-    def test_list_ops_with_a_negative_size(self, served: Served, size: int) -> None:
-        code, _, _ = refused(served.ops.ListOps, op_service_pb2.ListOpsRequest(page_size=size))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-
     def test_get_op(self, served: Served) -> None:
         found = served.ops.GetOp(op_service_pb2.GetOpRequest(name="sum"))
         assert found.op.name == "sum"
         assert found.op.grad_fn == "SumBackward0"
-        assert set(found.op.attributes) == {"axis", "keepdims"}
+        defaults = {attribute.name: attribute.default_value for attribute in found.op.attributes}
+        assert decode_attributes(defaults) == {"axis": None, "keepdims": False}
+        (shape,) = served.ops.GetOp(op_service_pb2.GetOpRequest(name="broadcast_to")).op.attributes
+        assert (shape.name, shape.HasField("default_value")) == ("shape", False)
         assert found.op.differentiable
         assert not found.op.elementwise
         assert found.cases
@@ -195,8 +193,8 @@ class TestCalls:
 
     def test_verify_op(self, served: Served) -> None:
         steps = list(served.ops.VerifyOp(op_service_pb2.VerifyOpRequest(name="planted.cube")))
-        assert [step.done for step in steps] == list(range(1, len(steps) + 1))
-        assert {step.total for step in steps} == {len(steps)}
+        assert [step.cases_done for step in steps] == list(range(1, len(steps) + 1))
+        assert {step.cases_total for step in steps} == {len(steps)}
         for step in steps:
             name = "RULE_WORD_REFUTED"
             assert json_format.MessageToDict(step.verdict)["word"] == name
@@ -233,7 +231,7 @@ class TestRuns:
     def test_what_is_checked_does_not_change_a_bit(self, served: Served) -> None:
         found = []
         for level in (pb.VERIFY_LEVEL_OFF, pb.VERIFY_LEVEL_CACHED, pb.VERIFY_LEVEL_VALUES, pb.VERIFY_LEVEL_EVERYTHING):
-            response = served.autodiff.Differentiate(chain(verify=pb.VerifyOptions(level=level, budget_ms=60_000)))
+            response = served.autodiff.Differentiate(chain(verify=pb.VerifyOptions(level=level, budget_seconds=60.0)))
             found.append({g.value: g.gradient.data for g in response.gradients})
             assert {v.value for v in response.verdicts} == (set() if level == pb.VERIFY_LEVEL_OFF else {"x", "w"})
         assert found[0] == found[1] == found[2] == found[3]
@@ -259,11 +257,11 @@ class TestRuns:
     def test_a_graph_is_named_by_its_digest_afterwards(self, served: Served) -> None:
         first = served.autodiff.Differentiate(product())
         values = [tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(v))) for n, v in (("x", 1), ("a", 7))]
-        again = pb.DifferentiateRequest(digest=first.accepted.digest, values=values)
+        again = pb.DifferentiateRequest(input=pb.RunInput(digest=first.accepted.digest, values=values))
         assert gradient(served.autodiff.Differentiate(again), "x") == 7.0
-        del again.values[1]
-        assert violations(served, again) == {"graph.leaves[1].value": ("VALUE_MISSING", "leaf 'a' has no value")}
-        again.digest = "0" * 64
+        del again.input.values[1]
+        assert violations(served, again) == {"input.graph.leaves[1].value": ("VALUE_MISSING", "leaf 'a' has no value")}
+        again.input.digest = "0" * 64
         code, text, details = refused(served.autodiff.Differentiate, again)
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND")
         assert "send the graph itself" in text
@@ -288,7 +286,7 @@ class TestRuns:
         graph = GraphBuilder()
         big = graph.apply("broadcast_to", graph.leaf("x", 2.0, requires_grad=True), shape=(600_000,), name="big")
         graph.output(graph.apply("sum", graph.apply("square", big)))
-        message = pb.DifferentiateRequest(graph=graph.to_proto(), retain=["big"])
+        message = pb.DifferentiateRequest(input=pb.RunInput(graph=graph.to_proto()), retain=["big"])
         message.verify.level = pb.VERIFY_LEVEL_OFF
         found = events(served, message)
         kinds = [event.WhichOneof("kind") for event in found]
@@ -336,51 +334,71 @@ SQUARE = node("square", "x", "y")
 FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     "unknown op": (
         request([X], [node("squaer", "x", "y")], "y"),
-        "graph.nodes[0].op",
+        "input.graph.nodes[0].op",
         "OP_UNKNOWN",
         "did you mean 'square'",
     ),
     "cycle": (
         request([X], [node("add", "x b", "a"), node("exp", "a", "b")], "b"),
-        "graph.nodes[0].inputs",
+        "input.graph.nodes[0].inputs",
         "CYCLE",
         "through or before 'a', 'b'",
     ),
-    "dangling input": (request([X], [node("add", "x z", "y")], "y"), "graph.nodes[0].inputs[1]", "VALUE_UNKNOWN", "'z'"),
-    "dangling output": (request([X], [SQUARE], "q"), "graph.outputs[0]", "VALUE_UNKNOWN", "'q'"),
-    "duplicate leaf": (request([X, X], [SQUARE], "y"), "graph.leaves[1].name", "NAME_DUPLICATE", "leaves[0].name"),
-    "duplicate node": (request([X], [SQUARE, SQUARE], "y"), "graph.nodes[1].outputs[0]", "NAME_DUPLICATE", "'y'"),
-    "nameless": (request([X, leaf("", 1.0)], [SQUARE], "y"), "graph.leaves[1].name", "NAME_EMPTY", "needs a name"),
-    "long name": (request([X, leaf("n" * 257, 1.0)], [SQUARE], "y"), "graph.leaves[1].name", "NAME_LENGTH", "256 bytes"),
-    "too few inputs": (request([X], [node("add", "x", "y")], "y"), "graph.nodes[0].inputs", "ARITY", "takes 2 inputs"),
-    "too many inputs": (request([X], [node("exp", "x x", "y")], "y"), "graph.nodes[0].inputs", "ARITY", "takes 1 input "),
+    "dangling input": (
+        request([X], [node("add", "x z", "y")], "y"),
+        "input.graph.nodes[0].inputs[1]",
+        "VALUE_UNKNOWN",
+        "'z'",
+    ),
+    "dangling output": (request([X], [SQUARE], "q"), "input.graph.outputs[0]", "VALUE_UNKNOWN", "'q'"),
+    "duplicate leaf": (request([X, X], [SQUARE], "y"), "input.graph.leaves[1].name", "NAME_DUPLICATE", "leaves[0].name"),
+    "duplicate node": (request([X], [SQUARE, SQUARE], "y"), "input.graph.nodes[1].outputs[0]", "NAME_DUPLICATE", "'y'"),
+    "nameless": (request([X, leaf("", 1.0)], [SQUARE], "y"), "input.graph.leaves[1].name", "NAME_EMPTY", "needs a name"),
+    "long name": (
+        request([X, leaf("n" * 257, 1.0)], [SQUARE], "y"),
+        "input.graph.leaves[1].name",
+        "NAME_LENGTH",
+        "256 bytes",
+    ),
+    "too few inputs": (
+        request([X], [node("add", "x", "y")], "y"),
+        "input.graph.nodes[0].inputs",
+        "ARITY",
+        "takes 2 inputs",
+    ),
+    "too many inputs": (
+        request([X], [node("exp", "x x", "y")], "y"),
+        "input.graph.nodes[0].inputs",
+        "ARITY",
+        "takes 1 input ",
+    ),
     "no outputs named": (
         request([X], [node("exp", "x", "")], "x"),
-        "graph.nodes[0].outputs",
+        "input.graph.nodes[0].outputs",
         "ARITY",
         "1 outputs, 0 named",
     ),
     "shapes": (
         request([V, leaf("w", np.ones(2))], [node("add", "v w", "y")], "y"),
-        "graph.nodes[0]",
+        "input.graph.nodes[0]",
         "INFERENCE",
         "do not broadcast",
     ),
     "attribute": (
         request([V], [node("sum", "v", "y", attributes={"axes": graph_pb2.Attribute(int_value=0)})], "y"),
-        "graph.nodes[0]",
+        "input.graph.nodes[0]",
         "INFERENCE",
         "no attribute 'axes'",
     ),
     "integer requires grad": (
         request([leaf("x", np.int64(3))], [SQUARE], "y"),
-        "graph.leaves[0].requires_grad",
+        "input.graph.leaves[0].requires_grad",
         "REQUIRES_GRAD_DTYPE",
         "only tensors of floating point and complex dtype can require gradients",
     ),
     "no seed": (
         request([V], [node("exp", "v", "y")], "y"),
-        "graph.outputs[0]",
+        "input.graph.outputs[0]",
         "SEED_MISSING",
         "grad can be implicitly created only for scalar outputs",
     ),
@@ -399,41 +417,46 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     ),
     "short bytes": (
         request([SHORT], [SQUARE], "y"),
-        "graph.leaves[0].value.data",
+        "input.graph.leaves[0].value.data",
         "TENSOR_LENGTH",
         "15 bytes for float64[2], which has 16",
     ),
-    "huge shape": (request([HUGE], [SQUARE], "y"), "graph.leaves[0].value.spec.shape", "SHAPE_INVALID", "overflows"),
-    "no dtype": (request([graph_pb2.Leaf(name="x")], [SQUARE], "y"), "graph.leaves[0].spec.dtype", "DTYPE", "not a dtype"),
+    "huge shape": (request([HUGE], [SQUARE], "y"), "input.graph.leaves[0].value.spec.shape", "SHAPE_INVALID", "overflows"),
+    "no dtype": (
+        request([graph_pb2.Leaf(name="x")], [SQUARE], "y"),
+        "input.graph.leaves[0].spec.dtype",
+        "DTYPE",
+        "not a dtype",
+    ),
     "no value": (
         request([without_values(X.spec)], [SQUARE], "y"),
-        "graph.leaves[0].value",
+        "input.graph.leaves[0].value",
         "VALUE_MISSING",
         "'x' has no value",
     ),
     "value for nobody": (
         request([X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="z", value=X.value)]),
-        "values[0].name",
+        "input.values[0].name",
         "VALUE_UNKNOWN",
         "no leaf is named 'z'",
     ),
     "value of another shape": (
         request([X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=V.value)]),
-        "values[0].value",
+        "input.values[0].value",
         "VALUE_SPEC",
         "leaf 'x' is",
     ),
     "upload outside a session": (
         request(
-            [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, upload=1))]
+            [X], [SQUARE], "y", values=[tensor_pb2.NamedTensor(name="x", value=tensor_pb2.Tensor(spec=X.spec, tensor_id=1))]
         ),
-        "values[0].value.upload",
-        "UPLOAD_UNKNOWN",
-        "uploaded as 1",
+        "input.values[0].value.tensor_id",
+        "TENSOR_ID_UNKNOWN",
+        "in chunks as 1",
     ),
     "unknown gradient": (request([X], [SQUARE], "y", gradients=["z"]), "gradients[0]", "VALUE_UNKNOWN", "'z'"),
     "unknown retain": (request([X], [SQUARE], "y", retain=["z"]), "retain[0]", "VALUE_UNKNOWN", "'z'"),
-    "unknown fetch": (request([X], [SQUARE], "y", fetch=["z"]), "fetch[0]", "VALUE_UNKNOWN", "'z'"),
+    "unknown fetch": (request([X], [SQUARE], "y", fetch=["z"]), "input.fetch[0]", "VALUE_UNKNOWN", "'z'"),
     "hook on nobody": (
         request([X], [SQUARE], "y", hooks=[graph_pb2.Hook(value="z", named=graph_pb2.NamedHook(name="zero"))]),
         "hooks[0].value",
@@ -454,11 +477,11 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
     ),
     "nothing wanted": (
         request([leaf("x", np.float64(1), requires_grad=False)], [SQUARE], "y"),
-        "graph.leaves",
+        "input.graph.leaves",
         "NOTHING_TO_DIFFERENTIATE",
         "no leaf requires grad",
     ),
-    "empty graph": (pb.DifferentiateRequest(), "graph.outputs", "OUTPUT_MISSING", "names no output"),
+    "empty graph": (pb.DifferentiateRequest(), "input.graph.outputs", "OUTPUT_MISSING", "names no output"),
 }
 
 
@@ -474,9 +497,9 @@ class TestFaults:
     def test_three_faults_are_reported_at_once(self, served: Served) -> None:
         nodes = [node("sine", "x", "a"), node("add", "x", "b"), node("exp", "nobody", "y")]
         assert {path: reason for path, (reason, _) in violations(served, request([X], nodes, "y")).items()} == {
-            "graph.nodes[0].op": "OP_UNKNOWN",
-            "graph.nodes[1].inputs": "ARITY",
-            "graph.nodes[2].inputs[0]": "VALUE_UNKNOWN",
+            "input.graph.nodes[0].op": "OP_UNKNOWN",
+            "input.graph.nodes[1].inputs": "ARITY",
+            "input.graph.nodes[2].inputs[0]": "VALUE_UNKNOWN",
         }
 
     def test_five_thousand_faults_fit_in_a_small_status(self, served: Served) -> None:
@@ -518,7 +541,7 @@ class TestFaults:
         code, _, details = refused(served.autodiff.Differentiate, message)
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.INTERNAL, "RULE_FAULT")
         assert details["ErrorInfo"].metadata == {"node": "0", "op": "faulty.misshapen", "plugin": "faulty"}
-        message.graph.leaves[0].CopyFrom(leaf("x", np.ones(3)))
+        message.input.graph.leaves[0].CopyFrom(leaf("x", np.ones(3)))
         assert gradient(served.autodiff.Differentiate(message), "x").tolist() == [1, 1, 1]
 
     @pytest.mark.parametrize(
@@ -538,19 +561,19 @@ class TestFaults:
 
     @pytest.mark.parametrize("call", ["Evaluate", "Infer"])
     def test_other_calls_report_the_same(self, served: Served, call: str) -> None:
-        graph = request([X], [node("sine", "x", "y")], "y").graph
+        graph = request([X], [node("sine", "x", "y")], "y").input.graph
         if call == "Infer":
-            (fault,) = served.autodiff.Infer(pb.InferRequest(graph=graph)).faults
-            assert (fault.path, fault.reason) == ("graph.nodes[0].op", "OP_UNKNOWN")
+            (fault,) = served.autodiff.Infer(pb.InferRequest(graph=graph)).violations
+            assert (fault.field, fault.reason) == ("graph.nodes[0].op", "OP_UNKNOWN")
         else:
-            code, _, details = refused(served.autodiff.Evaluate, pb.EvaluateRequest(graph=graph))
+            code, _, details = refused(served.autodiff.Evaluate, pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
             assert code is grpc.StatusCode.INVALID_ARGUMENT
-            assert details["BadRequest"].field_violations[0].field == "graph.nodes[0].op"
+            assert details["BadRequest"].field_violations[0].field == "input.graph.nodes[0].op"
 
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(graph_nodes=3, hooks=1, tensor_elements=100, estimated_bytes=4000, verify_budget_ms=1000)
+    limits = Limits(graph_nodes=3, hooks=1, tensor_elements=100, estimated_bytes=4000, verify_budget_seconds=1.0)
     with serving(tmp_path_factory.mktemp("tight"), limits=limits) as one:
         yield one
 
@@ -561,7 +584,7 @@ class TestLimits:
         assert (code, details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED")
         metadata = details["ErrorInfo"].metadata
         assert metadata["limit"] == details["QuotaFailure"].violations[0].subject == name
-        assert int(metadata["actual"]) > int(metadata["allowed"]) == served.host.settings.limits.table()[name]
+        assert float(metadata["actual"]) > float(metadata["allowed"]) == served.host.settings.limits.table()[name]
         assert name in text
 
     def test_each_limit_is_named(self, tight: Served) -> None:
@@ -569,8 +592,8 @@ class TestLimits:
         self.exceeded(tight, request([X], [node("exp", "x", f"y{k}") for k in range(4)], "y0"), "graph_nodes")
         self.exceeded(tight, product(hooks=[zero, zero]), "hooks")
         self.exceeded(tight, request([leaf("v", np.ones(101))], [node("sum", "v", "y")], "y"), "tensor_elements")
-        self.exceeded(tight, product(verify=pb.VerifyOptions(budget_ms=1001)), "verify_budget_ms")
-        axis = {"shape": graph_pb2.Attribute(ints=graph_pb2.IntList(values=[1000]))}
+        self.exceeded(tight, product(verify=pb.VerifyOptions(budget_seconds=1.001)), "verify_budget_seconds")
+        axis = {"shape": graph_pb2.Attribute(int_list=tensor_pb2.IntList(values=[1000]))}
         wide = [node("broadcast_to", "x", "b", attributes=axis), node("sum", "b", "y")]
         self.exceeded(tight, request([X], wide, "y"), "tensor_elements")
         long = leaf("v", np.ones(100))
@@ -593,7 +616,7 @@ GRAPH: dict[str, Any] = {
         {
             "name": "x",
             "requiresGrad": True,
-            "value": {"spec": {"dtype": "DATA_TYPE_FLOAT64", "shape": ["3"]}, "numbers": {"values": [1, 2, -0.5]}},
+            "value": {"spec": {"dtype": "DATA_TYPE_FLOAT64", "shape": ["3"]}, "doubles": {"values": [1, 2, -0.5]}},
         }
     ],
     "nodes": [{"op": "square", "inputs": ["x"], "outputs": ["s"]}, {"op": "sum", "inputs": ["s"], "outputs": ["y"]}],
@@ -619,7 +642,7 @@ class TestGrpcurl:
         assert "gradproof.v1.DifferentiateRequest" in done.stdout
 
     def test_streaming_differentiate_from_json(self, served: Served) -> None:
-        given = json.dumps({"request": {"graph": GRAPH, "verify": {"budgetMs": 60000}}})
+        given = json.dumps({"request": {"input": {"graph": GRAPH}, "verify": {"budgetSeconds": 60}}})
         done = self.call(served, "gradproof.v1.AutodiffService/StreamingDifferentiate", given=given)
         assert done.returncode == 0, done.stderr
         found: list[pb.Event] = []
@@ -631,11 +654,29 @@ class TestGrpcurl:
         assert streamed(found) == {"x": np.array([2.0, 4.0, -1.0]).tobytes()}
         assert found[-1].summary.verified == 1
 
+    def test_results_are_read_as_numbers(self, served: Served) -> None:
+        flags = {"op": "greater", "inputs": ["x", "y"], "outputs": ["b"]}
+        counts = {"op": "sum", "inputs": ["b"], "outputs": ["n"]}
+        graph = {**GRAPH, "nodes": [*GRAPH["nodes"], flags, counts]}
+        source = {"graph": graph, "fetch": ["s", "y", "b", "n"], "tensor_format": "TENSOR_FORMAT_NUMBERS"}
+        given = json.dumps({"input": source, "verify": {"level": "VERIFY_LEVEL_OFF"}})
+        done = self.call(served, "gradproof.v1.AutodiffService/Differentiate", given=given)
+        assert done.returncode == 0, done.stderr
+        response = json.loads(done.stdout)
+        values = {value["name"]: value["value"] for value in response["values"]}
+        assert values["s"]["doubles"] == {"values": [1, 4, 0.25]}
+        assert values["y"]["doubles"] == {"values": [5.25]}
+        assert values["b"]["bools"] == {"values": [False, False, False]}
+        assert values["n"]["ints"] == {"values": ["0"]}
+        assert response["gradients"][0]["gradient"]["doubles"] == {"values": [2, 4, -1]}
+
     def test_field_paths_are_printed(self, served: Served) -> None:
         graph = {**GRAPH, "outputs": ["nobody"]}
         graph["nodes"] = [{**GRAPH["nodes"][0], "op": "sqare"}, {**GRAPH["nodes"][1], "inputs": ["s", "s"]}]
-        done = self.call(served, "gradproof.v1.AutodiffService/Differentiate", given=json.dumps({"graph": graph}))
+        done = self.call(
+            served, "gradproof.v1.AutodiffService/Differentiate", given=json.dumps({"input": {"graph": graph}})
+        )
         assert done.returncode != 0
         assert "InvalidArgument" in done.stderr
-        for path in ("graph.nodes[0].op", "graph.nodes[1].inputs", "graph.outputs[0]"):
+        for path in ("input.graph.nodes[0].op", "input.graph.nodes[1].inputs", "input.graph.outputs[0]"):
             assert path in done.stderr

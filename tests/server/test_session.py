@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from tests.conftest import REGISTRY
 from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
+from tests.support.statuses import fault_of
 
 from gradproof.client.events import EventDecoder, Gradient, Value
 from gradproof.engine.engine import Engine
@@ -122,20 +123,20 @@ def test_many_runs_on_one_stream(talk: Talk) -> None:
 
 def test_evaluate(talk: Talk) -> None:
     whole = square("v", 3.0)
-    talk.say(evaluate=pb.EvaluateRequest(graph=whole.graph, fetch=["y", "x"], request_id="v"))
+    talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=whole.input.graph, fetch=["y", "x"], request_id="v")))
     events = talk.hear_run("v")
     assert [event.WhichOneof("kind") for event in events] == ["accepted", "values", "summary"]
     assert [(v.name, float(decode_tensor(v.value))) for v in events[1].values.values] == [("y", 9.0), ("x", 3.0)]
-    talk.say(evaluate=pb.EvaluateRequest(digest=events[0].accepted.digest, request_id="again"))
+    talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(digest=events[0].accepted.digest, request_id="again")))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.reason) == ("again", "INVALID_REQUEST")
-    assert [(one.path, one.reason) for one in answer.fault.faults] == [("graph.leaves[0].value", "VALUE_MISSING")]
+    assert (answer.request_id, fault_of(answer).reason) == ("again", "INVALID_REQUEST")
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("input.graph.leaves[0].value", "VALUE_MISSING")]
 
 
 def big(request_id: str, size: int, upload: int, **rest: Any) -> pb.DifferentiateRequest:
     spec = encode_spec((size,), np.dtype("f8"))
     nodes = [node("square", "v", "s"), node("sum", "s", "y")]
-    value = tensor_pb2.Tensor(spec=spec, upload=upload)
+    value = tensor_pb2.Tensor(spec=spec, tensor_id=upload)
     carrying = graph_pb2.Leaf(name="v", spec=spec, requires_grad=True)
     named = tensor_pb2.NamedTensor(name="v", value=value)
     return request([carrying], nodes, "y", request_id=request_id, values=[named], **rest)
@@ -151,10 +152,16 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
     assert gradients(events)["v"].tobytes() == (2 * array).tobytes()
     talk.say(differentiate=big("gone", len(array), 7))  # an upload serves one request
     answer = talk.hear()
-    assert [(one.path, one.reason) for one in answer.fault.faults] == [("values[0].value.upload", "UPLOAD_UNKNOWN")]
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [
+        ("input.values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
+    ]
     talk.upload(array, 7)  # so its id is free again
     talk.say(
-        evaluate=pb.EvaluateRequest(graph=big("", len(array), 7).graph, values=big("", 600_000, 7).values, fetch=["s"])
+        evaluate=pb.EvaluateRequest(
+            input=pb.RunInput(
+                graph=big("", len(array), 7).input.graph, values=big("", 600_000, 7).input.values, fetch=["s"]
+            )
+        )
     )
     decoder = EventDecoder()
     (value,) = [one for event in talk.hear_run("") for one in decoder.decode(event) if isinstance(one, Value)]
@@ -164,33 +171,33 @@ def test_a_tensor_above_four_mebibytes_there_and_back(talk: Talk) -> None:
 def test_uploads_of_another_spec_are_refused(talk: Talk) -> None:
     talk.upload(np.ones(3), 1)
     talk.say(differentiate=big("r", 4, 1))
-    (fault,) = talk.hear().fault.faults
-    assert (fault.path, fault.reason) == ("values[0].value.upload", "UPLOAD_SPEC")
+    (fault,) = fault_of(talk.hear()).faults
+    assert (fault.path, fault.reason) == ("input.values[0].value.tensor_id", "TENSOR_ID_SPEC")
 
 
 def test_an_unknown_upload_is_named(talk: Talk) -> None:
     talk.say(differentiate=big("r", 3, 99))
     answer = talk.hear()
     assert answer.request_id == "r"
-    assert CODE[answer.fault.code] is grpc.StatusCode.INVALID_ARGUMENT
-    (fault,) = answer.fault.faults
-    assert (fault.path, fault.reason) == ("values[0].value.upload", "UPLOAD_UNKNOWN")
+    assert CODE[fault_of(answer).code] is grpc.StatusCode.INVALID_ARGUMENT
+    (fault,) = fault_of(answer).faults
+    assert (fault.path, fault.reason) == ("input.values[0].value.tensor_id", "TENSOR_ID_UNKNOWN")
     assert "99" in fault.message
 
 
 def test_chunks_at_fault_are_answered_and_the_session_goes_on(talk: Talk) -> None:
     spec = encode_spec((2,), np.dtype("f8"))
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"chunk": tensor_pb2.TensorChunk(tensor_id=5, data=b"x")}, "UPLOAD_UNKNOWN"),
+        ({"chunk": tensor_pb2.TensorChunk(tensor_id=5, data=b"x")}, "TENSOR_ID_UNKNOWN"),
         ({"header": tensor_pb2.TensorHeader(tensor_id=5, spec=spec, total_bytes=15)}, "TENSOR_LENGTH"),
         ({"header": tensor_pb2.TensorHeader(tensor_id=5)}, "DTYPE"),
     ]
     for frame, reason in wrong:
         talk.say(**frame)
-        assert [one.reason for one in talk.hear().fault.faults] == [reason]
+        assert [one.reason for one in fault_of(talk.hear()).faults] == [reason]
     talk.say(header=tensor_pb2.TensorHeader(tensor_id=5, spec=spec, total_bytes=16))
     talk.say(chunk=tensor_pb2.TensorChunk(tensor_id=5, offset=8, data=bytes(8)))
-    assert talk.hear().fault.faults[0].path == "chunk.offset"
+    assert fault_of(talk.hear()).faults[0].path == "chunk.offset"
     talk.say(chunk=tensor_pb2.TensorChunk(tensor_id=5, data=np.ones(2).tobytes()))
     talk.say(differentiate=big("r", 2, 5))
     assert gradients(talk.hear_run("r"))["v"].tolist() == [2, 2]
@@ -201,10 +208,10 @@ def test_uploads_are_limited(talk: Talk) -> None:
     for number in (1, 2):
         talk.say(header=tensor_pb2.TensorHeader(tensor_id=number, spec=spec, total_bytes=16 << 20))
     answer = talk.hear()
-    assert CODE[answer.fault.code] is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert answer.fault.reason == "LIMIT_EXCEEDED"
-    assert "session_upload_bytes" in answer.fault.message
-    assert str(32 << 20) in answer.fault.message
+    assert CODE[fault_of(answer).code] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert fault_of(answer).reason == "LIMIT_EXCEEDED"
+    assert "session_upload_bytes" in fault_of(answer).message
+    assert str(32 << 20) in fault_of(answer).message
 
 
 def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
@@ -212,11 +219,15 @@ def test_faults_are_answered_and_the_session_goes_on(talk: Talk) -> None:
     talk.say(differentiate=request([leaf("x", np.float64(3))], nodes, "q", request_id="bad"))
     answer = talk.hear()
     assert answer.request_id == "bad"
-    assert CODE[answer.fault.code] is grpc.StatusCode.INVALID_ARGUMENT
-    assert {one.path for one in answer.fault.faults} == {"graph.nodes[0].op", "graph.nodes[1].inputs", "graph.outputs[0]"}
-    talk.say(differentiate=pb.DifferentiateRequest(digest="unheard", request_id="digest"))
+    assert CODE[fault_of(answer).code] is grpc.StatusCode.INVALID_ARGUMENT
+    assert {one.path for one in fault_of(answer).faults} == {
+        "input.graph.nodes[0].op",
+        "input.graph.nodes[1].inputs",
+        "input.graph.outputs[0]",
+    }
+    talk.say(differentiate=pb.DifferentiateRequest(input=pb.RunInput(digest="unheard", request_id="digest")))
     answer = talk.hear()
-    assert (answer.request_id, CODE[answer.fault.code]) == ("digest", grpc.StatusCode.NOT_FOUND)
+    assert (answer.request_id, CODE[fault_of(answer).code]) == ("digest", grpc.StatusCode.NOT_FOUND)
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
 
@@ -227,7 +238,7 @@ def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None
     assert {answer.request_id for answer in answers} == {"bad"}
     assert [answer.event.WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
     assert answers[1].event.fault.op == "faulty.explode"
-    assert (CODE[answers[2].fault.code], answers[2].fault.reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
+    assert (CODE[fault_of(answers[2]).code], fault_of(answers[2]).reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
 
@@ -246,10 +257,10 @@ def test_what_nobody_foresaw_is_answered_and_the_session_goes_on(
             served.autodiff.Differentiate(square("", 3.0))
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     incidents = [entry["incident"] for entry in logged if "incident" in entry]
-    assert [name in text for name, text in zip(incidents, (answer.fault.message, str(caught.value)))] == [True, True]
-    assert (answer.request_id, answer.fault.reason) == ("bad", "INTERNAL")
-    assert "incident" in answer.fault.message
-    assert "secret" not in answer.fault.message
+    assert [name in text for name, text in zip(incidents, (fault_of(answer).message, str(caught.value)))] == [True, True]
+    assert (answer.request_id, fault_of(answer).reason) == ("bad", "INTERNAL")
+    assert "incident" in fault_of(answer).message
+    assert "secret" not in fault_of(answer).message
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
 
@@ -276,8 +287,8 @@ def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Ta
         while True:
             answer = talk.hear()
             assert answer.request_id == "again"
-            if answer.WhichOneof("frame") == "fault":
-                assert answer.fault.reason == "CANCELLED"
+            if answer.WhichOneof("frame") == "status":
+                assert fault_of(answer).reason == "CANCELLED"
                 break
             if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it
                 break
@@ -291,8 +302,8 @@ def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
     talk.say(cancel=pb.CancelRun(request_id="nobody"))  # nothing to stop: nothing is said
     talk.say(cancel=pb.CancelRun(request_id="slow"))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.reason) == ("slow", "CANCELLED")
-    assert CODE[answer.fault.code] is grpc.StatusCode.CANCELLED
+    assert (answer.request_id, fault_of(answer).reason) == ("slow", "CANCELLED")
+    assert CODE[fault_of(answer).code] is grpc.StatusCode.CANCELLED
     talk.say(differentiate=square("slow", 3.0))  # its id is free again
     assert gradients(talk.hear_run("slow")) == {"x": 6.0}
 
@@ -301,8 +312,8 @@ def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None
     talk.say(differentiate=waiting("slow"))
     assert talk.hear().event.WhichOneof("kind") == "accepted"
     talk.say(differentiate=square("slow", 3.0))
-    (fault,) = talk.hear().fault.faults
-    assert (fault.path, fault.reason) == ("request_id", "REQUEST_ID")
+    (fault,) = fault_of(talk.hear()).faults
+    assert (fault.path, fault.reason) == ("input.request_id", "REQUEST_ID")
     talk.say(differentiate=square("quick", 3.0))
     assert gradients(talk.hear_run("quick")) == {"x": 6.0}
     faulty_plugin.released.set()
@@ -337,7 +348,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
 
         async def frames() -> AsyncIterator[pb.SessionRequest]:
             kept, hooked = square("kept", 3.0), square("hooked", 3.0)
-            kept.keep = "run"
+            kept.input.save_as = "run"
             hooked.hooks.add(value="x", client=graph_pb2.ClientHook(hook_id=1))
             for one in (kept, hooked, *(square(f"r{k}", 1.0) for k in range(40))):
                 yield pb.SessionRequest(differentiate=one)
@@ -351,9 +362,9 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
             if not missing:
                 break
         assert handler.admission.busy > 0
-        assert len(handler.kept) == 1
+        assert len(handler.forward_cache) == 1
         await responses.aclose()
-        assert len(handler.kept) == 0
+        assert len(handler.forward_cache) == 0
         while asyncio.all_tasks() - before:
             await asyncio.sleep(0)
         assert handler.admission.busy == 0
@@ -366,10 +377,10 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
 def test_frames_that_nobody_waits_for(talk: Talk) -> None:
     talk.say(hook=pb.HookReply(hook_id=1))
     answer = talk.hear()
-    assert (answer.request_id, answer.fault.message.count("no run waits for hook 1")) == ("", 1)
-    assert [(one.path, one.reason) for one in answer.fault.faults] == [("hook.hook_id", "HOOK_ID")]
+    assert (answer.request_id, fault_of(answer).message.count("no run waits for hook 1")) == ("", 1)
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("hook.hook_id", "HOOK_ID")]
     talk.say()
-    assert [(one.path, one.reason) for one in talk.hear().fault.faults] == [("frame", "FRAME_EMPTY")]
+    assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("frame", "FRAME_EMPTY")]
 
 
 def test_a_session_without_a_word_ends(talk: Talk) -> None:

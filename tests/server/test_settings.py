@@ -50,7 +50,7 @@ def wrong(found: Configuration) -> list[str]:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "gradproof.toml"
-    path.write_text('port = 4\ngrace = 3.5\nblock = ["sums"]\n[limits]\nhooks = 3\nkept_runs = 3\n')
+    path.write_text('port = 4\ngrace = 3.5\nblock = ["sums"]\n[limits]\nhooks = 3\nsaved_runs = 3\n')
     return path
 
 
@@ -58,13 +58,13 @@ class TestSources:
     def test_flags_are_stronger_than_variables_and_these_than_the_file(self, file: Path) -> None:
         found = configured("--port", "2", config=str(file), PORT="3", LIMITS__HOOKS="2", GRACE="4")
         settings = found.settings
-        assert (settings.port, settings.limits.hooks, settings.limits.kept_runs, settings.grace) == (2, 2, 3, 4.0)
+        assert (settings.port, settings.limits.hooks, settings.limits.saved_runs, settings.grace) == (2, 2, 3, 4.0)
         assert settings.block == ["sums"]
         assert settings.proof_workers == 2
-        assert {name: found.origins[name] for name in ("port", "limits.hooks", "limits.kept_runs")} == {
+        assert {name: found.origins[name] for name in ("port", "limits.hooks", "limits.saved_runs")} == {
             "port": "--port",
             "limits.hooks": "GRADPROOF_LIMITS__HOOKS",
-            "limits.kept_runs": str(file),
+            "limits.saved_runs": str(file),
         }
         assert "host" not in found.origins
 

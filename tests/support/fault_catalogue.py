@@ -16,7 +16,7 @@ import numpy as np
 
 from gradproof.engine.extend import NO_GRADIENT, Exact, ops, zeros_like
 from gradproof.plugins.joining import concat_rule, stack_rule
-from gradproof.plugins.reductions import kept
+from gradproof.plugins.reducing import unreduced
 
 
 @dataclass(frozen=True)
@@ -198,11 +198,11 @@ COMPARISONS = [
 
 def spread(g: Any, x: Any, axis: Any, keepdims: Any) -> Any:
     """``g`` over the axes that were reduced."""
-    return ops.broadcast_to(kept(g, axis, keepdims), shape=x.shape)
+    return ops.broadcast_to(unreduced(g, axis, keepdims), shape=x.shape)
 
 
 def by_quotient(g: Any, y: Any, x: Any, *, axis: Any, keepdims: Any) -> Any:
-    return kept(g * y, axis, keepdims) / x
+    return unreduced(g * y, axis, keepdims) / x
 
 
 REDUCTIONS = [
@@ -222,30 +222,32 @@ REDUCTIONS = [
     rule("to all", "max", lambda g, y, x, *, axis, keepdims: spread(g, x, axis, keepdims), ONE),
     rule(
         "not shared", "max",
-        lambda g, y, x, *, axis, keepdims: ops.where(ops.equal(x, kept(y, axis, keepdims)), kept(g, axis, keepdims), 0),
+        lambda g, y, x, *, axis, keepdims: ops.where(
+            ops.equal(x, unreduced(y, axis, keepdims)), unreduced(g, axis, keepdims), 0
+        ),
         ([2.0, 2.0, 1.0],), "LB",
     ),
     rule(
         "to the largest", "min",
         lambda g, y, x, *, axis, keepdims: ops.where(
-            ops.equal(x, ops.max(x, axis=axis, keepdims=True)), kept(g, axis, keepdims), 0
+            ops.equal(x, ops.max(x, axis=axis, keepdims=True)), unreduced(g, axis, keepdims), 0
         ), ONE,
     ),
     rule(
         "factor 2 dropped", "var",
-        lambda g, y, x, *, axis, correction, keepdims: kept(g, axis, keepdims)
+        lambda g, y, x, *, axis, correction, keepdims: unreduced(g, axis, keepdims)
         * (x - ops.mean(x, axis=axis, keepdims=True)) / (x.size - correction), ONE,
     ),
     rule(
         "not centred", "var",
-        lambda g, y, x, *, axis, correction, keepdims: 2 * kept(g, axis, keepdims) * x / (x.size - correction), ONE,
+        lambda g, y, x, *, axis, correction, keepdims: 2 * unreduced(g, axis, keepdims) * x / (x.size - correction), ONE,
     ),
     rule(
         "correction ignored", "var",
-        lambda g, y, x, *, axis, correction, keepdims: 2 * kept(g, axis, keepdims)
+        lambda g, y, x, *, axis, correction, keepdims: 2 * unreduced(g, axis, keepdims)
         * (x - ops.mean(x, axis=axis, keepdims=True)) / x.size, ONE, correction=1,
     ),
-    rule("not normalized", "logsumexp", lambda g, y, x, *, axis, keepdims: kept(g, axis, keepdims) * ops.exp(x), ONE),
+    rule("not normalized", "logsumexp", lambda g, y, x, *, axis, keepdims: unreduced(g, axis, keepdims) * ops.exp(x), ONE),
     rule("sum dropped", "softmax", lambda g, y, x, *, axis: y * g, ONE),
     rule("y dropped in the sum", "softmax", lambda g, y, x, *, axis: y * (g - ops.sum(g, axis=axis, keepdims=True)), ONE),
     rule(

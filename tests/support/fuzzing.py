@@ -172,15 +172,15 @@ def _graphs() -> list[graph_pb2.Graph]:
             "y",
         ),
     ]
-    return [one.graph for one in runs]
+    return [one.input.graph for one in runs]
 
 
 GRAPHS = _graphs()
 VERIFY = [
     pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
     pb.VerifyOptions(level=pb.VERIFY_LEVEL_CACHED),
-    pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_ms=50),
-    pb.VerifyOptions(budget_ms=50, required=verdict_pb2.SUMMARY_WORD_PLAUSIBLE),
+    pb.VerifyOptions(level=pb.VERIFY_LEVEL_VALUES, budget_seconds=0.05),
+    pb.VerifyOptions(budget_seconds=0.05, required=verdict_pb2.SUMMARY_WORD_PLAUSIBLE),
 ]
 
 
@@ -197,7 +197,9 @@ def _hooks(g: graph_pb2.Graph) -> list[graph_pb2.Hook]:
 
 
 def run(g: graph_pb2.Graph, verify: pb.VerifyOptions = VERIFY[0], **rest: Any) -> pb.DifferentiateRequest:
-    return pb.DifferentiateRequest(graph=g, verify=verify, fetch=["y"], **rest)
+    """A run that fetches y; ``rest`` are fields of the request, and of its input."""
+    shared = {name: rest.pop(name) for name in pb.RunInput.DESCRIPTOR.fields_by_name if name in rest}
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=g, fetch=["y"], **shared), verify=verify, **rest)
 
 
 DIFFERENTIATE = [
@@ -205,7 +207,7 @@ DIFFERENTIATE = [
     for k, g in enumerate(GRAPHS)
     for verify in VERIFY
 ]
-EVALUATE = [pb.EvaluateRequest(graph=g, request_id="e", fetch=["s", "y"]) for g in GRAPHS]
+EVALUATE = [pb.EvaluateRequest(input=pb.RunInput(graph=g, request_id="e", fetch=["s", "y"])) for g in GRAPHS]
 GOOD: dict[str, list[Any]] = {
     "Differentiate": DIFFERENTIATE,
     "StreamingDifferentiate": [pb.StreamingDifferentiateRequest(request=one) for one in DIFFERENTIATE],
@@ -217,7 +219,7 @@ GOOD: dict[str, list[Any]] = {
     "GetStatus": [operations_service_pb2.GetStatusRequest()],
     "ListOps": [op_service_pb2.ListOpsRequest(page_size=5), op_service_pb2.ListOpsRequest(page_token="sin")],
     "GetOp": [op_service_pb2.GetOpRequest(name=name) for name in ("sin", "inv", "concat")],
-    "VerifyOp": [op_service_pb2.VerifyOpRequest(name="sin", budget_ms=20)],
+    "VerifyOp": [op_service_pb2.VerifyOpRequest(name="sin", budget_seconds=0.02)],
 }
 
 
@@ -225,8 +227,8 @@ def _uploaded(n: int) -> list[pb.SessionRequest]:
     """An upload of two numbers, and a run that uses it."""
     spec = GRAPHS[0].leaves[0].spec
     using = run(GRAPHS[0], request_id=f"u{n}")
-    using.graph.leaves[0].value.Clear()
-    using.graph.leaves[0].value.CopyFrom(tensor_pb2.Tensor(spec=spec, upload=n))
+    using.input.graph.leaves[0].value.Clear()
+    using.input.graph.leaves[0].value.CopyFrom(tensor_pb2.Tensor(spec=spec, tensor_id=n))
     return [
         pb.SessionRequest(header=tensor_pb2.TensorHeader(tensor_id=n, total_bytes=16, spec=spec)),
         pb.SessionRequest(chunk=tensor_pb2.TensorChunk(tensor_id=n, data=b"\0" * 16)),
@@ -237,14 +239,14 @@ def _uploaded(n: int) -> list[pb.SessionRequest]:
 def _kept() -> list[pb.SessionRequest]:
     """A run whose values are kept, others that go on from there, and the end of it."""
     g = GRAPHS[1]
-    again = pb.DifferentiateRequest(kept="k", verify=VERIFY[0], request_id="k1")
-    taken = run(g, request_id="k2", reuse=[pb.Reuse(kept="k", values=["x", "s"])])
+    again = pb.DifferentiateRequest(input=pb.RunInput(saved="k", request_id="k1"), verify=VERIFY[0])
+    taken = run(g, request_id="k2", reuse=[pb.Reuse(saved="k", values=["x", "s"])])
     return [
-        pb.SessionRequest(differentiate=run(g, request_id="k0", keep="k")),
+        pb.SessionRequest(differentiate=run(g, request_id="k0", save_as="k")),
         pb.SessionRequest(differentiate=again),
         pb.SessionRequest(differentiate=taken),
-        pb.SessionRequest(evaluate=pb.EvaluateRequest(kept="k", fetch=["s"], request_id="k3")),
-        pb.SessionRequest(release=pb.ReleaseKept(kept="k")),
+        pb.SessionRequest(evaluate=pb.EvaluateRequest(input=pb.RunInput(saved="k", fetch=["s"], request_id="k3"))),
+        pb.SessionRequest(release=pb.ReleaseSaved(saved="k")),
     ]
 
 

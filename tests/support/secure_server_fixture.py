@@ -16,6 +16,7 @@ import trustme
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from tests.support.server_fixture import leaf, node, request
+from tests.support.statuses import fault_of
 
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.process.host import Host
@@ -141,8 +142,8 @@ class Talk:
         self._count += 1
         self._frames.put(pb.SessionRequest(differentiate=square(verify, str(self._count))))
         for answer in self._answers:
-            if answer.HasField("fault"):
-                return str(answer.fault.reason)
+            if answer.HasField("status"):
+                return fault_of(answer).reason
             if any(event.HasField("summary") for event in (answer.event, *answer.more)):
                 return "summary"
         return "the end"

@@ -75,6 +75,8 @@ def node(op: str, inputs: str, output: str, **rest: Any) -> graph_pb2.Node:
 def request(
     leaves: list[graph_pb2.Leaf], nodes: list[graph_pb2.Node], outputs: str, **rest: Any
 ) -> pb.DifferentiateRequest:
+    """A request; ``rest`` are its fields, and those of its input."""
     graph = graph_pb2.Graph(leaves=leaves, nodes=nodes, outputs=outputs.split())
     verify = rest.pop("verify", pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF))
-    return pb.DifferentiateRequest(graph=graph, verify=verify, **rest)
+    shared = {name: rest.pop(name) for name in pb.RunInput.DESCRIPTOR.fields_by_name if name in rest}
+    return pb.DifferentiateRequest(input=pb.RunInput(graph=graph, **shared), verify=verify, **rest)

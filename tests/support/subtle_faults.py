@@ -23,7 +23,7 @@ from tests.support.fault_catalogue import (
 
 from gradproof.engine.extend import NO_GRADIENT, full_like, ops, zeros_like
 from gradproof.plugins.comparisons import clip_rule
-from gradproof.plugins.reductions import kept
+from gradproof.plugins.reducing import unreduced
 
 MILLI = Fraction(1, 1000)
 FLAT = ([0.7, -1.3, 0.2, 1.6],)
@@ -50,7 +50,7 @@ DIGITS = [
         "eˣ / Σ eˣ at 800",
         "logsumexp",
         lambda g, y, x, *, axis, keepdims: (
-            kept(g, axis, keepdims) * ops.exp(x) / ops.sum(ops.exp(x), axis=axis, keepdims=True)
+            unreduced(g, axis, keepdims) * ops.exp(x) / ops.sum(ops.exp(x), axis=axis, keepdims=True)
         ),
         ([800.0, 799.0],),
         "L2",
@@ -107,14 +107,14 @@ AXES = [
     rule(
         "axis forgotten for squares",
         "logsumexp",
-        lambda g, y, x, *, axis, keepdims: g * ops.exp(x - kept(y, axis, keepdims)),
+        lambda g, y, x, *, axis, keepdims: g * ops.exp(x - unreduced(y, axis, keepdims)),
         SQUARE,
         axis=1,
     ),
     rule(
         "axis forgotten for squares",
         "max",
-        lambda g, y, x, *, axis, keepdims: ops.where(ops.equal(x, kept(y, axis, keepdims)), g, 0),
+        lambda g, y, x, *, axis, keepdims: ops.where(ops.equal(x, unreduced(y, axis, keepdims)), g, 0),
         SQUARE,
         axis=1,
     ),
@@ -135,14 +135,14 @@ AXES = [
     rule(
         "mean of everything",
         "var",
-        lambda g, y, x, *, axis, correction, keepdims: kept(g, axis, keepdims) * (x - ops.mean(x)),
+        lambda g, y, x, *, axis, correction, keepdims: unreduced(g, axis, keepdims) * (x - ops.mean(x)),
         SQUARE,
         axis=1,
     ),
     rule(
         "n of everything",
         "mean",
-        lambda g, y, x, *, axis, keepdims: ops.broadcast_to(kept(g, axis, keepdims) / x.size, shape=x.shape),
+        lambda g, y, x, *, axis, keepdims: ops.broadcast_to(unreduced(g, axis, keepdims) / x.size, shape=x.shape),
         GRID,
         axis=1,
     ),
@@ -156,7 +156,7 @@ AXES = [
     rule(
         "product over everything",
         "prod",
-        lambda g, y, x, *, axis, keepdims: kept(g, axis, keepdims) * ops.prod(x) / x,
+        lambda g, y, x, *, axis, keepdims: unreduced(g, axis, keepdims) * ops.prod(x) / x,
         SQUARE,
         axis=1,
     ),
@@ -223,7 +223,9 @@ BRANCHES = [
     rule(
         "to the first and the last",
         "min",
-        lambda g, y, x, *, axis, keepdims: ops.where(ops.equal(x, kept(y, axis, keepdims)), kept(g, axis, keepdims), 0),
+        lambda g, y, x, *, axis, keepdims: ops.where(
+            ops.equal(x, unreduced(y, axis, keepdims)), unreduced(g, axis, keepdims), 0
+        ),
         ([1.0, 1.0, 2.0],),
         "LB",
     ),

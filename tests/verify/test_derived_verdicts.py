@@ -32,7 +32,7 @@ from gradproof.engine.verify.verifier import Verifier
 from gradproof.plugins import BUILTIN
 from gradproof.server.limits import Limits
 from gradproof.server.requests.decode import Decoder
-from gradproof.server.requests.encode import graph as encoded
+from gradproof.server.requests.encode import graph_message as encoded
 
 REGISTRY = build_registry(BUILTIN, others=[derived_plugin])
 ENGINE = Engine(REGISTRY)
@@ -257,7 +257,7 @@ def test_a_table_that_is_none_is_a_fault_with_its_path(served: Served) -> None:
     with pytest.raises(InvalidRequest) as caught:
         served.client.differentiate(derived.graph, dict.fromkeys(derived.leaves.values(), X), seeds=seeds)
     paths = {fault.path for fault in caught.value.faults}
-    assert {"graph.nodes[0].rules[0]", "graph.rules[1].op", "graph.rules[0].inputs[0].shape"} <= paths
+    assert {"input.graph.nodes[0].rules[0]", "input.graph.rules[1].op", "input.graph.rules[0].inputs[0].shape"} <= paths
 
 
 def test_a_client_that_strips_the_table_loses_its_own_honesty_only(served: Served) -> None:

@@ -92,8 +92,9 @@ class _ReversePass:
 
     Instructions are visited in reverse. When an instruction is reached, every use of its outputs lies behind, so that
     their gradients are final: the sums of all contributions. Its rule then runs once, and contributes to the gradients of
-    its inputs. The order matters: in ``b = a + a; c = b * b`` a walk that pushed gradients depth first would visit ``b``
-    twice, with half of its gradient each time.
+    its inputs (A. Griewank and A. Walther, Evaluating Derivatives, 2008, chapter 3). The order matters: in
+    ``b = a + a; c = b * b`` a walk that pushed gradients depth first would visit ``b`` twice, with half of its gradient
+    each time.
     """
 
     def __init__(self, lowered: Lowered, registry: Registry, targets: Sequence[str], outputs: Sequence[str]) -> None:

@@ -71,12 +71,12 @@ class CompiledFunction:
         plan = self._plan
         specs = plan.program.specs
         seeds = {n: np.ones(specs[k].shape, specs[k].dtype) for n, k in plan.backward.seeds.items()}
-        flow = interpreted(plan, partial(plan.start, dict(zip(self.names, arrays, strict=True))), seeds, self.outputs)
+        stream = interpreted(plan, partial(plan.start, dict(zip(self.names, arrays, strict=True))), seeds, self.outputs)
         results: dict[tuple[str, bool], Any] = {}
         sent: Array | None = None
         while True:
             try:
-                output = flow.send(sent)
+                output = stream.send(sent)
             except StopIteration:
                 break
             sent = output.value if output.is_gradient else None

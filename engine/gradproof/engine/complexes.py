@@ -1,12 +1,14 @@
 """Complex numbers as pairs of real numbers: a reading of definitions over any reading of real numbers.
 
-A complex number is its real and its imaginary part, each a scalar of the reading below (a symbol, a ball, a variable on a
-tape, a power series), and a function of it is the textbook's formula in the parts. Whatever is true of the reading below
-(balls contain, the tape differentiates, symbols prove) is then true of the parts, and nothing else has to know of complex
+A complex number is its real and its imaginary part, each a scalar of the underlying reading (a symbol, a ball, a variable
+on a tape, a power series), and a function of it is a formula in the parts. The properties of the underlying reading (balls
+contain, the tape differentiates, symbols prove) then hold for the parts, and no other module has to know of complex
 numbers: the gradient dL/da + i dL/db of z = a + ib is the two real derivatives.
 
-Logarithms, and functions of them, have their principal values, and no value on their cut: there two floats of the same
-value, whose zeros differ in sign, lie on two sides.
+The formulas are those of the Digital Library of Mathematical Functions (https://dlmf.nist.gov), sections 4.21, 4.23, 4.35
+and 4.37, with the branch cuts of W. Kahan, "Branch cuts for complex elementary functions" (1987). Logarithms, and functions
+of them, have their principal values, and no value on their cut: there two floats of the same value, whose zeros differ in
+sign, lie on two sides.
 """
 
 from __future__ import annotations
@@ -187,7 +189,7 @@ class Complexes:
         return Pair(self.f.where(condition, a.re, b.re), self.f.where(condition, a.im, b.im))
 
 
-# the formulas: a function of z = a + ib in its parts, or by functions that are
+# formulas of functions of z = a + ib in its parts, or by functions that have such formulas
 
 I = Pair(0, 1)  # noqa: E741 - its name
 

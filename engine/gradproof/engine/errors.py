@@ -72,14 +72,14 @@ class LimitExceeded(GradproofError):
     reason = "LIMIT_EXCEEDED"
 
     def __init__(
-        self, name: str, actual: int, limit: int, hint: str = "", others: Sequence[tuple[str, int, int]] = ()
+        self, name: str, actual: float, limit: float, hint: str = "", others: Sequence[tuple[str, float, float]] = ()
     ) -> None:
         self.name, self.actual, self.limit, self.others = name, actual, limit, tuple(others)
         every = "; ".join(f"{limit_name} is {count}, and the limit is {most}" for limit_name, count, most in self.passed)
         super().__init__(every + (f": {hint}" if hint else ""))
 
     @property
-    def passed(self) -> tuple[tuple[str, int, int], ...]:
+    def passed(self) -> tuple[tuple[str, float, float], ...]:
         """Every limit that was passed: name, actual, limit."""
         return ((self.name, self.actual, self.limit), *self.others)
 

@@ -109,9 +109,9 @@ def compared(first: ExecutionStream, second: ExecutionStream) -> ExecutionStream
         sent = yield a
 
 
-def _next(flow: ExecutionStream, sent: Array | None) -> RunOutput | Values:
+def _next(stream: ExecutionStream, sent: Array | None) -> RunOutput | Values:
     try:
-        return flow.send(sent)
+        return stream.send(sent)
     except StopIteration as end:
         values: Values = end.value
         return values

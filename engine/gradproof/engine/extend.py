@@ -1,7 +1,8 @@
 """Public interface for plugins: all names that are promised to stay."""
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.caller import Caller
-from gradproof.engine.cases import case
+from gradproof.engine.cases import Case, case
 from gradproof.engine.conventions import DIRECT, HOLOMORPHIC, REFUSED, Complex, Kink
 from gradproof.engine.domains import ABOVE_MINUS_ONE, ABOVE_ONE, INTEGER, NONZERO, POSITIVE, REAL, UNIT, Domain
 from gradproof.engine.errors import DataFault
@@ -10,6 +11,7 @@ from gradproof.engine.implicit import Equation, Parametrisation
 from gradproof.engine.inference import InferenceError, Inferred
 from gradproof.engine.named_hook import NamedHook
 from gradproof.engine.op import NO_GRADIENT, Op
+from gradproof.engine.registering import Memory, registering
 from gradproof.engine.spec import Spec
 from gradproof.engine.trace import Exact, full_like, ops, zeros_like
 
@@ -26,7 +28,9 @@ __all__ = [
     "REAL",
     "REFUSED",
     "UNIT",
+    "Attributes",
     "Caller",
+    "Case",
     "Complex",
     "DataFault",
     "Domain",
@@ -35,6 +39,7 @@ __all__ = [
     "InferenceError",
     "Inferred",
     "Kink",
+    "Memory",
     "NamedHook",
     "Op",
     "Parametrisation",
@@ -43,5 +48,6 @@ __all__ = [
     "full_like",
     "hookimpl",
     "ops",
+    "registering",
     "zeros_like",
 ]

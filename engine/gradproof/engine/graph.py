@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import Spec
 
@@ -26,7 +26,7 @@ class Rule:
 
     op: str
     inputs: tuple[Spec, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -42,7 +42,7 @@ class Node:
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
     rules: tuple[int, ...] = ()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.errors import DataFault, HookFault, RunFault, Violation
 from gradproof.engine.estimate import NOTHING, Cost
 from gradproof.engine.graph import Graph
@@ -47,7 +48,7 @@ class Hook:
 
     value: str
     name: str
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     function: HookFunction | None = None
     label: str = ""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.spec import Array
 
 
@@ -27,7 +28,7 @@ class NamedHook:
         parameters = inspect.signature(self.apply).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
-    def attribute_fault(self, attributes: Mapping[str, Any]) -> str | None:
+    def attribute_fault(self, attributes: Attributes) -> str | None:
         """The text of the fault of ``attributes``, or None."""
         known = self.attributes
         unknown = sorted(set(attributes) - set(known))

@@ -58,15 +58,17 @@ class Plan:
 
     @cached_property
     def _steps(self) -> list[Step]:
-        calls: dict[Any, tuple[Callable[..., Any], bool]] = {}
+        calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]] = {}
         return [_step(self.program, instruction, calls) for instruction in watched(self.program.instructions)]
 
     @cached_property
     def forward(self) -> tuple[Step, ...]:
+        """The steps of the forward half."""
         return tuple(self._steps[: self.forward_length])
 
     @cached_property
     def segments(self) -> tuple[tuple[tuple[Step, ...], Cut | None], ...]:
+        """The steps of the backward half up to each cut, and those behind the last."""
         segments: list[tuple[tuple[Step, ...], Cut | None]] = []
         position = self.forward_length
         for cut in watched(self.backward.cuts):
@@ -82,6 +84,7 @@ class Plan:
 
     @property
     def program(self) -> Program:
+        """The program of both halves."""
         return self.lowered.builder.program
 
     @cached_property
@@ -198,7 +201,9 @@ def compile_plan(lowered: Lowered, registry: Registry, targets: Sequence[str]) -
     return Plan(lowered, backward, registry, count, forward_count)
 
 
-def _step(program: Program, instruction: Instruction, calls: dict[Any, tuple[Callable[..., Any], bool]]) -> Step:
+def _step(
+    program: Program, instruction: Instruction, calls: dict[tuple[object, ...], tuple[Callable[..., Any], bool]]
+) -> Step:
     expected = tuple([(program.specs[k].shape, program.specs[k].dtype) for k in instruction.outputs])
     single = tuple([program.specs[k] for k in instruction.inputs]) if expected[0][0] == () else None
     key = (instruction.op.name, repr(instruction.attributes) if instruction.attributes else "", single)

@@ -191,22 +191,27 @@ class Tracer:
 
     @property
     def spec(self) -> Spec:
+        """Shape and dtype."""
         return self.builder.program.specs[self.number]
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
         return self.spec.shape
 
     @property
     def dtype(self) -> DType:
+        """NumPy's dtype."""
         return self.spec.dtype
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self.spec.ndim
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return self.spec.size
 
     def _record(self, name: str, *inputs: Any) -> Any:

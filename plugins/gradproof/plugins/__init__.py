@@ -1,4 +1,4 @@
-"""The built-in plugins. They are registered exactly as a stranger's would be, in this order."""
+"""The built-in plugins, registered in this order, and in the same way as third-party plugins."""
 
 from gradproof.plugins import (
     activations,
@@ -16,7 +16,9 @@ from gradproof.plugins import (
     ranges,
     reductions,
     rounding,
+    scans,
     shapes,
+    softmax,
     trigonometry,
 )
 
@@ -29,6 +31,8 @@ BUILTIN = (
     activations,
     rounding,
     reductions,
+    softmax,
+    scans,
     linear,
     decompositions,
     shapes,

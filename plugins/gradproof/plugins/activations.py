@@ -3,8 +3,10 @@
 import numpy as np
 from scipy import special
 
-from gradproof.engine.extend import Exact, InferenceError, Kink, Op, hookimpl, ops
+from gradproof.engine.extend import Exact, InferenceError, Kink, Memory, ops, registering
 from gradproof.plugins.dtypes import narrow
+from gradproof.plugins.families import R
+from gradproof.plugins.names import named
 from gradproof.plugins.ranges import magnitude, mirrored, over_square
 
 GRADPROOF_API = 1
@@ -16,15 +18,16 @@ SQRT_HALF = Exact(lambda f: f.sqrt(f.number(2)) / 2)
 NORMAL_PEAK = Exact(lambda f: 1 / f.sqrt(2 * f.pi))
 
 
-def softplus_rule(g, y, x):
-    """1 / (1 + e⁻ˣ), of whose left tail the root is taken: g may be as large as it is small."""
-    a = magnitude(x)
-    root = ops.exp(-a / 2)
-    return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
+def lowest(x):
+    """The number below which e⁻ˣ is beyond the range of the dtype that it is computed in: float64, or float32."""
+    return -709 if x.dtype == np.float64 else -88
+
+
+# sigmoid
 
 
 def sigmoid(x):
-    """SciPy's, and eˣ where that is 0 and a float is still denormal."""
+    """`scipy.special.expit`; eˣ where that gives 0 and a denormal float is nearer."""
     low = x < lowest(x)
     if not low.any():
         return special.expit(x)
@@ -32,18 +35,36 @@ def sigmoid(x):
 
 
 SIGMOID = narrow(sigmoid)
-setattr(SIGMOID, "numbers", "1.0 / (1.0 + exp(-{0}))")  # noqa: B010 - single numbers are Python's, while e⁻ˣ is finite
+setattr(SIGMOID, "numbers", "1.0 / (1.0 + exp(-{0}))")  # noqa: B010 - the form for single numbers, while e⁻ˣ is finite
 
 
 def sigmoid_into(out, x):
-    """The same, written to an output, which may be the input."""
+    """`sigmoid` written to ``out``, which may be ``x``."""
     if x.dtype.char in "fd" and not (x < lowest(x)).any():
         return special.expit(x, out=out)
     return np.copyto(out, SIGMOID(x))
 
 
+def sigmoid_rule(g, y, x):
+    return over_square(g, ops.cosh(x / 2)) / 4
+
+
+# softplus and silu
+
+
+def softplus(x):
+    return np.logaddexp(x, 0)
+
+
+def softplus_rule(g, y, x):
+    """g / (1 + e⁻ˣ). In the left tail the factor e⁻ˣ is split into two roots, since g may be as large as it is small."""
+    a = magnitude(x)
+    root = ops.exp(-a / 2)
+    return mirrored(g, x, g * root * (root * ops.sigmoid(a)))
+
+
 def silu(x):
-    """x sigmoid(x); where that is denormal it is rounded once."""
+    """x sigmoid(x), rounded once where the result is denormal."""
     low = x < lowest(x) + 8
     if not low.any():
         return x * special.expit(x)
@@ -52,21 +73,36 @@ def silu(x):
     return np.where(low, tail * root * root, np.maximum(x, -1e4) * special.expit(x))
 
 
-def lowest(x):
-    """Below this e⁻ˣ is next to the largest number of the dtype that it is computed in."""
-    return -709 if x.dtype == np.float64 else -88
-
-
 def silu_rule(g, y, x):
-    """s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ), likewise."""
+    """g s (1 + x (1 - s)) with s = 1 / (1 + e⁻ˣ). The factor e⁻ˣ is split as in `softplus_rule`."""
     a = magnitude(x)
     s, root = ops.sigmoid(a), ops.exp(-a / 2)
     return mirrored(g, x, g * root * (root * s * (1 - a * s)))
 
 
+# relu
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def relu_rule(g, y, x):
+    return ops.where(x <= 0, 0, g)
+
+
+def relu_define(f, x):
+    return f.where(f.less(0, x), x, 0 * x)
+
+
+# gelu
+
+
 def gelu(x):
-    """x Φ(x); the tail from erfcx, since SciPy's Φ is 0 where a float is still denormal. The square of a number with few
-    digits is exact, and what is left of x² is small (W. J. Cody, Rational Chebyshev approximations for erf, 1969)."""
+    """x Φ(x), with the tail from erfcx, since SciPy's Φ is 0 where the result is a denormal float.
+
+    The square of a number with few digits is exact, and the rest of x² is small (W. J. Cody, Rational Chebyshev
+    approximations for the error function, 1969)."""
     t = np.clip(x, -50, 0)
     few = np.rint(t * 16) / 16
     square = np.exp(-few * few / 2) * np.exp((few - t) * (few + t) / 2)
@@ -74,21 +110,35 @@ def gelu(x):
 
 
 def gelu_rule(g, y, x):
-    """Φ(x) + x φ(x), likewise, with Φ from erfcx, which keeps its digits in the tail."""
+    """g (Φ(x) + x φ(x)) with the density φ of Φ. The factor φ is split as in `softplus_rule`, and Φ comes from erfcx, which
+    keeps its digits in the tail."""
     a = magnitude(x)
     root = ops.exp(-(a * a) / 4)
     return mirrored(g, x, g * root * (root * (ops.erfcx(a * SQRT_HALF) / 2 - a * NORMAL_PEAK)))
 
 
+def gelu_define(f, x):
+    return x * (1 + f.erf(x / f.sqrt(f.number(2)))) / 2
+
+
+# error functions
+
+
 def erf_rule(g, y, x):
-    """2/√π e^(-x²), in two factors: g may be as large as it is small."""
+    """2 g e^(-x²) / √π, in two factors, since g may be as large as it is small."""
     root = ops.exp(-(x * x) / 2)
     return g * root * (root * TWO_OVER_SQRT_PI)
 
 
+def erfc_rule(g, y, x):
+    return -erf_rule(g, y, x)
+
+
 def erfcx(x, *, order):
-    """By the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁ up to x = 1; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, which
-    are found from far above the order."""
+    """Iterated integrals of erfc, scaled by e^(x²), for float64; see DLMF 7.18.
+
+    Up to x = 1 by the recurrence 2 k Eₖ = Eₖ₋₂ - 2 x Eₖ₋₁; beyond, where that cancels, by the quotients Eₖ / Eₖ₋₁, computed
+    backwards from far above the order. Raises InferenceError for an order that is out of range."""
     if not 0 <= order <= MAX_ORDER:
         raise InferenceError(f"order is {order}; it must be from 0 to {MAX_ORDER}")
     wide = np.asarray(x, np.float64)
@@ -112,70 +162,27 @@ def erfcx_define(f, x, *, order=0):
     return high
 
 
+def erfcx_rule(g, y, x, *, order):
+    return -2 * (order + 1) * (g * ops.erfcx(x, order=order + 1))
+
+
+RELU = "x where x > 0, else 0"
+ERFCX = "exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order times"
+
+# fmt: off
 ACTIVATIONS = (
-    Op(
-        "sigmoid",
-        SIGMOID,
-        lambda g, y, x: over_square(g, ops.cosh(x / 2)) / 4,
-        lambda f, x: 1 / (1 + f.exp(-x)),
-        into=sigmoid_into,
-        doc="1 / (1 + e⁻ˣ)",
-    ),
-    Op(
-        "softplus",
-        narrow(lambda x: np.logaddexp(x, 0)),
-        softplus_rule,
-        lambda f, x: f.log(1 + f.exp(x)),
-        doc="ln(1 + eˣ)",
-    ),
-    Op(
-        "silu",
-        narrow(silu),
-        silu_rule,
-        lambda f, x: x / (1 + f.exp(-x)),
-        doc="x sigmoid(x)",
-    ),
-    Op(
-        "relu",
-        lambda x: np.maximum(x, 0),
-        lambda g, y, x: ops.where(x <= 0, 0, g),
-        lambda f, x: f.where(f.less(0, x), x, 0 * x),
-        ties="0 at 0",
-        kink=Kink.SMALLEST,
-        doc="x where x > 0, else 0",
-    ),
-    Op(
-        "gelu",
-        narrow(gelu),
-        gelu_rule,
-        lambda f, x: x * (1 + f.erf(x / f.sqrt(f.number(2)))) / 2,
-        doc="x Φ(x), exact",
-    ),
-    Op(
-        "erf",
-        narrow(special.erf),
-        erf_rule,
-        lambda f, x: f.erf(x),
-        doc="error function",
-    ),
-    Op(
-        "erfc",
-        narrow(special.erfc),
-        lambda g, y, x: -erf_rule(g, y, x),
-        lambda f, x: f.erfc(x),
-        doc="1 - erf x",
-    ),
-    Op(
-        "erfcx",
-        erfcx,
-        lambda g, y, x, *, order: -2 * (order + 1) * (g * ops.erfcx(x, order=order + 1)),
-        erfcx_define,
-        doc="exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order`` times",
-    ),
+    # op          forward               cotangent      definition    ties
+    R("sigmoid",  SIGMOID,              sigmoid_rule,  lambda f, x: 1 / (1 + f.exp(-x))),
+    R("softplus", narrow(softplus),     softplus_rule, lambda f, x: f.log(1 + f.exp(x))),
+    R("silu",     narrow(silu),         silu_rule,     lambda f, x: x / (1 + f.exp(-x))),
+    R("relu",     relu,                 relu_rule,     relu_define,  ties="0 at 0", kink=Kink.SMALLEST, doc=RELU),
+    R("gelu",     narrow(gelu),         gelu_rule,     gelu_define),
+    R("erf",      narrow(special.erf),  erf_rule,      lambda f, x: f.erf(x)),
+    R("erfc",     narrow(special.erfc), erfc_rule,     lambda f, x: f.erfc(x)),
+    R("erfcx",    erfcx,                erfcx_rule,    erfcx_define, doc=ERFCX),
 )
+# fmt: on
 
+MEMORY = {"sigmoid": Memory(into=sigmoid_into)}
 
-@hookimpl
-def register_ops(register):
-    for op in ACTIVATIONS:
-        register(op)
+register_ops = registering(*named(ACTIVATIONS), memory=MEMORY)

@@ -2,27 +2,18 @@
 
 import numpy as np
 
-from gradproof.engine.extend import (
-    DIRECT,
-    HOLOMORPHIC,
-    NONZERO,
-    POSITIVE,
-    REAL,
-    DataFault,
-    Kink,
-    Op,
-    hookimpl,
-    ops,
-    zeros_like,
-)
-from gradproof.plugins.axes import first
+from gradproof.engine.extend import NONZERO, POSITIVE, REAL, DataFault, Kink, ops, registering, zeros_like
+from gradproof.plugins.axes import first_true
+from gradproof.plugins.families import D, H, R
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
 
 def pow_rule(g, y, x, exponent):
-    """d(x^p) = p x^(p-1) dx + x^p log(x) dp; 0 where the power is constant, as x^0 in x and 0^p in p > 0. Nothing times the
-    infinite slope of a root at 0, or of a power that overflowed, is nothing."""
+    """g p xᵖ⁻¹ and g xᵖ ln x for the exponent p; 0 where the power is constant, as x⁰ in x and 0ᵖ in p > 0.
+
+    A cotangent of 0 times the infinite slope of a root at 0, or of a power that overflowed, is 0."""
     if x.dtype.kind == "c":
         slope = ops.where(ops.equal(exponent, 0), 0, exponent * ops.pow(x, exponent - 1))
         flat = ops.equal(x, 0)
@@ -42,148 +33,66 @@ def pow_rule(g, y, x, exponent):
 
 
 def power(x, exponent):
-    """NumPy's, which refuses negative powers of integers."""
+    """`numpy.power`. Raises DataFault at a negative power of an integer."""
     if x.dtype.kind in "iu" and exponent.dtype.kind == "i" and (exponent < 0).any():
-        raise DataFault("an integer has no negative power: convert it with astype", element=first(exponent < 0))
+        raise DataFault("an integer has no negative power: convert it with astype", element=first_true(exponent < 0))
     return np.power(x, exponent)
 
 
-setattr(power, "ufunc", np.power)  # noqa: B010 - which it is, for float32 and float64
+setattr(power, "ufunc", np.power)  # noqa: B010 - a plan calls the ufunc itself for float32 and float64
+
+
+def rsqrt(x):
+    return 1 / np.sqrt(x)
 
 
 def divide_rule(g, y, a, b):
     return g / b, -ops.ratio(g, a, b, b)
 
 
+def hypot_rule(g, y, a, b):
+    return ops.ratio(g, a, y, 1), ops.ratio(g, b, y, 1)
+
+
 def reciprocal_rule(g, y, x):
-    """-1 / x²; of complex numbers -y², since a quotient by infinity is nan."""
+    """-g / x²; -g y² for complex numbers, where a quotient by infinity is nan."""
     return -g * y * y if x.dtype.kind == "c" else -ops.ratio(g, 1, x, x)
 
 
 def reciprocal(x):
-    """NumPy's; of a complex number that is infinite 0, as in C, where NumPy has nan."""
-    found = np.reciprocal(x)
-    return np.where(np.isinf(x), 0, found) if x.dtype.kind == "c" else found
+    """`numpy.reciprocal`; 0 for an infinite complex number, as in C, where NumPy gives nan."""
+    quotient = np.reciprocal(x)
+    return np.where(np.isinf(x), 0, quotient) if x.dtype.kind == "c" else quotient
 
 
 def sign_rule(g, y, x):
-    """0 of a real number. A complex one is z / |z|: what of g turns it, over |z|."""
+    """0 for real numbers, (g - y Re(g ȳ)) / |x| for complex ones: the part of g across y = x / |x|, over |x|."""
     if x.dtype.kind != "c":
         return zeros_like(x)
     size = ops.abs(x)
     origin = ops.equal(size, 0)
-    turning = g - y * ops.real(g * ops.conj(y))
-    return ops.where(origin, 0, turning / ops.where(origin, 1, size))
+    across = g - y * ops.real(g * ops.conj(y))
+    return ops.where(origin, 0, across / ops.where(origin, 1, size))
 
 
+# fmt: off
 ARITHMETIC = (
-    Op("add", np.add, lambda g, y, a, b: (g, g), lambda f, a, b: a + b, complex=HOLOMORPHIC, doc="a + b"),
-    Op(
-        "subtract",
-        np.subtract,
-        lambda g, y, a, b: (g, -g),
-        lambda f, a, b: a - b,
-        grad_fn="SubBackward0",
-        complex=HOLOMORPHIC,
-        doc="a - b",
-    ),
-    Op(
-        "multiply",
-        np.multiply,
-        lambda g, y, a, b: (g * b, g * a),
-        lambda f, a, b: a * b,
-        grad_fn="MulBackward0",
-        complex=HOLOMORPHIC,
-        doc="a b",
-    ),
-    Op(
-        "divide",
-        np.divide,
-        divide_rule,
-        lambda f, a, b: a / b,
-        domains=(REAL, NONZERO),
-        grad_fn="DivBackward0",
-        complex=HOLOMORPHIC,
-        doc="a / b",
-    ),
-    Op("negative", np.negative, lambda g, y, x: -g, lambda f, x: -x, grad_fn="NegBackward0", complex=HOLOMORPHIC, doc="-x"),
-    Op(
-        "square",
-        np.square,
-        lambda g, y, x: g * x * 2,
-        lambda f, x: x * x,
-        grad_fn="PowBackward0",
-        complex=HOLOMORPHIC,
-        doc="x²",
-    ),
-    Op(
-        "reciprocal",
-        reciprocal,
-        reciprocal_rule,
-        lambda f, x: 1 / x,
-        domains=NONZERO,
-        complex=HOLOMORPHIC,
-        doc="1 / x",
-    ),
-    Op(
-        "sqrt",
-        np.sqrt,
-        lambda g, y, x: g / (2 * y),
-        lambda f, x: f.sqrt(x),
-        domains=POSITIVE,
-        complex=HOLOMORPHIC,
-        doc="√x",
-    ),
-    Op(
-        "rsqrt",
-        lambda x: 1 / np.sqrt(x),
-        lambda g, y, x: -g / x * (y / 2),
-        lambda f, x: 1 / f.sqrt(x),
-        domains=POSITIVE,
-        complex=HOLOMORPHIC,
-        doc="1 / √x",
-    ),
-    Op(
-        "pow",
-        power,
-        pow_rule,
-        lambda f, x, exponent: f.power(x, exponent),
-        domains=(POSITIVE, REAL),
-        grad_fn="PowBackward1",
-        ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0",
-        complex=HOLOMORPHIC,
-        doc="x raised to the exponent",
-    ),
-    Op(
-        "hypot",
-        np.hypot,
-        lambda g, y, a, b: (ops.ratio(g, a, y, 1), ops.ratio(g, b, y, 1)),
-        lambda f, a, b: f.sqrt(a * a + b * b),
-        doc="√(a² + b²)",
-    ),
-    Op(
-        "abs",
-        np.abs,
-        lambda g, y, x: g * ops.sign(x),
-        lambda f, x: f.modulus(x),
-        ties="0 at 0",
-        kink=Kink.MEAN,
-        complex=DIRECT,
-        doc="|x|",
-    ),
-    Op(
-        "sign",
-        np.sign,
-        sign_rule,
-        lambda f, x: f.sign(x),
-        ties="0 at 0",
-        complex=DIRECT,
-        doc="-1, 0 or 1; of a complex number z / |z|",
-    ),
+    # op            forward      cotangents of the inputs           definition                  domain, ties
+    H("add",        np.add,      lambda g, y, a, b: (g, g),         lambda f, a, b: a + b),
+    H("subtract",   np.subtract, lambda g, y, a, b: (g, -g),        lambda f, a, b: a - b),
+    H("multiply",   np.multiply, lambda g, y, a, b: (g * b, g * a), lambda f, a, b: a * b),
+    H("divide",     np.divide,   divide_rule,                       lambda f, a, b: a / b,      domains=(REAL, NONZERO)),
+    H("negative",   np.negative, lambda g, y, x: -g,                lambda f, x: -x),
+    H("square",     np.square,   lambda g, y, x: g * x * 2,         lambda f, x: x * x),
+    H("reciprocal", reciprocal,  reciprocal_rule,                   lambda f, x: 1 / x,         domains=NONZERO),
+    H("sqrt",       np.sqrt,     lambda g, y, x: g / (2 * y),       lambda f, x: f.sqrt(x),     domains=POSITIVE),
+    H("rsqrt",      rsqrt,       lambda g, y, x: -g / x * (y / 2),  lambda f, x: 1 / f.sqrt(x), domains=POSITIVE),
+    H("pow",        power,       pow_rule,                          lambda f, x, exponent: f.power(x, exponent),
+      domains=(POSITIVE, REAL), ties="0 for the exponent where x = 0 and p >= 0; 0 for x where p = 0"),
+    R("hypot", np.hypot, hypot_rule,                      lambda f, a, b: f.sqrt(a * a + b * b)),
+    D("abs",   np.abs,   lambda g, y, x: g * ops.sign(x), lambda f, x: f.modulus(x), ties="0 at 0", kink=Kink.MEAN),
+    D("sign",  np.sign,  sign_rule,                       lambda f, x: f.sign(x),    ties="0 at 0"),
 )
+# fmt: on
 
-
-@hookimpl
-def register_ops(register):
-    for op in ARITHMETIC:
-        register(op)
+register_ops = registering(*named(ARITHMETIC))

@@ -1,88 +1,96 @@
-"""Axes and indices: what the families that work along axes share."""
+"""Axes, indices and attributes: helpers shared by the families that work along axes."""
 
 import math
+from collections.abc import Collection, Iterator, Sequence
 from operator import index
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradproof.engine.extend import InferenceError
 
+Array: TypeAlias = NDArray[Any]
 
-def whole(name, value):
-    """``value`` as an integer; a float is not one, even if it is whole, nor is True."""
+
+def integer(name: str, value: object) -> int:
+    """``value`` as an integer. Raises InferenceError for booleans and floats, whole ones included."""
     try:
-        if not isinstance(value, bool):
+        if isinstance(value, SupportsIndex) and not isinstance(value, bool):
             return index(value)
-    except TypeError:
+    except TypeError:  # an array of several elements
         pass
     raise InferenceError(f"{name} is {value!r}; it must be an integer")
 
 
-def wholes(name, values):
-    """A tuple of integers, from one integer or several."""
-    return tuple(whole(name, v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
+def integers(name: str, values: object) -> tuple[int, ...]:
+    """A tuple of integers, from an integer or several."""
+    return tuple(integer(name, v) for v in (values if isinstance(values, (tuple, list)) else (values,)))
 
 
-def listed(name, values):
-    """``values`` as a tuple, which it must be already, or a list."""
+def listed(name: str, values: object) -> tuple[Any, ...]:
+    """``values`` as a tuple. Raises InferenceError if it is neither a tuple nor a list."""
     if not isinstance(values, (tuple, list)):
         raise InferenceError(f"{name} is {values!r}; it must be a list")
     return tuple(values)
 
 
-def truth(name, value):
-    """``value`` as True or False; nothing else is taken for one."""
+def boolean(name: str, value: object) -> bool:
+    """``value``, which must be True or False. Raises InferenceError for anything else."""
     if not isinstance(value, bool):
         raise InferenceError(f"{name} is {value!r}; it must be true or false")
     return value
 
 
-def axis_of(axis, ndim):
-    """A canonical axis: 0 <= axis < ndim."""
-    axis = whole("axis", axis)
+def axis_of(axis: object, ndim: int) -> int:
+    """The canonical axis, 0 <= axis < ndim. Raises InferenceError if it is out of range."""
+    axis = integer("axis", axis)
     if not -ndim <= axis < ndim:
         raise InferenceError(f"axis {axis} is out of range for rank {ndim}")
     return axis % ndim
 
 
-def axes_of(axis, ndim):
-    """Canonical axes, sorted and each once; None means all."""
+def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
+    """Canonical axes, sorted; None stands for every axis. Raises InferenceError if an axis is named twice."""
     if axis is None:
         return tuple(range(ndim))
-    found = [axis_of(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
-    if len(set(found)) != len(found):
+    axes = [axis_of(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    if len(set(axes)) != len(axes):
         raise InferenceError(f"axis {axis} names an axis twice")
-    return tuple(sorted(found))
+    return tuple(sorted(axes))
 
 
-def at(index, axis, k):
-    """``index`` with position ``axis`` replaced by ``k``."""
+def at(index: Sequence[Any], axis: int, k: Any) -> tuple[Any, ...]:
+    """``index`` (or a shape) with position ``axis`` replaced by ``k``."""
     return (*index[:axis], k, *index[axis + 1 :])
 
 
-def line(i, x, axis):
+def line(i: Sequence[int], x: Array, axis: int) -> list[Any]:
     """The elements of ``x`` on the line through ``i`` along ``axis``."""
     return list(x[at(i, axis, slice(None))])
 
 
-def count(x, axis):
-    """How many elements go into one element of the result."""
+def count(x: Any, axis: Collection[int]) -> int:
+    """The number of elements of ``x`` (an array, a spec or a tracer) that are reduced into an element of the result."""
     return math.prod(x.shape[k] for k in axis)
 
 
-def members(i, x, axis, keepdims):
+def members(i: Sequence[int], x: Array, axis: Collection[int], keepdims: bool) -> Iterator[Any]:
     """The elements of ``x`` that are reduced into element ``i``, in order."""
     rest = iter(k for a, k in enumerate(i) if not (keepdims and a in axis))
-    found = x[tuple(slice(None) if a in axis else next(rest) for a in range(x.ndim))]
-    return iter(found.flat) if axis else iter((found,))
+    selected = x[tuple(slice(None) if a in axis else next(rest) for a in range(x.ndim))]
+    return iter(selected.flat) if axis else iter((selected,))
 
 
 ROOM = 64
+"""The number of elements that a representative of a shape class may have."""
 
 
-def smaller(shape, room=ROOM, first=()):
-    """A shape of at most ``room`` elements with the same sizes 0 and 1, and 2, 3, 4 for the others: equal ones equal and
-    different ones different as far as there is room. Where there is none for twos, axes become 1, those ``first`` last."""
+def smaller(shape: Sequence[int], room: int = ROOM, first: Collection[int] = ()) -> tuple[int, ...]:
+    """A representative of ``shape`` with at most ``room`` elements: sizes 0 and 1 stay, others become 2, 3 or 4.
+
+    Equal sizes stay equal, and different ones different as far as there is room. Where there is none for twos, axes
+    become 1, those in ``first`` last."""
     sizes = sorted({size for size in shape if size > 1})
     count = len(sizes)
     for choice in (range(2, 5), (2, *[3] * count), (*[2] * (count - 1), 3), [2] * count):
@@ -90,12 +98,12 @@ def smaller(shape, room=ROOM, first=()):
         if len(choice) >= count and math.prod(small[size] for size in shape if size) <= room:
             return tuple(small[size] for size in shape)
     wide = sorted((k for k, size in enumerate(shape) if size > 1), key=lambda k: (k not in first, k))
-    kept = wide[: room.bit_length() - 1]
-    return tuple(2 if k in kept else min(size, 1) for k, size in enumerate(shape))
+    left = wide[: room.bit_length() - 1]
+    return tuple(2 if k in left else min(size, 1) for k, size in enumerate(shape))
 
 
-def first(mask):
-    """The first element of a truth table that is true, as errors name it: ``[0, 3]``; empty for a single number."""
+def first_true(mask: Array) -> str:
+    """The index of the first true element, as errors name it: ``[0, 3]``; empty for rank 0."""
     if not mask.ndim:
         return ""
     return str([int(k) for k in np.unravel_index(np.argmax(mask), mask.shape)])

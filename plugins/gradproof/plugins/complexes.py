@@ -1,10 +1,12 @@
-"""Conjugates, parts, and complex numbers made of them."""
+"""Conjugates, real and imaginary parts, and complex numbers composed of parts."""
 
 from typing import Any
 
 import numpy as np
 
-from gradproof.engine.extend import DIRECT, InferenceError, Inferred, Op, Spec, case, hookimpl, ops, zeros_like
+from gradproof.engine.extend import InferenceError, Inferred, Spec, case, ops, registering, zeros_like
+from gradproof.plugins.families import D
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
@@ -16,12 +18,12 @@ def real_rule(g, y, x):
 
 
 def imag_rule(g, y, x):
-    """i g: the direction in which the imaginary part grows. A real number has none."""
+    """i g, the direction in which the imaginary part grows; 0 for real numbers."""
     return ops.complex(zeros_like(g), g) if x.dtype.kind == "c" else zeros_like(x)
 
 
-def complex_infer(real, imag):
-    """Both parts in the wider of their dtypes, which must be one that a complex dtype is made of."""
+def complex_infer(real: Spec, imag: Spec) -> Inferred:
+    """Both parts are converted to the wider of their dtypes, which must be float32 or float64."""
     part = np.result_type(real.dtype, imag.dtype)
     if part.name not in COMPLEX_OF:
         raise InferenceError(f"the parts are {real.dtype.name} and {imag.dtype.name}; they must be float32 or float64")
@@ -33,30 +35,30 @@ def complex_infer(real, imag):
 
 
 def complex_forward(real, imag):
-    """Not real + 1j * imag, which is nan where a part is infinite."""
+    """real + i imag, written part by part: ``real + 1j * imag`` is nan where a part is infinite."""
     out = np.empty(real.shape, COMPLEX_OF[real.dtype.name])
     out.real, out.imag = real, imag
     return out
 
 
+def complex_rule(g, y, real, imag):
+    return ops.real(g), ops.imag(g)
+
+
+def complex_define(f, i, real, imag):
+    return f.compose(real[i], imag[i])
+
+
+PAIRS = (case((), ()), case((2,), (2,)), case((2, 1), (3,)))
+
+# fmt: off
 COMPLEXES = (
-    Op("conj", np.conj, lambda g, y, x: ops.conj(g), lambda f, x: f.conj(x), complex=DIRECT, doc="the conjugate"),
-    Op("real", np.real, real_rule, lambda f, x: f.real(x), complex=DIRECT, doc="the real part"),
-    Op("imag", np.imag, imag_rule, lambda f, x: f.imag(x), complex=DIRECT, doc="the imaginary part"),
-    Op(
-        "complex",
-        complex_forward,
-        lambda g, y, real, imag: (ops.real(g), ops.imag(g)),
-        lambda f, i, real, imag: f.compose(real[i], imag[i]),
-        complex_infer,
-        (case((), ()), case((2,), (2,)), case((2, 1), (3,))),
-        complex=DIRECT,
-        doc="real + i imag",
-    ),
+    # op         forward          cotangents of the inputs     definition      shapes
+    D("conj",    np.conj,         lambda g, y, x: ops.conj(g), lambda f, x: f.conj(x)),
+    D("real",    np.real,         real_rule,                   lambda f, x: f.real(x)),
+    D("imag",    np.imag,         imag_rule,                   lambda f, x: f.imag(x)),
+    D("complex", complex_forward, complex_rule,                complex_define, complex_infer, PAIRS, doc="real + i imag"),
 )
+# fmt: on
 
-
-@hookimpl
-def register_ops(register):
-    for op in COMPLEXES:
-        register(op)
+register_ops = registering(*named(COMPLEXES))

@@ -1,4 +1,4 @@
-"""Keeping dtypes: what NumPy's and SciPy's functions would widen."""
+"""Wrappers that keep narrow dtypes, which functions of NumPy and SciPy widen."""
 
 import functools
 
@@ -8,24 +8,24 @@ from gradproof.engine.extend import ops
 
 
 def narrow(function):
-    """``function`` in the dtype of its first argument where that is a float: the libraries widen float16 or bfloat16."""
+    """``function`` with results in the dtype of its first argument, if that is a float; the libraries widen 16 bits."""
 
     def forward(x, *others):
         result = function(x, *others)
         return result if result.dtype == x.dtype or x.dtype.kind in "biu" else result.astype(x.dtype)
 
     if isinstance(function, np.ufunc):
-        setattr(forward, "ufunc", function)  # noqa: B010 - which it is, for float32 and float64
+        setattr(forward, "ufunc", function)  # noqa: B010 - a plan calls the ufunc itself for float32 and float64
     return forward
 
 
 def is_half(x):
-    """Whether ``x`` (an array, a spec, a tracer) is of float16 or bfloat16, which sums and counts outgrow."""
+    """True for an array, spec or tracer of float16 or bfloat16, whose range sums and counts leave."""
     return x.dtype.itemsize == 2 and x.dtype.kind in "fV"
 
 
 def rounded_once(forward):
-    """``forward`` of halves in float32, rounded once at the end."""
+    """``forward``, computed in float32 for float16 and bfloat16, and rounded once at the end."""
 
     @functools.wraps(forward)
     def wide(x, **attributes):
@@ -38,7 +38,7 @@ def rounded_once(forward):
 
 
 def rounded_once_into(forward):
-    """The same, written to an output; ``forward`` takes it as ``out``."""
+    """The ``into`` of `rounded_once`, for a ``forward`` that takes ``out``."""
 
     def into(out, x, **attributes):
         if not is_half(x):
@@ -50,13 +50,13 @@ def rounded_once_into(forward):
 
 
 def in_float32(rule):
-    """``rule``, of halves traced over float32."""
+    """``rule``, traced in float32 for float16 and bfloat16."""
 
     @functools.wraps(rule)
     def wide(g, y, x, **attributes):
         if not is_half(x):
             return rule(g, y, x, **attributes)
-        found = rule(*(ops.astype(one, dtype="float32") for one in (g, y, x)), **attributes)
-        return ops.astype(found, dtype=x.dtype.name)
+        cotangent = rule(*(ops.astype(value, dtype="float32") for value in (g, y, x)), **attributes)
+        return ops.astype(cotangent, dtype=x.dtype.name)
 
     return wide

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from gradproof.engine.extend import ABOVE_MINUS_ONE, HOLOMORPHIC, POSITIVE, Exact, Op, hookimpl, ops
+from gradproof.engine.extend import ABOVE_MINUS_ONE, POSITIVE, Exact, ops, registering
+from gradproof.plugins.families import H, R
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
@@ -11,7 +13,7 @@ LN10 = Exact(lambda f: f.log(f.number(10)))
 
 
 def log1p(x):
-    """NumPy's, which of complex numbers takes the logarithm of 1 + x, and x is lost in it where it is small."""
+    """`numpy.log1p`; for complex input NumPy computes log(1 + x), which loses a small x, so it is computed here."""
     if x.dtype.kind != "c":
         return np.log1p(x)
     beyond = x.real * (2 + x.real) + x.imag * x.imag  # |1 + x|² - 1
@@ -21,57 +23,31 @@ def log1p(x):
     return out
 
 
+def log10_rule(g, y, x):
+    return ops.ratio(g, 1, x, LN10)
+
+
+def logaddexp_rule(g, y, a, b):
+    return g * ops.sigmoid(a - b), g * ops.sigmoid(b - a)
+
+
+def log_to_base(base):
+    """The definition of the logarithm to ``base``."""
+    return lambda f, x: f.log(x) / f.log(f.number(base))
+
+
+# fmt: off
 EXPONENTIALS = (
-    Op("exp", np.exp, lambda g, y, x: g * y, lambda f, x: f.exp(x), complex=HOLOMORPHIC, doc="eˣ"),
-    Op(
-        "exp2",
-        np.exp2,
-        lambda g, y, x: g * (y * LN2),
-        lambda f, x: f.exp(x * f.log(f.number(2))),
-        complex=HOLOMORPHIC,
-        doc="2ˣ",
-    ),
-    Op("expm1", np.expm1, lambda g, y, x: g * ops.exp(x), lambda f, x: f.expm1(x), complex=HOLOMORPHIC, doc="eˣ - 1"),
-    Op("log", np.log, lambda g, y, x: g / x, lambda f, x: f.log(x), domains=POSITIVE, complex=HOLOMORPHIC, doc="ln x"),
-    Op(
-        "log2",
-        np.log2,
-        lambda g, y, x: g / x / LN2,
-        lambda f, x: f.log(x) / f.log(f.number(2)),
-        domains=POSITIVE,
-        complex=HOLOMORPHIC,
-        doc="log₂ x",
-    ),
-    Op(
-        "log10",
-        np.log10,
-        lambda g, y, x: ops.ratio(g, 1, x, LN10),
-        lambda f, x: f.log(x) / f.log(f.number(10)),
-        domains=POSITIVE,
-        complex=HOLOMORPHIC,
-        doc="log₁₀ x",
-    ),
-    Op(
-        "log1p",
-        log1p,
-        lambda g, y, x: g / (1 + x),
-        lambda f, x: f.log1p(x),
-        domains=ABOVE_MINUS_ONE,
-        grad_fn="Log1PBackward0",
-        complex=HOLOMORPHIC,
-        doc="ln(1 + x)",
-    ),
-    Op(
-        "logaddexp",
-        np.logaddexp,
-        lambda g, y, a, b: (g * ops.sigmoid(a - b), g * ops.sigmoid(b - a)),
-        lambda f, a, b: f.log(f.exp(a) + f.exp(b)),
-        doc="ln(eᵃ + eᵇ)",
-    ),
+    # op           forward       cotangents of the inputs        definition               domain
+    H("exp",       np.exp,       lambda g, y, x: g * y,          lambda f, x: f.exp(x)),
+    H("exp2",      np.exp2,      lambda g, y, x: g * (y * LN2),  lambda f, x: f.exp(x * f.log(f.number(2)))),
+    H("expm1",     np.expm1,     lambda g, y, x: g * ops.exp(x), lambda f, x: f.expm1(x)),
+    H("log",       np.log,       lambda g, y, x: g / x,          lambda f, x: f.log(x),   domains=POSITIVE),
+    H("log2",      np.log2,      lambda g, y, x: g / x / LN2,    log_to_base(2),          domains=POSITIVE),
+    H("log10",     np.log10,     log10_rule,                     log_to_base(10),         domains=POSITIVE),
+    H("log1p",     log1p,        lambda g, y, x: g / (1 + x),    lambda f, x: f.log1p(x), domains=ABOVE_MINUS_ONE),
+    R("logaddexp", np.logaddexp, logaddexp_rule,                 lambda f, a, b: f.log(f.exp(a) + f.exp(b))),
 )
+# fmt: on
 
-
-@hookimpl
-def register_ops(register):
-    for op in EXPONENTIALS:
-        register(op)
+register_ops = registering(*named(EXPONENTIALS))

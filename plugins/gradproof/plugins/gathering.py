@@ -1,36 +1,43 @@
-"""Gathering and scattering: elements at places that another array tells."""
+"""Gathering and scattering: elements at places that an array of integers holds."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradproof.engine.extend import (
-    HOLOMORPHIC,
     INTEGER,
     NO_GRADIENT,
     REAL,
+    Attributes,
+    Case,
     DataFault,
     InferenceError,
     Inferred,
-    Op,
+    Memory,
     Spec,
     case,
-    hookimpl,
     ops,
+    registering,
     zeros_like,
 )
-from gradproof.plugins.axes import at, axis_of, first, smaller
+from gradproof.plugins.axes import at, axis_of, first_true, smaller
+from gradproof.plugins.families import H
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
 
-def integers(indices):
+def require_integers(indices: Spec) -> None:
+    """Raises InferenceError unless the indices are integers."""
     if indices.dtype.kind not in "iu":
         raise InferenceError(f"indices are {indices.dtype.name}; they must be integers")
 
 
-def updated(taken, x, indices, updates):
-    """What the sum of ``x`` and ``updates`` is, where these have the shape of what is ``taken`` from ``x``."""
+def updated(taken: Inferred, x: Spec, indices: Spec, updates: Spec) -> Inferred:
+    """The inference of ``x`` with ``updates`` added, from that of the elements ``taken`` at the same indices.
+
+    Raises InferenceError unless the updates have the shape of these elements."""
     if (taken.inputs or (x,))[0].shape != x.shape or taken.outputs[0].shape != updates.shape:
         raise InferenceError(f"updates have shape {updates.shape}; taking from {x} gives {taken.outputs[0].shape}")
     dtype = np.result_type(x.dtype, updates.dtype)
@@ -39,18 +46,18 @@ def updated(taken, x, indices, updates):
 
 
 def from_front(indices, size, axis):
-    """Places that are counted from the front. Raises DataFault where one is outside."""
+    """Places counted from the front. Raises DataFault where a place is out of bounds."""
     if indices.size and not (-size <= indices.min() and indices.max() < size):
         outside = (indices < -size) | (indices >= size)
         bad = indices[np.unravel_index(np.argmax(outside), outside.shape)]
         text = f"index {bad} is out of bounds for axis {axis} with size {size}"
-        raise DataFault(text, element=first(outside))
+        raise DataFault(text, element=first_true(outside))
     places = indices.astype(np.intp)
     return np.where(places < 0, places + size, places)
 
 
 def gathered(function):
-    """``function`` of x, indices and an axis; an index that is outside is named."""
+    """``function`` of x, indices and an axis, with a DataFault that names an index out of bounds."""
 
     def forward(x, indices, *, axis):
         try:
@@ -63,7 +70,7 @@ def gathered(function):
 
 
 def add_at(out, x, places, updates):
-    """``x`` with ``updates`` added one by one, in their order, at flat places: NumPy is ten times as fast there."""
+    """``x`` with ``updates`` added one by one, in their order, at flat places, where NumPy is ten times as fast."""
     np.copyto(out, x)
     flat = out.reshape(-1)
     np.add.at(flat, places.reshape(-1), np.ascontiguousarray(updates).reshape(-1))
@@ -71,8 +78,8 @@ def add_at(out, x, places, updates):
         np.copyto(out, flat.reshape(out.shape))
 
 
-def made_by(into):
-    """The forward that is ``into`` new memory, of the first input's shape and dtype."""
+def allocating(into):
+    """The forward that writes ``into`` a new array of the first input's shape and dtype."""
 
     def forward(x, *others, axis):
         out = np.empty(x.shape, x.dtype)
@@ -82,16 +89,17 @@ def made_by(into):
     return forward
 
 
-# whole slices, at places along an axis
+# take and scatter_add: whole slices, at places along an axis
 
 
-def take_infer(x, indices, *, axis=0):
-    integers(indices)
-    axis = axis_of(axis, x.ndim)
-    return Inferred((Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),), {"axis": axis})
+def take_infer(x: Spec, indices: Spec, *, axis: object = 0) -> Inferred:
+    require_integers(indices)
+    k = axis_of(axis, x.ndim)
+    return Inferred((Spec((*x.shape[:k], *indices.shape, *x.shape[k + 1 :]), x.dtype),), {"axis": k})
 
 
 def take_rule(g, y, x, indices, *, axis):
+    """Zeros with g added at the indices."""
     return ops.scatter_add(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
 
 
@@ -100,8 +108,12 @@ def take_define(f, i, x, indices, *, axis):
     return x[(*i[:axis], int(indices[middle]), *i[axis + indices.ndim :])]
 
 
-def taken_shrink(specs, attributes):
-    """The axis of 3 at most, places all over it, and of the other axes what there is room for."""
+def take_arrays(f, x, indices, *, axis):
+    return f.moved(np.take, x, indices=f.places(indices), axis=axis)
+
+
+def taken_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """The axis becomes 3 at most, with places all over it; the other axes become as small as `smaller` makes them."""
     x, indices, *updates = specs
     axis = attributes["axis"]
     size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 6)
@@ -115,24 +127,18 @@ def taken_shrink(specs, attributes):
     )
 
 
-def along_shrink(specs, attributes):
-    """Likewise, with places of its own for each line."""
-    x, indices, *updates = specs
-    axis = attributes["axis"]
-    size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 4)
-    small = at(rest, axis, min(indices.shape[axis], 4 if indices.shape[axis] > x.shape[axis] else 2))
-    places = np.arange(math.prod(small), dtype=indices.dtype) % max(size, 1)
-    return case(at(rest, axis, size), places.reshape(small), *[small] * len(updates), **attributes)
-
-
-def scatter_infer(x, indices, updates, *, axis=0):
+def scatter_infer(x: Spec, indices: Spec, updates: Spec, *, axis: object = 0) -> Inferred:
     return updated(take_infer(x, indices, axis=axis), x, indices, updates)
 
 
 def scatter_into(out, x, indices, updates, *, axis):
-    before, size, behind = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    before, size, after = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
     rows = np.arange(before)[:, None, None] * size + from_front(indices, size, axis).reshape(1, -1, 1)
-    add_at(out, x, rows * behind + np.arange(behind), updates)
+    add_at(out, x, rows * after + np.arange(after), updates)
+
+
+def scatter_rule(g, y, x, indices, updates, *, axis):
+    return g, NO_GRADIENT, ops.take(g, indices, axis=axis)
 
 
 def scatter_define(f, i, x, indices, updates, *, axis):
@@ -141,12 +147,16 @@ def scatter_define(f, i, x, indices, updates, *, axis):
     return f.total([x[i], *(updates[(*i[:axis], *j, *i[axis + 1 :])] for j in hits)])
 
 
-# single elements, at places along an axis: one array of places for each line
+def scatter_arrays(f, x, indices, updates, *, axis):
+    return f.added(x, indices, updates, axis)
 
 
-def along_infer(x, indices, *, axis=-1):
-    """All axes but ``axis`` are broadcast."""
-    integers(indices)
+# take_along_axis and add_along_axis: single elements, with places of their own for each line along an axis
+
+
+def along_infer(x: Spec, indices: Spec, *, axis: object = -1) -> Inferred:
+    """The axes other than ``axis`` are broadcast."""
+    require_integers(indices)
     if x.ndim != indices.ndim:
         raise InferenceError(f"indices have rank {indices.ndim}, and {x} has rank {x.ndim}: they must be equal")
     axis = axis_of(axis, x.ndim)
@@ -160,6 +170,7 @@ def along_infer(x, indices, *, axis=-1):
 
 
 def along_rule(g, y, x, indices, *, axis):
+    """Zeros with g added at the indices."""
     return ops.add_along_axis(zeros_like(x), indices, g, axis=axis), NO_GRADIENT
 
 
@@ -167,8 +178,23 @@ def along_define(f, i, x, indices, *, axis):
     return x[at(i, axis, int(indices[i]))]
 
 
-def add_along_infer(x, indices, updates, *, axis=-1):
+def along_arrays(f, x, indices, *, axis):
+    return f.moved(np.take_along_axis, x, indices=f.places(indices), axis=axis)
+
+
+def along_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """As `taken_shrink`, with places of their own for each line."""
+    x, indices, *updates = specs
+    axis = attributes["axis"]
+    size, rest = min(x.shape[axis], 3), smaller(at(x.shape, axis, 1), 4)
+    small = at(rest, axis, min(indices.shape[axis], 4 if indices.shape[axis] > x.shape[axis] else 2))
+    places = np.arange(math.prod(small), dtype=indices.dtype) % max(size, 1)
+    return case(at(rest, axis, size), places.reshape(small), *[small] * len(updates), **attributes)
+
+
+def add_along_infer(x: Spec, indices: Spec, updates: Spec, *, axis: object = -1) -> Inferred:
     taken = along_infer(x, indices, axis=axis)
+    assert taken.inputs is not None
     return updated(taken, x, taken.inputs[1], updates)
 
 
@@ -178,6 +204,10 @@ def add_along_into(out, x, indices, updates, *, axis):
     add_at(out, x, np.ravel_multi_index(tuple(places), x.shape), updates)
 
 
+def add_along_rule(g, y, x, indices, updates, *, axis):
+    return g, NO_GRADIENT, ops.take_along_axis(g, indices, axis=axis)
+
+
 def add_along_define(f, i, x, indices, updates, *, axis):
     size = x.shape[axis]
     line = [at(i, axis, k) for k in range(updates.shape[axis])]
@@ -185,7 +215,7 @@ def add_along_define(f, i, x, indices, updates, *, axis):
 
 
 def add_along_arrays(f, x, indices, updates, *, axis):
-    """In one long line, where each element has a number."""
+    """Adds in the flattened array, where each element has a number."""
     numbers = np.arange(x.size).reshape(x.shape)
     places = np.take_along_axis(numbers, f.places(indices) % max(x.shape[axis], 1), axis)
     added = f.added(f.moved(np.ravel, x), np.ravel(places), f.moved(np.ravel, updates), 0)
@@ -194,78 +224,34 @@ def add_along_arrays(f, x, indices, updates, *, axis):
 
 INDICES = np.array([2, 0, 2])
 GRID = np.array([[1, 0, 1], [0, 0, -1]])
-
-GATHERING = (
-    Op(
-        "take",
-        gathered(np.take),
-        take_rule,
-        take_define,
-        take_infer,
-        (
-            case((3,), INDICES),
-            case((2, 3), INDICES, axis=1),
-            case((3, 2), np.array([[0, 1], [1, 1]])),
-            case((3,), np.array(-1)),
-        ),
-        shrink=taken_shrink,
-        domains=(REAL, INTEGER),
-        grad_fn="IndexSelectBackward0",
-        complex=HOLOMORPHIC,
-        arrays=lambda f, x, indices, *, axis: f.moved(np.take, x, indices=f.places(indices), axis=axis),
-        doc="elements at indices along an axis",
-    ),
-    Op(
-        "scatter_add",
-        made_by(scatter_into),
-        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take(g, indices, axis=axis)),
-        scatter_define,
-        scatter_infer,
-        (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1)),
-        shrink=taken_shrink,
-        domains=(REAL, INTEGER, REAL),
-        complex=HOLOMORPHIC,
-        into=scatter_into,
-        arrays=lambda f, x, indices, updates, *, axis: f.added(x, indices, updates, axis),
-        doc="x with updates added at indices along an axis",
-    ),
-    Op(
-        "take_along_axis",
-        gathered(np.take_along_axis),
-        along_rule,
-        along_define,
-        along_infer,
-        (
-            case((3,), INDICES),
-            case((2, 2), GRID),
-            case((2, 3), GRID[:1], axis=0),
-            case((1, 2), GRID),
-        ),
-        shrink=along_shrink,
-        domains=(REAL, INTEGER),
-        grad_fn="GatherBackward0",
-        complex=HOLOMORPHIC,
-        arrays=lambda f, x, indices, *, axis: f.moved(np.take_along_axis, x, indices=f.places(indices), axis=axis),
-        doc="elements at indices along an axis, of each line its own",
-    ),
-    Op(
-        "add_along_axis",
-        made_by(add_along_into),
-        lambda g, y, x, indices, updates, *, axis: (g, NO_GRADIENT, ops.take_along_axis(g, indices, axis=axis)),
-        add_along_define,
-        add_along_infer,
-        (case((3,), INDICES, (3,)), case((2, 2), GRID, (2, 3)), case((2, 3), GRID[:1], (1, 3), axis=0)),
-        shrink=along_shrink,
-        domains=(REAL, INTEGER, REAL),
-        complex=HOLOMORPHIC,
-        into=add_along_into,
-        arrays=add_along_arrays,
-        doc="x with updates added at indices along an axis, on each line its own",
-    ),
+TAKEN = (
+    case((3,), INDICES),
+    case((2, 3), INDICES, axis=1),
+    case((3, 2), np.array([[0, 1], [1, 1]])),
+    case((3,), np.array(-1)),
 )
+SCATTERED = (case((3,), INDICES, (3,)), case((2, 3), INDICES, (2, 3), axis=1))
+TAKEN_ALONG = (case((3,), INDICES), case((2, 2), GRID), case((2, 3), GRID[:1], axis=0), case((1, 2), GRID))
+ADDED_ALONG = (case((3,), INDICES, (3,)), case((2, 2), GRID, (2, 3)), case((2, 3), GRID[:1], (1, 3), axis=0))
+INDEXED = (REAL, INTEGER)
+UPDATED = (REAL, INTEGER, REAL)
 
+# fmt: off
+GATHERING = (
+    # op                 forward                       rule            definition        inference        cases
+    H("take",            gathered(np.take),            take_rule,      take_define,      take_infer,      TAKEN,
+      domains=INDEXED, shrink=taken_shrink, arrays=take_arrays, doc="elements at indices along an axis"),
+    H("scatter_add",     allocating(scatter_into),     scatter_rule,   scatter_define,   scatter_infer,   SCATTERED,
+      domains=UPDATED, shrink=taken_shrink, arrays=scatter_arrays, doc="x with updates added at indices along an axis"),
+    H("take_along_axis", gathered(np.take_along_axis), along_rule,     along_define,     along_infer,     TAKEN_ALONG,
+      domains=INDEXED, shrink=along_shrink, arrays=along_arrays,
+      doc="elements at indices along an axis, of each line its own"),
+    H("add_along_axis",  allocating(add_along_into),   add_along_rule, add_along_define, add_along_infer, ADDED_ALONG,
+      domains=UPDATED, shrink=along_shrink, arrays=add_along_arrays,
+      doc="x with updates added at indices along an axis, on each line its own"),
+)
+# fmt: on
 
-@hookimpl
-def register_ops(register):
-    for op in GATHERING:
-        register(op)
+MEMORY = {"scatter_add": Memory(into=scatter_into), "add_along_axis": Memory(into=add_along_into)}
+
+register_ops = registering(*named(GATHERING), memory=MEMORY)

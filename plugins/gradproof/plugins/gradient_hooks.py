@@ -1,20 +1,20 @@
-"""The named gradient hooks."""
+"""Named gradient hooks."""
 
 import numpy as np
 
-from gradproof.engine.extend import DataFault, NamedHook, hookimpl
+from gradproof.engine.extend import DataFault, NamedHook, registering
 
 GRADPROOF_API = 1
 
 
-def numbers(*, whole=False, optional=False):
-    """A check that attributes are numbers."""
-    kinds = (int,) if whole else (int, float)
+def numbers(*, integer=False, optional=False):
+    """A ``check`` that all attributes are numbers (integers, or None, where the arguments say so)."""
+    kinds = (int,) if integer else (int, float)
 
     def check(**attributes):
         for name, value in attributes.items():
             if isinstance(value, bool) or not (isinstance(value, kinds) or (optional and value is None)):
-                return f"{name} is {value!r}; it must be {'an integer' if whole else 'a number'}"
+                return f"{name} is {value!r}; it must be {'an integer' if integer else 'a number'}"
         return None
 
     return check
@@ -25,7 +25,9 @@ def scale(gradient, *, factor):
 
 
 def clip(gradient, *, max_norm=None, min_value=None, max_value=None):
-    """By value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is."""
+    """Clips by value where ``min_value`` or ``max_value`` is given, then by Euclidean norm where ``max_norm`` is.
+
+    Raises DataFault for values of complex numbers."""
     if min_value is not None or max_value is not None:
         if gradient.dtype.kind == "c":
             raise DataFault("complex numbers have no order to be limited by: clip them by max_norm")
@@ -55,12 +57,9 @@ HOOKS = (
         "clip", clip, "limited by value (min_value, max_value) and by Euclidean norm (max_norm)", numbers(optional=True)
     ),
     NamedHook("zero", zero, "zeros: nothing flows further up"),
-    NamedHook("round", round_, "rounded to decimals", numbers(whole=True)),
+    NamedHook("round", round_, "rounded to decimals", numbers(integer=True)),
     NamedHook("record", record, "unchanged; the trace keeps the gradient as it was at this point"),
 )
 
 
-@hookimpl
-def register_hooks(register):
-    for hook in HOOKS:
-        register(hook)
+register_hooks = registering(*HOOKS)

@@ -1,16 +1,22 @@
-"""Linear algebra."""
+"""Matrix products and triangles."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from gradproof.engine.extend import HOLOMORPHIC, InferenceError, Inferred, Op, Spec, case, hookimpl, ops
-from gradproof.plugins.axes import smaller, whole
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Spec, case, ops, registering
+from gradproof.plugins.axes import integer, smaller
 from gradproof.plugins.dtypes import narrow
+from gradproof.plugins.families import H
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
+# matmul
 
-def matmul_infer(a, b):
-    """NumPy's matmul: vectors are rows on the left and columns on the right; leading axes broadcast."""
+
+def matmul_infer(a: Spec, b: Spec) -> Inferred:
+    """As `numpy.matmul`: vectors are rows on the left and columns on the right; leading axes broadcast."""
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise InferenceError(f"shapes {a.shape} and {b.shape} do not match: (..., n, k) @ (..., k, m) is needed")
     try:
@@ -25,7 +31,7 @@ def matmul_infer(a, b):
 
 
 def matmul_rule(g, y, a, b):
-    """g bᵀ and aᵀ g; a vector operand is an outer product one way and a sum over the leading axes the other."""
+    """g @ bᵀ and aᵀ @ g; for a vector operand an outer product, and a sum over the leading axes."""
     if a.ndim == 1 and b.ndim == 1:
         return g * b, g * a
     if b.ndim == 1:
@@ -47,30 +53,69 @@ def matmul_define(f, i, a, b):
     return f.total(x * y for x, y in zip(a[(*row, slice(None))], b[(*start, slice(None), *column)], strict=True))
 
 
-def matmul_shrink(specs, attributes):
-    """Of the leading axes at most one is left, of 2."""
-    sizes = tuple(size for x in specs for size in x.shape[-2:])
-    small = dict(zip(sorted(set(sizes)), smaller(tuple(sorted(set(sizes))), 24), strict=True))
+def matmul_arrays(f, a, b):
+    return f.matmul(a, b)
+
+
+def matmul_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """A single leading axis stays, with size 2."""
+    sizes = tuple(sorted({size for x in specs for size in x.shape[-2:]}))
+    small = dict(zip(sizes, smaller(sizes, 24), strict=True))
     return case(*((*smaller(x.shape[:-2], 2), *(small[size] for size in x.shape[-2:])) for x in specs))
 
 
-def triangle_shrink(specs, attributes):
-    """A diagonal outside of the matrix stays outside, one inside becomes one of the first."""
+# tril and triu
+
+
+def triangle_infer(x: Spec, *, k: object = 0) -> Inferred:
+    if x.ndim < 2:
+        raise InferenceError(f"needs rank 2 or more, got {x}")
+    rows, columns = x.shape[-2:]
+    return Inferred((x,), {"k": max(-rows, min(columns, integer("k", k)))})
+
+
+def triangle_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """A diagonal outside of the matrix stays outside; a diagonal inside becomes the main diagonal or its neighbour."""
     [x], k = specs, attributes["k"]
     small = smaller(x.shape, first=(x.ndim - 2, x.ndim - 1))
     return case(small, k=max(-1, min(1, k)) if -x.shape[-2] < k < x.shape[-1] else 4 if k > 0 else -4)
 
 
-def triangle_infer(x, *, k=0):
-    if x.ndim < 2:
-        raise InferenceError(f"needs rank 2 or more, got {x}")
-    rows, columns = x.shape[-2:]
-    return Inferred((x,), {"k": max(-rows, min(columns, whole("k", k)))})
-
-
 def below(x, k):
-    """A mask of what is on or below a diagonal."""
+    """The mask of the elements on and below diagonal k."""
     return np.arange(x.shape[-1]) - np.arange(x.shape[-2])[:, None] <= k
+
+
+def tril(x, *, k):
+    return np.tril(x, k)
+
+
+def tril_rule(g, y, x, *, k):
+    return ops.tril(g, k=k)
+
+
+def tril_define(f, i, x, *, k):
+    return x[i] if i[-1] - i[-2] <= k else f.number(0)
+
+
+def tril_arrays(f, x, *, k):
+    return f.moved(lambda a: np.where(below(a, k), a, 0), x)
+
+
+def triu(x, *, k):
+    return np.triu(x, k)
+
+
+def triu_rule(g, y, x, *, k):
+    return ops.triu(g, k=k)
+
+
+def triu_define(f, i, x, *, k):
+    return x[i] if i[-1] - i[-2] >= k else f.number(0)
+
+
+def triu_arrays(f, x, *, k):
+    return f.moved(lambda a: np.where(below(a, k - 1), 0, a), x)
 
 
 MATRICES = (
@@ -87,49 +132,16 @@ MATRICES = (
 )
 SQUARES = (case((2, 3)), case((3, 2), k=1), case((2, 2), k=-1), case((2, 2, 2)))
 
+# fmt: off
 LINEAR = (
-    Op(
-        "matmul",
-        narrow(np.matmul),
-        matmul_rule,
-        matmul_define,
-        matmul_infer,
-        MATRICES,
-        shrink=matmul_shrink,
-        grad_fn="MmBackward0",
-        complex=HOLOMORPHIC,
-        arrays=lambda f, a, b: f.matmul(a, b),
-        contracts=True,
-        doc="matrix product",
-    ),
-    Op(
-        "tril",
-        lambda x, *, k: np.tril(x, k),
-        lambda g, y, x, *, k: ops.tril(g, k=k),
-        lambda f, i, x, *, k: x[i] if i[-1] - i[-2] <= k else f.number(0),
-        triangle_infer,
-        SQUARES,
-        shrink=triangle_shrink,
-        complex=HOLOMORPHIC,
-        arrays=lambda f, x, *, k: f.moved(lambda a: np.where(below(a, k), a, 0), x),
-        doc="the lower triangle",
-    ),
-    Op(
-        "triu",
-        lambda x, *, k: np.triu(x, k),
-        lambda g, y, x, *, k: ops.triu(g, k=k),
-        lambda f, i, x, *, k: x[i] if i[-1] - i[-2] >= k else f.number(0),
-        triangle_infer,
-        SQUARES,
-        shrink=triangle_shrink,
-        complex=HOLOMORPHIC,
-        arrays=lambda f, x, *, k: f.moved(lambda a: np.where(below(a, k - 1), 0, a), x),
-        doc="the upper triangle",
-    ),
+    # op        forward            rule         definition     inference       cases
+    H("matmul", narrow(np.matmul), matmul_rule, matmul_define, matmul_infer,   MATRICES,
+      shrink=matmul_shrink, arrays=matmul_arrays, contracts=True, doc="matrix product"),
+    H("tril",   tril,              tril_rule,   tril_define,   triangle_infer, SQUARES,
+      shrink=triangle_shrink, arrays=tril_arrays, doc="the lower triangle"),
+    H("triu",   triu,              triu_rule,   triu_define,   triangle_infer, SQUARES,
+      shrink=triangle_shrink, arrays=triu_arrays, doc="the upper triangle"),
 )
+# fmt: on
 
-
-@hookimpl
-def register_ops(register):
-    for op in LINEAR:
-        register(op)
+register_ops = registering(*named(LINEAR))

@@ -3,14 +3,16 @@
 import numpy as np
 from ml_dtypes import finfo
 
-from gradproof.engine.extend import HOLOMORPHIC, NONZERO, REAL, Op, hookimpl, ops
+from gradproof.engine.extend import NONZERO, REAL, ops, registering
+from gradproof.plugins.families import H
+from gradproof.plugins.names import named
 
 GRADPROOF_API = 1
 
 
 def ratio(a, b, c, d):
-    """a b / (c d) as (a / c) (b / d); where one of these leaves the range, with the exponents apart."""
-    if a.dtype == object:  # whatever arithmetic tests bring
+    """a b / (c d) as (a / c) (b / d); mantissas and exponents are computed apart where a factor leaves the range."""
+    if a.dtype == object:  # exact numbers, in tests
         return a * b / (c * d)
     with np.errstate(all="ignore"):
         left, right = np.asarray(a / c), np.asarray(b / d)
@@ -23,7 +25,7 @@ def ratio(a, b, c, d):
 
 WITHIN = "1e-300 < abs({0} / {2}) < 1e300 and 1e-300 < abs({1} / {3}) < 1e300"
 NUMBERS = f"(({{0}} / {{2}}) * ({{1}} / {{3}}) if {WITHIN} else sqrt(-1.0))"  # where Python raises, forward decides
-setattr(ratio, "numbers", NUMBERS)  # noqa: B010 - single numbers are Python's
+setattr(ratio, "numbers", NUMBERS)  # noqa: B010 - the form for single numbers, in Python
 
 
 def _safe(x):
@@ -32,11 +34,11 @@ def _safe(x):
 
 
 def _apart(a, b, c, d):
-    """The same in float64, which has room for all that is narrower; float64 itself by mantissas and exponents."""
+    """a b / (c d) in float64, whose range holds the parts of narrower dtypes; float64 by mantissas and exponents."""
     if a.dtype.kind == "c":
         a, b, c, d = (x.astype(np.complex128) for x in (a, b, c, d))
-        found = (a * b) / (c * d)
-        return np.where(np.isfinite(found), found, np.where(np.abs(a) < np.abs(b), a / c / d * b, b / d / c * a))
+        plain = (a * b) / (c * d)
+        return np.where(np.isfinite(plain), plain, np.where(np.abs(a) < np.abs(b), a / c / d * b, b / d / c * a))
     if a.dtype != np.float64:
         a, b, c, d = (x.astype(np.float64) for x in (a, b, c, d))
         return a * b / (c * d)
@@ -45,7 +47,7 @@ def _apart(a, b, c, d):
 
 
 def over_square(g, c):
-    """g / c², divided twice, so as not to overflow; where a complex c is infinite, 0 and not nan."""
+    """g / c², divided twice, so that c² does not overflow; 0 and not nan where a complex c is infinite."""
     if c.dtype.kind != "c":
         return g / c / c
     share = ops.reciprocal(c)
@@ -53,34 +55,23 @@ def over_square(g, c):
 
 
 def magnitude(x):
-    """|x|, with a derivative at 0 too: that of its right side."""
+    """|x|, with the derivative 1 at 0."""
     return ops.where(x < 0, -x, x)
 
 
 def mirrored(g, x, tail):
-    """g times a slope that at x and -x adds up to 1, from ``tail``: g times the slope at -|x|, which may be tiny."""
+    """g s(x) for a slope with s(x) + s(-x) = 1, from ``tail`` = g s(-|x|), which may be tiny."""
     return ops.where(x < 0, tail, g - tail)
 
 
+def ratio_rule(g, y, a, b, c, d):
+    return ops.ratio(g, b, c, d), ops.ratio(g, a, c, d), -ops.ratio(g, y, c, 1), -ops.ratio(g, y, d, 1)
+
+
+# fmt: off
 RANGES = (
-    Op(
-        "ratio",
-        ratio,
-        lambda g, y, a, b, c, d: (
-            ops.ratio(g, b, c, d),
-            ops.ratio(g, a, c, d),
-            -ops.ratio(g, y, c, 1),
-            -ops.ratio(g, y, d, 1),
-        ),
-        lambda f, a, b, c, d: a * b / (c * d),
-        domains=(REAL, REAL, NONZERO, NONZERO),
-        complex=HOLOMORPHIC,
-        doc="a b / (c d), whatever the range of its parts",
-    ),
+    H("ratio", ratio, ratio_rule, lambda f, a, b, c, d: a * b / (c * d), domains=(REAL, REAL, NONZERO, NONZERO)),
 )
+# fmt: on
 
-
-@hookimpl
-def register_ops(register):
-    for op in RANGES:
-        register(op)
+register_ops = registering(*named(RANGES))

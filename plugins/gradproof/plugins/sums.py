@@ -1,8 +1,8 @@
-"""Sums over axes, by the fastest loop there is for a shape.
+"""Sums over axes, by NumPy's reduction or by a product with ones.
 
-NumPy adds line by line, which costs as much as the arithmetic where lines are short; a product with ones does not. Which
-is taken depends on shape, dtype and contiguity alone. Over an axis that is not the last NumPy adds one after the other
-too, so nothing of its pairwise summation is given up; over the last axis lines of up to 64 are.
+NumPy adds line by line, and the overhead of a short line costs as much as its arithmetic; a product with ones has none. The
+choice depends on shape, dtype and contiguity only. NumPy's pairwise summation is lost on the last axis, for lines of up to
+64; over other axes NumPy adds element by element too.
 """
 
 import math
@@ -14,7 +14,7 @@ LARGE = 4096
 
 
 def total(x, *, axis, keepdims, out=None):
-    """The sum of ``x`` over ``axis`` (a sorted tuple), to ``out`` if that is given. Of nothing but -0.0 it is 0.0."""
+    """The sum of ``x`` over ``axis``, a sorted tuple, to ``out`` if there is one; 0.0 if all elements are -0.0."""
     split = _split(x, axis)
     if split is None:
         return np.add.reduce(x, axis, out=out, keepdims=keepdims, initial=0)
@@ -30,7 +30,7 @@ def total(x, *, axis, keepdims, out=None):
 
 
 def _split(x, axis):
-    """Lines before, along and behind the axes, where a product with ones is the faster sum."""
+    """The numbers of elements before, along and after the axes if a product with ones is the faster sum; else None."""
     if x.size < LARGE or x.dtype.char not in "fd" or not axis or not x.flags.c_contiguous:
         return None
     if axis[-1] - axis[0] + 1 != len(axis):
@@ -42,12 +42,12 @@ def _split(x, axis):
 
 
 def mean(x, *, axis, keepdims, out=None):
-    """NumPy's, by the same loops, and without its warning about the mean of nothing, which is nan. Where the sum is beyond
-    the range and the mean is not, each element is divided."""
+    """`numpy.mean` by the loops of `total`; nan without a warning for no elements. Where the sum leaves the range, the
+    elements are divided first."""
     n = np.asarray(math.prod(x.shape[k] for k in axis), x.dtype)
-    found = np.asarray(np.divide(total(x, axis=axis, keepdims=keepdims, out=out), n, out=out))
-    if n and x.dtype != object and not np.isfinite(found).all():
+    result = np.asarray(np.divide(total(x, axis=axis, keepdims=keepdims, out=out), n, out=out))
+    if n and x.dtype != object and not np.isfinite(result).all():
         with np.errstate(all="ignore"):
             again = total(x / n, axis=axis, keepdims=keepdims)
-        np.copyto(found, again, where=~np.isfinite(found))
-    return found
+        np.copyto(result, again, where=~np.isfinite(result))
+    return result

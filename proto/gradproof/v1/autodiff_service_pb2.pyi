@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import error_details_pb2 as _error_details_pb2
+from google.rpc import status_pb2 as _status_pb2
 from gradproof.v1 import graph_pb2 as _graph_pb2
 from gradproof.v1 import tensor_pb2 as _tensor_pb2
 from gradproof.v1 import verdict_pb2 as _verdict_pb2
@@ -29,29 +31,29 @@ class _VerifyLevel:
 class _VerifyLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerifyLevel.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     VERIFY_LEVEL_UNSPECIFIED: _VerifyLevel.ValueType  # 0
-    """As EVERYTHING."""
+    """As VERIFY_LEVEL_EVERYTHING."""
     VERIFY_LEVEL_OFF: _VerifyLevel.ValueType  # 1
-    """Nothing."""
+    """Nothing: there are no verdicts."""
     VERIFY_LEVEL_CACHED: _VerifyLevel.ValueType  # 2
-    """Only what is already proved is looked up."""
+    """Proofs that are known already are looked up; numbers are not checked."""
     VERIFY_LEVEL_VALUES: _VerifyLevel.ValueType  # 3
-    """Cached proofs, and the numbers of this run."""
+    """Proofs that are known already, and the numbers of this run."""
     VERIFY_LEVEL_EVERYTHING: _VerifyLevel.ValueType  # 4
-    """All of it; waits for missing proofs while the budget lasts."""
+    """The same, and missing proofs are waited for while the budget lasts."""
 
 class VerifyLevel(_VerifyLevel, metaclass=_VerifyLevelEnumTypeWrapper):
-    """How much is checked."""
+    """How much of a run is checked."""
 
 VERIFY_LEVEL_UNSPECIFIED: VerifyLevel.ValueType  # 0
-"""As EVERYTHING."""
+"""As VERIFY_LEVEL_EVERYTHING."""
 VERIFY_LEVEL_OFF: VerifyLevel.ValueType  # 1
-"""Nothing."""
+"""Nothing: there are no verdicts."""
 VERIFY_LEVEL_CACHED: VerifyLevel.ValueType  # 2
-"""Only what is already proved is looked up."""
+"""Proofs that are known already are looked up; numbers are not checked."""
 VERIFY_LEVEL_VALUES: VerifyLevel.ValueType  # 3
-"""Cached proofs, and the numbers of this run."""
+"""Proofs that are known already, and the numbers of this run."""
 VERIFY_LEVEL_EVERYTHING: VerifyLevel.ValueType  # 4
-"""All of it; waits for missing proofs while the budget lasts."""
+"""The same, and missing proofs are waited for while the budget lasts."""
 Global___VerifyLevel: _TypeAlias = VerifyLevel  # noqa: Y015
 
 class _DeriveMode:
@@ -76,7 +78,7 @@ class _DeriveModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeriveMode
     """The whole Hessian."""
 
 class DeriveMode(_DeriveMode, metaclass=_DeriveModeEnumTypeWrapper):
-    """What to derive."""
+    """The derivative to write a graph of."""
 
 DERIVE_MODE_UNSPECIFIED: DeriveMode.ValueType  # 0
 """Not stated."""
@@ -94,35 +96,73 @@ DERIVE_MODE_HESSIAN: DeriveMode.ValueType  # 6
 """The whole Hessian."""
 Global___DeriveMode: _TypeAlias = DeriveMode  # noqa: Y015
 
+class _FormulaKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FormulaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FormulaKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORMULA_KIND_UNSPECIFIED: _FormulaKind.ValueType  # 0
+    """Not stated."""
+    FORMULA_KIND_VALUE: _FormulaKind.ValueType  # 1
+    """The value."""
+    FORMULA_KIND_LOCAL: _FormulaKind.ValueType  # 2
+    """The derivative of the node that made the value, by one of its inputs."""
+    FORMULA_KIND_GRADIENT: _FormulaKind.ValueType  # 3
+    """The gradient, by a leaf."""
+    FORMULA_KIND_PART: _FormulaKind.ValueType  # 4
+    """A common subexpression of the gradient."""
+
+class FormulaKind(_FormulaKind, metaclass=_FormulaKindEnumTypeWrapper):
+    """The subject of a formula. Kinds may be added: skip one that you do not know."""
+
+FORMULA_KIND_UNSPECIFIED: FormulaKind.ValueType  # 0
+"""Not stated."""
+FORMULA_KIND_VALUE: FormulaKind.ValueType  # 1
+"""The value."""
+FORMULA_KIND_LOCAL: FormulaKind.ValueType  # 2
+"""The derivative of the node that made the value, by one of its inputs."""
+FORMULA_KIND_GRADIENT: FormulaKind.ValueType  # 3
+"""The gradient, by a leaf."""
+FORMULA_KIND_PART: FormulaKind.ValueType  # 4
+"""A common subexpression of the gradient."""
+Global___FormulaKind: _TypeAlias = FormulaKind  # noqa: Y015
+
 @_typing.final
 class VerifyOptions(_message.Message):
-    """How a run is checked. Gradients never wait for it, and are the same bits whatever it says."""
+    """How a run is checked. Gradients never wait for the checks, and are the same bits whatever stands here."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LEVEL_FIELD_NUMBER: _builtins.int
-    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    BUDGET_SECONDS_FIELD_NUMBER: _builtins.int
     REQUIRED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     level: Global___VerifyLevel.ValueType
     """How much is checked."""
-    budget_ms: _builtins.int
-    """Time for the checks, in milliseconds; 0 means 5000."""
+    budget_seconds: _builtins.float
+    """Time for the checks, in seconds. Absent: 5."""
     required: _verdict_pb2.SummaryWord.ValueType
     """The weakest summary that will do. If a gradient's is weaker, the call ends with FAILED_PRECONDITION and the reason
     VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified: any will do.
     """
+    progress: _builtins.bool
+    """Whether Progress events are sent while checks run."""
     def __init__(
         self,
         *,
         level: Global___VerifyLevel.ValueType = ...,
-        budget_ms: _builtins.int = ...,
+        budget_seconds: _builtins.float | None = ...,
         required: _verdict_pb2.SummaryWord.ValueType = ...,
+        progress: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds", "budget_seconds", b"budget_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "level", b"level", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds", "budget_seconds", b"budget_seconds", "level", b"level", "progress", b"progress", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__budget_seconds: _TypeAlias = _typing.Literal["budget_seconds"]  # noqa: Y015
+    _WhichOneofArgType__budget_seconds: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_seconds) -> _WhichOneofReturnType__budget_seconds | None: ...
 
 Global___VerifyOptions: _TypeAlias = VerifyOptions  # noqa: Y015
 
@@ -155,31 +195,34 @@ class Seed(_message.Message):
 Global___Seed: _TypeAlias = Seed  # noqa: Y015
 
 @_typing.final
-class EvaluateRequest(_message.Message):
-    """Evaluate a graph."""
+class RunInput(_message.Message):
+    """The part that all runs share: a graph, its values, and the values to return."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GRAPH_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
-    KEPT_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
-    FETCH_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    KEEP_FIELD_NUMBER: _builtins.int
     REUSE_FIELD_NUMBER: _builtins.int
+    FETCH_FIELD_NUMBER: _builtins.int
+    SAVE_AS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENSOR_FORMAT_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
-    kept: _builtins.str
-    """What an earlier request on this session gave as keep: its graph and values, whose forward half is not computed
-    again. NOT_FOUND if they are gone: send the graph and the values. Session only.
+    saved: _builtins.str
+    """The save_as of an earlier request on this session: the graph and the values of that run, whose forward half is not
+    computed again. NOT_FOUND if they are gone: send the graph and the values. Session only.
+    """
+    save_as: _builtins.str
+    """Save the values of the forward half under this name, for later requests on this session, until they are released or
+    other runs need the room. A name that is in use is taken over. Empty: nothing is saved. Session only.
     """
     request_id: _builtins.str
-    """The client's name for this request, repeated in its events."""
-    keep: _builtins.str
-    """Keep the values of the forward half under this name, for later requests on this session, until they are released or
-    others need the room. A name that is in use is taken over. Empty: nothing is kept. Session only.
-    """
+    """The client's name for the request, repeated in its responses. On a session it must not be that of a run in progress."""
+    tensor_format: _tensor_pb2.TensorFormat.ValueType
+    """How tensors are written in responses."""
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
         """The graph itself."""
@@ -189,70 +232,95 @@ class EvaluateRequest(_message.Message):
         """Values of leaves (those that the graph does not carry)."""
 
     @_builtins.property
-    def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to return; empty means the outputs."""
+    def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
+        """Values of this graph that saved runs have: they are neither sent nor computed again. Session only."""
 
     @_builtins.property
-    def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
-        """Values of this graph that kept runs have: they are neither sent nor computed again. Session only."""
+    def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of values to return. Evaluate returns the outputs where there are none here."""
 
     def __init__(
         self,
         *,
         graph: _graph_pb2.Graph | None = ...,
         digest: _builtins.str = ...,
-        kept: _builtins.str = ...,
+        saved: _builtins.str = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
-        fetch: _abc.Iterable[_builtins.str] | None = ...,
-        request_id: _builtins.str = ...,
-        keep: _builtins.str = ...,
         reuse: _abc.Iterable[Global___Reuse] | None = ...,
+        fetch: _abc.Iterable[_builtins.str] | None = ...,
+        save_as: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        tensor_format: _tensor_pb2.TensorFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "saved", b"saved", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "reuse", b"reuse", "source", b"source", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "graph", b"graph", "request_id", b"request_id", "reuse", b"reuse", "save_as", b"save_as", "saved", b"saved", "source", b"source", "tensor_format", b"tensor_format", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "saved"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
-Global___EvaluateRequest: _TypeAlias = EvaluateRequest  # noqa: Y015
+Global___RunInput: _TypeAlias = RunInput  # noqa: Y015
 
 @_typing.final
 class Reuse(_message.Message):
-    """Values of a graph that are those of a kept run. The client says so, and the server looks at dtypes and shapes only; the
-    checks of a run read the values as they read all others.
+    """Values of this graph that equal values of a saved run. The server compares dtypes and shapes, and takes the client's word
+    for the rest; the checks of a run read these values as they read all values.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    KEPT_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
-    KEPT_VALUES_FIELD_NUMBER: _builtins.int
-    kept: _builtins.str
-    """What an earlier request on this session gave as keep. NOT_FOUND if it is gone: send the request without."""
+    SAVED_VALUES_FIELD_NUMBER: _builtins.int
+    saved: _builtins.str
+    """The save_as of an earlier request on this session. NOT_FOUND if it is gone: send the request without."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of values of this graph: leaves, which then need no value, and results of nodes, which are then not computed."""
 
     @_builtins.property
-    def kept_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the kept run calls them, in the same order. Empty: the same."""
+    def saved_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the same values in the saved run, in the same order. Empty: the same names."""
 
     def __init__(
         self,
         *,
-        kept: _builtins.str = ...,
+        saved: _builtins.str = ...,
         values: _abc.Iterable[_builtins.str] | None = ...,
-        kept_values: _abc.Iterable[_builtins.str] | None = ...,
+        saved_values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept", "kept_values", b"kept_values", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["saved", b"saved", "saved_values", b"saved_values", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reuse: _TypeAlias = Reuse  # noqa: Y015
+
+@_typing.final
+class EvaluateRequest(_message.Message):
+    """Evaluate a graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def input(self) -> Global___RunInput:
+        """The graph and its values."""
+
+    def __init__(
+        self,
+        *,
+        input: Global___RunInput | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateRequest: _TypeAlias = EvaluateRequest  # noqa: Y015
 
 @_typing.final
 class EvaluateResponse(_message.Message):
@@ -266,10 +334,10 @@ class EvaluateResponse(_message.Message):
     digest: _builtins.str
     """The digest of the graph, for later requests."""
     nodes_computed: _builtins.int
-    """How many nodes were computed."""
+    """Number of nodes that were computed."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """The values."""
+        """The values, in the order of RunInput.fetch or of the outputs."""
 
     def __init__(
         self,
@@ -292,42 +360,19 @@ class DifferentiateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    GRAPH_FIELD_NUMBER: _builtins.int
-    DIGEST_FIELD_NUMBER: _builtins.int
-    KEPT_FIELD_NUMBER: _builtins.int
-    VALUES_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NUMBER: _builtins.int
     SEEDS_FIELD_NUMBER: _builtins.int
     HOOKS_FIELD_NUMBER: _builtins.int
     GRADIENTS_FIELD_NUMBER: _builtins.int
     RETAIN_FIELD_NUMBER: _builtins.int
-    FETCH_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    KEEP_FIELD_NUMBER: _builtins.int
-    REUSE_FIELD_NUMBER: _builtins.int
-    digest: _builtins.str
-    """The digest of a graph that this server has seen. NOT_FOUND if it has not: send the graph."""
-    kept: _builtins.str
-    """What an earlier request on this session gave as keep: its graph and values, whose forward half is not computed
-    again. NOT_FOUND if they are gone: send the graph and the values. Session only.
-    """
-    request_id: _builtins.str
-    """The client's name for this request, repeated in its events."""
-    keep: _builtins.str
-    """Keep the values of the forward half under this name, for later requests on this session, until they are released or
-    others need the room. A name that is in use is taken over. Empty: nothing is kept. Session only.
-    """
     @_builtins.property
-    def graph(self) -> _graph_pb2.Graph:
-        """The graph itself."""
-
-    @_builtins.property
-    def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """Values of leaves (those that the graph does not carry)."""
+    def input(self) -> Global___RunInput:
+        """The graph and its values."""
 
     @_builtins.property
     def seeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seed]:
-        """Cotangents of outputs; one with a single element may go without and gets ones."""
+        """Cotangents of outputs; a real output with a single element may go without, and gets 1."""
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.Hook]:
@@ -335,48 +380,31 @@ class DifferentiateRequest(_message.Message):
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values whose gradients are wanted; empty means all leaves that require grad."""
+        """Names of the values to differentiate by. Empty: all leaves that require grad."""
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are wanted as well."""
-
-    @_builtins.property
-    def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values to return."""
+        """Names of inner values whose gradients are returned as well."""
 
     @_builtins.property
     def verify(self) -> Global___VerifyOptions:
-        """What is checked."""
-
-    @_builtins.property
-    def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
-        """Values of this graph that kept runs have: they are neither sent nor computed again. Session only."""
+        """How the run is checked."""
 
     def __init__(
         self,
         *,
-        graph: _graph_pb2.Graph | None = ...,
-        digest: _builtins.str = ...,
-        kept: _builtins.str = ...,
-        values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
+        input: Global___RunInput | None = ...,
         seeds: _abc.Iterable[Global___Seed] | None = ...,
         hooks: _abc.Iterable[_graph_pb2.Hook] | None = ...,
         gradients: _abc.Iterable[_builtins.str] | None = ...,
         retain: _abc.Iterable[_builtins.str] | None = ...,
-        fetch: _abc.Iterable[_builtins.str] | None = ...,
         verify: Global___VerifyOptions | None = ...,
-        request_id: _builtins.str = ...,
-        keep: _builtins.str = ...,
-        reuse: _abc.Iterable[Global___Reuse] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "graph", b"graph", "kept", b"kept", "source", b"source", "verify", b"verify"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "verify", b"verify"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "fetch", b"fetch", "gradients", b"gradients", "graph", b"graph", "hooks", b"hooks", "keep", b"keep", "kept", b"kept", "request_id", b"request_id", "retain", b"retain", "reuse", b"reuse", "seeds", b"seeds", "source", b"source", "values", b"values", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gradients", b"gradients", "hooks", b"hooks", "input", b"input", "retain", b"retain", "seeds", b"seeds", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["graph", "digest", "kept"]  # noqa: Y015
-    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DifferentiateRequest: _TypeAlias = DifferentiateRequest  # noqa: Y015
 
@@ -393,7 +421,7 @@ class DifferentiateResponse(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accepted(self) -> Global___Accepted:
-        """What was accepted."""
+        """The accepted request."""
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
@@ -405,7 +433,7 @@ class DifferentiateResponse(_message.Message):
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_verdict_pb2.GradientVerdict]:
-        """Verdicts, one per gradient."""
+        """Verdicts, one per gradient. Where a response would be too long for a message they have no uses, or are left out."""
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
@@ -430,14 +458,14 @@ Global___DifferentiateResponse: _TypeAlias = DifferentiateResponse  # noqa: Y015
 
 @_typing.final
 class StreamingDifferentiateRequest(_message.Message):
-    """As DifferentiateRequest."""
+    """Differentiate a graph, event by event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___DifferentiateRequest:
-        """What to do."""
+        """The run."""
 
     def __init__(
         self,
@@ -454,7 +482,7 @@ Global___StreamingDifferentiateRequest: _TypeAlias = StreamingDifferentiateReque
 
 @_typing.final
 class StreamingDifferentiateResponse(_message.Message):
-    """One event of a run."""
+    """An event of a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -478,7 +506,9 @@ Global___StreamingDifferentiateResponse: _TypeAlias = StreamingDifferentiateResp
 
 @_typing.final
 class Event(_message.Message):
-    """Something that happened in a run. For one value: gradient first, then its verdict. A summary is the last."""
+    """An event of a run. The gradient of a value comes before its verdict, and the summary last. Kinds may be added: skip one that
+    you do not know.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -494,10 +524,10 @@ class Event(_message.Message):
     HOOK_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Counts from 0 within a run."""
+    """Number of the event within its run, from 0."""
     @_builtins.property
     def accepted(self) -> Global___Accepted:
-        """The request is sound, and running."""
+        """The request has no faults, and the run has begun. The first event."""
 
     @_builtins.property
     def values(self) -> Global___ValueBatch:
@@ -513,7 +543,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def header(self) -> _tensor_pb2.TensorHeader:
-        """A tensor too large for one message follows in chunks; a Tensor.upload names it afterwards."""
+        """A tensor of more than 1 MiB follows in chunks; a Tensor.tensor_id names it afterwards."""
 
     @_builtins.property
     def chunk(self) -> _tensor_pb2.TensorChunk:
@@ -521,19 +551,19 @@ class Event(_message.Message):
 
     @_builtins.property
     def fault(self) -> Global___RunFault:
-        """A node or hook failed; what was sent before stays true. The call then ends with a status."""
+        """A node or hook failed. Events before it stay true; the call then ends with a status."""
 
     @_builtins.property
-    def progress(self) -> Global___Progress:
-        """Proofs are running."""
+    def progress(self) -> _verdict_pb2.Progress:
+        """How far the checks are. Only where VerifyOptions.progress is set, and never before a gradient."""
 
     @_builtins.property
     def hook(self) -> Global___HookRequest:
-        """The client's turn: run a hook and send a HookReply. Session only."""
+        """Run a hook, and send a HookReply. Session only."""
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
-        """The run is over."""
+        """The run is over. The last event."""
 
     def __init__(
         self,
@@ -546,7 +576,7 @@ class Event(_message.Message):
         header: _tensor_pb2.TensorHeader | None = ...,
         chunk: _tensor_pb2.TensorChunk | None = ...,
         fault: Global___RunFault | None = ...,
-        progress: Global___Progress | None = ...,
+        progress: _verdict_pb2.Progress | None = ...,
         hook: Global___HookRequest | None = ...,
         summary: Global___RunSummary | None = ...,
     ) -> None: ...
@@ -562,37 +592,37 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Accepted(_message.Message):
-    """The request is sound."""
+    """A request without faults."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DIGEST_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    NODES_FIELD_NUMBER: _builtins.int
+    NODE_COUNT_FIELD_NUMBER: _builtins.int
     ESTIMATED_BYTES_FIELD_NUMBER: _builtins.int
     ESTIMATED_FLOPS_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """The digest of the graph, for later requests."""
     request_id: _builtins.str
     """The request's id."""
-    nodes: _builtins.int
-    """How many nodes the graph has."""
+    node_count: _builtins.int
+    """Number of nodes of the graph."""
     estimated_bytes: _builtins.int
-    """Bytes that the run will allocate, about; the limit of this name bounds them."""
+    """Estimate of the bytes that the run will allocate; the limit of this name bounds them."""
     estimated_flops: _builtins.int
-    """Its floating point operations, about; the limit of this name bounds them."""
+    """Estimate of the floating point operations of the run; the limit of this name bounds them."""
     def __init__(
         self,
         *,
         digest: _builtins.str = ...,
         request_id: _builtins.str = ...,
-        nodes: _builtins.int = ...,
+        node_count: _builtins.int = ...,
         estimated_bytes: _builtins.int = ...,
         estimated_flops: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "nodes", b"nodes", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "node_count", b"node_count", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,7 +630,7 @@ Global___Accepted: _TypeAlias = Accepted  # noqa: Y015
 
 @_typing.final
 class ValueBatch(_message.Message):
-    """Values together: small ones share a message."""
+    """Values of the forward half. Small values share a message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -624,7 +654,7 @@ Global___ValueBatch: _TypeAlias = ValueBatch  # noqa: Y015
 
 @_typing.final
 class GradientBatch(_message.Message):
-    """Gradients together: small ones share a message."""
+    """Gradients that are final. Small gradients share a message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -648,7 +678,7 @@ Global___GradientBatch: _TypeAlias = GradientBatch  # noqa: Y015
 
 @_typing.final
 class VerdictBatch(_message.Message):
-    """Verdicts together."""
+    """Verdicts on gradients that were sent before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -684,10 +714,10 @@ class Gradient(_message.Message):
     value: _builtins.str
     """The name of the value."""
     grad_fn: _builtins.str
-    """The name of the backward node that made the value, such as MulBackward0; empty for a leaf."""
+    """The name of the backward node that made the value, such as MulBackward0; absent for a leaf."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
-        """The gradient after all hooks. Absent where no gradient reaches the value, which is not the same as zeros."""
+        """The gradient after all hooks. Absent where no gradient reaches the value; zeros are sent as zeros."""
 
     @_builtins.property
     def raw(self) -> _tensor_pb2.Tensor:
@@ -695,7 +725,7 @@ class Gradient(_message.Message):
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookTrace]:
-        """What each hook did, in order."""
+        """Effect of each hook, in order."""
 
     def __init__(
         self,
@@ -704,19 +734,21 @@ class Gradient(_message.Message):
         gradient: _tensor_pb2.Tensor | None = ...,
         raw: _tensor_pb2.Tensor | None = ...,
         hooks: _abc.Iterable[Global___HookTrace] | None = ...,
-        grad_fn: _builtins.str = ...,
+        grad_fn: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient", "raw", b"raw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "raw", b"raw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grad_fn", b"grad_fn", "gradient", b"gradient", "hooks", b"hooks", "raw", b"raw", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "hooks", b"hooks", "raw", b"raw", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__grad_fn: _TypeAlias = _typing.Literal["grad_fn"]  # noqa: Y015
+    _WhichOneofArgType__grad_fn: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grad_fn) -> _WhichOneofReturnType__grad_fn | None: ...
 
 Global___Gradient: _TypeAlias = Gradient  # noqa: Y015
 
 @_typing.final
 class HookTrace(_message.Message):
-    """What one hook did."""
+    """The effect of one hook."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -724,7 +756,7 @@ class HookTrace(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The hook."""
+    """The hook's label."""
     changed: _builtins.bool
     """Whether any bit changed."""
     @_builtins.property
@@ -761,68 +793,61 @@ class RunFault(_message.Message):
     ELEMENT_FIELD_NUMBER: _builtins.int
     INCIDENT_FIELD_NUMBER: _builtins.int
     node: _builtins.int
-    """Index of the node in graph.nodes; absent for a hook."""
+    """Index of the node in Graph.nodes; absent for a hook."""
     op: _builtins.str
-    """The op."""
+    """The op of the node; absent for a hook."""
     plugin: _builtins.str
-    """The plugin that brought the op."""
+    """The plugin that brought the op or hook, where that is known."""
     value: _builtins.str
-    """The value, for a hook."""
+    """The value that is hooked; absent for a node."""
     reason: _builtins.str
-    """A stable word: DATA_FAULT, FORWARD_FAULT, RULE_FAULT, HOOK_FAULT."""
+    """A stable word: DATA_FAULT, FORWARD_FAULT, RULE_FAULT, HOOK_FAULT or NO_RULE. docs/protocol.md has the list, which may grow."""
     message: _builtins.str
-    """What happened."""
-    element: _builtins.str
-    """The element at fault, such as [0, 3], where that is known."""
+    """A sentence for people."""
     incident: _builtins.str
-    """The name under which the server's log has what a plugin's code raised."""
+    """The id under which the server's log has the exception of a plugin, if there was one."""
+    @_builtins.property
+    def element(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Index of the element at fault, an integer for each axis; empty where it is not known."""
+
     def __init__(
         self,
         *,
         node: _builtins.int | None = ...,
-        op: _builtins.str = ...,
-        plugin: _builtins.str = ...,
-        value: _builtins.str = ...,
+        op: _builtins.str | None = ...,
+        plugin: _builtins.str | None = ...,
+        value: _builtins.str | None = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
-        element: _builtins.str = ...,
-        incident: _builtins.str = ...,
+        element: _abc.Iterable[_builtins.int] | None = ...,
+        incident: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_node", b"_node", "node", b"node"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_incident", b"_incident", "_node", b"_node", "_op", b"_op", "_plugin", b"_plugin", "_value", b"_value", "incident", b"incident", "node", b"node", "op", b"op", "plugin", b"plugin", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_node", b"_node", "element", b"element", "incident", b"incident", "message", b"message", "node", b"node", "op", b"op", "plugin", b"plugin", "reason", b"reason", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_incident", b"_incident", "_node", b"_node", "_op", b"_op", "_plugin", b"_plugin", "_value", b"_value", "element", b"element", "incident", b"incident", "message", b"message", "node", b"node", "op", b"op", "plugin", b"plugin", "reason", b"reason", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__incident: _TypeAlias = _typing.Literal["incident"]  # noqa: Y015
+    _WhichOneofArgType__incident: _TypeAlias = _typing.Literal["_incident", b"_incident"]  # noqa: Y015
     _WhichOneofReturnType__node: _TypeAlias = _typing.Literal["node"]  # noqa: Y015
     _WhichOneofArgType__node: _TypeAlias = _typing.Literal["_node", b"_node"]  # noqa: Y015
+    _WhichOneofReturnType__op: _TypeAlias = _typing.Literal["op"]  # noqa: Y015
+    _WhichOneofArgType__op: _TypeAlias = _typing.Literal["_op", b"_op"]  # noqa: Y015
+    _WhichOneofReturnType__plugin: _TypeAlias = _typing.Literal["plugin"]  # noqa: Y015
+    _WhichOneofArgType__plugin: _TypeAlias = _typing.Literal["_plugin", b"_plugin"]  # noqa: Y015
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__incident) -> _WhichOneofReturnType__incident | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__node) -> _WhichOneofReturnType__node | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__op) -> _WhichOneofReturnType__op | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plugin) -> _WhichOneofReturnType__plugin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
 
 Global___RunFault: _TypeAlias = RunFault  # noqa: Y015
-
-@_typing.final
-class Progress(_message.Message):
-    """How far the checks are."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DONE_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    done: _builtins.int
-    """Proofs done."""
-    total: _builtins.int
-    """Of how many."""
-    def __init__(
-        self,
-        *,
-        done: _builtins.int = ...,
-        total: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "total", b"total"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Progress: _TypeAlias = Progress  # noqa: Y015
 
 @_typing.final
 class HookRequest(_message.Message):
@@ -835,14 +860,14 @@ class HookRequest(_message.Message):
     GRADIENT_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """The id of the ClientHook; sent back in the reply."""
+    """The id of the ClientHook, which the reply names."""
     value: _builtins.str
     """The name of the value."""
     label: _builtins.str
-    """What traces and errors call the hook."""
+    """The hook's label."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
-        """Its gradient so far."""
+        """The value's gradient, as the hooks before left it."""
 
     def __init__(
         self,
@@ -862,7 +887,7 @@ Global___HookRequest: _TypeAlias = HookRequest  # noqa: Y015
 
 @_typing.final
 class RunSummary(_message.Message):
-    """The run in numbers."""
+    """Counts and times of a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -875,30 +900,30 @@ class RunSummary(_message.Message):
     RUN_SECONDS_FIELD_NUMBER: _builtins.int
     VERIFY_SECONDS_FIELD_NUMBER: _builtins.int
     WEAKER_FIELD_NUMBER: _builtins.int
-    KEPT_BYTES_FIELD_NUMBER: _builtins.int
+    SAVED_BYTES_FIELD_NUMBER: _builtins.int
     NODES_COMPUTED_FIELD_NUMBER: _builtins.int
     verified: _builtins.int
-    """Gradients that are verified."""
+    """Number of gradients that are verified."""
     plausible: _builtins.int
-    """Gradients that are plausible."""
+    """Number of gradients that are plausible."""
     unchecked: _builtins.int
-    """Gradients that are unchecked."""
+    """Number of gradients that are unchecked."""
     wrong: _builtins.int
-    """Gradients that are wrong."""
+    """Number of gradients that are wrong."""
     elements_checked: _builtins.int
-    """Elements enclosed, over all contributions."""
+    """Number of elements that were enclosed, over all contributions."""
     elements_total: _builtins.int
-    """Elements in all."""
+    """Number of elements of all contributions."""
     run_seconds: _builtins.float
     """Time for values and gradients, in seconds."""
     verify_seconds: _builtins.float
     """Time for the checks, in seconds."""
     weaker: _builtins.int
-    """Gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows this summary."""
-    kept_bytes: _builtins.int
-    """Bytes that are kept under the request's keep; 0 where nothing was to be kept, or there is no room for so much."""
+    """Number of gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows."""
+    saved_bytes: _builtins.int
+    """Bytes that are saved under RunInput.save_as; 0 where nothing was to be saved, or there is no room for so much."""
     nodes_computed: _builtins.int
-    """Nodes whose forward half was computed in this run: all of the graph, but for those whose values were kept."""
+    """Number of nodes whose forward half was computed in this run: all but those whose values were saved before."""
     def __init__(
         self,
         *,
@@ -911,12 +936,12 @@ class RunSummary(_message.Message):
         run_seconds: _builtins.float = ...,
         verify_seconds: _builtins.float = ...,
         weaker: _builtins.int = ...,
-        kept_bytes: _builtins.int = ...,
+        saved_bytes: _builtins.int = ...,
         nodes_computed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "kept_bytes", b"kept_bytes", "nodes_computed", b"nodes_computed", "plausible", b"plausible", "run_seconds", b"run_seconds", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "weaker", b"weaker", "wrong", b"wrong"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements_checked", b"elements_checked", "elements_total", b"elements_total", "nodes_computed", b"nodes_computed", "plausible", b"plausible", "run_seconds", b"run_seconds", "saved_bytes", b"saved_bytes", "unchecked", b"unchecked", "verified", b"verified", "verify_seconds", b"verify_seconds", "weaker", b"weaker", "wrong", b"wrong"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -937,19 +962,19 @@ class SessionRequest(_message.Message):
     RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def differentiate(self) -> Global___DifferentiateRequest:
-        """Differentiate; its events carry the request's id."""
+        """Differentiate; responses carry the request's id."""
 
     @_builtins.property
     def evaluate(self) -> Global___EvaluateRequest:
-        """Evaluate."""
+        """Evaluate; responses carry the request's id."""
 
     @_builtins.property
     def header(self) -> _tensor_pb2.TensorHeader:
-        """Begin to upload a tensor."""
+        """Begin to send a tensor in chunks. It serves the next message that names it."""
 
     @_builtins.property
     def chunk(self) -> _tensor_pb2.TensorChunk:
-        """A part of it."""
+        """A part of such a tensor."""
 
     @_builtins.property
     def cancel(self) -> Global___CancelRun:
@@ -957,11 +982,11 @@ class SessionRequest(_message.Message):
 
     @_builtins.property
     def hook(self) -> Global___HookReply:
-        """What a client hook returned."""
+        """Answer a HookRequest."""
 
     @_builtins.property
-    def release(self) -> Global___ReleaseKept:
-        """Free kept values."""
+    def release(self) -> Global___ReleaseSaved:
+        """Free saved values."""
 
     def __init__(
         self,
@@ -972,7 +997,7 @@ class SessionRequest(_message.Message):
         chunk: _tensor_pb2.TensorChunk | None = ...,
         cancel: Global___CancelRun | None = ...,
         hook: Global___HookReply | None = ...,
-        release: Global___ReleaseKept | None = ...,
+        release: Global___ReleaseSaved | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -985,30 +1010,30 @@ class SessionRequest(_message.Message):
 Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
 
 @_typing.final
-class ReleaseKept(_message.Message):
-    """Free the values that were kept under a name. Nothing is said, also where there are none."""
+class ReleaseSaved(_message.Message):
+    """Free the values that are saved under a name. There is no response, even if nothing is saved under this name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    KEPT_FIELD_NUMBER: _builtins.int
-    kept: _builtins.str
-    """The name that a request gave as keep."""
+    SAVED_FIELD_NUMBER: _builtins.int
+    saved: _builtins.str
+    """The save_as of an earlier request."""
     def __init__(
         self,
         *,
-        kept: _builtins.str = ...,
+        saved: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept", b"kept"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["saved", b"saved"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReleaseKept: _TypeAlias = ReleaseKept  # noqa: Y015
+Global___ReleaseSaved: _TypeAlias = ReleaseSaved  # noqa: Y015
 
 @_typing.final
 class CancelRun(_message.Message):
-    """Stop a run at the next chance."""
+    """Stop a run after the node that it is at. The run ends with CANCELLED, unless it was over before."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1030,7 +1055,7 @@ Global___CancelRun: _TypeAlias = CancelRun  # noqa: Y015
 
 @_typing.final
 class HookReply(_message.Message):
-    """What a client hook returned."""
+    """The result of a hook at the client."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1040,23 +1065,25 @@ class HookReply(_message.Message):
     hook_id: _builtins.int
     """The id of the HookRequest."""
     error: _builtins.str
-    """Why the hook failed, if it did: the run then ends with HOOK_FAULT."""
+    """Why the hook failed. Present where it did: the run then ends with HOOK_FAULT."""
     @_builtins.property
     def gradient(self) -> _tensor_pb2.Tensor:
-        """The new gradient; absent to leave it as it is."""
+        """The new gradient, of the same shape and dtype; absent to leave it as it is."""
 
     def __init__(
         self,
         *,
         hook_id: _builtins.int = ...,
         gradient: _tensor_pb2.Tensor | None = ...,
-        error: _builtins.str = ...,
+        error: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error", "gradient", b"gradient"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "gradient", b"gradient", "hook_id", b"hook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error", "gradient", b"gradient", "hook_id", b"hook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
 
 Global___HookReply: _TypeAlias = HookReply  # noqa: Y015
 
@@ -1068,17 +1095,17 @@ class SessionResponse(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
-    FAULT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The request it belongs to."""
+    """The request that the message belongs to; empty for a fault of a message that names no run."""
     @_builtins.property
     def event(self) -> Global___Event:
         """An event of a run."""
 
     @_builtins.property
-    def fault(self) -> Global___RequestFault:
-        """The request failed; the session goes on."""
+    def status(self) -> _status_pb2.Status:
+        """The status that the request would have ended a call with. The session goes on."""
 
     @_builtins.property
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
@@ -1089,116 +1116,18 @@ class SessionResponse(_message.Message):
         *,
         request_id: _builtins.str = ...,
         event: Global___Event | None = ...,
-        fault: Global___RequestFault | None = ...,
+        status: _status_pb2.Status | None = ...,
         more: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "fault", b"fault", "frame", b"frame", "more", b"more", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "more", b"more", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "fault"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "status"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
 Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
-
-@_typing.final
-class RequestFault(_message.Message):
-    """Why a request failed: the status it would have ended a call with."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class MetadataEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    CODE_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    FAULTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
-    RETRY_DELAY_MS_FIELD_NUMBER: _builtins.int
-    code: _builtins.int
-    """The gRPC status code."""
-    message: _builtins.str
-    """The message."""
-    reason: _builtins.str
-    """A stable word."""
-    retry_delay_ms: _builtins.int
-    """Where trying again may help: the time to wait before."""
-    @_builtins.property
-    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldFault]:
-        """Faults by place, the first twenty."""
-
-    @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What the status would say about the reason: op, node, limit, incident..."""
-
-    def __init__(
-        self,
-        *,
-        code: _builtins.int = ...,
-        message: _builtins.str = ...,
-        reason: _builtins.str = ...,
-        faults: _abc.Iterable[Global___FieldFault] | None = ...,
-        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        retry_delay_ms: _builtins.int | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_delay_ms", b"_retry_delay_ms", "retry_delay_ms", b"retry_delay_ms"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_delay_ms", b"_retry_delay_ms", "code", b"code", "faults", b"faults", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retry_delay_ms", b"retry_delay_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__retry_delay_ms: _TypeAlias = _typing.Literal["retry_delay_ms"]  # noqa: Y015
-    _WhichOneofArgType__retry_delay_ms: _TypeAlias = _typing.Literal["_retry_delay_ms", b"_retry_delay_ms"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_delay_ms) -> _WhichOneofReturnType__retry_delay_ms | None: ...
-
-Global___RequestFault: _TypeAlias = RequestFault  # noqa: Y015
-
-@_typing.final
-class FieldFault(_message.Message):
-    """One fault of a request."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PATH_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
-    """The place, as a path in the request: graph.nodes[3].inputs[1]."""
-    message: _builtins.str
-    """What is wrong, and what would be right."""
-    reason: _builtins.str
-    """A stable word."""
-    def __init__(
-        self,
-        *,
-        path: _builtins.str = ...,
-        message: _builtins.str = ...,
-        reason: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "path", b"path", "reason", b"reason"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FieldFault: _TypeAlias = FieldFault  # noqa: Y015
 
 @_typing.final
 class InferRequest(_message.Message):
@@ -1217,15 +1146,15 @@ class InferRequest(_message.Message):
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.Hook]:
-        """As in DifferentiateRequest, for exact costs: hooks."""
+        """Hooks of the run whose cost is asked for."""
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values whose gradients are wanted; empty means all leaves that require grad."""
+        """Names of the values to differentiate by. Empty: all leaves that require grad."""
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are wanted as well."""
+        """Names of inner values whose gradients are returned as well."""
 
     @_builtins.property
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1255,50 +1184,52 @@ class InferResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
-    FAULTS_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    VIOLATION_COUNT_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     ESTIMATED_BYTES_FIELD_NUMBER: _builtins.int
     ESTIMATED_FLOPS_FIELD_NUMBER: _builtins.int
     EVALUATE_BYTES_FIELD_NUMBER: _builtins.int
     EVALUATE_FLOPS_FIELD_NUMBER: _builtins.int
-    FAULTS_TOTAL_FIELD_NUMBER: _builtins.int
+    violation_count: _builtins.int
+    """Number of faults in all."""
     digest: _builtins.str
-    """The digest of the graph, if it has no faults."""
+    """The digest of the graph, if there are no faults."""
     estimated_bytes: _builtins.int
-    """Bytes that a run will allocate, about: one that differentiates the graph as the request says, or evaluates it,
-    whichever takes more. 0 if it has faults. Accepted has the same number.
+    """Estimate of the bytes that a run will allocate: a run that differentiates the graph as the request says, or evaluates it,
+    whichever takes more. 0 if there are faults. Accepted has the same number.
     """
     estimated_flops: _builtins.int
-    """The same in floating point operations."""
+    """Estimate of the floating point operations of the same run."""
     evaluate_bytes: _builtins.int
-    """Bytes of a run that only evaluates."""
+    """Estimate of the bytes of a run that only evaluates."""
     evaluate_flops: _builtins.int
-    """Floating point operations of a run that only evaluates."""
-    faults_total: _builtins.int
-    """How many faults there are."""
+    """Estimate of the floating point operations of a run that only evaluates."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
-        """Every value that could be inferred."""
+        """Every value whose shape and dtype follow."""
 
     @_builtins.property
-    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldFault]:
-        """Every fault, up to the limit of this name; limits that a run would pass are among them, with reason LIMIT_EXCEEDED."""
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[_error_details_pb2.BadRequest.FieldViolation]:
+        """Faults: paths in the request, texts, and stable words as `reason`, which docs/protocol.md lists. At most as many as the
+        limit of this name; limits that a run would pass are among them, with the reason LIMIT_EXCEEDED.
+        """
 
     def __init__(
         self,
         *,
         values: _abc.Iterable[_tensor_pb2.NamedSpec] | None = ...,
-        faults: _abc.Iterable[Global___FieldFault] | None = ...,
+        violations: _abc.Iterable[_error_details_pb2.BadRequest.FieldViolation] | None = ...,
+        violation_count: _builtins.int = ...,
         digest: _builtins.str = ...,
         estimated_bytes: _builtins.int = ...,
         estimated_flops: _builtins.int = ...,
         evaluate_bytes: _builtins.int = ...,
         evaluate_flops: _builtins.int = ...,
-        faults_total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "faults", b"faults", "faults_total", b"faults_total", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "values", b"values", "violation_count", b"violation_count", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1313,15 +1244,18 @@ class DeriveRequest(_message.Message):
     GRAPH_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    TENSOR_FORMAT_FIELD_NUMBER: _builtins.int
     mode: Global___DeriveMode.ValueType
-    """What to derive."""
+    """The derivative."""
+    tensor_format: _tensor_pb2.TensorFormat.ValueType
+    """How the values of constants are written in the response."""
     @_builtins.property
     def graph(self) -> _graph_pb2.Graph:
         """The graph."""
 
     @_builtins.property
     def by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to differentiate by, leaves or inner ones; empty means the leaves that require grad."""
+        """Names of the values to differentiate by, leaves or inner values. Empty: the leaves that require grad."""
 
     def __init__(
         self,
@@ -1329,10 +1263,11 @@ class DeriveRequest(_message.Message):
         graph: _graph_pb2.Graph | None = ...,
         mode: Global___DeriveMode.ValueType = ...,
         by: _abc.Iterable[_builtins.str] | None = ...,
+        tensor_format: _tensor_pb2.TensorFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["graph", b"graph"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "graph", b"graph", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "graph", b"graph", "mode", b"mode", "tensor_format", b"tensor_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1340,7 +1275,7 @@ Global___DeriveRequest: _TypeAlias = DeriveRequest  # noqa: Y015
 
 @_typing.final
 class DeriveResponse(_message.Message):
-    """A derived graph. It keeps the names of the original, and may be run, checked and derived like any other."""
+    """A derived graph. It has all names of the original, and may be run, checked and derived like any graph."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1353,7 +1288,7 @@ class DeriveResponse(_message.Message):
 
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedValue]:
-        """Which of its values are the derivatives."""
+        """The derivatives among the values of the graph."""
 
     @_builtins.property
     def leaves(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedLeaf]:
@@ -1384,23 +1319,34 @@ class DerivedValue(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     by: _builtins.str
-    """The value differentiated by; empty for JVP, where it is all of them together."""
+    """The value differentiated by; absent for a derivative along all tangents together (JVP)."""
     output: _builtins.str
-    """The output that is differentiated; empty where it is all of them together."""
+    """The output that is differentiated; absent for a derivative of all outputs together."""
     value: _builtins.str
-    """The name of the derivative. Empty where nothing flows from one to the other, which is not zeros."""
+    """The name of the derivative; absent where nothing flows from `by` to `output`, which is not zeros."""
     def __init__(
         self,
         *,
-        by: _builtins.str = ...,
-        output: _builtins.str = ...,
-        value: _builtins.str = ...,
+        by: _builtins.str | None = ...,
+        output: _builtins.str | None = ...,
+        value: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_output", b"_output", "_value", b"_value", "by", b"by", "output", b"output", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "output", b"output", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_output", b"_output", "_value", b"_value", "by", b"by", "output", b"output", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__by: _TypeAlias = _typing.Literal["by"]  # noqa: Y015
+    _WhichOneofArgType__by: _TypeAlias = _typing.Literal["_by", b"_by"]  # noqa: Y015
+    _WhichOneofReturnType__output: _TypeAlias = _typing.Literal["output"]  # noqa: Y015
+    _WhichOneofArgType__output: _TypeAlias = _typing.Literal["_output", b"_output"]  # noqa: Y015
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__by) -> _WhichOneofReturnType__by | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output) -> _WhichOneofReturnType__output | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
 
 Global___DerivedValue: _TypeAlias = DerivedValue  # noqa: Y015
 
@@ -1413,9 +1359,9 @@ class DerivedLeaf(_message.Message):
     OF_FIELD_NUMBER: _builtins.int
     LEAF_FIELD_NUMBER: _builtins.int
     of: _builtins.str
-    """The output whose cotangent it is, or the value whose tangent it is."""
+    """The output whose cotangent the leaf stands for, or the value whose tangent."""
     leaf: _builtins.str
-    """Its name."""
+    """The name of the leaf."""
     def __init__(
         self,
         *,
@@ -1469,12 +1415,12 @@ class ExplainResponse(_message.Message):
     FORMULAS_FIELD_NUMBER: _builtins.int
     SUBEXPRESSIONS_FIELD_NUMBER: _builtins.int
     latex: _builtins.str
-    """The value itself as LaTeX, element by element."""
+    """The value as LaTeX, a line for each element."""
     text: _builtins.str
-    """The value itself as SymPy text, element by element."""
+    """The value as SymPy text, a line for each element."""
     @_builtins.property
     def formulas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Formula]:
-        """All formulas: of the value, of the derivative of the node that made it, of the gradient by leaves."""
+        """Formulas of the value, of the derivative of the node that made it, and of the gradient by leaves."""
 
     @_builtins.property
     def subexpressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Formula]:
@@ -1507,12 +1453,12 @@ class Formula(_message.Message):
     BY_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     LATEX_FIELD_NUMBER: _builtins.int
-    kind: _builtins.str
-    """What it is: value, local, gradient, part."""
+    kind: Global___FormulaKind.ValueType
+    """The subject."""
     of: _builtins.str
     """The value, or the name of the subexpression."""
     by: _builtins.str
-    """The value it is differentiated by; empty where it is not."""
+    """The value differentiated by; absent where the formula is not of a derivative."""
     text: _builtins.str
     """As SymPy text."""
     latex: _builtins.str
@@ -1520,23 +1466,25 @@ class Formula(_message.Message):
     def __init__(
         self,
         *,
-        kind: _builtins.str = ...,
+        kind: Global___FormulaKind.ValueType = ...,
         of: _builtins.str = ...,
-        by: _builtins.str = ...,
+        by: _builtins.str | None = ...,
         text: _builtins.str = ...,
         latex: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "by", b"by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "kind", b"kind", "latex", b"latex", "of", b"of", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "by", b"by", "kind", b"kind", "latex", b"latex", "of", b"of", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__by: _TypeAlias = _typing.Literal["by"]  # noqa: Y015
+    _WhichOneofArgType__by: _TypeAlias = _typing.Literal["_by", b"_by"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__by) -> _WhichOneofReturnType__by | None: ...
 
 Global___Formula: _TypeAlias = Formula  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
-    """Ask what the server is."""
+    """Ask for versions, features, limits and plugins."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1553,7 +1501,7 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
-    """What the server is."""
+    """Versions, features, limits and plugins of a server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1584,12 +1532,12 @@ class GetServerInfoResponse(_message.Message):
         KEY_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
-        value: _builtins.int
+        value: _builtins.float
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: _builtins.int = ...,
+            value: _builtins.float = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1598,17 +1546,24 @@ class GetServerInfoResponse(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     VERSIONS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     PLUGINS_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     HOOKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions by name: gradproof, plugin_api, python, numpy, sympy, python-flint, grpcio."""
+        """Versions by name: gradproof, plugin_api, python, and those of libraries. "unknown" where one cannot be read."""
 
     @_builtins.property
-    def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Limits by name; each is checked before any work."""
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the contract that this server serves. docs/protocol.md has the list, which may grow; a client that needs a part
+        asks here, not for a version.
+        """
+
+    @_builtins.property
+    def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Limits by name, in the unit of the name: bytes, seconds, or a count. Each is checked before the work that it bounds."""
 
     @_builtins.property
     def plugins(self) -> _containers.RepeatedCompositeFieldContainer[Global___PluginInfo]:
@@ -1626,14 +1581,15 @@ class GetServerInfoResponse(_message.Message):
         self,
         *,
         versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        limits: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+        limits: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         plugins: _abc.Iterable[Global___PluginInfo] | None = ...,
         refused: _abc.Iterable[Global___RefusedPlugin] | None = ...,
         hooks: _abc.Iterable[Global___HookInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hooks", b"hooks", "limits", b"limits", "plugins", b"plugins", "refused", b"refused", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "hooks", b"hooks", "limits", b"limits", "plugins", b"plugins", "refused", b"refused", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1650,45 +1606,47 @@ class PluginInfo(_message.Message):
     OPS_FIELD_NUMBER: _builtins.int
     HOOKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """The plugin's name."""
     version: _builtins.str
-    """Its version, if it states one."""
+    """The plugin's version, if it states one."""
     @_builtins.property
     def ops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its ops."""
+        """Names of the plugin's ops."""
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its hooks."""
+        """Names of the plugin's hooks."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        version: _builtins.str = ...,
+        version: _builtins.str | None = ...,
         ops: _abc.Iterable[_builtins.str] | None = ...,
         hooks: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hooks", b"hooks", "name", b"name", "ops", b"ops", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "hooks", b"hooks", "name", b"name", "ops", b"ops", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___PluginInfo: _TypeAlias = PluginInfo  # noqa: Y015
 
 @_typing.final
 class RefusedPlugin(_message.Message):
-    """A plugin that may not be used."""
+    """A plugin that was refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """The plugin's name."""
     reason: _builtins.str
-    """Why: the hook, the definition and the fault."""
+    """The hook, the definition and the fault, as a sentence. Without the scope admin it leaves out texts of exceptions."""
     def __init__(
         self,
         *,
@@ -1713,12 +1671,12 @@ class HookInfo(_message.Message):
     DOC_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """The hook's name."""
     doc: _builtins.str
-    """What it does."""
+    """A sentence on what the hook does."""
     @_builtins.property
     def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its attributes."""
+        """Names of the hook's attributes."""
 
     def __init__(
         self,

@@ -98,7 +98,7 @@ class AutodiffServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamingDifferentiate(self, request, context):
-        """The main job: one event after the other, gradients as they become final, verdicts behind them.
+        """Events of a run as they happen: gradients as they become final, verdicts behind them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,14 +112,14 @@ class AutodiffServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Infer(self, request, context):
-        """Shapes, dtypes, cost, and every fault at once. Runs nothing.
+        """Shapes, dtypes, cost, and all faults of a graph. Runs nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Derive(self, request, context):
-        """From a graph to the graph of its derivative.
+        """The graph of a derivative.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +133,7 @@ class AutodiffServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetServerInfo(self, request, context):
-        """Versions, limits, plugins.
+        """Versions, features, limits, plugins.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,17 +40,17 @@ class AutodiffServiceStub:
     Differentiate: _grpc.UnaryUnaryMultiCallable[_autodiff_service_pb2.DifferentiateRequest, _autodiff_service_pb2.DifferentiateResponse]
     """Values, gradients and verdicts in one message: the short way for small graphs."""
     StreamingDifferentiate: _grpc.UnaryStreamMultiCallable[_autodiff_service_pb2.StreamingDifferentiateRequest, _autodiff_service_pb2.StreamingDifferentiateResponse]
-    """The main job: one event after the other, gradients as they become final, verdicts behind them."""
+    """Events of a run as they happen: gradients as they become final, verdicts behind them."""
     Session: _grpc.StreamStreamMultiCallable[_autodiff_service_pb2.SessionRequest, _autodiff_service_pb2.SessionResponse]
     """Many runs on one stream, with tensors in chunks, cancelling by id, and hooks that run at the client."""
     Infer: _grpc.UnaryUnaryMultiCallable[_autodiff_service_pb2.InferRequest, _autodiff_service_pb2.InferResponse]
-    """Shapes, dtypes, cost, and every fault at once. Runs nothing."""
+    """Shapes, dtypes, cost, and all faults of a graph. Runs nothing."""
     Derive: _grpc.UnaryUnaryMultiCallable[_autodiff_service_pb2.DeriveRequest, _autodiff_service_pb2.DeriveResponse]
-    """From a graph to the graph of its derivative."""
+    """The graph of a derivative."""
     Explain: _grpc.UnaryUnaryMultiCallable[_autodiff_service_pb2.ExplainRequest, _autodiff_service_pb2.ExplainResponse]
     """Formulas of derivatives, as LaTeX and as text."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_autodiff_service_pb2.GetServerInfoRequest, _autodiff_service_pb2.GetServerInfoResponse]
-    """Versions, limits, plugins."""
+    """Versions, features, limits, plugins."""
 
 @_typing.type_check_only
 class AutodiffServiceAsyncStub(AutodiffServiceStub):
@@ -64,17 +64,17 @@ class AutodiffServiceAsyncStub(AutodiffServiceStub):
     Differentiate: _aio.UnaryUnaryMultiCallable[_autodiff_service_pb2.DifferentiateRequest, _autodiff_service_pb2.DifferentiateResponse]  # type: ignore[assignment]
     """Values, gradients and verdicts in one message: the short way for small graphs."""
     StreamingDifferentiate: _aio.UnaryStreamMultiCallable[_autodiff_service_pb2.StreamingDifferentiateRequest, _autodiff_service_pb2.StreamingDifferentiateResponse]  # type: ignore[assignment]
-    """The main job: one event after the other, gradients as they become final, verdicts behind them."""
+    """Events of a run as they happen: gradients as they become final, verdicts behind them."""
     Session: _aio.StreamStreamMultiCallable[_autodiff_service_pb2.SessionRequest, _autodiff_service_pb2.SessionResponse]  # type: ignore[assignment]
     """Many runs on one stream, with tensors in chunks, cancelling by id, and hooks that run at the client."""
     Infer: _aio.UnaryUnaryMultiCallable[_autodiff_service_pb2.InferRequest, _autodiff_service_pb2.InferResponse]  # type: ignore[assignment]
-    """Shapes, dtypes, cost, and every fault at once. Runs nothing."""
+    """Shapes, dtypes, cost, and all faults of a graph. Runs nothing."""
     Derive: _aio.UnaryUnaryMultiCallable[_autodiff_service_pb2.DeriveRequest, _autodiff_service_pb2.DeriveResponse]  # type: ignore[assignment]
-    """From a graph to the graph of its derivative."""
+    """The graph of a derivative."""
     Explain: _aio.UnaryUnaryMultiCallable[_autodiff_service_pb2.ExplainRequest, _autodiff_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """Formulas of derivatives, as LaTeX and as text."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_autodiff_service_pb2.GetServerInfoRequest, _autodiff_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Versions, limits, plugins."""
+    """Versions, features, limits, plugins."""
 
 class AutodiffServiceServicer(metaclass=_abc_1.ABCMeta):
     """Values, gradients and verdicts of graphs. The same request gives the same bits whichever call carries it. No message is
@@ -103,7 +103,7 @@ class AutodiffServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _autodiff_service_pb2.StreamingDifferentiateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_autodiff_service_pb2.StreamingDifferentiateResponse], _abc.AsyncIterator[_autodiff_service_pb2.StreamingDifferentiateResponse]]:
-        """The main job: one event after the other, gradients as they become final, verdicts behind them."""
+        """Events of a run as they happen: gradients as they become final, verdicts behind them."""
 
     @_abc_1.abstractmethod
     def Session(
@@ -119,7 +119,7 @@ class AutodiffServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _autodiff_service_pb2.InferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_autodiff_service_pb2.InferResponse, _abc.Awaitable[_autodiff_service_pb2.InferResponse]]:
-        """Shapes, dtypes, cost, and every fault at once. Runs nothing."""
+        """Shapes, dtypes, cost, and all faults of a graph. Runs nothing."""
 
     @_abc_1.abstractmethod
     def Derive(
@@ -127,7 +127,7 @@ class AutodiffServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _autodiff_service_pb2.DeriveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_autodiff_service_pb2.DeriveResponse, _abc.Awaitable[_autodiff_service_pb2.DeriveResponse]]:
-        """From a graph to the graph of its derivative."""
+        """The graph of a derivative."""
 
     @_abc_1.abstractmethod
     def Explain(
@@ -143,6 +143,6 @@ class AutodiffServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _autodiff_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_autodiff_service_pb2.GetServerInfoResponse, _abc.Awaitable[_autodiff_service_pb2.GetServerInfoResponse]]:
-        """Versions, limits, plugins."""
+        """Versions, features, limits, plugins."""
 
 def add_AutodiffServiceServicer_to_server(servicer: AutodiffServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -43,7 +43,9 @@ class Graph(_message.Message):
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
-        """The backward rules that nodes of a derived graph were written by, each once. A verdict takes their words in."""
+        """The backward rules that nodes of a derived graph were written by, each once. A verdict is no better than the word of any
+        rule that its gradient came through. Send them along with a graph that Derive gave.
+        """
 
     def __init__(
         self,
@@ -95,11 +97,11 @@ class Rule(_message.Message):
     """The op's name, as ListOps gives it."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorSpec]:
-        """Shape and dtype of each of its inputs."""
+        """Shape and dtype of each input of the op."""
 
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___Attribute]:
-        """Its attributes."""
+        """The op's attributes."""
 
     def __init__(
         self,
@@ -129,14 +131,14 @@ class Leaf(_message.Message):
     name: _builtins.str
     """A name, unique among all values of the graph."""
     requires_grad: _builtins.bool
-    """Whether its gradient is wanted. Floating point dtypes only."""
+    """Whether a gradient is computed for the leaf. Floating point and complex dtypes only."""
     @_builtins.property
     def spec(self) -> _tensor_pb2.TensorSpec:
-        """Shape and dtype. May be left out where value is given."""
+        """Shape and dtype. May be left out where value is present."""
 
     @_builtins.property
     def value(self) -> _tensor_pb2.Tensor:
-        """Its value for this run; requests may also give values beside the graph."""
+        """The value for this run. A value of the same name in RunInput.values replaces it."""
 
     def __init__(
         self,
@@ -190,11 +192,11 @@ class Node(_message.Message):
     """The op's name, as ListOps gives it."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values it is applied to, in order."""
+        """Names of the values that the op is applied to, in order."""
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """New names for its results (most ops have one)."""
+        """New names for the results (most ops have one)."""
 
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___Attribute]:
@@ -202,7 +204,7 @@ class Node(_message.Message):
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The rules it was written by, where Derive wrote it: indices of Graph.rules."""
+        """Indices in Graph.rules of the rules that Derive wrote the node by; empty for other nodes."""
 
     def __init__(
         self,
@@ -229,23 +231,23 @@ class Attribute(_message.Message):
 
     INT_VALUE_FIELD_NUMBER: _builtins.int
     FLOAT_VALUE_FIELD_NUMBER: _builtins.int
-    TEXT_FIELD_NUMBER: _builtins.int
-    FLAG_FIELD_NUMBER: _builtins.int
-    INTS_FIELD_NUMBER: _builtins.int
+    STRING_VALUE_FIELD_NUMBER: _builtins.int
+    BOOL_VALUE_FIELD_NUMBER: _builtins.int
+    INT_LIST_FIELD_NUMBER: _builtins.int
     LIST_FIELD_NUMBER: _builtins.int
     NONE_FIELD_NUMBER: _builtins.int
     int_value: _builtins.int
     """An integer."""
     float_value: _builtins.float
     """A number."""
-    text: _builtins.str
+    string_value: _builtins.str
     """A text."""
-    flag: _builtins.bool
+    bool_value: _builtins.bool
     """A truth value."""
     none: _builtins.bool
-    """None."""
+    """None, whatever the flag says."""
     @_builtins.property
-    def ints(self) -> Global___IntList:
+    def int_list(self) -> _tensor_pb2.IntList:
         """A list of integers."""
 
     @_builtins.property
@@ -257,45 +259,21 @@ class Attribute(_message.Message):
         *,
         int_value: _builtins.int = ...,
         float_value: _builtins.float = ...,
-        text: _builtins.str = ...,
-        flag: _builtins.bool = ...,
-        ints: Global___IntList | None = ...,
+        string_value: _builtins.str = ...,
+        bool_value: _builtins.bool = ...,
+        int_list: _tensor_pb2.IntList | None = ...,
         list: Global___AttributeList | None = ...,
         none: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "float_value", b"float_value", "int_value", b"int_value", "ints", b"ints", "kind", b"kind", "list", b"list", "none", b"none", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "float_value", b"float_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "float_value", b"float_value", "int_value", b"int_value", "ints", b"ints", "kind", b"kind", "list", b"list", "none", b"none", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "float_value", b"float_value", "int_list", b"int_list", "int_value", b"int_value", "kind", b"kind", "list", b"list", "none", b"none", "string_value", b"string_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["int_value", "float_value", "text", "flag", "ints", "list", "none"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["int_value", "float_value", "string_value", "bool_value", "int_list", "list", "none"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Attribute: _TypeAlias = Attribute  # noqa: Y015
-
-@_typing.final
-class IntList(_message.Message):
-    """A list of integers, such as a shape or axes."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VALUES_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The integers."""
-
-    def __init__(
-        self,
-        *,
-        values: _abc.Iterable[_builtins.int] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___IntList: _TypeAlias = IntList  # noqa: Y015
 
 @_typing.final
 class AttributeList(_message.Message):
@@ -323,8 +301,8 @@ Global___AttributeList: _TypeAlias = AttributeList  # noqa: Y015
 
 @_typing.final
 class Hook(_message.Message):
-    """A function of the gradient of a value. Its result replaces the gradient for everything upstream. Hooks of one value run
-    in the order given; shape and dtype must stay.
+    """A function of the gradient of a value. The result replaces the gradient for everything upstream, and must have the same
+    shape and dtype. Hooks of a value run in the order of the request, all kinds together.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -337,20 +315,20 @@ class Hook(_message.Message):
     value: _builtins.str
     """The name of the value whose gradient is hooked."""
     label: _builtins.str
-    """What traces and errors call the hook; empty means the name of a named hook, "graph" or "client"."""
+    """The name of the hook in traces and errors. Empty: the name of a named hook, "graph" or "client"."""
     @_builtins.property
     def named(self) -> Global___NamedHook:
         """A hook that a plugin of the server registered."""
 
     @_builtins.property
     def graph(self) -> Global___Graph:
-        """A graph from gradient to gradient: one leaf without a value, which is the gradient, and one output of the same
-        shape and dtype. All other leaves carry their values.
+        """A graph from gradient to gradient: a single leaf has no value, and stands for the gradient; the single output has its
+        shape and dtype.
         """
 
     @_builtins.property
     def client(self) -> Global___ClientHook:
-        """The client: the server sends a HookRequest and waits. Session only."""
+        """A function at the client: the server sends a HookRequest, and goes on with the HookReply. Session only."""
 
     def __init__(
         self,
@@ -401,10 +379,10 @@ class NamedHook(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name: scale, clip, zero, round, record, or what plugins add."""
+    """The name: scale, clip, zero, round, record, or a hook of a plugin. GetServerInfo lists all."""
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___Attribute]:
-        """Its attributes."""
+        """The hook's attributes."""
 
     def __init__(
         self,
@@ -428,7 +406,9 @@ class ClientHook(_message.Message):
 
     HOOK_ID_FIELD_NUMBER: _builtins.int
     hook_id: _builtins.int
-    """Chosen by the client, and sent back in HookRequest. Unique among the runs that a session has in progress."""
+    """An id that HookRequest and HookReply name; chosen by the client, and unique among the runs that a session has in
+    progress.
+    """
     def __init__(
         self,
         *,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from gradproof.v1 import graph_pb2 as _graph_pb2
 from gradproof.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
 import sys
@@ -28,9 +29,9 @@ class ListOpsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most this many; 0 means 100."""
+    """The most ops on the page; 0 means 100."""
     page_token: _builtins.str
-    """Where the last page ended; empty for the first."""
+    """The next_page_token of the page before; empty for the first page."""
     def __init__(
         self,
         *,
@@ -54,7 +55,7 @@ class ListOpsResponse(_message.Message):
     OPS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty after the last."""
+    """The page_token of the next page; empty on the last."""
     @_builtins.property
     def ops(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpInfo]:
         """The ops, by plugin and order of registration."""
@@ -79,26 +80,6 @@ class OpInfo(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class AttributesEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     NAME_FIELD_NUMBER: _builtins.int
     PLUGIN_FIELD_NUMBER: _builtins.int
     DOC_FIELD_NUMBER: _builtins.int
@@ -112,28 +93,28 @@ class OpInfo(_message.Message):
     TIE_CONVENTION_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """The name. Ops of plugins are called namespace.name."""
     plugin: _builtins.str
-    """The plugin that brought it."""
+    """The plugin that brought the op."""
     doc: _builtins.str
-    """What it does."""
+    """A sentence or formula that says what the op computes."""
     variadic: _builtins.bool
-    """Whether it takes any number of inputs."""
+    """Whether the op takes any number of inputs."""
     elementwise: _builtins.bool
-    """Whether it works element by element."""
+    """Whether the op works element by element."""
     differentiable: _builtins.bool
-    """Whether it has a backward rule."""
+    """Whether the op has a backward rule."""
     grad_fn: _builtins.str
-    """The name of its backward node."""
+    """The name of the backward node, such as MulBackward0; absent where the op is not differentiable."""
     tie_convention: _builtins.str
-    """What it does at kinks."""
+    """What the gradient is at kinks, as text; empty where there are none."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its inputs."""
+        """Names of the inputs. The last stands for any number of them where the op is variadic."""
 
     @_builtins.property
-    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Its attributes and their defaults as text; empty where one must be given."""
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeInfo]:
+        """The attributes, in the op's order."""
 
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -141,7 +122,7 @@ class OpInfo(_message.Message):
 
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """Its verdict so far: that of its weakest case, PENDING if one is not known yet."""
+        """The verdict so far: of the weakest case, PENDING if a case is not known yet. Absent where the op is not differentiable."""
 
     def __init__(
         self,
@@ -151,31 +132,61 @@ class OpInfo(_message.Message):
         doc: _builtins.str = ...,
         inputs: _abc.Iterable[_builtins.str] | None = ...,
         variadic: _builtins.bool = ...,
-        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        attributes: _abc.Iterable[Global___AttributeInfo] | None = ...,
         elementwise: _builtins.bool = ...,
         differentiable: _builtins.bool = ...,
-        grad_fn: _builtins.str = ...,
+        grad_fn: _builtins.str | None = ...,
         domains: _abc.Iterable[_builtins.str] | None = ...,
         tie_convention: _builtins.str = ...,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "differentiable", b"differentiable", "doc", b"doc", "domains", b"domains", "elementwise", b"elementwise", "grad_fn", b"grad_fn", "inputs", b"inputs", "name", b"name", "plugin", b"plugin", "tie_convention", b"tie_convention", "variadic", b"variadic", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "attributes", b"attributes", "differentiable", b"differentiable", "doc", b"doc", "domains", b"domains", "elementwise", b"elementwise", "grad_fn", b"grad_fn", "inputs", b"inputs", "name", b"name", "plugin", b"plugin", "tie_convention", b"tie_convention", "variadic", b"variadic", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__grad_fn: _TypeAlias = _typing.Literal["grad_fn"]  # noqa: Y015
+    _WhichOneofArgType__grad_fn: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grad_fn) -> _WhichOneofReturnType__grad_fn | None: ...
 
 Global___OpInfo: _TypeAlias = OpInfo  # noqa: Y015
 
 @_typing.final
+class AttributeInfo(_message.Message):
+    """An attribute of an op."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The attribute's name."""
+    @_builtins.property
+    def default_value(self) -> _graph_pb2.Attribute:
+        """The value where a node does not set the attribute. Absent: each node must set it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        default_value: _graph_pb2.Attribute | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeInfo: _TypeAlias = AttributeInfo  # noqa: Y015
+
+@_typing.final
 class GetOpRequest(_message.Message):
-    """Ask for one op."""
+    """Ask for an op."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """The op's name."""
     def __init__(
         self,
         *,
@@ -191,7 +202,7 @@ Global___GetOpRequest: _TypeAlias = GetOpRequest  # noqa: Y015
 
 @_typing.final
 class GetOpResponse(_message.Message):
-    """One op."""
+    """An op, with its cases."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -203,7 +214,7 @@ class GetOpResponse(_message.Message):
 
     @_builtins.property
     def cases(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpCase]:
-        """Its cases."""
+        """The op's cases."""
 
     def __init__(
         self,
@@ -221,7 +232,7 @@ Global___GetOpResponse: _TypeAlias = GetOpResponse  # noqa: Y015
 
 @_typing.final
 class OpCase(_message.Message):
-    """One shape class that is proved."""
+    """A shape class in which the rule of an op is proved."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,10 +242,10 @@ class OpCase(_message.Message):
     shape_class: _builtins.str
     """Shapes and attributes of the representative."""
     rule: _builtins.str
-    """The rule as it was traced: one instruction a line."""
+    """The traced rule as text, a line for each instruction."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """What is known of it; absent if nothing yet."""
+        """What is known of the rule; absent if nothing is yet."""
 
     def __init__(
         self,
@@ -258,56 +269,68 @@ class VerifyOpRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    BUDGET_SECONDS_FIELD_NUMBER: _builtins.int
     REFRESH_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
-    budget_ms: _builtins.int
-    """Time for all cases, in milliseconds; 0 means 30000."""
+    """The op's name."""
+    budget_seconds: _builtins.float
+    """Time for all cases, in seconds. Absent: 30."""
     refresh: _builtins.bool
-    """Prove again even what is in the cache."""
+    """Whether to prove again what is known already."""
+    progress: _builtins.bool
+    """Whether responses without a verdict are sent while proofs run."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        budget_ms: _builtins.int = ...,
+        budget_seconds: _builtins.float | None = ...,
         refresh: _builtins.bool = ...,
+        progress: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds", "budget_seconds", b"budget_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "name", b"name", "refresh", b"refresh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds", "budget_seconds", b"budget_seconds", "name", b"name", "progress", b"progress", "refresh", b"refresh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__budget_seconds: _TypeAlias = _typing.Literal["budget_seconds"]  # noqa: Y015
+    _WhichOneofArgType__budget_seconds: _TypeAlias = _typing.Literal["_budget_seconds", b"_budget_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget_seconds) -> _WhichOneofReturnType__budget_seconds | None: ...
 
 Global___VerifyOpRequest: _TypeAlias = VerifyOpRequest  # noqa: Y015
 
 @_typing.final
 class VerifyOpResponse(_message.Message):
-    """The proof of one case."""
+    """The proof of a case, or how far the proofs are."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERDICT_FIELD_NUMBER: _builtins.int
-    DONE_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    done: _builtins.int
-    """How many cases are done."""
-    total: _builtins.int
-    """Of how many."""
+    CASES_DONE_FIELD_NUMBER: _builtins.int
+    CASES_TOTAL_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    cases_done: _builtins.int
+    """Number of cases that are answered."""
+    cases_total: _builtins.int
+    """Number of cases in all."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """The verdict."""
+        """The verdict on a case. Absent in a response with progress."""
+
+    @_builtins.property
+    def progress(self) -> _verdict_pb2.Progress:
+        """How far the proofs are. Present where VerifyOpRequest.progress is set, in a response without a verdict."""
 
     def __init__(
         self,
         *,
         verdict: _verdict_pb2.RuleVerdict | None = ...,
-        done: _builtins.int = ...,
-        total: _builtins.int = ...,
+        cases_done: _builtins.int = ...,
+        cases_total: _builtins.int = ...,
+        progress: _verdict_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "total", b"total", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases_done", b"cases_done", "cases_total", b"cases_total", "progress", b"progress", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

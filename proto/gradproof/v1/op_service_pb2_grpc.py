@@ -64,14 +64,15 @@ class OpServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOp(self, request, context):
-        """One op, with its traced rule.
+        """An op, with its traced rule.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyOp(self, request, context):
-        """Prove the rule of an op on all its cases; one response per case as it is done.
+        """Prove the rule of an op in all its cases, a response for each as it is done. Proofs are kept, so that a repeated call
+        finds them; with `refresh` it proves them again, to the same words.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,9 +36,11 @@ class OpServiceStub:
     ListOps: _grpc.UnaryUnaryMultiCallable[_op_service_pb2.ListOpsRequest, _op_service_pb2.ListOpsResponse]
     """All ops, in pages."""
     GetOp: _grpc.UnaryUnaryMultiCallable[_op_service_pb2.GetOpRequest, _op_service_pb2.GetOpResponse]
-    """One op, with its traced rule."""
+    """An op, with its traced rule."""
     VerifyOp: _grpc.UnaryStreamMultiCallable[_op_service_pb2.VerifyOpRequest, _op_service_pb2.VerifyOpResponse]
-    """Prove the rule of an op on all its cases; one response per case as it is done."""
+    """Prove the rule of an op in all its cases, a response for each as it is done. Proofs are kept, so that a repeated call
+    finds them; with `refresh` it proves them again, to the same words.
+    """
 
 @_typing.type_check_only
 class OpServiceAsyncStub(OpServiceStub):
@@ -48,9 +50,11 @@ class OpServiceAsyncStub(OpServiceStub):
     ListOps: _aio.UnaryUnaryMultiCallable[_op_service_pb2.ListOpsRequest, _op_service_pb2.ListOpsResponse]  # type: ignore[assignment]
     """All ops, in pages."""
     GetOp: _aio.UnaryUnaryMultiCallable[_op_service_pb2.GetOpRequest, _op_service_pb2.GetOpResponse]  # type: ignore[assignment]
-    """One op, with its traced rule."""
+    """An op, with its traced rule."""
     VerifyOp: _aio.UnaryStreamMultiCallable[_op_service_pb2.VerifyOpRequest, _op_service_pb2.VerifyOpResponse]  # type: ignore[assignment]
-    """Prove the rule of an op on all its cases; one response per case as it is done."""
+    """Prove the rule of an op in all its cases, a response for each as it is done. Proofs are kept, so that a repeated call
+    finds them; with `refresh` it proves them again, to the same words.
+    """
 
 class OpServiceServicer(metaclass=_abc_1.ABCMeta):
     """The catalogue of ops."""
@@ -69,7 +73,7 @@ class OpServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _op_service_pb2.GetOpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_op_service_pb2.GetOpResponse, _abc.Awaitable[_op_service_pb2.GetOpResponse]]:
-        """One op, with its traced rule."""
+        """An op, with its traced rule."""
 
     @_abc_1.abstractmethod
     def VerifyOp(
@@ -77,6 +81,8 @@ class OpServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _op_service_pb2.VerifyOpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_op_service_pb2.VerifyOpResponse], _abc.AsyncIterator[_op_service_pb2.VerifyOpResponse]]:
-        """Prove the rule of an op on all its cases; one response per case as it is done."""
+        """Prove the rule of an op in all its cases, a response for each as it is done. Proofs are kept, so that a repeated call
+        finds them; with `refresh` it proves them again, to the same words.
+        """
 
 def add_OpServiceServicer_to_server(servicer: OpServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

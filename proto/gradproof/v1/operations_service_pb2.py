@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%gradproof/v1/operations_service.proto\x12\x0cgradproof.v1\"\x12\n\x10GetStatusRequest\"C\n\x11GetStatusResponse\x12.\n\tprocesses\x18\x01 \x03(\x0b\x32\x1b.gradproof.v1.ProcessStatus\"\xd7\x03\n\rProcessStatus\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x37\n\x06health\x18\x03 \x03(\x0b\x32\'.gradproof.v1.ProcessStatus.HealthEntry\x12\x14\n\x0cverify_fault\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x06 \x01(\x01\x12\'\n\x05\x63\x61lls\x18\x07 \x03(\x0b\x32\x18.gradproof.v1.CallStatus\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x08 \x01(\r\x12\x10\n\x08sessions\x18\t \x01(\r\x12\x12\n\nkept_bytes\x18\n \x01(\x04\x12\x11\n\tkept_runs\x18\x0b \x01(\r\x12\x14\n\x0cworkers_busy\x18\x0c \x01(\r\x12\x14\n\x0cworkers_idle\x18\r \x01(\r\x12\x14\n\x0cworkers_lost\x18\x0e \x01(\x04\x12\x15\n\rproofs_queued\x18\x0f \x01(\r\x12\x16\n\x0eproofs_running\x18\x10 \x01(\r\x12\x16\n\x0eresident_bytes\x18\x11 \x01(\x04\x1a-\n\x0bHealthEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"n\n\nCallStatus\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\r\n\x05phase\x18\x06 \x01(\t2f\n\x11OperationsService\x12Q\n\tGetStatus\x12\x1e.gradproof.v1.GetStatusRequest\x1a\x1f.gradproof.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%gradproof/v1/operations_service.proto\x12\x0cgradproof.v1\"\x12\n\x10GetStatusRequest\"C\n\x11GetStatusResponse\x12.\n\tprocesses\x18\x01 \x03(\x0b\x32\x1b.gradproof.v1.ProcessStatus\"\xef\x03\n\rProcessStatus\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x37\n\x06health\x18\x03 \x03(\x0b\x32\'.gradproof.v1.ProcessStatus.HealthEntry\x12\x19\n\x0cverify_fault\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x06 \x01(\x01\x12\'\n\x05\x63\x61lls\x18\x07 \x03(\x0b\x32\x18.gradproof.v1.CallStatus\x12\x17\n\x0f\x63\x61lls_in_flight\x18\x08 \x01(\r\x12\x10\n\x08sessions\x18\t \x01(\r\x12\x13\n\x0bsaved_bytes\x18\n \x01(\x04\x12\x12\n\nsaved_runs\x18\x0b \x01(\r\x12\x14\n\x0cworkers_busy\x18\x0c \x01(\r\x12\x14\n\x0cworkers_idle\x18\r \x01(\r\x12\x14\n\x0cworkers_lost\x18\x0e \x01(\r\x12\x15\n\rproofs_queued\x18\x0f \x01(\r\x12\x16\n\x0eproofs_running\x18\x10 \x01(\r\x12\x16\n\x0eresident_bytes\x18\x11 \x01(\x04\x1a-\n\x0bHealthEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_verify_fault\"n\n\nCallStatus\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\r\n\x05phase\x18\x06 \x01(\t2f\n\x11OperationsService\x12Q\n\tGetStatus\x12\x1e.gradproof.v1.GetStatusRequest\x1a\x1f.gradproof.v1.GetStatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,11 +40,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE']._serialized_start=75
   _globals['_GETSTATUSRESPONSE']._serialized_end=142
   _globals['_PROCESSSTATUS']._serialized_start=145
-  _globals['_PROCESSSTATUS']._serialized_end=616
-  _globals['_PROCESSSTATUS_HEALTHENTRY']._serialized_start=571
-  _globals['_PROCESSSTATUS_HEALTHENTRY']._serialized_end=616
-  _globals['_CALLSTATUS']._serialized_start=618
-  _globals['_CALLSTATUS']._serialized_end=728
-  _globals['_OPERATIONSSERVICE']._serialized_start=730
-  _globals['_OPERATIONSSERVICE']._serialized_end=832
+  _globals['_PROCESSSTATUS']._serialized_end=640
+  _globals['_PROCESSSTATUS_HEALTHENTRY']._serialized_start=578
+  _globals['_PROCESSSTATUS_HEALTHENTRY']._serialized_end=623
+  _globals['_CALLSTATUS']._serialized_start=642
+  _globals['_CALLSTATUS']._serialized_end=752
+  _globals['_OPERATIONSSERVICE']._serialized_start=754
+  _globals['_OPERATIONSSERVICE']._serialized_end=856
 # @@protoc_insertion_point(module_scope)

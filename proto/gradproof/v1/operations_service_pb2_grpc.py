@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """Questions of an operator. Where calls need tokens, one without the scope admin is told of its own calls only.
+    """State of a running server. Where callers are known, a caller without the scope admin is shown its own calls only.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class OperationsServiceStub:
 
 
 class OperationsServiceServicer:
-    """Questions of an operator. Where calls need tokens, one without the scope admin is told of its own calls only.
+    """State of a running server. Where callers are known, a caller without the scope admin is shown its own calls only.
     """
 
     def GetStatus(self, request, context):
-        """What runs now, in every serving process.
+        """Calls, sessions, workers and proofs of every serving process.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """Questions of an operator. Where calls need tokens, one without the scope admin is told of its own calls only.
+    """State of a running server. Where callers are known, a caller without the scope admin is shown its own calls only.
     """
 
     @staticmethod

@@ -24,27 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gradproof/v1/tensor.proto\x12\x0cgradproof.v1\"B\n\nTensorSpec\x12%\n\x05\x64type\x18\x01 \x01(\x0e\x32\x16.gradproof.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x95\x01\n\x06Tensor\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12+\n\x07numbers\x18\x03 \x01(\x0b\x32\x18.gradproof.v1.NumberListH\x00\x12\x10\n\x06upload\x18\x04 \x01(\x04H\x00\x12\x0c\n\x04weak\x18\x05 \x01(\x08\x42\x06\n\x04\x62ody\"\x1c\n\nNumberList\x12\x0e\n\x06values\x18\x01 \x03(\x01\"@\n\x0bNamedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.gradproof.v1.Tensor\"A\n\tNamedSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\"^\n\x0cTensorHeader\x12\x11\n\ttensor_id\x18\x01 \x01(\x04\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\">\n\x0bTensorChunk\x12\x11\n\ttensor_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c*\xf3\x02\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x01\x12\x12\n\x0e\x44\x41TA_TYPE_INT8\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT16\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x04\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x05\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x06\x12\x14\n\x10\x44\x41TA_TYPE_UINT16\x10\x07\x12\x14\n\x10\x44\x41TA_TYPE_UINT32\x10\x08\x12\x14\n\x10\x44\x41TA_TYPE_UINT64\x10\t\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\n\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x0b\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x0c\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\r\x12\x17\n\x13\x44\x41TA_TYPE_COMPLEX64\x10\x0e\x12\x18\n\x14\x44\x41TA_TYPE_COMPLEX128\x10\x0f\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19gradproof/v1/tensor.proto\x12\x0cgradproof.v1\"B\n\nTensorSpec\x12%\n\x05\x64type\x18\x01 \x01(\x0e\x32\x16.gradproof.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x91\x02\n\x06Tensor\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12+\n\x07\x64oubles\x18\x03 \x01(\x0b\x32\x18.gradproof.v1.DoubleListH\x00\x12%\n\x04ints\x18\x04 \x01(\x0b\x32\x15.gradproof.v1.IntListH\x00\x12\'\n\x05uints\x18\x05 \x01(\x0b\x32\x16.gradproof.v1.UintListH\x00\x12\'\n\x05\x62ools\x18\x06 \x01(\x0b\x32\x16.gradproof.v1.BoolListH\x00\x12\x13\n\ttensor_id\x18\x07 \x01(\x04H\x00\x12\x0c\n\x04weak\x18\x08 \x01(\x08\x42\x06\n\x04\x62ody\"\x1c\n\nDoubleList\x12\x0e\n\x06values\x18\x01 \x03(\x01\"\x19\n\x07IntList\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x1a\n\x08UintList\x12\x0e\n\x06values\x18\x01 \x03(\x04\"\x1a\n\x08\x42oolList\x12\x0e\n\x06values\x18\x01 \x03(\x08\"@\n\x0bNamedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.gradproof.v1.Tensor\"A\n\tNamedSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\"^\n\x0cTensorHeader\x12\x11\n\ttensor_id\x18\x01 \x01(\x04\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.gradproof.v1.TensorSpec\x12\x13\n\x0btotal_bytes\x18\x03 \x01(\x04\">\n\x0bTensorChunk\x12\x11\n\ttensor_id\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c*\xf3\x02\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x01\x12\x12\n\x0e\x44\x41TA_TYPE_INT8\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT16\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x04\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x05\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x06\x12\x14\n\x10\x44\x41TA_TYPE_UINT16\x10\x07\x12\x14\n\x10\x44\x41TA_TYPE_UINT32\x10\x08\x12\x14\n\x10\x44\x41TA_TYPE_UINT64\x10\t\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\n\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x0b\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x0c\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\r\x12\x17\n\x13\x44\x41TA_TYPE_COMPLEX64\x10\x0e\x12\x18\n\x14\x44\x41TA_TYPE_COMPLEX128\x10\x0f*a\n\x0cTensorFormat\x12\x1d\n\x19TENSOR_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13TENSOR_FORMAT_BYTES\x10\x01\x12\x19\n\x15TENSOR_FORMAT_NUMBERS\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradproof.v1.tensor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=587
-  _globals['_DATATYPE']._serialized_end=958
+  _globals['_DATATYPE']._serialized_start=794
+  _globals['_DATATYPE']._serialized_end=1165
+  _globals['_TENSORFORMAT']._serialized_start=1167
+  _globals['_TENSORFORMAT']._serialized_end=1264
   _globals['_TENSORSPEC']._serialized_start=43
   _globals['_TENSORSPEC']._serialized_end=109
   _globals['_TENSOR']._serialized_start=112
-  _globals['_TENSOR']._serialized_end=261
-  _globals['_NUMBERLIST']._serialized_start=263
-  _globals['_NUMBERLIST']._serialized_end=291
-  _globals['_NAMEDTENSOR']._serialized_start=293
-  _globals['_NAMEDTENSOR']._serialized_end=357
-  _globals['_NAMEDSPEC']._serialized_start=359
-  _globals['_NAMEDSPEC']._serialized_end=424
-  _globals['_TENSORHEADER']._serialized_start=426
-  _globals['_TENSORHEADER']._serialized_end=520
-  _globals['_TENSORCHUNK']._serialized_start=522
-  _globals['_TENSORCHUNK']._serialized_end=584
+  _globals['_TENSOR']._serialized_end=385
+  _globals['_DOUBLELIST']._serialized_start=387
+  _globals['_DOUBLELIST']._serialized_end=415
+  _globals['_INTLIST']._serialized_start=417
+  _globals['_INTLIST']._serialized_end=442
+  _globals['_UINTLIST']._serialized_start=444
+  _globals['_UINTLIST']._serialized_end=470
+  _globals['_BOOLLIST']._serialized_start=472
+  _globals['_BOOLLIST']._serialized_end=498
+  _globals['_NAMEDTENSOR']._serialized_start=500
+  _globals['_NAMEDTENSOR']._serialized_end=564
+  _globals['_NAMEDSPEC']._serialized_start=566
+  _globals['_NAMEDSPEC']._serialized_end=631
+  _globals['_TENSORHEADER']._serialized_start=633
+  _globals['_TENSORHEADER']._serialized_end=727
+  _globals['_TENSORCHUNK']._serialized_start=729
+  _globals['_TENSORCHUNK']._serialized_end=791
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ class _DataType:
 class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DATA_TYPE_UNSPECIFIED: _DataType.ValueType  # 0
-    """Not stated: an error wherever a dtype is needed."""
+    """Not stated: a fault wherever a dtype is needed."""
     DATA_TYPE_BOOL: _DataType.ValueType  # 1
     """One byte, 0 or 1."""
     DATA_TYPE_INT8: _DataType.ValueType  # 2
@@ -59,10 +59,10 @@ class _DataTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataType.Val
     """Two binary64: real, imaginary."""
 
 class DataType(_DataType, metaclass=_DataTypeEnumTypeWrapper):
-    """The type of a tensor's elements. Bytes are little-endian."""
+    """The type of a tensor's elements. New dtypes may be added; a client is sent only dtypes that its graph leads to."""
 
 DATA_TYPE_UNSPECIFIED: DataType.ValueType  # 0
-"""Not stated: an error wherever a dtype is needed."""
+"""Not stated: a fault wherever a dtype is needed."""
 DATA_TYPE_BOOL: DataType.ValueType  # 1
 """One byte, 0 or 1."""
 DATA_TYPE_INT8: DataType.ValueType  # 2
@@ -95,9 +95,37 @@ DATA_TYPE_COMPLEX128: DataType.ValueType  # 15
 """Two binary64: real, imaginary."""
 Global___DataType: _TypeAlias = DataType  # noqa: Y015
 
+class _TensorFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TensorFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TensorFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TENSOR_FORMAT_UNSPECIFIED: _TensorFormat.ValueType  # 0
+    """As TENSOR_FORMAT_BYTES."""
+    TENSOR_FORMAT_BYTES: _TensorFormat.ValueType  # 1
+    """Bytes: exact, and the quickest."""
+    TENSOR_FORMAT_NUMBERS: _TensorFormat.ValueType  # 2
+    """Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+    chunks all the same.
+    """
+
+class TensorFormat(_TensorFormat, metaclass=_TensorFormatEnumTypeWrapper):
+    """How tensors of a response are written."""
+
+TENSOR_FORMAT_UNSPECIFIED: TensorFormat.ValueType  # 0
+"""As TENSOR_FORMAT_BYTES."""
+TENSOR_FORMAT_BYTES: TensorFormat.ValueType  # 1
+"""Bytes: exact, and the quickest."""
+TENSOR_FORMAT_NUMBERS: TensorFormat.ValueType  # 2
+"""Lists of numbers, for a reader of JSON. Exact too, and larger. On a stream, tensors of more than 100,000 elements come in
+chunks all the same.
+"""
+Global___TensorFormat: _TypeAlias = TensorFormat  # noqa: Y015
+
 @_typing.final
 class TensorSpec(_message.Message):
-    """What is known of a tensor without its elements."""
+    """Shape and dtype of a tensor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -107,7 +135,7 @@ class TensorSpec(_message.Message):
     """Type of the elements."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Sizes of the axes; empty for a 0-d tensor (one element). A size may be 0."""
+        """Sizes of the axes; empty for a 0-d tensor (one element). A size may be 0, and is never negative."""
 
     def __init__(
         self,
@@ -125,19 +153,22 @@ Global___TensorSpec: _TypeAlias = TensorSpec  # noqa: Y015
 
 @_typing.final
 class Tensor(_message.Message):
-    """A tensor."""
+    """A tensor. The server reads every form of the elements, and sends the one that RunInput.tensor_format names."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
-    NUMBERS_FIELD_NUMBER: _builtins.int
-    UPLOAD_FIELD_NUMBER: _builtins.int
+    DOUBLES_FIELD_NUMBER: _builtins.int
+    INTS_FIELD_NUMBER: _builtins.int
+    UINTS_FIELD_NUMBER: _builtins.int
+    BOOLS_FIELD_NUMBER: _builtins.int
+    TENSOR_ID_FIELD_NUMBER: _builtins.int
     WEAK_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The elements in C order, little-endian: product(shape) * itemsize bytes exactly."""
-    upload: _builtins.int
-    """The id of a tensor uploaded in chunks on this session, or announced by a TensorHeader on this stream."""
+    """Little-endian bytes: product(shape) * itemsize of them exactly."""
+    tensor_id: _builtins.int
+    """The id of the TensorHeader whose chunks hold the elements. It came before this message on the same stream."""
     weak: _builtins.bool
     """True for a Python number: a 0-d tensor that takes the dtype of the tensors it meets."""
     @_builtins.property
@@ -145,38 +176,55 @@ class Tensor(_message.Message):
         """Shape and dtype."""
 
     @_builtins.property
-    def numbers(self) -> Global___NumberList:
-        """The elements as decimal numbers, for people who type JSON."""
+    def doubles(self) -> Global___DoubleList:
+        """Numbers, as the server sends floating point and complex dtypes in TENSOR_FORMAT_NUMBERS. The server takes them for
+        any dtype that can hold them.
+        """
+
+    @_builtins.property
+    def ints(self) -> Global___IntList:
+        """Integers, as the server sends signed dtypes in TENSOR_FORMAT_NUMBERS."""
+
+    @_builtins.property
+    def uints(self) -> Global___UintList:
+        """Integers, as the server sends unsigned dtypes in TENSOR_FORMAT_NUMBERS."""
+
+    @_builtins.property
+    def bools(self) -> Global___BoolList:
+        """Truth values, as the server sends DATA_TYPE_BOOL in TENSOR_FORMAT_NUMBERS."""
 
     def __init__(
         self,
         *,
         spec: Global___TensorSpec | None = ...,
         data: _builtins.bytes = ...,
-        numbers: Global___NumberList | None = ...,
-        upload: _builtins.int = ...,
+        doubles: Global___DoubleList | None = ...,
+        ints: Global___IntList | None = ...,
+        uints: Global___UintList | None = ...,
+        bools: Global___BoolList | None = ...,
+        tensor_id: _builtins.int = ...,
         weak: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "numbers", b"numbers", "spec", b"spec", "upload", b"upload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "bools", b"bools", "data", b"data", "doubles", b"doubles", "ints", b"ints", "spec", b"spec", "tensor_id", b"tensor_id", "uints", b"uints"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "numbers", b"numbers", "spec", b"spec", "upload", b"upload", "weak", b"weak"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "bools", b"bools", "data", b"data", "doubles", b"doubles", "ints", b"ints", "spec", b"spec", "tensor_id", b"tensor_id", "uints", b"uints", "weak", b"weak"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["data", "numbers", "upload"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["data", "doubles", "ints", "uints", "bools", "tensor_id"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___Tensor: _TypeAlias = Tensor  # noqa: Y015
 
 @_typing.final
-class NumberList(_message.Message):
-    """Elements as numbers, in C order. Complex elements are two numbers: real, imaginary."""
+class DoubleList(_message.Message):
+    """Numbers, in C order. A complex element is two of them: real, imaginary."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The numbers. JSON spells non-finite ones "NaN", "Infinity" and "-Infinity"."""
+        """The numbers. JSON spells non-finite values "NaN", "Infinity" and "-Infinity"."""
 
     def __init__(
         self,
@@ -189,7 +237,79 @@ class NumberList(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___NumberList: _TypeAlias = NumberList  # noqa: Y015
+Global___DoubleList: _TypeAlias = DoubleList  # noqa: Y015
+
+@_typing.final
+class IntList(_message.Message):
+    """Integers, such as a shape, axes, or elements in C order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The integers. JSON writes them as strings."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntList: _TypeAlias = IntList  # noqa: Y015
+
+@_typing.final
+class UintList(_message.Message):
+    """Integers that are not negative, in C order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The integers. JSON writes them as strings."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UintList: _TypeAlias = UintList  # noqa: Y015
+
+@_typing.final
+class BoolList(_message.Message):
+    """Truth values, in C order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """The truth values."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.bool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BoolList: _TypeAlias = BoolList  # noqa: Y015
 
 @_typing.final
 class NamedTensor(_message.Message):
@@ -203,7 +323,7 @@ class NamedTensor(_message.Message):
     """The name of a value of the graph."""
     @_builtins.property
     def value(self) -> Global___Tensor:
-        """Its value."""
+        """The value."""
 
     def __init__(
         self,
@@ -231,7 +351,7 @@ class NamedSpec(_message.Message):
     """The name of a value of the graph."""
     @_builtins.property
     def spec(self) -> Global___TensorSpec:
-        """Its shape and dtype."""
+        """The shape and dtype of the value."""
 
     def __init__(
         self,
@@ -249,7 +369,7 @@ Global___NamedSpec: _TypeAlias = NamedSpec  # noqa: Y015
 
 @_typing.final
 class TensorHeader(_message.Message):
-    """Announces a tensor that follows in chunks. Comes before any of them."""
+    """Announces a tensor that follows in chunks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -257,12 +377,12 @@ class TensorHeader(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     TOTAL_BYTES_FIELD_NUMBER: _builtins.int
     tensor_id: _builtins.int
-    """The id that chunks and Tensor.upload use; chosen by the sender, unique on the stream."""
+    """The id that chunks and Tensor.tensor_id name; chosen by the sender, and not in use on its half of the stream."""
     total_bytes: _builtins.int
-    """Size of the whole in bytes: product(shape) * itemsize."""
+    """Size of the tensor in bytes: product(shape) * itemsize."""
     @_builtins.property
     def spec(self) -> Global___TensorSpec:
-        """Shape and dtype; the receiver allocates once, after checking it against its limits."""
+        """Shape and dtype; the receiver allocates once, after it has checked them against its limits."""
 
     def __init__(
         self,
@@ -281,7 +401,7 @@ Global___TensorHeader: _TypeAlias = TensorHeader  # noqa: Y015
 
 @_typing.final
 class TensorChunk(_message.Message):
-    """A part of a tensor. Chunks of one tensor come in order, without gaps; 1 MiB is a good size."""
+    """A part of a tensor. The chunks of a tensor come in order and without gaps; 1 MiB is a good size."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -291,7 +411,7 @@ class TensorChunk(_message.Message):
     tensor_id: _builtins.int
     """The id of the header."""
     offset: _builtins.int
-    """Where the part begins, in bytes."""
+    """Offset of the part in the tensor, in bytes."""
     data: _builtins.bytes
     """The bytes."""
     def __init__(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradproof.v1 import graph_pb2 as pb
+from gradproof.v1 import tensor_pb2
 from gradproof.wire.tensors import WireError
 
 MAX_DEPTH = 8
@@ -25,14 +26,14 @@ def _encode(name: str, value: Any) -> pb.Attribute:
     if value is None:
         return pb.Attribute(none=True)
     if isinstance(value, bool):
-        return pb.Attribute(flag=value)
+        return pb.Attribute(bool_value=value)
     if isinstance(value, str):
-        return pb.Attribute(text=value)
+        return pb.Attribute(string_value=value)
     if isinstance(value, float):
         return pb.Attribute(float_value=value)
     if isinstance(value, (tuple, list)):
         if all(type(item) is int for item in value):
-            return pb.Attribute(ints=pb.IntList(values=value))
+            return pb.Attribute(int_list=tensor_pb2.IntList(values=value))
         return pb.Attribute(list=pb.AttributeList(values=[_encode(name, item) for item in value]))
     try:
         return pb.Attribute(int_value=value.__index__())
@@ -48,8 +49,8 @@ def _decode(name: str, value: pb.Attribute, depth: int) -> Any:
     kind = value.WhichOneof("kind")
     if kind is None or kind == "none":
         return None
-    if kind == "ints":
-        return tuple(value.ints.values)
+    if kind == "int_list":
+        return tuple(value.int_list.values)
     if kind == "list":
         if not depth:
             raise WireError(f"attributes[{name!r}]", f"lists are nested more than {MAX_DEPTH} deep", "ATTRIBUTE")

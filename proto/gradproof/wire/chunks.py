@@ -13,11 +13,11 @@ from gradproof.v1 import tensor_pb2 as pb
 from gradproof.wire.tensors import WireError, decode_spec, encode_spec
 
 CHUNK_BYTES = 1 << 20
-"""Size of one part. A tensor larger than this does not travel inside another message."""
+"""Size of a part. A larger tensor does not travel inside another message."""
 
 
 def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb.TensorChunk]:
-    """The header and the parts of ``array``, to be named as ``tensor_id`` afterwards."""
+    """Header and parts of ``array``, which messages may name by ``tensor_id`` afterwards."""
     whole = np.ascontiguousarray(array)
     if whole.dtype.byteorder == ">":
         whole = whole.astype(whole.dtype.newbyteorder("<"))
@@ -29,8 +29,8 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
 
 
 class Assembler:
-    """Puts tensors together. ``max_bytes`` bounds all tensors held at once, ``max_held`` their number, ``max_open`` that of
-    tensors which are not complete; before anything is allocated. Each header and chunk takes the same time, however many
+    """Puts tensors together. Before anything is allocated, ``max_bytes`` bounds all tensors held at once, ``max_held`` their
+    number, and ``max_open`` the number of incomplete tensors. Each header and chunk takes the same time, however many
     tensors are held."""
 
     def __init__(self, max_bytes: int = 1 << 62, max_held: int = 1 << 62, max_open: int = 1 << 62) -> None:
@@ -41,13 +41,13 @@ class Assembler:
         self._open: dict[int, tuple[NDArray[Any], NDArray[np.uint8], int]] = {}
 
     def take(self, tensor_id: int) -> NDArray[Any] | None:
-        """A complete tensor, which is not held any more; None if there is none."""
+        """A complete tensor, which is not held any more; None if no tensor has this id."""
         array = self.complete.pop(tensor_id, None)
         self.held_bytes -= array.nbytes if array is not None else 0
         return array
 
     def passed(self, header: pb.TensorHeader) -> tuple[tuple[int, int], ...]:
-        """Bytes, tensors, and open tensors that would be held with one more: how many, and how many may be."""
+        """Bytes, tensors, and open tensors that would be held after ``header``, each with its bound."""
         opened = len(self._open) + 1
         return (
             (self.held_bytes + header.total_bytes, self.max_bytes),
@@ -56,14 +56,14 @@ class Assembler:
         )
 
     def header(self, header: pb.TensorHeader) -> None:
-        """Begin a tensor. Raises WireError for a wrong length, an id in use, or too much."""
+        """Begin a tensor. Raises WireError for a wrong length, an id in use, or a bound that is passed."""
         shape, dtype = decode_spec(header.spec)
         expected = math.prod(shape) * dtype.itemsize
         if header.total_bytes != expected:
             text = f"{header.total_bytes} bytes announced for {dtype}{list(shape)}, which has {expected}"
             raise WireError("header.total_bytes", text, "TENSOR_LENGTH")
         if header.tensor_id in self.complete or header.tensor_id in self._open:
-            raise WireError("header.tensor_id", f"id {header.tensor_id} is in use", "UPLOAD_ID")
+            raise WireError("header.tensor_id", f"id {header.tensor_id} is in use", "TENSOR_ID_TAKEN")
         for name, (count, most) in zip(("bytes", "tensors", "open tensors"), self.passed(header), strict=True):
             if count > most:
                 text = f"{count} {name} would be held, and the limit is {most}"
@@ -76,12 +76,12 @@ class Assembler:
     def chunk(self, chunk: pb.TensorChunk) -> None:
         """Take the next part. Raises WireError for an unknown id, a gap, an overlap, or bytes past the end."""
         if chunk.tensor_id not in self._open:
-            raise WireError("chunk.tensor_id", f"no tensor {chunk.tensor_id} is being uploaded", "UPLOAD_UNKNOWN")
+            raise WireError("chunk.tensor_id", f"no header came for tensor {chunk.tensor_id}", "TENSOR_ID_UNKNOWN")
         array, data, filled = self._open[chunk.tensor_id]
         end = chunk.offset + len(chunk.data)
         if chunk.offset != filled or end > len(data):
             text = f"bytes {chunk.offset} to {end}; expected to go on at {filled}, of {len(data)}"
-            raise WireError("chunk.offset", text, "UPLOAD_OFFSET")
+            raise WireError("chunk.offset", text, "CHUNK_OFFSET")
         data[filled:end] = np.frombuffer(chunk.data, np.uint8)
         self._open[chunk.tensor_id] = (array, data, end)
         self._finish(chunk.tensor_id)

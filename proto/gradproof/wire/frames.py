@@ -1,4 +1,4 @@
-"""Frames of a session: which tensors they carry."""
+"""Frames of a session: the tensors that they carry."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from gradproof.v1 import tensor_pb2
 
 
 def tensors(message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> list[tensor_pb2.Tensor]:
-    """The tensors of a message; each may be inline, or an upload of the session."""
+    """The tensors of a message, whether their elements are inline or came in chunks."""
     if isinstance(message, pb.HookReply):
         return [message.gradient]
-    found = [named.value for named in message.values] + [leaf.value for leaf in message.graph.leaves]
+    carried = [named.value for named in message.input.values] + [leaf.value for leaf in message.input.graph.leaves]
     if isinstance(message, pb.DifferentiateRequest):
-        found += [seed.cotangent for seed in message.seeds]
-        found += [leaf.value for hook in message.hooks for leaf in hook.graph.leaves]
-    return found
+        carried += [seed.cotangent for seed in message.seeds]
+        carried += [leaf.value for hook in message.hooks for leaf in hook.graph.leaves]
+    return carried

@@ -1,10 +1,10 @@
-"""Tensors as messages: dtype enum, shape, little-endian bytes in C order. Every value survives to the bit."""
+"""Tensors as messages: dtype, shape, and the elements as little-endian bytes or as numbers. Every value survives to the bit."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -41,6 +41,12 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 DTYPE_NAMES = ", ".join(pb.DataType.keys()[1:])
 
 
+_LISTS = {"f": "doubles", "V": "doubles", "c": "doubles", "i": "ints", "u": "uints", "b": "bools"}
+"""The list of numbers that holds elements of a dtype, by NumPy's kind (V is bfloat16)."""
+
+NumberList: TypeAlias = pb.DoubleList | pb.IntList | pb.UintList | pb.BoolList
+
+
 class WireError(ValueError):
     """A message that is not a tensor. ``path`` is the field at fault, below the tensor (``spec.shape``, ``data``)."""
 
@@ -72,31 +78,36 @@ def decode_spec(spec: pb.TensorSpec) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype.newbyteorder("=")
 
 
-def encode_tensor(value: Any) -> pb.Tensor:
+def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENSOR_FORMAT_BYTES) -> pb.Tensor:
     """A message for a NumPy array, or for a Python number, which stays weakly typed. Raises WireError for other dtypes."""
     weak = isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic)
     array = np.asarray(value)
     tensor = pb.Tensor(spec=encode_spec(array.shape, array.dtype), weak=weak)
-    tensor.data = array.astype(_DTYPES[tensor.spec.dtype], copy=False).tobytes()
+    if tensor_format == pb.TENSOR_FORMAT_NUMBERS:
+        numbers: NumberList = getattr(tensor, _LISTS[array.dtype.kind])
+        numbers.SetInParent()  # a list without numbers is one too
+        numbers.values.extend(_numbers(array))
+    else:
+        tensor.data = array.astype(_DTYPES[tensor.spec.dtype], copy=False).tobytes()
     return tensor
 
 
-def decode_tensor(tensor: pb.Tensor, uploads: Mapping[int, NDArray[Any]] | None = None) -> NDArray[Any]:
-    """The array of a message: read-only, of exactly the stated shape and dtype. ``uploads``: tensors that came in
+def decode_tensor(tensor: pb.Tensor, chunked: Mapping[int, NDArray[Any]] | None = None) -> NDArray[Any]:
+    """The array of a message: read-only, of exactly the stated shape and dtype. ``chunked``: tensors that came in
     chunks, by id. Raises WireError; nothing is allocated before the length is known to be right."""
     shape, dtype = decode_spec(tensor.spec)
     count = math.prod(shape)
     body = tensor.WhichOneof("body")
-    if body == "upload":
-        whole = (uploads or {}).get(tensor.upload)
-        if whole is None:
-            raise WireError("upload", f"no tensor was uploaded as {tensor.upload}", "UPLOAD_UNKNOWN")
-        if whole.shape != shape or whole.dtype != dtype:
-            text = f"upload {tensor.upload} is {whole.dtype}{list(whole.shape)}, not {dtype}{list(shape)}"
-            raise WireError("upload", text, "UPLOAD_SPEC")
-        return whole
-    if body == "numbers":
-        return _from_numbers(tensor.numbers.values, count, shape, dtype)
+    if body == "tensor_id":
+        array = (chunked or {}).get(tensor.tensor_id)
+        if array is None:
+            raise WireError("tensor_id", f"no tensor came in chunks as {tensor.tensor_id}", "TENSOR_ID_UNKNOWN")
+        if array.shape != shape or array.dtype != dtype:
+            text = f"tensor {tensor.tensor_id} is {array.dtype}{list(array.shape)}, not {dtype}{list(shape)}"
+            raise WireError("tensor_id", text, "TENSOR_ID_SPEC")
+        return array
+    if body is not None and body != "data":
+        return _from_numbers(body, getattr(tensor, body).values, count, shape, dtype)
     expected = count * dtype.itemsize
     if len(tensor.data) != expected:
         text = f"{len(tensor.data)} bytes for {dtype}{list(shape)}, which has {expected}"
@@ -105,19 +116,35 @@ def decode_tensor(tensor: pb.Tensor, uploads: Mapping[int, NDArray[Any]] | None 
     return array.astype(dtype, copy=False) if dtype.name == "bfloat16" else array.view(dtype)
 
 
-def _from_numbers(values: Sequence[float], count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _numbers(array: NDArray[Any]) -> list[Any]:
+    """The elements as Python numbers, in C order; a complex element as two."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.kind == "c":
+        flat = flat.view(flat.real.dtype)
+    numbers: list[Any] = (flat.astype(np.float64) if flat.dtype.kind in "fV" else flat).tolist()
+    return numbers
+
+
+def _from_numbers(
+    body: str, values: Sequence[float], count: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
     per_element = 2 if dtype.kind == "c" else 1
+    path = f"{body}.values"
     if len(values) != count * per_element:
         text = f"{len(values)} numbers for {dtype}{list(shape)}, which has {count * per_element}"
-        raise WireError("numbers.values", text, "TENSOR_LENGTH")
-    wide = np.array(values, np.float64)
+        raise WireError(path, text, "TENSOR_LENGTH")
+    numbers: NDArray[Any] = np.array(
+        values, {"doubles": np.float64, "ints": np.int64, "uints": np.uint64, "bools": np.bool_}[body]
+    )
     if dtype.kind in "biu":
-        if not np.isfinite(wide).all() or (wide != np.round(wide)).any():
-            raise WireError("numbers.values", f"a number is not an integer, and the dtype is {dtype}", "TENSOR_VALUE")
-        limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if wide.size and (wide.min() < limits[0] or wide.max() > limits[1]):
-            raise WireError("numbers.values", f"a number does not fit {dtype}", "TENSOR_VALUE")
+        if body == "doubles" and (not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any()):
+            raise WireError(path, f"a number is not an integer, and the dtype is {dtype}", "TENSOR_VALUE")
+        least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if numbers.size and (int(numbers.min()) < least or int(numbers.max()) > most):
+            raise WireError(path, f"a number does not fit {dtype}", "TENSOR_VALUE")
+    if per_element == 2:
+        numbers = numbers.astype(np.float64).view(np.complex128)
     with np.errstate(over="ignore"):
-        array: NDArray[Any] = (wide.view(np.complex128) if per_element == 2 else wide).astype(dtype).reshape(shape)
+        array: NDArray[Any] = numbers.astype(dtype).reshape(shape)
     array.flags.writeable = False
     return array

@@ -11,7 +11,7 @@ from gradproof.engine.spec import MAX_RANK
 
 
 class Limits(BaseModel):
-    """Counts, bytes and times. A limit that is passed ends the request with RESOURCE_EXHAUSTED and its name."""
+    """Counts, bytes and seconds. A limit that is passed ends the request with RESOURCE_EXHAUSTED and the limit's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,9 +30,9 @@ class Limits(BaseModel):
     gradients: int = Field(100_000, ge=0, description="names in gradients, and values to derive by")
     retain: int = Field(100_000, ge=0, description="names in retain")
     fetch: int = Field(100_000, ge=0, description="names in fetch")
-    reuse: int = Field(1_000, ge=0, description="kept runs that a request takes values from")
-    reuse_values: int = Field(100_000, ge=0, description="values that a request takes from kept runs")
-    faults: int = Field(1_000, ge=1, description="faults that Infer lists")
+    reuse: int = Field(1_000, ge=0, description="saved runs that a request takes values from")
+    reuse_values: int = Field(100_000, ge=0, description="values that a request takes from saved runs")
+    violations: int = Field(1_000, ge=1, description="faults that Infer lists")
     page_size: int = Field(1_000, ge=1, description="ops on a page of ListOps")
     hooks_per_value: int = Field(100, ge=0, description="hooks of one value")
     hooks: int = Field(1_000, ge=0, description="hooks of a request")
@@ -41,7 +41,7 @@ class Limits(BaseModel):
     estimated_bytes: int = Field(2 << 30, ge=0, description="bytes that a run will allocate, estimated from shapes")
     estimated_flops: int = Field(1 << 41, ge=0, description="floating point operations of a run, estimated from shapes")
     session_runs: int = Field(64, ge=1, description="runs that a session has in progress")
-    session_kept_runs: int = Field(128, ge=0, description="kept runs of one session; the least recently used goes first")
+    session_saved_runs: int = Field(128, ge=0, description="saved runs of a session; the least recently used goes first")
     session_uploads: int = Field(10_000, ge=1, description="uploads of a session that no request used yet")
     session_uploads_open: int = Field(1_000, ge=1, description="uploads of a session that are not complete")
     session_upload_bytes: int = Field(256 << 20, ge=0, description="bytes of a session's uploads that no request used yet")
@@ -54,29 +54,29 @@ class Limits(BaseModel):
     runs_queued: int = Field(32, ge=0, description="runs that wait to be one of those")
     runs_waiting: int = Field(256, ge=0, description="runs that wait for their clients, and count as in flight beyond")
     waiting_per_caller: int = Field(64, ge=0, description="waiting runs of one identity")
-    stall_ms: int = Field(30_000, ge=1, description="milliseconds in which a client must read something of a stream")
+    stall_seconds: float = Field(30.0, gt=0, description="seconds in which a client must read something of a stream")
     sessions: int = Field(1024, ge=1, description="open sessions")
     sessions_per_caller: int = Field(256, ge=1, description="open sessions of one identity")
-    verify_budget_ms: int = Field(60_000, ge=0, description="milliseconds that a request may ask for its checks")
-    verify_op_budget_ms: int = Field(600_000, ge=0, description="milliseconds that a call of VerifyOp may ask for")
-    hook_timeout_ms: int = Field(60_000, ge=1, description="milliseconds that a client may take for a hook")
-    kept_bytes: int = Field(512 << 20, ge=0, description="bytes of kept values, of all sessions")
-    kept_runs: int = Field(256, ge=0, description="kept runs, of all sessions")
-    kept_seconds: int = Field(600, ge=0, description="seconds after which kept values that nobody used are freed")
+    verify_budget_seconds: float = Field(60.0, ge=0, description="seconds that a request may ask for its checks")
+    verify_op_budget_seconds: float = Field(600.0, ge=0, description="seconds that a call of VerifyOp may ask for")
+    hook_timeout_seconds: float = Field(60.0, gt=0, description="seconds that a client may take for a hook")
+    saved_bytes: int = Field(512 << 20, ge=0, description="bytes of saved values, of all sessions")
+    saved_runs: int = Field(256, ge=0, description="saved runs, of all sessions")
+    saved_seconds: float = Field(600.0, ge=0, description="seconds after which saved values that nobody used are freed")
     verify_ops: int = Field(16, ge=1, description="VerifyOp calls that draw attributes at the same time; others wait")
     explain_elements: int = Field(256, ge=0, description="elements of a graph whose formulas are written")
-    explain_ms: int = Field(10_000, ge=0, description="milliseconds that formulas may take")
+    explain_seconds: float = Field(10.0, ge=0, description="seconds that formulas may take")
 
-    def check(self, name: str, actual: int, hint: str = "") -> None:
+    def check(self, name: str, actual: float, hint: str = "") -> None:
         """Raises LimitExceeded if ``actual`` is above the limit called ``name``."""
         self.check_all({name: actual}, hint)
 
-    def check_all(self, counts: Mapping[str, int], hint: str = "") -> None:
-        """Raises LimitExceeded with every limit, by name, that a count is above of."""
+    def check_all(self, counts: Mapping[str, float], hint: str = "") -> None:
+        """Raises LimitExceeded with every limit whose count, by its name, is above it."""
         passed = [(name, count, getattr(self, name)) for name, count in counts.items() if count > getattr(self, name)]
         if passed:
             raise LimitExceeded(*passed[0], hint, passed[1:])
 
-    def table(self) -> dict[str, int]:
+    def table(self) -> dict[str, float]:
         """The limits by name."""
         return self.model_dump()

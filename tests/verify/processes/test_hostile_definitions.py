@@ -173,7 +173,7 @@ def test_batches_of_verdicts_are_bounded_in_bytes() -> None:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    limits = Limits(message_bytes=40_000, explain_ms=120_000)
+    limits = Limits(message_bytes=40_000, explain_seconds=120.0)
     plugins = ["tests.support.stuck_plugin", "tests.support.wild_plugin"]
     folder = tmp_path_factory.mktemp("proofs")
     with serving(folder, plugin=plugins, proof_seconds=1.0, limits=limits) as served:
@@ -184,7 +184,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> None:
     """One value with many uses; its uses are left out."""
     nodes = [node("sin", "x", "s0"), *(node("multiply", f"x s{k}", f"s{k + 1}") for k in range(count))]
-    message = request([leaf("x", np.array(0.9))], nodes, f"s{count}", verify=pb.VerifyOptions(budget_ms=20_000))
+    message = request([leaf("x", np.array(0.9))], nodes, f"s{count}", verify=pb.VerifyOptions(budget_seconds=20.0))
     response = running.autodiff.Differentiate(message)
     assert float(decode_tensor(response.gradients[0].gradient)) == pytest.approx(
         count * 0.9 ** (count - 1) * np.sin(0.9) + 0.9**count * np.cos(0.9)
@@ -198,7 +198,7 @@ def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> 
 
 
 def test_many_who_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
-    asked = op_service_pb2.VerifyOpRequest(name="stuck.hang_symbols", budget_ms=600_000)
+    asked = op_service_pb2.VerifyOpRequest(name="stuck.hang_symbols", budget_seconds=600.0)
     message = request([leaf("x", np.array(0.5))], [node("square", "x", "y")], "y", verify=pb.VerifyOptions())
     calls = [running.ops.VerifyOp(asked) for _ in range(2 * running.host.settings.limits.runs_in_flight)]
     try:
@@ -213,7 +213,7 @@ def test_many_who_wait_for_proofs_take_nothing_from_the_checks(running: Served) 
 def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> None:
     workers = running.host.proofs.workers
     until(lambda: not workers._busy)
-    graph = request([leaf("x", np.array(0.5))], [node("stuck.hang_symbols", "x", "y")], "y").graph
+    graph = request([leaf("x", np.array(0.5))], [node("stuck.hang_symbols", "x", "y")], "y").input.graph
     call = running.autodiff.Explain.future(pb.ExplainRequest(graph=graph, value="y"))
     until(lambda: bool(workers._busy))
     call.cancel()
@@ -221,8 +221,8 @@ def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> No
 
 
 def test_attributes_are_drawn_where_a_forward_can_be_stopped(running: Served) -> None:
-    asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_ms=2_000)
+    asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_seconds=2.0)
     started = time.monotonic()
     found = list(running.ops.VerifyOp(asked))
-    assert found[-1].done == found[-1].total
+    assert found[-1].cases_done == found[-1].cases_total
     assert time.monotonic() - started < 5 * 2.0

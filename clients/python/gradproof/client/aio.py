@@ -17,12 +17,12 @@ from gradproof.client.aio_session import AsyncSession, collected
 from gradproof.client.channel import Connection, Token
 from gradproof.client.client import start_server
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
 from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
-from gradproof.client.requests import Derived, Inference, Options, ProofStep, RunExchange, translated
+from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, translated
 from gradproof.client.retry import Call, retried_async, retried_async_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc
@@ -51,7 +51,7 @@ class AsyncClient:
         self.target = self._connection.target
         self._on_close = on_close
         self._channel = self._connection.aio_channel()
-        # The stubs are those of the synchronous channel: their types are not ours to bend.
+        # Stubs are typed for the synchronous channel only.
         self._autodiff: Any = autodiff_service_pb2_grpc.AutodiffServiceStub(self._channel)
         self._ops: Any = op_service_pb2_grpc.OpServiceStub(self._channel)
         self._digests = Digests()
@@ -87,25 +87,37 @@ class AsyncClient:
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
         message = requests.message_of(graph)
-        request = pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
+        request = pb.EvaluateRequest(input=pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch))
         call = self._call()
 
         async def attempt() -> Result:
-            conversation = RunExchange(request)
-            if conversation.needs_session:
-                return await collected(self._session(conversation, call))
+            run = RunExchange(request)
+            if run.needs_session:
+                return await collected(self._session(run, call))
             with translated():
                 return requests.evaluated(await self._autodiff.Evaluate(request, **call.options()))
 
         return (await retried_async(call, attempt)).values
 
-    async def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
-        """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
-        wanted = Options(**options)
-        call = self._call(wanted.check_seconds)
-        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
+    async def differentiate(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> Result:
+        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
+        `Client.differentiate`."""
+        watch = requests.watching(on_progress)
+        run_options = Options(progress=watch is not None, **options)
+        call = self._call(run_options.check_seconds)
+        for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
-                result = await retried_async(call, lambda: collected(self._run(attempt.request, call, wanted.hooks)))  # noqa: B023
+                result = await retried_async(
+                    call,
+                    lambda: collected(self._run(attempt.request, call, run_options.hooks), watch),  # noqa: B023
+                )
             except GradproofError as error:
                 if attempt.settles(error):
                     raise
@@ -116,12 +128,12 @@ class AsyncClient:
 
     async def stream(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> AsyncIterator[Event]:
         """Events as they come. Options as for `Client.stream`; hooks that run here are called in the event loop."""
-        wanted = Options(**options)
-        call = self._call(wanted.check_seconds)
-        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
-            found = retried_async_stream(call, lambda: self._run(attempt.request, call, wanted.hooks))  # noqa: B023
+        run_options = Options(**options)
+        call = self._call(run_options.check_seconds)
+        for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
+            run = retried_async_stream(call, lambda: self._run(attempt.request, call, run_options.hooks))  # noqa: B023
             try:
-                async with aclosing(found) as events:
+                async with aclosing(run) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
                             self._digests.learn(graph, event.digest)
@@ -134,49 +146,53 @@ class AsyncClient:
     async def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
         request = pb.InferRequest(graph=requests.message_of(graph))
-        return requests.inferred(await self._asked(self._autodiff.Infer, request))
+        return requests.inferred(await self._unary(self._autodiff.Infer, request))
 
     async def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
         """The graph of a derivative; as `Client.derive`."""
-        return requests.derived(await self._asked(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
+        return requests.derived(await self._unary(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
 
     async def explain(self, graph: Graph, value: str) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        return explanation(await self._asked(self._autodiff.Explain, request))
+        return explanation(await self._unary(self._autodiff.Explain, request))
 
     async def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        response: pb.GetServerInfoResponse = await self._asked(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
+        response: pb.GetServerInfoResponse = await self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
         return response
 
     async def ops(self) -> list[OpInfo]:
         """The ops of the server."""
         call = self._call()
-        found: list[OpInfo] = []
+        ops: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest()
         while True:
-            page = await self._asked(self._ops.ListOps, request, call)
-            found.extend(decode_op(one) for one in page.ops)
+            page = await self._unary(self._ops.ListOps, request, call)
+            ops.extend(map(decode_op, page.ops))
             if not page.next_page_token:
-                return found
+                return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     async def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """An op, with its cases and traced rules."""
-        response: op_service_pb2.GetOpResponse = await self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
+        response: op_service_pb2.GetOpResponse = await self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
         return response
 
-    async def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> AsyncIterator[ProofStep]:
-        """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
-        request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
+    async def verify_op(
+        self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None
+    ) -> AsyncIterator[ProofStep]:
+        """Prove the rule of an op, case by case; as `Client.verify_op`."""
+        request = requests.verify_op_request(name, budget, refresh, on_progress)
         call = self._call(budget)
 
         async def attempt() -> AsyncGenerator[ProofStep, None]:
             with translated():
-                async with aclosing(self._connection.aio_answers(self._ops.VerifyOp(request, **call.options()))) as steps:
-                    async for step in steps:
-                        yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+                started = self._ops.VerifyOp(request, **call.options())
+                async with aclosing(self._connection.aio_answers(started)) as responses:
+                    async for response in responses:
+                        for step in requests.proof_steps(response, on_progress):
+                            yield step
 
         async with aclosing(retried_async_stream(call, attempt)) as steps:
             async for step in steps:
@@ -187,46 +203,46 @@ class AsyncClient:
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> AsyncSession:
-        made = AsyncSession(self._autodiff.Session(**options), self._digests, self._connection, self.timeout)
-        self._sessions.add(made)
-        return made
+        session = AsyncSession(self._autodiff.Session(**options), self._digests, self._connection, self.timeout)
+        self._sessions.add(session)
+        return session
 
-    async def _asked(self, method: Any, request: Any, call: Call | None = None) -> Any:
-        """The answer of a call with one message on each side."""
-        one = call or self._call()
+    async def _unary(self, method: Any, request: Any, call: Call | None = None) -> Any:
+        """The response of a call with one message on each side."""
+        unary = call or self._call()
 
         async def attempt() -> Any:
             with translated():
-                return await method(request, **one.options())
+                return await method(request, **unary.options())
 
-        return await retried_async(one, attempt)
+        return await retried_async(unary, attempt)
 
     async def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook]
     ) -> AsyncGenerator[Event, None]:
         """Attempt a run once."""
-        conversation = RunExchange(request, hooks)
-        if conversation.needs_session:
-            async with aclosing(self._session(conversation, call)) as events:
+        run = RunExchange(request, hooks)
+        if run.needs_session:
+            async with aclosing(self._session(run, call)) as events:
                 async for event in events:
                     yield event
             return
         with translated():
-            started = self._autodiff.StreamingDifferentiate(conversation.streaming(), **call.options())
+            started = self._autodiff.StreamingDifferentiate(run.streaming(), **call.options())
             async with aclosing(self._connection.aio_answers(started)) as responses:
                 async for response in responses:
-                    for event in conversation.decoder.decode(response.event):
+                    for event in run.decoder.decode(response.event):
                         yield event
 
-    async def _session(self, conversation: RunExchange, call: Call) -> AsyncGenerator[Event, None]:
+    async def _session(self, run: RunExchange, call: Call) -> AsyncGenerator[Event, None]:
         """A run on a session of its own, which ends with the run."""
-        conversation.request.request_id = conversation.request.request_id or call.request_id
+        run.request.input.request_id = run.request.input.request_id or call.request_id
         try:
-            async with self._opened(call.options()) as session, aclosing(session.converse(conversation)) as events:
+            async with self._opened(call.options()) as session, aclosing(session.exchange(run)) as events:
                 async for event in events:
                     yield event
         finally:
-            call.given = call.given or conversation.asked
+            call.delivered = call.delivered or run.hook_called
 
     def _call(self, more: float = 0.0) -> Call:
         """A call that may take as long as the client says, and ``more`` seconds."""

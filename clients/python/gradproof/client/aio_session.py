@@ -18,13 +18,13 @@ from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin
-from gradproof.client.requests import Options, RunExchange, check_seconds, translated
+from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
 from gradproof.client.retry import Call, retried_async_stream
 from gradproof.client.session import CLOSE_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 CANCEL_SECONDS = 0.5
-"""A server that takes no word for so long is not told that a run was given up."""
+"""A server that reads nothing for so long is not told that a run was given up."""
 
 
 class AsyncSession:
@@ -34,7 +34,7 @@ class AsyncSession:
     def __init__(self, call: Any, digests: Digests, connection: Connection, timeout: float = 60.0) -> None:
         self._call, self._digests, self._connection, self._timeout = call, digests, connection, timeout
         self._origin = Origin()
-        self._boxes: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
+        self._responses: dict[str, asyncio.Queue[pb.SessionResponse | None]] = {}
         self._writing = asyncio.Lock()
         self._ended: GradproofError | None = None
         self._open = True
@@ -50,13 +50,13 @@ class AsyncSession:
 
     @property
     def alive(self) -> bool:
-        """Whether there is still a stream."""
+        """Whether the stream is open."""
         return self._open and self._ended is None and self._origin.here
 
     async def close(self) -> None:
-        """End the stream; the server frees all that it kept. Runs in other tasks end with Unavailable. May be called
+        """End the stream; the server frees all saved values. Runs in other tasks end with Unavailable. May be called
         twice."""
-        if self.alive and not self._boxes:
+        if self.alive and not self._responses:
             self._open = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(CLOSE_SECONDS, self._timeout)):
@@ -79,86 +79,90 @@ class AsyncSession:
         values: Mapping[str, Any] | None = None,
         *,
         fetch: Sequence[str] = (),
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        request = pb.EvaluateRequest(fetch=fetch, keep=keep)
-        return (await collected(self._sent(request, (), graph, values, kept))).values
+        request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch, save_as=save_as))
+        return (await collected(self._sent(request, (), graph, values, saved))).values
 
     async def differentiate(
         self,
         graph: Graph | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
+        on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
-        return await collected(self.stream(graph, values, keep=keep, kept=kept, **options))
+        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
+        `Client.differentiate`."""
+        watch = watching(on_progress)
+        events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
+        return await collected(events, watch)
 
     async def stream(
         self,
         graph: Graph | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
         **options: Any,
     ) -> AsyncGenerator[Event, None]:
         """Events as they come. A run whose events are not read to the end is given up. Options as for `Client.stream`."""
-        wanted = Options(**options)
-        request = wanted.request()
-        request.keep = keep
-        async with aclosing(self._sent(request, wanted.hooks, graph, values, kept)) as events:
+        run_options = Options(**options)
+        request = run_options.request()
+        request.input.save_as = save_as
+        async with aclosing(self._sent(request, run_options.hooks, graph, values, saved)) as events:
             async for event in events:
                 yield event
 
-    async def release(self, kept: str) -> None:
-        """Free what is kept under this name, if anything is."""
+    async def release(self, saved: str) -> None:
+        """Free the values saved under this name, if there are any."""
         self._check_open()
-        await self._say([pb.SessionRequest(release=pb.ReleaseKept(kept=kept))])
+        await self._send([pb.SessionRequest(release=pb.ReleaseSaved(saved=saved))])
 
-    async def converse(self, conversation: RunExchange, timeout: float | None = None) -> AsyncGenerator[Event, None]:
-        """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
-        after ``timeout`` seconds."""
+    async def exchange(self, run: RunExchange, timeout: float | None = None) -> AsyncGenerator[Event, None]:
+        """The events of a run. Raises GradproofError, or any exception of a hook that runs here; DeadlineExceeded after
+        ``timeout`` seconds."""
         self._check_open()
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded("there is no time left for the run")
-        frames = conversation.opening()
-        request_id = conversation.request.request_id
-        if request_id in self._boxes:
+        frames = run.opening_frames()
+        request_id = run.request.input.request_id
+        if request_id in self._responses:
             raise ValueError(f"a run with request_id {request_id!r} is in progress on this session")
-        box = self._boxes[request_id] = asyncio.Queue()
+        box = self._responses[request_id] = asyncio.Queue()
         end = None if timeout is None else asyncio.get_running_loop().time() + timeout
         try:
             async with _until(end, request_id):
-                await self._say(frames)
-            while not conversation.over:
+                await self._send(frames)
+            while not run.over:
                 async with _until(end, request_id):
-                    answer = await self._hear(box, request_id)
-                events, replies = conversation.hear(answer)
+                    response = await self._receive(box, request_id)
+                events, replies = run.receive(response)
                 async with _until(end, request_id):
-                    await self._say(replies)
+                    await self._send(replies)
                 for event in events:
                     yield event
         finally:
-            self._boxes.pop(request_id, None)
-            if not conversation.over and self.alive:
+            self._responses.pop(request_id, None)
+            if not run.over and self.alive:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_SECONDS):
-                        await self._say([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
+                        await self._send([pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id))])
 
     async def _sent(
-        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
+        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, saved: str
     ) -> AsyncGenerator[Event, None]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
         end = time.monotonic() + self._timeout + check_seconds(request)
-        for attempt in attempts(request, graph, values, kept=kept, digest=digest):
+        for attempt in attempts(request, graph, values, saved=saved, digest=digest):
             try:
-                run = self._conversed(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
-                async with aclosing(run) as events:
+                run_events = self.retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic())  # noqa: B023
+                async with aclosing(run_events) as events:
                     async for event in events:
                         if isinstance(event, Accepted):
                             self._digests.learn(graph, event.digest)
@@ -168,18 +172,18 @@ class AsyncSession:
                 if attempt.settles(error):
                     raise
 
-    def _conversed(self, make: Callable[[], RunExchange], seconds: float) -> AsyncGenerator[Event, None]:
-        """The events of a run, whose conversation ``make`` begins: anew where the server had no room for it."""
+    def retried(self, make: Callable[[], RunExchange], seconds: float) -> AsyncGenerator[Event, None]:
+        """The events of a run that ``make`` begins, again where the server had no room for it, within ``seconds``."""
         call = Call(self._connection, seconds)
 
         async def attempt() -> AsyncGenerator[Event, None]:
-            conversation = make()
+            run = make()
             try:
-                async with aclosing(self.converse(conversation, call.left())) as events:
+                async with aclosing(self.exchange(run, call.left())) as events:
                     async for event in events:
                         yield event
             finally:
-                call.given = call.given or conversation.asked or not self.alive
+                call.delivered = call.delivered or run.hook_called or not self.alive
 
         return retried_async_stream(call, attempt)
 
@@ -188,8 +192,8 @@ class AsyncSession:
         if not self._open:
             raise ValueError("the session is closed")
 
-    async def _say(self, frames: Iterable[pb.SessionRequest]) -> None:
-        """Nothing where the stream has ended, which those who wait for an answer are told."""
+    async def _send(self, frames: Iterable[pb.SessionRequest]) -> None:
+        """Write frames; nothing where the stream has ended, which is raised where a response is waited for."""
         async with self._writing:
             for frame in frames:
                 if not self.alive:
@@ -202,29 +206,29 @@ class AsyncSession:
                     if task is None or task.cancelling():
                         raise  # this task, and not the call, is cancelled
 
-    async def _hear(self, box: asyncio.Queue[pb.SessionResponse | None], request_id: str) -> pb.SessionResponse:
-        """The next answer to a request."""
-        answer = await box.get() if self._ended is None or not box.empty() else None
-        if answer is None:
+    async def _receive(self, box: asyncio.Queue[pb.SessionResponse | None], request_id: str) -> pb.SessionResponse:
+        """The next response to a request."""
+        response = await box.get() if self._ended is None or not box.empty() else None
+        if response is None:
             assert self._ended is not None
             error = copy.copy(self._ended)  # several tasks raise theirs
             error.request_id = request_id
             raise error
-        return answer
+        return response
 
     async def _read(self) -> None:
-        """Hand out the answers, until there are no more."""
+        """Hand out responses, until there are no more."""
         try:
             with translated():
-                async for answer in self._call:
-                    for one in recipients(answer, self._boxes):
-                        self._boxes[one].put_nowait(answer)
+                async for response in self._call:
+                    for recipient in recipients(response, self._responses):
+                        self._responses[recipient].put_nowait(response)
             self._ended = Unavailable("the server ended the session")
         except GradproofError as error:
             self._ended = error
         finally:
             self._ended = self._ended or Unavailable("the session was closed")
-            for box in self._boxes.values():
+            for box in self._responses.values():
                 box.put_nowait(None)
 
 
@@ -240,11 +244,13 @@ async def _until(end: float | None, request_id: str) -> AsyncGenerator[None, Non
         raise error from None
 
 
-async def collected(events: AsyncIterator[Event]) -> Result:
-    """The events of a run, by name."""
+async def collected(events: AsyncIterator[Event], watch: Watch | None = None) -> Result:
+    """The events of a run, by name; ``watch`` is called with each event as it comes."""
     result = Result()
     try:
         async for event in events:
+            if watch is not None:
+                watch(event)
             result.add(event)
     except VerdictRequired as error:
         error.result = result

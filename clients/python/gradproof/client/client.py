@@ -1,4 +1,4 @@
-"""A client of a server, or of several that stand for each other."""
+"""A client of a server, or of several servers that stand for each other."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from gradproof.client import requests
 from gradproof.client.channel import Connection, Token
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op, decode_rule
+from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
 from gradproof.client.exchange import Digests, attempts
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
-from gradproof.client.requests import Derived, Inference, Options, ProofStep, RunExchange, Watch, translated
+from gradproof.client.requests import Derived, Inference, OnProgress, Options, ProofStep, RunExchange, Watch, translated
 from gradproof.client.retry import Call, retried, retried_stream
 from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -107,31 +107,39 @@ class Client:
         """Forward values by name: those in ``fetch``, or the outputs."""
         message = requests.message_of(graph)
         return self.send_evaluate(
-            pb.EvaluateRequest(graph=message, values=requests.named(values, message), fetch=fetch)
+            pb.EvaluateRequest(input=pb.RunInput(graph=message, values=requests.named(values, message), fetch=fetch))
         ).values
 
     def send_evaluate(self, request: pb.EvaluateRequest, *, timeout: float | None = None) -> Result:
         """Evaluate a request message as it is, within ``timeout`` seconds (default: the client's); the result has values
         and the digest of the graph."""
-        call = self._call(timeout=timeout, request_id=request.request_id)
+        call = self._call(timeout=timeout, request_id=request.input.request_id)
 
         def attempt() -> Result:
-            conversation = RunExchange(request)
-            if conversation.needs_session:
-                return collected(self._session(conversation, call))
+            run = RunExchange(request)
+            if run.needs_session:
+                return collected(self._session(run, call))
             with translated():
                 return requests.evaluated(self._autodiff.Evaluate(request, **call.options()))
 
         return retried(call, attempt)
 
-    def differentiate(self, graph: Graph, values: Mapping[str, Any] | None = None, **options: Any) -> Result:
-        """Values, gradients and verdicts of one run. Options as for `stream`."""
-        wanted = Options(**options)
-        request = wanted.request()
-        call = self._call(wanted.check_seconds)
-        for attempt in attempts(request, graph, values, digest=self._digests.of(graph)):
+    def differentiate(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any] | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        **options: Any,
+    ) -> Result:
+        """Values, gradients and verdicts of a run. Options as for `stream`; ``on_progress`` is called with a `Progress` while
+        the checks run, at most twice a second."""
+        watch = requests.watching(on_progress)
+        run_options = Options(progress=watch is not None, **options)
+        call = self._call(run_options.check_seconds)
+        for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
-                result = retried(call, lambda: collected(self._run(attempt.request, call, wanted.hooks)))  # noqa: B023
+                result = retried(call, lambda: collected(self._run(attempt.request, call, run_options.hooks), watch))  # noqa: B023
             except GradproofError as error:
                 if attempt.settles(error):
                     raise
@@ -153,6 +161,7 @@ class Client:
         verify: str = "everything",
         budget: float = 5.0,
         required: str = "",
+        progress: bool = False,
     ) -> Iterator[Event]:
         """Events as they come: gradients as soon as they are final, verdicts behind them.
 
@@ -163,18 +172,19 @@ class Client:
                 an int8).
             seeds: cotangents of outputs, of exactly their shapes; an output with one element may go without.
             hooks: made by `hook`.
-            gradients: names of the values whose gradients are wanted; empty means all leaves that require grad.
-            retain: inner values whose gradients are wanted too.
+            gradients: names of the values to differentiate by; empty means all leaves that require grad.
+            retain: inner values whose gradients are returned too.
             fetch: values to return.
             verify: ``off``, ``cached`` (proofs known already), ``values`` (and the numbers), or ``everything``.
             budget: seconds for the checks.
             required: the weakest summary that will do (``verified``, ``plausible``, ``unchecked``). If a gradient's is
-                weaker, VerdictRequired is raised behind the last event; `differentiate` puts what came into its
+                weaker, VerdictRequired is raised behind the last event; `differentiate` puts all events into its
                 ``result``. Empty: any will do.
+            progress: yield a `Progress` while the checks run, at most twice a second.
         """
-        wanted = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required)
-        call = self._call(wanted.check_seconds)
-        for attempt in attempts(wanted.request(), graph, values, digest=self._digests.of(graph)):
+        run_options = Options(seeds, hooks, gradients, retain, fetch, verify, budget, required, progress)
+        call = self._call(run_options.check_seconds)
+        for attempt in attempts(run_options.request(), graph, values, digest=self._digests.of(graph)):
             try:
                 for event in retried_stream(call, lambda: self._run(attempt.request, call, hooks)):  # noqa: B023
                     if isinstance(event, Accepted):
@@ -201,53 +211,57 @@ class Client:
         quicker where they fit into it."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
-        whole.verify.budget_ms = whole.verify.budget_ms or max(1, int(budget * 1000))
-        call = self._call(requests.check_seconds(whole), timeout=timeout, request_id=request.request_id)
+        if not whole.verify.HasField("budget_seconds"):
+            whole.verify.budget_seconds = budget
+        call = self._call(requests.check_seconds(whole), timeout=timeout, request_id=request.input.request_id)
         return retried(call, lambda: collected(self._run(whole, call, hooks, at_once), watch))
 
     def infer(self, graph: Graph) -> Inference:
         """Shapes, dtypes and all faults of a graph; runs nothing."""
-        return requests.inferred(self._asked(self._autodiff.Infer, pb.InferRequest(graph=requests.message_of(graph))))
+        return requests.inferred(self._unary(self._autodiff.Infer, pb.InferRequest(graph=requests.message_of(graph))))
 
     def derive(self, graph: Graph, mode: str = "gradient", by: Sequence[str] = ()) -> Derived:
         """The graph of a derivative. ``mode``: gradient, vjp, jvp, hvp, jacobian or hessian; ``by``: names of the values to
         differentiate by, default the leaves that require grad."""
-        return requests.derived(self._asked(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
+        return requests.derived(self._unary(self._autodiff.Derive, requests.derive_request(graph, mode, by)))
 
     def explain(self, graph: Graph, value: str) -> Explanation:
         """Formulas of a value of a small graph and of its derivatives."""
         request = pb.ExplainRequest(graph=requests.message_of(graph), value=value)
-        return explanation(self._asked(self._autodiff.Explain, request))
+        return explanation(self._unary(self._autodiff.Explain, request))
 
     def info(self) -> pb.GetServerInfoResponse:
         """Versions, limits, plugins and named hooks of the server."""
-        return self._asked(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
+        return self._unary(self._autodiff.GetServerInfo, pb.GetServerInfoRequest())
 
     def ops(self) -> list[OpInfo]:
         """The ops of the server."""
         call = self._call()
-        found: list[OpInfo] = []
+        ops: list[OpInfo] = []
         request = op_service_pb2.ListOpsRequest()
         while True:
-            page = self._asked(self._ops.ListOps, request, call)
-            found.extend(decode_op(one) for one in page.ops)
+            page = self._unary(self._ops.ListOps, request, call)
+            ops.extend(map(decode_op, page.ops))
             if not page.next_page_token:
-                return found
+                return ops
             request = op_service_pb2.ListOpsRequest(page_token=page.next_page_token)
 
     def op(self, name: str) -> op_service_pb2.GetOpResponse:
         """An op, with its cases and traced rules."""
-        return self._asked(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
+        return self._unary(self._ops.GetOp, op_service_pb2.GetOpRequest(name=name))
 
-    def verify_op(self, name: str, *, budget: float = 30.0, refresh: bool = False) -> Iterator[ProofStep]:
-        """Prove the rule of an op, case by case; ``budget`` seconds for all of them."""
-        request = op_service_pb2.VerifyOpRequest(name=name, budget_ms=int(budget * 1000), refresh=refresh)
+    def verify_op(
+        self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None
+    ) -> Iterator[ProofStep]:
+        """Prove the rule of an op, case by case, within ``budget`` seconds for all cases; ``refresh``: also cases whose proof is
+        known. ``on_progress`` is called with a `Progress` while proofs run, at most twice a second."""
+        request = requests.verify_op_request(name, budget, refresh, on_progress)
         call = self._call(budget)
 
         def attempt() -> Generator[ProofStep, None, None]:
             with translated():
                 for step in self._connection.answers(self._ops.VerifyOp(request, **call.options())):
-                    yield ProofStep(decode_rule(step.verdict), step.done, step.total)
+                    yield from requests.proof_steps(step, on_progress)
 
         yield from retried_stream(call, attempt)
 
@@ -258,44 +272,44 @@ class Client:
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
 
     def _opened(self, options: Mapping[str, Any]) -> Session:
-        made = Session(partial(self._autodiff.Session, **options), self._digests, self._connection, self.timeout)
-        self._sessions.add(made)
-        return made
+        session = Session(partial(self._autodiff.Session, **options), self._digests, self._connection, self.timeout)
+        self._sessions.add(session)
+        return session
 
-    def _asked(self, method: Callable[..., T], request: Any, call: Call | None = None) -> T:
-        """The answer of a call with one message on each side."""
-        one = call or self._call()
+    def _unary(self, method: Callable[..., T], request: Any, call: Call | None = None) -> T:
+        """The response of a call with one message on each side."""
+        unary = call or self._call()
 
         def attempt() -> T:
             with translated():
-                return method(request, **one.options())
+                return method(request, **unary.options())
 
-        return retried(one, attempt)
+        return retried(unary, attempt)
 
     def _run(
         self, request: pb.DifferentiateRequest, call: Call, hooks: Sequence[Hook] = (), at_once: bool = False
     ) -> Generator[Event, None, None]:
         """Attempt a run once."""
-        conversation = RunExchange(request, hooks)
-        if conversation.needs_session:
-            yield from self._session(conversation, call)
+        run = RunExchange(request, hooks)
+        if run.needs_session:
+            yield from self._session(run, call)
             return
         with translated():
-            message = conversation.streaming()
+            message = run.streaming()
             if at_once:
                 yield from requests.differentiated(self._autodiff.Differentiate(message.request, **call.options()))
                 return
             for response in self._connection.answers(self._autodiff.StreamingDifferentiate(message, **call.options())):
-                yield from conversation.decoder.decode(response.event)
+                yield from run.decoder.decode(response.event)
 
-    def _session(self, conversation: RunExchange, call: Call) -> Generator[Event, None, None]:
+    def _session(self, run: RunExchange, call: Call) -> Generator[Event, None, None]:
         """A run on a session of its own, which ends with the run."""
-        conversation.request.request_id = conversation.request.request_id or call.request_id
+        run.request.input.request_id = run.request.input.request_id or call.request_id
         try:
             with self._opened(call.options()) as session:
-                yield from session.converse(conversation)
+                yield from session.exchange(run)
         finally:
-            call.given = call.given or conversation.asked
+            call.delivered = call.delivered or run.hook_called
 
     def _call(self, more: float = 0.0, *, timeout: float | None = None, request_id: str = "") -> Call:
         """A call that may take as long as the client says, and ``more`` seconds; or ``timeout`` seconds."""

@@ -1,14 +1,14 @@
-"""Exceptions of a client, and how they are made from what the server said.
+"""Exceptions of a client, and how they are made from statuses.
 
 GradproofError           a RuntimeError, as PyTorch's are
 ├── InvalidRequest       the request is at fault; ``faults`` lists all places
-├── NotFound             no such op, graph digest or kept run
+├── NotFound             no such op, graph digest or saved run
 ├── ResourceExhausted    a limit of the server was passed; ``retry_after`` seconds, if trying again helps
 │   ├── Overloaded       the server is busy; it helps
 │   └── QuotaExceeded    this client has as much in progress as it may
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
 │   └── DataFault        for the numbers that it was given; ``value``, ``element``
-├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has what came
+├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has all events
 ├── NotServed            the server does not do this (yet)
 ├── Unavailable          no server there, or the call was cut off; may be tried again
 ├── Unauthenticated      the server wants a token or a certificate, or another one
@@ -20,11 +20,11 @@ GradproofError           a RuntimeError, as PyTorch's are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gradproof.client.events import Result
@@ -44,8 +44,8 @@ class FieldFault:
 
 
 class GradproofError(RuntimeError):
-    """The root. ``reason`` is the server's stable word, ``metadata`` what it added (op, node, plugin, limit),
-    ``request_id`` what the call was sent as (empty where none was)."""
+    """The root. ``reason`` is the server's stable word, ``metadata`` its details (op, node, plugin, limit), ``request_id`` the
+    id of the call (empty where the server was not called)."""
 
     def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class GradproofError(RuntimeError):
 
     @property
     def incident(self) -> str:
-        """The id under which the server's log has more; empty where there is none."""
+        """The id under which the server's log has more; empty where it has nothing."""
         return self.metadata.get("incident", "")
 
 
@@ -73,7 +73,7 @@ class InvalidRequest(GradproofError):
 
 
 class NotFound(GradproofError):
-    """The server does not know what was named."""
+    """The server does not know the op, graph or saved run that was named."""
 
 
 class ResourceExhausted(GradproofError):
@@ -99,18 +99,21 @@ class QuotaExceeded(ResourceExhausted):
 
 
 class RunError(GradproofError):
-    """A node or a hook failed. ``node`` is an index of ``graph.nodes`` or None."""
+    """A node or a hook failed."""
 
     @property
     def node(self) -> int | None:
+        """Index in ``graph.nodes``; None for a hook."""
         return int(self.metadata["node"]) if "node" in self.metadata else None
 
     @property
     def op(self) -> str:
+        """The op of the node; empty for a hook."""
         return self.metadata.get("op", "")
 
     @property
     def plugin(self) -> str:
+        """The plugin that brought the op or hook; empty where it is not known."""
         return self.metadata.get("plugin", "")
 
 
@@ -129,7 +132,7 @@ class DataFault(RunError):
 
 
 class VerdictRequired(GradproofError):
-    """A gradient's summary is weaker than was required. ``result``: everything that came, gradients included."""
+    """A gradient's summary is weaker than was required. ``result``: all events of the run, gradients included."""
 
     def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] = {}) -> None:
         super().__init__(message, reason, metadata)
@@ -202,25 +205,33 @@ def _make(
 def from_rpc(error: grpc.RpcError) -> GradproofError:
     """The exception for a call that ended with ``error``."""
     call: grpc.Call = error  # type: ignore[assignment]
-    reason, metadata, faults, retry_after = "", {}, [], None
     status = rpc_status.from_call(call)
-    for detail in status.details if status else ():
+    if status is None:
+        return _make(call.code().value[0], call.details() or call.code().name, "", {}, [], None)
+    return from_status(status, call.code())
+
+
+def from_status(
+    status: status_pb2.Status, code: grpc.StatusCode | None = None, place: pb.RunFault | None = None
+) -> GradproofError:
+    """The exception for a status; ``code``: of the call that it ended; ``place``: the event that says which node or hook
+    failed."""
+    reason, metadata, faults, retry_after = "", dict[str, str](), list[FieldFault](), None
+    for detail in status.details:
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             reason, metadata = info.reason, dict(info.metadata)
         elif detail.Unpack(bad):
-            faults = [FieldFault(v.field, v.description, v.reason) for v in bad.field_violations]
+            faults = field_faults(bad.field_violations)
         elif detail.Unpack(retry):
             retry_after = max(0.0, retry.retry_delay.ToTimedelta().total_seconds())
-    return _make(call.code().value[0], call.details() or call.code().name, reason, metadata, faults, retry_after)
+    if place is not None:
+        names = ("node", "op", "plugin", "value")
+        metadata = {field.name: str(value) for field, value in place.ListFields() if field.name in names} | metadata
+    message = status.message or (code.name if code is not None else reason)
+    return _make(code.value[0] if code is not None else status.code, message, reason, metadata, faults, retry_after)
 
 
-def from_fault(fault: pb.RequestFault, place: pb.RunFault) -> GradproofError:
-    """The exception for a request that failed on a session; ``place`` is the event that said where, or empty."""
-    faults = [FieldFault(one.path, one.message, one.reason) for one in fault.faults]
-    places = {"op": place.op, "plugin": place.plugin, "value": place.value}
-    metadata = {name: text for name, text in places.items() if text} | dict(fault.metadata)
-    if place.HasField("node"):
-        metadata["node"] = str(place.node)
-    retry_after = fault.retry_delay_ms / 1000 if fault.HasField("retry_delay_ms") else None
-    return _make(fault.code, fault.message, fault.reason, metadata, faults, retry_after)
+def field_faults(violations: Iterable[error_details_pb2.BadRequest.FieldViolation]) -> list[FieldFault]:
+    """Faults of a message."""
+    return [FieldFault(fault.field, fault.description, fault.reason) for fault in violations]

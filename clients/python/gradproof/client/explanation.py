@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 from gradproof.v1 import autodiff_service_pb2 as pb
 
+KINDS = {
+    pb.FORMULA_KIND_VALUE: "value",
+    pb.FORMULA_KIND_LOCAL: "local",
+    pb.FORMULA_KIND_GRADIENT: "gradient",
+    pb.FORMULA_KIND_PART: "part",
+}
+
 
 @dataclass(frozen=True)
 class Formula:
-    """The value ``of``, or its derivative by ``by``, as SymPy text and as LaTeX. ``kind``: value, local (of the node that
-    made it), gradient (by a leaf), part (a common subexpression of the gradient)."""
+    """The value ``of``, or its derivative by ``by``, as SymPy text and as LaTeX. ``kind``: value, local (derivative of the node
+    that made the value), gradient (by a leaf), part (a common subexpression of the gradient), or empty for a kind that this
+    client does not know."""
 
     kind: str
     of: str
@@ -25,14 +33,14 @@ class Formula:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All formulas of one value. Prints as lines; a notebook shows them typeset."""
+    """All formulas of a value. Prints as lines; a notebook shows them typeset."""
 
     formulas: tuple[Formula, ...]
     subexpressions: tuple[Formula, ...]
 
     def of_kind(self, kind: str) -> list[Formula]:
-        """Those of one kind."""
-        return [one for one in self.formulas if one.kind == kind]
+        """The formulas of a kind."""
+        return [formula for formula in self.formulas if formula.kind == kind]
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -40,20 +48,20 @@ class Explanation:
     def _lines(self) -> Iterator[str]:
         titles = {"value": "value", "local": "derivative of its node", "gradient": "gradient"}
         for kind, title in titles.items():
-            found = self.of_kind(kind)
-            if found:
+            formulas = self.of_kind(kind)
+            if formulas:
                 yield f"{title}:"
-                yield from (f"  {one}" for one in found)
+                yield from (f"  {formula}" for formula in formulas)
             if kind == "gradient" and self.subexpressions:
                 yield "where:"
-                yield from (f"  {one}" for one in self.subexpressions)
+                yield from (f"  {formula}" for formula in self.subexpressions)
 
     def _repr_latex_(self) -> str:
         rows = []
-        for one in (*self.formulas, *self.subexpressions):
-            of, by = (name.replace("_", r"\_") for name in (one.of, one.by))
+        for formula in (*self.formulas, *self.subexpressions):
+            of, by = (name.replace("_", r"\_") for name in (formula.of, formula.by))
             left = rf"\frac{{\partial \mathtt{{{of}}}}}{{\partial \mathtt{{{by}}}}}" if by else rf"\mathtt{{{of}}}"
-            rows.append(f"{left} &= {one.latex}")
+            rows.append(f"{left} &= {formula.latex}")
         body = r" \\ ".join(rows)
         return rf"$$\begin{{aligned}} {body} \end{{aligned}}$$"
 
@@ -61,7 +69,7 @@ class Explanation:
 def explanation(response: pb.ExplainResponse) -> Explanation:
     """The formulas of a response."""
 
-    def decoded(one: pb.Formula) -> Formula:
-        return Formula(one.kind, one.of, one.by, one.text, one.latex)
+    def decoded(message: pb.Formula) -> Formula:
+        return Formula(KINDS.get(message.kind, ""), message.of, message.by, message.text, message.latex)
 
     return Explanation(tuple(map(decoded, response.formulas)), tuple(map(decoded, response.subexpressions)))

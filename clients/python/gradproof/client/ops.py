@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradproof.client import builtin_ops
 from gradproof.client.builtin_ops import *  # noqa: F403
+from gradproof.client.events import REQUIRED
 from gradproof.client.recording.apply import apply_as
 from gradproof.client.recording.runtime import current
 from gradproof.client.tensors.signatures import Operand
@@ -58,7 +59,7 @@ def _function(name: str) -> Callable[..., Tensor | tuple[Tensor, ...]]:
         results = call_multiple(name, *inputs, **attributes)
         return results if len(results) > 1 else results[0]
 
-    attributes = ", ".join(n if not default else f"{n}={default}" for n, default in info.attributes.items())
+    attributes = ", ".join(n if default is REQUIRED else f"{n}={default!r}" for n, default in info.attributes.items())
     function.__name__ = name.rpartition(".")[2]
     function.__doc__ = f"{info.doc}\n\nInputs: {', '.join(info.inputs)}. Attributes: {attributes or 'none'}."
     return function

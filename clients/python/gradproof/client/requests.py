@@ -1,4 +1,4 @@
-"""Requests and answers as messages, without a connection: what both clients share."""
+"""Requests and responses as messages, without a connection: shared by both clients."""
 
 from __future__ import annotations
 
@@ -14,18 +14,27 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from gradproof.client.errors import FieldFault, Unavailable, from_fault, from_rpc
-from gradproof.client.events import Event, EventDecoder, Result, RuleVerdict, decode_summary
+from gradproof.client.errors import FieldFault, Unavailable, field_faults, from_rpc, from_status
+from gradproof.client.events import (
+    Event,
+    EventDecoder,
+    Progress,
+    Result,
+    RuleVerdict,
+    decode_progress,
+    decode_rule,
+    decode_summary,
+)
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
+from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor, tensors
 
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
 
 KINDS = {"b": 0, "u": 1, "i": 1, "V": 2, "f": 2, "c": 3}
-"""NumPy's kinds of numbers, the narrowest first (V is bfloat16)."""
+"""NumPy's kinds of numbers, ordered from narrow to wide (V is bfloat16)."""
 
 LEVELS = {
     "off": pb.VERIFY_LEVEL_OFF,
@@ -42,6 +51,7 @@ MODES = {
     "hessian": pb.DERIVE_MODE_HESSIAN,
 }
 Watch: TypeAlias = Callable[[Event], None]
+OnProgress: TypeAlias = Callable[[Progress], None]
 Request: TypeAlias = pb.DifferentiateRequest | pb.EvaluateRequest
 SUMMARIES = {
     "": verdict_pb2.SUMMARY_WORD_UNSPECIFIED,
@@ -53,7 +63,7 @@ SUMMARIES = {
 
 @dataclass(frozen=True)
 class Inference:
-    """Dtype and shape of every value that could be inferred, and every fault of the graph."""
+    """Dtype and shape of every value that could be inferred, and the faults of the graph."""
 
     values: dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
     faults: list[FieldFault]
@@ -63,18 +73,18 @@ class Inference:
 
 @dataclass(frozen=True)
 class DerivedValue:
-    """``value`` is the name of the derivative of ``output`` by ``by`` (an empty name means all together); None where
+    """``value`` is the name of the derivative of ``output`` by ``by``, of which None means all together; ``value`` is None where
     nothing flows from one to the other."""
 
-    by: str
-    output: str
-    value: str | None
+    by: str | None = None
+    output: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True)
 class Derived:
     """A derived graph. ``leaves``: names of the leaves that need values, by the output whose cotangent, or the value whose
-    tangent they are."""
+    tangent, each stands for."""
 
     graph: graph_pb2.Graph
     results: tuple[DerivedValue, ...]
@@ -83,7 +93,7 @@ class Derived:
 
 @dataclass(frozen=True)
 class ProofStep:
-    """One case of an op is done: ``done`` of ``total``."""
+    """A case of an op is proved or given up: ``done`` of ``total``."""
 
     verdict: RuleVerdict
     done: int
@@ -91,12 +101,12 @@ class ProofStep:
 
 
 numbers = itertools.count(1)
-"""Ids of uploads and of hooks that run here."""
+"""Ids of tensors in chunks and of hooks that run here."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a run, as `Client.stream` has it. Raises ValueError for words that there are not."""
+    """Options of a run, as `Client.stream` takes them. Raises ValueError for an unknown word."""
 
     seeds: Mapping[str, Any] | None = None
     hooks: Sequence[Hook] = ()
@@ -106,6 +116,7 @@ class Options:
     verify: str = "everything"
     budget: float = 5.0
     required: str = ""
+    progress: bool = False
 
     def __post_init__(self) -> None:
         if self.required not in SUMMARIES:
@@ -122,39 +133,43 @@ class Options:
         """The request, without graph and values."""
         seeds = (self.seeds or {}).items()
         return pb.DifferentiateRequest(
+            input=pb.RunInput(fetch=self.fetch),
             seeds=[pb.Seed(output=name, cotangent=encode_tensor(np.asarray(v))) for name, v in seeds],
             gradients=self.gradients,
             retain=self.retain,
-            fetch=self.fetch,
             verify=pb.VerifyOptions(
-                level=LEVELS[self.verify], budget_ms=max(1, int(self.budget * 1000)), required=SUMMARIES[self.required]
+                level=LEVELS[self.verify],
+                budget_seconds=self.budget,
+                required=SUMMARIES[self.required],
+                progress=self.progress,
             ),
         )
 
 
 class RunExchange:
-    """State of a run: its request, and what is made of the answers. Where a tensor is large or a hook runs here it needs a
-    session. ``over``: nothing more will be said; ``asked``: a hook that runs here was called."""
+    """State of a run: its request, its client hooks, and the decoder of its events. ``over``: no more responses come;
+    ``hook_called``: a hook that runs here was called."""
 
     def __init__(self, request: Request, hooks: Sequence[Hook] = ()) -> None:
         self.request = copy.deepcopy(request)
         self.decoder = EventDecoder()
         self.over = False
-        self.asked = False
+        self.hook_called = False
         self._hooks: dict[int, CallableHook] = {}
         self._place = pb.RunFault()
-        for one in hooks:
+        for hook in hooks:
             assert isinstance(self.request, pb.DifferentiateRequest)
-            if isinstance(one, CallableHook):
+            if isinstance(hook, CallableHook):
                 number = next(numbers)
-                self._hooks[number] = one
+                self._hooks[number] = hook
                 client = graph_pb2.ClientHook(hook_id=number)
-                self.request.hooks.add(value=one.value, label=one.label, client=client)
+                self.request.hooks.add(value=hook.value, label=hook.label, client=client)
             else:
-                self.request.hooks.append(one)
+                self.request.hooks.append(hook)
 
     @property
     def needs_session(self) -> bool:
+        """Whether a hook runs here, or the request is too large for a message."""
         return bool(self._hooks) or self.request.ByteSize() > INLINE_BYTES
 
     @property
@@ -167,57 +182,69 @@ class RunExchange:
         assert isinstance(self.request, pb.DifferentiateRequest)
         return pb.StreamingDifferentiateRequest(request=self.request)
 
-    def opening(self) -> Iterator[pb.SessionRequest]:
-        """The frames that begin the run, which has a ``request_id`` now: in a large request tensors go ahead in chunks (ids
-        take their places)."""
-        self.request.request_id = self.request.request_id or uuid.uuid4().hex
-        return self._opening(self.request)
+    def opening_frames(self) -> Iterator[pb.SessionRequest]:
+        """The frames that begin the run, which has a ``request_id`` from now on: tensors of a large request go ahead in
+        chunks, and the request has their ids."""
+        self.request.input.request_id = self.request.input.request_id or uuid.uuid4().hex
+        return self._opening_frames(self.request)
 
-    def _opening(self, request: Request) -> Iterator[pb.SessionRequest]:
+    def _opening_frames(self, request: Request) -> Iterator[pb.SessionRequest]:
         if request.ByteSize() > INLINE_BYTES:
-            yield from ahead(tensors(request))
+            yield from chunked_frames(tensors(request))
         if isinstance(request, pb.DifferentiateRequest):
             yield pb.SessionRequest(differentiate=request)
         else:
             yield pb.SessionRequest(evaluate=request)
 
-    def hear(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
-        """Events, and frames to answer with. Raises the request's fault, and what a hook that runs here raises."""
-        if response.WhichOneof("frame") == "fault":
-            self.over = bool(response.request_id)  # one without is of what was said, not of the run
-            error = from_fault(response.fault, self._place)
-            error.request_id = self.request.request_id
+    def receive(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
+        """Events, and frames to reply with. Raises the request's fault, and any exception of a hook that runs here."""
+        if response.WhichOneof("frame") == "status":
+            self.over = bool(response.request_id)  # a status without an id is of a frame, not of the run
+            error = from_status(response.status, place=self._place)
+            error.request_id = self.request.input.request_id
             raise error
         events, replies = list[Event](), list[pb.SessionRequest]()
         for event in (response.event, *response.more):
             if event.HasField("fault"):
                 self._place = event.fault
             if event.HasField("hook"):
-                replies += self._answer(event.hook)
+                replies += self._reply(event.hook)
             self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
             events += self.decoder.decode(event)
         return events, replies
 
-    def _answer(self, asked: pb.HookRequest) -> Iterator[pb.SessionRequest]:
-        """Call a hook that runs here; what it says."""
-        self.asked = True
-        result = self._hooks[asked.hook_id](self.decoder.tensor(asked.gradient))
-        reply = pb.HookReply(hook_id=asked.hook_id)
+    def _reply(self, request: pb.HookRequest) -> Iterator[pb.SessionRequest]:
+        """The frames of the reply of a hook that runs here, which is called now."""
+        self.hook_called = True
+        result = self._hooks[request.hook_id](self.decoder.tensor(request.gradient))
+        reply = pb.HookReply(hook_id=request.hook_id)
         if result is not None:
             reply.gradient.CopyFrom(encode_tensor(result))
-            yield from ahead([reply.gradient])
+            yield from chunked_frames([reply.gradient])
         yield pb.SessionRequest(hook=reply)
+
+
+def watching(on_progress: OnProgress | None) -> Watch | None:
+    """A watch that calls ``on_progress`` with each event of progress."""
+    if on_progress is None:
+        return None
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Progress):
+            on_progress(event)
+
+    return watch
 
 
 def check_seconds(request: Request) -> float:
     """Time that a request gives to the checks, if it asks for any."""
     if not isinstance(request, pb.DifferentiateRequest) or request.verify.level == pb.VERIFY_LEVEL_OFF:
         return 0.0
-    return request.verify.budget_ms / 1000
+    return request.verify.budget_seconds
 
 
-def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
-    """Frames for tensors of some size; in the messages ids take their places."""
+def chunked_frames(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
+    """Frames with the chunks of tensors above 4 KiB, each of which is replaced by its id in the message that carries it."""
     for tensor in carried:
         if len(tensor.data) <= 1 << 12:
             continue
@@ -227,14 +254,14 @@ def ahead(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
                 yield pb.SessionRequest(header=part)
             else:
                 yield pb.SessionRequest(chunk=part)
-        tensor.upload = number
+        tensor.tensor_id = number
 
 
 def evaluated(response: pb.EvaluateResponse) -> Result:
     """The values of a response."""
     result = Result()
     result.digest = response.digest
-    result.values = {one.name: decode_tensor(one.value) for one in response.values}
+    result.values = {named.name: decode_tensor(named.value) for named in response.values}
     result.summary = decode_summary(pb.RunSummary(nodes_computed=response.nodes_computed))
     return result
 
@@ -252,15 +279,14 @@ def differentiated(response: pb.DifferentiateResponse) -> Iterator[Event]:
 def inferred(response: pb.InferResponse) -> Inference:
     """Shapes, dtypes and faults of a response."""
     values = {}
-    for one in response.values:
-        shape, dtype = decode_spec(one.spec)
-        values[one.name] = (dtype, shape)
-    faults = [FieldFault(fault.path, fault.message, fault.reason) for fault in response.faults]
-    return Inference(values, faults, response.digest, response.estimated_bytes)
+    for named in response.values:
+        shape, dtype = decode_spec(named.spec)
+        values[named.name] = (dtype, shape)
+    return Inference(values, field_faults(response.violations), response.digest, response.estimated_bytes)
 
 
 def derive_request(graph: Graph, mode: str, by: Sequence[str]) -> pb.DeriveRequest:
-    """Raises ValueError for a mode that there is not."""
+    """The request for a derived graph. Raises ValueError for an unknown mode."""
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; it may be {', '.join(MODES)}")
     return pb.DeriveRequest(graph=message_of(graph), mode=MODES[mode], by=by)
@@ -268,13 +294,31 @@ def derive_request(graph: Graph, mode: str, by: Sequence[str]) -> pb.DeriveReque
 
 def derived(response: pb.DeriveResponse) -> Derived:
     """The derived graph of a response."""
-    results = tuple(DerivedValue(one.by, one.output, one.value or None) for one in response.results)
-    return Derived(response.graph, results, {one.of: one.leaf for one in response.leaves})
+    results = [{field.name: name for field, name in result.ListFields()} for result in response.results]
+    leaves = {added.of: added.leaf for added in response.leaves}
+    return Derived(response.graph, tuple(DerivedValue(**names) for names in results), leaves)
+
+
+def verify_op_request(
+    name: str, budget: float, refresh: bool, on_progress: OnProgress | None
+) -> op_service_pb2.VerifyOpRequest:
+    """The request to prove an op within ``budget`` seconds."""
+    return op_service_pb2.VerifyOpRequest(
+        name=name, budget_seconds=budget, refresh=refresh, progress=on_progress is not None
+    )
+
+
+def proof_steps(response: op_service_pb2.VerifyOpResponse, on_progress: OnProgress | None) -> Iterator[ProofStep]:
+    """The step of a response, if it has a verdict; ``on_progress`` is called with its progress."""
+    if response.HasField("progress") and on_progress is not None:
+        on_progress(decode_progress(response.progress))
+    if response.HasField("verdict"):
+        yield ProofStep(decode_rule(response.verdict), response.cases_done, response.cases_total)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what gRPC raises as a `GradproofError`."""
+    """Raise exceptions of gRPC as a `GradproofError`."""
     try:
         yield
     except grpc.RpcError as error:
@@ -286,7 +330,7 @@ def translated() -> Iterator[None]:
 
 
 def message_of(graph: Graph) -> graph_pb2.Graph:
-    """The message of a graph."""
+    """A graph as a message."""
     return graph.to_proto() if isinstance(graph, GraphBuilder) else graph
 
 
@@ -302,7 +346,7 @@ def named(values: Mapping[str, Any] | None, graph: graph_pb2.Graph) -> Iterable[
 
 
 def array_of(value: Any, leaf: graph_pb2.Leaf | None) -> NDArray[Any]:
-    """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server says so)."""
+    """``value`` as an array; a Python number takes the leaf's dtype where it fits (where not, the server refuses it)."""
     array = np.asarray(value)
     if leaf is None or type(value) not in (bool, int, float, complex):
         return array

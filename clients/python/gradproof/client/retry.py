@@ -1,7 +1,7 @@
-"""Retries: which calls are repeated, how long is waited before, and the one deadline of all attempts.
+"""Retries: which calls are repeated, after what pause, and the deadline that all attempts share.
 
-gRPC's own retries are off: a stream with a retry policy may outlive its deadline when the server dies. Every call of the
-contract changes nothing, so that an attempt whose answer nobody has seen can be made again.
+gRPC's own retries are off: a stream with a retry policy may outlive its deadline when the server dies. No call of the
+contract has side effects that matter, so that an attempt without a response can be made again.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ INITIAL_BACKOFF, MAX_BACKOFF, MULTIPLIER = 0.2, 2.0, 2.0
 so that clients that failed together do not come back together."""
 
 MAX_REQUEST_ID = 128
-"""Characters of a request id that go into metadata; a longer one, or one that metadata cannot hold, is replaced there."""
+"""Characters of a request id in metadata; a longer id, or one that metadata cannot hold, is replaced there."""
 
 T = TypeVar("T")
 
 
 class Call:
-    """A call as its user sees it: all attempts have one deadline, ``seconds`` from now, and one request id.
+    """A call with all its attempts, which share a deadline, ``seconds`` from now, and a request id.
 
-    ``given``: something of the call has reached its user (an event, or a hook that ran here), so it is not repeated.
+    ``delivered``: an event has reached the caller, or a hook ran here, so the call is not repeated.
     """
 
     def __init__(self, connection: Connection, seconds: float, request_id: str = "") -> None:
         sendable = request_id.isascii() and request_id.isprintable() and len(request_id) <= MAX_REQUEST_ID
         self.request_id = request_id if request_id and sendable else uuid.uuid4().hex
-        self.given = False
+        self.delivered = False
         self._connection, self._seconds = connection, seconds
         self._end = time.monotonic() + seconds
         self._failures = 0
@@ -59,7 +59,7 @@ class Call:
         """Seconds to wait before the next attempt. Raises the error if there is to be none."""
         error.request_id = error.request_id or self.request_id
         pause = self._pause(error)
-        used_up = self._failures >= self._connection.retries or self.given or self._connection.closed
+        used_up = self._failures >= self._connection.retries or self.delivered or self._connection.closed
         if pause is None or used_up or self._end - time.monotonic() <= pause:
             raise error
         self._failures += 1
@@ -67,7 +67,7 @@ class Call:
         return pause
 
     def _pause(self, error: GradproofError) -> float | None:
-        """None for what would fail again."""
+        """None for an error that would recur."""
         backoff = random.uniform(0.5, 1.0) * min(MAX_BACKOFF, INITIAL_BACKOFF * MULTIPLIER**self._failures)
         if isinstance(error, ResourceExhausted) and error.retry_after is not None:
             return error.retry_after * random.uniform(1.0, 1.25) + backoff / 10
@@ -79,7 +79,7 @@ class Call:
         return self._lost and self._connection.on_loss is not None
 
     def recover(self) -> None:
-        """Wait until a server that was lost is back, if anybody brings it back. Raises Unavailable if nobody does."""
+        """Wait until a server that was lost is back, where `on_loss` brings it back. Raises Unavailable if it does not."""
         if self._connection.on_loss is None:
             return
         try:
@@ -90,7 +90,7 @@ class Call:
 
 
 def retried(call: Call, attempt: Callable[[], T]) -> T:
-    """The result of an attempt; it is made again where that may help."""
+    """The result of an attempt, which is repeated where that may help."""
     while True:
         try:
             return attempt()
@@ -102,13 +102,13 @@ def retried(call: Call, attempt: Callable[[], T]) -> T:
 
 
 def retried_stream(call: Call, attempt: Callable[[], Generator[T, None, None]]) -> Generator[T, None, None]:
-    """The items of an attempt; it is made again as long as it has yielded nothing."""
+    """The results of an attempt, which is repeated as long as it has yielded nothing."""
     while True:
         try:
-            with closing(attempt()) as found:
-                for one in found:
-                    call.given = True
-                    yield one
+            with closing(attempt()) as results:
+                for result in results:
+                    call.delivered = True
+                    yield result
             return
         except GradproofError as error:
             pause = call.pause(error)
@@ -131,10 +131,10 @@ async def retried_async_stream(call: Call, attempt: Callable[[], AsyncGenerator[
     """As `retried_stream`, for asyncio."""
     while True:
         try:
-            async with aclosing(attempt()) as found:
-                async for one in found:
-                    call.given = True
-                    yield one
+            async with aclosing(attempt()) as results:
+                async for result in results:
+                    call.delivered = True
+                    yield result
             return
         except GradproofError as error:
             pause = call.pause(error)

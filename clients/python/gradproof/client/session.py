@@ -1,4 +1,4 @@
-"""A session: one stream for many runs, with hooks that run here and values that stay on the server."""
+"""A session: one stream for many runs, with hooks that run here and values that are saved on the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gradproof.client.events import Accepted, Event, Result
 from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
-from gradproof.client.requests import Options, RunExchange, Watch, check_seconds, translated
+from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
 from gradproof.client.retry import Call, retried_stream
 from gradproof.v1 import autodiff_service_pb2 as pb
 
@@ -33,10 +33,10 @@ CLOSE_SECONDS = 5.0
 class Session:
     """Runs on one stream, also from several threads at once. A context manager; made by `Client.session`.
 
-    A request with ``keep="name"`` leaves the values of its forward half on the server; one with ``kept="name"`` goes
-    backward from them, and gets the same bits as if it had sent everything again. They are gone when they are released,
-    when the session ends, when they were idle for long or others needed the room. Then NotFound is raised, with the reason
-    ``KEPT_NOT_FOUND``; where the graph and its values are given beside ``kept``, they are sent instead, and kept again.
+    A request with ``save_as="name"`` leaves the values of its forward half on the server; a request with ``saved="name"`` goes
+    backward from them, and gets the same bits as if it had sent everything again. They are freed when they are released,
+    when the session ends, when they were idle for long or other runs need the room. Then NotFound is raised, with the reason
+    ``SAVED_NOT_FOUND``; where a graph and values stand beside ``saved``, they are sent instead, and saved again.
 
     A run may take ``timeout`` seconds, and the budget of its checks; one that does not end by then ends the session. A run
     that the server has no room for is sent again when the server says; a session that lost its server is over.
@@ -53,11 +53,11 @@ class Session:
         self._origin = Origin()
         self._frames: queue.SimpleQueue[pb.SessionRequest | None] = queue.SimpleQueue()
         self._deadlines: dict[str, float] = {}
-        self._boxes: dict[str, deque[pb.SessionResponse]] = {}
-        self._watched: float | None = None  # the deadline that a thread of the session waits for
+        self._responses: dict[str, deque[pb.SessionResponse]] = {}
+        self._watched: float | None = None  # the deadline that the deadline thread waits for
         lock = RLock()
         self._turn, self._watching = Condition(lock), Condition(lock)
-        self._reading = False  # one of the threads that wait reads the stream, for all of them
+        self._reading = False  # a thread that waits for a response reads the stream, for all threads
         self._ended: GradproofError | None = None
         self._open = True
         self._answers = held(call(self._outgoing()))
@@ -72,17 +72,17 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether there is still a stream."""
+        """Whether the stream is open."""
         return self._open and self._ended is None and self._origin.here
 
     def close(self) -> None:
-        """End the stream; the server frees all that it kept. Runs in other threads end with Unavailable. May be called
+        """End the stream; the server frees all saved values. Runs in other threads end with Unavailable. May be called
         twice."""
         if not self._open or not self._origin.here:
             return
         with self._turn:
             self._open = False
-            busy = bool(self._boxes)
+            busy = bool(self._responses)
         self._frames.put(None)
         if busy:
             self._answers.cancel()
@@ -90,7 +90,7 @@ class Session:
         self._limit("", time.monotonic() + min(CLOSE_SECONDS, self._timeout))
         with suppress(grpc.RpcError):
             for _ in self._answers:
-                pass  # of runs that were given up
+                pass  # responses to runs that were given up
         self._end(Unavailable("the session was closed"))
 
     def cancel(self) -> None:
@@ -107,82 +107,99 @@ class Session:
         values: Mapping[str, Any] | None = None,
         *,
         fetch: Sequence[str] = (),
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
     ) -> dict[str, NDArray[Any]]:
         """Forward values by name: those in ``fetch``, or the outputs."""
-        request = pb.EvaluateRequest(fetch=fetch, keep=keep)
-        return collected(self._sent(request, (), graph, values, kept)).values
+        request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch, save_as=save_as))
+        return collected(self._sent(request, (), graph, values, saved)).values
 
     def differentiate(
         self,
         graph: Graph | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
+        on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of one run. Options as for `Client.stream`."""
-        return collected(self.stream(graph, values, keep=keep, kept=kept, **options))
+        """Values, gradients and verdicts of a run. Options as for `Client.stream`; ``on_progress`` as for
+        `Client.differentiate`."""
+        watch = watching(on_progress)
+        events = self.stream(graph, values, save_as=save_as, saved=saved, progress=watch is not None, **options)
+        return collected(events, watch)
 
     def stream(
         self,
         graph: Graph | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        keep: str = "",
-        kept: str = "",
+        save_as: str = "",
+        saved: str = "",
         **options: Any,
     ) -> Generator[Event, None, None]:
         """Events as they come. A run whose events are not read to the end is given up. Options as for `Client.stream`."""
-        wanted = Options(**options)
-        request = wanted.request()
-        request.keep = keep
-        yield from self._sent(request, wanted.hooks, graph, values, kept)
+        run_options = Options(**options)
+        request = run_options.request()
+        request.input.save_as = save_as
+        yield from self._sent(request, run_options.hooks, graph, values, saved)
 
-    def release(self, kept: str) -> None:
-        """Free what is kept under this name, if anything is."""
+    def release(self, saved: str) -> None:
+        """Free the values saved under this name, if there are any."""
         self._check_open()
-        self._frames.put(pb.SessionRequest(release=pb.ReleaseKept(kept=kept)))
+        self._frames.put(pb.SessionRequest(release=pb.ReleaseSaved(saved=saved)))
 
-    def converse(self, conversation: RunExchange, timeout: float | None = None) -> Generator[Event, None, None]:
-        """The events of one run. Raises GradproofError, or unchanged what a hook that runs here raises; DeadlineExceeded
-        after ``timeout`` seconds, with which the session ends."""
+    def exchange(self, run: RunExchange, timeout: float | None = None) -> Generator[Event, None, None]:
+        """The events of a run. Raises GradproofError, or any exception of a hook that runs here; DeadlineExceeded after
+        ``timeout`` seconds, which ends the session."""
         self._check_open()
         if timeout is not None and timeout <= 0:
             raise DeadlineExceeded("there is no time left for the run")
-        frames = conversation.opening()
-        request_id = conversation.request.request_id
-        if request_id in self._boxes:
+        frames = run.opening_frames()
+        request_id = run.request.input.request_id
+        if request_id in self._responses:
             raise ValueError(f"a run with request_id {request_id!r} is in progress on this session")
-        self._boxes[request_id] = deque()
+        self._responses[request_id] = deque()
         try:
             if timeout is not None:
                 self._limit(request_id, time.monotonic() + timeout)
             for frame in frames:
                 self._frames.put(frame)
-            while not conversation.over:
-                events, replies = conversation.hear(self._hear(request_id))
+            while not run.over:
+                events, replies = run.receive(self._receive(request_id))
                 for frame in replies:
                     self._frames.put(frame)
                 yield from events
         finally:
-            if not conversation.over and self.alive:
+            if not run.over and self.alive:
                 self._frames.put(pb.SessionRequest(cancel=pb.CancelRun(request_id=request_id)))
             if self._origin.here:
                 with self._turn:
                     self._deadlines.pop(request_id, None)
-                    del self._boxes[request_id]
+                    del self._responses[request_id]
+
+    def retried(self, make: Callable[[], RunExchange], seconds: float) -> Generator[Event, None, None]:
+        """The events of a run that ``make`` begins, again where the server had no room for it, within ``seconds``."""
+        call = Call(self._connection, seconds)
+
+        def attempt() -> Generator[Event, None, None]:
+            run = make()
+            try:
+                yield from self.exchange(run, call.left())
+            finally:
+                call.delivered = call.delivered or run.hook_called or not self.alive
+
+        return retried_stream(call, attempt)
 
     def _sent(
-        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, kept: str
+        self, request: RequestT, hooks: Sequence[Hook], graph: Graph | None, values: Mapping[str, Any] | None, saved: str
     ) -> Iterator[Event]:
         digest = self._digests.of(graph) if isinstance(request, pb.DifferentiateRequest) else ""
         end = time.monotonic() + self._timeout + check_seconds(request)
-        for attempt in attempts(request, graph, values, kept=kept, digest=digest):
+        for attempt in attempts(request, graph, values, saved=saved, digest=digest):
             try:
-                for event in conversed(self, lambda: RunExchange(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
+                for event in self.retried(lambda: RunExchange(attempt.request, hooks), end - time.monotonic()):  # noqa: B023
                     if isinstance(event, Accepted):
                         self._digests.learn(graph, event.digest)
                     yield event
@@ -202,8 +219,8 @@ class Session:
             yield frame
 
     def _limit(self, request_id: str, end: float) -> None:
-        """End the session if the run is still in progress at ``end``. A thread looks after that: nothing else is sure to
-        run, since a peer that reads nothing holds those of gRPC."""
+        """End the session if the run is still in progress at ``end``. A thread enforces deadlines: those of gRPC may be blocked
+        by a peer that reads nothing."""
         with self._turn:
             self._deadlines[request_id] = end
             if self._watched is None and self._ended is None:
@@ -226,10 +243,10 @@ class Session:
         self._end(Unavailable("the session ended with a run that took longer than its timeout"))
         self._answers.cancel()
 
-    def _hear(self, request_id: str) -> pb.SessionResponse:
-        """The next answer to a request."""
+    def _receive(self, request_id: str) -> pb.SessionResponse:
+        """The next response to a request."""
         self._origin.check()
-        box = self._boxes[request_id]
+        box = self._responses[request_id]
         while True:
             with self._turn:
                 while not box and self._ended is None and self._reading:
@@ -239,19 +256,19 @@ class Session:
                 if self._ended is not None:
                     raise self._final(request_id)
                 self._reading = True
-            answer = None
+            response = None
             try:
-                answer = self._read()
+                response = self._read()
             finally:
                 with self._turn:
                     self._reading = False
-                    if answer is not None:
-                        for one in recipients(answer, self._boxes):
-                            self._boxes[one].append(answer)
+                    if response is not None:
+                        for recipient in recipients(response, self._responses):
+                            self._responses[recipient].append(response)
                     self._turn.notify_all()
 
     def _final(self, request_id: str) -> GradproofError:
-        """The error of a run whose stream has ended: one of its own, as several threads raise theirs."""
+        """A copy of the error that ended the stream, as several threads may raise it."""
         assert self._ended is not None
         end = self._deadlines.get(request_id)
         late = end is not None and end <= time.monotonic()
@@ -260,10 +277,10 @@ class Session:
         return error
 
     def _read(self) -> pb.SessionResponse | None:
-        """The next answer to any request. None where the stream has ended, which is noted."""
+        """The next response to any request. None where the stream has ended, which is noted."""
         try:
             with translated():
-                answer: pb.SessionResponse | None = next(self._answers, None)
+                response: pb.SessionResponse | None = next(self._answers, None)
         except GradproofError as error:
             self._end(error)
             return None
@@ -271,12 +288,12 @@ class Session:
             self._answers.cancel()
             self._end(Unavailable("reading from the session was interrupted"))
             raise
-        if answer is None:
+        if response is None:
             self._end(Unavailable("the server ended the session"))
-        return answer
+        return response
 
     def _end(self, error: GradproofError) -> None:
-        """There is no stream any more."""
+        """Note why the stream ended, and wake the threads that wait."""
         with self._turn:
             self._ended = self._ended or error
             self._turn.notify_all()
@@ -284,22 +301,8 @@ class Session:
         self._frames.put(None)
 
 
-def conversed(session: Session, make: Callable[[], RunExchange], seconds: float) -> Generator[Event, None, None]:
-    """The events of a run on a session, whose conversation ``make`` begins: anew where the server had no room for it."""
-    call = Call(session._connection, seconds)
-
-    def attempt() -> Generator[Event, None, None]:
-        conversation = make()
-        try:
-            yield from session.converse(conversation, call.left())
-        finally:
-            call.given = call.given or conversation.asked or not session.alive
-
-    return retried_stream(call, attempt)
-
-
 def collected(events: Iterator[Event], watch: Watch | None = None) -> Result:
-    """The events of a run, by name; ``watch`` is called with each as it comes."""
+    """The events of a run, by name; ``watch`` is called with each event as it comes."""
     result = Result()
     try:
         for event in events:

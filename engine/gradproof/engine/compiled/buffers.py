@@ -68,7 +68,8 @@ class Layout:
 class Bindable(Protocol):
     """Recipe of calls that are bound to memory once, and run many times."""
 
-    def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Any: ...
+    def bind(self, readable: Sequence[Array], writable: Sequence[Array]) -> Any:
+        """The calls over the slots of a workspace."""
 
 
 class Workspace:

@@ -138,7 +138,7 @@ def _simplified(plan: Plan, variant: Variant) -> tuple[Simplified, dict[int, str
         items += instructions[position : cut.position]
         items.append(Cut(len(variant.fetch) + k, cut.raw, cut.final, cut.name in variant.hooked))
         position = cut.position
-    constants: dict[int, Any] = {number: np.asarray(array) for number, array in plan.literals.items()}
+    constants = dict(plan.literals)
     for name, number in watched(backward.seeds.items()):
         if name not in variant.seeded:
             constants[number] = np.ones(program.specs[number].shape, program.specs[number].dtype)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from gradproof.engine.attributes import Attributes
 from gradproof.engine.cancellation import watched
 from gradproof.engine.inference import Inferred
 from gradproof.engine.op import Op
@@ -36,6 +37,8 @@ class Cut:
 
 
 Item: TypeAlias = Instruction | Cut
+CallOf: TypeAlias = Callable[[Instruction, Sequence[Spec]], Callable[..., Any]]
+"""Finds the function that the interpreter calls for an instruction."""
 
 COMMUTATIVE: Final = {"add", "multiply", "equal", "not_equal", "logical_and", "logical_or"}
 MOVES: Final = {"broadcast_to", "reshape", "expand_dims", "squeeze", "transpose", "matrix_transpose", "astype"}
@@ -60,7 +63,7 @@ def simplify(
     specs: Sequence[Spec],
     constants: dict[int, Array],
     op_of: Callable[[str], Op],
-    call_of: Callable[[Instruction, Sequence[Spec]], Callable[..., Any]],
+    call_of: CallOf,
     forward_length: int = 0,
 ) -> Simplified:
     """Drop ``items`` that are repeated, constant, or read by no `Cut`. ``op_of`` finds an op by name; ``call_of`` is
@@ -106,14 +109,14 @@ def _pruned(simplified: Simplified, required: set[int]) -> Simplified:
 class _Walk:
     """The walk through a program in order, which writes the simplified program."""
 
-    def __init__(self, simplified: Simplified, op_of: Callable[[str], Op], call_of: Any) -> None:
+    def __init__(self, simplified: Simplified, op_of: Callable[[str], Op], call_of: CallOf) -> None:
         self.simplified, self.op_of, self.call_of = simplified, op_of, call_of
         self.required: set[int] = set()
         self._alias: dict[int, int] = {}
-        self._seen: dict[Any, tuple[int, ...]] = {}
+        self._seen: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._source: dict[int, int] = {}
         self._negated: dict[int, int] = {}
-        self._number_of: dict[Any, int] = {}
+        self._number_of: dict[tuple[object, ...], int] = {}
         self._dense: set[int] = set()
         self._non_contiguous: set[int] = set()  # broadcast here, but dense in the interpreter
         for number, array in watched(list(simplified.constants.items())):
@@ -151,7 +154,7 @@ class _Walk:
         self.simplified.specs.append(spec)
         return len(self.simplified.specs) - 1
 
-    def _apply(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...]:
+    def _apply(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Attributes) -> tuple[int, ...]:
         """The numbers of the results of an op; ``outputs`` if it has to be computed."""
         specs = self.simplified.specs
         if len(outputs) == 1:
@@ -173,7 +176,12 @@ class _Walk:
         return self._emit(op, inputs, outputs, attributes)
 
     def _emit(
-        self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any, non_contiguous: bool = False
+        self,
+        op: Op,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        attributes: Attributes,
+        non_contiguous: bool = False,
     ) -> tuple[int, ...]:
         """The numbers of the results of an instruction that was met before, or is constant; otherwise it is written."""
         specs, constants = self.simplified.specs, self.simplified.constants
@@ -250,7 +258,9 @@ class _Walk:
             same = self._negated.get(first)
         return same if same is not None and self._is_dense(same) else None
 
-    def _signed(self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Any) -> tuple[int, ...] | None:
+    def _signed(
+        self, op: Op, inputs: tuple[int, ...], outputs: tuple[int, ...], attributes: Attributes
+    ) -> tuple[int, ...] | None:
         """Signs moved outwards, and into sums: (-a) b = -(a b) and a + (-b) = a - b, to the last bit."""
         negated, spec = self._negated, self.simplified.specs[outputs[0]]
         if op.name not in SIGNED or spec.dtype.kind == "c" or not any(k in negated for k in inputs):
@@ -289,7 +299,7 @@ class _Walk:
         """The inputs before they were broadcast: a ufunc with an output broadcasts them itself."""
         return tuple([self._source.get(k, k) for k in inputs])
 
-    def _narrowed(self, op: Op, inputs: tuple[int, ...], output: int, attributes: Any) -> tuple[int, ...] | None:
+    def _narrowed(self, op: Op, inputs: tuple[int, ...], output: int, attributes: Attributes) -> tuple[int, ...] | None:
         """Where all inputs are broadcast from a smaller shape, the op in that shape, and its result broadcast."""
         if not any(k in self._source for k in inputs) or not is_exact(op):
             return None

@@ -143,6 +143,11 @@ class Remote:
         answer = self._answer(Question(Kind.DERIVATIVE, name))
         return None if isinstance(answer, Failed) else answer
 
+    def nodes_read(self) -> tuple[int, int]:
+        """The number of nodes whose numbers have an answer, and of all that were asked for. May be called by any thread."""
+        nodes = [k for k, question in enumerate(self.questions) if question.kind is Kind.NUMBERS]
+        return sum(k in self.answers for k in nodes), len(nodes)
+
     def settle(self) -> None:
         """Wait until there is an answer to every question."""
         while any(lane.worker is not None for lane in self._lanes):

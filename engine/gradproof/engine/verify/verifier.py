@@ -31,6 +31,7 @@ from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_cache.shape_class import NO_CASE
 from gradproof.engine.verify.runs.examination import Brief, Examination, Findings, Unasked, brief_of, late, questions_of
 from gradproof.engine.verify.runs.known_rules import KnownRule, KnownRules
+from gradproof.engine.verify.runs.progress import Progress
 from gradproof.engine.verify.verdict import (
     AccumulationVerdict,
     AccumulationWord,
@@ -94,6 +95,7 @@ class Verifier:
         wait: float = 0.0,
         budget: float = 5.0,
         gone: Callable[[], bool] = lambda: False,
+        progress: Progress | None = None,
     ) -> Iterator[GradientVerdict]:
         """One verdict for each wanted gradient of the run, in the order in which they became final; at last those of None
         gradients.
@@ -103,8 +105,11 @@ class Verifier:
             budget: seconds for all of it, after which the rest stays UNCHECKED.
             wait: seconds of these to wait, all in all, for proofs that are not known yet, once the numbers are checked.
             gone: whether nobody waits for verdicts any more: then nothing is waited for, or checked, either.
+            progress: counts that are kept up to date while the check runs.
         """
-        return _Check(self, run, values, budget, wait, gone).verdicts()
+        check = _Check(self, run, values, budget, wait, gone)
+        check.progress = progress or check.progress
+        return check.verdicts()
 
 
 class _Check:
@@ -115,6 +120,7 @@ class _Check:
     ) -> None:
         self.verifier, self.run, self.plan = verifier, run, run.plan
         self.values, self.budget, self.wait, self.gone = values, budget, wait, gone
+        self.progress = Progress()
         self.deadline = time.monotonic() + budget
         self.uses_of: dict[int, list[Contribution]] = defaultdict(list)
         self.uses_by: dict[int, list[Contribution]] = defaultdict(list)
@@ -165,7 +171,9 @@ class _Check:
             return Examination(self.run, brief, self.budget, self.verifier.rules)
         bad = [name for name in watched(self.run.job.wanted()) if not self._finite(name)] if not self.run.hooked else []
         left = self.deadline - time.monotonic()
-        return Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
+        findings = Remote(workers, self.run, brief, questions_of(self._positions(), bad), left, self.gone)
+        self.progress.nodes = findings.nodes_read
+        return findings
 
     def _positions(self) -> list[int]:
         """The instructions whose numbers are asked for, in order: uses and all that their rules read, use by use."""
@@ -185,8 +193,7 @@ class _Check:
     def _composed(self) -> Iterator[GradientVerdict]:
         written = [self.verifier.rules.key_of(rule) for rule in watched(self.plan.lowered.graph.rules)]
         for key in watched({key for key in watched((*self.keys.values(), *written)) if key}):
-            if self.verifier.proofs.lookup(key) is None:
-                self.verifier.proofs.request(key)
+            self._request(key)
             if self.over:
                 return
         graphs = self.findings.graphs()
@@ -317,8 +324,7 @@ class _Check:
                 continue
             instruction = self.plan.program.instructions[position]
             key = self.verifier.rules.of(self.run, position).key
-            if key is not None and self.verifier.proofs.lookup(key) is None:
-                self.verifier.proofs.request(key)
+            self._request(key)
             nothing = self.findings.numbers(position).contributions[slot]
             assert nothing is not None  # it has been judged as 0
             node, rule = self.plan.lowered.node_of[position], self._proof(instruction.op.name, key)
@@ -377,9 +383,14 @@ class _Check:
         if not verdict.through_rule or op.rule is None:
             return verdict
         key = self.verifier.rules.of(self.run, position).key
+        self._request(key)
+        return lowered_forward(verdict, self._proof(op.name, key))
+
+    def _request(self, key: ProofKey | None) -> None:
+        """Ask for a proof that is not known yet."""
         if key is not None and self.verifier.proofs.lookup(key) is None:
             self.verifier.proofs.request(key)
-        return lowered_forward(verdict, self._proof(op.name, key))
+            self.progress.proofs.append(key)
 
     def _proof(self, op: str, key: ProofKey | None) -> RuleVerdict:
         if key is None:

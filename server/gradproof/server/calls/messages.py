@@ -65,10 +65,10 @@ class Readable(Around):
         return read
 
 
-async def send(context: Context, message: Any, milliseconds: int) -> None:
+async def send(context: Context, message: Any, seconds: float) -> None:
     """Write a message of a stream. Raises Stalled where the client makes no room for it within this time."""
     try:
-        async with asyncio.timeout(milliseconds / 1000):
+        async with asyncio.timeout(seconds):
             await context.write(message)
     except TimeoutError as error:
-        raise Stalled(milliseconds) from error
+        raise Stalled(seconds) from error

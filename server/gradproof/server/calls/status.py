@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 import uuid
 from collections.abc import Sequence
@@ -47,8 +48,8 @@ class Stalled(errors.GradproofError):
 
     reason = "STALLED"
 
-    def __init__(self, milliseconds: int) -> None:
-        super().__init__(f"nothing of the stream was read for {milliseconds} ms: the limit stall_ms")
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"nothing of the stream was read for {seconds:g} s: the limit stall_seconds")
 
 
 CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
@@ -111,7 +112,8 @@ def message_of(error: errors.GradproofError) -> str:
 
 
 def status_of(error: errors.GradproofError) -> status_pb2.Status:
-    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure and RetryInfo."""
+    """The status with ErrorInfo and, as they apply, BadRequest (the first twenty faults), QuotaFailure, RetryInfo and
+    PreconditionFailure (the first twenty gradients)."""
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata_of(error))
     details: list[Any] = [info]
     if isinstance(error, errors.InvalidRequest):
@@ -131,6 +133,14 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromMilliseconds(round(1000 * seconds))
             details.append(retry)
+    elif isinstance(error, VerdictRequired):
+        failure = error_details_pb2.PreconditionFailure()
+        for name, summary, reason in error.weaker[:MAX_VIOLATIONS]:
+            failure.violations.add(type=error.reason, subject=name[:120], description=f"{summary}: {reason}"[:300])
+            if failure.ByteSize() > MAX_BYTES:
+                del failure.violations[-1]
+                break
+        details.append(failure)
     status = status_pb2.Status(code=code_of(error).value[0], message=_short(message_of(error)))
     for detail in details:
         packed = any_pb2.Any()
@@ -144,48 +154,41 @@ def retry_seconds(error: errors.GradproofError) -> float:
     return float(getattr(error, "retry_seconds", 0.0))
 
 
-def request_fault(error: errors.GradproofError) -> pb.RequestFault:
-    """A status as a message of a session, where a failed request does not end the stream."""
-    fault = fault_of(status_of(error))
-    if isinstance(error, errors.InvalidRequest):
-        fault.faults.extend(field_faults(error.faults[:MAX_VIOLATIONS]))
-    elif isinstance(error, VerdictRequired):
-        fault.faults.extend(
-            pb.FieldFault(path=f"verdicts[{name}]", message=f"{summary}: {why}"[:300], reason=error.reason)
-            for name, summary, why in error.weaker[:MAX_VIOLATIONS]
+def violations_of(faults: Sequence[errors.Violation]) -> list[error_details_pb2.BadRequest.FieldViolation]:
+    """Faults as messages, none of them long."""
+    return [
+        error_details_pb2.BadRequest.FieldViolation(
+            field=fault.path, description=_short(fault.message), reason=fault.reason
         )
-    return fault
+        for fault in faults
+    ]
 
 
-def fault_of(status: status_pb2.Status) -> pb.RequestFault:
-    """A status as a session says it: code, message, what its ErrorInfo has, and when to try again. Without places."""
-    fault = pb.RequestFault(code=status.code, message=status.message)
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+def element_of(text: str) -> list[int]:
+    """The index of an element that is written as ``[0, 2]``; empty for a 0-d tensor, and for a text that is no index."""
+    return list(map(int, re.findall(r"\d+", text))) if re.fullmatch(r"[\[(][\d\s,]*[\])]", text) else []
+
+
+def info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
+    """The ErrorInfo of a status: reason and metadata."""
+    info = error_details_pb2.ErrorInfo()
     for detail in status.details:
         if detail.Unpack(info):
-            fault.reason = info.reason
-            fault.metadata.update(info.metadata)
-        elif detail.Unpack(retry):
-            fault.retry_delay_ms = retry.retry_delay.ToMilliseconds()
-    return fault
-
-
-def field_faults(faults: Sequence[errors.Violation]) -> list[pb.FieldFault]:
-    """Faults as messages, none of them long."""
-    return [pb.FieldFault(path=one.path, message=_short(one.message), reason=one.reason) for one in faults]
+            break
+    return info
 
 
 def run_fault(error: errors.RunFault) -> pb.RunFault:
     """A fault of a node or hook as an event."""
     return pb.RunFault(
         node=error.node,
-        op=error.op,
-        plugin=error.plugin,
-        value=error.value,
+        op=error.op or None,
+        plugin=error.plugin or None,
+        value=error.value or None,
         reason=error.reason,
         message=_short(message_of(error)),
-        element=error.element,
-        incident=incident_of(error),
+        element=element_of(error.element),
+        incident=incident_of(error) or None,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import sys
@@ -197,7 +196,7 @@ def draw(
         if wanted not in FORMATS.values():
             raise ValueError(f"there is no format {wanted!r}; there are {', '.join(FORMATS.values())}")
         request = read_request(file, values)
-        picture = drawn(request, target, plugin, budget) if run else draw_graph(request.graph, given(request))
+        picture = drawn(request, target, plugin, budget) if run else draw_graph(request.input.graph, given(request))
         text = str(getattr(picture, wanted)())
         if output is not None:
             output.write_text(text, encoding="utf-8")
@@ -227,7 +226,7 @@ def list_ops(
         typer.echo(f"gradproof ops: {target.explained(error)}", err=True)
         raise typer.Exit(2) from error
     if as_json:
-        print(json.dumps([dataclasses.asdict(op) for op in ops], indent=2))
+        print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
         console.print(report.op_table(ops, verdicts=verdicts))
     if verdicts and any(op.verdict and op.verdict.word == "REFUTED" for op in ops):
@@ -275,21 +274,22 @@ def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: 
 
 def given(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
     """The values beside the graph, by name."""
-    return {named.name: decode_tensor(named.value) for named in request.values}
+    return {named.name: decode_tensor(named.value) for named in request.input.values}
 
 
 def drawn(request: pb.DifferentiateRequest, target: Target, plugins: list[str] | None, budget: float) -> Picture:
     """The picture of a request that is run first, with every value and gradient that there is."""
     with target.client(plugins) as client:
         ops = {op.name: op for op in client.ops()}
-        moving = flowing(request.graph, ops)
-        specs = client.infer(request.graph).values
+        moving = flowing(request.input.graph, ops)
+        specs = client.infer(request.input.graph).values
         asked = {*request.gradients, *request.retain}
         request.retain.extend(n for n in sorted(moving - asked) if n in specs and specs[n][0].kind not in "biu")
-        asked = set(request.fetch)
-        request.fetch.extend(name for node in request.graph.nodes for name in node.outputs if name not in asked)
+        asked = set(request.input.fetch)
+        nodes = request.input.graph.nodes
+        request.input.fetch.extend(name for node in nodes for name in node.outputs if name not in asked)
         result = client.send(request, budget=budget)
-    return draw_graph(request.graph, given(request), result, ops)
+    return draw_graph(request.input.graph, given(request), result, ops)
 
 
 def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: bool = False) -> list[ProofStep]:
@@ -316,12 +316,12 @@ def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
     text = json.loads(file.read_text(encoding="utf-8"))
     request = pb.DifferentiateRequest()
     try:
-        json_format.ParseDict(text if "graph" in text else {"graph": text}, request)
+        json_format.ParseDict(text if "input" in text else {"input": {"graph": text}}, request)
     except json_format.ParseError as error:
         raise ValueError(f"{file}: {error}") from error
     if values is None:
         return request
-    dtypes = {leaf.name: leaf.spec for leaf in request.graph.leaves}
+    dtypes = {leaf.name: leaf.spec for leaf in request.input.graph.leaves}
     if values.suffix == ".npz":
         with np.load(values, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -330,5 +330,5 @@ def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
     for name, array in arrays.items():
         if name in dtypes and dtypes[name].dtype:
             array = array.astype(decode_spec(dtypes[name])[1])
-        request.values.add(name=name, value=encode_tensor(array))
+        request.input.values.add(name=name, value=encode_tensor(array))
     return request

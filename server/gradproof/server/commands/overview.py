@@ -113,7 +113,7 @@ def tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
         ("version", process.version),
         ("up", f"{process.uptime_seconds:.0f} s, {process.resident_bytes / 1e6:.0f} MB"),
         ("calls in flight", str(process.calls_in_flight)),
-        ("sessions", f"{process.sessions}, with {process.kept_runs} kept runs, {process.kept_bytes / 1e6:.1f} MB"),
+        ("sessions", f"{process.sessions}, with {process.saved_runs} saved runs, {process.saved_bytes / 1e6:.1f} MB"),
         ("workers", f"{process.workers_busy} busy, {process.workers_idle} idle, {process.workers_lost} lost so far"),
         ("proofs", f"{process.proofs_running} running, {process.proofs_queued} queued"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradproof.client import Gradient, OpInfo, Result, RuleVerdict, Verdict
+from gradproof.client.events import REQUIRED
 
 COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wrong": "bold red"}
 
@@ -74,7 +76,10 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
         table.add_column(column, overflow="fold")
     for op in ops:
         if not verdicts:
-            attributes = " ".join(f"{name}={default or '(required)'}" for name, default in op.attributes.items())
+            attributes = " ".join(
+                f"{name}={'(required)' if default is REQUIRED else repr(default)}"
+                for name, default in op.attributes.items()
+            )
             table.add_row(op.name, " ".join(op.inputs) + ("..." if op.variadic else ""), attributes, op.doc)
         elif op.verdict is None:
             table.add_row(op.name, "no derivative", "", "", "", "")
@@ -114,8 +119,20 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
         console.print(f"    {obligation}", markup=False)
     if verdict.witness and verdict.witness.got:
         w = verdict.witness
-        place = f"input {w.input}, " * bool(w.input) + f"element {w.element or '[]'}" + f", at {w.point}" * bool(w.point)
+        place = f"input {w.input}, " * bool(w.input) + f"element {list(w.element)}" + f", at {w.point}" * bool(w.point)
         console.print(f"    {place}: it gives {w.got}, the truth is {w.expected}", markup=False)
+
+
+def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:
+    """Ops as plain values, for machines. ``attributes`` has the defaults, ``required`` the names without a default."""
+    return [
+        {
+            **asdict(op),
+            "attributes": {name: default for name, default in op.attributes.items() if default is not REQUIRED},
+            "required": [name for name, default in op.attributes.items() if default is REQUIRED],
+        }
+        for op in ops
+    ]
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -68,8 +68,8 @@ TABLE = (
         "state",
         lambda h: {name: getattr(h.handler.admission, name) for name in ("queued", "small", "large", "waiting")},
     ),
-    Row(GAUGE, "gradproof_kept_bytes", "Bytes of kept values", "", _one(lambda h: h.handler.kept.held_bytes)),
-    Row(GAUGE, "gradproof_kept_runs", "Kept runs", "", _one(lambda h: len(h.handler.kept))),
+    Row(GAUGE, "gradproof_saved_bytes", "Bytes of saved values", "", _one(lambda h: h.handler.forward_cache.held_bytes)),
+    Row(GAUGE, "gradproof_saved_runs", "Saved runs", "", _one(lambda h: len(h.handler.forward_cache))),
     Row(GAUGE, "gradproof_graphs_cached", "Graphs known by digest", "", _one(lambda h: len(h.handler.graphs))),
     Row(GAUGE, "gradproof_plans_cached", "Plans made and kept", "", _one(lambda h: h.handler.engine.plans_cached)),
     Row(

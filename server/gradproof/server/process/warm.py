@@ -17,7 +17,7 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import autodiff_service_pb2_grpc, graph_pb2, op_service_pb2, op_service_pb2_grpc
 from gradproof.wire import encode_tensor
 
-OP, BUDGET_MS, SECONDS = "multiply", 2_000, 20.0
+OP, BUDGET, SECONDS = "multiply", 2.0, 20.0
 
 
 @contextmanager
@@ -53,10 +53,12 @@ class _Calls:
     async def quick(self) -> None:
         """Calls that do not need anything but this process."""
         graph, level = _graph(), pb.VERIFY_LEVEL_CACHED
-        request = pb.DifferentiateRequest(graph=graph, request_id="warm", verify=pb.VerifyOptions(level=level))
+        request = pb.DifferentiateRequest(
+            input=pb.RunInput(graph=graph, request_id="warm"), verify=pb.VerifyOptions(level=level)
+        )
         await self._answer(self.autodiff.GetServerInfo, pb.GetServerInfoRequest())
         await self._answer(self.autodiff.Infer, pb.InferRequest(graph=graph))
-        await self._answer(self.autodiff.Evaluate, pb.EvaluateRequest(graph=graph))
+        await self._answer(self.autodiff.Evaluate, pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         await self._answer(self.autodiff.Derive, pb.DeriveRequest(graph=graph, mode=pb.DERIVE_MODE_VJP))
         await self._answer(self.autodiff.Differentiate, request)
         await self._stream(self.autodiff.StreamingDifferentiate, pb.StreamingDifferentiateRequest(request=request))
@@ -64,8 +66,8 @@ class _Calls:
 
     async def slow(self) -> None:
         """Calls that read all ops, or ask worker processes."""
-        verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS)
-        request = pb.DifferentiateRequest(graph=_graph(), verify=verify)
+        verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=BUDGET)
+        request = pb.DifferentiateRequest(input=pb.RunInput(graph=_graph()), verify=verify)
         await self._stream(self.autodiff.StreamingDifferentiate, pb.StreamingDifferentiateRequest(request=request))
         await self._answer(self.autodiff.Explain, pb.ExplainRequest(graph=_graph(), value="y"))
         await self._answer(self.ops.GetOp, op_service_pb2.GetOpRequest(name=OP))

@@ -1,4 +1,4 @@
-"""Counts: all that a request can multiply, before anything of it is decoded."""
+"""Counts: everything that a request can multiply, before any of it is decoded."""
 
 from __future__ import annotations
 
@@ -10,59 +10,57 @@ from typing import Any
 from gradproof.engine.cancellation import watched
 from gradproof.engine.spec import shape_fault
 from gradproof.server.limits import Limits
+from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2
 
-LISTS = ("values", "seeds", "hooks", "gradients", "retain", "fetch", "reuse")
+INPUT_LISTS = ("values", "fetch", "reuse")
+LISTS = ("seeds", "hooks", "gradients", "retain", "fetch")
 HINT = "ask for less at once"
 
 
 def check_counts(request: Any, limits: Limits) -> None:
     """Raises LimitExceeded with every limit that a request passes by how much it names, by the largest place of each kind.
-    Nodes are not looked at one by one where there are too many of them."""
-    found: Counter[str] = Counter()
+    Where there are too many nodes, they are not looked at."""
     fields = request.DESCRIPTOR.fields_by_name
-    for name in LISTS:
-        if name in fields:
-            found[name] = len(getattr(request, name))
+    run_input: pb.RunInput | None = request.input if "input" in fields else None
+    counts: Counter[str] = Counter({name: len(getattr(request, name)) for name in LISTS if name in fields})
+    if run_input is not None:
+        counts.update({name: len(getattr(run_input, name)) for name in INPUT_LISTS})
+        counts["reuse_values"] = sum(len(reuse.values) for reuse in run_input.reuse)
     if "by" in fields:
-        found["gradients"] = len(request.by)
-    if "reuse" in fields:
-        found["reuse_values"] = sum(len(one.values) for one in request.reuse)
-    if "verify" in fields:
-        found["verify_budget_ms"] = request.verify.budget_ms
-    if found["hooks"] <= limits.hooks and "hooks" in fields:
-        found["hooks_per_value"] = max(Counter(hook.value for hook in request.hooks).values(), default=0)
+        counts["gradients"] = len(request.by)
+    if counts["hooks"] <= limits.hooks and "hooks" in fields:
+        counts["hooks_per_value"] = max(Counter(hook.value for hook in request.hooks).values(), default=0)
         for hook in request.hooks:
-            found |= _graph(hook.graph, limits)
-            found |= _attributes([hook.named])
-    found |= _graph(request.graph, limits)
-    tensors = [
-        *(one.value for one in getattr(request, "values", ())),
-        *(s.cotangent for s in getattr(request, "seeds", ())),
-    ]
-    found |= _specs(tensor.spec for tensor in tensors)
-    limits.check_all(found, HINT)
+            counts |= _graph(hook.graph, limits)
+            counts |= _attributes([hook.named])
+    counts |= _graph(request.graph if run_input is None else run_input.graph, limits)
+    tensors = [named.value for named in run_input.values] if run_input is not None else []
+    tensors += [seed.cotangent for seed in getattr(request, "seeds", ())]
+    counts |= _specs(tensor.spec for tensor in tensors)
+    seconds = {"verify_budget_seconds": request.verify.budget_seconds} if "verify" in fields else {}
+    limits.check_all({**counts, **seconds}, HINT)
 
 
 def _graph(graph: graph_pb2.Graph, limits: Limits) -> Counter[str]:
-    found = Counter(
+    counts = Counter(
         graph_nodes=len(graph.nodes),
         graph_leaves=len(graph.leaves),
         graph_outputs=len(graph.outputs),
         graph_rules=len(graph.rules),
     )
-    if any(count > getattr(limits, name) for name, count in found.items()):
-        return found
+    if any(count > getattr(limits, name) for name, count in counts.items()):
+        return counts
     for node in watched(graph.nodes):
         count = len(node.inputs)
-        found["graph_edges"] += count
-        found["node_inputs"] = max(found["node_inputs"], count, len(node.outputs))
-    found |= _attributes(graph.nodes)
-    found |= _attributes(graph.rules)
+        counts["graph_edges"] += count
+        counts["node_inputs"] = max(counts["node_inputs"], count, len(node.outputs))
+    counts |= _attributes(graph.nodes)
+    counts |= _attributes(graph.rules)
     for rule in graph.rules:
-        found |= _specs(rule.inputs)
-    found |= _specs(_leaf_specs(graph))
-    return found
+        counts |= _specs(rule.inputs)
+    counts |= _specs(_leaf_specs(graph))
+    return counts
 
 
 def _leaf_specs(graph: graph_pb2.Graph) -> Iterator[tensor_pb2.TensorSpec]:
@@ -73,19 +71,19 @@ def _leaf_specs(graph: graph_pb2.Graph) -> Iterator[tensor_pb2.TensorSpec]:
 
 
 def _attributes(owners: Iterable[Any]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for owner in watched(owners):
         if owner.attributes:
             nbytes = sum(len(name) + value.ByteSize() for name, value in owner.attributes.items())
-            found["node_attributes"] = max(found["node_attributes"], len(owner.attributes))
-            found["attribute_bytes"] = max(found["attribute_bytes"], nbytes)
-    return found
+            counts["node_attributes"] = max(counts["node_attributes"], len(owner.attributes))
+            counts["attribute_bytes"] = max(counts["attribute_bytes"], nbytes)
+    return counts
 
 
 def _specs(specs: Iterable[tensor_pb2.TensorSpec]) -> Counter[str]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for spec in watched(specs):
         if shape_fault(spec.shape) is None:  # else it is a fault, with a path
-            found["rank"] = max(found["rank"], len(spec.shape))
-            found["tensor_elements"] = max(found["tensor_elements"], math.prod(spec.shape))
-    return found
+            counts["rank"] = max(counts["rank"], len(spec.shape))
+            counts["tensor_elements"] = max(counts["tensor_elements"], math.prod(spec.shape))
+    return counts

@@ -66,7 +66,7 @@ class Busy(LimitExceeded):
     """A request that may be sent again after ``retry_seconds``. ``reason``: OVERLOADED where all callers together ask too
     much, QUOTA_EXCEEDED where this one does."""
 
-    def __init__(self, reason: str, name: str, actual: int, limit: int, retry_seconds: float, hint: str = "") -> None:
+    def __init__(self, reason: str, name: str, actual: float, limit: float, retry_seconds: float, hint: str = "") -> None:
         super().__init__(name, actual, limit, hint)
         self.reason, self.retry_seconds = reason, max(SOON, retry_seconds)
 
@@ -219,9 +219,9 @@ class Admission:
         if self.queued >= limit:
             raise self._busy("OVERLOADED", "runs_queued", self.queued)
         if turn.deadline is not None and time.monotonic() + wait > turn.deadline:
-            left = max(0, round(1000 * (turn.deadline - time.monotonic())))
+            left = max(0.0, round(turn.deadline - time.monotonic(), 3))
             hint = "it would wait longer for its turn than its deadline allows: give it more time, or send it later"
-            raise Busy("OVERLOADED", "deadline_ms", round(1000 * wait), left, wait, hint)
+            raise Busy("OVERLOADED", "deadline_seconds", round(wait, 3), left, wait, hint)
 
     async def _stand(self, caller: str, seconds: float) -> None:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

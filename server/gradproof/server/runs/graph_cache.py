@@ -1,4 +1,4 @@
-"""The graphs that requests may name by their digest: those used last, bounded in number and in size."""
+"""A cache of the graphs that requests may name by digest, bounded in number and in size."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gradproof.engine.graph import Graph
 
 MAX_GRAPHS = 1024
 MAX_ITEMS = 2_000_000
-"""Nodes, their inputs, leaves and rules of all graphs together: they take 0.2 KB each, about."""
+"""Nodes, their inputs, leaves and rules of all graphs together. Each takes about 0.2 KB."""
 
 
 class GraphCache:
     """Graphs by digest. The least recently used leave where there are more than ``max_graphs``, or where all together have
-    more than ``max_items``; the last one stays. Safe to use from several threads."""
+    more than ``max_items``; the last graph stays. Safe to use from several threads."""
 
     def __init__(self, max_graphs: int = MAX_GRAPHS, max_items: int = MAX_ITEMS) -> None:
         self.max_graphs, self.max_items = max_graphs, max_items
@@ -28,31 +28,31 @@ class GraphCache:
         return len(self._graphs)
 
     def get(self, digest: str) -> Graph:
-        """The graph of this digest, which is used now. Raises NotFound."""
+        """The graph of this digest, which becomes the most recently used. Raises NotFound."""
         with self._lock:
-            found = self._graphs.get(digest)
-            if found is None:
+            entry = self._graphs.get(digest)
+            if entry is None:
                 raise NotFound("graph", digest, "send the graph itself; the answer has its digest")
             self._graphs.move_to_end(digest)
-            return found[0]
+            return entry[0]
 
     def put(self, digest: str, graph: Graph) -> None:
-        """Keep a graph, unless it is known."""
+        """Add a graph, unless it is known."""
         with self._lock:
             if digest in self._graphs:
                 self._graphs.move_to_end(digest)
                 return
         items = _items(graph)
         with self._lock:
-            _, before = self._graphs.pop(digest, (graph, 0))
+            _, previous = self._graphs.pop(digest, (graph, 0))
             self._graphs[digest] = graph, items
-            self._items += items - before
+            self._items += items - previous
             while len(self._graphs) > max(1, self.max_graphs) or (self._items > self.max_items and len(self._graphs) > 1):
                 _, (_, fewer) = self._graphs.popitem(last=False)
                 self._items -= fewer
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all graphs."""
         with self._lock:
             self._graphs.clear()
             self._items = 0

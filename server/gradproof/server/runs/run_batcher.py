@@ -1,4 +1,4 @@
-"""The steps of a run: its events, taken in small batches."""
+"""Events of a run, in small batches."""
 
 from __future__ import annotations
 
@@ -17,40 +17,41 @@ Batch: TypeAlias = list[ValueEvent | GradientEvent]
 
 
 class RunBatcher:
-    """Takes the events of a run in small batches. Keeps the run that the generator returns at its end, in between the hook
-    call, if any, that it is stopped at; and, if it is to ``keep`` it, the forward half when that is done."""
+    """Takes the events of a run in small batches. ``run``: the finished run, at the end; ``hook_call``: the call that the run
+    is stopped at, if any; ``forward``: the forward half when it is done, if it is to be saved; ``chunked``: whether large
+    tensors of responses go in chunks."""
 
-    def __init__(self, engine: Engine, prepared: Prepared, *, keep: bool) -> None:
-        self.prepared = prepared
-        self.events = self._events(engine, prepared, keep)
+    def __init__(self, engine: Engine, prepared: Prepared, *, save: bool, chunked: bool) -> None:
+        self.prepared, self.chunked = prepared, chunked
+        self.events = self._events(engine, prepared, save)
         self.forward: Forward | None = None
         self.run: Run | None = None
         self._early: Batch | BaseException | None = None
-        self.asked: HookCall | None = None
+        self.hook_call: HookCall | None = None
 
-    def _events(self, engine: Engine, prepared: Prepared, keep: bool) -> Generator[Event, Array | None, Run]:
-        if keep:
+    def _events(self, engine: Engine, prepared: Prepared, save: bool) -> Generator[Event, Array | None, Run]:
+        if save:
             prepared = engine.compute(prepared)
             self.forward = prepared.forward
         return (yield from engine.gradients(prepared))
 
     def cancel(self) -> None:
-        """Nobody waits for the run any more: it ends after the node that it is at."""
+        """End the run after the node that it is at."""
         self.prepared.cancellation.cancel()
 
     def begin(self) -> None:
-        """Take the first batch now. What it raises is raised when it is asked for."""
+        """Take the first batch now. An exception is raised by `early`."""
         try:
             self._early = self.batch()
         except BaseException as error:
             self._early = error
 
     def early(self) -> Batch | None:
-        """The batch that was taken ahead, if there is one. Raises what taking it raised."""
-        found, self._early = self._early, None
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        """The batch that `begin` took, if it was called. Raises the exception that taking it raised."""
+        batch, self._early = self._early, None
+        if isinstance(batch, BaseException):
+            raise batch
+        return batch
 
     def batch(self, answer: Array | HookFault | None = None) -> Batch:
         """The events of the next two milliseconds, or 256 KiB, or up to a hook call. ``answer`` is the result of the last
@@ -58,7 +59,7 @@ class RunBatcher:
         return self.prepared.cancellation.within(self._batch, answer)
 
     def _batch(self, answer: Array | HookFault | None) -> Batch:
-        self.asked = None
+        self.hook_call = None
         started, size = time.perf_counter(), 0
         batch: Batch = []
         while size < BATCH_BYTES and time.perf_counter() - started < BATCH_SECONDS:
@@ -69,7 +70,7 @@ class RunBatcher:
                 break
             answer = None
             if isinstance(event, HookCall):
-                self.asked = event
+                self.hook_call = event
                 break
             batch.append(event)
             array = event.value if isinstance(event, ValueEvent) else event.gradient

@@ -1,4 +1,4 @@
-"""The desk of a session: what a stream in both directions can do for a run, and a single call cannot."""
+"""The context of a session: its client's hooks and its saved values."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from gradproof.server.runs.forward_cache import ForwardCache
 
 @dataclass
 class SessionContext:
-    """``hooks``: a client that answers; ``runs``: a place for kept values, where this session is ``owner``."""
+    """``hooks``: the hook calls that the client has to answer; ``forward_cache``: where this session is ``owner``."""
 
     hooks: ClientHooks
-    runs: ForwardCache
+    forward_cache: ForwardCache
     owner: int
     closed: bool = False
 
-    def keep(self, name: str, forward: Forward) -> int:
-        """Keep values as ``name``; their bytes, or 0 if there is no room for so much, or the session is over."""
-        return 0 if self.closed else self.runs.put(self.owner, name, forward)
+    def save(self, name: str, forward: Forward) -> int:
+        """Save values as ``name``; their bytes, or 0 if there is no room for so much, or the session is over."""
+        return 0 if self.closed else self.forward_cache.put(self.owner, name, forward)
 
-    def kept(self, name: str) -> Forward:
-        """The values kept as ``name``. Raises NotFound."""
-        return self.runs.get(self.owner, name)
+    def saved(self, name: str) -> Forward:
+        """The values saved as ``name``. Raises NotFound."""
+        return self.forward_cache.get(self.owner, name)
 
     def release(self, name: str) -> None:
-        """Free what is kept as ``name``, if anything is."""
-        self.runs.release(self.owner, name)
+        """Free the values saved as ``name``, if there are any."""
+        self.forward_cache.release(self.owner, name)
 
     def close(self) -> None:
-        """The session is over: nobody answers any more, and all that it kept is freed."""
+        """End the session: open hook calls fail, and all its saved values are freed."""
         self.closed = True
         self.hooks.end()
-        self.runs.release(self.owner)
+        self.forward_cache.release(self.owner)

@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 VERIFY = "verify"
-"""The service of worker processes. Without them runs go on, unchecked: it is degraded, not down."""
+"""The service of worker processes. Without them runs go on unchecked: the server is degraded, not down."""
 
 Status = health_pb2.HealthCheckResponse
 SERVING, NOT_SERVING, UNKNOWN = Status.SERVING, Status.NOT_SERVING, Status.SERVICE_UNKNOWN
@@ -25,14 +25,14 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         self._over = False
 
     def set(self, name: str, serving: bool) -> None:
-        """Say of a service whether it is there. After `drain` nothing is."""
+        """Set whether a service is serving. After `drain` no service is."""
         status = SERVING if serving and not self._over else NOT_SERVING
         if self._states.get(name) != status:
             self._states[name] = status
             self._tell()
 
     def is_serving(self, name: str) -> bool:
-        """Whether a service is there."""
+        """Whether a service is serving."""
         return bool(self._states.get(name) == SERVING)
 
     def words(self) -> dict[str, str]:
@@ -40,7 +40,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         return {name: str(Status.ServingStatus.Name(status)) for name, status in self._states.items()}
 
     def drain(self) -> None:
-        """Say NOT_SERVING of all, and end the watches with it."""
+        """Set all services to NOT_SERVING, which ends the watches."""
         self._over = True
         self._states = dict.fromkeys(self._states, NOT_SERVING)
         self._tell()
@@ -62,12 +62,12 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        said = None
+        sent = None
         while True:
             news, status = self._news, self._states.get(request.service, UNKNOWN)
-            if status != said:
+            if status != sent:
                 yield Status(status=status)
-                said = status
+                sent = status
             if self._over:
                 return
             if status == self._states.get(request.service, UNKNOWN):

@@ -1,4 +1,4 @@
-"""The servicer of operators: what runs, in this process and in the others of the server."""
+"""The servicer of operators: state of this process, and of the other processes of the server."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         caller = CURRENT.get().caller
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(None, self._host.peers.ask, "status")
-        response = pb.GetStatusResponse(processes=map(pb.ProcessStatus.FromString, found.values()))
+        statuses = await loop.run_in_executor(None, self._host.peers.ask, "status")
+        response = pb.GetStatusResponse(processes=map(pb.ProcessStatus.FromString, statuses.values()))
         if ADMIN not in caller.scopes:
-            for one in response.processes:
-                own = [call for call in one.calls if call.caller == caller.name]
-                del one.calls[:]
-                one.calls.extend(own)
+            for process in response.processes:
+                own = [call for call in process.calls if call.caller == caller.name]
+                del process.calls[:]
+                process.calls.extend(own)
         return response
 
 
@@ -56,7 +56,7 @@ def process_status(host: Shown) -> pb.ProcessStatus:
         number=host.seat.number,
         pid=os.getpid(),
         health=host.health.words(),
-        verify_fault=workers.fault,
+        verify_fault=workers.fault or None,
         version=_version(),
         uptime_seconds=time.time() - STARTED,
         calls=[
@@ -72,8 +72,8 @@ def process_status(host: Shown) -> pb.ProcessStatus:
         ],
         calls_in_flight=len(records),
         sessions=len(handler.sessions),
-        kept_bytes=handler.kept.held_bytes,
-        kept_runs=len(handler.kept),
+        saved_bytes=handler.forward_cache.held_bytes,
+        saved_runs=len(handler.forward_cache),
         workers_busy=workers.busy,
         workers_idle=workers.idle,
         workers_lost=workers.counts.lost,

@@ -1,4 +1,4 @@
-"""Reflection, v1 and v1alpha: descriptions of the services for clients that have none. Its streams end with the server."""
+"""Reflection, v1 and v1alpha: descriptions of the services. Streams end with the server."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Reflection(aio.ReflectionServicer):  # type: ignore[misc]
             request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
             response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
-        made = grpc.method_handlers_generic_handler(f"{NEW}.{SERVICE}", {"ServerReflectionInfo": handler})
-        server.add_generic_rpc_handlers((made,))
+        generic = grpc.method_handlers_generic_handler(f"{NEW}.{SERVICE}", {"ServerReflectionInfo": handler})
+        server.add_generic_rpc_handlers((generic,))
 
     def drain(self) -> None:
-        """Answer what was asked, and end the streams."""
+        """Answer open requests, and end the streams."""
         self._over.set()
 
     async def ServerReflectionInfo(self, request_iterator: Any, unused_context: Any) -> AsyncIterator[Any]:
@@ -59,19 +59,19 @@ class Reflection(aio.ReflectionServicer):  # type: ignore[misc]
 
 
 def _describe() -> None:
-    """Add the description of v1 to those that are known, made of that of v1alpha."""
+    """Add the description of v1, made from that of v1alpha, to the known descriptions."""
     pool = descriptor_pool.Default()
     name = "grpc/reflection/v1/reflection.proto"
     try:
         pool.FindFileByName(name)
     except KeyError:
         text = reflection_pb2.DESCRIPTOR.serialized_pb
-        made = descriptor_pb2.FileDescriptorProto.FromString(text)
-        made.name, made.package = name, NEW
-        for message in made.message_type:
+        described = descriptor_pb2.FileDescriptorProto.FromString(text)
+        described.name, described.package = name, NEW
+        for message in described.message_type:
             for field in message.field:
                 if field.type_name:
                     field.type_name = field.type_name.replace(OLD, NEW)
-        for method in made.service[0].method:
+        for method in described.service[0].method:
             method.input_type, method.output_type = (t.replace(OLD, NEW) for t in (method.input_type, method.output_type))
-        pool.Add(made)
+        pool.Add(described)

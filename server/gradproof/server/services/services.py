@@ -1,12 +1,14 @@
-"""The servicers: decode, call, encode. Everything that can be wrong is a GradproofError and becomes a status here."""
+"""The servicers: decode, call, encode. Every GradproofError becomes a status here."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import platform
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -26,19 +28,22 @@ from gradproof.server.requests import encode
 from gradproof.server.runs.handler import Evaluated, Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2
-from gradproof.wire import encode_tensor
+from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
+from gradproof.wire import encode_attributes, encode_tensor
 
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
 Context = grpc.aio.ServicerContext[Any, Any]
 FEW = 64  # values, which take no time to encode
-LOOK_UP_SECONDS = 0.02  # how often a call that waits for a proof looks whether it is there
+LOOK_UP_SECONDS = 0.02  # polling interval of a call that waits for a proof
 DRAW_SECONDS = 10.0  # to draw attributes, for which an op's forward runs
+OP_BUDGET = 30.0  # seconds
+FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "progress", "required", "reuse", "saved")
+"""Parts of the contract that `GetServerInfo` lists; docs/protocol.md says what each is."""
 
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of what the body raises. An unforeseen error is logged under an incident id."""
+    """End the call with the status of the exception that the body raises. An unforeseen one is logged under an incident id."""
     try:
         yield
     except grpc.aio.AbortError:
@@ -55,16 +60,18 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         async with answering(context):
-            found = await self.handler.evaluate(request, {}, left=context.time_remaining())
-            if len(found.values) <= FEW:
-                return self._evaluated(found)
-            response: pb.EvaluateResponse = await self.handler.cancellable(lambda _: self._evaluated(found))
+            evaluated = await self.handler.evaluate(request, {}, left=context.time_remaining())
+            encoded = partial(self._evaluated, evaluated, request.input.tensor_format)
+            if len(evaluated.values) <= FEW:
+                return encoded()
+            response: pb.EvaluateResponse = await self.handler.cancellable(lambda _: encoded())
             return response
 
-    def _evaluated(self, found: Evaluated) -> pb.EvaluateResponse:
-        response = pb.EvaluateResponse(digest=found.digest, nodes_computed=found.nodes_computed)
-        for one in watched(found.values):
-            response.values.append(tensor_pb2.NamedTensor(name=one.name, value=encode_tensor(one.value)))
+    def _evaluated(self, evaluated: Evaluated, tensor_format: encode.Format) -> pb.EvaluateResponse:
+        response = pb.EvaluateResponse(digest=evaluated.digest, nodes_computed=evaluated.nodes_computed)
+        for value in watched(evaluated.values):
+            tensor = encode_tensor(value.value, tensor_format)
+            response.values.append(tensor_pb2.NamedTensor(name=value.name, value=tensor))
         return self._fits(response)
 
     async def Differentiate(self, request: pb.DifferentiateRequest, context: Context) -> pb.DifferentiateResponse:
@@ -84,7 +91,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
                         response.verdicts.extend(event.verdicts.verdicts)
                     elif kind == "summary":
                         response.summary.CopyFrom(event.summary)
-            encode.summarized(response, self.handler.limits.message_bytes)
+            encode.shorten_verdicts(response, self.handler.limits.message_bytes)
             return self._fits(response)
 
     def _fits(self, response: Response) -> Response:
@@ -97,7 +104,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         self, request: pb.StreamingDifferentiateRequest, context: Context
     ) -> None:
         async with answering(context):
-            left, stall = context.time_remaining(), self.handler.limits.stall_ms
+            left, stall = context.time_remaining(), self.handler.limits.stall_seconds
             run = self.handler.differentiate(request.request, {}, chunked=True, left=left)
             async with aclosing(run) as events:
                 async for event in events:
@@ -109,7 +116,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         session = run_session(self.handler, requests, context.time_remaining())
         async with answering(context), aclosing(session) as responses:
             async for response in responses:
-                await send(context, response, self.handler.limits.stall_ms)
+                await send(context, response, self.handler.limits.stall_seconds)
 
     async def Infer(self, request: pb.InferRequest, context: Context) -> pb.InferResponse:
         async with answering(context):
@@ -125,7 +132,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Context) -> pb.GetServerInfoResponse:
         registry = self.handler.engine.registry
-        response = pb.GetServerInfoResponse(limits=self.handler.limits.table())
+        response = pb.GetServerInfoResponse(features=FEATURES, limits=self.handler.limits.table())
         response.versions.update({"plugin_api": str(API_VERSION), "python": platform.python_version()})
         for name in ("gradproof", "numpy", "scipy", "sympy", "python-flint", "grpcio", "protobuf"):
             try:
@@ -135,7 +142,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
         for plugin in registry.plugins:
             response.plugins.add(
                 name=plugin.name,
-                version=plugin.version,
+                version=plugin.version or None,
                 ops=[op.name for op in plugin.ops],
                 hooks=[hook.name for hook in plugin.hooks],
             )
@@ -159,9 +166,6 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     async def ListOps(self, request: op_service_pb2.ListOpsRequest, context: Context) -> op_service_pb2.ListOpsResponse:
         async with answering(context):
             names = list(self.registry.ops)
-            if request.page_size < 0:
-                text = f"{request.page_size} is negative; 0 means 100"
-                raise InvalidRequest([Violation("page_size", text, "PAGE_SIZE")])
             self.handler.limits.check("page_size", request.page_size, "ask for smaller pages")
             start = self._page_start(request.page_token, names)
             page = names[start : start + (request.page_size or 100)]
@@ -199,53 +203,68 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
         async with answering(context):
             op = self.registry.op(request.name)
-            self.handler.limits.check("verify_op_budget_ms", request.budget_ms)
-            asked = Cancellation()
+            if not 0 <= request.budget_seconds < math.inf:
+                text = f"{request.budget_seconds} is no time in seconds"
+                raise InvalidRequest([Violation("budget_seconds", text, "VERIFY_BUDGET")])
+            self.handler.limits.check("verify_op_budget_seconds", request.budget_seconds)
+            cancellation = Cancellation()
             try:
-                async for response in self._verified(op, request, asked):
+                async for response in self._verified(op, request, cancellation):
                     yield response
             except (asyncio.CancelledError, GeneratorExit):  # the client left
-                self.handler.proofs.abandon(asked)
+                self.handler.proofs.abandon(cancellation)
                 raise
 
     async def _verified(
-        self, op: Op, request: op_service_pb2.VerifyOpRequest, asked: Cancellation
+        self, op: Op, request: op_service_pb2.VerifyOpRequest, cancellation: Cancellation
     ) -> AsyncIterator[op_service_pb2.VerifyOpResponse]:
-        """The answers of `VerifyOp`; proofs are asked for in the name of ``asked``."""
-        proofs = self.handler.proofs
-        budget = (request.budget_ms or 30_000) / 1000
+        """The responses of `VerifyOp`; proofs are asked for under ``cancellation``."""
+        proofs, interval = self.handler.proofs, self.handler.checks.progress_seconds
+        budget = request.budget_seconds if request.HasField("budget_seconds") else OP_BUDGET
         started = time.monotonic()
+        next_report = started + interval if request.progress else math.inf
         drawing = min(budget / 2, DRAW_SECONDS)
         async with self._drawing:  # which holds a worker
-            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, asked)
-        for done, key in enumerate(keys, 1):
+            keys = await self.handler.cancellable(self._to_verify, op, request.refresh, drawing, cancellation)
+        for done, key in enumerate(keys):
             end = started + (budget if key.case.is_owed else budget / 2)
             while (verdict := proofs.lookup(key)) is None and (left := end - time.monotonic()) > 0:
-                await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many may ask, and go
+                await asyncio.sleep(min(left, LOOK_UP_SECONDS))  # no thread waits: many clients may ask, and go
+                if time.monotonic() >= next_report:
+                    yield op_service_pb2.VerifyOpResponse(
+                        cases_done=done, cases_total=len(keys), progress=self._progress(keys)
+                    )
+                    next_report = time.monotonic() + interval
             if verdict is None:
                 reason = f"not done within {budget:g} s"
                 verdict = RuleVerdict(RuleWord.PENDING, op.name, str(key.case), reason=reason)
             if not key.case.is_owed and verdict.word is not RuleWord.REFUTED and not verdict.proved:
                 continue  # the op may have no meaning there, or each value has a proof of its own
-            yield op_service_pb2.VerifyOpResponse(verdict=encode.rule_verdict(verdict), done=done, total=len(keys))
+            yield op_service_pb2.VerifyOpResponse(
+                verdict=encode.rule_verdict(verdict), cases_done=done + 1, cases_total=len(keys)
+            )
+
+    def _progress(self, keys: list[ProofKey]) -> verdict_pb2.Progress:
+        done = sum(self.handler.proofs.lookup(key) is not None for key in keys)
+        return verdict_pb2.Progress(stage=verdict_pb2.CHECK_STAGE_PROOFS, proofs_done=done, proofs_total=len(keys))
 
     def _to_verify(
-        self, cancellation: Cancellation, op: Op, refresh: bool, seconds: float, asked: Cancellation
+        self, drawing: Cancellation, op: Op, refresh: bool, seconds: float, proving: Cancellation
     ) -> list[ProofKey]:
         """Keys of an op that are to be proved, and are being proved from now on: its cases, drawn attributes, and, to prove
-        them again, the classes that were met in runs. A declared case comes last, as each of those has an answer.
+        them again, the classes that were met in runs. A declared case comes last, as each declared case has a response.
         Attributes are drawn for ``seconds``."""
         proofs = self.handler.proofs
         declared = keys_of(self.registry, op)
-        drawn = proofs.sampled_keys(op.name, seconds, lambda: cancellation.cancelled)
+        drawn = proofs.sampled_keys(op.name, seconds, lambda: drawing.cancelled)
         others = [*drawn, *(proofs.keys_of(op.name) if refresh else ())]
         known = set(declared)
         keys = [*declared[:-1], *(key for key in dict.fromkeys(others) if key not in known), *declared[-1:]]
-        for key in watched(sorted(keys, key=lambda key: not key.case.is_owed)):  # what is owed comes first
+        for key in watched(sorted(keys, key=lambda key: not key.case.is_owed)):  # declared cases come first
             if refresh:
-                asked.within(proofs.refresh, key)
+                proving.within(proofs.refresh, key)
             elif proofs.lookup(key) is None:
-                asked.within(proofs.request, key)
+                proving.within(proofs.request, key)
         return keys
 
     def _info(self, op: Op) -> op_service_pb2.OpInfo:
@@ -255,20 +274,27 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             doc=op.doc,
             inputs=op.inputs,
             variadic=op.variadic,
-            attributes={n: "" if value is REQUIRED else repr(value) for n, value in op.attributes.items()},
+            attributes=map(_attribute, op.attributes, op.attributes.values()),
             elementwise=op.elementwise,
             differentiable=op.differentiable,
-            grad_fn=op.grad_fn if op.differentiable else "",
+            grad_fn=op.grad_fn if op.differentiable else None,
             domains=[op.domain(k).name for k in range(len(op.inputs))],
             tie_convention=op.ties,
         )
         if op.differentiable:
             if op.name not in self._keys:
                 self._keys[op.name] = [key for key in keys_of(self.registry, op) if key.case.is_owed]
-            found = [self.handler.proofs.lookup(key) for key in watched(self._keys[op.name])]
-            known = [one for one in found if one is not None]
+            verdicts = [self.handler.proofs.lookup(key) for key in watched(self._keys[op.name])]
+            known = [verdict for verdict in verdicts if verdict is not None]
             pending = RuleVerdict(RuleWord.PENDING, op.name, reason="not proved yet")
-            info.verdict.CopyFrom(encode.rule_verdict(weakest([*known, *([pending] if len(known) < len(found) else [])])))
-            info.verdict.seconds = sum(one.seconds for one in known)
-            info.verdict.cached = bool(known) and all(one.cached for one in known)
+            worst = weakest([*known, *([pending] if len(known) < len(verdicts) else [])])
+            info.verdict.CopyFrom(encode.rule_verdict(worst))
+            info.verdict.seconds = sum(verdict.seconds for verdict in known)
+            info.verdict.cached = bool(known) and all(verdict.cached for verdict in known)
         return info
+
+
+def _attribute(name: str, default: Any) -> op_service_pb2.AttributeInfo:
+    if default is REQUIRED:
+        return op_service_pb2.AttributeInfo(name=name)
+    return op_service_pb2.AttributeInfo(name=name, default_value=encode_attributes({name: default})[name])

@@ -47,7 +47,7 @@ def pulled_back(
     _join(derived, environment, {graph.name(root): seed for root, seed in seeds.items()}, graph.roots[0].plain())
     contributions: Gradients = {}
     for result in derived.results:
-        if result.value is not None:
+        if result.value is not None and result.by is not None:
             accumulate(contributions, by[result.by], _tensor(environment[result.value]))
     return contributions
 

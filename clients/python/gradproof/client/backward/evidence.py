@@ -14,7 +14,7 @@ from gradproof.client.recording.runtime import Runtime
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.v1 import autodiff_service_pb2 as pb
 
-BUDGET_MS = 30_000
+BUDGET = 30.0
 """The time for the checks of one pass, in milliseconds."""
 
 
@@ -72,7 +72,7 @@ class Evidence:
         request.CopyFrom(self.request)
         if self.complete is not None:
             self.complete(request)
-        request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_ms=BUDGET_MS))
+        request.verify.CopyFrom(pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=BUDGET))
         checked = self.runtime.differentiate(self.graph, request)
         for name, verdict in checked.verdicts.items():
             first, again = self.result.gradients.get(name), checked.gradients.get(name)

@@ -87,7 +87,7 @@ class PassPlan:
             gradients=self._gradients or retained,
             retain=retained,
             verify=pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF),
-            fetch=[name for name, t in self.graph.inner() if t.array is None and t.nbytes <= SMALL],
+            input=pb.RunInput(fetch=[name for name, t in self.graph.inner() if t.array is None and t.nbytes <= SMALL]),
         )
         requested = {*request.gradients, *request.retain}
         request.retain.extend(name for name in hooked if name not in requested)

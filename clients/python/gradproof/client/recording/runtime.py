@@ -107,7 +107,7 @@ class Runtime:
     def evaluate(self, graph: Subgraph, fetch: Sequence[str], *, keep: bool = False) -> dict[str, Any]:
         """Forward values by name. ``keep``: the server keeps the run. Raises `Lost` if values that the graph borrows are
         gone."""
-        request = pb.EvaluateRequest(fetch=fetch)
+        request = pb.EvaluateRequest(input=pb.RunInput(fetch=fetch))
 
         def send(whole: pb.EvaluateRequest, timeout: float) -> Result:
             return self.client.send_evaluate(whole, timeout=timeout)
@@ -133,7 +133,7 @@ class Runtime:
             watch: is called with each event as it arrives.
             keep: the server keeps the forward half for later.
         """
-        small = not hooks and graph.nbytes([*request.gradients, *request.retain, *request.fetch]) <= AT_ONCE_BYTES
+        small = not hooks and graph.nbytes([*request.gradients, *request.retain, *request.input.fetch]) <= AT_ONCE_BYTES
         at_once = small and request.verify.level == pb.VERIFY_LEVEL_OFF
 
         def send(whole: pb.DifferentiateRequest, timeout: float) -> Result:
@@ -190,19 +190,19 @@ class Runtime:
         """The result of the shortest request that suffices: with the name of a kept run, a digest, or the whole graph."""
         short = copy.deepcopy(request)
         if len(sources) == 1 and has_all(sources[0], graph):
-            short.kept = sources[0].run.name
+            short.input.saved = sources[0].run.name
             return self._learned(graph, send(short))
-        short.reuse.extend(source.message() for source in sources)
-        short.values.extend(graph.values({name for source in sources for name in source.names}))
+        short.input.reuse.extend(source.message() for source in sources)
+        short.input.values.extend(graph.values({name for source in sources for name in source.names}))
         digest = self._digests.get(graph.structure)
         if digest is not None:
-            short.digest = digest
+            short.input.digest = digest
             try:
                 return self._learned(graph, send(short))
             except NotFound as error:
                 if error.reason != "GRAPH_NOT_FOUND":
                     raise
-        short.graph.CopyFrom(graph.message())
+        short.input.graph.CopyFrom(graph.message())
         self.graphs_sent += 1
         return self._learned(graph, send(short))
 

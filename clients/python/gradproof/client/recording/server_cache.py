@@ -19,7 +19,7 @@ from gradproof.client.recording.kept import CachedForward, Lost, release_name
 from gradproof.client.recording.record import Node
 from gradproof.client.recording.subgraph import Subgraph
 from gradproof.client.requests import Request, RunExchange, Watch
-from gradproof.client.session import Session, collected, conversed
+from gradproof.client.session import Session, collected
 from gradproof.v1 import autodiff_service_pb2 as pb
 
 
@@ -37,7 +37,7 @@ class Source:
 
     def message(self) -> pb.Reuse:
         """The values as a part of a request."""
-        return pb.Reuse(kept=self.run.name, values=self.names, kept_values=self.names.values())
+        return pb.Reuse(saved=self.run.name, values=self.names, saved_values=self.names.values())
 
 
 class ServerCache:
@@ -104,7 +104,7 @@ class ServerCache:
         """Send a request on the session. Raises `Lost` if the server has forgotten a run that it names, or has no session,
         or the session broke before a hook was called here; otherwise GradproofError, and what a hook raises."""
         if keep:
-            request.keep = f"run {next(self._numbers)}"
+            request.input.save_as = f"run {next(self._numbers)}"
         attempts: list[RunExchange] = []
 
         def begin() -> RunExchange:
@@ -112,21 +112,21 @@ class ServerCache:
             return attempts[-1]
 
         try:
-            result = collected(conversed(session, begin, timeout), watch)
+            result = collected(session.retried(begin, timeout), watch)
         except BaseException as error:
             if keep:
-                release_name(session, request.keep)
+                release_name(session, request.input.save_as)
             if isinstance(error, NotServed) and not session.alive:
                 self._served = False
             ended = isinstance(error, (NotServed, Unavailable, ValueError)) and not session.alive
-            broken = ended and not any(attempt.asked for attempt in attempts)
-            if broken or (isinstance(error, NotFound) and error.reason == "KEPT_NOT_FOUND"):
+            broken = ended and not any(attempt.hook_called for attempt in attempts)
+            if broken or (isinstance(error, NotFound) and error.reason == "SAVED_NOT_FOUND"):
                 raise Lost from error
             raise
         if keep and result.summary is not None:
             leaves = {id(array): (array, leaf) for leaf, array in graph.arrays.items()}
-            run = CachedForward(request.keep, session, graph.structure, graph.results(), leaves)
-            for node in graph.nodes if result.summary.kept_bytes else ():
+            run = CachedForward(request.input.save_as, session, graph.structure, graph.results(), leaves)
+            for node in graph.nodes if result.summary.saved_bytes else ():
                 node.kept = run
         return result
 

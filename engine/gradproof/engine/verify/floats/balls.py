@@ -12,8 +12,8 @@ from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.ulps import exact, spacing
 
 GOOD_BITS = 80
-NOTHING = arb(2) ** -1100
-SAME = arb(2) ** -60
+NOTHING = arb(2) ** -1100  # far below the smallest float64
+SAME = arb(2) ** -60  # relative difference of two enclosures of the same number
 
 Reading: TypeAlias = Callable[[Any, float], arb]  # a float, and the unit in its last place, to a ball
 

@@ -20,9 +20,9 @@ from gradproof.engine.verify.proof.symbols import symbols
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.readings.reading import place_of
 
-FAR = sympy.Rational(1, 10**20)
-BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))
-ROUNDED = sympy.Rational(1, 10**12)
+FAR = sympy.Rational(1, 10**20)  # a difference of two numbers of 40 digits that is none of rounding
+BESIDE = (sympy.Rational(1, 2**14), sympy.Rational(1, 2**30))  # distances from a round point
+ROUNDED = sympy.Rational(1, 10**12)  # the same, relative, where SymPy rounded floats
 
 
 def cotangents_of(inference: Inferred) -> list[Array]:

@@ -25,21 +25,22 @@ Known: TypeAlias = tuple[SummaryWord, str, tuple[str, ...]]  # word, sentence, a
 
 def summarize(uses: Sequence[UseVerdict], total: AccumulationVerdict) -> tuple[SummaryWord, str]:
     """The word for a gradient's own contributions and sum, and the sentence that decides it."""
-    judged = [_judge(use) for use in uses]
+    summaries = [_summary_of(use) for use in uses]
     if total.word is AccumulationWord.OFF:
-        judged.append((SummaryWord.WRONG, f"accumulation: {total.reason}"))
+        summaries.append((SummaryWord.WRONG, f"accumulation: {total.reason}"))
     elif total.word is AccumulationWord.ILL_CONDITIONED:
-        judged.append((SummaryWord.PLAUSIBLE, f"accumulation: {total.reason}"))
+        summaries.append((SummaryWord.PLAUSIBLE, f"accumulation: {total.reason}"))
     elif total.word is AccumulationWord.UNCHECKED:
-        judged.append((SummaryWord.UNCHECKED, f"accumulation: {total.reason}"))
-    return min(judged, key=lambda pair: ORDER.index(pair[0]), default=(SummaryWord.VERIFIED, "the seed itself"))
+        summaries.append((SummaryWord.UNCHECKED, f"accumulation: {total.reason}"))
+    return min(summaries, key=lambda pair: ORDER.index(pair[0]), default=(SummaryWord.VERIFIED, "the seed itself"))
 
 
-def _judge(use: UseVerdict) -> tuple[SummaryWord, str]:
+def _summary_of(use: UseVerdict) -> tuple[SummaryWord, str]:
+    """The word for a single contribution, and the sentence that decides it."""
     place = f"node {use.node} ({use.op}), input {use.input}"
     rule, value = use.rule, use.value
     element = f", element {value.element}" if value.element else ""
-    if use.forward.word is ValueWord.OFF:  # first: what a rule made of a wrong result is off too
+    if use.forward.word is ValueWord.OFF:  # first: a rule that reads a wrong result gives wrong numbers too
         return SummaryWord.WRONG, miscomputed(use.node, use.op, use.forward)
     if value.word is ValueWord.OFF:
         return SummaryWord.WRONG, f"{place}{element}: the rule gave {value.got}, the derivative is {value.expected}"

@@ -1,0 +1,41 @@
+"""Names and texts of the built-in ops: those of PyTorch's backward nodes, and definitions as they are read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from gradproof.engine.extend import Op
+from gradproof.plugins.formulas import FORMULAS
+
+TORCH_NAMES = {
+    "subtract": "SubBackward0",
+    "multiply": "MulBackward0",
+    "divide": "DivBackward0",
+    "negative": "NegBackward0",
+    "square": "PowBackward0",
+    "pow": "PowBackward1",
+    "clip": "ClampBackward1",
+    "max": "AmaxBackward0",
+    "min": "AminBackward0",
+    "matmul": "MmBackward0",
+    "solve": "LinalgSolveExBackward0",
+    "inv": "LinalgInvExBackward0",
+    "det": "LinalgDetBackward0",
+    "cholesky": "LinalgCholeskyExBackward0",
+    "reshape": "ViewBackward0",
+    "broadcast_to": "ExpandBackward0",
+    "expand_dims": "UnsqueezeBackward0",
+    "transpose": "PermuteBackward0",
+    "matrix_transpose": "TransposeBackward0",
+    "astype": "ToCopyBackward0",
+    "concat": "CatBackward0",
+    "pad": "ConstantPadNdBackward0",
+    "take": "IndexSelectBackward0",
+    "take_along_axis": "GatherBackward0",
+}
+"""The backward nodes of PyTorch whose names differ from ``<Name>Backward0`` with the name of the op."""
+
+
+def named(ops: Iterable[Op]) -> Iterator[Op]:
+    """``ops`` with the names of PyTorch's nodes, and the formula of the definition as ``doc`` where an op has none."""
+    for op in ops:
+        yield replace(op, grad_fn=TORCH_NAMES.get(op.name, op.grad_fn), doc=op.doc or FORMULAS.get(op.name, ""))

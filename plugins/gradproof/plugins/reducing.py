@@ -1,0 +1,95 @@
+"""Shapes, cases and products that reductions and scans share."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradproof.engine.extend import Attributes, Case, InferenceError, Inferred, Spec, case, full_like, ops
+from gradproof.plugins.axes import at, axes_of, axis_of, boolean, count
+
+REDUCED = (
+    case((2, 3)),
+    case((2, 3), axis=0),
+    case((2, 3), axis=1, keepdims=True),
+    case((2, 2), axis=-1),
+    case((1, 2, 2), axis=(0, 2)),
+    case((1, 3)),
+    case((2,), axis=0),
+    case(()),
+)
+"""Cases of reductions over axes."""
+
+ALONG = (case((3,)), case((2, 3), axis=0), case((2, 2), axis=1), case((2, 1), axis=1))
+"""Cases of ops that keep the shape and work along an axis."""
+
+
+def reduced(x: Spec, axis: object, keepdims: object, dtype: np.dtype[Any], **attributes: object) -> Inferred:
+    """The inference of a reduction of ``x`` over ``axis`` (None: every axis) to ``dtype``."""
+    axes = axes_of(axis, x.ndim)
+    shape = tuple(1 if k in axes else s for k, s in enumerate(x.shape) if keepdims or k not in axes)
+    source = x if x.dtype.kind != "b" and dtype.kind == x.dtype.kind else Spec(x.shape, dtype)
+    return Inferred(
+        (Spec(shape, dtype),), {"axis": axes, "keepdims": boolean("keepdims", keepdims), **attributes}, (source,)
+    )
+
+
+def reduce_infer(function: Callable[..., Any]) -> Callable[..., Inferred]:
+    """The ``infer`` of a reduction whose dtype is that of the NumPy function."""
+
+    def infer(x: Spec, *, axis: object = None, keepdims: object = False) -> Inferred:
+        return reduced(x, axis, keepdims, function(np.ones((1,), x.dtype)).dtype)
+
+    return infer
+
+
+def along(x: Spec, axis: object, dtype: np.dtype[Any]) -> Inferred:
+    """The inference of an op that keeps the shape of ``x``, works along ``axis``, and computes in ``dtype``."""
+    return Inferred((Spec(x.shape, dtype),), {"axis": axis_of(axis, x.ndim)}, (Spec(x.shape, dtype),))
+
+
+def not_empty(x: Spec, axes: Sequence[int]) -> None:
+    """Raises InferenceError where an axis has size 0: there is no largest of nothing."""
+    if any(x.shape[k] == 0 for k in axes):
+        raise InferenceError(f"an axis of {x} that is reduced has size 0: there is no largest of nothing")
+
+
+def unreduced(g, axis, keepdims):
+    """``g`` with the reduced axes back in place, with size 1."""
+    return g if keepdims or not axis else ops.expand_dims(g, axis=axis)
+
+
+def axes_shrink(specs: Sequence[Spec], attributes: Attributes) -> Case:
+    """Two of the reduced axes and another axis stay; a reduced axis as long as that other axis stays as long."""
+    (x,), axis = specs, attributes["axis"]
+    axis = axis if isinstance(axis, tuple) else (axis,)
+    reduced = [a for a in axis if x.shape[a] > 1][:2]
+    others = [a for a in range(x.ndim) if a not in axis and x.shape[a] > 1][:1]
+    apart = len(reduced) == 1 and all(x.shape[a] != x.shape[reduced[0]] for a in others)
+    small = {**dict.fromkeys(others, 2), **dict.fromkeys(reduced, 3 if apart else 2)}
+    correction = attributes.get("correction", 0)
+    left = min(count(x, axis) - correction, 2)  # the rule of a variance distinguishes 1 degree of freedom from more
+    if reduced and correction and left > 0 and math.prod(small[a] for a in reduced) - correction < left:
+        small |= dict.fromkeys(reduced[1:], 2 if left == 2 else 1)
+        small[reduced[0]] = -(-(correction + left) // math.prod(small[a] for a in reduced[1:]))
+        small |= dict.fromkeys(others, 2 if correction < 16 else 1)
+    return case(tuple(small.get(a, min(size, 1)) for a, size in enumerate(x.shape)), **attributes)
+
+
+def product(terms: Iterable[Any]) -> Any:
+    """The product of the terms of a definition; 1 if there are none."""
+    result: Any = 1
+    for term in terms:
+        result = result * term
+    return result
+
+
+def product_before(x):
+    """The product of all elements before each element along the last axis (1 for the first), in a rule."""
+    last = x.ndim - 1
+    if x.shape[last] == 0:
+        return x
+    first = ops.slice(x, start=(0,) * x.ndim, stop=at(x.shape, last, 1))
+    rest = ops.slice(x, start=(0,) * x.ndim, stop=at(x.shape, last, x.shape[last] - 1))
+    return ops.cumprod(ops.concat(full_like(first, 1), rest, axis=last), axis=last)

@@ -1,0 +1,131 @@
+"""Softmax, its logarithm, and the logarithm of its denominator."""
+
+import numpy as np
+
+from gradproof.engine.extend import Inferred, Spec, ops, registering
+from gradproof.plugins.axes import line, members
+from gradproof.plugins.dtypes import in_float32, rounded_once
+from gradproof.plugins.families import R
+from gradproof.plugins.names import named
+from gradproof.plugins.reducing import ALONG, REDUCED, along, axes_shrink, reduce_infer, unreduced
+
+GRADPROOF_API = 1
+
+
+def axis_infer(x: Spec, *, axis: object = -1) -> Inferred:
+    return along(x, axis, np.exp(np.ones((1,), x.dtype)).dtype)
+
+
+def above_one(f, x, axis):
+    """An element c of each line, and Σ eˣ⁻ᶜ - 1."""
+    chosen, top = f.one_of(x, axis)
+    there, x = f.finite(x)
+    return top, f.total(f.where(chosen, 0, f.where(there, f.exp(x - top), 0)), axis, keepdims=True)
+
+
+# logsumexp
+
+
+@rounded_once
+def logsumexp(x, *, axis, keepdims):
+    """max + ln(its multiplicity) + ln(1 + the rest): a sum near 1 keeps its digits, as in `log_softmax`."""
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    finite = np.isfinite(top)
+    largest = finite & (x == top)
+    top = np.where(finite, top, 0).astype(x.dtype)
+    rest = np.sum(np.where(largest, 0, np.exp(x - top)), axis=axis, keepdims=True)
+    count = np.sum(largest, axis=axis, keepdims=True, dtype=x.dtype)
+    near = np.log1p(rest / np.maximum(count, 1)) + np.log(np.maximum(count, 1))
+    with np.errstate(divide="ignore"):  # ln 0 of a line of -inf
+        total = np.where(count > 0, near, np.log(rest)) + top
+    return total if keepdims else np.squeeze(total, axis)
+
+
+@in_float32
+def logsumexp_rule(g, y, x, *, axis, keepdims):
+    """g e^(x - y) / Σ e^(x - y), normalised: where y has no fractional digits, e^(x - y) is right only up to a factor."""
+    parts = ops.exp(x - unreduced(y, axis, keepdims))
+    return unreduced(g, axis, keepdims) * (parts / ops.sum(parts, axis=axis, keepdims=True))
+
+
+def logsumexp_define(f, i, x, *, axis, keepdims):
+    return f.log(f.total(f.exp(term) for term in members(i, x, axis, keepdims)))
+
+
+def logsumexp_arrays(f, x, *, axis, keepdims):
+    top, rest = above_one(f, x, axis)
+    return f.total(top + f.log1p(rest), axis, keepdims)
+
+
+# softmax
+
+
+@rounded_once
+def softmax(x, *, axis):
+    parts = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    return parts / np.sum(parts, axis=axis, keepdims=True)
+
+
+@in_float32
+def softmax_rule(g, y, x, *, axis):
+    """y (g - Σ(g y)), subtracted twice: where a y is nearly 1 the first difference has no digits left, and as Σ y = 1 the
+    second restores them."""
+    away = g - ops.sum(g * y, axis=axis, keepdims=True)
+    return y * (away - ops.sum(away * y, axis=axis, keepdims=True))
+
+
+def softmax_define(f, i, x, *, axis):
+    # Of differences: the quotient of e^800 and a sum of such is the same number, with wider balls.
+    return 1 / f.total(f.exp(term - x[i]) for term in line(i, x, axis))
+
+
+def softmax_arrays(f, x, *, axis):
+    anchor = f.anchor(x, axis)
+    there, x = f.finite(x)
+    parts = f.where(there, f.exp(x - anchor), 0)
+    return parts / f.total(parts, axis, keepdims=True)
+
+
+# log_softmax
+
+
+@rounded_once
+def log_softmax(x, *, axis):
+    """x - max - ln(1 + the rest): the largest element keeps its digits where it is nearly certain."""
+    if not x.shape[axis]:
+        return x.copy()
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    rest = np.exp(shifted)
+    np.put_along_axis(rest, np.expand_dims(np.argmax(x, axis=axis), axis), 0, axis)
+    return shifted - np.log1p(np.sum(rest, axis=axis, keepdims=True))
+
+
+@in_float32
+def log_softmax_rule(g, y, x, *, axis):
+    """g - eʸ Σ g, subtracted twice. As in `softmax_rule`, the gradients of a line add up to 0."""
+    away = g - ops.exp(y) * ops.sum(g, axis=axis, keepdims=True)
+    return away - ops.exp(y) * ops.sum(away, axis=axis, keepdims=True)
+
+
+def log_softmax_define(f, i, x, *, axis):
+    return -f.log(f.total(f.exp(term - x[i]) for term in line(i, x, axis)))
+
+
+def log_softmax_arrays(f, x, *, axis):
+    top, rest = above_one(f, x, axis)
+    return x - top - f.log1p(rest)
+
+
+# fmt: off
+SOFTMAX = (
+    # op             forward      rule              definition          inference              cases
+    R("logsumexp",   logsumexp,   logsumexp_rule,   logsumexp_define,   reduce_infer(np.mean), REDUCED,
+      shrink=axes_shrink, arrays=logsumexp_arrays, doc="ln Σ eˣ over axes"),
+    R("softmax",     softmax,     softmax_rule,     softmax_define,     axis_infer,            ALONG,
+      shrink=axes_shrink, arrays=softmax_arrays, doc="eˣ / Σ eˣ along an axis"),
+    R("log_softmax", log_softmax, log_softmax_rule, log_softmax_define, axis_infer,            ALONG,
+      shrink=axes_shrink, arrays=log_softmax_arrays, doc="x - ln Σ eˣ along an axis"),
+)
+# fmt: on
+
+register_ops = registering(*named(SOFTMAX))
