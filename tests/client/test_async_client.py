@@ -194,6 +194,7 @@ def test_nobody_there() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_several_servers_take_turns(served: Served, tmp_path: Any) -> None:
     with serving(tmp_path, plugin=["gradproof.server.demo_faulty_op"]) as other:
         seen: set[int] = set()

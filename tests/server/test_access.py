@@ -45,6 +45,7 @@ def square() -> GraphBuilder:
     return g
 
 
+@pytest.mark.slow
 def test_with_certificate_and_token(guarded: Served, authority: dict[str, Path]) -> None:
     with Client(guarded.target, tls=str(authority["trusted"]), token="open sesame, and soon") as client:
         assert client.differentiate(square(), verify="off").gradients["x"].gradient == 6.0

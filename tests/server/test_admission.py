@@ -334,6 +334,7 @@ def settled(served: Served) -> None:
 GATED = [node("counting.gate", "x", "a"), node("sum", "a", "y")]
 
 
+@pytest.mark.slow
 def test_a_client_that_has_its_share_is_told_when_to_come_again(served: Served) -> None:
     calls = [served.autodiff.Differentiate.future(request([leaf("x", np.ones(2))], GATED, "y")) for _ in range(2)]
     while served.host.handler.admission.in_flight < 2:

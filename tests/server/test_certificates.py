@@ -206,6 +206,7 @@ class TestReload:
                 stub.GetServerInfo(pb.GetServerInfoRequest(), metadata=bearer("alice"))
             authority.renew()
 
+    @pytest.mark.slow
     def test_a_signal_to_the_guard(self, tmp_path: Path) -> None:
         """SIGHUP reaches the server; the Unix socket that it listens on is its user's alone, and nobody else takes it."""
         path, address = callers(tmp_path / "callers.toml"), tmp_path / "socket"

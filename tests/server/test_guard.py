@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gradproof.server.supervision.notify import Manager
 from gradproof.server.supervision.seat import Seat, mine
 
@@ -74,6 +76,7 @@ def test_a_process_that_dies_is_replaced_and_has_the_same_port() -> None:
         assert not alive(second["pid"])
 
 
+@pytest.mark.slow
 def test_one_that_keeps_dying_is_replaced_later_each_time() -> None:
     with guarded(dies=True) as guard:
         assert [guard.said()["seconds"] for _ in range(3)] == [0.0, 1.0, 2.0]
@@ -161,6 +164,7 @@ def test_a_manager_of_services_is_told_what_happens(tmp_path: Path) -> None:
             told("STOPPING=1")
 
 
+@pytest.mark.slow
 def test_a_stuck_loop_is_silence_to_the_manager(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

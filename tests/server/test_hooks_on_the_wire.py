@@ -69,6 +69,7 @@ def collect(stream: Iterator[Any], told: list[Any]) -> None:
 # what the three kinds do
 
 
+@pytest.mark.slow
 def test_a_graph_hook(client: Client) -> None:
     doubled = graph_hook(lambda g: g * 2 + np.array([0.0, 0.0, 1.0]))
     result = client.differentiate(cubes(), hooks=[hook("y", doubled)], retain=["y"], verify="off")
@@ -522,6 +523,7 @@ def test_a_client_that_hangs_up_while_the_server_waits_leaves_nothing_behind(ser
     assert served.host.handler.admission.busy == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Any) -> None:
     with serving(tmp_path, limits=Limits(hook_timeout_seconds=0.001)) as served:
         talk = Talk(served)

@@ -135,6 +135,7 @@ def test_first_calls_of_a_server_are_its_own_affair() -> None:
 # request ids
 
 
+@pytest.mark.slow
 def test_a_call_has_the_id_that_its_client_gave_it(served: Served) -> None:
     _, call = served.autodiff.Differentiate.with_call(small(), metadata=(("x-request-id", "job-7"),))
     assert dict(call.trailing_metadata())["x-request-id"] == "job-7"
@@ -569,6 +570,7 @@ def test_health_is_known_of_each_service(served: Served) -> None:
     watch.cancel()
 
 
+@pytest.mark.slow
 def test_without_processes_verify_is_down_and_nothing_else(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     stub = health_pb2_grpc.HealthStub(served.channel)
     watch = stub.Watch(health_pb2.HealthCheckRequest(service="verify"), timeout=3 * SOON)

@@ -378,6 +378,7 @@ class TestClosed:
             assert "tokens too" in problems_of(Settings(host=host, token_file=token))[0].text
             assert problems_of(Settings(host=host, insecure=True)) == []
 
+    @pytest.mark.slow
     def test_insecure_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []
         monkeypatch.setattr("gradproof.server.process.host.log.warning", lambda text, **_: said.append(text), raising=False)

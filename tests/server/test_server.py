@@ -111,6 +111,7 @@ def violations(served: Served, message: pb.DifferentiateRequest) -> dict[str, tu
 
 
 class TestCalls:
+    @pytest.mark.slow
     def test_evaluate(self, served: Served) -> None:
         graph = product().input.graph
         response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
@@ -158,6 +159,7 @@ class TestCalls:
         assert hooks["scale"] == ["factor"]
         assert set(hooks) >= {"scale", "clip", "zero", "round", "record"}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1, 7, 0, 1000])
     def test_list_ops_in_pages(self, served: Served, size: int) -> None:
         names: list[str] = []
@@ -587,6 +589,7 @@ class TestLimits:
         assert float(metadata["actual"]) > float(metadata["allowed"]) == served.host.settings.limits.table()[name]
         assert name in text
 
+    @pytest.mark.slow
     def test_each_limit_is_named(self, tight: Served) -> None:
         zero = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="zero"))
         self.exceeded(tight, request([X], [node("exp", "x", f"y{k}") for k in range(4)], "y0"), "graph_nodes")

@@ -108,6 +108,7 @@ def gradients(events: list[pb.Event]) -> dict[str, Any]:
     return {one.name: one.gradient for one in decoded if isinstance(one, Gradient)}
 
 
+@pytest.mark.slow
 def test_many_runs_on_one_stream(talk: Talk) -> None:
     for k in range(20):
         talk.say(differentiate=square(f"r{k}", float(k)))

@@ -147,6 +147,7 @@ class TestFaults:
             assert [line for line in lines if line.startswith(start) and text in line], (start, lines)
         assert len(lines) == 13
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("words", "text"),
         [
@@ -208,6 +209,7 @@ VALUES = st.sampled_from(["", "0", "-1", "nan", "true", "{", "[1]", '{"hooks": 3
 TOML = st.sampled_from(["1", "-1", "nan", "true", '"x"', "[1]", "[[]]", "{a = 1}", "1979-05-27", "{}", '["a"]'])
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["{} {}", "{}={}", "{}", "{1}"])), max_size=4),
     st.lists(st.tuples(NAMES, VALUES), max_size=3),

@@ -148,6 +148,7 @@ def test_a_right_gradient_is_enclosed_within_few_ulps(registry: Registry) -> Non
         assert (numbers(verdict).checked, numbers(verdict).total) == (len(x), len(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule", "x"),
     [
