@@ -247,8 +247,8 @@ def function_text(definition: ast.FunctionDef) -> str:
     """The source of the function that calls a method, or reads a property."""
     name, arguments = definition.name, definition.args
     names = [a.arg for a in arguments.args[1:]]
-    given = [*names, *([f"*{arguments.vararg.arg}"] if arguments.vararg else [])]
-    given += [f"{a.arg}={a.arg}" for a in arguments.kwonlyargs]
+    passed = [*names, *([f"*{arguments.vararg.arg}"] if arguments.vararg else [])]
+    passed += [f"{a.arg}={a.arg}" for a in arguments.kwonlyargs]
     parameters = re.sub(r"^self\b", "x: TensorT", ast.unparse(arguments))
     parameters, returned = (
         re.sub(r"\bSelf\b", "TensorT", text) for text in (parameters, ast.unparse(definition.returns or ast.Constant(None)))
@@ -256,8 +256,9 @@ def function_text(definition: ast.FunctionDef) -> str:
     if is_overload(definition):
         return f"@overload\ndef {name}({parameters}) -> {returned}: ..."
     is_property = "property" in map(ast.unparse, definition.decorator_list)
-    call = "" if is_property else f"({', '.join(given)})"
-    doc = textwrap.indent(f'"""{ast.get_docstring(definition)}', "    ").rstrip()
+    call = "" if is_property else f"({', '.join(passed)})"
+    text = re.sub(r"\bself\b", "x", ast.get_docstring(definition) or "")
+    doc = textwrap.indent(f'"""{text}', "    ")
     ending = '\n    """' if "\n" in doc else '"""'
     return f"def {name}({parameters}) -> {returned}:\n{doc}{ending}\n    return _tensor(x, {name!r}).{name}{call}"
 
@@ -298,8 +299,8 @@ def op_text(op: Op) -> str:
     attributes = [attribute_text(op, name, default) for name, default in op.attributes.items()]
     star = ["*"] if attributes and not op.variadic else []
     several = "sections" in op.attributes or op.outputs > 1
-    given = [*([f"*{op.inputs[0]}"] if op.variadic else op.inputs), *(f"{name}={name}" for name in op.attributes)]
-    call = f"apply_as(Tensor, {op.name!r}, {', '.join(given)})"
+    passed = [*([f"*{op.inputs[0]}"] if op.variadic else op.inputs), *(f"{name}={name}" for name in op.attributes)]
+    call = f"apply_as(Tensor, {op.name!r}, {', '.join(passed)})"
     result = f"tuple({call})" if several else f"{call}[0]"
     shown = f"Inputs: {', '.join(op.inputs)}. Attributes: {', '.join(op.attributes) or 'none'}."
     doc = textwrap.indent(docstring(f"The op {op.name}: {op.doc}.", shown), "    ")
@@ -309,7 +310,9 @@ def op_text(op: Op) -> str:
 
 def attribute_text(op: Op, name: str, default: object) -> str:
     """An attribute as a parameter, with its type and its default."""
-    kind = OP_ATTRIBUTES.get(f"{op.name}.{name}") or ATTRIBUTES[name]
+    kind = OP_ATTRIBUTES.get(f"{op.name}.{name}") or ATTRIBUTES.get(name)
+    if kind is None:
+        raise KeyError(f"attribute {name!r} of the op {op.name!r} has no type in ATTRIBUTES")
     return f"{name}: {kind}" if default is REQUIRED else f"{name}: {kind} = {default!r}"
 
 

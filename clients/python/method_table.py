@@ -66,7 +66,7 @@ BINARY = (
     Row("pow",          "pow",           "``self ** other``.",                                              "=", "="),
     Row("maximum",      "maximum",       "The larger element; a tie shares the gradient evenly.",           "=", "="),
     Row("minimum",      "minimum",       "The smaller element; a tie shares the gradient evenly.",          "=", "="),
-    Row("hypot",        "hypot",         "√(self² + other²), without overflow in between.",                 "=", "="),
+    Row("hypot",        "hypot",         "``sqrt(self**2 + other**2)``, without overflow in between.",      "=", "="),
     Row("atan2",        "atan2",         "The angle of the point (other, self), in radians.",               "=", "="),
     Row("logaddexp",    "logaddexp",     "``log(exp(self) + exp(other))``, without overflow in between.",  "=", "="),
     Row("eq",           "equal",         "True where ``self == other``; bool.",                             "=", "equal"),

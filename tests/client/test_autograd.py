@@ -36,6 +36,7 @@ def numbers(*tensors: Tensor | None) -> list[Any]:
 
 
 class TestLeaves:
+    @pytest.mark.slow
     def test_what_is_a_leaf_and_what_requires_grad(self) -> None:
         x, c = row(1.0, 2.0), gp.tensor([3.0, 4.0])
         found = {
@@ -557,6 +558,7 @@ class TestFunctional:
 
 
 class TestTraining:
+    @pytest.mark.slow
     def test_a_loop_sends_its_graph_once_and_holds_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         living = Living(monkeypatch)
         gp.manual_seed(0)

@@ -416,6 +416,7 @@ class TestErrors:
 
 
 class TestEmbedded:
+    @pytest.mark.slow
     def test_a_server_of_ones_own_starts_and_stops(self, tmp_path: Path) -> None:
         with connect(arguments=["--cache", str(tmp_path)]) as client:
             assert client.evaluate(square())["y"] == 9.0
@@ -424,6 +425,7 @@ class TestEmbedded:
         with Client(target, timeout=30.0, retries=1) as again, pytest.raises(Unavailable):
             again.evaluate(square())
 
+    @pytest.mark.slow
     def test_its_process_is_gone(self, tmp_path: Path) -> None:
         server = EmbeddedServer(["--cache", str(tmp_path)])
         assert server.child.process.poll() is None
@@ -431,6 +433,7 @@ class TestEmbedded:
         assert server.child.process.returncode == 0
         server.stop()
 
+    @pytest.mark.slow
     def test_a_server_that_does_not_come_up_says_why(self) -> None:
         with pytest.raises(RuntimeError, match=r"the embedded server ended with status 1:[\s\S]*--nonsense"):
             connect(arguments=["--nonsense"])

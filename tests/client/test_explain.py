@@ -32,6 +32,7 @@ def explained(tensors: Served, op: str, *names: str) -> Any:
     return tensors.client.explain(g, "z")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "expected"),
     [
@@ -149,6 +150,7 @@ def test_what_cannot_be_explained(tensors: Served) -> None:
         served.autodiff.Explain(pb.ExplainRequest())
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_long(tmp_path: Any) -> None:
     with serving(tmp_path, limits=Limits(explain_seconds=0.001)) as served:
         g = GraphBuilder()

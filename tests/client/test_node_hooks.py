@@ -49,6 +49,7 @@ def looks(function: Callable[..., Any], looking: bool) -> Callable[..., Any]:
 
 
 class TestOrder:
+    @pytest.mark.slow
     @pytest.mark.parametrize("looking", LOOKING)
     def test_tensor_before_rule_after_accumulated(self, looking: bool) -> None:
         x, said = leaf([2.0]), []

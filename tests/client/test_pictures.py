@@ -185,6 +185,7 @@ class TestRecords:
         x.sum().backward()
         assert texts(draw(x, x=x)) == [("x", "float64 (3, 4)", "gradient: float64 (3, 4)")]
 
+    @pytest.mark.slow
     def test_a_long_chain(self) -> None:
         y = x = leaf(1.0)
         for _ in range(1000):
@@ -218,6 +219,7 @@ SHAPES: dict[str, Callable[[int], list[tuple[int, int]]]] = {
 
 
 class TestLayout:
+    @pytest.mark.slow
     @pytest.mark.parametrize("shape", SHAPES)
     def test_its_size_is_linear_in_that_of_the_graph(self, shape: str) -> None:
         """Bends are what time and text are spent on."""
@@ -236,6 +238,7 @@ class TestLayout:
             rows.setdefault(y, []).append(x)
         assert all(b - a >= 20.0 for row in rows.values() for a, b in pairwise(sorted(row)))
 
+    @pytest.mark.slow
     def test_ten_thousand_boxes_are_a_matter_of_seconds(self) -> None:
         started = time.process_time()
         found = Layout([(20.0, 20.0)] * 10_000, SHAPES["a chain and what mirrors it"](10_000))

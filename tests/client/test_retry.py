@@ -145,6 +145,7 @@ def square() -> GraphBuilder:
 
 
 class TestWhatIsRepeated:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "refusal",
         [
@@ -329,9 +330,10 @@ class TestSessions:
             return prepare(*given, **options)
 
         monkeypatch.setattr(shared.host.handler, "_prepare", refuse)
-        monkeypatch.setattr("gradproof.server.services.session.unforeseen", lambda error: script.popleft())
+        monkeypatch.setattr("gradproof.server.services.session.unexpected", lambda error: script.popleft())
         return script
 
+    @pytest.mark.slow
     def test_what_may_be_better_later(self, shared: Served, refusing: deque[status_pb2.Status]) -> None:
         """On a session that lasts, on one of its own, and below tensors."""
         busy = status(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 0.01)

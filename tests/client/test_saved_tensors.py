@@ -101,6 +101,7 @@ def plain(loss: Callable[[Tensor, Tensor], Tensor], size: int = 3) -> list[bytes
     return bits(x, w)
 
 
+@pytest.mark.slow
 def test_nodes_are_counted(served: Served) -> None:
     x, w = leaves()
     trunk(x, w).sum().backward()
@@ -309,6 +310,7 @@ class TestLost:
         assert computed() == (20 + 4) * (NODES + 1)
         assert held(served) == (0, 0)
 
+    @pytest.mark.slow
     def test_a_server_without_sessions(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         async def unserved(self: Any, requests: Any, context: Any) -> Any:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "what is a session?")
@@ -326,6 +328,7 @@ class TestLost:
             gp.use(before)
         assert len(bits(x, w)) == 2
 
+    @pytest.mark.slow
     def test_several_servers(self, served: Served, tmp_path: Any) -> None:
         """The session is with one of them; all others of its calls take turns."""
         with serving(tmp_path) as other, gp.Client([served.target, other.target]) as client:
@@ -354,6 +357,7 @@ class TestMemory:
             step()
         assert (living.count(), held(served)) == before
 
+    @pytest.mark.slow
     def test_a_loop_that_looks_and_goes_backward(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         x, w = leaves()
 
@@ -366,11 +370,13 @@ class TestMemory:
         self.loop(served, monkeypatch, step)
         assert held(served) == (0, 0)
 
+    @pytest.mark.slow
     def test_a_loop_that_only_looks(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         x, w = leaves()
         self.loop(served, monkeypatch, lambda: repr(trunk(x, w).sum()))
         assert held(served) == (0, 0)
 
+    @pytest.mark.slow
     def test_a_loop_that_retains(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
         x, w = leaves()
         shared = [w.exp()]  # a node that outlives every step

@@ -70,6 +70,7 @@ def test_the_committed_source_is_what_the_generator_writes(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_have_signatures_and_docstrings(name: str) -> None:
     assert name in dir(gp.Tensor)
+    assert "Follows torch." in METHODS[name].__doc__
     hold(METHODS[name])
 
 

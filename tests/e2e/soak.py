@@ -1,5 +1,6 @@
 """A soak of the checks: random graphs of every built-in op through a real server, with definitions among them that do not
-end. ``python -m tests.e2e.soak [graphs]`` ends with status 1 unless every budget was kept, no process is left, memory is flat.
+end. ``python -m tests.e2e.soak [graphs]`` ends with status 1 unless every budget was kept, no process is left and memory
+is flat.
 
 A budget counts as kept up to 20 % and 50 ms beyond it, as the server measures its checks.
 """

@@ -218,6 +218,7 @@ def test_what_is_too_large_or_has_no_rule() -> None:
         derive(BENCH.graph({"x": np.ones(2, complex)}, ["z = relu(x)"], "z"), REGISTRY, Mode.VJP)
 
 
+@pytest.mark.slow
 def test_a_long_chain() -> None:
     lines = [f"v{k + 1} = sin(v{k})" for k in range(10_000)]
     derived = derive(graph_of({"v0": 0.5}, lines, "v10000"), REGISTRY, Mode.GRADIENT)

@@ -232,6 +232,7 @@ def chosen(f: Any, x: Any, y: Any, z: Any) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_a_comparison_of_what_is_chosen_is_made_in_pieces() -> None:
     """No branch is left inside of a comparison, and the truth is the same at every point, ties among them."""
     symbols = sympy.symbols("x y z", real=True)

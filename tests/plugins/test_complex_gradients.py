@@ -24,6 +24,7 @@ from gradproof.engine.errors import DataFault, HookFault, InvalidRequest, NoRule
 from gradproof.engine.extend import DIRECT, HOLOMORPHIC, REFUSED, Op, hookimpl, ops, zeros_like
 from gradproof.engine.hooks import Hook
 from gradproof.engine.job import Job
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof import prove
@@ -125,6 +126,7 @@ def drawn(op: Op, case: Case, random: np.random.Generator) -> tuple[list[Array],
     return inputs, [cast(numbers(random, *out.shape), out.dtype) for out in inference.outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_gradient_is_the_derivative_in_both_parts(bench: Bench, op: Op, case: Case) -> None:
     random = np.random.default_rng(5)
@@ -252,6 +254,7 @@ def test_an_op_declared_holomorphic_must_be_so(bench: Bench) -> None:
 # verdicts on what is right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_every_rule_is_proved_in_complex_numbers(op: Op, case: Case) -> None:
     verdict = prove(REGISTRY, op, case)
@@ -292,6 +295,7 @@ def test_a_small_graph_is_verified_and_consistent(bench: Bench) -> None:
         assert all(use.value.word is ValueWord.ENCLOSED and use.forward.word is ValueWord.ENCLOSED for use in verdict.uses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 @pytest.mark.parametrize("op", COMPLEX_OPS, ids=lambda op: str(op.name))
 def test_no_right_number_is_called_wrong(op: Op, dtype: Any) -> None:
@@ -348,6 +352,7 @@ def test_on_a_cut_nothing_is_said_of_the_number(bench: Bench) -> None:
     assert verdict.summary is SummaryWord.PLAUSIBLE
 
 
+@pytest.mark.slow
 def test_a_large_node_is_enclosed_or_projected(bench: Bench) -> None:
     random = np.random.default_rng(10)
     job = bench.job({"z": numbers(random, 3000)}, ["e = exp(z)", "y = sum(e)"], "y", seeds={"y": 1 - 1j})
@@ -405,6 +410,7 @@ FAULTS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_is_refuted_and_wrong(name: str) -> None:
     registry = planted(*FAULTS[name], DIRECT)
@@ -442,7 +448,7 @@ def test_a_wrong_forward_is_seen_in_complex_numbers_only() -> None:
 @pytest.mark.parametrize("name", ["sin", "exp", "multiply", "matmul", "tanh", "pow"])
 def test_an_engine_that_forgets_to_conjugate_is_refuted(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(rules, "_conj", lambda x: x)
-    monkeypatch.setattr(REGISTRY, "traced", {})  # and not what was traced before
+    monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))  # and not what was traced before
     op = REGISTRY.op(name)
     assert prove(REGISTRY, op, op.complex_cases()[0]).word is RuleWord.REFUTED
     inputs = {f"x{k}": numbers(np.random.default_rng(k), 2, 2) for k in range(len(op.inputs))}
@@ -452,6 +458,7 @@ def test_an_engine_that_forgets_to_conjugate_is_refuted(bench: Bench, monkeypatc
         assert verdict.graph.word is GraphWord.INCONSISTENT
 
 
+@pytest.mark.slow
 def test_a_fault_in_a_large_product_is_found_by_projections() -> None:
     base = REGISTRY.op("matmul")
     rest: dict[str, Any] = {"infer": base.infer}
@@ -508,6 +515,7 @@ def test_a_hook_may_not_change_the_dtype_nor_order_complex_numbers(bench: Bench)
 # through the server
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_complex_leaf_through_the_server(tmp_path: Path) -> None:
     g = GraphBuilder()
     z = g.leaf("z", np.array([3 + 4j, 1 - 2j], np.complex64), requires_grad=True)

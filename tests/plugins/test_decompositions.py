@@ -220,6 +220,7 @@ def test_the_gradient_of_cholesky_is_symmetric(bench: Bench) -> None:
 # values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("op", NAMES)
 def test_numbers_of_well_conditioned_matrices_are_enclosed(op: str, dtype: Any) -> None:

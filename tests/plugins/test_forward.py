@@ -147,6 +147,7 @@ DTYPES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "dtype"), DTYPES)
 def test_every_dtype_that_is_inferred_is_computed(bench: Bench, op: Op, dtype: Any) -> None:
     """An op may refuse a dtype while shapes are inferred, but not fail later."""

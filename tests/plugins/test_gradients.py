@@ -142,6 +142,7 @@ def oracle(op: Op, case: Case, inputs: list[Array], seeds: list[Array]) -> list[
     return gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_gradient_is_the_derivative_of_the_definition(bench: Bench, op: Op, case: Case) -> None:
     random = np.random.default_rng(7)
@@ -184,6 +185,7 @@ UNARY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", UNARY)
 @given(data=st.data(), shape=SIDES)
 def test_a_gradient_is_linear_in_its_seed(bench: Bench, op: str, data: st.DataObject, shape: tuple[int, ...]) -> None:
@@ -196,6 +198,7 @@ def test_a_gradient_is_linear_in_its_seed(bench: Bench, op: str, data: st.DataOb
 BINARY = ("add", "subtract", "multiply", "hypot", "maximum", "minimum", "logaddexp", "atan2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", BINARY)
 @given(data=st.data(), shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3, min_side=0))
 def test_broadcasting_is_undone_by_a_sum(bench: Bench, op: str, data: st.DataObject, shapes: Any) -> None:

@@ -175,6 +175,7 @@ def test_a_sorted_line_has_the_gradient_of_its_elements(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.gradients({"x": x}, lines, "y", seeds={"y": seed})["x"], [2, 1, 4, 3])
 
 
+@pytest.mark.slow
 def test_places_are_checked_of_long_sorts_too(bench: Bench) -> None:
     """A gradient rests on where it goes to; where that is not checked, nobody vouches for it."""
 

@@ -173,6 +173,7 @@ def sweep(bench: Bench, op: str, dtype: Any) -> list[tuple[Any, ...]]:
     return off
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("op", SLOPES)
 def test_a_slope_times_a_cotangent_is_right_at_all_sizes_of_both(bench: Bench, op: str, dtype: str) -> None:
@@ -202,6 +203,7 @@ COMPLEX: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize("op", COMPLEX)
 def test_complex_slopes_are_right_at_all_sizes(bench: Bench, op: str, dtype: str) -> None:
@@ -400,6 +402,7 @@ def cofactors(matrix: Array) -> Array:
     return cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("rank", [0, 1, 2, 3, 4, 5])
@@ -497,6 +500,7 @@ LARGE: list[tuple[Any, ...]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "inputs", "attributes"), LARGE)
 def test_ops_of_high_rank_and_of_many_inputs_are_proved(op: str, inputs: tuple[Any, ...], attributes: Any) -> None:
     proof_key = key(op, *inputs, **attributes)

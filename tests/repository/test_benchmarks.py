@@ -23,6 +23,7 @@ IN_SMALL: dict[str, Callable[[], Workload]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_SMALL)
 def test_gradients_are_slopes(name: str) -> None:
     """Along random directions, by Richardson's extrapolation of central differences."""
@@ -76,6 +77,7 @@ def test_every_goal_has_a_workload() -> None:
     assert all(name in WORKLOADS for name in speed.MEASURED)
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -90,6 +92,7 @@ def test_the_command_prints_and_writes(
     assert found["mlp_small"]["NumPy by hand"]["us"] > 0
 
 
+@pytest.mark.slow
 def test_calls_are_left_and_the_cpu_time_behind_them_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +103,7 @@ def test_calls_are_left_and_the_cpu_time_behind_them_is_read(
     assert lines[-1].startswith("at most ")
 
 
+@pytest.mark.slow
 def test_every_kind_of_call_is_left() -> None:
     services = [autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"]]
     services.append(op_service_pb2.DESCRIPTOR.services_by_name["OpService"])

@@ -64,6 +64,7 @@ def server() -> Iterator[SharedServer]:
     shared.owner.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_snippets_run_and_print_what_the_page_says(
     page: Path, server: SharedServer, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,7 @@ def reasons() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_reason_is_named() -> None:
     found = reasons()
     assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED"} <= found

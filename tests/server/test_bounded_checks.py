@@ -42,6 +42,7 @@ def right(gradients: dict[str, Any]) -> None:
 HANGING = ["stuck.hang_numbers", "stuck.hang_series", "stuck.hang_everything", "stuck.hang_in_c_everything"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", HANGING)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_budget_is_kept_whatever_a_definition_does(running: Served, op: str, budget: float) -> None:
@@ -54,6 +55,7 @@ def test_a_budget_is_kept_whatever_a_definition_does(running: Served, op: str, b
     assert "SKIPPED" in found.graph.word if op == "stuck.hang_series" else found.summary in ("plausible", "unchecked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", HANGING)
 def test_a_deadline_that_ends_in_the_checks_loses_nothing(running: Served, op: str) -> None:
     """The call's own deadline, below the default budget of 5 s; unary, streamed, and in a session."""

@@ -134,6 +134,7 @@ def left(served: Served, message: pb.DifferentiateRequest, way: Any) -> list[int
     return counting.counted[len(before) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [FORWARD, BACKWARD], ids=["forward", "backward"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_run_that_was_left_computes_no_other_node(served: Served, way: Any, nodes: list[Any]) -> None:

@@ -140,6 +140,7 @@ class TestOps:
         assert ops["sum"]["required"] == []
         assert (ops["broadcast_to"]["attributes"], ops["broadcast_to"]["required"]) == ({}, ["shape"])
 
+    @pytest.mark.slow
     def test_a_target_where_nobody_is(self) -> None:
         done = gradproof("ops", "--target", "127.0.0.1:1")
         assert done.exit_code == 2
@@ -158,7 +159,7 @@ class TestVerify:
         done = gradproof("verify", "planted.cube", "--target", served.target)
         assert done.exit_code == 1
         assert "REFUTED" in done.stdout
-        assert "the truth is" in done.stdout
+        assert "the derivative is" in done.stdout
 
     def test_unknown_is_status_2(self, served: Served) -> None:
         done = gradproof("verify", "sine", "--target", served.target)
@@ -166,6 +167,7 @@ class TestVerify:
         assert "gradproof verify: no op 'sine' here" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_is_started_where_no_target_is_named(environment: dict[str, str]) -> None:
     words = command("verify", "planted.cube", "--plugin", "gradproof.server.demo_faulty_op")
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
@@ -174,6 +176,7 @@ def test_a_server_is_started_where_no_target_is_named(environment: dict[str, str
     assert list(Path(environment["XDG_CACHE_HOME"]).rglob("*.json"))  # and the refutation is kept
 
 
+@pytest.mark.slow
 def test_the_demo_runs_to_its_end(environment: dict[str, str]) -> None:
     done = subprocess.run(command("demo"), env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -181,6 +184,7 @@ def test_the_demo_runs_to_its_end(environment: dict[str, str]) -> None:
     assert "Refuted: at " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_serve_prints_its_address_and_ends_well(environment: dict[str, str], number: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -200,6 +204,7 @@ def test_serve_prints_its_address_and_ends_well(environment: dict[str, str], num
         assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_serve_on_a_port_that_is_taken(served: Served, environment: dict[str, str]) -> None:
     words = command("serve", "--port", str(served.host.port))
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)

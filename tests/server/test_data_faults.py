@@ -81,6 +81,7 @@ def run(job: Job) -> Iterator[DataFault]:
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGISTRY.ops)
 def test_no_value_is_a_fault_of_an_op(name: str) -> None:
     op = REGISTRY.op(name)

@@ -240,6 +240,7 @@ def vector(x: Any = (1.0, 2.0, 3.0)) -> GraphBuilder:
 SEED = {"y": np.array([1.0, 0.5, -2.0])}
 
 
+@pytest.mark.slow
 def test_a_second_backward_with_other_seeds_has_the_same_bits(served: Served, client: Client) -> None:
     g = vector()
     with client.session() as session:
@@ -452,6 +453,7 @@ def test_what_cannot_be_reused(served: Served, client: Client, talk: Talk) -> No
     assert [(one.path, one.reason) for one in caught.value.faults] == [("input.reuse", "SAVE_NEEDS_SESSION")]
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) -> None:
     faulty_plugin.entered.clear()
     faulty_plugin.released.clear()
@@ -471,6 +473,7 @@ def test_a_session_ends_with_the_server_when_its_runs_are_done(tmp_path: Any) ->
         stopping.result(60)
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_up_frees_what_it_kept(served: Served) -> None:
     talk = Talk(served)
     asked = square("r", 3.0)

@@ -78,6 +78,7 @@ def refused(call: Callable[[], Any]) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_run_is_refused_where_infer_says_more_than_the_limit(client: Client, name: str) -> None:
     graph = GRAPHS[name]()

@@ -66,6 +66,7 @@ def well(served: Served) -> bool:
     return bool(served.autodiff.Differentiate(asked("forward", ""), timeout=60).summary.nodes_computed == 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", ["forward", "infer", "rule"])
 def test_an_op_ends_its_request_and_no_more(served: Served, place: str, kind: str) -> None:
@@ -164,6 +165,7 @@ def test_a_plugin_that_exits_when_it_is_loaded_is_refused(statement: str) -> Non
     assert "SystemExit" in str(refusal) or "CancelledError" in str(refusal)
 
 
+@pytest.mark.slow
 def test_ctrl_c_still_ends_a_script() -> None:
     code = (
         "import signal, numpy as np\n"

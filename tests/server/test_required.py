@@ -108,6 +108,7 @@ def test_the_client_raises_and_keeps_what_came(served: Served) -> None:
         served.client.differentiate(builder(), required="certain")
 
 
+@pytest.mark.slow
 def test_a_session_carries_it_to_the_client_too(served: Served) -> None:
     g = GraphBuilder()
     x = g.leaf("x", np.ones(400_000), requires_grad=True)

@@ -76,6 +76,7 @@ def streamed(stub: Any, request: pb.DifferentiateRequest) -> list[pb.Event]:
     return [response.event for response in stub.StreamingDifferentiate(whole, timeout=60)]
 
 
+@pytest.mark.slow
 def test_checking_less_claims_less(stub: Any) -> None:
     """Nothing proved and no number seen: unchecked. Both: verified. Proofs alone: plausible."""
     request = pb.DifferentiateRequest(input=pb.RunInput(graph=vector()))
@@ -165,6 +166,7 @@ def hanging() -> pb.DifferentiateRequest:
     return changed(graph_pb2.Graph(leaves=[leaf("v", 0.5)], nodes=[node("slow.hang", "v", "h")], outputs=["h"]))
 
 
+@pytest.mark.slow
 def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -> None:
     """One worker spins on a proof that never ends. The run gets its verdict within its budget; meanwhile others run, and
     the other worker proves what they need."""
@@ -187,6 +189,7 @@ def test_small_requests_and_other_proofs_go_on_while_one_hangs(tmp_path: Path) -
         assert verdict.summary == verdict_pb2.SUMMARY_WORD_PLAUSIBLE
 
 
+@pytest.mark.slow
 def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
     """Its screen needs the definition in SymPy, where it hangs. The run gets its verdict, and so do others like it."""
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
@@ -205,6 +208,7 @@ def test_a_large_array_meets_a_proof_that_hangs(tmp_path: Path) -> None:
         assert verdict.uses[0].value.word == verdict_pb2.VALUE_WORD_ENCLOSED
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path) -> None:
     """Eight threads check. Sixteen clients leave while their proof hangs; another request would wait behind them."""
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
@@ -221,6 +225,7 @@ def test_nobody_waits_for_a_proof_on_behalf_of_a_client_that_left(tmp_path: Path
         assert served.autodiff.Differentiate(other, timeout=45).summary.verified == 1
 
 
+@pytest.mark.slow
 def test_a_server_with_a_hanging_proof_stops(tmp_path: Path) -> None:
     with serving(tmp_path, plugin=["tests.support.slow_plugin"], proof_seconds=600.0) as served:
         request = hanging()

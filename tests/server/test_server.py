@@ -22,7 +22,8 @@ from grpc_status import rpc_status
 from tests.support.server_fixture import Served, leaf, node, request, serving
 
 from gradproof.client import GraphBuilder
-from gradproof.client.events import EventDecoder, Gradient
+from gradproof.client.decoding import EventDecoder
+from gradproof.client.events import Gradient
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2
@@ -111,6 +112,7 @@ def violations(served: Served, message: pb.DifferentiateRequest) -> dict[str, tu
 
 
 class TestCalls:
+    @pytest.mark.slow
     def test_evaluate(self, served: Served) -> None:
         graph = product().input.graph
         response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
@@ -158,6 +160,7 @@ class TestCalls:
         assert hooks["scale"] == ["factor"]
         assert set(hooks) >= {"scale", "clip", "zero", "round", "record"}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1, 7, 0, 1000])
     def test_list_ops_in_pages(self, served: Served, size: int) -> None:
         names: list[str] = []
@@ -481,6 +484,19 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
         "NOTHING_TO_DIFFERENTIATE",
         "no leaf requires grad",
     ),
+    "a budget before it began": (
+        product(verify=pb.VerifyOptions(budget_seconds=-1.0)),
+        "verify.budget_seconds",
+        "VERIFY_BUDGET",
+        "no time in seconds",
+    ),
+    "a budget that is no number": (
+        product(verify=pb.VerifyOptions(budget_seconds=float("nan"))),
+        "verify.budget_seconds",
+        "VERIFY_BUDGET",
+        "no time in seconds",
+    ),
+    "no such format": (product(tensor_format=9), "input.tensor_format", "TENSOR_FORMAT", "9 is none of"),
     "empty graph": (pb.DifferentiateRequest(), "input.graph.outputs", "OUTPUT_MISSING", "names no output"),
 }
 
@@ -587,6 +603,7 @@ class TestLimits:
         assert float(metadata["actual"]) > float(metadata["allowed"]) == served.host.settings.limits.table()[name]
         assert name in text
 
+    @pytest.mark.slow
     def test_each_limit_is_named(self, tight: Served) -> None:
         zero = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="zero"))
         self.exceeded(tight, request([X], [node("exp", "x", f"y{k}") for k in range(4)], "y0"), "graph_nodes")

@@ -18,7 +18,8 @@ from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
 from tests.support.statuses import fault_of
 
-from gradproof.client.events import EventDecoder, Gradient, Value
+from gradproof.client.decoding import EventDecoder
+from gradproof.client.events import Gradient, Value
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.limits import Limits
@@ -108,6 +109,7 @@ def gradients(events: list[pb.Event]) -> dict[str, Any]:
     return {one.name: one.gradient for one in decoded if isinstance(one, Gradient)}
 
 
+@pytest.mark.slow
 def test_many_runs_on_one_stream(talk: Talk) -> None:
     for k in range(20):
         talk.say(differentiate=square(f"r{k}", float(k)))

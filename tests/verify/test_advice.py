@@ -91,6 +91,7 @@ NUMBERS: dict[str, Asked] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_of_which_little_is_known_says_what_to_do(name: str) -> None:
     ask, word, what = NUMBERS[name]

@@ -74,6 +74,7 @@ def judged(derived: Derived, by: str = "x", proofs: Any = PROOFS, **leaves: Any)
 
 
 class TestTable:
+    @pytest.mark.slow
     def test_nodes_name_the_rules_they_were_written_by(self) -> None:
         graph = derived_of(["s = derived.square(x)", "y = sum(s)"], Mode.GRADIENT).graph
         table = [rule.op for rule in graph.rules]
@@ -116,6 +117,7 @@ class TestTable:
         assert graph.rules == derivative.graph.rules
         assert graph.digest() == derivative.graph.digest()
 
+    @pytest.mark.slow
     def test_a_long_chain(self) -> None:
         count = 20_000
         graph = BENCH.graph({"v0": X}, [f"v{k + 1} = add(v{k}, v{k})" for k in range(count)], f"v{count}")
@@ -134,6 +136,7 @@ WRONG: dict[str, list[Line]] = {
 
 
 class TestWords:
+    @pytest.mark.slow
     @pytest.mark.parametrize("mode", Mode)
     @pytest.mark.parametrize("lines", WRONG.values(), ids=WRONG)
     def test_a_refuted_rule_in_every_mode(self, mode: Mode, lines: list[Line]) -> None:
@@ -297,6 +300,7 @@ def test_sessions_and_async_clients_send_the_table_too(served: Served) -> None:
 
 
 class TestEveryWayOfAsking:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("function", "word"), [(quart, "wrong"), (cubed, "verified")])
     def test_first_gradients(self, function: Any, word: str) -> None:
         x = leaf()

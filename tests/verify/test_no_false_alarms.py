@@ -51,6 +51,7 @@ def words(point: Point) -> Counter[ValueWord]:
     return Counter(use.value.word for verdict in verdicts for use in verdict.uses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", [op for op in REGISTRY.ops.values() if op.differentiable], ids=lambda op: op.name)
 def test_a_right_op_is_never_called_wrong(op: Op) -> None:
     seen = words(ordinary_point(op))

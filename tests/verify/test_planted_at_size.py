@@ -49,6 +49,7 @@ def picked(run: Run, seed: int) -> list[tuple[Spot, int]]:
     return [(spot, element) for spot in places for element in elements(run, spot, max(1, PLANTS), seed)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", REAL_SMALL)
 def test_in_small(name: str, dtype: str) -> None:
@@ -56,6 +57,7 @@ def test_in_small(name: str, dtype: str) -> None:
     assert list(missed(VERIFIER, run, picked(run, 0), 1 + PLANTED[dtype])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", REAL if PLANTS else FAST)
 def test_at_size(name: str, dtype: str) -> None:
@@ -85,6 +87,7 @@ def forward_of(op: Op, where: tuple[int, int]) -> Callable[..., Any]:
     return lambda *arrays, **attributes: hit(np.asarray(op.forward(*arrays, **attributes)), where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("name", ["softmax", "tanh", "cumsum", "matmul"])
 def test_a_forward_that_is_wrong_in_one_element(name: str, where: tuple[int, int]) -> None:
@@ -99,6 +102,7 @@ def test_a_forward_that_is_wrong_in_one_element(name: str, where: tuple[int, int
     assert verdict.uses[0].forward.element == str(list(where))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", PLACES)
 def test_an_opaque_backward_that_is_wrong_in_one_element(where: tuple[int, int]) -> None:
     """Elementwise, and along an axis; the seed is of either sign."""

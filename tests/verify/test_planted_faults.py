@@ -18,6 +18,7 @@ from gradproof.engine import backward
 from gradproof.engine.backward import Contribution
 from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine, Run
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.trace import Builder
 from gradproof.engine.verify.verifier import Verifier
 
@@ -30,6 +31,7 @@ def test_the_table_is_as_large_as_it_should_be() -> None:
     assert {fault.level for fault in FAULTS} == {"L0", "L1", "LB", "L2", "behaviour", "refused", "run"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_planted_fault_is_caught(fault: Fault) -> None:
     catches_ = catches(fault)
@@ -46,6 +48,7 @@ RIGHT = {(f.op, repr(f.arrays), repr(f.attributes)): f for f in FAULTS if f.leve
 """One fault for each op, run and attributes: without what is wrong in them, those that share these are the same."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", RIGHT.values(), ids=str)
 def test_the_same_op_without_the_fault_raises_no_alarm(fault: Fault) -> None:
     assert catches(fault, {}) == []
@@ -110,10 +113,11 @@ ENGINE: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 def test_an_engine_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     level, patch = ENGINE[name]
-    monkeypatch.setattr(BASE, "traced", {})
+    monkeypatch.setattr(BASE, "traced", LRUCache(1000))
     monkeypatch.setattr(
         Compilations, "default", Plans.NEVER
     )  # where both executors run, the difference is an error before any check

@@ -23,6 +23,7 @@ ENGINE = Engine(REGISTRY)
 VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(GRAPHS))
 def test_no_gradient_of_right_ops_is_called_wrong(seed: int) -> None:
     check = checked(seed, VERIFIER, ENGINE, budget=60.0)
@@ -39,6 +40,7 @@ def test_a_graph_is_its_seed() -> None:
         assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in pairs)
 
 
+@pytest.mark.slow
 def test_graphs_are_of_all_sizes_dtypes_and_kinds() -> None:
     """Over the first 300: half of the ops at least, every dtype, values of a million elements nearly."""
     ops: Counter[str] = Counter()

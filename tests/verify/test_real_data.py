@@ -89,6 +89,7 @@ def test_a_bias_of_keys_changes_nothing() -> None:
     assert np.max(np.abs(parts[4])) < 1e-12 * np.max(np.abs(parts[3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_every_goal_is_there_in_both_dtypes(name: str) -> None:
     for dtype in (FLOAT64, FLOAT32):
@@ -97,6 +98,7 @@ def test_every_goal_is_there_in_both_dtypes(name: str) -> None:
         assert workload.graph.digest() == REAL[name](dtype).graph.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sizes", "workload"),
     [
@@ -118,6 +120,7 @@ def test_programs_of_tensors_are_the_same(tensors: Served, name: str, sizes: tup
 # the words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize("name", REAL_SMALL)
 def test_small_ones_are_verified(name: str, dtype: np.dtype[np.floating]) -> None:
@@ -159,6 +162,7 @@ def nothing(dtype: DType) -> Workload:
     return s.done(s.sum(s.softmax(s.leaf(np.linspace(-1, 2, 12)), axis=0)))
 
 
+@pytest.mark.slow
 def test_the_table_prints_words_and_ratios(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(at_size, "REAL", {"gelu": REAL_SMALL["gelu"], "nothing": nothing})
     monkeypatch.setattr(at_size, "ROUNDS", 1)

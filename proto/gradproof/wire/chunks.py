@@ -29,8 +29,8 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
 
 
 class Assembler:
-    """Puts tensors together. Before anything is allocated, ``max_bytes`` bounds all tensors held at once, ``max_held`` their
-    number, and ``max_open`` the number of incomplete tensors. Each header and chunk takes the same time, however many
+    """Puts tensors together. Before anything is allocated, ``max_bytes`` bounds all tensors held at once, ``max_held``
+    their number, and ``max_open`` the number of incomplete tensors. Each header and chunk takes the same time, however many
     tensors are held."""
 
     def __init__(self, max_bytes: int = 1 << 62, max_held: int = 1 << 62, max_open: int = 1 << 62) -> None:

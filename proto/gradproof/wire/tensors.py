@@ -1,4 +1,4 @@
-"""Tensors as messages: dtype, shape, and the elements as little-endian bytes or as numbers. Every value survives to the bit."""
+"""Tensors as messages: dtype, shape, and elements as little-endian bytes or as numbers, exact to the bit."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENS
     tensor = pb.Tensor(spec=encode_spec(array.shape, array.dtype), weak=weak)
     if tensor_format == pb.TENSOR_FORMAT_NUMBERS:
         numbers: NumberList = getattr(tensor, _LISTS[array.dtype.kind])
-        numbers.SetInParent()  # a list without numbers is one too
+        numbers.SetInParent()  # so that a list without numbers is sent too
         numbers.values.extend(_numbers(array))
     else:
         tensor.data = array.astype(_DTYPES[tensor.spec.dtype], copy=False).tobytes()

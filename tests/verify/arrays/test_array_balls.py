@@ -109,6 +109,7 @@ def exact_arb(x: Any) -> arb:
     return arb(Fraction(x).numerator) / arb(Fraction(x).denominator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [UNIT, 2.0**-24, 2.0**-8])
 def test_random_expressions_are_contained_or_not_known(unit: float) -> None:
     sure = 0

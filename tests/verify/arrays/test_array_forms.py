@@ -112,6 +112,7 @@ def test_every_op_that_is_not_elementwise_has_a_form() -> None:
     assert set(FORMS) == {op.name for op in REGISTRY.ops.values() if not op.elementwise} - WITHOUT == set(LARGER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_contains_what_the_definition_gives(name: str) -> None:
     op = REGISTRY.op(name)
@@ -125,6 +126,7 @@ def test_a_form_contains_what_the_definition_gives(name: str) -> None:
             contains(ball, truths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FORMS if REGISTRY.op(name).rule])
 def test_a_rule_read_through_forms_contains_the_true_contributions(name: str) -> None:
     op, rng = REGISTRY.op(name), np.random.default_rng(4)
@@ -171,6 +173,7 @@ def _moving(
         assert rad <= 1e-9 * max(1.0, sum(float(np.abs(w).sum()) for w in g))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_the_form_is_proved_with_the_rule(name: str) -> None:
     op = REGISTRY.op(name)
@@ -311,6 +314,7 @@ EMPTY: tuple[tuple[str, tuple[Array, ...], dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inputs", "attributes"), EMPTY)
 def test_arrays_without_elements_have_the_right_shapes(
     name: str, inputs: tuple[Array, ...], attributes: dict[str, Any]
@@ -392,6 +396,7 @@ WRONG: tuple[tuple[str, Callable[..., Any]], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), WRONG)
 def test_a_wrong_form_is_refuted(name: str, form: Callable[..., Any]) -> None:
     registry, op = with_form(name, form)

@@ -82,6 +82,7 @@ def test_values_at_floats_are_contained(name: str, unit: float) -> None:
     assert known > 0.4 * arguments[0].size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(4))
 def test_values_of_balls_are_contained(name: str, seed: int) -> None:
@@ -117,6 +118,7 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
     assert known > arguments[0].size / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digamma"])
 def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:
     arguments = sample(name, 9)
@@ -220,6 +222,7 @@ def test_tails_keep_their_digits() -> None:
 # calibration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_every_function_is_as_accurate_here_as_it_states(row: ArrayFunction) -> None:
     assert Calibration().distrust(row) == ""
@@ -230,6 +233,7 @@ def spoiled(array: Any, where: Any, part: float) -> Any:
     return np.where(where, array * (1 + part), array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
@@ -337,6 +341,7 @@ CHAINS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [UNIT, 2.0**-24, 2.0**-11])
 def test_random_programs_are_contained_or_not_known(unit: float) -> None:
     """Values and derivatives, against Arb's power series."""

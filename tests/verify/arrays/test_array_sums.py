@@ -69,6 +69,7 @@ TALL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("shape", "axes"), [*SHAPES, *TALL])
 def test_a_sum_contains_the_truth_and_keeps_its_digits(kind: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
@@ -80,6 +81,7 @@ def test_a_sum_contains_the_truth_and_keeps_its_digits(kind: str, shape: tuple[i
         assert rad <= 2.0**-52 * abs(float(truth)) + 1e-24 * float(size) + 2.0**-1060
 
 
+@pytest.mark.slow
 def test_sums_over_other_memory_layouts() -> None:
     x = hard(np.random.default_rng(4), (60, 50, 8), "cancelling")
     for view in (x.T, x[::2, ::-1], np.asfortranarray(x), x[:, :, 3:5], np.broadcast_to(x[:1], (9, 50, 8))):
@@ -184,6 +186,7 @@ def scaled(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_kind", ["plain", "wide", "rows", "tiny", "mixed", "single", "whole", "zeros"])
 @pytest.mark.parametrize("right_kind", ["plain", "rows", "mixed", "single", "whole", "zeros"])
 def test_a_product_contains_the_truth(left_kind: Any, right_kind: Any) -> None:

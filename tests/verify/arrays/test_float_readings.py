@@ -129,6 +129,7 @@ def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
     assert not np.any(still.tied)
 
 
+@pytest.mark.slow
 def test_inner_products_are_within_their_bound() -> None:
     random = np.random.default_rng(0)
     for size in (0, 1, 100, BLOCK, 3 * BLOCK + 17):

@@ -20,6 +20,7 @@ from gradproof.engine.compiled.store import Compilations, Plans
 from gradproof.engine.engine import Engine
 from gradproof.engine.extend import Op, hookimpl
 from gradproof.engine.hooks import Hook
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.registry import build_registry
 from gradproof.engine.verify.floats.ulps import largest
 from gradproof.engine.verify.graphs import check_graph
@@ -294,6 +295,7 @@ ENGINE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(
     ("size", "dtype"), [(10**4, "float64"), (10**4, "bfloat16"), (10**5, "float16"), (10**6, "float32")], ids=str
@@ -301,7 +303,7 @@ ENGINE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 def test_an_engine_with_a_screw_loose_contradicts(
     name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(REGISTRY, "traced", {})
+    monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     ENGINE[name](monkeypatch)
     kind = DTYPES[dtype]
@@ -311,17 +313,18 @@ def test_an_engine_with_a_screw_loose_contradicts(
     assert GraphWord.INCONSISTENT in words(check_graph(run, SECONDS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(("size", "dtype"), [(60, "float64"), (60, "float16"), (300, "float32")], ids=str)
 def test_an_engine_with_a_screw_loose_contradicts_in_matrices(
     name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(REGISTRY, "traced", {})
+    monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     kind = DTYPES[dtype]
     leaves = {n: normal(size, size, seed=k, dtype=kind, scale=size**-0.5) for k, n in enumerate("xw")}
     assert words(graphs_of(Bench(Engine(REGISTRY)), leaves, MATRICES, "s")) == {GraphWord.CONSISTENT}
-    monkeypatch.setattr(REGISTRY, "traced", {})
+    monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     ENGINE[name](monkeypatch)
     lines = LINES if name == "an edge is lost" else MATRICES
     assert GraphWord.INCONSISTENT in words(graphs_of(Bench(Engine(REGISTRY)), leaves, lines, "s"))

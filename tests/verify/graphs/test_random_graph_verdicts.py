@@ -47,6 +47,7 @@ def sample_graph(seed: int) -> tuple[dict[str, Any], list[Line]]:
     return {n: leaf.astype(dtype) for n, leaf in leaves.items()}, [*lines, f"s = {('sum', 'mean')[seed % 2]}({names[-1]})"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("first", range(0, 80, 20))
 def test_random_graphs_raise_no_alarm(bench: Bench, first: int) -> None:

@@ -34,6 +34,7 @@ def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:
     return [x.astype(dtype) for x in arrays]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "n"), [*product((*NAMES, "cofactors"), (9, 30)), ("solve", 100)])
 def test_large_matrices_are_verified(op: str, n: int) -> None:
     """All elements are enclosed, and the whole graph is read. Time has a bound that only an expansion would miss."""
@@ -46,6 +47,7 @@ def test_large_matrices_are_verified(op: str, n: int) -> None:
     assert time.process_time() - started < (10 if n == 30 else 25)
 
 
+@pytest.mark.slow
 def test_what_comes_after_a_system_is_verified_too(bench: Bench) -> None:
     """A Gaussian log density: cholesky, log, solve, sums."""
     n = 24
@@ -79,6 +81,7 @@ LARGE_FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 5, 30])
 @pytest.mark.parametrize("fault", LARGE_FAULTS)
 def test_a_planted_fault_is_wrong_at_any_size(fault: str, n: int) -> None:
@@ -89,12 +92,14 @@ def test_a_planted_fault_is_wrong_at_any_size(fault: str, n: int) -> None:
     assert numbers(verdict).word is ValueWord.OFF
 
 
+@pytest.mark.slow
 def test_a_planted_fault_is_found_among_four_thousand_elements() -> None:
     rule = LARGE_FAULTS["inv: factor"][1]
     [verdict] = judge(with_rules(inv=rule), "planted.inv", *operands("inv", 64)).values()
     assert numbers(verdict).word is ValueWord.OFF
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["Hilbert", "spread", "diagonal", "triangular", "permutation", "stack"])
 def test_no_false_alarm(kind: str, dtype: Any) -> None:
@@ -132,6 +137,7 @@ def test_the_determinant_of_a_singular_matrix_is_verified(n: int) -> None:
     assert np.abs(true).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1, 2, 3, 4, 5])
 def test_cofactors_and_their_derivative_are_those_of_sympy_at_any_rank(rank: int) -> None:
     random = np.random.default_rng(rank)

@@ -77,6 +77,7 @@ def test_a_masked_softmax_is_verified(registry: Registry, masked: float) -> None
             assert input_verdict.summary is SummaryWord.VERIFIED, (op, name, input_verdict.reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [-np.inf, -1e9])
 @pytest.mark.parametrize("op", ["softmax", "log_softmax"])
 def test_a_line_of_which_one_element_is_left_has_no_gradient(registry: Registry, op: str, masked: float) -> None:
@@ -121,6 +122,7 @@ def test_what_overflows_in_a_narrow_dtype_says_so() -> None:
 # rounding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("kind", ["equal", "alternating", "a huge number", "growing", "cancelling"])
 def test_what_rounding_does_to_sums_is_no_fault(kind: str, dtype: DType) -> None:
@@ -143,6 +145,7 @@ def test_what_rounding_does_to_sums_is_no_fault(kind: str, dtype: DType) -> None
             assert verdict.word is not ValueWord.OFF, (op, verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_products_of_hard_numbers_raise_no_alarm(dtype: DType) -> None:
     a, b = drawn((40, 300), dtype), drawn((300, 40), dtype, 1)

@@ -22,6 +22,7 @@ from gradproof.engine.verify.verdict import AccumulationWord
 from gradproof.plugins import BUILTIN
 
 
+@pytest.mark.slow
 @every_dtype
 def test_sums_of_many_elements_that_cancel_are_exact(dtype: Any) -> None:
     """More sums than can be added singly; the right digits of the worst are reported."""

@@ -104,6 +104,7 @@ def test_a_broken_word_leaves_a_small_node_to_arb(monkeypatch: pytest.MonkeyPatc
     assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.ENCLOSED, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 70), (10, 20)])
 def test_a_broken_form_is_not_relied_on(shape: tuple[int, int]) -> None:
     application, rule = applied("softmax", drawn(shape, FLOAT64), seed=drawn(shape, FLOAT64, 1), axis=1)

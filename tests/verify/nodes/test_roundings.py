@@ -38,6 +38,7 @@ def explained(application: Application) -> tuple[Any, Tally]:
     return explained_by_rounding(Elements(application), at, [np.ones(at.size, bool)], [tally]), tally
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", NARROW, ids=str)
 def test_what_arrays_explain_arb_explains(dtype: DType) -> None:
     """Each element by itself: Arb has the same word, or a better word for close floats."""

@@ -49,6 +49,7 @@ def use_of(elsewhere: Registry, workers: Workers, name: str, size: int) -> UseVe
     return verdict.uses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mirror", "mirror_in_two_steps"])
 def test_numbers_are_not_enclosed_through_a_rule_that_is_another_there(
     elsewhere: Registry, workers: Workers, name: str

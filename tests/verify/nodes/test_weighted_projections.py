@@ -43,6 +43,7 @@ def otherwise(base: str, number: float, error: float) -> Op:
     return replace(op, name="opaque.op", rule=rule)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("base", "axis"), [("sum", 0), ("mean", 0), ("cumsum", 1)])
 def test_a_rule_that_is_another_at_one_number(base: str, axis: int, dtype: str) -> None:
@@ -69,6 +70,7 @@ def test_the_number_is_found_where_the_rule_moves_what_it_chose() -> None:
     assert verdict.uses[0].value.element == "[70, 33]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize(("op", "axis"), [("max", 0), ("min", 1), ("prod", 0)])
 def test_right_rules_that_ask_for_equality_are_right(op: str, axis: int, dtype: str) -> None:

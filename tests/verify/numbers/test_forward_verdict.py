@@ -52,6 +52,7 @@ WRONG: dict[str, tuple[str, Callable[..., Any], list[float]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_forward_is_off(name: str) -> None:
     op, forward, x = WRONG[name]
@@ -105,6 +106,7 @@ def test_without_a_declared_convention_the_hull_is_enough() -> None:
     assert (verdict.word, "hull" in verdict.reason) == (ValueWord.TIE, True)
 
 
+@pytest.mark.slow
 def test_each_convention_says_what_it_says() -> None:
     for kink, slope in ((Kink.SMALLEST, 0), (Kink.LARGEST, 1), (Kink.MEAN, 0.5)):
         rule = {"rule": lambda g, y, x, s=slope: ops.where(ops.equal(x, 0), g * s, ops.where(x > 0, g, 0)), "kink": kink}

@@ -122,6 +122,7 @@ def compared(got: float, truth: Any, dtype: Any) -> tuple[bool, bool]:
     return bool(away <= close_enough(dtype) * step), bool(digits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_words_agree_with_mpmath(dtype: Any) -> None:
     random = Random(f"{dtype} {POINTS}")

@@ -80,6 +80,7 @@ def test_a_small_sum_beside_a_large_cotangent(large: float) -> None:
     assert right.summary is SummaryWord.VERIFIED, right.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("op", ["sin", "tanh", "exp"])
 def test_an_elementwise_cotangent_allows_nothing_to_its_neighbours(op: str, dtype: Any) -> None:
@@ -93,6 +94,7 @@ def test_an_elementwise_cotangent_allows_nothing_to_its_neighbours(op: str, dtyp
     assert judge(REGISTRY, op, x, seed=g)["x0"].summary is SummaryWord.VERIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("away", "power"), [(2e-11, 2), (3e-9, 2), (1e-12, 2)])
 @pytest.mark.parametrize("op", ["asin", "acos", "atanh"])
 def test_a_formula_that_loses_digits_is_not_verified(op: str, away: float, power: int) -> None:
@@ -136,6 +138,7 @@ def test_an_overflow_is_said(op: str, x: float) -> None:
     assert numbers(verdict).element == "[0]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [np.nan, INF, -INF])
 @pytest.mark.parametrize("op", ["sin", "exp", "atan"])
 def test_what_is_off_is_found_beside_what_is_not_finite(op: str, beside: float) -> None:
@@ -162,6 +165,7 @@ def test_a_number_where_the_truth_is_0_is_not_nan() -> None:
 MASK = np.triu(np.full((4, 4), -INF), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "least"),
     [("softmax", -INF), ("softmax", -1.7976931348623157e308), ("softmax", -1e300), ("log_softmax", -INF)],

@@ -83,6 +83,7 @@ def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
         assert check(registry, workers, run, 20.0)["x"].summary is SummaryWord.VERIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", LEAVING)
 def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
     with workers.worker(20) as worker:
@@ -98,6 +99,7 @@ def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Regist
     clean(bench, registry, workers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", ENDING)
 def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
     budget, started = 1.0 if deed in ("stop", "mask") else 30.0, time.monotonic()
@@ -160,6 +162,7 @@ def use(k: int) -> UseVerdict:
     return UseVerdict(k, "sin", "x", 0, RuleVerdict(RuleWord.PROVED, "sin", "()"), number, number)
 
 
+@pytest.mark.slow
 def test_batches_of_verdicts_are_bounded_in_bytes() -> None:
     exact = AccumulationVerdict(AccumulationWord.EXACT)
     small = [GradientVerdict(f"x{k}", SummaryWord.VERIFIED, "r" * 1000, (use(k),), exact) for k in range(3000)]
@@ -182,6 +185,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [10, 300])
 def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> None:
     """One value with many uses; its uses are left out."""
@@ -222,6 +226,7 @@ def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> No
     until(lambda: not workers._busy)
 
 
+@pytest.mark.slow
 def test_attributes_are_drawn_where_a_forward_can_be_stopped(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_seconds=2.0)
     started = time.monotonic()

@@ -77,6 +77,7 @@ def test_one_worker_reads_all_numbers_where_no_other_is_idle_or_they_are_few(ben
     assert parts == [[0], list(range(1, len(questions)))]
 
 
+@pytest.mark.slow
 def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
     run = mixed(bench, 2000)
     workers = Crew(SOURCES)
@@ -92,6 +93,7 @@ def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
         workers.close()
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
     workers = Workers(SOURCES, most=3)
     workers.start()
@@ -105,6 +107,7 @@ def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
         workers.close()
 
 
+@pytest.mark.slow
 def test_the_brief_of_all_parts_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of a run differ in their questions alone."""
     run, sent = mixed(bench, 2000), []

@@ -82,6 +82,7 @@ def test_closed_memory_keeps_nothing(memory: SharedMemory) -> None:
     assert memory.idle_bytes == 0
 
 
+@pytest.mark.slow
 def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
     """Each is judged by its own numbers, in regions that come again in any order, more of them than a worker keeps."""
     workers = Workers([plugin.source for plugin in registry.plugins])

@@ -90,6 +90,7 @@ def ended(pids: Sequence[int]) -> bool:
 # the same words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
     """Programs at random: views, stretched values, reductions, hooks, several dtypes; some shared as memory."""
@@ -156,6 +157,7 @@ def stuck(bench: Bench, op: str) -> Run:
     return finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", ["hang", "hang_in_c", "eat"])
 def test_a_definition_that_does_not_end_costs_its_own_word(
     bench: Bench, registry: Registry, workers: Workers, deed: str
@@ -238,6 +240,7 @@ def test_verdicts_nobody_waits_for_end_at_once(bench: Bench, registry: Registry,
     assert not workers._busy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.0, 0.001, 0.01, 0.1])
 def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Workers, budget: float) -> None:
     lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(2000)]
@@ -294,6 +297,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(workers: Workers) -> N
         assert other.answer(Ping(), 30) is True
 
 
+@pytest.mark.slow
 def test_a_template_that_dies_is_started_again() -> None:
     pool = Workers(SOURCES)
     try:
@@ -312,6 +316,7 @@ def test_a_template_that_dies_is_started_again() -> None:
         pool.close()
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_full_says_so() -> None:
     pool = Workers(SOURCES, most=1)
     try:
@@ -323,6 +328,7 @@ def test_a_pool_that_is_full_says_so() -> None:
         pool.close()
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_closed_ends_every_conversation(registry: Registry, bench: Bench) -> None:
     pool = Workers([*SOURCES, "tests.support.stuck_plugin"])
     pool.start()
@@ -342,6 +348,7 @@ def test_a_pool_that_is_closed_ends_every_conversation(registry: Registry, bench
         pass
 
 
+@pytest.mark.slow
 def test_a_plugin_that_cannot_be_loaded_again_is_named() -> None:
     pool = Workers(["tests.no_such_plugin"])
     try:
@@ -364,6 +371,7 @@ print(made._spawner._process.pid, worker.pid, flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()"])
 def test_nothing_is_left_of_an_owner_that_is_gone(end: str) -> None:
     code = OWNER.format(here=str(Path(__file__).parents[3]), sources=SOURCES, end=end)

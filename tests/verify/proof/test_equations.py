@@ -159,6 +159,7 @@ def test_the_rule_is_proved_by_differentiating_the_equation(op: Op) -> None:
         assert f"through the equation {op.equation.formula}" in verdict.tactic  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 6])
 @pytest.mark.parametrize("op", STRANGE, ids=lambda op: op.name)
 def test_a_gradient_is_verified_and_the_whole_graph_agrees(op: Op, n: int) -> None:
@@ -207,6 +208,7 @@ WRONG_RULES: list[tuple[str, Op, Callable[..., Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "rule"), [row[1:] for row in WRONG_RULES], ids=[f"{row[1].name} {row[0]}" for row in WRONG_RULES]
 )
@@ -221,6 +223,7 @@ def test_a_wrong_rule_is_refuted_and_its_numbers_are_off(op: Op, rule: Callable[
         assert SummaryWord.WRONG in {verdict.summary for verdict in verdicts.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("op", "forward"),
     [
@@ -263,6 +266,7 @@ def test_a_start_that_leads_elsewhere_says_so_and_verifies_nothing() -> None:
     assert verdict.summary is not SummaryWord.VERIFIED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start", [lambda a: np.zeros_like(a), lambda a: np.full_like(a, np.nan), lambda a: 1 / 0, lambda a: np.ones(7), None]
 )
@@ -445,6 +449,7 @@ COMPARING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("equation", "forward", "rule", "ties"), COMPARING, ids=[row[0].formula for row in COMPARING])
 def test_ties_of_an_equation_are_left_out_of_its_proof_by_name(
     equation: Equation, forward: Any, rule: Any, ties: str

@@ -228,6 +228,7 @@ WRONG_AT: dict[str, tuple[Op, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "attributes"), WRONG_AT.values(), ids=WRONG_AT.keys())
 def test_a_rule_is_never_proved_where_it_is_wrong(op: Op, attributes: dict[str, Any]) -> None:
     verdict = at(op, **attributes)
@@ -272,6 +273,7 @@ DEFINITIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("define", DEFINITIONS.values(), ids=DEFINITIONS.keys())
 def test_a_definition_that_asks_or_is_singular_leaves_each_value_its_own_proof(define: Callable[..., Any]) -> None:
     op = Op(

@@ -26,6 +26,7 @@ CHOLESKY = REGISTRY.op("cholesky")
 cholesky_chart: Callable[..., Any] = decompositions.cholesky_chart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["solve", "inv", "det", "cholesky"])
 def test_every_case_is_proved_everywhere_and_soon(op: str) -> None:
     for case_ in REGISTRY.op(op).proof_cases():
@@ -36,6 +37,7 @@ def test_every_case_is_proved_everywhere_and_soon(op: str) -> None:
         assert ("invertible" in verdict.domain) == (op not in ("cholesky", "det"))
 
 
+@pytest.mark.slow
 def test_larger_matrices_are_within_reach() -> None:
     for name, case_ in (("cholesky", case((4, 4))), ("solve", case((4, 4), (4,)))):
         verdict = prove(REGISTRY, REGISTRY.op(name), case_)
@@ -77,6 +79,7 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
     results = verdicts(derived(name, rule))
@@ -88,6 +91,7 @@ def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[...
         assert verdict.point.startswith("A = L Lᵀ + K with L[" if name == "cholesky" else "a[")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "wrong"),
     [
@@ -103,6 +107,7 @@ def test_a_planted_fault_of_solve_is_refuted(fault: str, wrong: Callable[..., An
     assert [verdict.word for verdict in verdicts(op)] == [RuleWord.REFUTED, RuleWord.REFUTED]
 
 
+@pytest.mark.slow
 def test_another_way_to_write_the_rule_is_proved_as_well() -> None:
     def by_inverses(g: Any, y: Any, a: Any) -> Any:
         inverse, inner = ops.inv(y), ops.tril(T(y) @ g)
@@ -168,6 +173,7 @@ WRONG: list[tuple[Callable[..., Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("point", "reason"), WRONG)
 def test_a_wrong_chart_proves_nothing(point: Callable[..., Any], reason: str) -> None:
     [verdict] = verdicts(charted(point))
@@ -251,6 +257,7 @@ def eigenvalue(f: Any, i: Any, a: Any) -> Any:
     return mean + root if i[0] else mean - root
 
 
+@pytest.mark.slow
 def test_a_chart_of_another_kind() -> None:
     """Eigenvalues of 2 by 2: a chart with quotients, outputs that are not inputs, and a rule that is rational in both."""
 

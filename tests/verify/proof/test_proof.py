@@ -31,6 +31,7 @@ BRANCHED = {"abs", "sign", "relu", "maximum", "minimum", "clip", "max", "min", "
 BRANCHED |= {"floor", "ceil", "trunc", "round", "floor_divide", "remainder"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "case"), CASES)
 def test_every_built_in_rule_is_proved(registry: Registry, op: Op, case: Case) -> None:
     verdict = prove(registry, op, case)
@@ -153,6 +154,7 @@ PLANTED: list[tuple[str, str, Callable[..., Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in PLANTED], ids=[row[0] for row in PLANTED])
 def test_a_planted_fault_is_refuted_with_a_witness(name: str, rule: Callable[..., Any]) -> None:
     results = verdicts(derived(name, rule))
@@ -179,6 +181,7 @@ def square_matmul(left: bool, right: bool) -> Callable[..., Any]:
     return rule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("left", "right", "name"), [(True, False, "a"), (False, True, "b")])
 def test_a_forgotten_transpose_is_refuted(left: bool, right: bool, name: str) -> None:
     refuted = [verdict for verdict in verdicts(derived("matmul", square_matmul(left, right))) if not verdict.proved]
@@ -308,6 +311,7 @@ RIGHT: list[tuple[str, str, Callable[..., Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rule"), [row[1:] for row in RIGHT], ids=[row[0] for row in RIGHT])
 def test_another_way_to_write_a_right_rule_is_proved(name: str, rule: Callable[..., Any]) -> None:
     for verdict in verdicts(replace(derived(name, rule), kink=None)):  # the convention at kinks is another question

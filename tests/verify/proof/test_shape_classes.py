@@ -206,6 +206,7 @@ def test_every_op_that_is_not_elementwise_is_in_the_table() -> None:
     assert {op.name for op in REGISTRY.ops.values() if op.differentiable and not op.elementwise} <= set(SITUATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "shapes", "attributes", "dtype"), list(situations()))
 def test_the_class_of_a_live_node_is_proved(
     op: Op, shapes: list[tuple[int, ...]], attributes: dict[str, Any], dtype: DType

@@ -49,6 +49,7 @@ def kept(directory: Path) -> list[str]:
     return sorted(path.name.partition("-")[0] for path in directory.iterdir())
 
 
+@pytest.mark.slow
 def test_many_values_are_served_by_one_proof_also_from_disk(pool: ProofPool, free: Registry, tmp_path: Path) -> None:
     asked = keys(free, "free.leaky", "slope", VALUES)
     assert len(set(asked)) == len(VALUES)
@@ -67,6 +68,7 @@ def test_many_values_are_served_by_one_proof_also_from_disk(pool: ProofPool, fre
     assert kept(tmp_path) == ["free.leaky"] * 3
 
 
+@pytest.mark.slow
 def test_where_that_proof_does_not_close_each_value_gets_its_own(pool: ProofPool, free: Registry, tmp_path: Path) -> None:
     results = verdicts(pool, keys(free, "free.shifted", "s", (0.5, 7.25, 0.75)))
     assert [verdict.case for verdict in results] == ["() s=0.5", "() s=7.25", "() s=0.75"]
@@ -75,6 +77,7 @@ def test_where_that_proof_does_not_close_each_value_gets_its_own(pool: ProofPool
     assert not pool._waiting
 
 
+@pytest.mark.slow
 def test_a_refresh_makes_the_proof_for_all_values_again(pool: ProofPool, free: Registry) -> None:
     asked = keys(free, "free.leaky", "slope", (0.5,))
     [before] = verdicts(pool, asked)

@@ -60,6 +60,7 @@ STEERED: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", STEERED.values(), ids=STEERED.keys())
 def test_a_rule_that_is_another_in_one_dtype_is_refuted_there_and_proved_elsewhere(factor: Callable[[Any], Any]) -> None:
     op = exp(factor)
@@ -82,6 +83,7 @@ def test_all_programs_of_an_op_are_to_be_proved() -> None:
     assert {key.case.dtype for key in keys_of(REGISTRY, REGISTRY.op("exp"))} == {np.dtype(float)}
 
 
+@pytest.mark.slow
 def test_a_right_rule_that_steers_by_dtype_is_proved_in_each() -> None:
     def rule(g: Any, y: Any, x: Any) -> Any:
         return g * (ops.exp(ops.astype(x, dtype="float32")) if x.dtype == np.float32 else ops.exp(x))
@@ -110,6 +112,7 @@ def energy(factor: Callable[[Any], Any]) -> Op:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(4,), (7,), (5, 6), (4, 4, 4)])
 @pytest.mark.parametrize(
     "factor",
@@ -126,6 +129,7 @@ def test_a_rule_that_steers_by_size_is_refuted_where_it_is_wrong(factor: Any, sh
     assert verdict is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [65, 1001, 2000, 100_000])
 def test_no_small_case_stands_for_a_rule_that_is_another_beyond(size: int) -> None:
     for limit, factor in ((64, 4), (1000, 3), (1000, Fraction(5, 2))):
@@ -156,6 +160,7 @@ def mean(factor: Callable[[int], Any]) -> Op:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5,), (1000,), (30, 40), (2, 1, 7)])
 def test_numbers_that_follow_from_sizes_are_known_as_such(shape: tuple[int, ...]) -> None:
     right = live(mean(lambda n: Fraction(1, n)), shape)
@@ -168,6 +173,7 @@ def test_numbers_that_follow_from_sizes_are_known_as_such(shape: tuple[int, ...]
         assert wrong is None or wrong.word is RuleWord.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shapes", "attributes"),
     [
@@ -190,6 +196,7 @@ def test_a_case_stands_for_high_ranks_and_many_inputs(name: str, shapes: Any, at
 # attributes
 
 
+@pytest.mark.slow
 def test_a_rule_that_forgets_an_attribute_is_not_proved_by_its_default() -> None:
     def scaled_tanh(x: Any, *, width: float = 1.0) -> Any:
         return np.tanh(x / width)
@@ -305,6 +312,7 @@ def proved(pool: ProofPool, name: str) -> RuleVerdict:
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["number_of_process", "main", "process", "thread", "exact"])
 def test_a_rule_that_is_another_in_the_proof_process_is_not_proved_there(pool: ProofPool, name: str) -> None:
     verdict = proved(pool, f"elsewhere.{name}")

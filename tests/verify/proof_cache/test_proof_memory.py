@@ -133,6 +133,7 @@ def test_a_case_is_the_same_after_the_disk(declared: Case) -> None:
     assert case_from(json.loads(json.dumps(case_text(declared)))).text == declared.text
 
 
+@pytest.mark.slow
 def test_refresh_reaches_the_classes_of_runs(tmp_path: Path) -> None:
     """The classes that another process met, and left on disk."""
     import numpy as np
@@ -280,6 +281,7 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
 # the key
 
 
+@pytest.mark.slow
 def test_no_module_that_a_proof_loads_is_left_out() -> None:
     """The oracle: the modules that Python loads in a process of its own."""
     code = (
@@ -321,6 +323,7 @@ def test_versions_and_the_processor_are_in_the_key() -> None:
     assert sys.version in text
 
 
+@pytest.mark.slow
 def test_two_processes_agree() -> None:
     code = (
         "from gradproof.engine.registry import build_registry\nfrom gradproof.plugins import BUILTIN\n"

@@ -83,6 +83,7 @@ def proved(pool: ProofPool, op: str) -> RuleVerdict:
     return verdict
 
 
+@pytest.mark.slow
 def test_a_proof_comes_back_and_is_kept(pool: ProofPool, slow: Registry) -> None:
     assert pool.lookup(key("tanh")) is None
     verdict = proved(pool, "tanh")
@@ -199,6 +200,7 @@ def digest_with(define: Callable[..., Any]) -> str:
     return name_of(registry_of(op), ProofKey("planted.op", case(())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replacement", [3.0, 2, np.float32(2), (2.0, 3.0), np.array([2.0]), Fraction(2), "2.0"])
 def test_the_digest_depends_on_what_a_definition_finds_outside(monkeypatch: pytest.MonkeyPatch, replacement: Any) -> None:
     """Numbers in globals, closures and partial functions. A proof with 2 does not hold for the same text with 3."""
@@ -274,11 +276,13 @@ def marked(k: Any) -> Any:
     return function
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 def test_the_digest_depends_on_what_things_hold(way: Callable[[Any], Callable[..., Any]]) -> None:
     assert digest_with(way(2)) == digest_with(way(2)) != digest_with(way(3))
 
 
+@pytest.mark.slow
 def test_the_digest_depends_on_members_and_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert digest_with(holding(Colour.RED)) == digest_with(holding(Colour.RED)) != digest_with(holding(Colour.BLUE))
     assert digest_with(holding(np.dtype("f4"))) != digest_with(holding(np.dtype("f8")))
@@ -288,6 +292,7 @@ def test_the_digest_depends_on_members_and_classes(monkeypatch: pytest.MonkeyPat
     assert digest_with(Holder(2)) != before
 
 
+@pytest.mark.slow
 def test_the_digest_depends_on_everything_of_an_op(monkeypatch: pytest.MonkeyPatch) -> None:
     """A domain by its content, not by its name; kinks, the forward, and how it is written to memory."""
     here = Domain("here", {"real": True}, lambda t: t, lambda random: Fraction(random.randint(1, 9)))
@@ -322,6 +327,7 @@ UNREADABLE: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_cannot_be_read_is_kept_nowhere(make: Callable[[], Any]) -> None:
     op = Op("planted.op", lambda x: 2 * x, lambda g, y, x: 2 * g, holding(make()))
@@ -481,6 +487,7 @@ def write_many(directory: str, word: str) -> None:
         cache.put("shared", RuleVerdict(RuleWord(word), "sin", "()", reason=word * 500, obligations=(str(k),)))
 
 
+@pytest.mark.slow
 def test_two_processes_writing_at_once_leave_whole_files(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     writers = [context.Process(target=write_many, args=(str(tmp_path), word)) for word in ("PROVED", "REFUTED")]

@@ -189,7 +189,7 @@ def atan(x: Operand, /) -> Tensor:
 
 
 def atan2(a: Operand, b: Operand, /) -> Tensor:
-    """The op atan2: the angle of (b, a). Inputs: a, b. Attributes: none."""
+    """The op atan2: atan2(a, b). Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "atan2", a, b)[0]
 
 
@@ -204,7 +204,7 @@ def broadcast_to(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 
 
 def ceil(x: Operand, /) -> Tensor:
-    """The op ceil: the smallest integer from x on. Inputs: x. Attributes: none."""
+    """The op ceil: -⌊-x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "ceil", x)[0]
 
 
@@ -237,7 +237,7 @@ def concat(*arrays: Operand, axis: int = 0) -> Tensor:
 
 
 def conj(x: Operand, /) -> Tensor:
-    """The op conj: the conjugate. Inputs: x. Attributes: none."""
+    """The op conj: conj x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "conj", x)[0]
 
 
@@ -277,17 +277,17 @@ def equal(a: Operand, b: Operand, /) -> Tensor:
 
 
 def erf(x: Operand, /) -> Tensor:
-    """The op erf: error function. Inputs: x. Attributes: none."""
+    """The op erf: erf x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "erf", x)[0]
 
 
 def erfc(x: Operand, /) -> Tensor:
-    """The op erfc: 1 - erf x. Inputs: x. Attributes: none."""
+    """The op erfc: erfc x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "erfc", x)[0]
 
 
 def erfcx(x: Operand, /, *, order: int = 0) -> Tensor:
-    """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated ``order``
+    """The op erfcx: exp(x²) erfc x, the tail of erfc without its decay; or its integral from x on, repeated order
     times.
 
     Inputs: x. Attributes: order.
@@ -301,7 +301,7 @@ def exp(x: Operand, /) -> Tensor:
 
 
 def exp2(x: Operand, /) -> Tensor:
-    """The op exp2: 2ˣ. Inputs: x. Attributes: none."""
+    """The op exp2: e^(x ln 2). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "exp2", x)[0]
 
 
@@ -321,27 +321,27 @@ def flip(x: Operand, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
 
 
 def floor(x: Operand, /) -> Tensor:
-    """The op floor: the largest integer up to x. Inputs: x. Attributes: none."""
+    """The op floor: ⌊x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "floor", x)[0]
 
 
 def floor_divide(a: Operand, b: Operand, /) -> Tensor:
-    """The op floor_divide: the largest integer up to a / b. Inputs: a, b. Attributes: none."""
+    """The op floor_divide: ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "floor_divide", a, b)[0]
 
 
 def gelu(x: Operand, /) -> Tensor:
-    """The op gelu: x Φ(x), exact. Inputs: x. Attributes: none."""
+    """The op gelu: x (1 + erf(x / √2)) / 2. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "gelu", x)[0]
 
 
 def greater(a: Operand, b: Operand, /) -> Tensor:
-    """The op greater: a > b. Inputs: a, b. Attributes: none."""
+    """The op greater: b < a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater", a, b)[0]
 
 
 def greater_equal(a: Operand, b: Operand, /) -> Tensor:
-    """The op greater_equal: a ≥ b. Inputs: a, b. Attributes: none."""
+    """The op greater_equal: b ≤ a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "greater_equal", a, b)[0]
 
 
@@ -351,7 +351,7 @@ def hypot(a: Operand, b: Operand, /) -> Tensor:
 
 
 def imag(x: Operand, /) -> Tensor:
-    """The op imag: the imaginary part. Inputs: x. Attributes: none."""
+    """The op imag: Im x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "imag", x)[0]
 
 
@@ -376,7 +376,7 @@ def log(x: Operand, /) -> Tensor:
 
 
 def log10(x: Operand, /) -> Tensor:
-    """The op log10: log₁₀ x. Inputs: x. Attributes: none."""
+    """The op log10: ln x / ln 10. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log10", x)[0]
 
 
@@ -386,7 +386,7 @@ def log1p(x: Operand, /) -> Tensor:
 
 
 def log2(x: Operand, /) -> Tensor:
-    """The op log2: log₂ x. Inputs: x. Attributes: none."""
+    """The op log2: ln x / ln 2. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "log2", x)[0]
 
 
@@ -401,17 +401,17 @@ def logaddexp(a: Operand, b: Operand, /) -> Tensor:
 
 
 def logical_and(a: Operand, b: Operand, /) -> Tensor:
-    """The op logical_and: both. Inputs: a, b. Attributes: none."""
+    """The op logical_and: a and b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_and", a, b)[0]
 
 
 def logical_not(x: Operand, /) -> Tensor:
-    """The op logical_not: not. Inputs: x. Attributes: none."""
+    """The op logical_not: not x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "logical_not", x)[0]
 
 
 def logical_or(a: Operand, b: Operand, /) -> Tensor:
-    """The op logical_or: either. Inputs: a, b. Attributes: none."""
+    """The op logical_or: a or b. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "logical_or", a, b)[0]
 
 
@@ -436,7 +436,7 @@ def max(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
 
 
 def maximum(a: Operand, b: Operand, /) -> Tensor:
-    """The op maximum: the larger of a and b. Inputs: a, b. Attributes: none."""
+    """The op maximum: b if a < b else a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "maximum", a, b)[0]
 
 
@@ -451,7 +451,7 @@ def min(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: boo
 
 
 def minimum(a: Operand, b: Operand, /) -> Tensor:
-    """The op minimum: the smaller of a and b. Inputs: a, b. Attributes: none."""
+    """The op minimum: b if b < a else a. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "minimum", a, b)[0]
 
 
@@ -476,7 +476,7 @@ def pad(x: Operand, /, *, widths: Sequence[Sequence[int]]) -> Tensor:
 
 
 def pow(x: Operand, exponent: Operand, /) -> Tensor:
-    """The op pow: x raised to the exponent. Inputs: x, exponent. Attributes: none."""
+    """The op pow: x^exponent. Inputs: x, exponent. Attributes: none."""
     return apply_as(Tensor, "pow", x, exponent)[0]
 
 
@@ -486,12 +486,12 @@ def prod(x: Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bo
 
 
 def ratio(a: Operand, b: Operand, c: Operand, d: Operand, /) -> Tensor:
-    """The op ratio: a b / (c d), whatever the range of its parts. Inputs: a, b, c, d. Attributes: none."""
+    """The op ratio: a b / (c d). Inputs: a, b, c, d. Attributes: none."""
     return apply_as(Tensor, "ratio", a, b, c, d)[0]
 
 
 def real(x: Operand, /) -> Tensor:
-    """The op real: the real part. Inputs: x. Attributes: none."""
+    """The op real: Re x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "real", x)[0]
 
 
@@ -506,7 +506,7 @@ def relu(x: Operand, /) -> Tensor:
 
 
 def remainder(a: Operand, b: Operand, /) -> Tensor:
-    """The op remainder: a - b floor(a / b), which has the sign of b. Inputs: a, b. Attributes: none."""
+    """The op remainder: a - b ⌊a / b⌋. Inputs: a, b. Attributes: none."""
     return apply_as(Tensor, "remainder", a, b)[0]
 
 
@@ -516,7 +516,7 @@ def reshape(x: Operand, /, *, shape: Sequence[int]) -> Tensor:
 
 
 def round(x: Operand, /) -> Tensor:
-    """The op round: the nearest integer, the even one of two. Inputs: x. Attributes: none."""
+    """The op round: the nearest integer; of two, the even integer. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "round", x)[0]
 
 
@@ -539,12 +539,12 @@ def sigmoid(x: Operand, /) -> Tensor:
 
 
 def sign(x: Operand, /) -> Tensor:
-    """The op sign: -1, 0 or 1; of a complex number z / |z|. Inputs: x. Attributes: none."""
+    """The op sign: sign x. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "sign", x)[0]
 
 
 def silu(x: Operand, /) -> Tensor:
-    """The op silu: x sigmoid(x). Inputs: x. Attributes: none."""
+    """The op silu: x / (1 + e⁻ˣ). Inputs: x. Attributes: none."""
     return apply_as(Tensor, "silu", x)[0]
 
 
@@ -652,7 +652,7 @@ def triu(x: Operand, /, *, k: int = 0) -> Tensor:
 
 
 def trunc(x: Operand, /) -> Tensor:
-    """The op trunc: x without what is behind the point. Inputs: x. Attributes: none."""
+    """The op trunc: -⌊-x⌋ if x < 0 else ⌊x⌋. Inputs: x. Attributes: none."""
     return apply_as(Tensor, "trunc", x)[0]
 
 
@@ -670,5 +670,5 @@ def var(x: Operand, /, *, axis: int | Sequence[int] | None = None, correction: i
 
 
 def where(condition: Operand, a: Operand, b: Operand, /) -> Tensor:
-    """The op where: a where the condition holds, else b. Inputs: condition, a, b. Attributes: none."""
+    """The op where: a if condition else b. Inputs: condition, a, b. Attributes: none."""
     return apply_as(Tensor, "where", condition, a, b)[0]

@@ -43,12 +43,15 @@ _default = float32
 
 
 def get_default_dtype() -> DType:
-    """The dtype of tensors made of Python floats: float32 unless another was set."""
+    """The dtype of tensors made of Python floats: float32 unless another was set. Follows torch.get_default_dtype."""
     return _default
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Set the dtype of tensors made of Python floats. Raises TypeError unless it is a floating point dtype."""
+    """Set the dtype of tensors made of Python floats. Raises TypeError unless it is a floating point dtype.
+
+    Follows torch.set_default_dtype.
+    """
     global _default
     default = np.dtype(dtype)
     if not is_floating_point(default):

@@ -19,7 +19,10 @@ def grad(func: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Tensor]
 def grad(func: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Tensor, ...]]: ...
 def grad(func: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The function that gives the gradient of ``func``, whose result must be a 0-d tensor, in its arguments ``argnums``.
-    It can be differentiated again: ``grad(grad(f))``."""
+    It can be differentiated again: ``grad(grad(f))``.
+
+    Follows torch.func.grad.
+    """
 
     def gradient(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums
@@ -32,7 +35,7 @@ def grad(func: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Cal
 
 
 def vjp(func: Callable[..., OutputT], *primals: Tensor) -> tuple[OutputT, Callable[[OutputT], tuple[Tensor, ...]]]:
-    """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals."""
+    """``func(*primals)``, and the function from a cotangent of it to cotangents of the primals. Follows torch.func.vjp."""
     outputs = func(*primals)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
@@ -43,7 +46,7 @@ def vjp(func: Callable[..., OutputT], *primals: Tensor) -> tuple[OutputT, Callab
 
 
 def jvp(func: Callable[..., OutputT], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> tuple[OutputT, OutputT]:
-    """``func(*primals)``, and the product of its Jacobian with ``tangents``."""
+    """``func(*primals)``, and the product of its Jacobian with ``tangents``. Follows torch.func.jvp."""
     outputs, products = functional.jvp(func, tuple(primals), tuple(tangents), create_graph=True)
     inputs = (*primals, *tangents)
     return _all_recorded_as(outputs, inputs), _all_recorded_as(products, inputs)
@@ -54,7 +57,10 @@ def jacrev(func: Callable[..., OutputT], argnums: int = 0) -> Callable[..., Outp
 @overload
 def jacrev(func: Callable[..., OutputT], argnums: tuple[int, ...]) -> Callable[..., tuple[OutputT, ...]]: ...
 def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode."""
+    """The function that gives the Jacobian of ``func`` in its arguments ``argnums``, row by row in reverse mode.
+
+    Follows torch.func.jacrev.
+    """
 
     def jacobian(*arguments: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else argnums

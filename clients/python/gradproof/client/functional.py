@@ -35,7 +35,10 @@ def jacobian(
 ) -> tuple[OutputT, ...]: ...
 def jacobian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
     """The Jacobian of ``func`` at ``inputs``, of shape ``output.shape + input.shape``; for several outputs or inputs a
-    tuple (of tuples) of them. An output that does not depend on an input has zeros there, or is an error if ``strict``."""
+    tuple (of tuples) of them. An output that does not depend on an input has zeros there, or is an error if ``strict``.
+
+    Follows torch.autograd.functional.jacobian.
+    """
     several_inputs, primals = _primals(inputs, create_graph)
     several_outputs, outputs = _call(func, primals)
     _check_strict(outputs, strict)
@@ -51,7 +54,10 @@ def hessian(
     func: Callable[..., Tensor], inputs: tuple[Tensor, ...], create_graph: bool = False, strict: bool = False
 ) -> tuple[tuple[Tensor, ...], ...]: ...
 def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: bool = False) -> Any:
-    """The Hessian of ``func``, whose result must have one element; for several inputs a tuple of tuples."""
+    """The Hessian of ``func``, whose result must have one element; for several inputs a tuple of tuples.
+
+    Follows torch.autograd.functional.hessian.
+    """
     several, primals = _primals(inputs, create_graph)
     _, outputs = _call(func, primals)
     _check_strict(outputs, strict)
@@ -65,7 +71,10 @@ def hessian(func: Function, inputs: Any, create_graph: bool = False, strict: boo
 def vjp(
     func: Callable[..., OutputT], inputs: InputT, v: OutputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[OutputT, InputT]:
-    """``func(inputs)``, and the product of ``v`` with its Jacobian. ``v`` may be left out if the result has one element."""
+    """``func(inputs)``, and the product of ``v`` with its Jacobian. ``v`` may be left out if the result has one element.
+
+    Follows torch.autograd.functional.vjp.
+    """
     several_inputs, primals = _primals(inputs, create_graph)
     several_outputs, outputs = _call(func, primals)
     _check_strict(outputs, strict)
@@ -76,7 +85,10 @@ def vjp(
 def jvp(
     func: Callable[..., OutputT], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[OutputT, OutputT]:
-    """``func(inputs)``, and the product of its Jacobian with ``v``, which may be left out if the input has one element."""
+    """``func(inputs)``, and the product of its Jacobian with ``v``, which may be left out if the input has one element.
+
+    Follows torch.autograd.functional.jvp.
+    """
     _, primals = _primals(inputs, create_graph)
     several, outputs = _call(func, primals)
     _check_strict(outputs, strict)
@@ -87,14 +99,17 @@ def jvp(
 def hvp(
     func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Tensor, InputT]:
-    """``func(inputs)``, and the product of its Hessian with ``v``."""
+    """``func(inputs)``, and the product of its Hessian with ``v``. Follows torch.autograd.functional.hvp."""
     return _hessian_product(func, inputs, v, create_graph, strict, _push)
 
 
 def vhp(
     func: Callable[..., Tensor], inputs: InputT, v: InputT | None = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Tensor, InputT]:
-    """``func(inputs)``, and the product of ``v`` with its Hessian (which is symmetric: one pass less than `hvp`)."""
+    """``func(inputs)``, and the product of ``v`` with its Hessian (which is symmetric: one pass less than `hvp`).
+
+    Follows torch.autograd.functional.vhp.
+    """
     return _hessian_product(
         func, inputs, v, create_graph, strict, lambda gradients, primals, vectors: _pull(gradients, vectors, primals)
     )

@@ -47,6 +47,8 @@ def backward(
         inputs: the tensors that gradients go to, instead of all leaves.
 
     Raises RuntimeError and TypeError with PyTorch's texts.
+
+    Follows torch.autograd.backward.
     """
     roots = _sequence(tensors)
     seeds = _seeds(roots, grad_tensors)
@@ -126,6 +128,8 @@ def grad(  # noqa: PLR0913 - the arguments of torch.autograd.grad
         materialize_grads: return zeros for an input that ``outputs`` do not depend on.
 
     Raises RuntimeError, TypeError and ValueError with PyTorch's texts.
+
+    Follows torch.autograd.grad.
     """
     if materialize_grads and allow_unused is False:
         raise ValueError(

@@ -33,6 +33,8 @@ def register_multi_grad_hook(tensors: Sequence[Recorded], function: Callable[[An
         mode: "all" or "any".
 
     Raises ValueError for another mode, and RuntimeError for a tensor that does not require grad.
+
+    Follows torch.autograd.graph.register_multi_grad_hook.
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")

@@ -13,7 +13,7 @@ _anomaly: ContextVar[bool] = ContextVar("gradproof_anomaly_mode", default=False)
 
 
 def is_grad_enabled() -> bool:
-    """Whether results of ops on tensors that require grad require grad."""
+    """Whether results of ops on tensors that require grad require grad. Follows torch.is_grad_enabled."""
     return _grad.get()
 
 

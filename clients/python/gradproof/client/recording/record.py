@@ -103,7 +103,7 @@ class Recorded:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The size of each axis."""
+        """The size of each axis. Follows torch.Tensor.shape."""
         return self.spec.shape
 
     @property
@@ -122,12 +122,12 @@ class Recorded:
         return self.spec.nbytes
 
     def numel(self) -> int:
-        """The number of elements."""
+        """The number of elements. Follows torch.numel."""
         return self.spec.size
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded node made it (``grad_fn`` is None)."""
+        """Whether no recorded node made it (``grad_fn`` is None). Follows torch.Tensor.is_leaf."""
         return self.grad_fn is None
 
     @property
@@ -162,7 +162,7 @@ class Recorded:
         raise NotImplementedError
 
     def detach(self) -> Self:
-        """A leaf with the same value, without its history."""
+        """A leaf with the same value, without its history. Follows torch.Tensor.detach."""
         alias = self.from_alias(self.spec, self)
         if self.array is not None:
             alias.array, alias.alias = self.array, None
@@ -171,7 +171,10 @@ class Recorded:
     def register_hook(self, hook: Callable[[Self], object] | str, **attributes: object) -> Handle:
         """Call ``hook(gradient)`` when the gradient of this tensor is known, before it goes on; a tensor that it returns
         takes the gradient's place. A string names a hook of the server, with its attributes:
-        ``register_hook("clip", max_norm=1.0)``."""
+        ``register_hook("clip", max_norm=1.0)``.
+
+        Follows torch.Tensor.register_hook.
+        """
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if isinstance(hook, str):
@@ -181,7 +184,10 @@ class Recorded:
         return self.hooks.add(hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Handle:
-        """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf."""
+        """Call ``hook(tensor)`` when a pass has added to ``.grad`` of this leaf.
+
+        Follows torch.Tensor.register_post_accumulate_grad_hook.
+        """
         if not self._requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self.grad_fn is not None:
@@ -189,7 +195,7 @@ class Recorded:
         return self.post_hooks.add(hook)
 
     def retain_grad(self) -> None:
-        """Keep ``.grad`` of a tensor that is no leaf."""
+        """Keep ``.grad`` of a tensor that is no leaf. Follows torch.Tensor.retain_grad."""
         if not self._requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         self.retains_grad = self.grad_fn is not None

@@ -24,21 +24,21 @@ def tensor(data: Any, *, dtype: DTypeLike | None = None, requires_grad: bool = F
 
 
 def as_tensor(data: Any, *, dtype: DTypeLike | None = None) -> Tensor:
-    """``data`` itself if it is a tensor of this dtype, otherwise as `tensor`."""
+    """``data`` itself if it is a tensor of this dtype, otherwise as `tensor`. Follows torch.as_tensor."""
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     return tensor(data, dtype=dtype)
 
 
 def from_numpy(array: Array) -> Tensor:
-    """A tensor with a copy of ``array`` (tensors do not change, arrays may)."""
+    """A tensor with a copy of ``array`` (tensors do not change, arrays may). Follows torch.from_numpy."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
     return tensor(array)
 
 
 def from_dlpack(data: Any) -> Tensor:
-    """A tensor with a copy of an array in CPU memory that supports the DLPack protocol."""
+    """A tensor with a copy of an array in CPU memory that supports the DLPack protocol. Follows torch.from_dlpack."""
     return tensor(np.from_dlpack(data))
 
 
@@ -62,14 +62,14 @@ def _float(dtype: DTypeLike | None) -> np.dtype[Any]:
 def zeros(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Zeros, of the default dtype unless another is given."""
+    """Zeros, of the default dtype unless another is given. Follows torch.zeros."""
     return _leaf(np.zeros(_shape(shape, size), _float(dtype)), requires_grad)
 
 
 def ones(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Ones, of the default dtype unless another is given."""
+    """Ones, of the default dtype unless another is given. Follows torch.ones."""
     return _leaf(np.ones(_shape(shape, size), _float(dtype)), requires_grad)
 
 
@@ -80,14 +80,17 @@ empty = zeros
 def full(
     shape: Sequence[int], fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor filled with ``fill_value``, of the dtype of ``tensor(fill_value)`` unless another is given."""
+    """A tensor filled with ``fill_value``, of the dtype of ``tensor(fill_value)`` unless another is given.
+
+    Follows torch.full.
+    """
     return _leaf(np.full(tuple(shape), fill_value, array_of(fill_value, dtype).dtype), requires_grad)
 
 
 def arange(
     start: Any, end: Any = None, step: Any = 1, *, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Numbers from ``start`` to before ``end``; int64 if all are integers, else the default dtype."""
+    """Numbers from ``start`` to before ``end``; int64 if all are integers, else the default dtype. Follows torch.arange."""
     if end is None:
         start, end = 0, start
     array = np.arange(start, end, step)
@@ -96,12 +99,12 @@ def arange(
 
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """``steps`` numbers from ``start`` to ``end``, both included."""
+    """``steps`` numbers from ``start`` to ``end``, both included. Follows torch.linspace."""
     return _leaf(np.linspace(start, end, steps).astype(_float(dtype)), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """The identity matrix."""
+    """The identity matrix. Follows torch.eye."""
     return _leaf(np.eye(n, m, dtype=_float(dtype)), requires_grad)
 
 
@@ -109,7 +112,10 @@ _random = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> None:
-    """Seed the random numbers of `rand`, `randn`, `randint` and `randperm`. They are NumPy's, not PyTorch's."""
+    """Seed the random numbers of `rand`, `randn`, `randint` and `randperm`. They are NumPy's, not PyTorch's.
+
+    Follows torch.manual_seed.
+    """
     global _random
     _random = np.random.default_rng(seed)
 
@@ -117,41 +123,44 @@ def manual_seed(seed: int) -> None:
 def rand(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Random numbers, uniform in [0, 1)."""
+    """Random numbers, uniform in [0, 1). Follows torch.rand."""
     return _leaf(np.asarray(_random.random(_shape(shape, size))).astype(_float(dtype)), requires_grad)
 
 
 def randn(
     *shape: Any, size: Sequence[int] | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Random numbers, normal with mean 0 and variance 1."""
+    """Random numbers, normal with mean 0 and variance 1. Follows torch.randn."""
     return _leaf(np.asarray(_random.standard_normal(_shape(shape, size))).astype(_float(dtype)), requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Sequence[int] | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
-    """Random integers from ``low`` to before ``high``: ``randint(0, 6, (2,))``, or ``randint(6, (2,))``."""
+    """Random integers from ``low`` to before ``high``: ``randint(0, 6, (2,))``, or ``randint(6, (2,))``.
+
+    Follows torch.randint.
+    """
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
     return _leaf(_random.integers(low, high, tuple(size)).astype(dtype or np.int64), False)
 
 
 def randperm(n: int) -> Tensor:
-    """The integers below ``n``, in random order."""
+    """The integers below ``n``, in random order. Follows torch.randperm."""
     return _leaf(_random.permutation(n).astype(np.int64), False)
 
 
 def rand_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """As `rand`, of the shape and dtype of ``x``."""
+    """As `rand`, of the shape and dtype of ``x``. Follows torch.rand_like."""
     return rand(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """As `randn`, of the shape and dtype of ``x``."""
+    """As `randn`, of the shape and dtype of ``x``. Follows torch.randn_like."""
     return randn(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the shape and dtype of ``x``."""
+    """Zeros of the shape and dtype of ``x``. Follows torch.zeros_like."""
     return zeros(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
@@ -159,12 +168,12 @@ empty_like = zeros_like
 
 
 def ones_like(x: Tensor, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the shape and dtype of ``x``."""
+    """Ones of the shape and dtype of ``x``. Follows torch.ones_like."""
     return ones(x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Tensor, fill_value: Scalar, *, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor filled with ``fill_value``, of the shape and dtype of ``x``."""
+    """A tensor filled with ``fill_value``, of the shape and dtype of ``x``. Follows torch.full_like."""
     return full(x.shape, fill_value, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 

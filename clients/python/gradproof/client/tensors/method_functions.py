@@ -171,7 +171,7 @@ def acosh(x: TensorT) -> TensorT:
 
 
 def add(x: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
-    """``self + alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.add."""
+    """``x + alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.add."""
     return _tensor(x, "add").add(other, alpha=alpha)
 
 
@@ -257,7 +257,7 @@ def atan(x: TensorT) -> TensorT:
 
 
 def atan2(x: TensorT, other: Operand) -> TensorT:
-    """The angle of the point (other, self), in radians.
+    """The angle of the point (other, x), in radians.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.atan2 and Array API atan2. Raises InvalidRequest for
     complex elements.
@@ -369,7 +369,7 @@ def diagonal(x: TensorT) -> TensorT:
 
 
 def div(x: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
-    """``self / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
+    """``x / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
 
     Follows torch.div and Array API divide. Raises RuntimeError for another mode, or if shapes do not broadcast.
     """
@@ -377,7 +377,7 @@ def div(x: TensorT, other: Operand, *, rounding_mode: str | None = None) -> Tens
 
 
 def divide(x: TensorT, other: Operand, *, rounding_mode: str | None = None) -> TensorT:
-    """``self / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
+    """``x / other``; the quotient is rounded down or towards 0 if ``rounding_mode`` is "floor" or "trunc".
 
     Follows torch.div and Array API divide. Raises RuntimeError for another mode, or if shapes do not broadcast.
     """
@@ -393,7 +393,7 @@ def dot(x: TensorT, other: Operand) -> TensorT:
 
 
 def eq(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self == other``; bool.
+    """True where ``x == other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.eq and Array API equal.
     """
@@ -450,7 +450,7 @@ def floor(x: TensorT) -> TensorT:
 
 
 def floor_divide(x: TensorT, other: Operand) -> TensorT:
-    """The largest integer up to ``self / other``.
+    """The largest integer up to ``x / other``.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.floor_divide and Array API floor_divide. Raises
     InvalidRequest for complex elements.
@@ -473,7 +473,7 @@ def gather(x: TensorT, dim: int, index: Recorded) -> TensorT:
 
 
 def ge(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self >= other``; bool.
+    """True where ``x >= other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.ge and Array API greater_equal.
     """
@@ -489,7 +489,7 @@ def gelu(x: TensorT) -> TensorT:
 
 
 def gt(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self > other``; bool.
+    """True where ``x > other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.gt and Array API greater.
     """
@@ -497,7 +497,7 @@ def gt(x: TensorT, other: Operand) -> TensorT:
 
 
 def hypot(x: TensorT, other: Operand) -> TensorT:
-    """√(self² + other²), without overflow in between.
+    """``sqrt(x**2 + other**2)``, without overflow in between.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest for
     complex elements.
@@ -532,7 +532,7 @@ def is_complex(x: TensorT) -> bool:
 
 
 def is_floating_point(x: TensorT) -> bool:
-    """Whether its numbers are real and floating point."""
+    """Whether its numbers are real and floating point. Follows torch.is_floating_point."""
     return _tensor(x, "is_floating_point").is_floating_point()
 
 
@@ -552,7 +552,7 @@ def isnan(x: TensorT) -> TensorT:
 
 
 def le(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self <= other``; bool.
+    """True where ``x <= other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.le and Array API less_equal.
     """
@@ -591,7 +591,7 @@ def log_softmax(x: TensorT, dim: int = -1) -> TensorT:
 
 
 def logaddexp(x: TensorT, other: Operand) -> TensorT:
-    """``log(exp(self) + exp(other))``, without overflow in between.
+    """``log(exp(x) + exp(other))``, without overflow in between.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.logaddexp and Array API logaddexp. Raises
     InvalidRequest for complex elements.
@@ -643,7 +643,7 @@ def logsumexp(
 
 
 def lt(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self < other``; bool.
+    """True where ``x < other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.lt and Array API less.
     """
@@ -735,12 +735,12 @@ def mm(x: TensorT, other: Operand) -> TensorT:
 
 
 def mul(x: TensorT, other: Operand) -> TensorT:
-    """``self * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply."""
+    """``x * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.mul and Array API multiply."""
     return _tensor(x, "mul").mul(other)
 
 
 def multiply(x: TensorT, other: Operand) -> TensorT:
-    """``self * other``.
+    """``x * other``.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.multiply and Array API multiply.
     """
@@ -764,7 +764,7 @@ def narrow(x: TensorT, dim: int, start: int, length: int) -> TensorT:
 
 
 def ne(x: TensorT, other: Operand) -> TensorT:
-    """True where ``self != other``; bool.
+    """True where ``x != other``; bool.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.ne and Array API not_equal.
     """
@@ -788,7 +788,7 @@ def norm(x: TensorT, p: float | str = 2, dim: Axes = None, keepdim: bool = False
 
 
 def numel(x: TensorT) -> int:
-    """The number of elements."""
+    """The number of elements. Follows torch.numel."""
     return _tensor(x, "numel").numel()
 
 
@@ -808,7 +808,7 @@ def permute(x: TensorT, dims: int | Sequence[int], *rest: int) -> TensorT:
 
 
 def pow(x: TensorT, other: Operand) -> TensorT:
-    """``self ** other``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
+    """``x ** other``. Shapes broadcast; RuntimeError if they do not. Follows torch.pow and Array API pow."""
     return _tensor(x, "pow").pow(other)
 
 
@@ -845,7 +845,7 @@ def relu(x: TensorT) -> TensorT:
 
 
 def remainder(x: TensorT, other: Operand) -> TensorT:
-    """``self - other * floor(self / other)``, which has the sign of ``other``.
+    """``x - other * floor(x / other)``, which has the sign of ``other``.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.remainder and Array API remainder. Raises
     InvalidRequest for complex elements.
@@ -982,12 +982,12 @@ def std(
 
 
 def sub(x: TensorT, other: Operand, *, alpha: Scalar = 1) -> TensorT:
-    """``self - alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.sub."""
+    """``x - alpha * other``. Shapes broadcast; RuntimeError if they do not. Follows torch.sub."""
     return _tensor(x, "sub").sub(other, alpha=alpha)
 
 
 def subtract(x: TensorT, other: Operand) -> TensorT:
-    """``self - other``.
+    """``x - other``.
 
     Shapes broadcast; RuntimeError if they do not. Follows torch.subtract and Array API subtract. Raises InvalidRequest
     for bool elements.

@@ -55,7 +55,7 @@ class Tensor(Ordering):
         return Tensor
 
     def dim(self) -> int:
-        """The number of axes."""
+        """The number of axes. Follows torch.Tensor.dim."""
         return len(self.shape)
 
     @overload
@@ -63,11 +63,11 @@ class Tensor(Ordering):
     @overload
     def size(self, dim: int) -> int: ...
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
-        """The shape, or the size of an axis."""
+        """The shape, or the size of an axis. Follows torch.Tensor.size."""
         return self.shape if dim is None else self.shape[self._axis(dim)]
 
     def is_floating_point(self) -> bool:
-        """Whether its numbers are real and floating point."""
+        """Whether its numbers are real and floating point. Follows torch.is_floating_point."""
         return dtypes.is_floating_point(self.dtype)
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Tensor(Ordering):
         return self.shape[0]
 
     def requires_grad_(self, flag: bool = True) -> Self:
-        """Set ``requires_grad``; returns the tensor."""
+        """Set ``requires_grad``; returns the tensor. Follows torch.Tensor.requires_grad_."""
         if self.grad_fn is not None:
             if not flag:
                 raise RuntimeError(ONLY_LEAVES_DETACH)
@@ -98,7 +98,10 @@ class Tensor(Ordering):
         return np.asarray(self.array)
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """The value as a read-only NumPy array. Raises RuntimeError if the tensor requires grad."""
+        """The value as a read-only NumPy array. Raises RuntimeError if the tensor requires grad.
+
+        Follows torch.Tensor.numpy.
+        """
         if self._requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self.value()
@@ -113,13 +116,13 @@ class Tensor(Ordering):
         return (1, 0)  # the CPU
 
     def item(self) -> Any:
-        """The value of a tensor with one element, as a Python number."""
+        """The value of a tensor with one element, as a Python number. Follows torch.Tensor.item."""
         if self.numel() != 1:
             raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
         return self.value().item()
 
     def tolist(self) -> Any:
-        """The value as (nested lists of) Python numbers."""
+        """The value as (nested lists of) Python numbers. Follows torch.Tensor.tolist."""
         array = self.value()
         return (array.astype(np.float32) if array.dtype == dtypes.bfloat16 else array).tolist()
 
@@ -272,7 +275,10 @@ class Tensor(Ordering):
         create_graph: bool = False,
         inputs: Sequence[Tensor] | Tensor | None = None,
     ) -> None:
-        """Add the gradients of this tensor to ``.grad`` of the leaves (or of ``inputs``). See `autograd.backward`."""
+        """Add the gradients of this tensor to ``.grad`` of the leaves (or of ``inputs``). See `autograd.backward`.
+
+        Follows torch.Tensor.backward.
+        """
         engine.backward([self], [gradient], retain_graph, create_graph, inputs)
 
 

@@ -243,7 +243,7 @@ class Uniform(Conversions):
         return apply("minimum", self, other)
 
     def hypot(self, other: Operand) -> Self:
-        """√(self² + other²), without overflow in between.
+        """``sqrt(self**2 + other**2)``, without overflow in between.
 
         Shapes broadcast; RuntimeError if they do not. Follows torch.hypot and Array API hypot. Raises InvalidRequest for
         complex elements.
