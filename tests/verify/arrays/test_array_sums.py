@@ -1,7 +1,6 @@
 """Sums and products over whole arrays of balls, against exact fractions and Arb: they contain the truth, and keep its
 digits where terms cancel."""
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -136,15 +135,8 @@ def test_running_sums() -> None:
             x = hard(rng, shape, kind)
             ball = Arrays().running_total(exact(x), axis)
             lines = np.moveaxis(x, axis, -1).reshape(-1, shape[axis])
-<<<<<<< HEAD
-            truth: list[Fraction] = []
-            for line in lines:
-                truth += itertools.accumulate(map(Fraction, line.tolist()))
-            apart(found.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
-=======
             truth = [total for line in lines for total in accumulate(map(Fraction, line.tolist()))]
             apart(ball.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
->>>>>>> numbers
 
 
 def test_sums_at_places() -> None:
