@@ -118,7 +118,7 @@ class Spawner:
             own, other = socket.socketpair()
             with other:
                 try:
-                    self._process = subprocess.Popen(  # noqa: S603 - starts this interpreter
+                    self._process = subprocess.Popen(
                         template.command(other.fileno()),
                         stdin=subprocess.DEVNULL,
                         stdout=self.stderr or 2,

@@ -85,7 +85,7 @@ def unpack_plan(data: bytes, registry: Registry) -> Plan:
     """The plan, with the ops of ``registry``. Raises NotFound for an op that it does not have."""
     global _registry
     _registry = registry
-    pickler = pickle.Unpickler(io.BytesIO(data))  # noqa: S301 - the server packed it
+    pickler = pickle.Unpickler(io.BytesIO(data))
     length, count, sizes = pickler.load()
     lists = [[item for _ in range(0, size, SLICE) for item in pickler.load()] for size in sizes]
     leaves, nodes, outputs, rules, values, node_of, *lists = lists
