@@ -16,7 +16,7 @@ from tests.verify.processes.test_workers import SOURCES, ended
 
 from gradproof.engine.cases import case
 from gradproof.engine.verify.processes import Ended, NoWorker, Workers
-from gradproof.engine.verify.processes.worker import Ping
+from gradproof.engine.verify.processes.tasks import Ping
 from gradproof.engine.verify.proof_cache import ProofKey
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.engine.verify.verdict import RuleWord

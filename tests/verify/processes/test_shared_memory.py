@@ -14,8 +14,8 @@ from gradproof.engine.engine import Engine
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry
 from gradproof.engine.verify.processes import Workers
+from gradproof.engine.verify.processes.context import KEPT_REGIONS
 from gradproof.engine.verify.processes.shared_memory import SharedMemory, rounded_up
-from gradproof.engine.verify.processes.worker import KEPT_REGIONS
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord, ValueWord
 from gradproof.engine.verify.verifier import Verifier
 

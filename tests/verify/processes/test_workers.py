@@ -28,7 +28,7 @@ from gradproof.engine.engine import Engine, Run
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Spec
 from gradproof.engine.verify.processes import Ended, NoWorker, Workers
-from gradproof.engine.verify.processes.worker import Ping
+from gradproof.engine.verify.processes.tasks import Ping
 from gradproof.engine.verify.runs import layout_of, read_values, unpack_plan, write_values
 from gradproof.engine.verify.runs.evidence import pack_plan
 from gradproof.engine.verify.verdict import GradientVerdict, GraphWord, RuleVerdict, RuleWord, SummaryWord, ValueWord

@@ -19,7 +19,7 @@ from gradproof.engine.extend import Exact, Inferred, Op, Spec, case, full_like, 
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import trace_rule
 from gradproof.engine.spec import BFLOAT16
-from gradproof.engine.verify.processes.worker import OTHER_PROGRAM
+from gradproof.engine.verify.processes.tasks import OTHER_PROGRAM
 from gradproof.engine.verify.proof import proof, prove
 from gradproof.engine.verify.proof_cache import ProofKey, key_of, keys_of
 from gradproof.engine.verify.proof_cache.checker import checker_modules, imported_modules

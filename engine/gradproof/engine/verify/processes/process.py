@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from multiprocessing.reduction import send_handle
 from typing import Any, Protocol
 
+from gradproof.engine.verify.processes.context import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply, keep
 from gradproof.engine.verify.processes.envelope import ORIGIN, TimingListener, valid_timings
 from gradproof.engine.verify.processes.exit_watch import Watch
 from gradproof.engine.verify.processes.spawner import Forked
-from gradproof.engine.verify.processes.worker import KEPT_PLANS, KEPT_REGIONS, NOTE_BYTES, NOTHING, Reply, keep
 from gradproof.engine.verify.verdict.advice import MEMORY
 
 LONG = 0.1  # seconds, after which a task is long

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from gradproof.engine.verify.processes import template
-from gradproof.engine.verify.processes.worker import NOTE_BYTES
+from gradproof.engine.verify.processes.context import NOTE_BYTES
 
 START_SECONDS = 60.0  # to import plugins
 FORK_SECONDS = 10.0
@@ -39,7 +39,7 @@ class Spawner:
     """Owner of the template process, which starts with the first worker, and again if it ends. Thread-safe.
 
     Args:
-        load_arguments: gives the arguments of `worker.load_registry`.
+        load_arguments: gives the arguments of `loading.load_registry`.
         on_start: called with the descriptor of the socket to the template once it has loaded the plugins.
         on_end: called with the descriptor before that socket is closed.
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gradproof.engine.verify.processes import worker
+from gradproof.engine.verify.processes import loading, worker
 
 FORK, KILL = b"f", b"k"
 PID_BYTES = 8
@@ -41,7 +41,7 @@ def main(number: int) -> None:
         what = hello.recv()
     except (EOFError, ConnectionError):  # the owner needed no workers
         os._exit(0)
-    worker.load_registry(**what)
+    loading.load_registry(**what)
     worker.warm()
     threadpool_limits(1, user_api="blas")  # there are many workers, and BLAS threads spin while they wait
     loaded.set()

@@ -24,7 +24,7 @@ from gradproof.engine.verify.processes.exit_watch import Watch
 from gradproof.engine.verify.processes.process import TICK, Counts, Ended, Worker
 from gradproof.engine.verify.processes.shared_memory import SharedMemory
 from gradproof.engine.verify.processes.spawner import START_SECONDS, NoWorker, Spawner
-from gradproof.engine.verify.processes.worker import Ping
+from gradproof.engine.verify.processes.tasks import Ping
 from gradproof.engine.verify.verdict.advice import AGAIN
 
 EXTRA_BYTES = 1 << 30  # of memory, for each worker
