@@ -1,5 +1,8 @@
-"""L3 of large graphs, node by node in whole arrays. Faults of the engine that every local check passes must be
-INCONSISTENT, at any size and in any dtype; kinks, masks, hooks, chaos, rounding and poles must not."""
+"""L3 of large graphs, node by node in whole arrays.
+
+Faults of the engine that every local check passes must be INCONSISTENT, at any size and in any dtype; kinks, masks,
+hooks, chaos, rounding and poles must not.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def mlp(dtype: Any) -> tuple[dict[str, Any], list[Line], str]:
     return leaves, lines, "s"
 
 
-# what is right
+# right graphs
 
 
 @every_dtype
@@ -107,11 +110,11 @@ def test_elements_at_a_kink_are_left_out_alone(bench: Bench, dtype: Any) -> None
         assert (verdict.word, verdict.nodes, verdict.total) == (GraphWord.CONSISTENT, 4, 4)
         assert f"1 left to their own checks, node 0 (relu) first: {50 * 17} elements: relu is at a kink" in verdict.reason
     assert check_graph(changed(run, "x", 1.5), SECONDS)["x"].word is GraphWord.INCONSISTENT
-    if dtype != DTYPES["bfloat16"]:  # in which a sum of 100 terms may lose all digits
+    if dtype != DTYPES["bfloat16"]:  # a sum of 100 terms in bfloat16 may lose all digits
         assert check_graph(changed(run, "w", -1.0), SECONDS)["w"].word is GraphWord.INCONSISTENT
 
 
-def test_a_kink_that_nothing_moves_over_is_none(bench: Bench) -> None:
+def test_a_kink_without_motion_is_ignored(bench: Bench) -> None:
     """Both sides of the maximum are the same value: it is nowhere at a kink."""
     read_whole(graphs_of(bench, {"x": normal(5000)}, ["m = maximum(x, x)", "s = sum(m)"], "s"))
     verdicts = graphs_of(
@@ -145,7 +148,7 @@ def test_a_deep_chain_is_consistent(bench: Bench, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_chaos_is_ill_conditioned_and_nobodys_fault(bench: Bench, dtype: str) -> None:
+def test_chaos_is_ill_conditioned_and_no_fault(bench: Bench, dtype: str) -> None:
     lines: list[Line] = []
     for k in range(60):
         lines += [f"c{k} = subtract(one, v{k})", f"p{k} = multiply(v{k}, c{k})", f"v{k + 1} = multiply(four, p{k})"]
@@ -186,7 +189,7 @@ def test_complex_numbers_are_read_in_their_parts(bench: Bench) -> None:
     assert check_graph(changed(run, "z", 1j), SECONDS)["z"].word is GraphWord.INCONSISTENT
 
 
-# what cannot be read
+# unreadable nodes
 
 
 class Odd:
@@ -264,7 +267,7 @@ def test_too_little_time_says_how_much_would_do(bench: Bench) -> None:
         sweep._check_time()
 
 
-def test_where_time_is_short_the_run_beside_is_given_up_and_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearby_run_is_given_up_if_time_is_short_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradproof.engine.verify.graphs.sweep.NEARBY_SHARE", 0.0)
     late = check_graph(run_of(bench, *mlp(np.float64)), SECONDS)["w"]
     assert "budget" not in late.reason
@@ -282,7 +285,7 @@ def test_many_operations_of_few_elements_are_read_in_arrays(bench: Bench, monkey
     read_whole(verdicts)
 
 
-# what is wrong
+# faults
 
 LINES: list[Line] = ["a = sin(x)", "b = multiply(a, w)", "c = multiply(b, a)", "d = add(c, x)", "s = sum(d)"]
 MATRICES: list[Line] = ["a = matmul(x, w)", "b = matmul(a, x)", "c = matmul(b, a)", "d = matmul(c, w)", "s = mean(d)"]
@@ -300,9 +303,7 @@ ENGINE: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 @pytest.mark.parametrize(
     ("size", "dtype"), [(10**4, "float64"), (10**4, "bfloat16"), (10**5, "float16"), (10**6, "float32")], ids=str
 )
-def test_an_engine_with_a_screw_loose_contradicts(
-    name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_faulty_engine_contradicts(name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     ENGINE[name](monkeypatch)
@@ -316,9 +317,7 @@ def test_an_engine_with_a_screw_loose_contradicts(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINE)
 @pytest.mark.parametrize(("size", "dtype"), [(60, "float64"), (60, "float16"), (300, "float32")], ids=str)
-def test_an_engine_with_a_screw_loose_contradicts_in_matrices(
-    name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_faulty_engine_contradicts_in_matrices(name: str, size: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REGISTRY, "traced", LRUCache(1000))
     monkeypatch.setattr(Compilations, "default", Plans.NEVER)
     kind = DTYPES[dtype]
@@ -354,7 +353,7 @@ def test_one_wrong_element_of_many_contradicts_and_is_named(bench: Bench, dtype:
 
 
 def test_nodes_visited_out_of_order_contradict(bench: Bench) -> None:
-    """The node of b is pulled when only half of its gradient has come, and all before it goes on from there."""
+    """The node of b is visited when only half of its gradient has arrived, and all earlier nodes continue from there."""
     x = normal(40_000)
     lines = ["b = sin(a)", "c = multiply(b, b)", "d = cos(b)", "e = add(c, d)", "s = sum(e)"]
     run = run_of(bench, {"a": x}, lines, "s", retain=["a"])
@@ -370,7 +369,7 @@ def test_nodes_visited_out_of_order_contradict(bench: Bench) -> None:
     assert verdict.reason.startswith("the gradient of 'b', element [0]: its uses add up to")
 
 
-def test_another_seed_than_the_one_that_was_pulled_contradicts(bench: Bench) -> None:
+def test_a_changed_seed_contradicts(bench: Bench) -> None:
     run = run_of(bench, {"x": normal(5000)}, ["y = sin(x)"], "y", seeds={"y": np.ones(5000)})
     values = list(run.values)
     values[run.plan.backward.seeds["y"]] = 2 * np.asarray(values[run.plan.backward.seeds["y"]])

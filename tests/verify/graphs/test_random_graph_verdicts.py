@@ -1,4 +1,4 @@
-"""Random graphs of thousands of elements in four dtypes: nothing right may be called a contradiction."""
+"""Random graphs of thousands of elements in four dtypes: no right gradient may be a contradiction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINEWISE: list[tuple[str, dict[str, Any]]] = [
 
 
 def sample_graph(seed: int) -> tuple[dict[str, Any], list[Line]]:
-    """A random graph: three leaves and a matrix, and up to a dozen nodes, each of what came before."""
+    """A random graph: three leaves and a matrix, and up to a dozen nodes, each of earlier values."""
     random = np.random.default_rng(seed)
     dtype = list(DTYPES.values())[seed % 4]
     rows, columns = (int(2 ** random.uniform(4, 8)) for _ in range(2))

@@ -1,5 +1,7 @@
-"""L3: the whole graph, without any rule. Faults of the engine that every local check passes must be INCONSISTENT; chaos,
-kinks, hooks and underflow must not."""
+"""L3: the whole graph, without any rule.
+
+Faults of the engine that every local check passes must be INCONSISTENT; chaos, kinks, hooks and underflow must not.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def test_a_long_chain_is_read_in_one_go(bench: Bench) -> None:
     assert verdicts["a"].total == 2000
 
 
-def test_chaos_is_ill_conditioned_and_nobodys_fault(bench: Bench) -> None:
+def test_chaos_is_ill_conditioned_and_no_fault(bench: Bench) -> None:
     """x -> 4 x (1 - x) doubles every rounding error: after 60 steps no digit of the derivative is left."""
     lines: list[Line] = []
     for k in range(60):
@@ -96,7 +98,7 @@ def test_underflow_on_the_way_back_is_no_contradiction(bench: Bench) -> None:
     assert graph_of(bench, leaves, lines, "s", constants="a b")["x"].word is GraphWord.CONSISTENT
 
 
-def test_what_is_not_finite_or_late_is_skipped(bench: Bench) -> None:
+def test_a_nonfinite_or_late_gradient_is_skipped(bench: Bench) -> None:
     verdict = graph_of(bench, {"x": np.array(0.0)}, ["y = sqrt(x)"], "y")["x"]
     assert (verdict.word, "not finite" in verdict.reason) == (GraphWord.SKIPPED, True)
     late = check_graph(run_of(bench, {"x": np.array(1.0)}, ["y = sin(x)"], "y"), -1.0)["x"]
@@ -137,8 +139,8 @@ def test_a_wrong_inner_gradient_contradicts_too(bench: Bench) -> None:
 
 
 def test_nodes_visited_out_of_order_pass_every_sum_and_contradict(registry: Registry) -> None:
-    """The node of b is pulled when only half of its gradient has come: every contribution is right for the cotangent it
-    received, and every sum is the sum of its parts, so only the whole can tell."""
+    """The node of b is visited when only half of its gradient has arrived: every contribution is right for the cotangent it
+    received, and every sum is the sum of its parts, so only the whole graph shows it."""
     bench = Bench(Engine(registry))
     lines = ["b = sin(a)", "c = multiply(b, b)", "d = cos(b)", "e = add(c, d)"]
     run = run_of(bench, {"a": np.array(0.5)}, lines, "e", retain=["a"])

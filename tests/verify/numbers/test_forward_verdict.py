@@ -107,7 +107,7 @@ def test_without_a_declared_convention_the_hull_is_enough() -> None:
 
 
 @pytest.mark.slow
-def test_each_convention_says_what_it_says() -> None:
+def test_each_convention_has_its_meaning() -> None:
     for kink, slope in ((Kink.SMALLEST, 0), (Kink.LARGEST, 1), (Kink.MEAN, 0.5)):
         rule = {"rule": lambda g, y, x, s=slope: ops.where(ops.equal(x, 0), g * s, ops.where(x > 0, g, 0)), "kink": kink}
         assert at_kink("relu", rule, [0.0, -1.0]).word is ValueWord.TIE
@@ -117,7 +117,7 @@ def test_each_convention_says_what_it_says() -> None:
 
 
 def test_a_kink_that_is_none_has_one_derivative() -> None:
-    """elu-like: both sides meet with the same slope, so 1 is the derivative, and 0 is wrong though a branch is tied."""
+    """As in elu, both sides meet with the same slope, so the derivative is 1, and 0 is wrong though a branch is tied."""
     define = {
         "define": lambda f, x: f.where(f.less(0, x), x, f.exp(x) - 1),
         "forward": lambda x: np.where(x > 0, x, np.expm1(x)),
@@ -129,7 +129,7 @@ def test_a_kink_that_is_none_has_one_derivative() -> None:
 
 
 def test_a_kink_of_an_expression_is_left_along_its_variables() -> None:
-    """max(1 - x, 0) is tied at x = 1 in something that is no variable."""
+    """max(1 - x, 0) is tied at x = 1 in an expression."""
     hinge = {
         "define": lambda f, x: f.where(f.less(0, 1 - x), 1 - x, 0 * x),
         "forward": lambda x: np.maximum(1 - x, 0),
@@ -147,7 +147,7 @@ def test_ties_among_several_are_shared_evenly(registry: Registry, count: int) ->
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_sum_that_is_made_one_after_the_other_may_be_rounded_each_time(dtype: Any) -> None:
+def test_a_sum_in_order_may_be_rounded_at_each_addition(dtype: Any) -> None:
     """Equal numbers are all rounded to one side: half a unit of the sum so far, n times. The truth is n x."""
     n = 4096
     x = np.full(n, 0.1, dtype)

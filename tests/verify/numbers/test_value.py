@@ -1,4 +1,4 @@
-"""L2, ties and accumulation: the checker of numbers, itself checked. Planted faults must be OFF, nothing right may be."""
+"""L2, ties and accumulation: planted faults must be OFF, and no right number may be."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from gradproof.plugins import BUILTIN
 
 
 class Here:
-    """Proofs made on the spot, in this process."""
+    """Proofs in this process, made when they are requested."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -62,7 +62,7 @@ class Here:
 
 
 class Once(Here):
-    """As `Here`; what is proved of the built-in ops is known to all tests of this process. A key names the program of its
+    """As `Here`, with proofs of the built-in ops shared by all tests of this process. A key names the program of its
     rule, so that another rule is another proof."""
 
     together: ClassVar[dict[ProofKey, RuleVerdict]] = {}
@@ -100,7 +100,7 @@ def graph_of(op: str, *arrays: Any, **attributes: Any) -> tuple[Graph, list[tupl
 def verdicts_of(
     registry: Registry, job: Job, proofs: type[Here] = Once, budget: float = 60.0, **options: Any
 ) -> dict[str, GradientVerdict]:
-    """The verdicts on a run, by name, with time enough on a machine that is busy."""
+    """Verdicts on a run, by name, with time enough on a busy machine."""
     verifier = Verifier(registry, proofs(registry))
     return {verdict.name: verdict for verdict in verifier.check(finish(Engine(registry), job), budget=budget, **options)}
 
@@ -232,7 +232,7 @@ def hyperbola(x: float) -> Fraction:
 
 @pytest.mark.parametrize("x", [1e5, 1e8])
 def test_cancellation_within_the_op_is_not_explained_by_its_inputs(x: float) -> None:
-    """The true value moves by as many digits as x does. Balls, where x is used twice, do not see that."""
+    """The true value moves by as many digits as x does, which balls do not show where x is used twice."""
     small = Op(
         "planted.hyperbola",
         lambda x: np.sqrt(x * x + 1) - x,
@@ -322,7 +322,7 @@ def test_extreme_inputs_raise_no_false_alarm(registry: Registry, op: str, arrays
         assert verdict.summary is not SummaryWord.WRONG, verdict
 
 
-def test_what_is_not_finite_is_said_not_passed(registry: Registry) -> None:
+def test_a_nonfinite_value_is_reported(registry: Registry) -> None:
     assert numbers(judge(registry, "sqrt", np.array([0.0]))["x0"]).word is ValueWord.NONFINITE
     assert numbers(judge(registry, "exp", np.array([np.nan]))["x0"]).word is ValueWord.NONFINITE
 
@@ -409,7 +409,7 @@ def test_a_thin_region_is_not_an_empty_one() -> None:
         assert (verdict.word, verdict.got != verdict.expected) == (
             RuleWord.REFUTED,
             True,
-        )  # no random point ever falls in there
+        )  # no random point is in that region
 
 
 def test_a_rule_that_truncates_on_its_way_is_refuted() -> None:
@@ -429,7 +429,7 @@ def test_bfloat16_is_judged_in_its_own_ulps() -> None:
     assert numbers(judge(wrong, "planted.sin", x)["x0"]).word is ValueWord.OFF
 
 
-def test_a_definition_that_raises_costs_nobody_a_gradient() -> None:
+def test_a_definition_that_raises_costs_no_gradient() -> None:
     def define(f: Any, x: Any) -> Any:
         raise KeyError("lost")
 
@@ -507,7 +507,7 @@ def test_a_gradient_overwritten_instead_of_added_is_caught(registry: Registry) -
     run.values[run.plan.backward.raw[number]] = run.values[part.number]
     verdicts = {v.name: v for v in Verifier(registry, Once(registry)).check(run)}
     assert verdicts["b"].accumulation.word is AccumulationWord.OFF
-    assert verdicts["a"].summary is SummaryWord.WRONG  # and what was pulled from it is no better
+    assert verdicts["a"].summary is SummaryWord.WRONG  # and so is the gradient that depends on it
     assert "through 'b'" in verdicts["a"].reason
 
 
@@ -571,7 +571,7 @@ def _rule(registry: Registry, op: Op, specs: list[Spec]) -> Any:
     return trace_rule(registry.ops, op, inference.inputs or specs, inference.outputs, inference.attributes)
 
 
-def test_an_elementwise_op_with_a_rule_that_steers_by_shape_is_not_one_class() -> None:
+def test_an_elementwise_op_whose_rule_depends_on_the_shape_has_several_classes() -> None:
     registry = with_rules(sin=lambda g, y, x: g * ops.cos(x) if x.ndim < 2 else g * ops.sin(x))
     verdict = judge(registry, "planted.sin", np.array([[0.3, 0.4]]))["x0"]
     assert verdict.uses[0].rule.word is RuleWord.REFUTED
@@ -594,7 +594,7 @@ def test_distance_is_in_units_in_the_last_place(got: float, truth: int, ulps: fl
 
 
 @pytest.mark.parametrize("condition", [False, True])
-def test_a_condition_that_is_written_down_is_what_it_says(condition: bool) -> None:
+def test_a_constant_condition_selects_its_branch(condition: bool) -> None:
     """Of ``where(False, a, b)`` the rule and its readings take b."""
     first, second = (1, 2) if condition else (2, 1)
     registry = with_rules(sin=lambda g, y, x: ops.where(condition, first * g * ops.cos(x), second * g * ops.cos(x)))

@@ -112,7 +112,7 @@ def judged(point: Point) -> dict[str, tuple[float, GradientVerdict]]:
 
 
 def compared(got: float, truth: Any, dtype: Any) -> tuple[bool, bool]:
-    """Whether a number is close, in units in the last place, and whether it has the digits that are stated."""
+    """True if a number is close, in units in the last place; and true if it has the stated digits."""
     if not math.isfinite(got):
         beyond = abs(truth) > mpf(largest(dtype)) * (1 - mpf(2) ** -12) and math.isinf(got) and (got > 0) == (truth > 0)
         return beyond, False

@@ -1,4 +1,4 @@
-"""Strangers' definitions in workers: what they do to their process costs their own word, and nobody else's."""
+"""Hostile definitions in workers: what they do to their process costs only their own verdict."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def bench(registry: Registry) -> Bench:
 
 
 class Odd:
-    """A plugin whose attributes do not travel."""
+    """A plugin whose attributes cannot be pickled."""
 
     GRADPROOF_API = 1
 
@@ -77,7 +77,7 @@ class Odd:
 
 
 def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """What comes after is checked as ever."""
+    """Later checks are not affected."""
     run = finish(bench.engine, bench.job({"x": np.array(0.5)}, ["y = square(x)"], "y"))
     for _ in range(2):
         assert check(registry, workers, run, 20.0)["x"].summary is SummaryWord.VERIFIED
@@ -85,7 +85,9 @@ def clean(bench: Bench, registry: Registry, workers: Workers) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", LEAVING)
-def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
+def test_side_effects_of_a_definition_stay_in_its_process(
+    bench: Bench, registry: Registry, workers: Workers, deed: str
+) -> None:
     with workers.worker(20) as worker:
         fresh = worker.answer(Look(), 20)
     run = finish(bench.engine, bench.job({"x": np.array(0.5)}, [f"y = wild.{deed}(x)"], "y"))
@@ -101,7 +103,7 @@ def test_what_a_definition_leaves_is_nobody_elses(bench: Bench, registry: Regist
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", ENDING)
-def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
+def test_the_end_of_a_definition_costs_its_own_word(bench: Bench, registry: Registry, workers: Workers, deed: str) -> None:
     budget, started = 1.0 if deed in ("stop", "mask") else 30.0, time.monotonic()
     lines = ["a = sin(x)", f"b = wild.{deed}(a)", "c = exp(y)", "d = add(b, c)"]
     run = finish(bench.engine, bench.job({"x": np.array(0.5), "y": np.array(0.25)}, lines, "d"))
@@ -114,7 +116,7 @@ def test_how_a_definition_ends_costs_its_own_word(bench: Bench, registry: Regist
     clean(bench, registry, workers)
 
 
-def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
+def test_a_run_that_cannot_be_pickled_costs_words_and_nothing_else(
     bench: Bench, registry: Registry, workers: Workers
 ) -> None:
     x = np.linspace(0.1, 1.0, 20_000)
@@ -126,7 +128,7 @@ def test_a_run_that_does_not_travel_costs_words_and_nothing_else(
         assert "cannot be sent to a process that checks it" in verdict.uses[0].value.reason
         assert verdict.summary is SummaryWord.PLAUSIBLE
         assert not workers._busy
-    assert len(os.listdir("/proc/self/fd")) <= before + 4  # workers that are idle since
+    assert len(os.listdir("/proc/self/fd")) <= before + 4  # of workers that have become idle
     clean(bench, registry, workers)
 
 
@@ -138,7 +140,7 @@ def test_a_run_that_there_is_no_room_for_costs_words_and_nothing_else(
     run = finish(bench.engine, bench.job({"x": x}, ["y = tanh(x)", "z = sum(y)"], "z"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     held: list[int] = []
-    workers.memory.trim(0)  # a region that another run has left needs no file
+    workers.memory.trim(0)  # an idle region of another run would need no file
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
     try:
         with suppress(OSError):
@@ -188,7 +190,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [10, 300])
 def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> None:
-    """One value with many uses; its uses are left out."""
+    """A value with many uses, which are left out."""
     nodes = [node("sin", "x", "s0"), *(node("multiply", f"x s{k}", f"s{k + 1}") for k in range(count))]
     message = request([leaf("x", np.array(0.9))], nodes, f"s{count}", verify=pb.VerifyOptions(budget_seconds=20.0))
     response = running.autodiff.Differentiate(message)
@@ -200,10 +202,10 @@ def test_verdicts_make_no_unary_answer_too_long(running: Served, count: int) -> 
     assert verdict.reason
 
 
-# calls that are left
+# abandoned calls
 
 
-def test_many_who_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
+def test_many_calls_that_wait_for_proofs_take_nothing_from_the_checks(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="stuck.hang_symbols", budget_seconds=600.0)
     message = request([leaf("x", np.array(0.5))], [node("square", "x", "y")], "y", verify=pb.VerifyOptions())
     calls = [running.ops.VerifyOp(asked) for _ in range(2 * running.host.settings.limits.runs_in_flight)]
@@ -227,7 +229,7 @@ def test_formulas_that_nobody_waits_for_free_their_worker(running: Served) -> No
 
 
 @pytest.mark.slow
-def test_attributes_are_drawn_where_a_forward_can_be_stopped(running: Served) -> None:
+def test_attributes_are_sampled_where_a_forward_can_be_stopped(running: Served) -> None:
     asked = op_service_pb2.VerifyOpRequest(name="wild.patient", budget_seconds=2.0)
     started = time.monotonic()
     events = list(running.ops.VerifyOp(asked))

@@ -1,4 +1,4 @@
-"""Lost processes: whatever ends a worker, or the process they are forked from, it is replaced, and nobody notices."""
+"""Lost processes: a worker or template is replaced, whatever ended it, and callers do not notice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def template_of(workers: Workers) -> int:
 
 
 def children(pid: int) -> list[str]:
-    """The states of the children of a process."""
+    """States of the children of a process."""
     numbers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] for number in numbers]
 
@@ -96,7 +96,7 @@ def test_a_question_that_ends_each_worker_is_asked_twice(workers: Workers, tmp_p
     assert workers.counts.lost == before + 2
 
 
-def test_one_that_takes_too_long_is_killed_and_not_asked_again(workers: Workers, tmp_path: Path) -> None:
+def test_a_task_that_takes_too_long_is_killed_and_not_repeated(workers: Workers, tmp_path: Path) -> None:
     before = workers.counts.killed
     with pytest.raises(TimeoutError):
         workers.ask(HeldOnce(tmp_path / "held"), 0.5, wait=30)
@@ -122,7 +122,7 @@ def test_a_template_that_is_killed_is_replaced_at_once_with_its_workers(workers:
     assert len(os.listdir("/proc/self/fd")) - 2 * workers.idle <= files
 
 
-def test_what_is_asked_while_there_is_no_template_waits_for_the_next(workers: Workers) -> None:
+def test_a_task_without_a_template_waits_for_the_next_template(workers: Workers) -> None:
     for _ in range(2):
         until(lambda: rested(workers) and workers._spawner._process is not None)
         os.kill(template_of(workers), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The numbers of a large run, shared out between workers: each question once, none of them long behind the others."""
+"""Questions about a large run, divided between workers: each asked once, in parts of about equal cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradproof.engine.verify.verifier import Verifier
 
 
 class Crew(Workers):
-    """Workers of which so many more could be at work."""
+    """Workers with a fixed number of spare workers."""
 
     extra = 3
 
@@ -29,7 +29,7 @@ class Crew(Workers):
 
 
 class Laid(RemoteFindings):
-    """Findings that nobody is asked for: how the questions were shared out."""
+    """Findings without workers, which only divide the questions."""
 
     def __init__(self, workers: Workers, run: Run, questions: list[Question]) -> None:
         self.workers, self.run, self.questions = workers, run, questions
@@ -37,7 +37,7 @@ class Laid(RemoteFindings):
 
 
 def mixed(bench: Bench, rows: int) -> Run:
-    """Dear products, cheap functions and small nodes."""
+    """Expensive products, cheap functions and small nodes."""
     random = np.random.default_rng(0)
     leaves = {"x": random.normal(size=(rows, 60)), "w": random.normal(size=(60, 60)) / 8}
     lines = [f"v{k} = {'matmul' if k % 3 == 0 else 'multiply' if k % 3 == 1 else 'tanh'}({op})" for k, op in _steps(9)]
@@ -59,7 +59,7 @@ def laid(run: Run, extra: int) -> tuple[list[list[int]], list[Question], Laid]:
 
 
 @pytest.mark.parametrize("extra", [2, 3, 16])
-def test_numbers_are_shared_out_evenly(bench: Bench, extra: int) -> None:
+def test_numbers_are_divided_evenly(bench: Bench, extra: int) -> None:
     parts, questions, findings = laid(mixed(bench, 2000), extra)
     assert len(parts) == 1 + min(extra, MAX_LANES)
     assert sorted(k for part in parts for k in part) == list(range(len(questions)))
@@ -94,7 +94,7 @@ def test_several_workers_say_what_this_process_says(bench: Bench) -> None:
 
 
 @pytest.mark.slow
-def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
+def test_a_busy_pool_has_no_spare_workers() -> None:
     workers = Workers(SOURCES, most=3)
     workers.start()
     try:
@@ -109,7 +109,7 @@ def test_a_pool_that_is_at_work_has_none_to_spare() -> None:
 
 @pytest.mark.slow
 def test_the_brief_of_all_parts_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks of a run differ in their questions alone."""
+    """Tasks of a run differ only in their questions."""
     run, sent = mixed(bench, 2000), []
     workers = Crew(SOURCES)
     workers.start()

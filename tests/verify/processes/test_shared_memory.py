@@ -1,4 +1,4 @@
-"""Memory shared with workers: used again, bounded, given back; and what a worker reads in it is the run at hand."""
+"""Shared memory: reused, bounded, returned; and a worker reads the current run in it."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_closed_memory_keeps_nothing(memory: SharedMemory) -> None:
 
 
 @pytest.mark.slow
-def test_runs_one_after_the_other_are_told_apart(registry: Registry) -> None:
-    """Each is judged by its own numbers, in regions that come again in any order, more of them than a worker keeps."""
+def test_consecutive_runs_are_not_confused(registry: Registry) -> None:
+    """Each run is checked by its own numbers, in regions that are reused in any order, more of them than a worker keeps."""
     workers = Workers([plugin.source for plugin in registry.plugins])
     verifier, engine = Verifier(registry, Here(registry), workers), Engine(registry)
     random = np.random.default_rng(1)

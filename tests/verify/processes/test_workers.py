@@ -1,4 +1,4 @@
-"""Workers: the same words as in this process, whatever definitions do; nothing hangs, nothing is lost, nothing is left."""
+"""Workers: verdicts equal those of this process, whatever definitions do; no call hangs, and no process or file is left."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SOURCES = [plugin.source for plugin in REGISTRY.plugins]
 
 
 class Proved(Here):
-    """Every rule counts as proved: numbers are what is looked at."""
+    """Every rule counts as proved, so that only numbers are checked."""
 
     def request(self, key: Any) -> None:
         self.known[key] = RuleVerdict(RuleWord.PROVED, key.op)
@@ -80,20 +80,20 @@ def untimed(verdict: GradientVerdict) -> str:
 
 
 def ended(pids: Sequence[int]) -> bool:
-    """Whether these processes end within some seconds."""
+    """True if these processes end within some seconds."""
     until = time.monotonic() + 10
     while any(map(running, pids)) and time.monotonic() < until:
         time.sleep(0.02)
     return not any(map(running, pids))
 
 
-# the same words
+# equal verdicts
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_workers_say_what_this_process_says(workers: Workers, seed: int) -> None:
-    """Programs at random: views, stretched values, reductions, hooks, several dtypes; some shared as memory."""
+    """Random programs: views, broadcast values, reductions, hooks, several dtypes; some in shared memory."""
     run = finish(Engine(REGISTRY), random_job(Bench(Engine(REGISTRY)), seed))
     here = {verdict.name: verdict for verdict in Verifier(REGISTRY, Proved(REGISTRY)).check(run, budget=60.0)}
     there = check(REGISTRY, workers, run, 60.0)
@@ -141,7 +141,7 @@ def test_values_come_back_with_all_bits(data: st.DataObject) -> None:
             assert back.tobytes() == np.asarray(value, spec.dtype).tobytes()
 
 
-def test_what_is_stretched_travels_short() -> None:
+def test_broadcast_values_are_sent_without_repetition() -> None:
     wide = np.broadcast_to(np.float64(2.0), (1 << 27,))
     layout = layout_of([wide], [Spec(wide.shape, wide.dtype)])
     assert layout.size == 8
@@ -194,7 +194,7 @@ def test_a_graph_reading_that_hangs_leaves_the_numbers_their_words(
 
 
 def test_a_large_array_is_read_without_symbols(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """A definition that hangs in SymPy is enclosed over whole arrays all the same."""
+    """A definition that hangs in SymPy is still enclosed over whole arrays."""
     x = np.linspace(0.1, 1.0, 5000)
     run = finish(bench.engine, bench.job({"x": x}, ["y = stuck.hang_symbols(x)", "z = sum(y)"], "z"))
     started = time.monotonic()
@@ -254,7 +254,7 @@ def test_small_budgets_are_kept(bench: Bench, registry: Registry, workers: Worke
 
 
 def test_checks_that_end_cost_no_worker(bench: Bench, registry: Registry, workers: Workers) -> None:
-    """Small and large ones; those in which the whole graph is read beside the numbers."""
+    """Small and large checks, and checks in which another worker reads the whole graph."""
     for length in (1, 5, 400):
         lines = [f"v{k + 1} = {('sin', 'tanh', 'exp', 'negative')[k % 4]}(v{k})" for k in range(length)]
         run = finish(bench.engine, bench.job({"v0": np.array(0.5)}, lines, f"v{length}"))

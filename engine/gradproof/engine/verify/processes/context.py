@@ -82,7 +82,7 @@ class WorkerContext:
         self.regions: OrderedDict[int, mmap.mmap] = OrderedDict()
         self.number, self.timed = 0, False
         self._timings: list[Timing] = []
-        self._at, self._on_start = "", 0
+        self._step, self._step_began = "", 0
         self._mapped = _mapped()
         self._initial, self._pid = process_state(), os.getpid()
 
@@ -105,9 +105,9 @@ class WorkerContext:
         """Start the timing of a step."""
         if self.timed:
             now = time.time_ns()
-            if self._at:
-                self._timings.append(Timing(self._at, self._on_start, now))
-            self._at, self._on_start = name, now
+            if self._step:
+                self._timings.append(Timing(self._step, self._step_began, now))
+            self._step, self._step_began = name, now
 
     def note(self, number: int) -> None:
         """Note the current step in the memory that the owner reads."""

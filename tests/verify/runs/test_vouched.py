@@ -31,7 +31,7 @@ INF = float("inf")
 def verdicts_by_name(
     leaves: dict[str, Any], lines: Sequence[Line], *, constants: str = "", registry: Registry = REGISTRY, out: str = "s"
 ) -> dict[str, GradientVerdict]:
-    """The verdicts on a graph."""
+    """Verdicts on a graph, by name."""
     engine = Engine(registry)
     run = finish(engine, Bench(engine).job(leaves, lines, out, constants=constants))
     return {verdict.name: verdict for verdict in Verifier(registry, Once(registry)).check(run, budget=60.0)}
@@ -131,7 +131,7 @@ def test_contributions_that_cancel(a: float, b: float) -> None:
 
 
 @pytest.mark.parametrize(("op", "x"), [("reciprocal", 5e-31), ("rsqrt", 1e-30), ("log", 1e-39)])
-def test_an_overflow_is_said(op: str, x: float) -> None:
+def test_an_overflow_is_reported(op: str, x: float) -> None:
     verdict = judge(REGISTRY, op, np.array([x, 2.0], np.float32), seed=[3.0, 1.0])["x0"]
     assert numbers(verdict).word is ValueWord.OVERFLOWED
     assert verdict.summary is SummaryWord.PLAUSIBLE
@@ -141,7 +141,7 @@ def test_an_overflow_is_said(op: str, x: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [np.nan, INF, -INF])
 @pytest.mark.parametrize("op", ["sin", "exp", "atan"])
-def test_what_is_off_is_found_beside_what_is_not_finite(op: str, beside: float) -> None:
+def test_an_off_element_is_reported_beside_a_nonfinite_element(op: str, beside: float) -> None:
     shipped: Any = REGISTRY.op(op).rule
     wrong = with_rules(**{op: lambda g, y, x: 2 * shipped(g, y, x)})
     x = np.array([0.5, beside])
@@ -195,7 +195,7 @@ def test_a_wrong_rule_beside_a_mask(factor: Any) -> None:
 @pytest.mark.parametrize("taken", ["multiply(x, x)", "sin(x)"])
 @pytest.mark.parametrize("other", ["log(x)", "sqrt(n)", "asin(b)"])
 def test_a_branch_that_was_not_taken(taken: str, other: str) -> None:
-    """Its numbers may be nan; that of the branch that was taken has its own word."""
+    """Its numbers may be nan; the gradient of the branch that was taken has its own word."""
     x = np.array([-1.5, 2.0])
     leaves = {"x": x, "n": np.array([-4.0, 4.0]), "b": np.array([1.0, 0.5]), "c": np.array([False, True])}
     verdicts = verdicts_by_name(leaves, [f"t = {taken}", f"o = {other}", "y = where(c, o, t)", "s = sum(y)"], constants="c")
@@ -273,14 +273,14 @@ def test_none_has_a_verdict() -> None:
     assert (unused.summary, unused.reason) == (SummaryWord.VERIFIED, "no output depends on it")
 
 
-def test_a_denial_on_the_way_is_held_against_what_is_before_it() -> None:
+def test_a_denial_lowers_the_gradients_before_it() -> None:
     a, b = np.arange(1.0, 5.0), np.arange(2.0, 6.0)
     lines = ["d = sin(b)", "h = planted.op(a, d)", "y = add(h, b)", "s = sum(y)"]
     assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(True))["b"].summary is SummaryWord.WRONG
     assert verdicts_by_name({"a": a, "b": b}, lines, registry=hypot(False))["b"].summary is SummaryWord.VERIFIED
 
 
-# what was not looked at
+# unchecked values
 
 
 @pytest.mark.parametrize("size", [3000, 20_000])
@@ -299,7 +299,7 @@ def test_a_wrong_constant_that_is_too_large_is_found_by_a_spot(size: int) -> Non
         assert verdict.summary is summary, verdict.reason
 
 
-def test_a_large_reduction_is_looked_at_in_spots() -> None:
+def test_a_large_reduction_is_checked_in_spots() -> None:
     def energy(factor: Any) -> Registry:
         return planted(
             forward=lambda x: np.asarray(np.sum(x * x), x.dtype),

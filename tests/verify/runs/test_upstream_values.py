@@ -71,7 +71,7 @@ def test_a_condition_of_conditions(wrong: Registry) -> None:
 
 
 def test_the_other_factor_has_a_gradient_of_its_own(wrong: Registry) -> None:
-    """Both are wrong: that of a by the forward of its factor, that of x since it came through the node itself."""
+    """Both gradients are wrong: that of a by the forward of its factor, that of x because it flows through the node."""
     verdicts_by_name = verdicts(wrong, {"x": X, "a": OTHER}, ["e = planted.exp(x)", "y = multiply(a, e)"], constants="")
     assert {name: verdict.summary for name, verdict in verdicts_by_name.items()} == {
         "x": SummaryWord.WRONG,
@@ -92,7 +92,7 @@ def test_a_value_behind_others_is_found_once_and_first(wrong: Registry) -> None:
     assert "node 0 (planted.exp)" in verdict.reason
 
 
-def test_nothing_is_said_where_numbers_are_not_checked(wrong: Registry) -> None:
+def test_unchecked_numbers_do_not_lower_the_summary(wrong: Registry) -> None:
     lines = ["e = planted.exp(c)", "y = multiply(x, e)"]
     verdict = verdicts(wrong, {"x": X, "c": OTHER}, lines, values=False)["x"]
     assert verdict.summary is SummaryWord.PLAUSIBLE
