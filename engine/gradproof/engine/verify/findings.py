@@ -142,13 +142,13 @@ class RemoteFindings:
     def graphs(self) -> dict[str, GraphVerdict]:
         answer = self._answer(Question(Kind.GRAPHS))
         if isinstance(answer, Failed):
-            return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, answer.text))
+            return dict.fromkeys(self.run.job.requested(), GraphVerdict(GraphWord.SKIPPED, answer.text))
         return dict(answer)
 
     def tied(self) -> dict[str, str]:
         answer = self._answer(Question(Kind.TIED))
         if isinstance(answer, Failed):
-            return dict.fromkeys(self.run.job.wanted(), ties_unchecked(answer.text))
+            return dict.fromkeys(self.run.job.requested(), ties_unchecked(answer.text))
         return dict(answer)
 
     def numbers(self, position: int) -> Checked:

@@ -100,7 +100,7 @@ class Checks:
             gone=lambda: cancellation.cancelled,
             progress=progress,
         )
-        missing, done = dict.fromkeys(run.job.wanted()), False
+        missing, done = dict.fromkeys(run.job.requested()), False
         loop = asyncio.get_running_loop()
         try:
             while not done:

@@ -56,7 +56,7 @@ def check_graph(run: Run, seconds: float = 2.0) -> dict[str, GraphVerdict]:
     """A graph verdict for each requested gradient, None gradients included. Takes about ``seconds`` at most, and is
     SKIPPED if that is too little."""
     started = time.monotonic()
-    names = run.job.wanted()
+    names = run.job.requested()
     half = ForwardHalf(run)
     large = half.size > FEW_ELEMENTS + PER_NODE * len(half.positions)
 

@@ -146,7 +146,7 @@ class Examination:
         return check_graph(self.run, GRAPH_SHARE * self.left)
 
     def tied(self) -> dict[str, str]:
-        names = self.run.job.wanted()
+        names = self.run.job.requested()
         try:
             return Deadline(self.deadline).within(tied_values, self.run, names)
         except Cancelled:
@@ -222,7 +222,7 @@ class NoFindings:
         """Nothing is held."""
 
     def graphs(self) -> dict[str, GraphVerdict]:
-        return dict.fromkeys(self.run.job.wanted(), GraphVerdict(GraphWord.SKIPPED, NOT_ASKED))
+        return dict.fromkeys(self.run.job.requested(), GraphVerdict(GraphWord.SKIPPED, NOT_ASKED))
 
     def tied(self) -> dict[str, str]:
         return {}

@@ -100,7 +100,7 @@ class RunCheck:
         for verdict in self._verdicts():
             sent.add(verdict.name)
             yield verdict
-        for name in watched(self.run.job.wanted()):
+        for name in watched(self.run.job.requested()):
             if name not in sent:
                 yield too_late(name, self.options.budget)
 
@@ -132,7 +132,7 @@ class RunCheck:
             return Examination(self.run, brief, self.options.budget, self.known_rules)
         nonfinite: list[str] = []
         if not self.run.hooked:
-            nonfinite = [name for name in watched(self.run.job.wanted()) if not self._finite(name)]
+            nonfinite = [name for name in watched(self.run.job.requested()) if not self._finite(name)]
         questions = questions_of(self._examined(), nonfinite)
         left = self.deadline - time.monotonic()
         findings = RemoteFindings(self.workers, self.run, brief, questions, left, self.options.gone)
@@ -162,7 +162,7 @@ class RunCheck:
             if self.over:
                 return
         graphs = self.findings.graphs()
-        expected, requested = self._expected(), set(self.run.job.wanted())
+        expected, requested = self._expected(), set(self.run.job.requested())
         self.denied_uses = self.denials.verdicts(self.findings, self.proofs)
         self.tied = self.findings.tied()
         self.unreached = self.denials.unreached(self.denied_uses)
@@ -179,7 +179,7 @@ class RunCheck:
                 summary, reason = self._tied(name, *contradicted(*known[number][:2], graph))
                 verdict = GradientVerdict(name, summary, reason, tuple(uses), total, hooked, graph)
                 yield self._explained(number, verdict)
-        for name in watched(self.run.job.wanted()):
+        for name in watched(self.run.job.requested()):
             if self.plan.lowered.values[name] not in known:
                 yield self._none_gradient(name, graphs[name])
 
