@@ -140,18 +140,21 @@ class RemoteFindings:
     # answers
 
     def graphs(self) -> dict[str, GraphVerdict]:
+        """Graph verdicts of a worker; SKIPPED if it gave none."""
         answer = self._answer(Question(Kind.GRAPHS))
         if isinstance(answer, Failed):
             return dict.fromkeys(self.run.job.requested(), GraphVerdict(GraphWord.SKIPPED, answer.text))
         return dict(answer)
 
     def tied(self) -> dict[str, str]:
+        """Sentences of a worker about tied comparisons."""
         answer = self._answer(Question(Kind.TIED))
         if isinstance(answer, Failed):
             return dict.fromkeys(self.run.job.requested(), ties_unchecked(answer.text))
         return dict(answer)
 
     def numbers(self, position: int) -> Checked:
+        """Value verdicts of a worker; UNCHECKED if it gave none."""
         answer = self._answer(Question(Kind.NUMBERS, position))
         if isinstance(answer, Failed):
             return unexamined(self._here.application(position), answer.text)
@@ -159,6 +162,7 @@ class RemoteFindings:
         return answer
 
     def derivative(self, name: str) -> tuple[str, str] | None:
+        """The derivative that a worker computed, if any."""
         answer = self._answer(Question(Kind.DERIVATIVE, name))
         return None if isinstance(answer, Failed) else answer
 
@@ -188,7 +192,7 @@ class RemoteFindings:
             self._receive_next()
         return self.answers.get(index) or self.answers.setdefault(index, Failed("", budget_is_over(self.seconds)))
 
-    # conversation
+    # workers
 
     def _receive_next(self) -> None:
         """Receive the next answers, and give up questions that take too long."""

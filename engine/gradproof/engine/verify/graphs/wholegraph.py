@@ -239,6 +239,7 @@ class _SeriesReader:
         self.derivative, self.slack = arb(0), arb(0)
 
     def read(self) -> _Pass:
+        """Read all instructions, and sum up the derivative of the seeded outputs."""
         graph, program = self.graph, self.graph.program
         seeds = graph.seeds
         for number in graph.starts():

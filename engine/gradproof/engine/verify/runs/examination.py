@@ -92,13 +92,17 @@ class Findings(Protocol):
     def close(self) -> None:
         """Give up the questions that are still open, and release resources."""
 
-    def graphs(self) -> dict[str, GraphVerdict]: ...
+    def graphs(self) -> dict[str, GraphVerdict]:
+        """Graph verdicts, by requested value."""
 
-    def tied(self) -> dict[str, str]: ...
+    def tied(self) -> dict[str, str]:
+        """A sentence for each requested value that moves the sides of a tied comparison."""
 
-    def numbers(self, position: int) -> Checked: ...
+    def numbers(self, position: int) -> Checked:
+        """Value verdicts on the instruction at ``position`` and on its contributions."""
 
-    def derivative(self, name: str) -> tuple[str, str] | None: ...
+    def derivative(self, name: str) -> tuple[str, str] | None:
+        """Element and value of the derivative where the gradient of ``name`` is not finite; None if it is not known."""
 
 
 class Examination:
@@ -146,6 +150,7 @@ class Examination:
         return check_graph(self.run, GRAPH_SHARE * self.left)
 
     def tied(self) -> dict[str, str]:
+        """Sentences about tied comparisons, within the time left."""
         names = self.run.job.requested()
         try:
             return Deadline(self.deadline).within(tied_values, self.run, names)
@@ -154,10 +159,12 @@ class Examination:
             return dict.fromkeys(names, ties_unchecked(budget_is_over(self.seconds)))
 
     def derivative(self, name: str) -> tuple[str, str] | None:
+        """The finite derivative that a gradient hides, within a second."""
         truth = true_derivative(self.run, name, max(0.0, min(self.left, DERIVATIVE_SECONDS)))
         return None if truth is None else (truth[0], str(truth[1].str(12, radius=False)))
 
     def numbers(self, position: int) -> Checked:
+        """Value verdicts on an instruction; cached."""
         checked = self._known.get(position)
         if checked is None:
             checked = self._known[position] = self._numbers(position)
@@ -222,18 +229,22 @@ class NoFindings:
         """Nothing is held."""
 
     def graphs(self) -> dict[str, GraphVerdict]:
+        """SKIPPED for each requested value."""
         return dict.fromkeys(self.run.job.requested(), GraphVerdict(GraphWord.SKIPPED, NOT_ASKED))
 
     def tied(self) -> dict[str, str]:
+        """No sentences."""
         return {}
 
     def numbers(self, position: int) -> Checked:
+        """UNCHECKED for all numbers of the instruction."""
         checked = self._known.get(position)
         if checked is None:
             checked = self._known[position] = unexamined(self._here.application(position), NOT_ASKED)
         return checked
 
     def derivative(self, name: str) -> None:
+        """No derivative."""
         return None
 
 

@@ -94,7 +94,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
     plan, program = run.plan, run.plan.program
     cells: dict[int, Any] = {}
 
-    def of(k: int) -> Any:
+    def cells_of(k: int) -> Any:
         if k not in cells:
             array = np.asarray(run.values[k])
             cells[k] = balls_of(array) if is_differentiable(array.dtype) else concrete(array)
@@ -112,7 +112,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
         specs, outs = [program.specs[k] for k in instruction.inputs], [program.specs[k] for k in instruction.outputs]
         try:
             outputs = read_parts(
-                instruction.op, Series(), [of(k) for k in instruction.inputs], specs, instruction.attributes, outs
+                instruction.op, Series(), [cells_of(k) for k in instruction.inputs], specs, instruction.attributes, outs
             )
         except BaseException as error:  # at a pole or without a definition, its outputs have no value
             reraise_own(error)
@@ -122,7 +122,7 @@ def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb
             enter(out)
     total = arb(0)
     for name, seed in plan.backward.seeds.items():
-        for g, x in zip(parts(np.asarray(run.values[seed])).flat, of(plan.lowered.values[name]).flat, strict=True):
+        for g, x in zip(parts(np.asarray(run.values[seed])).flat, cells_of(plan.lowered.values[name]).flat, strict=True):
             total += exact(g) * tangent(x)
     return total
 
