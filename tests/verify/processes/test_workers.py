@@ -54,10 +54,10 @@ def registry() -> Registry:
 
 def started(plugin: str) -> Iterator[Workers]:
     """Workers for the built-in plugins and ``plugin``, until their user is done."""
-    made = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
-    made.start()
-    yield made
-    made.close()
+    pool = Workers([*SOURCES, plugin], extra_bytes=512 << 20)
+    pool.start()
+    yield pool
+    pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -363,10 +363,10 @@ import os, sys, time
 sys.path.insert(0, {here!r})
 from gradproof.engine.verify.processes import Workers
 from gradproof.plugins import BUILTIN
-made = Workers({sources!r})
-made.start()
-worker = made.take(30)
-print(made._spawner._process.pid, worker.pid, flush=True)
+pool = Workers({sources!r})
+pool.start()
+worker = pool.take(30)
+print(pool._spawner._process.pid, worker.pid, flush=True)
 {end}
 """
 

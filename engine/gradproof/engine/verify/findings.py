@@ -233,7 +233,7 @@ class RemoteFindings:
         for k in indices:
             if k not in self.answers and self._stalled and self.questions[k].kind is Kind.NUMBERS:
                 op, size = self._size(k)
-                if any(op == other and size >= least for other, least in self._stalled):
+                if any(op == stalled_op and size >= least for stalled_op, least in self._stalled):
                     self.answers[k] = Failed("", f"budget: a check of {op} that is no larger took too long; {TIME}")
         return [k for k in indices if k not in self.answers]
 

@@ -218,13 +218,13 @@ class ElementwiseNode:
             nearby_pair, along = self.crossed.nearby[k], self.crossed.along[k][0]
             if nearby_pair is None or nearby_pair[0] is None or along is None:
                 continue
-            value, own = nearby_pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
-            if own.dtype == value.dtype:
-                perturbed(own, own.dtype, value)
+            value, run_value = nearby_pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
+            if run_value.dtype == value.dtype:
+                perturbed(run_value, run_value.dtype, value)
             else:
                 self._round(k, results[k], value)
             if not np.isfinite(value).all():
-                np.copyto(value, own, where=~np.isfinite(value), casting="unsafe")
+                np.copyto(value, run_value, where=~np.isfinite(value), casting="unsafe")
             if block.start == 0:
                 self.crossed.nearby[k] = (nearby_pair[0], along)
 

@@ -48,7 +48,7 @@ class WholeNode:
     def __init__(self, node: Node, *, nearby: bool) -> None:
         self.node = node
         self.crossed = blank(node, nearby=nearby)
-        self.own: list[tuple[Callable[[], Any], dict[int, Array]]] | None = None
+        self.float_results: list[tuple[Callable[[], Any], dict[int, Array]]] | None = None
         self.heads = {
             number: parts(operand.array).astype(node.working_dtype, copy=False)
             for number, operand in node.operands.items()
@@ -79,8 +79,8 @@ class WholeNode:
     def _derivatives(self) -> list[list[dict[int, Array]]]:
         """Derivatives of the outputs, by output and direction; infinite inputs are read at both numbers of `FAR`."""
         if all(all_finite(x) for x in self.heads.values()):
-            self.own = self._in_floats(self.heads, self.steps)
-            return [[ways for _, ways in self.own]]
+            self.float_results = self._in_floats(self.heads, self.steps)
+            return [[ways for _, ways in self.float_results]]
         several = []
         for far in FAR:
             heads = {number: _finite(x, far) for number, x in self.heads.items()}
@@ -230,8 +230,8 @@ class WholeNode:
     def _cross_nearby(self) -> None:
         """Advance the nearby run. Outputs that cannot be read there take the values of the run."""
         node = self.node
-        if self.own is not None and not any(operand.tangent.differs for operand in node.moving.values()):
-            self._store_nearby(self.own, same=True)
+        if self.float_results is not None and not any(operand.tangent.differs for operand in node.moving.values()):
+            self._store_nearby(self.float_results, same=True)
             return
         heads, steps = dict(self.heads), dict[int, dict[int, Array]]()
         for number, operand in node.moving.items():
@@ -258,12 +258,12 @@ class WholeNode:
             if not results or 0 not in results[k][1]:
                 crossed.nearby[k] = (None, along)
                 continue
-            own = parts(node.results[k])
-            settled = own if same and own.dtype == node.working_dtype else results[k][0]()
+            run_value = parts(node.results[k])
+            settled = run_value if same and run_value.dtype == node.working_dtype else results[k][0]()
             value, step = perturbed(settled, node.outputs[k].dtype), along if same else results[k][1][0]
             if not all_finite(value) or not all_finite(step):
                 known = np.isfinite(value) & np.isfinite(step)
-                value, step = np.where(known, value, own.astype(node.working_dtype)), np.where(known, step, along)
+                value, step = np.where(known, value, run_value.astype(node.working_dtype)), np.where(known, step, along)
             crossed.nearby[k] = (value, step)
 
 

@@ -197,8 +197,8 @@ def _narrowed(read: Callable[[Reading], list[Rows]], reading: Reading) -> tuple[
 
 def _merged(known: Rows, enclosures: Rows) -> Rows:
     return [
-        [a if narrow(a) else b for a, b in zip(row, other, strict=True)]
-        for row, other in zip(known, enclosures, strict=True)
+        [a if narrow(a) else b for a, b in zip(known_row, new_row, strict=True)]
+        for known_row, new_row in zip(known, enclosures, strict=True)
     ]
 
 

@@ -221,16 +221,16 @@ def _check_contributions(application: Application, enclosures: Enclosures) -> tu
         if verdict.word is ValueWord.OFF:
             moved = moved or moved_by(
                 lambda r: _enclosures_once(application, r),
-                (there.balls for _, there in enclosures.at_neighbours(application)),
+                (nearby.balls for _, nearby in enclosures.at_neighbours(application)),
                 truth.balls,
             )
             verdict = compare(moved)
             if verdict.word is not ValueWord.OFF and "underflow" not in verdict.reason:
-                at_neighbours = (there.balls for _, there in enclosures.at_neighbours(application))
+                at_neighbours = (nearby.balls for _, nearby in enclosures.at_neighbours(application))
                 sure = sure or confirmed(moved, at_neighbours, truth.balls, application.size, claimed.dtype.kind == "c")
                 verdict = compare(sure)
             if verdict.word is ValueWord.OFF and application.op.normwise:
-                at_neighbours = (there.balls for _, there in enclosures.at_neighbours(application))
+                at_neighbours = (nearby.balls for _, nearby in enclosures.at_neighbours(application))
                 verdict = compare(
                     unbounded(sure or moved, lambda r: _enclosures_once(application, r), at_neighbours, truth.balls)
                 )

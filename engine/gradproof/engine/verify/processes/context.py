@@ -61,7 +61,7 @@ class Reply(NamedTuple):
     """
 
     number: int
-    what: Any
+    content: Any
     unchanged: bool
     timings: tuple[Timing, ...] = ()
 
@@ -86,14 +86,14 @@ class WorkerContext:
         self._mapped = _mapped()
         self._initial, self._pid = process_state(), os.getpid()
 
-    def answer(self, what: Any, *, last: bool = True) -> None:
+    def answer(self, content: Any, *, last: bool = True) -> None:
         """Send an answer to the current task, or a part of it; the last part says whether the process is unchanged."""
         self._exit_if_forked()
         unchanged = not last or self._initial.unchanged()
         if last:
             sys.stdout.flush()
             self.begin("")
-        reply = Reply(self.number, what, unchanged, tuple(self._timings))
+        reply = Reply(self.number, content, unchanged, tuple(self._timings))
         self._timings.clear()
         data = pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
         try:

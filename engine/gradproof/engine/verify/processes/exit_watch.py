@@ -27,9 +27,9 @@ class Watch:
                 return
             if self._poll is None:
                 self._poll = select.epoll()
-                self._end, own = socket.socketpair()
-                self._poll.register(own, select.EPOLLRDHUP)
-                Thread(target=self._run, args=(self._poll, own), name="watch", daemon=True).start()
+                self._end, wake = socket.socketpair()
+                self._poll.register(wake, select.EPOLLRDHUP)
+                Thread(target=self._run, args=(self._poll, wake), name="watch", daemon=True).start()
             self._watched[number] = ended
             # no event for received bytes, and a single event for an end
             self._poll.register(number, select.EPOLLRDHUP | select.EPOLLONESHOT)
@@ -48,11 +48,11 @@ class Watch:
             if self._end is not None:
                 self._end.close()  # which ends the thread
 
-    def _run(self, poll: select.epoll, own: socket.socket) -> None:
+    def _run(self, poll: select.epoll, wake: socket.socket) -> None:
         while True:
             for number, _ in poll.poll():
-                if number == own.fileno():
-                    own.close()
+                if number == wake.fileno():
+                    wake.close()
                     poll.close()
                     return
                 with self._lock:

@@ -107,9 +107,9 @@ class Worker:
             raise self._ended()
         self.unchanged = self.unchanged and reply.unchanged
         timings = valid_timings(reply.timings) if self._workers.timing_listeners else []
-        for hear in self._workers.timing_listeners if timings else ():
-            hear(self.pid, timings)
-        return reply.what
+        for listener in self._workers.timing_listeners if timings else ():
+            listener(self.pid, timings)
+        return reply.content
 
     def answer(
         self,

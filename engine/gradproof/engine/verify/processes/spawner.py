@@ -79,14 +79,14 @@ class Spawner:
             return self._fork()
 
     def _fork(self) -> Forked:
-        own, connection = self._spawn()
-        near, other = socket.socketpair()
-        with near, other:
+        parent_end, connection = self._spawn()
+        near, child_end = socket.socketpair()
+        with near, child_end:
             notes = anonymous_file(NOTE_BYTES)
             try:
                 self._load(connection)
                 self._wake()
-                socket.send_fds(own, [template.FORK + bytes(template.PID_BYTES)], [other.fileno(), notes])
+                socket.send_fds(parent_end, [template.FORK + bytes(template.PID_BYTES)], [child_end.fileno(), notes])
                 pid = int.from_bytes(self._receive(connection, FORK_SECONDS), "little")
             except (OSError, NoWorker):
                 os.close(notes)
@@ -97,11 +97,11 @@ class Spawner:
 
     def kill(self, pid: int) -> None:
         """Kill a worker through the template, its parent, since its process id may have been reused."""
-        own = self._socket
+        parent_end = self._socket
         try:
-            if own is not None:
+            if parent_end is not None:
                 self._wake()
-                own.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
+                parent_end.sendall(template.KILL + pid.to_bytes(template.PID_BYTES, "little"))
         except OSError:  # the template is gone, and its workers with it
             pass
 
@@ -115,22 +115,22 @@ class Spawner:
         if self._closed:
             raise NoWorker("the server is stopping")
         if self._socket is None or self._connection is None:
-            own, other = socket.socketpair()
-            with other:
+            parent_end, child_end = socket.socketpair()
+            with child_end:
                 try:
                     self._process = subprocess.Popen(
-                        template.command(other.fileno()),
+                        template.command(child_end.fileno()),
                         stdin=subprocess.DEVNULL,
                         stdout=self.stderr or 2,
                         stderr=self.stderr,
-                        pass_fds=[other.fileno()],
+                        pass_fds=[child_end.fileno()],
                     )
-                    self._connection = Connection(os.dup(own.fileno()))
+                    self._connection = Connection(os.dup(parent_end.fileno()))
                 except OSError:
-                    own.close()
+                    parent_end.close()
                     self._discard()
                     raise
-            self._socket = own
+            self._socket = parent_end
         return self._socket, self._connection
 
     def _load(self, connection: Connection) -> None:
@@ -166,11 +166,11 @@ class Spawner:
     def close(self) -> None:
         """End the template and its workers."""
         self._closed = True
-        process, own = self._process, self._socket
-        if process is not None and own is not None:
+        process, parent_end = self._process, self._socket
+        if process is not None and parent_end is not None:
             try:
                 self._wake()
-                own.shutdown(socket.SHUT_RDWR)  # it kills its workers, and ends
+                parent_end.shutdown(socket.SHUT_RDWR)  # it kills its workers, and ends
                 process.wait(CLOSE_SECONDS)
             except (OSError, subprocess.TimeoutExpired):
                 process.kill()

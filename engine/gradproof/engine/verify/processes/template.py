@@ -38,10 +38,10 @@ def main(number: int) -> None:
     watch.start()
     hello = Connection(os.dup(number))
     try:
-        what = hello.recv()
+        arguments = hello.recv()
     except (EOFError, ConnectionError):  # the owner needed no workers
         os._exit(0)
-    loading.load_registry(**what)
+    loading.load_registry(**arguments)
     worker.warm()
     threadpool_limits(1, user_api="blas")  # there are many workers, and BLAS threads spin while they wait
     loaded.set()

@@ -141,13 +141,13 @@ def is_requested_seed(run: Run, name: str, seed: Array) -> bool:
     return bool((seed == 1).all()) if seed_value is None else same_bits(seed, seed_value.astype(seed.dtype, copy=False))
 
 
-def same_bits(array: Array, other: Array) -> bool:
+def same_bits(first: Array, second: Array) -> bool:
     """True if two arrays have equal sizes and bits: 0 differs from -0, and a nan equals itself."""
-    if array is other:
+    if first is second:
         return True
-    if array.nbytes != other.nbytes:
+    if first.nbytes != second.nbytes:
         return False
-    sides = [np.ascontiguousarray(x).reshape(-1) for x in (array, other)]
-    word = np.dtype(f"u{math.gcd(array.itemsize, 8)}")
+    sides = [np.ascontiguousarray(x).reshape(-1) for x in (first, second)]
+    word = np.dtype(f"u{math.gcd(first.itemsize, 8)}")
     left, right = (side.view(word) for side in sides)
     return bool(np.array_equal(left, right))

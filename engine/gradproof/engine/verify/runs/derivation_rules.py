@@ -32,9 +32,9 @@ class DerivationRules:
         if not self._graph.rules:
             return summary, reason
         self._look()
-        own = [k for position in through if (k := self._weakest(self._rules(position))) is not None]
+        direct = [k for position in through if (k := self._weakest(self._rules(position))) is not None]
         behind = [self._behind[self._made_by[number]] for number in read if number in self._made_by]
-        weakest = self._weakest([*own, *(k for k in behind if k is not None)])
+        weakest = self._weakest([*direct, *(k for k in behind if k is not None)])
         if weakest is not None and ORDER.index(self._words[weakest][0]) < ORDER.index(summary):
             return self._words[weakest]
         return summary, reason
