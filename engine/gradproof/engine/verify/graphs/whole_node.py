@@ -4,7 +4,7 @@ with the derivative."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -39,6 +39,8 @@ from gradproof.engine.verify.readings import NoDefinition, TooLarge, parts_shape
 FAR = (2.0**60, 2.0**70)
 """Values that take the place of an infinity: a derivative that is equal for both does not depend on it."""
 SAME = 2.0**-40  # relative difference up to which two derivatives are the same limit
+FloatResult: TypeAlias = tuple[Callable[[], Any], dict[int, Array]]
+"""An output in floats: a function that gives its value, and its derivatives by direction."""
 KINK = "{} is at a kink, where it has no derivative"
 
 
@@ -48,7 +50,7 @@ class WholeNode:
     def __init__(self, node: Node, *, nearby: bool) -> None:
         self.node = node
         self.crossed = blank(node, nearby=nearby)
-        self.float_results: list[tuple[Callable[[], Any], dict[int, Array]]] | None = None
+        self.float_results: list[FloatResult] | None = None
         self.heads = {
             number: parts(operand.array).astype(node.working_dtype, copy=False)
             for number, operand in node.operands.items()
@@ -71,8 +73,8 @@ class WholeNode:
             self._compare()
             if any(along is not None for along in crossed.nearby):
                 self._cross_nearby()
-        for ways in crossed.along:
-            if not all(along is None or all_finite(along) for along in ways):
+        for slopes in crossed.along:
+            if not all(along is None or all_finite(along) for along in slopes):
                 raise Unreadable(f"{node.instruction.op.name} has no finite derivative")
         return crossed
 
@@ -80,11 +82,11 @@ class WholeNode:
         """Derivatives of the outputs, by output and direction; infinite inputs are read at both numbers of `FAR`."""
         if all(all_finite(x) for x in self.heads.values()):
             self.float_results = self._in_floats(self.heads, self.steps)
-            return [[ways for _, ways in self.float_results]]
+            return [[slopes for _, slopes in self.float_results]]
         several = []
         for far in FAR:
             heads = {number: _finite(x, far) for number, x in self.heads.items()}
-            several.append([ways for _, ways in self._in_floats(heads, self.steps)])
+            several.append([slopes for _, slopes in self._in_floats(heads, self.steps)])
         for first, second in zip(*several, strict=True):
             if not all(np.allclose(first[d], second[d], rtol=SAME, atol=0, equal_nan=True) for d in first):
                 raise Unreadable(f"{self.node.instruction.op.name} has no finite derivative")
@@ -92,7 +94,7 @@ class WholeNode:
 
     def _in_floats(
         self, heads: Mapping[int, Array], steps: Mapping[int, Mapping[int, Array]], *, ties: bool = True
-    ) -> list[tuple[Callable[[], Any], dict[int, Array]]]:
+    ) -> list[FloatResult]:
         """For each output a function that gives its value, and its derivatives, in floats. Raises Unreadable."""
         node, op = self.node, self.node.instruction.op
         form = op.arrays if not op.elementwise else None
@@ -111,7 +113,7 @@ class WholeNode:
                 return plain
             except Unreadable:
                 raise
-            except (NotImplementedError, AttributeError, TypeError):  # a word that is for balls only
+            except (NotImplementedError, AttributeError, TypeError):  # the form uses a function of balls only
                 plain = []
             except BaseException as error:  # a definition is plugin code
                 reraise_own(error)
@@ -121,13 +123,11 @@ class WholeNode:
             plain.append(self._shaped(_value(pushed), {k: t.mid for k, t in tangents(pushed).items()}, spec))
         return plain
 
-    def _shaped(
-        self, value: Callable[[], Any], ways: Mapping[int, Any], spec: Spec
-    ) -> tuple[Callable[[], Any], dict[int, Array]]:
+    def _shaped(self, value: Callable[[], Any], slopes: Mapping[int, Any], spec: Spec) -> FloatResult:
         """An output in its shape and in the working dtype."""
         shape, dtype = parts_shape(spec), self.node.working_dtype
         return lambda: _as_array(value(), shape, dtype), {
-            d: _as_array(tangent, shape, dtype) for d, tangent in ways.items()
+            d: _as_array(tangent, shape, dtype) for d, tangent in slopes.items()
         }
 
     def _read(self, reading: Any, balls: Mapping[int, Any], *, ties: bool) -> list[Any]:
@@ -212,8 +212,8 @@ class WholeNode:
             rad = np.where((x != 0) & finite, node.explained * (least + smallest_normal(node.dtype)), 0.0)
             ball = BallArray(np.where(finite, x, np.copysign(FAR[0], x)), rad)
             steps = self.steps.get(number, {})
-            ways = {k: BallArray(t, share * np.abs(t)) for k, t in steps.items()}
-            balls[number] = Dual(ball, ways) if ways else ball
+            slopes = {k: BallArray(t, share * np.abs(t)) for k, t in steps.items()}
+            balls[number] = Dual(ball, slopes) if slopes else ball
         return self._read(Arrays, balls, ties=False)
 
     def _rounding_bound(self, wide: list[Any], direction: int) -> float:
@@ -248,7 +248,7 @@ class WholeNode:
         except Unreadable:
             self._store_nearby([])
 
-    def _store_nearby(self, results: Sequence[tuple[Callable[[], Any], dict[int, Array]]], *, same: bool = False) -> None:
+    def _store_nearby(self, results: Sequence[FloatResult], *, same: bool = False) -> None:
         """Store the outputs of the nearby run. ``same``: only their rounding differs from that of the run."""
         crossed, node = self.crossed, self.node
         for k, pair in enumerate(crossed.nearby):
@@ -259,8 +259,8 @@ class WholeNode:
                 crossed.nearby[k] = (None, along)
                 continue
             run_value = parts(node.results[k])
-            settled = run_value if same and run_value.dtype == node.working_dtype else results[k][0]()
-            value, step = perturbed(settled, node.outputs[k].dtype), along if same else results[k][1][0]
+            result = run_value if same and run_value.dtype == node.working_dtype else results[k][0]()
+            value, step = perturbed(result, node.outputs[k].dtype), along if same else results[k][1][0]
             if not all_finite(value) or not all_finite(step):
                 known = np.isfinite(value) & np.isfinite(step)
                 value, step = np.where(known, value, run_value.astype(node.working_dtype)), np.where(known, step, along)
