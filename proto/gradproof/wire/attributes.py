@@ -1,4 +1,4 @@
-"""Attributes as messages: None, bool, int, float, text, and (nested) tuples of them."""
+"""Codec of attributes: None, bool, int, float, text, and (nested) tuples of these."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ MAX_DEPTH = 8
 
 
 def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, pb.Attribute]:
-    """Raises WireError for a value of another type."""
+    """Encode attributes by name. Raises WireError for a value of another type than the codec has."""
     return {name: _encode(name, value) for name, value in attributes.items()}
 
 
 def decode_attributes(attributes: Mapping[str, pb.Attribute]) -> dict[str, Any]:
-    """Plain Python values; lists become tuples. Raises WireError if lists are nested too deeply."""
+    """Decode attributes to plain Python values; lists become tuples. Raises WireError if lists are nested deeper than
+    ``MAX_DEPTH``."""
     return {name: _decode(name, value, MAX_DEPTH) for name, value in attributes.items()}
 
 
