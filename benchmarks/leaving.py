@@ -3,8 +3,7 @@
     python -m benchmarks.leaving [PART OF A NAME ...]
 
 Each kind of call is made with a heavy request, and left at several moments. CPU time is read from the kernel for all
-processes of the server. Time that is used later than a tenth of a second after the client left is waste; the goal is next to
-none.
+processes of the server. Time used later than a tenth of a second after the client left is waste; the goal is next to none.
 """
 
 from __future__ import annotations
@@ -192,7 +191,7 @@ def server() -> Iterator[tuple[Stubs, Meter]]:
 
 
 def leave(stubs: Stubs, start: Start, moment: float, by_deadline: bool) -> str:
-    """Make a call, and leave it after ``moment`` seconds. Returns the status if it ended before that, else an empty text."""
+    """Make a call, and leave it after ``moment`` seconds. Returns its status if it ended before, else an empty text."""
     call = start(stubs, moment if by_deadline else None)
     time.sleep(moment)
     if not call.is_active() and call.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:

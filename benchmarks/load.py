@@ -3,8 +3,8 @@
     python -m benchmarks.load [--seconds 8] [--json FILE]
 
 A single client sends small requests in sequence (two numbers, gradient of the sum of their squares, no checks). Rounds
-alone and beside a burden alternate. The last rows are about the server: its memory after large cancelled streams, and beside
-idle sessions.
+alone and beside a burden alternate. The last rows are about the server: its memory after large cancelled streams and
+beside idle sessions.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def chunks(array: NDArray[Any], tensor_id: int) -> Iterator[pb.TensorHeader | pb
 
 class Assembler:
     """Assembles tensors from chunks. Before memory is allocated, ``max_bytes`` bounds all tensors held at once,
-    ``max_held`` their number, and ``max_open`` the number of incomplete tensors. The time per header and chunk does not grow with the
-    number of tensors held."""
+    ``max_held`` their number, and ``max_open`` the number of incomplete tensors. The time per header and
+    chunk does not grow with the number of tensors held."""
 
     def __init__(self, max_bytes: int = 1 << 62, max_held: int = 1 << 62, max_open: int = 1 << 62) -> None:
         self.max_bytes, self.max_held, self.max_open = max_bytes, max_held, max_open
