@@ -1,5 +1,5 @@
 # Everything from a clean clone, with python3 and make. `make demo` shows it, `make test` proves it.
-.PHONY: demo quick test stress check fuzz chaos soak bench lint rules constraints proto clean
+.PHONY: demo quick test stress check fuzz chaos soak bench lint rules constraints methods proto clean
 
 BIN := .venv/bin
 
@@ -52,12 +52,17 @@ lint: $(BIN)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	cd proto && ../$(BIN)/buf lint
 
 # docs/rules.md, and the definitions of elementwise ops as text.
 rules: $(BIN)/ready
 	$(BIN)/python -m docs.generator.rules_page
+
+# Methods and functions of tensors, and built-in ops, as source.
+methods: $(BIN)/ready
+	$(BIN)/python clients/python/generate_client.py
 
 # Versions of all that is installed, for reproducible runs: written anew after a change of pyproject.toml.
 constraints: pyproject.toml

@@ -28,6 +28,7 @@ from gradproof.client import (
     InvalidRequest,
     NotFound,
     NotServed,
+    Progress,
     Ref,
     ResourceExhausted,
     Result,
@@ -35,11 +36,12 @@ from gradproof.client import (
     Summary,
     Unavailable,
     Value,
+    Verdict,
     hook,
     requests,
 )
+from gradproof.client.decoding import EventDecoder
 from gradproof.client.errors import from_rpc, from_status
-from gradproof.client.events import EventDecoder
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, WireError, chunks, decode_tensor, encode_tensor
@@ -317,6 +319,18 @@ class TestEvents:
         assert result.digest == "d"
         assert result.gradients["x"].gradient == 1.0
         assert result.summary == Summary(0, 0, 0, 1, 1, 1, 0.0, 0.0)
+
+    def test_unknown_words_are_read_as_unchecked(self) -> None:
+        use = verdict_pb2.UseVerdict(rule=verdict_pb2.RuleVerdict(), value=verdict_pb2.ValueVerdict())
+        message = verdict_pb2.GradientVerdict(value="x", uses=[use])
+        message.summary = message.accumulation.word = message.graph.word = 99  # type: ignore[assignment]
+        message.uses[0].rule.word = message.uses[0].value.word = 99  # type: ignore[assignment]
+        again = verdict_pb2.GradientVerdict.FromString(message.SerializeToString())
+        [verdict] = decoded(pb.Event(verdicts=pb.VerdictBatch(verdicts=[again])))
+        assert isinstance(verdict, Verdict)
+        assert (verdict.summary, verdict.accumulation.word, verdict.graph.word) == ("unchecked", "UNCHECKED", "SKIPPED")
+        assert (verdict.uses[0].rule.word, verdict.uses[0].value.word) == ("UNDECIDED", "UNCHECKED")
+        assert decoded(pb.Event(progress=verdict_pb2.Progress(stage=99))) == [Progress("", 0, 0, 0, 0)]  # type: ignore[arg-type]
 
     def test_accepted(self) -> None:
         assert decoded(pb.Event(accepted=pb.Accepted(digest="d", node_count=3, estimated_bytes=24))) == [

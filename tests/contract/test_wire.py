@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -297,3 +298,29 @@ def test_headers_at_fault_are_refused_before_anything_is_allocated() -> None:
     huge = tensor_pb2.TensorHeader(spec=encode_spec((2**39,), np.dtype("i1")), total_bytes=2**39)
     with pytest.raises(WireError, match="the limit is 1048576"):
         Assembler(1 << 20).header(huge)
+
+
+@pytest.mark.parametrize(
+    ("array", "body"),
+    [
+        (np.array([[1.5, np.nan], [np.inf, -0.0]]), "doubles"),
+        (np.array([0.1, 3e38], np.float32), "doubles"),
+        (np.array([1.5, -2.0], np.float16), "doubles"),
+        (np.array([1.5, -2.0], BFLOAT16), "doubles"),
+        (np.array([1 + 2j, complex(-np.inf, 0.1)]), "doubles"),
+        (np.array(1 - 2j, np.complex64), "doubles"),
+        (np.array([-(2**63), 2**63 - 1]), "ints"),
+        (np.array([-128, 127], np.int8), "ints"),
+        (np.array([0, 2**64 - 1], np.uint64), "uints"),
+        (np.array([True, False]), "bools"),
+        (np.zeros((0, 3)), "doubles"),
+        (np.zeros((0,), np.bool_), "bools"),
+    ],
+)
+def test_numbers_are_exact_through_json(array: Any, body: str) -> None:
+    message = encode_tensor(array, tensor_pb2.TENSOR_FORMAT_NUMBERS)
+    again = json_format.Parse(json_format.MessageToJson(message), tensor_pb2.Tensor())
+    assert again.WhichOneof("body") == body
+    decoded = decode_tensor(again)
+    assert (decoded.dtype, decoded.shape, decoded.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert not decoded.flags.writeable

@@ -22,7 +22,8 @@ from grpc_status import rpc_status
 from tests.support.server_fixture import Served, leaf, node, request, serving
 
 from gradproof.client import GraphBuilder
-from gradproof.client.events import EventDecoder, Gradient
+from gradproof.client.decoding import EventDecoder
+from gradproof.client.events import Gradient
 from gradproof.server.limits import Limits
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2

@@ -18,7 +18,8 @@ from tests.support import faulty_plugin
 from tests.support.server_fixture import Served, leaf, node, request, serving
 from tests.support.statuses import fault_of
 
-from gradproof.client.events import EventDecoder, Gradient, Value
+from gradproof.client.decoding import EventDecoder
+from gradproof.client.events import Gradient, Value
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.limits import Limits

@@ -107,7 +107,7 @@ class OpInfo(_message.Message):
     grad_fn: _builtins.str
     """The name of the backward node, such as MulBackward0; absent where the op is not differentiable."""
     tie_convention: _builtins.str
-    """What the gradient is at kinks, as text; empty where there are none."""
+    """The gradient at kinks, as text; empty where there are none."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the inputs. The last stands for any number of them where the op is variadic."""
@@ -245,7 +245,7 @@ class OpCase(_message.Message):
     """The traced rule as text, a line for each instruction."""
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
-        """What is known of the rule; absent if nothing is yet."""
+        """The verdict on the rule; absent if there is none yet."""
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ def encode_tensor(value: Any, tensor_format: pb.TensorFormat.ValueType = pb.TENS
     tensor = pb.Tensor(spec=encode_spec(array.shape, array.dtype), weak=weak)
     if tensor_format == pb.TENSOR_FORMAT_NUMBERS:
         numbers: NumberList = getattr(tensor, _LISTS[array.dtype.kind])
-        numbers.SetInParent()  # an empty list is a body too
+        numbers.SetInParent()  # so that a list without numbers is sent too
         numbers.values.extend(_numbers(array))
     else:
         tensor.data = array.astype(_DTYPES[tensor.spec.dtype], copy=False).tobytes()

@@ -16,9 +16,10 @@ from gradproof.client import requests
 from gradproof.client.aio_session import AsyncSession, collected
 from gradproof.client.channel import Connection, Token
 from gradproof.client.client import start_server
+from gradproof.client.decoding import decode_op
+from gradproof.client.dispatch import Digests, attempts
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
-from gradproof.client.exchange import Digests, attempts
+from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
@@ -31,7 +32,7 @@ from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_p
 class AsyncClient:
     """As `Client`, for asyncio: ``async with``, ``await``, ``async for``. Made inside a running event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a keyword that users give
         self,
         target: str | Sequence[str],
         *,

@@ -13,9 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gradproof.client.channel import Connection
+from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching

@@ -1,4 +1,4 @@
-"""Connections: addresses, encryption, identity, and what goes with every call."""
+"""Connections: addresses, encryption, identity, and metadata of calls."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gradproof.client.origin import Origin, held
 Token: TypeAlias = str | Callable[[], str]
 REQUEST_ID = "x-request-id"
 KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS = 30_000, 10_000
-"""A peer with open calls is asked for a sign of life after so long, and is gone if it gives none for so long again."""
+"""Time after which a peer with open calls is pinged, and time after which a ping counts as lost."""
 
 RECONNECT_MS = {True: (100, 250), False: (100, 2_000)}
-"""Pauses before a lost connection is tried again, the first and the longest, on this machine and elsewhere. While one lasts
-calls fail at once, so they have to be shorter than those of the retries."""
+"""First and longest pause before a lost connection is tried again, on this machine and elsewhere. Meanwhile calls fail at
+once, so these pauses are shorter than those of the retries."""
 
 
 class Connection:
-    """Where a client connects to, and how; `channel` and `aio_channel` open it. What is on this machine is not behind a
-    proxy, whatever the environment says.
+    """Address and options of a connection; `channel` and `aio_channel` open it. A server on this machine is not reached
+    through a proxy, whatever the environment says.
 
     ``on_loss`` is called with the seconds that are left when a call that lost its server is to be repeated, and returns
     once the server may be back. ``closed``: no call is repeated any more. Raises ValueError for options that do not go
@@ -133,11 +133,10 @@ def _credentials(tls: bool | str | Path, certificate: str | Path, key: str | Pat
 
 
 def _trace_context() -> list[tuple[str, str]]:
-    """The span that the caller is in, as OpenTelemetry writes it down (``traceparent``). Where OpenTelemetry has not been
-    imported there is none, and it is not imported for nothing."""
+    """The current span as W3C Trace Context (``traceparent``). Where OpenTelemetry has not been imported there is none."""
     if "opentelemetry.trace" not in sys.modules:
         return []
-    from opentelemetry import propagate
+    from opentelemetry import propagate  # noqa: PLC0415  # imported already, or not needed
 
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
@@ -160,7 +159,7 @@ def _here(target: str) -> bool:
         return True
     if scheme == "dns":
         authority, _, rest = rest.removeprefix("//").rpartition("/") if rest.startswith("//") else ("", "", rest)
-        return not authority and _is_loopback(rest)  # another resolver may think of another machine
+        return not authority and _is_loopback(rest)  # another resolver may give another address
     addresses = rest.lstrip("/").split(",") if scheme in ("ipv4", "ipv6") else [target]
     return all(map(_is_loopback, addresses))
 
@@ -170,10 +169,10 @@ def _is_loopback(address: str) -> bool:
     if host.lower().rstrip(".") in ("localhost", "ip6-localhost", "ip6-loopback"):
         return True
     try:
-        found = ipaddress.ip_address(host)
+        ip_address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None) or found
+    mapped = getattr(ip_address, "ipv4_mapped", None) or ip_address
     return bool(mapped.is_loopback or mapped.is_unspecified)
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gradproof.client import requests
 from gradproof.client.channel import Connection, Token
+from gradproof.client.decoding import decode_op
+from gradproof.client.dispatch import Digests, attempts
 from gradproof.client.errors import GradproofError
-from gradproof.client.events import Accepted, Event, OpInfo, Result, decode_op
-from gradproof.client.exchange import Digests, attempts
+from gradproof.client.events import Accepted, Event, OpInfo, Result
 from gradproof.client.explanation import Explanation, explanation
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import claim
@@ -37,12 +38,12 @@ class Client:
     Forked in a fork of a process that has made a client.
 
     Args:
-        target: address of the server, or addresses of several, which take turns (they share no graphs: one that has
-            not seen a graph is sent it).
+        target: address of the server, or addresses of several, which take turns (they share no graphs: a server that
+            has not seen a graph is sent it).
         timeout: seconds that a call may take with all its repetitions, unless the call says otherwise; the budget of its
             checks is added.
         tls: encrypt; True trusts the usual authorities, a path is that of a file with the certificates to trust.
-        certificate: path of a file (PEM) with the certificate that the client shows, and those that vouch for it.
+        certificate: path of a file (PEM) with the certificate that the client shows, and its chain.
         key: path of a file (PEM) with the key of ``certificate``.
         token: sent as ``authorization: Bearer`` with every call; over TLS, or to this machine. A function is called for
             each attempt at a call, so that tokens may change.
@@ -53,7 +54,7 @@ class Client:
             the server may be back (an embedded server is started again).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a keyword that users give
         self,
         target: str | Sequence[str],
         *,
@@ -132,8 +133,8 @@ class Client:
         on_progress: OnProgress | None = None,
         **options: Any,
     ) -> Result:
-        """Values, gradients and verdicts of a run. Options as for `stream`; ``on_progress`` is called with a `Progress` while
-        the checks run, at most twice a second."""
+        """Values, gradients and verdicts of a run. Options as for `stream`; ``on_progress`` is called with a `Progress`
+        while the checks run, at most twice a second."""
         watch = requests.watching(on_progress)
         run_options = Options(progress=watch is not None, **options)
         call = self._call(run_options.check_seconds)
@@ -148,7 +149,7 @@ class Client:
             return result
         raise AssertionError("the last attempt settles")
 
-    def stream(
+    def stream(  # noqa: PLR0913  # each is a keyword that users give
         self,
         graph: Graph,
         values: Mapping[str, Any] | None = None,
@@ -207,8 +208,8 @@ class Client:
     ) -> Result:
         """Run a request message as it is, with ``hooks`` behind its own (its checks get ``budget`` seconds unless it says
         otherwise), within ``timeout`` seconds (default: the client's and those of the checks). ``watch`` is called with
-        each event as it comes, from the first on where the run is repeated; ``at_once``: they come in one message, which is
-        quicker where they fit into it."""
+        each event as it comes, from the first event on where the run is repeated; ``at_once``: events come in one message,
+        which is quicker where they fit into it."""
         whole = pb.DifferentiateRequest()
         whole.CopyFrom(request)
         if not whole.verify.HasField("budget_seconds"):
@@ -253,8 +254,8 @@ class Client:
     def verify_op(
         self, name: str, *, budget: float = 30.0, refresh: bool = False, on_progress: OnProgress | None = None
     ) -> Iterator[ProofStep]:
-        """Prove the rule of an op, case by case, within ``budget`` seconds for all cases; ``refresh``: also cases whose proof is
-        known. ``on_progress`` is called with a `Progress` while proofs run, at most twice a second."""
+        """Prove the rule of an op, case by case, within ``budget`` seconds for all cases; ``refresh``: also cases whose
+        proof is known. ``on_progress`` is called with a `Progress` while proofs run, at most twice a second."""
         request = requests.verify_op_request(name, budget, refresh, on_progress)
         call = self._call(budget)
 
@@ -266,7 +267,7 @@ class Client:
         yield from retried_stream(call, attempt)
 
     def session(self, *, timeout: float | None = None) -> Session:
-        """A stream for many runs, which may keep their values on the server. Each run may take as long as a call of the
+        """A stream for many runs, which may save their values on the server. Each run may take as long as a call of the
         client; the session ends after ``timeout`` seconds, if there is one. A session that lost its server is over: its
         runs raise Unavailable."""
         return self._opened(self._connection.call(timeout, uuid.uuid4().hex))
@@ -319,9 +320,9 @@ class Client:
 def connect(
     target: str | Sequence[str] | None = None, *, timeout: float = 60.0, arguments: Sequence[str] = (), **options: Any
 ) -> Client:
-    """A client of the server at ``target``; without one, of a server that is started here, on a free loopback port, started
-    again when it is killed, and stopped when the client is closed. ``arguments`` are those of ``gradproof serve`` for such
-    a server; ``options`` those of `Client`.
+    """A client of the server at ``target``; without a target, of a server that is started here, on a free loopback port,
+    started again when it is killed, and stopped when the client is closed. ``arguments`` are those of ``gradproof serve``
+    for such a server; ``options`` those of `Client`.
 
     Raises ImportError if a server is to be started and its libraries are not installed; Forked in a fork of a process that
     has made a client.
@@ -334,9 +335,9 @@ def connect(
 
 
 def start_server(arguments: Sequence[str]) -> EmbeddedServer:
-    """A server of one's own. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
+    """An embedded server. Raises ImportError if its libraries are not installed, RuntimeError if it does not come up."""
     try:
-        from gradproof.server.supervision.embedded import EmbeddedServer
+        from gradproof.server.supervision.embedded import EmbeddedServer  # noqa: PLC0415  # its libraries may be missing
     except ModuleNotFoundError as error:
         raise ImportError("starting a server needs its libraries: pip install 'gradproof[server]'") from error
     return EmbeddedServer(arguments)

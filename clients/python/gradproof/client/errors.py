@@ -7,11 +7,11 @@ GradproofError           a RuntimeError, as PyTorch's are
 │   ├── Overloaded       the server is busy; it helps
 │   └── QuotaExceeded    this client has as much in progress as it may
 ├── RunError             a node or hook failed while running; ``node``, ``op``, ``plugin``
-│   └── DataFault        for the numbers that it was given; ``value``, ``element``
+│   └── DataFault        for the numbers that it met; ``value``, ``element``
 ├── VerdictRequired      a gradient's summary is weaker than was required; ``result`` has all events
 ├── NotServed            the server does not do this (yet)
 ├── Unavailable          no server there, or the call was cut off; may be tried again
-├── Unauthenticated      the server wants a token or a certificate, or another one
+├── Unauthenticated      the server wants a token or a certificate, or does not know it
 ├── PermissionDenied     the server knows the caller, and does not do this for it
 ├── DeadlineExceeded     the call took longer than its timeout
 ├── Forked               this process is a fork of one that has made a client
@@ -44,8 +44,8 @@ class FieldFault:
 
 
 class GradproofError(RuntimeError):
-    """The root. ``reason`` is the server's stable word, ``metadata`` its details (op, node, plugin, limit), ``request_id`` the
-    id of the call (empty where the server was not called)."""
+    """The root. ``reason`` is the server's stable word, ``metadata`` its details (op, node, plugin, limit), ``request_id``
+    the id of the call (empty where the server was not called)."""
 
     def __init__(self, message: str, reason: str = "", metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -148,11 +148,11 @@ class Unavailable(GradproofError):
 
 
 class Unauthenticated(GradproofError):
-    """The server wants a token or a certificate, or another one."""
+    """The server wants a token or a certificate, or does not know the one that it was shown."""
 
 
 class PermissionDenied(GradproofError):
-    """The server knows the caller, and does not do this for it."""
+    """The server knows the caller, who lacks a scope."""
 
 
 class DeadlineExceeded(GradproofError):

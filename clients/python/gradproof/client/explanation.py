@@ -17,9 +17,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Formula:
-    """The value ``of``, or its derivative by ``by``, as SymPy text and as LaTeX. ``kind``: value, local (derivative of the node
-    that made the value), gradient (by a leaf), part (a common subexpression of the gradient), or empty for a kind that this
-    client does not know."""
+    """The value ``of``, or its derivative by ``by``, as SymPy text and as LaTeX. ``kind``: value, local (derivative of the
+    node that made the value), gradient (by a leaf), part (a common subexpression of the gradient), or empty for a kind that
+    this client does not know."""
 
     kind: str
     of: str

@@ -21,7 +21,7 @@ class Ref:
     name: str
 
     __array_ufunc__ = None
-    """``array * ref`` is one node: without this NumPy would make one for every element."""
+    """Makes ``array * ref`` a single node: without this NumPy would make a node for every element."""
 
     def _apply(self, op: str, *inputs: Any) -> Ref:
         return self.graph.apply(op, *inputs)
@@ -67,7 +67,7 @@ class Ref:
 
 
 class GraphBuilder:
-    """A graph in the making. Values have names, given or made up; `Ref` stands for one.
+    """A graph that is being built. Values have names, chosen or generated; a `Ref` stands for a value.
 
     >>> g = GraphBuilder()
     >>> x = g.leaf("x", 3.0, requires_grad=True)
@@ -94,7 +94,7 @@ class GraphBuilder:
         dtype: Any = np.float64,
     ) -> Ref:
         """A named input. With ``value`` (an array, or a Python number, which becomes a 0-d float64, int64 or bool array:
-        write 3.0 where a gradient is wanted) the graph carries it; without, give ``shape`` and ``dtype`` here and the
+        write 3.0 where it needs a gradient) the graph carries it; without, give ``shape`` and ``dtype`` here and the
         value with each request. Raises ValueError if the name is taken."""
         leaf = pb.Leaf(name=self._new(name), requires_grad=requires_grad)
         if value is None:
@@ -187,7 +187,7 @@ class CallableHook:
     label: str
 
     def __call__(self, gradient: NDArray[Any]) -> NDArray[Any] | None:
-        """What the function makes of the gradient. Raises TypeError, with PyTorch's text, for what is no array."""
+        """The result of the function. Raises TypeError, with PyTorch's text, where it is no array."""
         result = self.function(gradient)
         if result is None or isinstance(result, (np.ndarray, np.generic)):
             return None if result is None else np.asarray(result)
@@ -199,7 +199,7 @@ Hook: TypeAlias = pb.Hook | CallableHook
 
 
 def hook(value: str | Ref, action: Any, *, label: str = "", **attributes: Any) -> Hook:
-    """A hook on the gradient of a value. ``action`` is one of
+    """A hook on the gradient of a value. ``action`` is
 
     - a name, with attributes: ``hook("y", "scale", factor=2.0)``; names are those of GetServerInfo;
     - a graph from gradient to gradient (a `GraphBuilder` or a message), all of whose leaves have values but one;

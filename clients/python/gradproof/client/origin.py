@@ -1,7 +1,7 @@
 """Origin: the process that a connection belongs to.
 
 gRPC does not survive a fork: a call in a forked child would wait for threads that it does not have, and a new connection in
-it may abort or hang, even where the parent has closed its own. So a child says at once what it is.
+it may abort or hang, even where the parent has closed its own. So calls in a child raise Forked at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _held: WeakSet[object] = WeakSet()
 
 
 class Origin:
-    """The process that makes a connection. Raises Forked if it is a fork of one that has made any."""
+    """The process that makes a connection. Raises Forked if it is a fork of a process that has made any."""
 
     def __init__(self) -> None:
         claim()
@@ -38,7 +38,7 @@ class Origin:
 
 
 def claim() -> None:
-    """Note that this process has connections. Raises Forked if it is a fork of one that has had any."""
+    """Note that this process has connections. Raises Forked if it is a fork of a process that has had any."""
     global _first
     if _first is None:
         _first = os.getpid()
@@ -47,7 +47,7 @@ def claim() -> None:
 
 
 def held(grpc_object: T) -> T:
-    """A channel or a call, which a fork is not to free: that may wait for a lock whose owner is not there."""
+    """Note a channel or a call, which a fork must not free: freeing may wait for a lock whose owner is not there."""
     _held.add(grpc_object)
     return grpc_object
 
@@ -56,7 +56,7 @@ _forking: list[object] = []
 
 
 def _before_fork() -> None:
-    """Hold on to everything that a fork is not to free, before the threads that have it are gone; and collect nothing."""
+    """Hold references to the objects that a fork must not free, and switch the garbage collector off."""
     if _first is not None:
         _forking.extend((gc.isenabled(), *_held))
         gc.disable()
@@ -69,8 +69,8 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    for one in _forking:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))  # for ever, at the end of the interpreter too
+    for grpc_object in _forking:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(grpc_object))  # for ever, at the end of the interpreter too
     if _forking:
         gc.freeze()  # what is in cycles is not looked at either
     _after_in_parent()

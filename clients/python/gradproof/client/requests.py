@@ -14,17 +14,9 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from gradproof.client.decoding import EventDecoder, decode_progress, decode_rule, decode_summary
 from gradproof.client.errors import FieldFault, Unavailable, field_faults, from_rpc, from_status
-from gradproof.client.events import (
-    Event,
-    EventDecoder,
-    Progress,
-    Result,
-    RuleVerdict,
-    decode_progress,
-    decode_rule,
-    decode_summary,
-)
+from gradproof.client.events import Event, Progress, Result, RuleVerdict
 from gradproof.client.graph import CallableHook, Graph, GraphBuilder, Hook
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
@@ -73,8 +65,8 @@ class Inference:
 
 @dataclass(frozen=True)
 class DerivedValue:
-    """``value`` is the name of the derivative of ``output`` by ``by``, of which None means all together; ``value`` is None where
-    nothing flows from one to the other."""
+    """``value`` is the name of the derivative of ``output`` by ``by``, of which None means all together; ``value`` is None
+    where nothing flows between them."""
 
     by: str | None = None
     output: str | None = None
@@ -178,7 +170,7 @@ class RunExchange:
         return check_seconds(self.request)
 
     def streaming(self) -> pb.StreamingDifferentiateRequest:
-        """The run as one call."""
+        """The run as a call of its own."""
         assert isinstance(self.request, pb.DifferentiateRequest)
         return pb.StreamingDifferentiateRequest(request=self.request)
 

@@ -17,9 +17,9 @@ import grpc
 from numpy.typing import NDArray
 
 from gradproof.client.channel import Connection
+from gradproof.client.dispatch import Digests, RequestT, attempts, recipients
 from gradproof.client.errors import DeadlineExceeded, GradproofError, Unavailable, VerdictRequired
 from gradproof.client.events import Accepted, Event, Result
-from gradproof.client.exchange import Digests, RequestT, attempts, recipients
 from gradproof.client.graph import Graph, Hook
 from gradproof.client.origin import Origin, held
 from gradproof.client.requests import OnProgress, Options, RunExchange, Watch, check_seconds, translated, watching
@@ -33,13 +33,13 @@ CLOSE_SECONDS = 5.0
 class Session:
     """Runs on one stream, also from several threads at once. A context manager; made by `Client.session`.
 
-    A request with ``save_as="name"`` leaves the values of its forward half on the server; a request with ``saved="name"`` goes
-    backward from them, and gets the same bits as if it had sent everything again. They are freed when they are released,
-    when the session ends, when they were idle for long or other runs need the room. Then NotFound is raised, with the reason
-    ``SAVED_NOT_FOUND``; where a graph and values stand beside ``saved``, they are sent instead, and saved again.
+    A request with ``save_as="name"`` leaves the values of its forward half on the server; a request with ``saved="name"``
+    goes backward from them, and gets the same bits as if it had sent everything again. They are freed when they are
+    released, when the session ends, when they were idle for long or other runs need the room. Then NotFound is raised, with
+    the reason ``SAVED_NOT_FOUND``; where a graph and values stand beside ``saved``, they are sent instead, and saved again.
 
-    A run may take ``timeout`` seconds, and the budget of its checks; one that does not end by then ends the session. A run
-    that the server has no room for is sent again when the server says; a session that lost its server is over.
+    A run may take ``timeout`` seconds, and the budget of its checks; a run that does not end by then ends the session. A
+    run that the server has no room for is sent again when the server says; a session that lost its server is over.
     """
 
     def __init__(
@@ -219,8 +219,8 @@ class Session:
             yield frame
 
     def _limit(self, request_id: str, end: float) -> None:
-        """End the session if the run is still in progress at ``end``. A thread enforces deadlines: those of gRPC may be blocked
-        by a peer that reads nothing."""
+        """End the session if the run is still in progress at ``end``. A thread enforces deadlines: those of gRPC may be
+        blocked by a peer that reads nothing."""
         with self._turn:
             self._deadlines[request_id] = end
             if self._watched is None and self._ended is None:

@@ -204,8 +204,8 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Source:
-    """The part of a run that the server has already: the graph that a request names, the saved run that it goes on from, and
-    the saved runs whose values it reuses."""
+    """The part of a run that the server has already: the graph that a request names, the saved run that it goes on from,
+    and the saved runs whose values it reuses."""
 
     graph: Graph | None = None
     forward: Forward | None = None

@@ -39,7 +39,7 @@ Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 
 @dataclass
 class Encoder:
-    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB is sent in chunks ahead of the event that names it."""
+    """Makes the events of a run. Where ``chunked``, a tensor above 1 MiB is sent in chunks ahead of its event."""
 
     chunked: bool
     tensor_format: Format = tensor_pb2.TENSOR_FORMAT_BYTES

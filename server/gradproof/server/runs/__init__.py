@@ -1,1 +1,1 @@
-"""Runs: admission, the handler of all calls, batches of events, checks, and kept forward values."""
+"""Runs: admission, the handler of all calls, batches of events, checks, and saved forward values."""

@@ -57,9 +57,9 @@ class Checks:
         weaker: list[tuple[str, str, str]],
         deadline: float | None,
     ) -> AsyncGenerator[pb.Event]:
-        """Batches of verdicts, and progress if the request asks for it. Verdicts are counted in ``summary``; names, summaries
-        and reasons of gradients below the required summary are appended to ``weaker``. ``deadline``: the end of the call, on
-        the monotonic clock."""
+        """Batches of verdicts, and progress if the request asks for it. Verdicts are counted in ``summary``; names,
+        summaries and reasons of gradients below the required summary are appended to ``weaker``. ``deadline``: the end of
+        the call, on the monotonic clock."""
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
@@ -87,8 +87,8 @@ class Checks:
     async def _batches(
         self, level: pb.VerifyLevel.ValueType, run: Run, budget: float, reports: bool
     ) -> AsyncGenerator[list[GradientVerdict] | verdict_pb2.Progress]:
-        """Verdicts on all gradients of the request, within ``budget`` seconds, after which the rest is late; ``reports``: and
-        progress between them."""
+        """Verdicts on all gradients of the request, within ``budget`` seconds, after which the rest is late; ``reports``:
+        and progress between them."""
         cancellation, end = Cancellation(), time.monotonic() + budget * (1 + LATE)
         progress, next_report = Progress(), time.monotonic() + self.progress_seconds if reports else math.inf
         taking: asyncio.Future[tuple[list[GradientVerdict], bool]] | None = None
@@ -132,7 +132,8 @@ class Checks:
 
     def _report(self, progress: Progress) -> verdict_pb2.Progress:
         nodes_read, nodes_total = progress.nodes()
-        stage = verdict_pb2.CHECK_STAGE_NUMBERS if nodes_read < nodes_total else verdict_pb2.CHECK_STAGE_PROOFS
+        waiting = nodes_read == nodes_total and progress.proofs
+        stage = verdict_pb2.CHECK_STAGE_PROOFS if waiting else verdict_pb2.CHECK_STAGE_NUMBERS
         return verdict_pb2.Progress(
             stage=stage,
             proofs_done=progress.proofs_done(self.proofs.lookup),

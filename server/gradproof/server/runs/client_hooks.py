@@ -43,7 +43,7 @@ class Question:
     def give_up(self) -> None:
         """Answer the question by a fault, where the client cannot reply any more."""
         if not self.reply.done():
-            self.reply.set_result(self._fault("cannot be asked: its client has ended the stream"))
+            self.reply.set_result(self._fault("cannot be called: its client has ended the stream"))
 
     def _fault(self, text: str) -> HookFault:
         return HookFault(f"hook {self.call.label!r} on {self.call.name!r} {text}", value=self.call.name)

@@ -23,8 +23,8 @@ SUMMARY_WORDS = ("verified", "plausible", "unchecked", "wrong")
 
 
 class Differentiation:
-    """The events of a prepared run. ``digest``: of its graph; ``session``: the session that it is on, if any; ``save``: saves
-    a forward half, and returns the bytes that it takes."""
+    """The events of a prepared run. ``digest``: of its graph; ``session``: the session that it is on, if any; ``save``:
+    saves a forward half, and returns the bytes that it takes."""
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class Differentiation:
         self.summary = pb.RunSummary(nodes_computed=batcher.prepared.missing)
 
     async def events(self, checks: Checks) -> AsyncGenerator[pb.Event]:
-        """All events, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the summary."""
+        """All events, without sequence numbers. Raises RunFault behind a fault event, VerdictRequired behind the
+        summary."""
         started, summary = time.perf_counter(), self.summary
         yield pb.Event(accepted=self._accepted())
         try:

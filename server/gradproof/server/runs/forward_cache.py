@@ -40,8 +40,8 @@ class ForwardCache:
             return self._held()
 
     def put(self, owner: int, name: str, forward: Forward) -> int:
-        """Save values as ``name`` of ``owner``, in place of the values that had this name; make room for them. Returns their
-        bytes, or 0 if they are more than may be held at all."""
+        """Save values as ``name`` of ``owner``, in place of the values that had this name; make room for them. Returns
+        their bytes, or 0 if they are more than may be held at all."""
         nbytes = forward.nbytes
         with self._lock:
             self._entries.pop((owner, name), None)
@@ -73,7 +73,8 @@ class ForwardCache:
                 del self._entries[key]
 
     def expire(self) -> float | None:
-        """Free values that nobody used for long. Returns the seconds after which to look again, or None if nothing is left."""
+        """Free values that nobody used for long. Returns the seconds after which to look again, or None if nothing is
+        left."""
         with self._lock:
             idle = self.clock() - self.limits.saved_seconds
             while self._entries:

@@ -1,4 +1,4 @@
-"""The one handler behind every call: a request becomes events, gradients first, verdicts behind them."""
+"""The handler behind every call: a request becomes events, gradients first, verdicts behind them."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Handler:
     ) -> AsyncGenerator[pb.Event]:
         """The events of a run. ``chunked_tensors``: tensors of the request that came in chunks; ``chunked``: whether
         responses may have chunks; ``left``: seconds that the call may take, of which the checks leave enough for the
-        response. Raises GradproofError: before the first event if the request is at fault, behind a fault event if a node or
-        hook fails."""
+        response. Raises GradproofError: before the first event if the request is at fault, behind a fault event if a node
+        or hook fails."""
         count = itertools.count()
         with self.admission.request(left) as turn:
             batcher, digest = await turn.do(

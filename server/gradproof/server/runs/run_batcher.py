@@ -17,9 +17,9 @@ Batch: TypeAlias = list[ValueEvent | GradientEvent]
 
 
 class RunBatcher:
-    """Takes the events of a run in small batches. ``run``: the finished run, at the end; ``hook_call``: the call that the run
-    is stopped at, if any; ``forward``: the forward half when it is done, if it is to be saved; ``chunked``: whether large
-    tensors of responses go in chunks."""
+    """Takes the events of a run in small batches. ``run``: the finished run, at the end; ``hook_call``: the call that the
+    run is stopped at, if any; ``forward``: the forward half when it is done, if it is to be saved; ``chunked``: whether
+    large tensors of responses go in chunks."""
 
     def __init__(self, engine: Engine, prepared: Prepared, *, save: bool, chunked: bool) -> None:
         self.prepared, self.chunked = prepared, chunked

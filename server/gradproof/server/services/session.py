@@ -31,8 +31,8 @@ async def run_session(
     requests: AsyncIterator[pb.SessionRequest],
     left: float | None = None,
 ) -> AsyncGenerator[pb.SessionResponse]:
-    """Responses of a stream; ``left``: the seconds that it may take. A request at fault is answered, and the session goes on;
-    it ends when the client has closed its side and all runs are done, or when the server is to stop and no run is in
+    """Responses of a stream; ``left``: the seconds that it may take. A request at fault is answered, and the session goes
+    on; it ends when the client has closed its side and all runs are done, or when the server is to stop and no run is in
     progress."""
     with handler.admission.session():
         session = _Session(handler, left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from gradproof.client.recording.kept import CachedForward
@@ -57,12 +57,15 @@ class Ancestry:
         leaves = [x for x, needs in edges if isinstance(x, Recorded) and x.node is not None and self.is_leaf(x, needs)]
         return [x for x in leaves if x.array is None and self.run_of(x.node) is None]
 
-    def edges(self, node: Node) -> Iterator[tuple[Input, bool]]:
+    def edges(self, node: Node) -> Iterable[tuple[Input, bool]]:
         """The inputs of a node, each with whether it is more than a constant: a gradient flows to it, or it moves with a
         tensor that requires grad through conditions."""
-        for x, needs, moves in zip(node.inputs, node.needs, node.moves, strict=True):
-            condition = self.backward and isinstance(x, Recorded) and (x.node.condition if x.node is not None else moves)
-            yield x, needs or condition
+        if not self.backward:
+            return zip(node.inputs, node.needs, strict=True)
+        return [
+            (x, needs or (isinstance(x, Recorded) and (moves if x.node is None else x.node.condition)))
+            for x, needs, moves in zip(node.inputs, node.needs, node.moves, strict=True)
+        ]
 
     def ends_at(self, root: Recorded) -> bool:
         """Whether a root is a leaf. With a backward half a known value does not make it one: it has a formula."""

@@ -49,8 +49,8 @@ class Attempt(Generic[RequestT]):
 def attempts(
     request: RequestT, graph: Graph | None, values: Mapping[str, Any] | None, *, saved: str = "", digest: str = ""
 ) -> Iterator[Attempt[RequestT]]:
-    """Requests to try, the shortest first: on a saved run, on a graph that the server has seen, whole. Raises ValueError where
-    there is neither graph nor run."""
+    """Requests to try, the shortest first: on a saved run, on a graph that the server has seen, whole. Raises ValueError
+    where there is neither graph nor run."""
     if not saved and graph is None:
         raise ValueError("give a graph, or the name of a saved run")
     if saved:
