@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from google.protobuf import json_format, message_factory
 
 import gradproof.client
 from gradproof.client import Client, connect
@@ -29,6 +30,7 @@ from gradproof.v1 import autodiff_service_pb2, op_service_pb2, operations_servic
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+SOURCES = ("engine", "server", "proto/gradproof/wire")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -102,6 +104,34 @@ def test_every_block_says_its_language(page: Path) -> None:
     assert languages <= {"python", "text", "sh", "json", "toml", "yaml", "mermaid"}
 
 
+def test_the_index_has_a_row_for_each_page() -> None:
+    rows = re.findall(
+        r"^\| \[([\w-]+\.md)\]\(\1\) \|", (ROOT / "docs" / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted([*rows, "README.md"]) == [page.name for page in sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_requests_by_hand_are_messages_of_their_call() -> None:
+    files = (autodiff_service_pb2.DESCRIPTOR, op_service_pb2.DESCRIPTOR)
+    services = {name: service for file in files for name, service in file.services_by_name.items()}
+    calls = re.findall(r"grpcurl -plaintext -d '([^']*)'[^']*?gradproof\.v1\.(\w+)/(\w+)", TEXT)
+    assert len(calls) > 1
+    for body, service, name in calls:
+        method = services[service].methods_by_name[name]
+        json_format.Parse(body, message_factory.GetMessageClass(method.input_type)())
+
+
+def test_words_of_the_glossary_are_in_use() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*([^*]+)\*\* \|", page, re.MULTILINE)
+    assert len(words) == len(set(words)) > 30
+    use = "\n".join(
+        [path.read_text(encoding="utf-8") for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+        + [path.read_text(encoding="utf-8") for path in PAGES if path.name != "glossary.md"]
+    ).lower()
+    assert [word for word in words if not re.search(rf"\b{'[ _-]?'.join(word.split())}", use)] == []
+
+
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=page_id)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
@@ -161,7 +191,6 @@ def test_every_word_of_a_verdict_is_named() -> None:
 
 
 REASON = re.compile(r"[A-Z][A-Z_]{3,}")
-SOURCES = ("engine", "server", "proto/gradproof/wire")
 
 
 def reasons() -> set[str]:
