@@ -23,7 +23,7 @@ ENV PATH=/opt/gradproof/bin:$PATH \
 USER 10001:10001
 VOLUME /var/cache/gradproof
 EXPOSE 50551 9464
-# Asks the port of --metrics-port whether the event loop turns: keep it at 9464, or give a HEALTHCHECK of your own.
+# Probes the port of --metrics-port: keep it at 9464, or give another HEALTHCHECK.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9464/healthz', timeout=4)"]
 STOPSIGNAL SIGTERM

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,13 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine, Event, GradientEvent, Run
 from gradproof.engine.graph import Graph, Leaf, Node
 from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, is_differentiable, spec_of
 from gradproof.plugins import BUILTIN
+from gradproof.server.configuration.configuration import configure
+from gradproof.server.problems import ConfigurationError
 
 if TYPE_CHECKING:
     from tests.support.server_fixture import Served
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 settings.register_profile("gradproof", max_examples=25, deadline=None)
 settings.load_profile("gradproof")
 
-Compilations.default = Plans(os.environ.get("GRADPROOF_PLANS", Plans.AUTO))
+CONFIGURATION = configure([])
+if CONFIGURATION.problems:
+    raise ConfigurationError(CONFIGURATION.problems, CONFIGURATION.origins)
+
+Compilations.default = CONFIGURATION.settings.plans
+"""`GRADPROOF_PLANS` selects the executor for all tests."""
 
 REGISTRY = build_registry(BUILTIN)
 """The built-in ops, at import, so that tests can be parametrized over them."""

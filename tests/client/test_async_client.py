@@ -221,7 +221,7 @@ def test_a_call_that_changes_nothing_is_tried_again(served: Served, monkeypatch:
         return infer(*given)
 
     monkeypatch.setattr(handler, "infer", flaky)
-    monkeypatch.setattr("gradproof.server.calls.status.unforeseen", _unavailable)
+    monkeypatch.setattr("gradproof.server.calls.status.unexpected", _unavailable)
     with Client(served.target) as client:
         assert client.infer(square()).faults == []
     assert len(calls) == 3

@@ -56,9 +56,9 @@ class Own:
         return Client(self.server.target, on_loss=self.server.recover, **options)
 
     def pids(self, who: str) -> list[int]:
-        guard = self.server.child.process.pid
-        server = int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
-        return {"server": [server], "guard": [guard], "both": [server, guard]}[who]
+        supervisor = self.server.child.process.pid
+        server = int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+        return {"server": [server], "supervisor": [supervisor], "both": [server, supervisor]}[who]
 
     def kill(self, who: str) -> None:
         for pid in self.pids(who):
@@ -163,7 +163,7 @@ def last(events: Iterator[Any]) -> None:
         pass
 
 
-@pytest.mark.parametrize("who", ["server", "guard", "both"])
+@pytest.mark.parametrize("who", ["server", "supervisor", "both"])
 def test_calls_in_flight_are_repeated_when_the_server_was_killed(own: Own, who: str) -> None:
     """All of them at once, with both clients, and with one new start. Nothing that was given is given again."""
     own.pause()

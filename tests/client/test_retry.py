@@ -330,7 +330,7 @@ class TestSessions:
             return prepare(*given, **options)
 
         monkeypatch.setattr(shared.host.handler, "_prepare", refuse)
-        monkeypatch.setattr("gradproof.server.services.session.unforeseen", lambda error: script.popleft())
+        monkeypatch.setattr("gradproof.server.services.session.unexpected", lambda error: script.popleft())
         return script
 
     @pytest.mark.slow

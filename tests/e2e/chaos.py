@@ -3,7 +3,7 @@
     python -m tests.e2e.chaos [kills] [seed]
 
 Ends with status 1 if an answer was lost, wrong or late, or a process was left. Clients repeat what was cut off; a server is
-replaced by its guard, an embedded one by its client, and worker processes by the server.
+replaced by its supervisor, an embedded one by its client, and worker processes by the server.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tests.support.server_processes import KINDS, Processes, served
 from tests.support.waiting import within
 
 from gradproof.client import Client, GradproofError, GraphBuilder, connect
-from gradproof.server.supervision.guard import SETTLED_SECONDS
+from gradproof.server.supervision.supervisor import SETTLED_SECONDS
 
 CLIENTS, BUDGET, TIMEOUT, LATE = 4, 1.0, 30.0, 5.0
 RETRIES = 1000  # the time that a call may take is its limit
 SPARED_SECONDS = SETTLED_SECONDS + 6.0
-"""A server that is killed sooner after the last one is taken for broken, and has to wait: see the guard."""
+"""A server that is killed sooner after the last one is taken for broken, and has to wait: see the supervisor."""
 
 
 @dataclass
@@ -86,9 +86,9 @@ def work(client: Client, seed: int, over: Event, toll: Toll) -> None:
 
 
 def strike(processes: Callable[[], Processes], kinds: tuple[str, ...], random: Random, toll: Toll) -> None:
-    """Kill a process of some kind, if there is one; a server, or its guard, only where the last one was killed long ago."""
+    """Kill a process of some kind; a server or its supervisor only if the last kill was long ago."""
     now, kind = time.monotonic(), random.choice(kinds)
-    if kind in ("guard", "server"):
+    if kind in ("supervisor", "server"):
         if now < toll.spared:
             return
         toll.spared = now + SPARED_SECONDS

@@ -13,7 +13,7 @@ from tests.support.server_fixture import Served, serving
 from gradproof.client import AsyncClient, Client, GraphBuilder, Unauthenticated, Unavailable, hook
 from gradproof.server.access.access import Access
 from gradproof.server.configuration.settings import Settings
-from gradproof.server.problems import Unusable
+from gradproof.server.problems import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -79,5 +79,5 @@ def test_without_the_certificate_there_is_no_connection(guarded: Served) -> None
 
 
 def test_half_a_pair() -> None:
-    with pytest.raises(Unusable, match="tls_key: is not given; TLS needs a certificate and its key"):
+    with pytest.raises(ConfigurationError, match="tls_key: is not given; TLS needs a certificate and its key"):
         Access(Settings(tls_cert=Path("certificate.pem")))

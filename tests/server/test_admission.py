@@ -52,7 +52,7 @@ def calling(name: str) -> Iterator[None]:
 
 async def work(admission: Admission, name: str, act: Callable[[], Any], seconds: float = LARGE) -> Any:
     with calling(name), admission.request() as turn:
-        return await turn.do("run", seconds, act)
+        return await turn.run("run", seconds, act)
 
 
 async def until(said: Callable[[], bool]) -> None:
@@ -129,15 +129,15 @@ def test_the_line_is_bounded_and_a_deadline_that_it_would_pass_is_told_at_once()
         running = asyncio.create_task(work(admission, "a", lambda: gate.wait(30), seconds=50.0))
         await until(lambda: admission.large == 1)
         with admission.request(left=10.0) as turn, pytest.raises(Busy) as caught:
-            await turn.do("run", LARGE, lambda: None)
+            await turn.run("run", LARGE, lambda: None)
         assert (caught.value.reason, caught.value.name) == ("OVERLOADED", "deadline_seconds")
         assert 40 < caught.value.retry_seconds <= 50
         with admission.request(left=10.0) as turn, pytest.raises(Busy):
-            turn.expect(Cost(calls=100_000))
+            turn.reserve(Cost(calls=100_000))
         waiting = asyncio.create_task(work(admission, "a", lambda: None))
         await until(lambda: admission.queued == 1)
         with admission.request() as turn, pytest.raises(Busy) as caught:
-            await turn.do("run", LARGE, lambda: None)
+            await turn.run("run", LARGE, lambda: None)
         assert (caught.value.name, caught.value.actual, caught.value.limit) == ("runs_queued", 2, 1)
         gate.set()
         await asyncio.gather(running, waiting)
@@ -163,7 +163,7 @@ def test_a_place_in_the_line_that_is_left_is_free() -> None:
         gate.set()
         assert await stays == "done"
         await running
-        assert (admission.large, admission.in_flight, len(admission._line)) == (0, 0, 0)
+        assert (admission.large, admission.in_flight, len(admission._queue)) == (0, 0, 0)
 
     asked(body, large_runs=1)
 
@@ -180,16 +180,16 @@ def test_a_place_that_is_left_as_its_slot_comes_is_free() -> None:
             await until(lambda: admission.queued == 1)
             if cancel_first:
                 left.cancel()
-                admission._free()
+                admission._free_slot()
             else:
-                admission._free()
+                admission._free_slot()
                 left.cancel()
             admission.large += 1  # that of `running`, which still has its own
             with suppress(asyncio.CancelledError):
                 await left
             gate.set()
             await running
-            assert (admission.large, admission.queued, len(admission._line)) == (0, 0, 0)
+            assert (admission.large, admission.queued, len(admission._queue)) == (0, 0, 0)
 
     asked(body, large_runs=1)
 
@@ -206,7 +206,7 @@ def test_work_that_goes_on_behind_a_cancel_keeps_its_slot() -> None:
         async def go() -> None:
             with admission.request() as turn:
                 turns.append(turn)
-                await turn.do("run", LARGE, stubborn)
+                await turn.run("run", LARGE, stubborn)
 
         task = asyncio.create_task(go())
         await until(entered.is_set)
@@ -223,17 +223,17 @@ def test_work_that_goes_on_behind_a_cancel_keeps_its_slot() -> None:
 def test_a_run_that_waits_for_its_client_is_none() -> None:
     async def body(admission: Admission) -> None:
         with calling("a"), admission.request() as turn:
-            await turn.do("run", LARGE, lambda: None)
+            await turn.run("run", LARGE, lambda: None)
             assert (admission.large, admission.in_flight, admission.waiting) == (1, 1, 0)
-            with turn.aside(patience=0):
+            with turn.waiting_for_client(patience=0):
                 assert (admission.large, admission.in_flight, admission.waiting) == (0, 0, 1)
                 with admission.request() as other:  # beyond the limit of those that wait it counts as in flight
-                    await other.do("run", LARGE, lambda: None)
-                    with other.aside(patience=0):
+                    await other.run("run", LARGE, lambda: None)
+                    with other.waiting_for_client(patience=0):
                         assert (admission.large, admission.in_flight, admission.waiting) == (0, 1, 1)
             assert (admission.in_flight, admission.waiting) == (1, 0)
-            await turn.do("run", LARGE, lambda: None)
-            with turn.aside(patience=0.001):
+            await turn.run("run", LARGE, lambda: None)
+            with turn.waiting_for_client(patience=0.001):
                 await until(lambda: admission.waiting == 1)  # nobody reads what was sent
         assert (admission.large, admission.in_flight, admission.waiting) == (0, 0, 0)
 
@@ -244,12 +244,12 @@ def test_a_run_comes_back_to_its_work_however_long_the_line_is() -> None:
     async def body(admission: Admission) -> None:
         gate = threading.Event()
         with admission.request() as turn:
-            turn.expect(Cost(calls=100_000))
-            await turn.do("run", LARGE, lambda: None)
-            with turn.aside(patience=0):
+            turn.reserve(Cost(calls=100_000))
+            await turn.run("run", LARGE, lambda: None)
+            with turn.waiting_for_client(patience=0):
                 running = asyncio.create_task(work(admission, "a", lambda: gate.wait(30)))
                 await until(lambda: admission.large == 1)
-            back = asyncio.create_task(turn.do("run", LARGE, lambda: "back"))
+            back = asyncio.create_task(turn.run("run", LARGE, lambda: "back"))
             await until(lambda: admission.queued == 1)
             gate.set()
             assert await back == "back"
@@ -261,14 +261,14 @@ def test_a_run_comes_back_to_its_work_however_long_the_line_is() -> None:
 def test_runs_share_the_memory() -> None:
     async def body(admission: Admission) -> None:
         with admission.request() as one:
-            one.expect(Cost(nbytes=500))  # alone it may be larger
+            one.reserve(Cost(nbytes=500))  # alone it may be larger
             with admission.request() as other, pytest.raises(Busy, match="bytes_in_flight is 501, and the limit is 100"):
-                other.expect(Cost(nbytes=1))
+                other.reserve(Cost(nbytes=1))
         assert admission.nbytes == 0
         with admission.request() as one:
-            one.expect(Cost(nbytes=60))
+            one.reserve(Cost(nbytes=60))
             with admission.request() as other:
-                other.expect(Cost(nbytes=40))
+                other.reserve(Cost(nbytes=40))
         assert admission.nbytes == 0
 
     asked(body, bytes_in_flight=100)
@@ -436,11 +436,11 @@ def test_a_message_that_is_too_long_is_refused_in_our_words(served: Served) -> N
 def test_the_address_of_a_caller_is_its_identity(served: Served) -> None:
     seen: list[str] = []
     admission = served.host.handler.admission
-    count = admission._count
-    admission._count = lambda caller, by: (seen.append(caller), count(caller, by))[1]  # type: ignore[method-assign, func-returns-value]
+    count = admission.count
+    admission.count = lambda caller, by: (seen.append(caller), count(caller, by))[1]  # type: ignore[method-assign, func-returns-value]
     try:
         served.autodiff.Differentiate(request([leaf("x", 1.0)], [], "x"))
         list(served.autodiff.Session(iter([pb.SessionRequest(differentiate=request([leaf("x", 1.0)], [], "x"))])))
     finally:
-        del admission._count
+        del admission.count
     assert set(seen) == {"ipv4:127.0.0.1"}

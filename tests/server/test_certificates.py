@@ -1,4 +1,4 @@
-"""Certificates of both sides, what is read again at a signal, and the server's own door."""
+"""Certificates of both sides, what is read again at a signal, and the server's warm-up socket."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class TestReload:
             authority.renew()
 
     @pytest.mark.slow
-    def test_a_signal_to_the_guard(self, tmp_path: Path) -> None:
+    def test_a_signal_to_the_supervisor(self, tmp_path: Path) -> None:
         """SIGHUP reaches the server; the Unix socket that it listens on is its user's alone, and nobody else takes it."""
         path, address = callers(tmp_path / "callers.toml"), tmp_path / "socket"
         settings = ["--host", f"unix:{address}", "--token-file", str(path), "--grace", "0", "--no-entry-points"]
@@ -246,12 +246,12 @@ class TestReload:
             process.communicate()
 
 
-class TestSideDoor:
+class TestWarmUpSocket:
     def test_a_server_warms_up_without_knowing_a_token(
         self, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Through a socket that nobody else can reach, by what kind of port it is; with clients' certificates asked for."""
-        from gradproof.server.process.warm import side_door
+        from gradproof.server.process.warm_up import warm_up_socket
 
         seen: list[Caller] = []
         settings: dict[str, Any] = {
@@ -259,10 +259,10 @@ class TestSideDoor:
             "tls_key": authority.key,
             "tls_client_ca": authority.trusted,
         }
-        with side_door() as door:
-            folder = Path(door.removeprefix("unix:")).parent
+        with warm_up_socket() as address:
+            folder = Path(address.removeprefix("unix:")).parent
             assert folder.stat().st_mode & 0o777 == 0o700
-            with only(tmp_path / "proofs", door, token_file=callers(tmp_path / "callers.toml"), **settings) as server:
+            with only(tmp_path / "proofs", address, token_file=callers(tmp_path / "callers.toml"), **settings) as server:
                 before = server.host.handler.derive
 
                 async def derive(asked: Any, left: float | None = None) -> Any:
@@ -270,8 +270,8 @@ class TestSideDoor:
                     return await before(asked, left)
 
                 monkeypatch.setattr(server.host.handler, "derive", derive)
-                server.do(server.host.warm(door, quick=True))
-        assert seen == [access_module.SIDE_DOOR]
+                server.do(server.host.warm_up(address, quick=True))
+        assert seen == [access_module.WARM_UP_CALLER]
         assert not folder.exists()
 
 

@@ -159,7 +159,7 @@ class TestVerify:
         done = gradproof("verify", "planted.cube", "--target", served.target)
         assert done.exit_code == 1
         assert "REFUTED" in done.stdout
-        assert "the truth is" in done.stdout
+        assert "the derivative is" in done.stdout
 
     def test_unknown_is_status_2(self, served: Served) -> None:
         done = gradproof("verify", "sine", "--target", served.target)

@@ -7,17 +7,17 @@ import sys
 import pytest
 
 from gradproof.server.limits import Limits
-from gradproof.server.process.memory import IDLE_BEATS, Tidying, trimmer
+from gradproof.server.process.idle_trimmer import IDLE_BEATS, IdleTrimmer, trimmer
 from gradproof.server.runs.admission import Admission
 
 
 def test_free_memory_goes_back_once_after_each_busy_time() -> None:
     admission, trims = Admission(Limits()), []
-    tidying = Tidying(admission, lambda: trims.append(1))
+    trimmer = IdleTrimmer(admission, lambda: trims.append(1))
 
     def look(times: int) -> None:
         for _ in range(times):
-            if (trim := tidying.look()) is not None:
+            if (trim := trimmer.due()) is not None:
                 trim()
 
     look(3 * IDLE_BEATS)
@@ -35,10 +35,10 @@ def test_free_memory_goes_back_once_after_each_busy_time() -> None:
 
 def test_where_memory_cannot_be_given_back_nothing_is_called() -> None:
     admission = Admission(Limits())
-    tidying = Tidying(admission, None)
+    trimmer = IdleTrimmer(admission, None)
     with admission.request():
         pass
-    assert [tidying.look() for _ in range(3 * IDLE_BEATS)] == [None] * 3 * IDLE_BEATS
+    assert [trimmer.due() for _ in range(3 * IDLE_BEATS)] == [None] * 3 * IDLE_BEATS
     admission.close()
 
 

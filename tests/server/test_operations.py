@@ -38,7 +38,7 @@ from typer.testing import CliRunner
 from gradproof.engine.caller import Caller
 from gradproof.engine.verify.processes import template
 from gradproof.server.calls.calls import CURRENT, Call
-from gradproof.server.calls.record import PHASES, Book, Record, begin, observe
+from gradproof.server.calls.record import PHASES, CallRegistry, Record, begin_phase, observe_phase
 from gradproof.server.commands.cli import app
 from gradproof.server.commands.overview import tables
 from gradproof.server.configuration.preflight import problems_of
@@ -48,9 +48,9 @@ from gradproof.server.observability.metrics import COUNTED, MAX_WORDS, TABLE, Me
 from gradproof.server.observability.tracing import Tracing, watchers
 from gradproof.server.process.host import Host
 from gradproof.server.services.operations import OperationsServicer
-from gradproof.server.supervision import siblings as peers
-from gradproof.server.supervision.seat import Seat
-from gradproof.server.supervision.siblings import Peers
+from gradproof.server.supervision import peers
+from gradproof.server.supervision.peers import Peers
+from gradproof.server.supervision.supervised_process import SupervisedProcess
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2 as operations
 
@@ -110,21 +110,21 @@ class Ended:
 
 
 def test_parts_of_a_call_are_known_in_it_and_nowhere_else() -> None:
-    book, ended = Book(), Ended()
+    book, ended = CallRegistry(), Ended()
     book.watchers.append(ended)
     with book.open(Record(Call("/a/B", "id"))) as record:
-        begin("run")
+        begin_phase("run")
         assert record.phase == "run"
         assert book.records() == [record]
-        observe("run", 2.0)
-        observe("run", 1.0)
-    observe("run", 5.0)
+        observe_phase("run", 2.0)
+        observe_phase("run", 1.0)
+    observe_phase("run", 5.0)
     assert record.seconds == {"run": 3.0}
     assert (len(book), ended.records) == (0, [record])
 
 
 def test_first_calls_of_a_server_are_its_own_affair() -> None:
-    book, ended = Book(), Ended()
+    book, ended = CallRegistry(), Ended()
     book.watchers.append(ended)
     book.warming = True
     with book.open(Record(Call(peer="unix:"))), book.open(Record(Call(peer="ipv4:127.0.0.1:1"))):
@@ -210,7 +210,7 @@ def test_what_a_definition_says_is_a_line_with_the_id_of_the_request(served: Ser
 def test_a_definition_that_says_much_is_not_let_speak() -> None:
     with capture_logs() as lines:
         talk = logs.WorkerLog(per_second=5)
-        logs_end = open(talk.end, "wb", closefd=False)  # noqa: SIM115
+        logs_end = open(talk.write_end, "wb", closefd=False)  # noqa: SIM115
         for _ in range(20):
             logs_end.write(b"blah\n" * 10_000)
         logs_end.close()
@@ -313,7 +313,7 @@ def test_a_request_of_a_session_that_is_cancelled_is_over(served: Served) -> Non
     cancel = pb.SessionRequest(cancel=pb.CancelRun(request_id="9"))
     with capture_logs() as lines:
         talk(served, evaluation("held.asleep", "9"), cancel)
-        until(lambda: not served.host.book.records())
+        until(lambda: not served.host.calls.records())
     assert ("talk/9", "CANCELLED") in {(one["request_id"], one["code"]) for one in lines if one["event"] == "call"}
 
 
@@ -322,7 +322,7 @@ def test_a_request_of_a_session_is_seen_while_it_runs(served: Served) -> None:
     frames.put(evaluation("held.asleep", "10"))
     answers = served.autodiff.Session(iter(frames.get, None), timeout=SOON)
     try:
-        until(lambda: any(record.above is not None and record.phase == "run" for record in served.host.book.records()))
+        until(lambda: any(record.parent is not None and record.phase == "run" for record in served.host.calls.records()))
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
     finally:
         frames.put(None)
@@ -334,7 +334,7 @@ def test_a_request_of_a_session_is_seen_while_it_runs(served: Served) -> None:
     [row] = [row for row in shown_calls.get().splitlines() if "Session/evaluate" in row]
     assert "run" in row
     # with the stream its requests are over
-    until(lambda: not served.host.book.records())
+    until(lambda: not served.host.calls.records())
 
 
 # metrics
@@ -428,23 +428,27 @@ def test_processes_answer_for_each_other(served: Served, tmp_path: Path) -> None
 
 
 def test_all_processes_are_well_or_the_server_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradproof.server.supervision.siblings.SECONDS", 0.2)
-    words = [peers.said(True, "SERVING"), peers.said(False, "NOT_SERVING"), peers.said(True, "SERVING")]
+    monkeypatch.setattr("gradproof.server.supervision.peers.SECONDS", 0.2)
+    words = [
+        peers.health_text(True, "SERVING"),
+        peers.health_text(False, "NOT_SERVING"),
+        peers.health_text(True, "SERVING"),
+    ]
     several = [Peers(str(tmp_path), k, {"ready": lambda k=k: words[k]}) for k in range(2)]  # type: ignore[misc]
     try:
-        assert several[0].well("ready") == (False, b"process 0: SERVING\nprocess 1: NOT_SERVING\n")
+        assert several[0].health("ready") == (False, b"process 0: SERVING\nprocess 1: NOT_SERVING\n")
         words[1] = words[0]
-        assert several[1].well("ready") == (True, b"process 0: SERVING\nprocess 1: SERVING\n")
+        assert several[1].health("ready") == (True, b"process 0: SERVING\nprocess 1: SERVING\n")
         with socket.socket(socket.AF_UNIX) as stuck:  # which takes a connection, and says nothing
             stuck.bind(str(tmp_path / "2"))
             stuck.listen()
-            well, text = several[0].well("ready")
-        assert (well, text.splitlines()[2]) == (False, b"process 2: does not answer within 0.2 s")
-        assert several[0].well("ready")[0]  # it is gone
+            healthy, text = several[0].health("ready")
+        assert (healthy, text.splitlines()[2]) == (False, b"process 2: does not answer within 0.2 s")
+        assert several[0].health("ready")[0]  # it is gone
     finally:
         for one in several:
             one.close()
-    assert Peers("", 0, {"ready": lambda: words[0]}).well("ready") == (True, b"SERVING\n")
+    assert Peers("", 0, {"ready": lambda: words[0]}).health("ready") == (True, b"SERVING\n")
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -454,7 +458,7 @@ def test_an_http_port_that_is_taken(processes: int) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        host: Any = SimpleNamespace(settings=Settings(metrics_port=port, processes=processes), seat=Seat())
+        host: Any = SimpleNamespace(settings=Settings(metrics_port=port, processes=processes), process=SupervisedProcess())
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port} for metrics.*--metrics-port"):
             Host._listen_for_http(host)
 
@@ -463,8 +467,8 @@ def test_an_http_port_that_is_taken(processes: int) -> None:
     ("options", "wanted"),
     [
         ({"metrics_host": "no host"}, "it must be an address or a name"),
-        ({"metrics_port": 0, "processes": 2}, "name one"),
-        ({"metrics_port": 50551}, "that of gRPC"),
+        ({"metrics_port": 0, "processes": 2}, "give a number"),
+        ({"metrics_port": 50551}, "the port of gRPC"),
     ],
 )
 def test_an_http_port_that_will_not_do_is_a_problem(options: dict[str, Any], wanted: str) -> None:
@@ -484,10 +488,10 @@ def spans(served: Served) -> Iterator[InMemorySpanExporter]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing = Tracing(provider)
-    served.host.book.watchers.append(tracing)
+    served.host.calls.watchers.append(tracing)
     served.host.workers.heard.append(tracing.heard)
     yield exporter
-    served.host.book.watchers.remove(tracing)
+    served.host.calls.watchers.remove(tracing)
     served.host.workers.heard.clear()
     provider.shutdown()
 
@@ -630,17 +634,17 @@ def sleeping(served: Served) -> Iterator[None]:
     call = served.autodiff.Evaluate.future(
         pb.EvaluateRequest(input=pb.RunInput(graph=graph)), metadata=(("x-request-id", "asleep"),)
     )
-    until(lambda: any(record.phase == "run" for record in served.host.book.records()))
+    until(lambda: any(record.phase == "run" for record in served.host.calls.records()))
     yield
     call.cancel()
-    until(lambda: not served.host.book.records())
+    until(lambda: not served.host.calls.records())
 
 
 @pytest.mark.usefixtures("sleeping")
 def test_status_shows_what_runs(served: Served) -> None:
     with served.client.session() as session:
         session.release("nothing")
-        until(lambda: len(served.host.book.records()) == 2)
+        until(lambda: len(served.host.calls.records()) == 2)
         [found] = served.operations.GetStatus(operations.GetStatusRequest()).processes
         [call] = [one for one in found.calls if one.request_id == "asleep"]
         assert call.method == "/gradproof.v1.AutodiffService/Evaluate"
@@ -691,7 +695,7 @@ def test_who_may_not_see_others_sees_their_own(served: Served) -> None:
         return [call.request_id for call in found.processes[0].calls]
 
     mine, other = Caller("me", frozenset({"evaluate"})), Caller("other")
-    book = served.host.book
+    book = served.host.calls
     with book.open(Record(Call("/a/B", "1", caller=mine))), book.open(Record(Call("/a/B", "2", caller=other))):
         assert asyncio.run(asked(mine)) == ["1"]
         assert asyncio.run(asked(other)) == ["1", "2"]

@@ -41,7 +41,7 @@ from gradproof.server.calls.calls import CURRENT
 from gradproof.server.calls.scopes import NEEDED
 from gradproof.server.configuration.preflight import is_local, problems_of
 from gradproof.server.configuration.settings import Settings
-from gradproof.server.problems import Unusable
+from gradproof.server.problems import ConfigurationError
 from gradproof.server.process.host import Host
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import op_service_pb2, operations_service_pb2
@@ -79,7 +79,10 @@ class TestScopes:
     @pytest.mark.parametrize(
         ("call", "scope"),
         [
-            (lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=square().input.graph)), metadata=m), "evaluate"),
+            (
+                lambda s, m: s.autodiff.Evaluate(pb.EvaluateRequest(input=square().input), metadata=m),
+                "evaluate",
+            ),
             (lambda s, m: s.autodiff.Infer(pb.InferRequest(graph=square().input.graph), metadata=m), "evaluate"),
             (
                 lambda s, m: s.autodiff.Derive(
@@ -94,7 +97,10 @@ class TestScopes:
             (lambda s, m: list(s.autodiff.StreamingDifferentiate(
                 pb.StreamingDifferentiateRequest(request=square(CACHED)), metadata=m)), "verify"),
             (lambda s, m: list(s.autodiff.Session(iter([]), metadata=m)), ""),
-            (lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().input.graph, value="no"), metadata=m), "verify"),
+            (
+                lambda s, m: s.autodiff.Explain(pb.ExplainRequest(graph=square().input.graph, value="no"), metadata=m),
+                "verify",
+            ),
             (lambda s, m: s.autodiff.GetServerInfo(pb.GetServerInfoRequest(), metadata=m), ""),
             (lambda s, m: s.ops.ListOps(op_service_pb2.ListOpsRequest(page_size=1), metadata=m), ""),
             (lambda s, m: s.ops.GetOp(op_service_pb2.GetOpRequest(name="square"), metadata=m), ""),
@@ -243,7 +249,7 @@ class TestTokens:
             (" \n\t\n", "is empty"),
             ("short", "has 5 bytes, and below 16 it can be guessed"),
             ("x" * 15, "has 15 bytes"),
-            ("a token with \u00e4 letters in it", "has characters that no header may have"),
+            ("a token with \u00e4 letters in it", "has characters that a header may not have"),
             (b"\xff" * 40, "is no text in UTF-8"),
             ("two\nlines", "neither one token in one line nor TOML"),
             ("[callers]", "there is no [callers.NAME]"),
@@ -252,8 +258,8 @@ class TestTokens:
             ("[callers.a]\nscopes = ['evaluate']", "has neither sha256"),
             ("[callers.a]\nsha256 = 'ab'\nscopes = ['evaluate']", "sha256 is not the SHA-256"),
             ("[callers.a]\ntoken = 'x'\ncertificate = 'c'\nscopes = ['evaluate']", "callers.a.token: there is no such key"),
-            ("[callers.a]\ncertificate = 'c'", "scopes is to be a list of evaluate, verify, admin"),
-            ("[callers.a]\ncertificate = 'c'\nscopes = 'admin'", "scopes is to be a list"),
+            ("[callers.a]\ncertificate = 'c'", "scopes must be a list of evaluate, verify, admin"),
+            ("[callers.a]\ncertificate = 'c'\nscopes = 'admin'", "scopes must be a list"),
             ("[callers.a]\ncertificate = 'c'\nscopes = ['root']", "there is no scope 'root'"),
             ("[callers.a]\ncertificate = 'c'\nscopes = ['admin']\nruns = true", "runs is True"),
             ("[callers.a]\ncertificate = 'c'\nscopes = ['admin']\nshare = nan", "share is nan"),
@@ -330,8 +336,8 @@ class TestPlugins:
         assert told["alice"] == "plugin 'mine' refused: import; the server's log says why"
 
     def test_a_server_with_such_a_plugin_is_not_open(self) -> None:
-        assert Access(Settings(), build_registry(BUILTIN)).open
-        assert not Access(Settings(), build_registry(BUILTIN, others=[greeting_plugin])).open
+        assert Access(Settings(), build_registry(BUILTIN)).serves_everyone
+        assert not Access(Settings(), build_registry(BUILTIN, others=[greeting_plugin])).serves_everyone
 
     def test_only_allowed_plugins_are_imported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded: list[str] = []
@@ -388,7 +394,7 @@ class TestClosed:
         with only(tmp_path, insecure=True):
             assert [text.partition(":")[0] for text in said] == [
                 "serving other machines without TLS",
-                "serving everybody who can reach this address",
+                "serving everyone who can reach this address",
             ]
 
     @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o602])
@@ -422,7 +428,7 @@ class TestClosed:
         assert "belongs to another user" in problems_of(Settings(token_file=token))[0].text
 
     def test_a_host_in_a_program_is_closed_too(self, tmp_path: Path) -> None:
-        with pytest.raises(Unusable, match=r"host: is '0\.0\.0\.0'") as caught:
+        with pytest.raises(ConfigurationError, match=r"host: is '0\.0\.0\.0'") as caught:
             Host(Settings(host="0.0.0.0", token_file=tmp_path / "none", plugin=["no.such"], block=["none"]))
         assert [one.setting for one in caught.value.problems] == ["host", "plugin", "block", "token_file"]
 

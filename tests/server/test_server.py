@@ -484,6 +484,19 @@ FAULTS: dict[str, tuple[pb.DifferentiateRequest, str, str, str]] = {
         "NOTHING_TO_DIFFERENTIATE",
         "no leaf requires grad",
     ),
+    "a budget before it began": (
+        product(verify=pb.VerifyOptions(budget_seconds=-1.0)),
+        "verify.budget_seconds",
+        "VERIFY_BUDGET",
+        "no time in seconds",
+    ),
+    "a budget that is no number": (
+        product(verify=pb.VerifyOptions(budget_seconds=float("nan"))),
+        "verify.budget_seconds",
+        "VERIFY_BUDGET",
+        "no time in seconds",
+    ),
+    "no such format": (product(tensor_format=9), "input.tensor_format", "TENSOR_FORMAT", "9 is none of"),
     "empty graph": (pb.DifferentiateRequest(), "input.graph.outputs", "OUTPUT_MISSING", "names no output"),
 }
 

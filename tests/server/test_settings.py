@@ -19,8 +19,8 @@ from gradproof.server.commands.cli import app
 from gradproof.server.configuration.configuration import Configuration, configure, help_text
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.limits import Limits
-from gradproof.server.problems import Unusable
-from gradproof.server.supervision.guard import GRACE_SECONDS, _options
+from gradproof.server.problems import ConfigurationError
+from gradproof.server.supervision.supervisor import GRACE_SECONDS, _owner
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def configured(*words: str, config: str | None = None, **variables: str) -> Conf
 
 
 def wrong(found: Configuration) -> list[str]:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         found.check()
     return str(caught.value).splitlines()
 
@@ -100,7 +100,7 @@ class TestSources:
         assert found.settings.port == 50551
 
     def test_no_module_reads_the_environment_by_itself(self) -> None:
-        """But the command line, for all settings, the guard, which is there before it, and what has names of others."""
+        """Except the command line, for all settings, and modules that read variables of gRPC, systemd and OpenTelemetry."""
         found = {
             path.name
             for folder in ("engine", "server", "plugins")
@@ -110,8 +110,7 @@ class TestSources:
         assert found == {
             "__main__.py",
             "configuration.py",
-            "guard.py",
-            "notify.py",
+            "service_manager.py",
             "tracing.py",
         }
 
@@ -224,9 +223,9 @@ def test_whatever_is_set_is_settings_and_problems(words: Any, variables: Any, li
         path.write_text("\n".join(f"{name} = {value}" for name, value in lines.items()))
         found = configure(flags, str(path), environment)
     assert tomllib.loads(found.text())["host"] == found.settings.host
-    said = str(Unusable(found.problems, found.origins))
+    said = str(ConfigurationError(found.problems, found.origins))
     assert not re.search("Input should|pydantic|validation error", said), said
-    assert isinstance(_options(flags).grace, float)
+    assert isinstance(_owner(flags), int | None)
 
 
 class TestPrinted:
@@ -262,7 +261,7 @@ class TestPrinted:
     def test_a_plugin_that_a_server_would_go_on_without(self) -> None:
         done = serve("--check-config", "--plugin", "json", "--no-entry-points")
         assert done.exit_code == 0
-        assert "would go on without a plugin: plugin 'json' refused" in done.stderr
+        assert "would start without a plugin: plugin 'json' refused" in done.stderr
 
     def test_help_names_every_setting(self) -> None:
         text = " ".join(serve("--help").stdout.split())
@@ -276,7 +275,7 @@ class TestPrinted:
             assert title in text
 
 
-class TestGuard:
+class TestGraceTime:
     @pytest.mark.parametrize(
         ("words", "variables", "grace"),
         [
@@ -284,27 +283,26 @@ class TestGuard:
             (["--grace", "7"], {"GRACE": "8"}, 7.0),
             ([], {"GRACE": "8"}, 8.0),
             (["--grace=0"], {}, 0.0),
-            (["--grace", "inf"], {}, GRACE_SECONDS),
-            (["--grace", "x"], {}, GRACE_SECONDS),
-            (["--grace", "-1"], {}, GRACE_SECONDS),
-            (["--grace"], {}, GRACE_SECONDS),
             (["--config", "FILE"], {}, 3.5),
             ([], {"CONFIG": "FILE"}, 3.5),
-            (["--config", "/no/such/file"], {}, GRACE_SECONDS),
         ],
     )
-    def test_the_guard_has_the_grace_time_of_its_server(
+    def test_it_comes_from_flag_variable_or_file(
         self, words: list[str], variables: dict[str, str], grace: float, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         words = [word.replace("FILE", str(file)) for word in words]
         for name, value in variables.items():
             monkeypatch.setenv(f"GRADPROOF_{name}", value.replace("FILE", str(file)))
-        assert _options(words).grace == grace
         config = words[words.index("--config") + 1] if "--config" in words else None
-        flags = [word for word in words if "--config" not in words]
-        found: Any = configure(flags, config)
-        if not found.problems:
-            assert found.settings.grace == grace
+        configuration = configure([word for word in words if "--config" not in words], config)
+        assert configuration.problems == []
+        assert configuration.settings.grace == grace
+
+    @pytest.mark.parametrize("words", [["--grace", "inf"], ["--grace", "x"], ["--grace", "-1"], ["--grace"]])
+    def test_a_wrong_one_is_a_problem_and_left_out(self, words: list[str]) -> None:
+        configuration = configure(words)
+        assert [problem.setting for problem in configuration.problems] == ["--grace" if len(words) == 1 else "grace"]
+        assert configuration.settings.grace == GRACE_SECONDS
 
 
 def test_a_new_token_is_printed_once() -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from gradproof.server.access import access
 from gradproof.server.commands.cli import app
 from gradproof.server.commands.target import OPTIONS
-from gradproof.server.configuration.configuration import NOT_OURS, configure
+from gradproof.server.configuration.configuration import FOREIGN, configure
 from gradproof.server.problems import CLIENT
 
 pytestmark = pytest.mark.stress
@@ -93,7 +93,7 @@ def test_variables_say_it_too(tokens: Alone, authority: Authority, tmp_path: Pat
 
 def test_variables_of_commands_are_no_settings_of_a_server() -> None:
     variables = {CLIENT + name.upper(): "x" for name in OPTIONS}
-    assert all(NOT_OURS.fullmatch(name) for name in variables)
+    assert all(FOREIGN.fullmatch(name) for name in variables)
     assert configure([], environment=variables).problems == []
     assert configure([], environment={f"{CLIENT}TOKEN": "x"}).problems
 
@@ -110,10 +110,13 @@ def test_what_is_missing_is_named_by_its_option(tokens: Alone, authority: Author
     target, trusted = ["--target", tokens.target], ["--tls-ca", authority.trusted]
     for words, wanted in (
         (["ops", *target], "give --tls, or --tls-ca FILE"),
-        (["ops", *target, "--tls"], "--tls-ca FILE says which certificates to trust"),
+        (["ops", *target, "--tls"], "--tls-ca FILE names the certificates to trust"),
         (["ops", *target, *trusted], "give --token-file FILE"),
         (["ops", *target, *trusted, "--token-file", file_of("nobody", tmp_path)], "nobody is not known there"),
-        (["verify", "square", *target, *trusted, "--token-file", file_of("alice", tmp_path)], "whose token may"),
+        (
+            ["verify", "square", *target, *trusted, "--token-file", file_of("alice", tmp_path)],
+            "give a --token-file with that scope",
+        ),
         (["ops", *target, "--tls-cert", authority.certificate], "give --tls-cert and --tls-key"),
         (["ops", *target, "--tls-ca", tmp_path / "none"], "No such file"),
         (["ops", *target, "--token-file", private(tmp_path / "empty", "\n")], "does not hold one token"),

@@ -14,7 +14,7 @@ from gradproof.engine.job import Job
 from gradproof.engine.registry import Registry
 from gradproof.engine.spec import DType
 from gradproof.engine.trace import Program
-from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.nodes import check_node
 from gradproof.engine.verify.numbers.applications import application_of
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked

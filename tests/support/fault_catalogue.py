@@ -1,8 +1,8 @@
 """Planted faults: rows of a calculus book with the mistake in them, and the engine with a screw loose.
 
 Each row names the level that must catch it: L0 forward against definition, L1 rule against derivative, LB convention at a
-kink, L2 numbers in ulps, LA sums, L3 whole graph; "behaviour" for what an op may not do (write to its input, give other bits,
-be anything but linear in the cotangent); "refused" and "run" for what does not get that far.
+kink, L2 numbers in ulps, LA sums, L3 whole graph; "behaviour" for what an op may not do (write to its input, give other
+bits, be anything but linear in the cotangent); "refused" and "run" for what does not get that far.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Graphs at random, of up to a million elements, in four dtypes: elementwise ops, reductions, products, softmax, shapes,
-gathers, masks, joins. A graph is its seed. ``python -m tests.support.random_graphs [graphs] [first]`` checks many, and prints
-each that is called wrong, or is checked for longer than its budget.
+gathers, masks, joins. A graph is its seed. ``python -m tests.support.random_graphs [graphs] [first]`` checks many, and
+prints each that is called wrong, or is checked for longer than its budget.
 
 Their numbers are those of ordinary data and some that are not: zeros, equal ones, integers, large and small ones.
 """

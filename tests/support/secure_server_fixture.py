@@ -112,7 +112,7 @@ class Alone:
 
 
 @contextmanager
-def only(cache: Path, door: str = "", **options: Any) -> Iterator[Alone]:
+def only(cache: Path, warm_up_address: str = "", **options: Any) -> Iterator[Alone]:
     """A server in this process, on a free port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -120,7 +120,7 @@ def only(cache: Path, door: str = "", **options: Any) -> Iterator[Alone]:
     host = Host(Settings(port=0, cache=cache, entry_points=False, **options))
     alone = Alone(host, loop)
     try:
-        alone.do(host.start(door))
+        alone.do(host.start(warm_up_address))
         yield alone
         alone.do(host.stop())
     finally:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 LISTENING = re.compile(r"gradproof is listening on (\S+)")
-KINDS = ("guard", "server", "template", "worker")
+KINDS = ("supervisor", "server", "template", "worker")
 
 
 class Processes:
-    """The processes below ``root``: the guard, the servers, and all that they started."""
+    """The processes below ``root``: the supervisor, the servers, and all that they started."""
 
     def __init__(self, root: int) -> None:
         self.root = root

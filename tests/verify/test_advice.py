@@ -95,9 +95,9 @@ NUMBERS: dict[str, Asked] = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_of_which_little_is_known_says_what_to_do(name: str) -> None:
     ask, word, what = NUMBERS[name]
-    found = ask()
-    assert found.word is word, found
-    assert found.reason.endswith(what), found.reason
+    verdict = ask()
+    assert verdict.word is word, verdict
+    assert verdict.reason.endswith(what), verdict.reason
 
 
 def test_a_large_sum_that_cancels_is_not_called_wrong() -> None:
@@ -123,8 +123,8 @@ def test_a_large_sum_that_is_wrong_is_called_so() -> None:
 
 def test_what_is_skipped_says_what_to_do() -> None:
     bench = Bench(Engine(REGISTRY))
-    found = verdicts_of(REGISTRY, bench.job({"x": np.array(0.0)}, ["y = sqrt(x)"], "y"))["x"].graph
-    assert (found.word, found.reason.endswith(advice.MADE)) == (GraphWord.SKIPPED, True)
+    verdict = verdicts_of(REGISTRY, bench.job({"x": np.array(0.0)}, ["y = sqrt(x)"], "y"))["x"].graph
+    assert (verdict.word, verdict.reason.endswith(advice.MADE)) == (GraphWord.SKIPPED, True)
     late = verdicts_of(REGISTRY, bench.job({"x": np.array(1.0)}, ["s = sin(x)"], "s"), budget=0.0)["x"]
     assert late.reason.startswith("budget")
     assert late.reason.endswith(advice.TIME)
@@ -138,5 +138,5 @@ def test_what_is_not_proved_says_what_to_do() -> None:
         lambda g, y, a, b: (g * ops.where(ops.less(ops.abs(a), ops.sqrt(b)), 2, 1), zeros_like(b)),
         lambda f, a, b: f.where(f.less(a * a, b), 2 * a, a), domains=(REAL, POSITIVE),
     )  # fmt: skip
-    found = prove(registry_of(odd), odd, odd.uniform(()))
-    assert (found.word, found.reason.endswith(advice.FORM)) == (RuleWord.UNDECIDED, True), found
+    verdict = prove(registry_of(odd), odd, odd.uniform(()))
+    assert (verdict.word, verdict.reason.endswith(advice.FORM)) == (RuleWord.UNDECIDED, True), verdict

@@ -42,7 +42,7 @@ X = np.array([1.0, 2.0, 3.0])
 
 
 class Told(Here):
-    """Proofs of all rules but those of one op, which have this word."""
+    """Proofs of all rules, with this word for those of an op."""
 
     def __init__(self, op: str, word: Word) -> None:
         super().__init__(REGISTRY)
@@ -63,10 +63,10 @@ def derived_of(lines: list[Line], mode: Mode, leaves: dict[str, Any] | None = No
 
 def judged(derived: Derived, by: str = "x", proofs: Any = PROOFS, **leaves: Any) -> GradientVerdict:
     """The verdict on the gradient of the sum of the derived values."""
-    given = {"x": X, **leaves, **dict(derived.values)}
+    values = {"x": X, **leaves, **dict(derived.values)}
     names = {leaf.name: leaf.spec for leaf in derived.graph.leaves}
-    given |= {leaf: np.ones(names[leaf].shape) for leaf in derived.leaves.values()}
-    specs = {name: array for name, array in given.items() if name in names}
+    values |= {leaf: np.ones(names[leaf].shape) for leaf in derived.leaves.values()}
+    specs = {name: array for name, array in values.items() if name in names}
     graph = derived.graph
     seeds = [(name, np.ones(spec.shape)) for name, spec in ENGINE.infer(graph).specs().items() if name in graph.outputs]
     run = finish(ENGINE, Job(graph, tuple(specs.items()), tuple(seeds), gradients=(by,)))
@@ -76,25 +76,25 @@ def judged(derived: Derived, by: str = "x", proofs: Any = PROOFS, **leaves: Any)
 class TestTable:
     @pytest.mark.slow
     def test_nodes_name_the_rules_they_were_written_by(self) -> None:
-        found = derived_of(["s = derived.square(x)", "y = sum(s)"], Mode.GRADIENT).graph
-        table = [rule.op for rule in found.rules]
+        graph = derived_of(["s = derived.square(x)", "y = sum(s)"], Mode.GRADIENT).graph
+        table = [rule.op for rule in graph.rules]
         assert sorted(table) == ["derived.square", "sum"]
-        assert {node.op for node in found.nodes if not node.rules} == {"derived.square", "sum"}
-        written = [{table[k] for k in node.rules} for node in found.nodes if node.rules]
+        assert {node.op for node in graph.nodes if not node.rules} == {"derived.square", "sum"}
+        written = [{table[k] for k in node.rules} for node in graph.nodes if node.rules]
         assert {"derived.square"} in written
         assert {"sum"} in written
 
     def test_a_rule_that_writes_nothing_is_owed(self) -> None:
-        found = derived_of(["y = derived.double(x)"], Mode.VJP).graph
-        assert [rule.op for rule in found.rules] == ["derived.double"]
-        assert [(node.op, node.rules) for node in found.nodes] == [("derived.double", ()), ("reshape", (0,))]
+        graph = derived_of(["y = derived.double(x)"], Mode.VJP).graph
+        assert [rule.op for rule in graph.rules] == ["derived.double"]
+        assert [(node.op, node.rules) for node in graph.nodes] == [("derived.double", ()), ("reshape", (0,))]
 
     def test_a_table_has_each_rule_once_and_none_that_is_not_used(self) -> None:
         lines: list[Line] = [f"v{k + 1} = sin(v{k})" for k in range(50)]
         graph = BENCH.graph({"v0": X}, lines, "v50")
-        found = derive(graph, REGISTRY, Mode.VJP).graph
-        assert [rule.op for rule in found.rules] == ["sin"]
-        again = derive(found, REGISTRY, Mode.VJP, ("v0",)).graph
+        derived = derive(graph, REGISTRY, Mode.VJP).graph
+        assert [rule.op for rule in derived.rules] == ["sin"]
+        again = derive(derived, REGISTRY, Mode.VJP, ("v0",)).graph
         assert {rule.op for rule in again.rules} == {"sin", "cos", "multiply"}
 
     def test_derived_again_a_node_has_both_rules(self) -> None:
@@ -104,25 +104,25 @@ class TestTable:
         assert any({"derived.quart", "multiply"} <= {table[k] for k in node.rules} for node in second.nodes)
 
     def test_the_digest_knows_it(self) -> None:
-        found = derived_of(["y = derived.quart(x)"], Mode.VJP).graph
-        bare = replace(found, rules=(), nodes=tuple(replace(node, rules=()) for node in found.nodes))
-        assert found.digest() != bare.digest()
-        assert found.digest() != replace(found, rules=(Rule("sin", (Spec((3,), np.dtype(float)),)),)).digest()
+        graph = derived_of(["y = derived.quart(x)"], Mode.VJP).graph
+        bare = replace(graph, rules=(), nodes=tuple(replace(node, rules=()) for node in graph.nodes))
+        assert graph.digest() != bare.digest()
+        assert graph.digest() != replace(graph, rules=(Rule("sin", (Spec((3,), np.dtype(float)),)),)).digest()
 
     def test_it_survives_the_wire(self) -> None:
-        found = derived_of([("s = sum(x)", {"axis": 0}), "y = derived.quart(s)"], Mode.HESSIAN)
+        derivative = derived_of([("s = sum(x)", {"axis": 0}), "y = derived.quart(s)"], Mode.HESSIAN)
         decoder = Decoder(Limits())
-        graph, _ = decoder.graph(encoded(found.graph, dict(found.values)))
+        graph, _ = decoder.graph(encoded(derivative.graph, dict(derivative.values)))
         assert not decoder.faults
-        assert graph.rules == found.graph.rules
-        assert graph.digest() == found.graph.digest()
+        assert graph.rules == derivative.graph.rules
+        assert graph.digest() == derivative.graph.digest()
 
     @pytest.mark.slow
     def test_a_long_chain(self) -> None:
         count = 20_000
         graph = BENCH.graph({"v0": X}, [f"v{k + 1} = add(v{k}, v{k})" for k in range(count)], f"v{count}")
-        found = derive(graph, REGISTRY, Mode.VJP).graph
-        assert [rule.op for rule in found.rules] == ["add"]
+        derived = derive(graph, REGISTRY, Mode.VJP).graph
+        assert [rule.op for rule in derived.rules] == ["add"]
 
 
 WRONG: dict[str, list[Line]] = {
@@ -211,8 +211,8 @@ def test_malformed_tables_are_refused_all_at_once() -> None:
         Rule("sum", (spec,), {"axis": 5}),
         Rule("equal", (spec, spec)),
     )
-    found = {f.path: f.reason for f in ENGINE.infer(Graph(graph.leaves, (node,), ("y",), rules)).faults}
-    assert found == {
+    reasons = {f.path: f.reason for f in ENGINE.infer(Graph(graph.leaves, (node,), ("y",), rules)).faults}
+    assert reasons == {
         "graph.nodes[0].rules[1]": "RULE_UNKNOWN",
         "graph.rules[1].op": "OP_UNKNOWN",
         "graph.rules[2].inputs": "ARITY",
@@ -226,9 +226,9 @@ def test_malformed_tables_are_refused_all_at_once() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.derived_plugin"]) as one:
-        before = gp.use(one.client)
-        yield one
+    with serving(tmp_path_factory.mktemp("proofs"), plugin=["tests.support.derived_plugin"]) as server:
+        before = gp.use(server.client)
+        yield server
         gp.use(before)
 
 
@@ -283,19 +283,19 @@ def test_sessions_and_async_clients_send_the_table_too(served: Served) -> None:
 
     async def derived() -> Any:
         async with gp.AsyncClient(served.target) as client:
-            found = await client.derive(g, "vjp", ["x"])
-            values = dict.fromkeys(found.leaves.values(), X)
-            seeds = dict.fromkeys(found.graph.outputs, X)
+            derivative = await client.derive(g, "vjp", ["x"])
+            values = dict.fromkeys(derivative.leaves.values(), X)
+            seeds = dict.fromkeys(derivative.graph.outputs, X)
             asked: dict[str, Any] = {"seeds": seeds, "gradients": ["x"], "budget": 20.0}
-            alone = await client.differentiate(found.graph, values, **asked)
+            alone = await client.differentiate(derivative.graph, values, **asked)
             async with client.session() as session:
-                return found, alone, await session.differentiate(found.graph, values, **asked)
+                return derivative, alone, await session.differentiate(derivative.graph, values, **asked)
 
-    found, *results = asyncio.run(derived())
+    derivative, *results = asyncio.run(derived())
     with served.client.session() as session:
-        seeds = dict.fromkeys(found.graph.outputs, X)
-        values = dict.fromkeys(found.leaves.values(), X)
-        results.append(session.differentiate(found.graph, values, seeds=seeds, gradients=["x"], budget=20.0))
+        seeds = dict.fromkeys(derivative.graph.outputs, X)
+        values = dict.fromkeys(derivative.leaves.values(), X)
+        results.append(session.differentiate(derivative.graph, values, seeds=seeds, gradients=["x"], budget=20.0))
     assert [result.verdicts["x"].summary for result in results] == ["wrong"] * 3
 
 
@@ -336,7 +336,7 @@ class TestEveryWayOfAsking:
         x, v = leaf().detach(), gp.tensor(X, dtype=gp.float64)
         _, moved = gp.func.jvp(function, (x,), (v,))
         assert moved.verdict.summary == word, moved.verdict
-        found = {
+        gradients = {
             "vjp": functional.vjp(function, x)[1],
             "jvp": functional.jvp(function, x, v)[1],
             "hvp": functional.hvp(function, x, v)[1],
@@ -345,8 +345,8 @@ class TestEveryWayOfAsking:
             "hessian": functional.hessian(function, x),
             "jacrev": gp.func.jacrev(lambda a: function(a).reshape(1))(x),
         }
-        assert {name: one.verdict.summary for name, one in found.items()} == dict.fromkeys(found, word)
-        assert "row " in found["hessian"].verdict.reason
+        assert {name: gradient.verdict.summary for name, gradient in gradients.items()} == dict.fromkeys(gradients, word)
+        assert "row " in gradients["hessian"].verdict.reason
 
     def test_batched_cotangents(self) -> None:
         x = leaf()
@@ -386,7 +386,7 @@ class TestEveryWayOfAsking:
 
 
 class TestAnotherRun:
-    """The run that is checked gives other numbers than the one that was asked for."""
+    """The run that is checked gives other numbers than the requested run."""
 
     LINE = np.linspace(-1, 1, 60)
 

@@ -75,7 +75,7 @@ ROWS = np.random.default_rng(5).normal(size=(SIDE, SIDE))
 
 
 def hit(array: Array, where: tuple[int, int], factor: float = 1 + 1e-9) -> Array:
-    """The array with one element wrong, if it is a large one."""
+    """The array with a wrong element, if it is large."""
     if array.shape != (SIDE, SIDE):
         return array
     array = np.array(array)
@@ -116,9 +116,9 @@ def test_an_opaque_backward_that_is_wrong_in_one_element(where: tuple[int, int])
 
     def backward(g: Any, y: Any, x: Any, *, axis: int) -> Any:
         wide = x.astype(np.longdouble)
-        made = np.exp(wide - wide.max(axis=axis, keepdims=True))
-        made /= made.sum(axis=axis, keepdims=True)
-        return hit((made * (g - (made * g).sum(axis=axis, keepdims=True))).astype(x.dtype), where)
+        outputs = np.exp(wide - wide.max(axis=axis, keepdims=True))
+        outputs /= outputs.sum(axis=axis, keepdims=True)
+        return hit((outputs * (g - (outputs * g).sum(axis=axis, keepdims=True))).astype(x.dtype), where)
 
     softmax = replace(BASE.op("softmax"), name="opaque.softmax", rule=None, backward=backward)
     registry = registry_of(softsign, softmax)
@@ -167,9 +167,9 @@ def test_an_element_that_cancels_carries_no_digits() -> None:
 def test_what_rests_on_an_error_is_computed_from_it() -> None:
     run = one_node("exp", np.array([0.5, 1.0]))
     [spot] = [spot for spot in spots(run) if spot.kind == "result"]
-    found = spoiled(run, spot, 1, 2.0)
+    spoiled_run = spoiled(run, spot, 1, 2.0)
     [raw] = [k for value, k in run.plan.backward.raw.items() if value != spot.number]
-    assert np.asarray(found.values[raw]).tolist() == [np.exp(0.5), 2 * np.exp(1.0)]
+    assert np.asarray(spoiled_run.values[raw]).tolist() == [np.exp(0.5), 2 * np.exp(1.0)]
     assert matters(run, spot, 1)
     assert np.asarray(run.values[raw]).tolist() == np.exp([0.5, 1.0]).tolist()
 

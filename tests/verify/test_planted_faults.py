@@ -34,9 +34,9 @@ def test_the_table_is_as_large_as_it_should_be() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_planted_fault_is_caught(fault: Fault) -> None:
-    found = catches(fault)
-    caught = [catch for catch in found if catch.level == fault.level]
-    assert caught, found
+    catches_ = catches(fault)
+    caught = [catch for catch in catches_ if catch.level == fault.level]
+    assert caught, catches_
     assert caught[0].op.startswith(NAME), caught[0]
     if fault.level in NUMBERS:
         best = max(caught, key=lambda catch: bool(catch.got))
@@ -88,8 +88,8 @@ def lost_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = backward.inline
 
     def loose(builder: Any, rule: Any, arguments: Any) -> list[Any]:
-        found = whole(builder, rule, arguments)
-        return [found[0], None] if len(found) == 2 and len(rule.instructions) == 2 else found
+        gradients = whole(builder, rule, arguments)
+        return [gradients[0], None] if len(gradients) == 2 and len(rule.instructions) == 2 else gradients
 
     monkeypatch.setattr(backward, "inline", loose)
 
@@ -123,10 +123,10 @@ def test_an_engine_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -
     )  # where both executors run, the difference is an error before any check
     assert judged(a_run()) == []
     patch(monkeypatch)
-    found = judged(a_run())
-    assert level in {catch.level for catch in found}, found
+    catches_ = judged(a_run())
+    assert level in {catch.level for catch in catches_}, catches_
     if name != "another seed":  # the gradient of twice the output is consistent in itself
-        assert "L3" in {catch.level for catch in found}, found
+        assert "L3" in {catch.level for catch in catches_}, catches_
 
 
 def use_of(run: Run, value: str, op: str) -> Contribution:
@@ -166,10 +166,10 @@ def saved_value_changed(run: Run) -> Run:
 
 def contributions_exchanged(run: Run) -> Run:
     """Two inputs got each other's contributions."""
-    one, other = use_of(run, "b", "multiply"), use_of(run, "w", "multiply")
+    first, second = use_of(run, "b", "multiply"), use_of(run, "w", "multiply")
 
     def change(values: list[Any]) -> None:
-        values[one.number], values[other.number] = values[other.number], values[one.number]
+        values[first.number], values[second.number] = values[second.number], values[first.number]
 
     return tampered(run, change)
 
@@ -203,5 +203,5 @@ TAMPERED: dict[str, tuple[str, Callable[[Run], Run]]] = {
 @pytest.mark.parametrize("name", TAMPERED)
 def test_a_tampered_run_is_caught(name: str) -> None:
     level, tamper = TAMPERED[name]
-    found = judged(tamper(a_run()))
-    assert level in {catch.level for catch in found}, found
+    catches_ = judged(tamper(a_run()))
+    assert level in {catch.level for catch in catches_}, catches_

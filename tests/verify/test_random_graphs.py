@@ -26,17 +26,17 @@ VERIFIER = Verifier(REGISTRY, Once(REGISTRY))
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(GRAPHS))
 def test_no_gradient_of_right_ops_is_called_wrong(seed: int) -> None:
-    found = checked(seed, VERIFIER, ENGINE, budget=60.0)
-    if found is not None:
-        job, verdicts, _ = found
+    check = checked(seed, VERIFIER, ENGINE, budget=60.0)
+    if check is not None:
+        job, verdicts, _ = check
         assert list(alarms(verdicts)) == [], [str(node) for node in job.graph.nodes]
 
 
 def test_a_graph_is_its_seed() -> None:
     for seed in range(20):
-        one, other = random_job(seed), random_job(seed)
-        assert one.graph.digest() == other.graph.digest()
-        pairs = zip((*one.values, *one.seeds), (*other.values, *other.seeds), strict=True)
+        first, second = random_job(seed), random_job(seed)
+        assert first.graph.digest() == second.graph.digest()
+        pairs = zip((*first.values, *first.seeds), (*second.values, *second.seeds), strict=True)
         assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in pairs)
 
 

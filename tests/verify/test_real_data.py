@@ -34,12 +34,12 @@ SHIFTED = "attention 4x64x4x16, key bias"
 
 
 def gradients(workload: Workload) -> list[Array]:
-    return [np.asarray(one) for one in ENGINE.function(workload.graph)(*workload.values)[1]]
+    return [np.asarray(gradient) for gradient in ENGINE.function(workload.graph)(*workload.values)[1]]
 
 
 def verdicts_of(workload: Workload) -> dict[str, GradientVerdict]:
     """The verdicts on all gradients, with time enough on a machine that is busy."""
-    return {one.name: one for one in VERIFIER.check(finish(ENGINE, job_of(workload)), budget=120.0)}
+    return {verdict.name: verdict for verdict in VERIFIER.check(finish(ENGINE, job_of(workload)), budget=120.0)}
 
 
 # the workloads
@@ -65,8 +65,8 @@ def test_the_two_classes_are_learnt_from_their_samples() -> None:
 
 def test_the_losses_of_a_logistic_regression_are_one_loss() -> None:
     """softplus and logaddexp are the same; of two columns the second less the first counts."""
-    one, other = (gradients(logistic(6, 3, FLOAT64, loss)) for loss in ("softplus", "logaddexp"))
-    for a, b in zip(one, other, strict=True):
+    softplus, logaddexp = (gradients(logistic(6, 3, FLOAT64, loss)) for loss in ("softplus", "logaddexp"))
+    for a, b in zip(softplus, logaddexp, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13)
     workload = logistic(6, 3, FLOAT64, "log_softmax")
     samples, labels = classified(6, 3)
@@ -85,8 +85,8 @@ def test_masks_of_any_large_number_are_one_mask() -> None:
 
 
 def test_a_bias_of_keys_changes_nothing() -> None:
-    found = gradients(attention(2, 5, 2, 3, FLOAT64, key_bias=True))
-    assert np.max(np.abs(found[4])) < 1e-12 * np.max(np.abs(found[3]))
+    parts = gradients(attention(2, 5, 2, 3, FLOAT64, key_bias=True))
+    assert np.max(np.abs(parts[4])) < 1e-12 * np.max(np.abs(parts[3]))
 
 
 @pytest.mark.slow
@@ -124,9 +124,9 @@ def test_programs_of_tensors_are_the_same(tensors: Served, name: str, sizes: tup
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize("name", REAL_SMALL)
 def test_small_ones_are_verified(name: str, dtype: np.dtype[np.floating]) -> None:
-    found = verdicts_of(REAL_SMALL[name](dtype))
-    weak = {name for name, one in found.items() if one.summary is not SummaryWord.VERIFIED}
-    assert weak == ({"x4"} if "key bias" in name else set()), [found[name].reason for name in weak]
+    verdicts = verdicts_of(REAL_SMALL[name](dtype))
+    weak = {name for name, verdict in verdicts.items() if verdict.summary is not SummaryWord.VERIFIED}
+    assert weak == ({"x4"} if "key bias" in name else set()), [verdicts[name].reason for name in weak]
 
 
 @pytest.mark.parametrize("name", [name for name in (REAL if PLANTS else FAST) if name != SHIFTED])
@@ -140,10 +140,10 @@ def test_every_gradient_is_verified(name: str) -> None:
 
 @pytest.mark.skipif(not PLANTS, reason="for make check")
 def test_a_gradient_that_is_nothing_but_rounding_is_not() -> None:
-    found = verdicts_of(REAL[SHIFTED](FLOAT64))
-    assert {name for name, one in found.items() if one.summary is not SummaryWord.VERIFIED} == {"x4"}
-    assert found["x4"].summary is SummaryWord.PLAUSIBLE
-    assert "digits are right" in found["x4"].reason
+    verdicts = verdicts_of(REAL[SHIFTED](FLOAT64))
+    assert {name for name, verdict in verdicts.items() if verdict.summary is not SummaryWord.VERIFIED} == {"x4"}
+    assert verdicts["x4"].summary is SummaryWord.PLAUSIBLE
+    assert "digits are right" in verdicts["x4"].reason
 
 
 # the table

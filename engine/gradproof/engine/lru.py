@@ -1,11 +1,12 @@
-"""Least recently used cache with several bounds, on sizes that may change while an entry is kept."""
+"""Least recently used cache (cachetools) with several bounds, on sizes that may change while an entry is kept."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
+
+import cachetools
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -23,8 +24,8 @@ class LRUCache(Generic[K, V]):
     exceeded. The most recently used stays, however large it is."""
 
     def __init__(self, most: int, *bounds: Bound[V]) -> None:
-        self.most, self.bounds = most, bounds
-        self._entries: OrderedDict[K, V] = OrderedDict()
+        self.bounds = bounds
+        self._entries: cachetools.LRUCache[K, V] = cachetools.LRUCache(most)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -37,38 +38,35 @@ class LRUCache(Generic[K, V]):
     def values(self) -> list[V]:
         """The entries, in the order of their keys; this does not count as a use."""
         with self._lock:
-            return list(self._entries.values())
+            return self._peek()
+
+    def _peek(self) -> list[V]:
+        return [cachetools.Cache.__getitem__(self._entries, key) for key in self._entries]  # `LRUCache` notes each use
 
     def get(self, key: K) -> V | None:
         """The entry of a key, which is now the most recently used; None if there is none."""
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
-            return entry
+            return self._entries.get(key)
 
     def setdefault(self, key: K, entry: V) -> V:
-        """The entry of a key, which is ``entry`` if there was none, and is now the most recently used. Drops nothing."""
+        """The entry of a key, which is ``entry`` if there was none, and is now the most recently used."""
         with self._lock:
-            kept = self._entries.setdefault(key, entry)
-            self._entries.move_to_end(key)
-            return kept
+            return self._entries.setdefault(key, entry)
 
     def put(self, key: K, entry: V) -> V:
         """Keep an entry, in the place of an earlier one, and `trim`. Returns it."""
         with self._lock:
             self._entries[key] = entry
-            self._entries.move_to_end(key)
         self.trim()
         return entry
 
     def trim(self) -> None:
         """Drop entries until all bounds hold, or a single entry is left."""
         with self._lock:
-            sizes = [sum(map(bound.size, self._entries.values())) for bound in self.bounds]
-            while len(self._entries) > 1 and (
-                len(self._entries) > self.most
-                or any(size > bound.most for size, bound in zip(sizes, self.bounds, strict=True))
+            entries = self._peek()
+            sizes = [sum(map(bound.size, entries)) for bound in self.bounds]
+            while len(self._entries) > 1 and any(
+                size > bound.most for size, bound in zip(sizes, self.bounds, strict=True)
             ):
-                _, dropped = self._entries.popitem(last=False)
+                _, dropped = self._entries.popitem()
                 sizes = [size - bound.size(dropped) for size, bound in zip(sizes, self.bounds, strict=True)]

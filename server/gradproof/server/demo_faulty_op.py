@@ -1,4 +1,4 @@
-"""A plugin with a planted fault, for the demo and the tests: an op whose backward rule forgets a factor."""
+"""Plugin with a deliberate fault, for the demo and the tests: an op whose backward rule lacks a factor."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ GRADPROOF_NAME = "planted"
 CUBE = Op(
     "planted.cube",
     lambda x: np.multiply(np.multiply(x, x), x),
-    lambda g, y, x: 2 * g * ops.square(x),  # the fault: it should be 3 g x²
+    lambda g, y, x: 2 * g * ops.square(x),  # wrong: the derivative is 3 g x²
     lambda f, x: x * x * x,
     doc="x³, with a wrong rule",
 )
@@ -18,4 +18,5 @@ CUBE = Op(
 
 @hookimpl
 def register_ops(register):
+    """Register the op."""
     register(CUBE)

@@ -14,11 +14,11 @@ import pytest
 from flint import arb
 
 from gradproof.engine.precision import precision
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Mask, exact
 from gradproof.engine.verify.arrays import ball as balls
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exact, number, of_arb
-from gradproof.engine.verify.arrays.conditions import Mask, mask_of
+from gradproof.engine.verify.arrays.ball import ball_array, ball_of_arb, number
+from gradproof.engine.verify.arrays.conditions import mask_of
 from gradproof.engine.verify.arrays.flags import FLAGS, WORK, watched
-from gradproof.engine.verify.arrays.reading import Arrays
 
 BITS = 2500  # so that sums of the largest and smallest floats are exact
 SHAPES = ((), (1,), (5,), (3, 1), (3, 5), (1, 5))
@@ -28,25 +28,25 @@ OPERATIONS: tuple[Callable[[Any, Any], Any], ...] = (operator.add, operator.sub,
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Numbers of all sizes, special ones among them."""
-    found = rng.choice([-1, 1], shape) * np.exp2(rng.uniform(-4, 4, shape) * rng.choice([1, 1, 1, 60, 250]))
-    return np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), found)
+    numbers = rng.choice([-1, 1], shape) * np.exp2(rng.uniform(-4, 4, shape) * rng.choice([1, 1, 1, 60, 250]))
+    return np.where(rng.random(shape) < 0.2, rng.choice(SPECIAL, shape), numbers)
 
 
-def known(found: BallArray) -> Any:
+def known(ball: BallArray) -> Any:
     """Where something is known of an element, and no infinity came in."""
-    return np.isfinite(found.mid) & np.isfinite(found.radius())
+    return np.isfinite(ball.mid) & np.isfinite(ball.radius())
 
 
-def within(found: BallArray, truth: Any) -> None:
+def within(ball: BallArray, truth: Any) -> None:
     """Every element that is known contains the true value, an object array of points, None where it has none."""
-    radius, sure = found.radius(), known(found)
-    assert found.shape == truth.shape
+    radius, sure = ball.radius(), known(ball)
+    assert ball.shape == truth.shape
     for place in np.ndindex(truth.shape):
         if sure[place]:
             true = truth[place]
-            assert true is not None, f"a ball of what has no value: {found.mid[place]} ± {radius[place]}"
-            away = abs(true - arb(float(found.mid[place])))
-            assert away <= arb(float(radius[place])), f"{found.mid[place]} ± {radius[place]} is off by {away}"
+            assert true is not None, f"a ball of what has no value: {ball.mid[place]} ± {radius[place]}"
+            away = abs(true - arb(float(ball.mid[place])))
+            assert away <= arb(float(radius[place])), f"{ball.mid[place]} ± {radius[place]} is off by {away}"
 
 
 def points(array: Any) -> Any:
@@ -57,11 +57,11 @@ def in_points(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     def apply(a: Any, b: Any) -> Any:
         if a is None or b is None:
             return None
-        found = operation(a, b)
-        return found if found.is_finite() else None
+        result = operation(a, b)
+        return result if result.is_finite() else None
 
-    found: Callable[[Any, Any], Any] = np.frompyfunc(apply, 2, 1)
-    return found
+    result: Callable[[Any, Any], Any] = np.frompyfunc(apply, 2, 1)
+    return result
 
 
 class Tree:
@@ -115,17 +115,17 @@ def test_random_expressions_are_contained_or_not_known(unit: float) -> None:
     sure = 0
     with precision(BITS), np.errstate(all="ignore"):
         for seed in range(1200):
-            found, truth = Tree(seed, unit).grow(4)
-            within(found, truth)
-            sure += int(known(found).sum())
+            ball, truth = Tree(seed, unit).grow(4)
+            within(ball, truth)
+            sure += int(known(ball).sum())
     assert sure > 2000
 
 
 def test_exact_expressions_keep_nearly_all_digits() -> None:
     rng = np.random.default_rng(3)
     x, y = rng.uniform(1, 2, 1000), rng.uniform(1, 2, 1000)
-    found = (exact(x) * y + 1) / (exact(y) * 2 + x)
-    assert (found.radius() <= 16 * UNIT * np.abs(found.mid)).all()
+    ball = (exact(x) * y + 1) / (exact(y) * 2 + x)
+    assert (ball.radius() <= 16 * UNIT * np.abs(ball.mid)).all()
 
 
 def test_a_division_by_what_may_be_0_is_not_known() -> None:
@@ -147,8 +147,8 @@ def test_underflow_before_a_small_divisor_is_charged() -> None:
 def test_an_overflow_is_not_known_and_stays_so() -> None:
     huge = exact(np.array([1e200, -1e200, 2.0])) * 1e200
     assert known(huge).tolist() == [False, False, True]
-    for found in (1 / huge, huge * 0, Arrays().exp(-abs(huge)), Arrays().tanh(huge), abs(huge), -huge, huge - huge):
-        assert known(found).tolist() == [False, False, True]
+    for result in (1 / huge, huge * 0, Arrays().exp(-abs(huge)), Arrays().tanh(huge), abs(huge), -huge, huge - huge):
+        assert known(result).tolist() == [False, False, True]
 
 
 def test_an_infinity_that_came_in_is_one() -> None:
@@ -176,7 +176,7 @@ def test_an_evaluation_in_a_narrow_dtype_is_within_its_balls(unit: float) -> Non
     rng = np.random.default_rng(8)
     x, y, z = (rng.uniform(-2, 2, 4000).astype(dtype) for _ in range(3))
     narrow: Any = ((x * y + z) * x - y / (z * z + dtype(1))) * dtype(0.3)
-    a, b, c = (exact(one, unit) for one in (x, y, z))
+    a, b, c = (exact(array, unit) for array in (x, y, z))
     wide = ((a * b + c) * a - b / (c * c + 1)) * float(dtype(0.3))
     assert (np.abs(wide.mid - narrow.astype(np.float64)) <= wide.radius()).all()
 
@@ -189,11 +189,11 @@ def test_numbers_are_exact_or_contained() -> None:
         with precision(3000):
             within(number(value), np.array(exact_arb(value), object))
     assert not known(number(10**400)).any()
-    assert not known(of_arb(arb("nan"))).any()
-    assert of_arb(arb(1) / 3).rad is not None
-    assert not known(of_arb(arb(1) / arb(0))).any()
+    assert not known(ball_of_arb(arb("nan"))).any()
+    assert ball_of_arb(arb(1) / 3).rad is not None
+    assert not known(ball_of_arb(arb(1) / arb(0))).any()
     with precision(300):
-        tiny = of_arb(arb(2) ** -2000)
+        tiny = ball_of_arb(arb(2) ** -2000)
         assert tiny.rad is not None
     assert ball_array("1") is NotImplemented
     with pytest.raises(NotImplementedError, match=r"2\^53"):
@@ -276,8 +276,8 @@ def test_the_flags_of_the_processor_are_seen_here() -> None:
     def flagged(a: float, b: float) -> tuple[bool, bool]:
         FLAGS.lower()
         assert np.isfinite(np.full(100, a) * 0.5).all()
-        found = np.full(100, a) * np.full(100, b)
-        return found.size and FLAGS.under, FLAGS.lost
+        result = np.full(100, a) * np.full(100, b)
+        return result.size and FLAGS.under, FLAGS.lost
 
     with np.errstate(all="ignore"):
         assert flagged(1e-200, 1e-200) == (True, False)
@@ -287,9 +287,9 @@ def test_the_flags_of_the_processor_are_seen_here() -> None:
 
 def test_flags_of_another_thread_are_not_seen() -> None:
     many = exact(np.full(200_000, 1e-200))
-    one = exact(np.full(200_000, 1.5))
+    plain_array = exact(np.full(200_000, 1.5))
     with ThreadPoolExecutor(2) as pool:
-        for under, plain in zip(*(pool.map(lambda x: x * x, [x] * 30) for x in (many, one)), strict=True):
+        for under, plain in zip(*(pool.map(lambda x: x * x, [x] * 30) for x in (many, plain_array)), strict=True):
             assert plain.spread is None
             assert under.spread is not None
 

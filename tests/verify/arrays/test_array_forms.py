@@ -1,4 +1,4 @@
-"""Forms for whole arrays of every op that has one: read in balls they contain what the definition gives in Arb, their
+"""Forms for whole arrays of every op with one: read in balls they contain what the definition gives in Arb, their
 derivatives what the tape gives, and the rules read through them the true contributions. A form that is another function
 than the definition is refuted."""
 
@@ -16,10 +16,7 @@ from gradproof.engine.extend import InferenceError, Inferred, Op, case, hookimpl
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.spec import Array, Spec
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
-from gradproof.engine.verify.arrays.dual import Dual
-from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op, read_program
-from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, NoArrays, entered, exact, read_op, read_program
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.proof import prove
 from gradproof.engine.verify.proof_cache.fingerprint import fingerprint
@@ -78,24 +75,24 @@ LARGER: dict[str, tuple[Case, ...]] = {
 def applications(name: str) -> Iterator[tuple[Case, Inferred, list[Array]]]:
     op = REGISTRY.op(name)
     rng = np.random.default_rng(3)
-    for one in (*op.proof_cases(), *LARGER[name]):
-        found = op.inference(one.specs(), one.attributes)
-        wanted = found.inputs or one.specs()
+    for declared in (*op.proof_cases(), *LARGER[name]):
+        inference = op.inference(declared.specs(), declared.attributes)
+        specs = inference.inputs or declared.specs()
         yield (
-            one,
-            found,
+            declared,
+            inference,
             [
                 np.broadcast_to(x, spec.shape).astype(spec.dtype)
                 if isinstance(x, np.ndarray)
                 else rng.standard_normal(spec.shape)
-                for x, spec in zip(one.inputs, wanted, strict=True)
+                for x, spec in zip(declared.inputs, specs, strict=True)
             ],
         )
 
 
-def results_of(op: Op, inputs: Sequence[Array], found: Inferred) -> list[Array]:
-    made = op.forward(*inputs, **found.attributes)
-    return [np.asarray(y) for y in (made if isinstance(made, tuple) else (made,))]
+def results_of(op: Op, inputs: Sequence[Array], inference: Inferred) -> list[Array]:
+    outputs = op.forward(*inputs, **inference.attributes)
+    return [np.asarray(y) for y in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
 
 def contains(ball: BallArray, truths: Sequence[arb], loose: float = 2.0**-36) -> None:
@@ -119,13 +116,13 @@ def test_every_op_that_is_not_elementwise_has_a_form() -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_contains_what_the_definition_gives(name: str) -> None:
     op = REGISTRY.op(name)
-    for _, found, inputs in applications(name):
-        results = results_of(op, inputs, found)
-        made = read_op(op, Arrays(), [entered(x) for x in inputs], found.attributes, found.outputs)
-        assert [y.shape for y in made] == [spec.shape for spec in found.outputs]
+    for _, inference, inputs in applications(name):
+        results = results_of(op, inputs, inference)
+        outputs = read_op(op, Arrays(), [entered(x) for x in inputs], inference.attributes, inference.outputs)
+        assert [y.shape for y in outputs] == [spec.shape for spec in inference.outputs]
         claimed = [x if is_moving(x) and op.rule else None for x in inputs]
-        one = Application(op, found.attributes, inputs, found.outputs, results, [], claimed)
-        for ball, truths in zip(made, true_outputs(one)[0], strict=True):
+        application = Application(op, inference.attributes, inputs, inference.outputs, results, [], claimed)
+        for ball, truths in zip(outputs, true_outputs(application)[0], strict=True):
             contains(ball, truths)
 
 
@@ -133,25 +130,25 @@ def test_a_form_contains_what_the_definition_gives(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FORMS if REGISTRY.op(name).rule])
 def test_a_rule_read_through_forms_contains_the_true_contributions(name: str) -> None:
     op, rng = REGISTRY.op(name), np.random.default_rng(4)
-    for one, found, inputs in applications(name):
-        results = results_of(op, inputs, found)
+    for declared, inference, inputs in applications(name):
+        results = results_of(op, inputs, inference)
         g = [rng.standard_normal(y.shape) for y in results]
         claimed = [x if is_moving(x) else None for x in inputs]
-        truth = true_contributions(Application(op, found.attributes, inputs, found.outputs, results, g, claimed))
-        given = [entered(x) for x in inputs]
-        outputs = read_op(op, Arrays(), given, found.attributes, found.outputs)
-        rule = REGISTRY.rule_of(op, one)
-        made = read_program(rule, [*map(entered, g), *outputs, *given], Arrays())
-        for ball, truths in zip(made, truth.balls, strict=True):
+        truth = true_contributions(Application(op, inference.attributes, inputs, inference.outputs, results, g, claimed))
+        operands = [entered(x) for x in inputs]
+        outputs = read_op(op, Arrays(), operands, inference.attributes, inference.outputs)
+        rule = REGISTRY.rule_of(op, declared)
+        balls = read_program(rule, [*map(entered, g), *outputs, *operands], Arrays())
+        for ball, truths in zip(balls, truth.balls, strict=True):
             if truths:
                 assert ball is not None
                 contains(ball, truths, 2.0**-30)
-        _moving(op, found, inputs, g, truth.balls, rng)
+        _moving(op, inference, inputs, g, truth.balls, rng)
 
 
 def _moving(
     op: Op,
-    found: Inferred,
+    inference: Inferred,
     inputs: Sequence[Array],
     g: Sequence[Array],
     truth: Sequence[Sequence[arb]],
@@ -159,8 +156,8 @@ def _moving(
 ) -> None:
     """The form, moving along a random direction, moves as <contributions, direction> says."""
     along = [rng.integers(-8, 8, x.shape) / 8 for x in inputs]
-    given = [Dual(exact(x), {0: exact(v)}) if is_moving(x) else entered(x) for x, v in zip(inputs, along, strict=True)]
-    outputs = read_op(op, Arrays(), given, found.attributes, found.outputs)
+    duals = [Dual(exact(x), {0: exact(v)}) if is_moving(x) else entered(x) for x, v in zip(inputs, along, strict=True)]
+    outputs = read_op(op, Arrays(), duals, inference.attributes, inference.outputs)
     with precision(300):
         expected = sum(
             (c * float(v) for row, vs in zip(truth, along, strict=True) if row for c, v in zip(row, vs.flat, strict=True)),
@@ -182,9 +179,9 @@ def test_the_form_is_proved_with_the_rule(name: str) -> None:
     op = REGISTRY.op(name)
     if op.rule is None:
         pytest.skip("no rule, no proof: its numbers are compared above")
-    for one in op.proof_cases():
-        verdict = prove(REGISTRY, op, one)
-        assert verdict.arrays, (one, verdict.obligations)
+    for declared in op.proof_cases():
+        verdict = prove(REGISTRY, op, declared)
+        assert verdict.arrays, (declared, verdict.obligations)
         assert any("is the definition" in line for line in verdict.obligations)
 
 
@@ -199,10 +196,12 @@ def test_forms_keep_digits_where_their_formula_could_lose_them() -> None:
         ("softmax", np.array([[0.0, -300, -40], [1e3, 0, 1]]), {"axis": 1}),
     ):
         op = REGISTRY.op(name)
-        found = op.inference([Spec(x.shape, x.dtype)], attributes)
-        [ball] = read_op(op, Arrays(), [exact(x)], found.attributes, found.outputs)
-        one = Application(op, found.attributes, [x], found.outputs, results_of(op, [x], found), [], [None])
-        contains(ball, true_outputs(one)[0][0])
+        inference = op.inference([Spec(x.shape, x.dtype)], attributes)
+        [ball] = read_op(op, Arrays(), [exact(x)], inference.attributes, inference.outputs)
+        application = Application(
+            op, inference.attributes, [x], inference.outputs, results_of(op, [x], inference), [], [None]
+        )
+        contains(ball, true_outputs(application)[0][0])
         shown = ball.mid != 0
         assert (ball.radius()[shown] <= 2e3 * UNIT * np.abs(ball.mid[shown])).all(), name
 
@@ -214,17 +213,17 @@ def test_a_mask_of_infinities_takes_nothing_from_the_others(name: str, shift: fl
     masked = x.copy()
     masked[:, 5:] = -np.inf
     op = REGISTRY.op(name)
-    found = op.inference([Spec(x.shape, x.dtype)], {"axis": 1})
-    [ball] = read_op(op, Arrays(), [exact(masked)], found.attributes, found.outputs)
+    inference = op.inference([Spec(x.shape, x.dtype)], {"axis": 1})
+    [ball] = read_op(op, Arrays(), [exact(masked)], inference.attributes, inference.outputs)
     small = op.inference([Spec((5, 5), x.dtype)], {"axis": 1})
     results = results_of(op, [x[:, :5]], small)
-    one = Application(op, small.attributes, [x[:, :5]], small.outputs, results, [], [None])
-    contains(ball if name == "logsumexp" else ball[:, :5], true_outputs(one)[0][0])
+    application = Application(op, small.attributes, [x[:, :5]], small.outputs, results, [], [None])
+    contains(ball if name == "logsumexp" else ball[:, :5], true_outputs(application)[0][0])
     if name == "softmax":
         assert (ball.mid[:, 5:] == 0).all()
         assert (ball.radius()[:, 5:] < 1e-300).all()
     moving = Dual(exact(masked), {0: exact(np.ones((5, 8)))})
-    [along] = read_op(op, Arrays(), [moving], found.attributes, found.outputs)
+    [along] = read_op(op, Arrays(), [moving], inference.attributes, inference.outputs)
     tangent = along.tangents[0] if name == "logsumexp" else along.tangents[0][:, :5]
     assert (np.abs(tangent.mid - (name == "logsumexp")) <= tangent.radius()).all()
     assert (tangent.radius() < 1e-12).all()
@@ -241,14 +240,14 @@ def test_conditions_and_integers_move_too() -> None:
         ("concat", {"axis": 0}, mask),
     ):
         op = REGISTRY.op(name)
-        found = op.inference([Spec(mask.shape, mask.dtype)], attributes)
-        [made] = read_op(op, f, [entered(mask)], found.attributes, found.outputs)
-        assert (made.true == expected).all(), name
-        assert (made.false == ~expected).all(), name
+        inference = op.inference([Spec(mask.shape, mask.dtype)], attributes)
+        [outputs] = read_op(op, f, [entered(mask)], inference.attributes, inference.outputs)
+        assert (outputs.true == expected).all(), name
+        assert (outputs.false == ~expected).all(), name
     op = REGISTRY.op("astype")
     for dtype in ("float64", "float32"):
-        [made] = read_op(op, f, [entered(mask)], {"dtype": dtype}, [Spec(mask.shape, np.dtype(dtype))])
-        assert (made.mid == mask).all()
+        [outputs] = read_op(op, f, [entered(mask)], {"dtype": dtype}, [Spec(mask.shape, np.dtype(dtype))])
+        assert (outputs.mid == mask).all()
     with pytest.raises(NoArrays, match="has no definition"):
         read_op(op, f, [exact(np.ones(3))], {"dtype": "int64"}, [Spec((3,), np.dtype(np.int64))])
 
@@ -257,26 +256,24 @@ def test_conditions_and_integers_move_too() -> None:
 def test_integers_in_other_dtypes(dtype: str) -> None:
     op = REGISTRY.op("astype")
     for x in (np.array([0, 1, 5, 127]), np.array([0, 300, -200, 5]), np.array([True, False])):
-        found = op.inference([Spec(x.shape, x.dtype)], {"dtype": dtype})
-        result = op.forward(x, **found.attributes)
-        one = Application(op, found.attributes, [x], found.outputs, [result], [], [None])
-        [truth] = true_outputs(one)[0]
+        inference = op.inference([Spec(x.shape, x.dtype)], {"dtype": dtype})
+        result = op.forward(x, **inference.attributes)
+        application = Application(op, inference.attributes, [x], inference.outputs, [result], [], [None])
+        [truth] = true_outputs(application)[0]
         assert [float(y) for y in truth] == result.astype(float).tolist()
         if 300 in x and dtype.endswith("int8"):
             with pytest.raises(NoArrays, match=r"an integer that u?int8 does not hold"):
-                read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
+                read_op(op, Arrays(), [entered(x)], inference.attributes, inference.outputs)
             continue
-        [made] = read_op(op, Arrays(), [entered(x)], found.attributes, found.outputs)
-        assert (Arrays().as_number(made).mid == result).all()
+        [outputs] = read_op(op, Arrays(), [entered(x)], inference.attributes, inference.outputs)
+        assert (Arrays().as_number(outputs).mid == result).all()
 
 
 def test_extremes_of_balls_that_overlap() -> None:
     f = Arrays()
     x = BallArray(np.array([[1.0, 1.0 + 1e-9, 0.0], [3, 1, 2]]), np.full((2, 3), 1e-8))
-    found = f.largest(x, 1)
-    assert (
-        (found.mid - found.radius() <= [1 - 1e-8 + 1e-9, 3 - 1e-8]) & (found.mid + found.radius() >= [1 + 1.1e-8, 3])
-    ).all()
+    ball = f.largest(x, 1)
+    assert ((ball.mid - ball.radius() <= [1 - 1e-8 + 1e-9, 3 - 1e-8]) & (ball.mid + ball.radius() >= [1 + 1.1e-8, 3])).all()
     moving = f.largest(Dual(x, {0: exact(np.arange(6.0).reshape(2, 3))}), 1)
     assert np.isnan(moving.tangents[0].mid).tolist() == [True, False]
     assert moving.tangents[0].mid[1] == 3
@@ -324,7 +321,7 @@ def test_arrays_without_elements_have_the_right_shapes(
 ) -> None:
     op = REGISTRY.op(name)
     try:
-        found = op.inference([Spec(x.shape, x.dtype) for x in inputs], attributes)
+        inference = op.inference([Spec(x.shape, x.dtype) for x in inputs], attributes)
     except InferenceError:
         assert name in ("max", "argmin")
         return
@@ -332,12 +329,12 @@ def test_arrays_without_elements_have_the_right_shapes(
     if op.rule is not None:
         rule = REGISTRY.rule_of(op, Case(tuple(x if x.dtype.kind == "i" else x.shape for x in inputs), attributes))
     for f in (Arrays(), Arrays(model=True), Arrays(running=True)):
-        made = read_op(op, f, [entered(x) for x in inputs], found.attributes, found.outputs)
-        assert [y.shape for y in made] == [spec.shape for spec in found.outputs]
+        outputs = read_op(op, f, [entered(x) for x in inputs], inference.attributes, inference.outputs)
+        assert [y.shape for y in outputs] == [spec.shape for spec in inference.outputs]
         if rule is not None:
-            g = [BallArray(np.zeros(spec.shape)) for spec in found.outputs]
-            for x, one in zip(inputs, read_program(rule, [*g, *made, *map(entered, inputs)], f), strict=True):
-                assert one is None or one.shape == x.shape
+            g = [BallArray(np.zeros(spec.shape)) for spec in inference.outputs]
+            for x, case in zip(inputs, read_program(rule, [*g, *outputs, *map(entered, inputs)], f), strict=True):
+                assert case is None or case.shape == x.shape
 
 
 # what an evaluation may give
@@ -349,18 +346,18 @@ def test_a_program_is_charged_the_rounding_of_its_dtypes(name: str, dtype: Any) 
     op, rng = REGISTRY.op(name), np.random.default_rng(7)
     shapes = ((6, 20), (20, 5)) if name == "matmul" else ((6, 20),)
     attributes = {} if name == "matmul" else {"axis": 1}
-    one = Case(shapes, attributes, np.dtype(dtype))
-    found = op.inference(one.specs(), one.attributes)
+    case = Case(shapes, attributes, np.dtype(dtype))
+    inference = op.inference(case.specs(), case.attributes)
     inputs = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-    results = results_of(op, inputs, found)
+    results = results_of(op, inputs, inference)
     g = [rng.standard_normal(y.shape).astype(dtype) for y in results]
-    rule = REGISTRY.rule_of(op, one)
+    rule = REGISTRY.rule_of(op, case)
     values = [*g, *results, *inputs]
-    made = _run(rule, values)
+    outputs = _run(rule, values)
     for f in (Arrays(model=True), Arrays(running=True)):
         balls = read_program(rule, [entered(x) for x in values], f)
         exactly = read_program(rule, [entered(x) for x in values], Arrays())
-        for got, ball, truth in zip(made, balls, exactly, strict=True):
+        for got, ball, truth in zip(outputs, balls, exactly, strict=True):
             assert (np.abs(got.astype(float) - ball.mid) <= ball.radius()).all()
             assert (np.abs(truth.mid - ball.mid) <= ball.radius() + truth.radius()).all()
 
@@ -403,12 +400,12 @@ WRONG: tuple[tuple[str, Callable[..., Any]], ...] = (
 @pytest.mark.parametrize(("name", "form"), WRONG)
 def test_a_wrong_form_is_refuted(name: str, form: Callable[..., Any]) -> None:
     registry, op = with_form(name, form)
-    words = [prove(registry, op, one) for one in op.proof_cases()]
-    refuted = [one for one in words if one.word is RuleWord.REFUTED]
+    words = [prove(registry, op, verdict) for verdict in op.proof_cases()]
+    refuted = [verdict for verdict in words if verdict.word is RuleWord.REFUTED]
     assert refuted
-    assert all(one.reason == "the form for whole arrays is not the definition" for one in refuted)
-    assert all(one.element and one.point and one.got != one.expected for one in refuted)
-    assert not any(one.arrays for one in refuted)
+    assert all(verdict.reason == "the form for whole arrays is not the definition" for verdict in refuted)
+    assert all(verdict.element and verdict.point and verdict.got != verdict.expected for verdict in refuted)
+    assert not any(verdict.arrays for verdict in refuted)
 
 
 def test_a_form_that_is_wrong_at_an_anchor_only_may_not_be_used() -> None:

@@ -16,12 +16,9 @@ from flint import arb
 from gradproof.engine import scalar_functions as core
 from gradproof.engine.precision import precision
 from gradproof.engine.registry import build_registry
-from gradproof.engine.verify.arrays import calibration, points
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, calibration, exact, points
 from gradproof.engine.verify.arrays.calibration import Calibration, Measured, measure
-from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.functions import ROWS, TABLE, ArrayFunction
-from gradproof.engine.verify.arrays.reading import Arrays
 from gradproof.engine.verify.processes import worker
 from gradproof.engine.verify.processes.workers import Workers
 from gradproof.engine.verify.proof_pool import ProofPool
@@ -47,8 +44,8 @@ def truth(name: str, bits: int = 300) -> Callable[..., Any]:
 
     def at(*x: Any) -> Any:
         with precision(bits):
-            found = ball(*x)
-        return found if found.is_finite() else None
+            result = ball(*x)
+        return result if result.is_finite() else None
 
     return at
 
@@ -56,9 +53,7 @@ def truth(name: str, bits: int = 300) -> Callable[..., Any]:
 def sample(name: str, seed: int) -> list[Any]:
     """Points that the calibration does not have."""
     rng = np.random.default_rng(seed)
-    arguments = []
-    for draws in points.DRAWS[name]:
-        arguments.append(np.concatenate([draw(rng, 60) for draw in draws]))
+    arguments = [np.concatenate([draw(rng, 60) for draw in draws]) for draws in points.DRAWS[name]]
     size = min(a.size for a in arguments)
     arguments = [rng.permutation(a)[:size] for a in arguments]
     if name in EDGES:
@@ -66,9 +61,9 @@ def sample(name: str, seed: int) -> list[Any]:
     return arguments
 
 
-def contained(found: BallArray, k: int, true: Any, where: object) -> bool:
+def contained(ball: BallArray, k: int, true: Any, where: object) -> bool:
     """Whether something is known of an element; then it must contain the true value."""
-    mid, rad = float(found.mid[k]), float(found.radius()[k])
+    mid, rad = float(ball.mid[k]), float(ball.radius()[k])
     if not (np.isfinite(mid) and np.isfinite(rad)):
         return False
     assert true is not None, f"a ball at {where}, where there is no value: {mid} ± {rad}"
@@ -81,10 +76,10 @@ def contained(found: BallArray, k: int, true: Any, where: object) -> bool:
 @pytest.mark.parametrize("unit", [UNIT, 2.0**-24])
 def test_values_at_floats_are_contained(name: str, unit: float) -> None:
     arguments = sample(name, 1)
-    found = TABLE[name].ball(*(exact(a, unit) for a in arguments))
+    ball = TABLE[name].ball(*(exact(a, unit) for a in arguments))
     at, known = truth(name), 0
     for k, x in enumerate(zip(*(a.tolist() for a in arguments), strict=True)):
-        known += contained(found, k, at(*map(arb, x)), x)
+        known += contained(ball, k, at(*map(arb, x)), x)
     assert known > 0.4 * arguments[0].size
 
 
@@ -110,7 +105,7 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
         balls[0], rads[0] = BallArray(arguments[0], None, part=part), np.abs(arguments[0]) * part
         if len(balls) == 2:
             balls[1], rads[1] = exact(arguments[1]), np.zeros(arguments[1].size)
-    found = TABLE[name].ball(*balls)
+    ball = TABLE[name].ball(*balls)
     bits = 2500 if name in ("sin", "cos", "tan") else 300  # so that points far out are exact
     at, known = truth(name, bits), 0
     for k in range(arguments[0].size):
@@ -120,7 +115,7 @@ def test_values_of_balls_are_contained(name: str, seed: int) -> None:
                     arb(float(a[k])) + arb(where * s) * arb(float(r[k]))
                     for a, r, s in zip(arguments, rads, (1, -1), strict=False)
                 ]
-            known += contained(found, k, at(*x), x)
+            known += contained(ball, k, at(*x), x)
     assert known > arguments[0].size / 3
 
 
@@ -133,19 +128,19 @@ def test_derivatives_are_contained_and_keep_their_digits(name: str) -> None:
     for axis in range(len(arguments)):
         inputs = list(heads)
         inputs[axis] = Dual(heads[axis], {0: BallArray(1.0)})
-        found = getattr(Arrays(), name)(*inputs).tangents[0]
+        ball = getattr(Arrays(), name)(*inputs).tangents[0]
         known = sharp = 0
         for k, x in enumerate(zip(*(a.tolist() for a in arguments), strict=True)):
             with precision(1500):
                 try:
-                    true = row.partials([arb(one) for one in x], [axis])[0]
+                    true = row.partials([arb(number) for number in x], [axis])[0]
                 except (core.Undecided, ZeroDivisionError):
                     true = arb("nan")
             if not true.is_finite():
                 continue  # the series of the oracle ends before the derivative does: at x = 0 of a power
-            if contained(found, k, true, x):
+            if contained(ball, k, true, x):
                 known += 1
-                sharp += found.radius()[k] <= 1e-8 * abs(found.mid[k]) + 1e-280
+                sharp += ball.radius()[k] <= 1e-8 * abs(ball.mid[k]) + 1e-280
         assert known > 0.25 * arguments[0].size
         assert sharp >= 0.9 * known
 
@@ -154,8 +149,8 @@ def test_known_derivatives_at_special_points() -> None:
     f = Arrays()
 
     def slope(name: str, x: float, *others: float) -> tuple[float, float]:
-        found = getattr(f, name)(Dual(exact(np.array([x])), {0: BallArray(1.0)}), *(exact(np.array([y])) for y in others))
-        return float(found.tangents[0].mid[0]), float(found.tangents[0].radius()[0])
+        ball = getattr(f, name)(Dual(exact(np.array([x])), {0: BallArray(1.0)}), *(exact(np.array([y])) for y in others))
+        return float(ball.tangents[0].mid[0]), float(ball.tangents[0].radius()[0])
 
     assert slope("power", -2.0, 3.0)[0] == 12
     assert slope("power", 0.0, 1.0)[0] == 1
@@ -180,32 +175,32 @@ def test_what_is_not_known_stays_so(name: str) -> None:
     others = [exact(np.full(4, 2.0)) for _ in points.DRAWS[name][1:]]
     bad = BallArray([0.5, 0.5, np.nan, np.inf], [np.inf, np.nan, 0.0, np.inf])
     with np.errstate(all="ignore"):
-        found = row.ball(bad, *others)
-        assert not (np.isfinite(found.mid) & np.isfinite(found.radius())).any()
+        ball = row.ball(bad, *others)
+        assert not (np.isfinite(ball.mid) & np.isfinite(ball.radius())).any()
         for other in others:
-            found = row.ball(other, bad)
-            assert not (np.isfinite(found.mid) & np.isfinite(found.radius())).any()
+            ball = row.ball(other, bad)
+            assert not (np.isfinite(ball.mid) & np.isfinite(ball.radius())).any()
 
 
 def test_a_wide_power_of_a_wide_exponent_is_contained() -> None:
     """The radius is e^500 of the value, so that the rounding of the 500 counts."""
     x, a, ra = 7.756008266667504e197, -1.0, 1.14970530837592
-    found = TABLE["power"].ball(exact(np.array([x])), BallArray([a], [ra]))
+    ball = TABLE["power"].ball(exact(np.array([x])), BallArray([a], [ra]))
     with precision(300):
-        contained(found, 0, arb(x) ** (arb(a) + arb(ra)), x)
-    assert np.isfinite(found.radius()).all()
+        contained(ball, 0, arb(x) ** (arb(a) + arb(ra)), x)
+    assert np.isfinite(ball.radius()).all()
 
 
 def test_domains_end_where_they_do() -> None:
-    beyond = {
+    far_substitutes = {
         "log": (-1.0, 0.0), "log1p": (-1.0, -2.0), "sqrt": (-5e-324,), "asin": (1 + 2**-52, -2.0), "acos": (2.0,),
         "acosh": (1 - 2**-53, -3.0), "atanh": (1.0, -1.0, 2.0), "gamma": (0.0, -1.0, -3.0), "lgamma": (0.0, -0.5, -2.0),
         "digamma": (0.0, -0.5), "exp": (710.0,), "gamma ": (172.0,), "sinh": (711.0, -711.0),
     }  # fmt: skip
     inside = {"log": 1.0, "log1p": 0.0, "sqrt": 1.0, "asin": 0.9, "acos": 0.9, "acosh": 1.5, "atanh": 0.9, "lgamma": 1.0}
-    for name, places in beyond.items():
-        found = TABLE[name.strip()].ball(exact(np.array(places)))
-        assert not (np.isfinite(found.mid) & np.isfinite(found.radius())).any(), name
+    for name, places in far_substitutes.items():
+        ball = TABLE[name.strip()].ball(exact(np.array(places)))
+        assert not (np.isfinite(ball.mid) & np.isfinite(ball.radius())).any(), name
     for name, x in inside.items():
         assert not np.isfinite(TABLE[name].ball(BallArray([x], [1.01])).radius()).any(), name
     assert not np.isfinite(TABLE["tan"].ball(BallArray([1.5], [0.1])).radius()).any()
@@ -218,8 +213,8 @@ def test_domains_end_where_they_do() -> None:
 def test_tails_keep_their_digits() -> None:
     """Where SciPy's own erfc has lost hundreds of units."""
     x = np.linspace(20, 25, 500)
-    found = TABLE["erfc"].ball(exact(x))
-    assert (found.radius() < 4e-15 * found.mid).all()
+    ball = TABLE["erfc"].ball(exact(x))
+    assert (ball.radius() < 4e-15 * ball.mid).all()
     mask = Arrays().exp(exact(np.array([np.finfo(np.float64).min, 1.0])) + exact(np.array([0.3, 0.3])) * 0.7)
     assert mask.mid[0] == 0
     assert mask.radius()[0] < 1e-290
@@ -283,7 +278,7 @@ def test_measurements_are_kept_in_a_folder(tmp_path: Path, monkeypatch: pytest.M
     second = Calibration(folder)
     second.measured(TABLE["log"])
     assert folder.stat().st_mode & 0o777 == 0o700
-    monkeypatch.setattr(calibration, "measure", lambda row: pytest.fail("measured again"))
+    monkeypatch.setattr(calibration, "measure", lambda row: pytest.fail("they are repeated"))
     third = Calibration(folder)
     assert third.measured(TABLE["exp"]) == first
     assert third.measured(TABLE["log"]).ulps > 0
@@ -305,7 +300,7 @@ def test_a_damaged_file_is_made_again(damage: str, tmp_path: Path, caplog: pytes
         file.write_text(damage, encoding="latin-1")
     with caplog.at_level(logging.WARNING):
         assert Calibration(folder).distrust(TABLE["exp"]) == ""
-    assert "measured again" in caplog.text
+    assert "they are repeated" in caplog.text
     assert file.read_text() == sound
 
 
@@ -323,15 +318,15 @@ def test_a_folder_of_others_is_not_believed(tmp_path: Path, caplog: pytest.LogCa
 
 def test_the_documented_bounds_are_those_of_the_table() -> None:
     text = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
-    found = {}
+    bounds = {}
     for line in text.split("| function | units | and |")[1].splitlines()[2:]:
         if not line.startswith("|"):
             break
         names, ulps, absolute = (cell.strip() for cell in line.strip("|").split("|"))
         power = absolute.partition("^")[2]
         for name in names.split(","):
-            found[name.strip(" `")] = float(ulps), 2.0 ** float(power) if power else 0.0
-    assert found == {row.name: (row.ulps, row.absolute) for row in ROWS}
+            bounds[name.strip(" `")] = float(ulps), 2.0 ** float(power) if power else 0.0
+    assert bounds == {row.name: (row.ulps, row.absolute) for row in ROWS}
     assert f"{points.COUNT} points" in text
 
 
@@ -357,39 +352,39 @@ def test_random_programs_are_contained_or_not_known(unit: float) -> None:
         x = rng.choice([-1, 1], 12) * np.exp2(rng.uniform(-6, 3, 12))
         with np.errstate(all="ignore"):
             moving = program(Arrays(), Dual(exact(x, unit), {0: BallArray(1.0)}), np.random.default_rng(seed))
-        for k, one in enumerate(x.tolist()):
+        for k, number in enumerate(x.tolist()):
             with precision(400):
                 try:
-                    value, slope = program(Series(), (arb(one), arb(1)), np.random.default_rng(seed))
+                    value, slope = program(Series(), (arb(number), arb(1)), np.random.default_rng(seed))
                 except (core.Undecided, ZeroDivisionError, ValueError):
                     continue
             if value.is_finite():
-                known[0] += contained(moving.head, k, value, one)
+                known[0] += contained(moving.head, k, value, number)
             if slope.is_finite():
                 shape = (
                     np.broadcast_to(moving.tangents[0].mid, x.shape),
                     np.broadcast_to(moving.tangents[0].radius(), x.shape),
                 )
-                known[1] += contained(BallArray(*shape), k, slope, one)
+                known[1] += contained(BallArray(*shape), k, slope, number)
     assert min(known) > 400
 
 
 def program(f: Any, x: Any, rng: np.random.Generator) -> Any:
     """A random chain of functions and arithmetic of one variable."""
     names = sorted(CHAINS)
-    made = [x]
+    outputs = [x]
     for _ in range(4):
         name = names[rng.integers(len(names))]
-        a, b = made[rng.integers(len(made))], made[-1]
+        a, b = outputs[rng.integers(len(outputs))], outputs[-1]
         value = getattr(f, name)(*((b, a) if CHAINS[name] == 2 else (b,)))
         choice = rng.integers(5)
-        a = made[rng.integers(len(made))]
+        a = outputs[rng.integers(len(outputs))]
         if isinstance(f, Series):
             value = f.joined(value, a, int(choice))
         else:
             value = [value, value * a, value + a, value / (a * a + 1), a - value * 0.5][choice]
-        made.append(value)
-    return made[-1]
+        outputs.append(value)
+    return outputs[-1]
 
 
 class Series:

@@ -4,6 +4,7 @@ digits where terms cancel."""
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,8 @@ from flint import arb
 
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, exact
-from gradproof.engine.verify.arrays.dual import Dual
-from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays import UNIT, Arrays, BallArray, Dual, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.arrays.reading import Arrays
 
 SINGLE = 2.0**-24
 
@@ -110,8 +108,8 @@ def test_a_number_that_is_not_finite_makes_its_own_sum_unknown() -> None:
     x = np.ones((3, 400))
     x[1, 7] = np.inf
     x[2, 3] = np.nan
-    found = Arrays().total(exact(x), 1)
-    known = np.isfinite(found.mid) & np.isfinite(found.radius())
+    ball = Arrays().total(exact(x), 1)
+    known = np.isfinite(ball.mid) & np.isfinite(ball.radius())
     assert known.tolist() == [True, False, False]
     wide = Arrays().total(BallArray(np.ones(40), np.where(np.arange(40) == 3, np.inf, 0.0)), 0)
     assert not np.isfinite(wide.radius())
@@ -124,9 +122,9 @@ def test_radii_are_added(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(5)
     x, rad = rng.standard_normal(shape), np.abs(rng.standard_normal(shape)) * 1e-9
     f = Arrays()
-    found = f.total(BallArray(x, rad), -1)
+    ball = f.total(BallArray(x, rad), -1)
     for sign in (-1, 1):
-        apart(found, [sum(map(Fraction, a.tolist())) + sign * sum(map(Fraction, b.tolist())) * (1 - Fraction(1, 2**60))
+        apart(ball, [sum(map(Fraction, a.tolist())) + sign * sum(map(Fraction, b.tolist())) * (1 - Fraction(1, 2**60))
                       for a, b in zip(x.reshape(-1, shape[-1]), rad.reshape(-1, shape[-1]), strict=True)])  # fmt: skip
 
 
@@ -135,14 +133,10 @@ def test_running_sums() -> None:
     for kind in ("plain", "cancelling", "wide", "denormal"):
         for shape, axis in (((1,), 0), ((5000,), 0), ((300, 3), 0), ((3, 300), 1), ((70, 4, 2), 0)):
             x = hard(rng, shape, kind)
-            found = Arrays().running_total(exact(x), axis)
+            ball = Arrays().running_total(exact(x), axis)
             lines = np.moveaxis(x, axis, -1).reshape(-1, shape[axis])
-            truth = []
-            for line in lines:
-                total = Fraction(0)
-                for one in line.tolist():
-                    truth.append(total := total + Fraction(one))
-            apart(found.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
+            truth = [total for line in lines for total in accumulate(map(Fraction, line.tolist()))]
+            apart(ball.moved(lambda a: np.moveaxis(a, axis, -1)), truth)  # noqa: B023
 
 
 def test_sums_at_places() -> None:
@@ -151,13 +145,13 @@ def test_sums_at_places() -> None:
         x = hard(rng, (size, 4) if axis == 0 else (4, size), "cancelling")
         places = rng.integers(-size, size, (count,))
         updates = hard(rng, (count, 4) if axis == 0 else (4, count), "cancelling")
-        found = Arrays().added(exact(x), places, exact(updates), axis)
-        assert found.shape == x.shape
+        ball = Arrays().added(exact(x), places, exact(updates), axis)
+        assert ball.shape == x.shape
         rows, more = np.moveaxis(x, axis, 0), np.moveaxis(updates, axis, 0)
         truth = [[Fraction(float(v)) for v in row] for row in rows]
         for place, row in zip(places, more, strict=True):
             truth[place] = [a + Fraction(float(b)) for a, b in zip(truth[place], row, strict=True)]
-        apart(found.moved(lambda a: np.moveaxis(a, axis, 0)), [v for row in truth for v in row])  # noqa: B023
+        apart(ball.moved(lambda a: np.moveaxis(a, axis, 0)), [v for row in truth for v in row])  # noqa: B023
 
 
 # matrices
@@ -193,21 +187,21 @@ def scaled(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("one", ["plain", "wide", "rows", "tiny", "mixed", "single", "whole", "zeros"])
-@pytest.mark.parametrize("other", ["plain", "rows", "mixed", "single", "whole", "zeros"])
-def test_a_product_contains_the_truth(one: Any, other: Any) -> None:
+@pytest.mark.parametrize("left_kind", ["plain", "wide", "rows", "tiny", "mixed", "single", "whole", "zeros"])
+@pytest.mark.parametrize("right_kind", ["plain", "rows", "mixed", "single", "whole", "zeros"])
+def test_a_product_contains_the_truth(left_kind: Any, right_kind: Any) -> None:
     rng = np.random.default_rng(8)
     for n, k, m in ((3, 1, 2), (2, 7, 3), (4, 33, 2)):
-        a, b = scaled(rng, (n, k), one), scaled(rng, (m, k), other).T
+        a, b = scaled(rng, (n, k), left_kind), scaled(rng, (m, k), right_kind).T
         apart(product_of(exact(a), exact(b)), products(a, b))
         wide_a = BallArray(a, np.abs(a) * 1e-12)
         wide_b = BallArray(b, np.abs(b) * 1e-3)
         for left, right in ((wide_a, exact(b)), (exact(a), wide_b), (wide_a, wide_b)):
-            found = product_of(left, right)
-            apart(found, products(a, b))
+            ball = product_of(left, right)
+            apart(ball, products(a, b))
             ends = [Fraction(1) + Fraction(1, 10**12) * Fraction(999, 1000) * (left.rad is not None)]
             ends.append(Fraction(1) + Fraction(1, 10**3) * Fraction(999, 1000) * (right.rad is not None))
-            apart(found, [x * ends[0] * ends[1] for x in products(a, b)])
+            apart(ball, [x * ends[0] * ends[1] for x in products(a, b)])
 
 
 def test_a_product_keeps_digits_where_it_cancels() -> None:
@@ -215,33 +209,33 @@ def test_a_product_keeps_digits_where_it_cancels() -> None:
     a = rng.standard_normal((3, 256))
     b = rng.standard_normal((256, 3))
     rest = products(a[:1, :-1], b[:-1])
-    b[-1] = [float(-one / Fraction(float(a[0, -1]))) for one in rest]
-    found = apart(product_of(exact(a), exact(b)), products(a, b))
+    b[-1] = [float(-total / Fraction(float(a[0, -1]))) for total in rest]
+    ball = apart(product_of(exact(a), exact(b)), products(a, b))
     sizes = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=0)
-    assert (np.abs(found.mid[0]) < 1e-15).all()
-    assert (found.radius() <= np.abs(found.mid) * UNIT * 1.01 + 2.0**-64 * sizes).all()
+    assert (np.abs(ball.mid[0]) < 1e-15).all()
+    assert (ball.radius() <= np.abs(ball.mid) * UNIT * 1.01 + 2.0**-64 * sizes).all()
 
 
 def test_products_of_small_whole_numbers_are_exact_and_rows_of_zeros_are_zero() -> None:
     rng = np.random.default_rng(10)
     a, b = scaled(rng, (9, 40), "whole"), scaled(rng, (40, 5), "whole")
-    found = product_of(exact(a), exact(b))
-    assert (found.mid == a @ b).all()
-    assert not np.any(found.radius() > np.abs(found.mid) * 2**-40)
+    ball = product_of(exact(a), exact(b))
+    assert (ball.mid == a @ b).all()
+    assert not np.any(ball.radius() > np.abs(ball.mid) * 2**-40)
     a = rng.standard_normal((4, 30))
     a[2] = 0
     for b in (rng.standard_normal((30, 3)), rng.standard_normal((30, 3)).astype(np.float32).astype(float)):
-        found = product_of(exact(a), exact(b))
-        assert (found.mid[2] == 0).all()
-        assert (found.radius()[2] == 0).all()
+        ball = product_of(exact(a), exact(b))
+        assert (ball.mid[2] == 0).all()
+        assert (ball.radius()[2] == 0).all()
 
 
 def test_what_is_not_finite_is_unknown_in_its_own_row_and_column() -> None:
     rng = np.random.default_rng(11)
     a, b = rng.standard_normal((4, 6)), rng.standard_normal((6, 5))
     a[1, 2], a[3, 0], b[5, 4] = np.inf, np.nan, -np.inf
-    found = product_of(exact(a), exact(b))
-    known = np.isfinite(found.mid) & np.isfinite(found.radius())
+    ball = product_of(exact(a), exact(b))
+    known = np.isfinite(ball.mid) & np.isfinite(ball.radius())
     expected = np.ones((4, 5), bool)
     expected[[1, 3]] = expected[:, 4] = False
     assert (known == expected).all()
@@ -250,26 +244,26 @@ def test_what_is_not_finite_is_unknown_in_its_own_row_and_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left_shape", "right_shape"),
     [((5,), (5,)), ((3, 5), (5,)), ((5,), (5, 2)), ((2, 3, 5), (5, 4)), ((2, 1, 3, 5), (4, 5, 2)), ((5,), (2, 5, 3)),
      ((2, 3, 5), (5,)), ((0, 5), (5, 2)), ((3, 0), (0, 2))],
 )  # fmt: skip
-def test_products_have_the_shapes_of_numpy(one: Any, other: Any) -> None:
+def test_products_have_the_shapes_of_numpy(left_shape: Any, right_shape: Any) -> None:
     rng = np.random.default_rng(12)
-    a, b = rng.standard_normal(one), rng.standard_normal(other)
-    found = product_of(exact(a), exact(b))
-    assert found.shape == (a @ b).shape
-    assert (np.abs(found.mid - a @ b) <= 1e-14 * 5).all()
+    a, b = rng.standard_normal(left_shape), rng.standard_normal(right_shape)
+    ball = product_of(exact(a), exact(b))
+    assert ball.shape == (a @ b).shape
+    assert (np.abs(ball.mid - a @ b) <= 1e-14 * 5).all()
 
 
 def test_a_product_of_moving_matrices() -> None:
     rng = np.random.default_rng(13)
     a, b, da, db = (rng.standard_normal(s) for s in ((3, 4), (4, 2), (3, 4), (4, 2)))
     f = Arrays()
-    found = f.matmul(Dual(exact(a), {0: exact(da), 1: exact(da * 2)}), Dual(exact(b), {0: exact(db)}))
-    apart(found.head, products(a, b))
-    apart(found.tangents[0], [x + y for x, y in zip(products(a, db), products(da, b), strict=True)])
-    apart(found.tangents[1], products(2 * da, b))
+    ball = f.matmul(Dual(exact(a), {0: exact(da), 1: exact(da * 2)}), Dual(exact(b), {0: exact(db)}))
+    apart(ball.head, products(a, b))
+    apart(ball.tangents[0], [x + y for x, y in zip(products(a, db), products(da, b), strict=True)])
+    apart(ball.tangents[1], products(2 * da, b))
     total = f.total(Dual(exact(a), {3: BallArray(2.0)}), 0)
     assert total.tangents[3].mid.tolist() == [6.0] * 4
 
@@ -286,15 +280,15 @@ def evaluations(x: Array, dtype: Any) -> Iterator[Any]:
         rows = x[: len(x) // lanes * lanes].reshape(-1, lanes)
         partial = np.cumsum(rows, axis=0, dtype=dtype)[-1]
         total = dtype(0)
-        for one in (*partial, *x[len(rows) * lanes :]):
-            total = dtype(total + one)
+        for term in (*partial, *x[len(rows) * lanes :]):
+            total = dtype(total + term)
         yield total
     yield np.matmul(x, np.ones(len(x), dtype))
     yield np.add.reduce(np.stack([x, x]).T, axis=0)[0]
 
 
 @pytest.mark.parametrize("running", [False, True])
-@pytest.mark.parametrize("data", ["normal", "equal", "alternating", "one huge", "descending"])
+@pytest.mark.parametrize("data", ["normal", "equal", "alternating", "a huge number", "descending"])
 def test_a_sum_that_an_evaluation_may_give(running: bool, data: str) -> None:
     rng = np.random.default_rng(14)
     for dtype, unit in ((np.float32, SINGLE), (np.float64, UNIT), (np.float16, 2.0**-11)):
@@ -303,14 +297,14 @@ def test_a_sum_that_an_evaluation_may_give(running: bool, data: str) -> None:
             "normal": rng.standard_normal(n),
             "equal": np.full(n, 0.1),
             "alternating": np.where(np.arange(n) % 2, 0.1, -0.1),
-            "one huge": np.where(np.arange(n) == n // 2, 1000.0, rng.standard_normal(n)),
+            "a huge number": np.where(np.arange(n) == n // 2, 1000.0, rng.standard_normal(n)),
             "descending": 1 / np.arange(1, n + 1),
         }[data].astype(dtype)
         f = Arrays(model=not running, running=running)
-        found = f.total(BallArray(x, None, unit), 0)
-        for one in evaluations(x, dtype):
-            assert abs(float(one) - found.mid) <= found.radius()
-    assert found.unit == unit
+        ball = f.total(BallArray(x, None, unit), 0)
+        for number in evaluations(x, dtype):
+            assert abs(float(number) - ball.mid) <= ball.radius()
+    assert ball.unit == unit
 
 
 def test_the_allowance_of_a_sum_is_sharp_where_it_runs() -> None:
@@ -330,11 +324,15 @@ def test_a_product_that_an_evaluation_may_give(dtype: Any) -> None:
         (np.where(np.arange(999) % 2, 0.1, -0.1)[None], np.ones((999, 2))),
     ):
         a, b = a.astype(dtype), b.astype(dtype)
-        made = (a @ b).astype(float), np.add.reduce(a[:, :, None] * b[None], axis=1).astype(float), np.einsum("ik,kj", a, b)
+        products_ = (
+            (a @ b).astype(float),
+            np.add.reduce(a[:, :, None] * b[None], axis=1).astype(float),
+            np.einsum("ik,kj", a, b),
+        )
         for f in (Arrays(model=True), Arrays(running=True)):
-            found = f.matmul(BallArray(a, None, unit), BallArray(b, None, unit))
-            for one in made:
-                assert (np.abs(one - found.mid) <= found.radius()).all()
+            ball = f.matmul(BallArray(a, None, unit), BallArray(b, None, unit))
+            for product in products_:
+                assert (np.abs(product - ball.mid) <= ball.radius()).all()
     square = [BallArray(rng.standard_normal((512, 512)).astype(np.float32), None, SINGLE) for _ in range(2)]
     running = Arrays(running=True).matmul(square[0][:4], square[1])
     assert (running.radius() < 2e-3 * np.sqrt(512)).all()
@@ -343,8 +341,8 @@ def test_a_product_that_an_evaluation_may_give(dtype: Any) -> None:
 def test_running_sums_that_an_evaluation_may_give() -> None:
     for x in (np.full(5000, 0.1, np.float32), np.random.default_rng(17).standard_normal(5000).astype(np.float32)):
         for f in (Arrays(model=True), Arrays(running=True)):
-            found = f.running_total(BallArray(x, None, SINGLE), 0)
-            assert (np.abs(np.cumsum(x, dtype=np.float32) - found.mid) <= found.radius()).all()
+            ball = f.running_total(BallArray(x, None, SINGLE), 0)
+            assert (np.abs(np.cumsum(x, dtype=np.float32) - ball.mid) <= ball.radius()).all()
 
 
 def test_products_along_axes() -> None:
@@ -353,8 +351,8 @@ def test_products_along_axes() -> None:
     f = Arrays()
     with precision(300):
         for axes in ((0,), (1,), (0, 1)):
-            found = f.product(exact(x), axes)
-            for mid, rad, line in zip(found.mid.flat, found.radius().flat, columns_of(x, axes), strict=True):
+            ball = f.product(exact(x), axes)
+            for mid, rad, line in zip(ball.mid.flat, ball.radius().flat, columns_of(x, axes), strict=True):
                 truth = math.prod(map(arb, line.tolist()))
                 assert abs(arb(float(mid)) - truth) <= float(rad)
         runs = f.running_product(exact(x), 1)

@@ -13,7 +13,7 @@ from tests.verify.graphs.test_wholegraph import run_of
 from gradproof.engine import cancellation
 from gradproof.engine.cancellation import Cancellation, Deadline, look
 from gradproof.engine.errors import Cancelled
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.runs.evidence import AT_ONCE, layout_of, write_values
 from gradproof.engine.verify.runs.examination import Brief, Examination
 from gradproof.engine.verify.runs.known_rules import KnownRules
@@ -89,11 +89,11 @@ def test_a_node_whose_time_is_over_is_left_at_once(bench: Bench, name: str, monk
     assert whole.forward.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED)
     assert every > 2
     for looks in (0, 1, every // 2, every - 1):
-        found, seen = numbers(looks)
+        verdicts, seen = numbers(looks)
         assert seen == looks + 1  # and no more work behind it
-        assert found.forward.word is ValueWord.UNCHECKED
-        assert "budget" in found.forward.reason
-        assert all(one is None or one.word is ValueWord.UNCHECKED for one in found.contributions)
+        assert verdicts.forward.word is ValueWord.UNCHECKED
+        assert "budget" in verdicts.forward.reason
+        assert all(verdict is None or verdict.word is ValueWord.UNCHECKED for verdict in verdicts.contributions)
 
 
 def test_a_run_is_copied_as_far_as_there_is_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

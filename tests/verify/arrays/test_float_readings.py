@@ -16,13 +16,20 @@ from gradproof.engine.domains import INTEGER
 from gradproof.engine.extend import Op, Spec
 from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import entered
+from gradproof.engine.verify.arrays import (
+    PRODUCT_ROUNDINGS,
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    entered,
+    inner_product,
+    perturbed,
+    tangents,
+)
+from gradproof.engine.verify.arrays.inner_products import BLOCK
 from gradproof.engine.verify.arrays.programs import read_op as read_arrays
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import BLOCK, SUMMED, rounded, weigh
 from gradproof.engine.verify.graphs.series_bridge import bridged
 from gradproof.engine.verify.readings import Series, concrete, read_op
 from gradproof.engine.verify.readings.attributes import in_balls
@@ -31,15 +38,15 @@ ELEMENTWISE = [op for op in REGISTRY.ops.values() if op.elementwise and op.diffe
 
 
 def floats_of(op: Op, count: int, random: np.random.Generator) -> list[Any]:
-    found: list[Any] = []
+    floats: list[Any] = []
     for k in range(len(op.inputs)):
         domain = op.domain(k)
         if domain is INTEGER:
-            found.append(random.integers(0, 2, count).astype(bool))
+            floats.append(random.integers(0, 2, count).astype(bool))
             continue
         own = Random(k)
-        found.append(np.array([float(domain.sample(own)) for _ in range(count)]))
-    return found
+        floats.append(np.array([float(domain.sample(own)) for _ in range(count)]))
+    return floats
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
@@ -88,20 +95,25 @@ WHOLE = [op for op in REGISTRY.ops.values() if op.arrays and op.differentiable]
 def test_whole_forms_in_floats_are_those_of_balls(op: Op) -> None:
     """Of every case: values and slopes are where balls are."""
     random = np.random.default_rng(1)
-    for one in op.cases:
-        inputs = [x if isinstance(x, np.ndarray) else random.normal(size=x) for x in one.inputs]
-        steps = [None if isinstance(x, np.ndarray) else random.normal(size=x) for x in one.inputs]
-        found = op.inference(one.specs(), one.attributes)
+    for case in op.cases:
+        inputs = [x if isinstance(x, np.ndarray) else random.normal(size=x) for x in case.inputs]
+        steps = [None if isinstance(x, np.ndarray) else random.normal(size=x) for x in case.inputs]
+        inference = op.inference(case.specs(), case.attributes)
         plain = [x if t is None else FloatDual(x, {0: t}) for x, t in zip(inputs, steps, strict=True)]
         balls = [
             entered(x) if t is None else Dual(BallArray(x), {0: BallArray(t)}) for x, t in zip(inputs, steps, strict=True)
         ]
         assert op.arrays
-        made = op.arrays(Floats(), *plain, **found.attributes)
-        several = made if isinstance(made, tuple) else (made,)
-        for got, ball in zip(several, read_arrays(op, Arrays(), balls, found.attributes, found.outputs), strict=True):
+        outputs = op.arrays(Floats(), *plain, **inference.attributes)
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
+        for got, ball in zip(
+            several, read_arrays(op, Arrays(), balls, inference.attributes, inference.outputs), strict=True
+        ):
             for value, truth in ((got.head, ball.head), (tangents(got)[0], tangents(ball)[0])):
-                assert (np.abs(value - truth.mid) <= 1e-13 * (1 + np.abs(truth.mid)) + truth.radius()).all(), (op.name, one)
+                assert (np.abs(value - truth.mid) <= 1e-13 * (1 + np.abs(truth.mid)) + truth.radius()).all(), (
+                    op.name,
+                    case,
+                )
 
 
 @pytest.mark.parametrize("word", ["largest", "smallest"])
@@ -109,8 +121,8 @@ def test_equal_extremes_that_move_are_a_tie(word: str) -> None:
     x = np.array([[1.0, 3, 3], [1, 1, 2]]) if word == "largest" else np.array([[-1.0, -3, -3], [5, 4, 3]])
     for rows, tied in ((x, True), (x[1:], False)):
         f = Floats()
-        found = getattr(f, word)(FloatDual(rows, {0: rows * 2}), axis=1)
-        assert np.array_equal(tangents(found)[0], found.head * 2)
+        dual = getattr(f, word)(FloatDual(rows, {0: rows * 2}), axis=1)
+        assert np.array_equal(tangents(dual)[0], dual.head * 2)
         assert bool(np.any(f.tied)) is tied
     still = Floats()
     getattr(still, word)(FloatDual(x, {}), axis=1)
@@ -124,25 +136,25 @@ def test_inner_products_are_within_their_bound() -> None:
         for dtype in ("float64", "float32"):
             a, b = (random.normal(size=size).astype(dtype) for _ in range(2))
             exact = [Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a, b, strict=True)]
-            found = weigh(a, b)
+            weight = inner_product(a, b)
             size_ = float(sum(map(abs, exact)))
             unit = float(np.finfo(dtype).eps) / 2
-            assert abs(Fraction(found.signed) - sum(exact)) <= Fraction(SUMMED * unit * size_)
-            assert abs(found.size - size_) <= SUMMED * unit * size_
+            assert abs(Fraction(weight.signed) - sum(exact)) <= Fraction(PRODUCT_ROUNDINGS * unit * size_)
+            assert abs(weight.size - size_) <= PRODUCT_ROUNDINGS * unit * size_
 
 
 def test_nothing_is_weighed_where_nothing_moves() -> None:
-    found = weigh(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
-    assert (found.signed, found.size) == (6.0, 6.0)
-    assert not np.isfinite(weigh(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
+    weight = inner_product(np.array([np.nan, np.inf, 2.0]), np.array([0.0, 0.0, 3.0]))
+    assert (weight.signed, weight.size) == (6.0, 6.0)
+    assert not np.isfinite(inner_product(np.array([np.nan, 1.0]), np.array([1.0, 1.0])).signed)
 
 
 def test_another_rounding_is_one_float_away_and_of_narrow_dtypes_none() -> None:
     x = normal(3 * BLOCK)
-    near = rounded(x, np.dtype(np.float64))
+    near = perturbed(x, np.dtype(np.float64))
     assert (np.abs(near / x - 1) <= 2.0**-52).all()
     assert (near != x).mean() > 0.6
-    assert rounded(x, np.dtype(np.float32)) is x
+    assert perturbed(x, np.dtype(np.float32)) is x
 
 
 def test_a_bridge_encloses_what_series_say() -> None:

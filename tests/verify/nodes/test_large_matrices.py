@@ -26,7 +26,7 @@ from gradproof.engine.verify.verdict import GraphWord, SummaryWord, ValueWord
 
 
 def operands(op: str, n: int, dtype: Any = np.float64) -> list[Array]:
-    """A random matrix, for cholesky a positive definite one, and for solve a right side."""
+    """A random matrix, positive definite for cholesky, with a right side for solve."""
     a = np.random.default_rng(n).normal(size=(n, n))
     if op == "cholesky":
         a = a @ a.T / n + np.eye(n)
@@ -146,15 +146,15 @@ def test_cofactors_and_their_derivative_are_those_of_sympy_at_any_rank(rank: int
     t = sympy.Symbol("t")
     line = (sympy.Matrix(a) + t * sympy.Matrix(d)).cofactor_matrix()
     with precision(192):
-        size, found = determinant_and_cofactors(
+        size, cofactors = determinant_and_cofactors(
             Line(*(arb_mat(5, 5, [arb(x) for x in m.ravel().tolist()]) for m in (a, d)))
         )
     assert size[0].contains(int(sympy.Matrix(a).det()))
     for r, c in np.ndindex(5, 5):
         true = sympy.expand(line[r, c])
-        assert found.value[r, c].contains(int(true.coeff(t, 0)))
-        assert found.slope[r, c].contains(int(true.coeff(t, 1)))
-        assert found.slope[r, c].rad() < 1e-6
+        assert cofactors.value[r, c].contains(int(true.coeff(t, 0)))
+        assert cofactors.slope[r, c].contains(int(true.coeff(t, 1)))
+        assert cofactors.slope[r, c].rad() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,17 @@ def test_numbers_far_apart_are_no_false_alarm(numbers_: list[float]) -> None:
 
 @pytest.mark.parametrize("op", ["inv", "solve"])
 def test_a_matrix_that_is_singular_but_for_rounding_is_no_alarm(op: str) -> None:
-    """A singular one is within a unit in the last place: what is computed may be of any size."""
+    """A singular matrix is within a unit in the last place: results may be of any size."""
     for seed in range(8):
         random = np.random.default_rng(seed)
         arrays = [random.normal(size=(4, 3)) @ random.normal(size=(3, 4)), random.normal(size=(4, 2))]
         try:
-            found = judge(REGISTRY, op, *arrays[: 1 + (op == "solve")])
+            verdicts = judge(REGISTRY, op, *arrays[: 1 + (op == "solve")])
         except DataFault:
             continue
-        assert all(one.summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) for one in found.values()), found
+        assert all(verdict.summary in (SummaryWord.PLAUSIBLE, SummaryWord.UNCHECKED) for verdict in verdicts.values()), (
+            verdicts
+        )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])

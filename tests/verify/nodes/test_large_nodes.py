@@ -1,4 +1,4 @@
-"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, one wrong element found wherever it is."""
+"""Large nodes: every element enclosed over whole arrays, a sample read by Arb, a wrong element located anywhere."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tests.verify.numbers.test_value import Never, judge, numbers, with_rules
 from gradproof.engine.extend import Op, hookimpl, ops
 from gradproof.engine.registry import Registry, build_registry
 from gradproof.engine.rules import linear_inputs
-from gradproof.engine.spec import DType
-from gradproof.engine.verify.nodes import elementwise
-from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.spec import DType, spec_of
+from gradproof.engine.verify.nodes import arb_reading, check_node
+from gradproof.engine.verify.numbers.truth import Application
+from gradproof.engine.verify.numbers.value import Checked, check_values
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
 from gradproof.plugins import BUILTIN
 
@@ -54,31 +55,31 @@ NODES: dict[str, Callable[[DType], tuple[Any, Any]]] = {
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("name", NODES)
 def test_what_a_node_computes_raises_no_alarm(name: str, dtype: DType) -> None:
-    one, rule = NODES[name](dtype)
-    found = checked(one, rule)
-    for which, array in enumerate(arrays_of(one)):
-        verdict = verdict_on(found, one, which)
+    application, rule = NODES[name](dtype)
+    verdicts = checked(application, rule)
+    for which, array in enumerate(arrays_of(application)):
+        verdict = verdict_on(verdicts, application, which)
         assert verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED, ValueWord.ILL_CONDITIONED, ValueWord.TIE), (
             verdict
         )
         assert verdict.checked == verdict.total == array.size
-    assert found.forward.sampled >= (64 if one.op.elementwise else 1)
+    assert verdicts.forward.sampled >= (64 if application.op.elementwise else 1)
 
 
 @pytest.mark.parametrize("dtype", FULL, ids=str)
 @pytest.mark.parametrize("name", NODES)
 def test_one_wrong_element_is_found_wherever_it_is(name: str, dtype: DType) -> None:
-    """In each array of the node, at random places, of one sign or the other."""
-    one, rule = NODES[name](dtype)
+    """In each array of the node, at random places, with either sign."""
+    application, rule = NODES[name](dtype)
     random = np.random.default_rng(len(name))
-    for which, array in enumerate(arrays_of(one)):
+    for which, array in enumerate(arrays_of(application)):
         if array.dtype.kind in "biu":
             continue
         sizes = np.abs(np.asarray(array, np.float64)).reshape(-1)
         for place in random.choice(np.flatnonzero(sizes > np.median(sizes) / 4), 3).tolist():
             value = float(array.flat[place]) * (1 + FULL[dtype] * float(random.choice((-1, 1))))
-            bad, where = changed(one, which, place, value)
-            verdict = verdict_on(checked(bad, rule), one, which)
+            bad, where = changed(application, which, place, value)
+            verdict = verdict_on(checked(bad, rule), application, which)
             assert (verdict.word, verdict.element) == (ValueWord.OFF, where), verdict
             assert float(verdict.got) == float(arrays_of(bad)[which].flat[place])
             assert float(verdict.expected) == pytest.approx(float(array.flat[place]), rel=1e-3 * FULL[dtype] ** 0.5)
@@ -86,29 +87,29 @@ def test_one_wrong_element_is_found_wherever_it_is(name: str, dtype: DType) -> N
 
 @pytest.mark.parametrize("relative", [1e-9, 1e-13])
 def test_a_wrong_element_is_found_by_its_last_digits_too(relative: float) -> None:
-    one, rule = applied("tanh", np.linspace(-3, 3, MANY))
-    bad, where = changed(one, 1, 3217, one.contributions[0].flat[3217] * (1 + relative))
-    found = checked(bad, rule).contributions[0]
-    assert found is not None
-    assert (found.word, found.element) == (ValueWord.OFF, where)
+    application, rule = applied("tanh", np.linspace(-3, 3, MANY))
+    bad, where = changed(application, 1, 3217, application.contributions[0].flat[3217] * (1 + relative))
+    verdict = checked(bad, rule).contributions[0]
+    assert verdict is not None
+    assert (verdict.word, verdict.element) == (ValueWord.OFF, where)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 def test_a_number_that_is_none_is_off(value: float) -> None:
     for name in ("tanh", "matmul", "softmax"):
-        one, rule = NODES[name](np.dtype(np.float64))
-        for which in range(len(arrays_of(one))):
-            bad, where = changed(one, which, 1234, value)
-            verdict = verdict_on(checked(bad, rule), one, which)
+        application, rule = NODES[name](np.dtype(np.float64))
+        for which in range(len(arrays_of(application))):
+            bad, where = changed(application, which, 1234, value)
+            verdict = verdict_on(checked(bad, rule), application, which)
             assert (verdict.word, verdict.element) == (ValueWord.OFF, where), verdict
 
 
 def test_every_element_is_enclosed_and_a_sample_read_by_arb(registry: Registry) -> None:
     verdict = judge(registry, "sin", np.linspace(0, 1, MANY))["x0"]
-    found = numbers(verdict)
-    assert (found.word, found.checked, found.total) == (ValueWord.ENCLOSED, MANY, MANY)
-    assert 64 <= found.sampled < 100
-    assert 0 < found.max_ulps < 16
+    forward = numbers(verdict)
+    assert (forward.word, forward.checked, forward.total) == (ValueWord.ENCLOSED, MANY, MANY)
+    assert 64 <= forward.sampled < 100
+    assert 0 < forward.max_ulps < 16
     assert verdict.uses[0].forward.word is ValueWord.ENCLOSED
     assert verdict.summary is SummaryWord.VERIFIED
 
@@ -142,10 +143,10 @@ def test_the_word_is_the_same_on_either_side_of_a_threshold(registry: Registry, 
 def test_a_rule_that_is_not_proved_leaves_its_numbers_screened(registry: Registry) -> None:
     x = drawn((60, 70), np.dtype(np.float64))
     verdict = judge(registry, "softmax", x, seed=x, proofs=Never, axis=1)["x0"]
-    found = numbers(verdict)
-    assert found.word is ValueWord.SCREENED
-    assert (found.checked, found.screened, found.total) == (0, x.size, x.size)
-    assert "PENDING" in found.reason
+    value = numbers(verdict)
+    assert value.word is ValueWord.SCREENED
+    assert (value.checked, value.screened, value.total) == (0, x.size, x.size)
+    assert "PENDING" in value.reason
     assert verdict.summary is SummaryWord.PLAUSIBLE
 
 
@@ -157,31 +158,31 @@ def test_a_rule_that_is_wrong_in_large_shapes_only_is_found_along_a_direction() 
 
     registry = with_rules(softmax=rule)
     x = drawn((60, 70), np.dtype(np.float64))
-    one, program = applied("planted.softmax", x, seed=drawn((60, 70), x.dtype, 1), registry=registry, axis=1)
-    assert checked(one, program).contributions[0] is not None
-    one = replace(one, op=replace(one.op, arrays=REGISTRY.op("softmax").arrays))
-    [found] = checked(one, program).contributions
-    assert found is not None
-    assert found.word is ValueWord.OFF
-    assert "directions" in found.reason
-    y, g = one.results[0], one.cotangents[0]
+    application, program = applied("planted.softmax", x, seed=drawn((60, 70), x.dtype, 1), registry=registry, axis=1)
+    assert checked(application, program).contributions[0] is not None
+    application = replace(application, op=replace(application.op, arrays=REGISTRY.op("softmax").arrays))
+    [verdict] = checked(application, program).contributions
+    assert verdict is not None
+    assert verdict.word is ValueWord.OFF
+    assert "directions" in verdict.reason
+    y, g = application.results[0], application.cotangents[0]
     truth = y * (g - (g * y).sum(axis=1, keepdims=True))
-    index = tuple(int(k) for k in found.element.strip("[]").split(","))
-    assert float(found.expected) == pytest.approx(truth[index], rel=1e-9)
+    index = tuple(int(k) for k in verdict.element.strip("[]").split(","))
+    assert float(verdict.expected) == pytest.approx(truth[index], rel=1e-9)
 
 
 def test_an_op_without_a_form_is_projected_and_never_verified() -> None:
     a, b = drawn((60, 80), np.dtype(np.float64)), drawn((80, 50), np.dtype(np.float64), 1)
-    one, rule = applied("matmul", a, b, seed=drawn((60, 50), a.dtype, 2))
-    one = replace(one, op=replace(one.op, arrays=None))
-    found = check_node(one, rule, (True, True), 20.0)
-    for verdict in found.contributions:
+    application, rule = applied("matmul", a, b, seed=drawn((60, 50), a.dtype, 2))
+    application = replace(application, op=replace(application.op, arrays=None))
+    verdicts = check_node(application, rule, (True, True), 20.0)
+    for verdict in verdicts.contributions:
         assert verdict is not None
         assert (verdict.word, verdict.checked) == (ValueWord.SCREENED, 0)
         assert "projections" in verdict.reason
-    wrong = np.array(one.contributions[0])
+    wrong = np.array(application.contributions[0])
     wrong[17, 33] += 1e-7
-    first = check_node(replace(one, contributions=[wrong, None]), rule, (True, True), 20.0).contributions[0]
+    first = check_node(replace(application, contributions=[wrong, None]), rule, (True, True), 20.0).contributions[0]
     assert first is not None
     assert (first.word, first.element) == (ValueWord.OFF, "[17, 33]")
 
@@ -201,9 +202,9 @@ def test_an_op_without_a_form_is_projected_and_never_verified() -> None:
 def test_what_an_op_is_linear_in_is_read_from_its_rule(
     registry: Registry, op: str, shapes: list[tuple[int, ...]], expected: tuple[bool, ...]
 ) -> None:
-    found = registry.op(op)
-    case = next(c for c in found.proof_cases() if len(c.inputs) == len(shapes))
-    assert linear_inputs(registry.rule_of(found, case), 1) == expected
+    declaration = registry.op(op)
+    case = next(c for c in declaration.proof_cases() if len(c.inputs) == len(shapes))
+    assert linear_inputs(registry.rule_of(declaration, case), 1) == expected
 
 
 # definitions of others, and time
@@ -228,10 +229,10 @@ def test_an_op_that_cannot_be_read_over_arrays_is_sampled() -> None:
 
     registry = plugin(Op("plain.square", np.square, lambda g, y, x: 2 * g * x, define))
     verdict = judge(registry, "plain.square", np.linspace(1, 2, MANY))["x0"]
-    found = numbers(verdict)
-    assert found.word is ValueWord.ENCLOSED
-    assert 64 <= found.checked == found.sampled < MANY
-    assert "a sample" in found.reason
+    value = numbers(verdict)
+    assert value.word is ValueWord.ENCLOSED
+    assert 64 <= value.checked == value.sampled < MANY
+    assert "a sample" in value.reason
     assert verdict.summary is SummaryWord.PLAUSIBLE
     few = numbers(judge(registry, "plain.square", np.linspace(1, 2, 1000))["x0"])
     assert (few.word, few.checked) == (ValueWord.ENCLOSED, 1000)
@@ -242,28 +243,28 @@ def test_a_form_that_raises_anything_costs_its_own_word(error: type[BaseExceptio
     def form(f: Any, a: Any, b: Any) -> Any:
         raise error("no such luck")
 
-    one, rule = applied("matmul", drawn((60, 80), np.dtype(np.float64)), drawn((80, 50), np.dtype(np.float64)))
-    found = check_node(replace(one, op=replace(one.op, arrays=form)), rule, (True, True), 20.0)
-    assert found.forward.word in (ValueWord.UNCHECKED, ValueWord.ENCLOSED, ValueWord.CONDITIONED)
-    assert found.forward.checked < found.forward.total
+    application, rule = applied("matmul", drawn((60, 80), np.dtype(np.float64)), drawn((80, 50), np.dtype(np.float64)))
+    verdicts = check_node(replace(application, op=replace(application.op, arrays=form)), rule, (True, True), 20.0)
+    assert verdicts.forward.word in (ValueWord.UNCHECKED, ValueWord.ENCLOSED, ValueWord.CONDITIONED)
+    assert verdicts.forward.checked < verdicts.forward.total
 
 
 def test_what_there_was_no_time_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elements that only Arb can judge, all of them different: in float64, where exp overflows."""
-    monkeypatch.setattr(elementwise, "CHUNK", 16)
-    one, rule = applied("exp", np.linspace(710, 720, MANY))
-    found = check_node(one, rule, (False,), 0.0)
-    assert found.forward.checked < found.forward.total == MANY
-    assert f"{found.forward.checked} of {MANY} elements enclosed" in found.forward.reason
-    assert "a budget of about" in found.forward.reason
+    monkeypatch.setattr(arb_reading, "CHUNK", 16)
+    application, rule = applied("exp", np.linspace(710, 720, MANY))
+    verdicts = check_node(application, rule, (False,), 0.0)
+    assert verdicts.forward.checked < verdicts.forward.total == MANY
+    assert f"{verdicts.forward.checked} of {MANY} elements enclosed" in verdicts.forward.reason
+    assert "a budget of about" in verdicts.forward.reason
 
 
 def test_like_elements_are_read_once() -> None:
     x = np.full(MANY, 710.0)
     x[::5] = 711.0
-    found = checked(*applied("exp", x))
-    assert (found.forward.word, found.forward.checked) == (ValueWord.OVERFLOWED, MANY)
-    assert found.forward.sampled < 200
+    verdicts = checked(*applied("exp", x))
+    assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.OVERFLOWED, MANY)
+    assert verdicts.forward.sampled < 200
 
 
 BOUNDS = [(-1.0, 1.0), (-np.inf, 0.5), (0.25, np.inf), (-np.inf, np.inf), (-0.0, np.inf), (2.0, -2.0), (np.inf, 1.0)]
@@ -278,16 +279,46 @@ def test_a_bound_that_is_infinite_is_an_absent_bound(registry: Registry, low: fl
             assert verdict.summary is SummaryWord.VERIFIED, verdict.reason
 
 
+def over_arrays(application: Application) -> Checked:
+    return checked(application, None)
+
+
+PAIRS = [(a, b) for a in (np.inf, -np.inf, np.nan, 1.0) for b in (np.inf, -np.inf, np.nan, 1.0)]
+COMPARISONS = ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "maximum", "minimum"]
+
+
+@pytest.mark.parametrize("op", COMPARISONS)
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_comparing_infinities_raises_no_alarm(op: str, a: float, b: float) -> None:
+    """Element by element in Arb, and over arrays, where it is among finite numbers."""
+    for count, check in ((3, check_values), (3, over_arrays), (MANY, over_arrays)):
+        x, y = np.linspace(1, 2, count), np.linspace(2, 3, count)
+        x[count // 2], y[count // 2] = a, b
+        declaration = REGISTRY.op(op)
+        result = declaration.forward(x, y)
+        application = Application(declaration, {}, [x, y], [spec_of(result)], [result], [np.zeros(count)], [None, None])
+        verdict = check(application).forward
+        if np.isnan(a) or np.isnan(b):
+            assert verdict.word in (ValueWord.UNCHECKED, ValueWord.NONFINITE)
+        elif a == b and np.isinf(a) and result.dtype.kind == "b":
+            assert verdict.word is ValueWord.NONFINITE
+        else:
+            assert verdict.word is ValueWord.ENCLOSED
+            wrong = np.array(result)
+            wrong[0] = not wrong[0] if result.dtype.kind == "b" else 7.0
+            assert check(replace(application, results=[wrong])).forward.word is ValueWord.OFF
+
+
 def test_complex_numbers_are_read_as_pairs() -> None:
     z = drawn((MANY,), np.dtype(np.float64)) + 1j * drawn((MANY,), np.dtype(np.float64), 1)
     for op in ("exp", "multiply", "conj", "abs"):
         arrays = (z, z[::-1].copy()) if op == "multiply" else (z,)
-        one, rule = applied(op, *arrays)
-        found = checked(one, rule)
-        assert (found.forward.word, found.forward.checked) == (ValueWord.ENCLOSED, MANY), (op, found.forward)
-        for which in range(len(arrays_of(one))):
-            assert verdict_on(found, one, which).checked == MANY
-            array = arrays_of(one)[which]
-            bad, where = changed(one, which, 4321, array.flat[4321] * (1 + 1e-9))
-            verdict = verdict_on(checked(bad, rule), one, which)
+        application, rule = applied(op, *arrays)
+        verdicts = checked(application, rule)
+        assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.ENCLOSED, MANY), (op, verdicts.forward)
+        for which in range(len(arrays_of(application))):
+            assert verdict_on(verdicts, application, which).checked == MANY
+            array = arrays_of(application)[which]
+            bad, where = changed(application, which, 4321, array.flat[4321] * (1 + 1e-9))
+            verdict = verdict_on(checked(bad, rule), application, which)
             assert (verdict.word, verdict.element) == (ValueWord.OFF, where), verdict

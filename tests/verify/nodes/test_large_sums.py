@@ -25,7 +25,7 @@ from gradproof.plugins import BUILTIN
 @pytest.mark.slow
 @every_dtype
 def test_sums_of_many_elements_that_cancel_are_exact(dtype: Any) -> None:
-    """More than can be added up one by one; the digits that are right are told of the worst."""
+    """More sums than can be added singly; the right digits of the worst are reported."""
     count = 30_000
     parts = [normal(count, seed=k, dtype=dtype, scale=100.0) for k in range(3)]
     parts.append((-(parts[0].astype(float) + parts[1].astype(float))).astype(dtype))
@@ -36,10 +36,10 @@ def test_sums_of_many_elements_that_cancel_are_exact(dtype: Any) -> None:
     truth = [float(sum(Fraction(float(part[k])) for part in parts)) for k in range(count)]
     nearest = np.array(truth).astype(dtype)
     assert check_sum(parts, nearest, 5).word is AccumulationWord.EXACT
-    found = check_sum(parts, raw, 5)
-    assert found.word is AccumulationWord.ILL_CONDITIONED
-    k = int(re.findall(r"element \[(\d+)\]", found.reason)[0])
-    assert f"the sum is {truth[k]:.6g}"[:16] in found.reason
+    verdict = check_sum(parts, raw, 5)
+    assert verdict.word is AccumulationWord.ILL_CONDITIONED
+    k = int(re.findall(r"element \[(\d+)\]", verdict.reason)[0])
+    assert f"the sum is {truth[k]:.6g}"[:16] in verdict.reason
     wrong = nearest.copy()
     wrong[20_011] = 40
     assert f"element [{20_011}]" in check_sum(parts, wrong, 5).reason
@@ -96,7 +96,7 @@ def test_ties_inside_of_a_definition_are_found_in_large_arrays() -> None:
     x[123] = -3.0
     lines: list[Line] = [("c = close.outside(x)", {"d": 3.0}), "y = where(c, x, z)", "s = sum(y)"]
     leaves = {"x": x, "z": np.zeros(10_000)}
-    found = tied_values(run_of(bench, leaves, lines, "s", constants="z"), ["x"])
-    assert found["x"].startswith("node 0 (close.outside), element [123]: both sides of the comparison are equal")
+    ties = tied_values(run_of(bench, leaves, lines, "s", constants="z"), ["x"])
+    assert ties["x"].startswith("node 0 (close.outside), element [123]: both sides of the comparison are equal")
     x[123] = -3.1
     assert tied_values(run_of(bench, leaves, lines, "s", constants="z"), ["x"]) == {}

@@ -14,13 +14,12 @@ from tests.verify.numbers.test_value import graph_of, judge
 
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, DType, Spec
-from gradproof.engine.verify.arrays import functions, reading
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray, functions, reading
 from gradproof.engine.verify.arrays.calibration import demand
-from gradproof.engine.verify.nodes import samples
-from gradproof.engine.verify.nodes.judging import distances, near_by
-from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.nodes import check_node, samples
+from gradproof.engine.verify.nodes.distances import certainly_close, distances
 from gradproof.engine.verify.nodes.projections import _direction, _inner
+from gradproof.engine.verify.nodes.spots import UNREADABLE
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.readings.attributes import in_balls
 from gradproof.engine.verify.verdict import SummaryWord, ValueWord
@@ -49,17 +48,17 @@ def test_columns_are_what_a_tape_reads(name: str, number: int) -> None:
     slots = [k for k, x in enumerate(inputs) if x.dtype.kind == "f"]
     seeds = [random.normal(size=count) for _ in op.definitions]
     specs = [Spec((count,), FLOAT64) for _ in seeds]
-    one = Application(
+    application = Application(
         op, case.attributes, inputs, specs, seeds, seeds, [x if x.dtype.kind == "f" else None for x in inputs]
     )
     columns, cotangents = [x.tolist() for x in inputs], [g.tolist() for g in seeds]
     attributes = in_balls(case.attributes)
     with precision(128):
-        alone, tied, read, _ = samples._singly(one, columns, cotangents, slots, attributes, range(count))
+        alone, tied, read, _ = samples._singly(application, columns, cotangents, slots, attributes, range(count))
         try:
-            together, ties = samples._together(one, columns, cotangents, slots, attributes)
-        except samples.SILENT:
-            pytest.skip("a ball straddles a branch, or an integer is read: one by one")
+            together, ties = samples._together(application, columns, cotangents, slots, attributes)
+        except UNREADABLE:
+            pytest.skip("a ball straddles a branch, or an integer is read singly")
         assert read == count or name in ("lgamma", "digamma", "gamma")
         np.testing.assert_array_equal(ties[:read], tied[:read])
         for j, (row, others) in enumerate(zip(alone, together, strict=True)):
@@ -82,43 +81,43 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_broken_word_is_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what the node computed is right, and where it is off just so."""
-    one, rule = applied("tanh", np.linspace(-3, 3, 5000))
+    application, rule = applied("tanh", np.linspace(-3, 3, 5000))
     plant(monkeypatch)
-    found = check_node(one, rule, (False,), 0.0)
-    for verdict in (found.forward, *found.contributions):
+    verdicts = check_node(application, rule, (False,), 0.0)
+    for verdict in (verdicts.forward, *verdicts.contributions):
         assert verdict is not None
         assert verdict.word is ValueWord.UNCHECKED
         assert "op 'tanh'" in verdict.reason
         assert "by its definition" in verdict.reason
         assert " ± " in verdict.reason
         assert 64 <= verdict.checked == verdict.sampled < 5000
-    off = replace(one, results=[one.results[0] * (1 + 1e-7)])
+    off = replace(application, results=[application.results[0] * (1 + 1e-7)])
     forward = check_node(off, rule, (False,), 0.0).forward
     assert forward.word is ValueWord.OFF
     assert forward.element
 
 
 def test_a_broken_word_leaves_a_small_node_to_arb(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, rule = applied("tanh", np.linspace(-3, 3, 300))
+    application, rule = applied("tanh", np.linspace(-3, 3, 300))
     plant(monkeypatch)
-    found = checked(one, rule)
-    assert (found.forward.word, found.forward.checked) == (ValueWord.ENCLOSED, 300)
+    verdicts = checked(application, rule)
+    assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.ENCLOSED, 300)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 70), (10, 20)])
 def test_a_broken_form_is_not_relied_on(shape: tuple[int, int]) -> None:
-    one, rule = applied("softmax", drawn(shape, FLOAT64), seed=drawn(shape, FLOAT64, 1), axis=1)
-    form = one.op.arrays
+    application, rule = applied("softmax", drawn(shape, FLOAT64), seed=drawn(shape, FLOAT64, 1), axis=1)
+    form = application.op.arrays
 
     def wrong(f: Any, x: Any, *, axis: int) -> Any:
         return form(f, x, axis=axis) * (1 + Fraction(1, 2**20))
 
-    found = check_node(replace(one, op=replace(one.op, arrays=wrong)), rule, (False,), 20.0)
-    if one.size <= 2048:
-        assert (found.forward.word, found.forward.checked) == (ValueWord.ENCLOSED, one.size)
+    verdicts = check_node(replace(application, op=replace(application.op, arrays=wrong)), rule, (False,), 20.0)
+    if application.size <= 2048:
+        assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.ENCLOSED, application.size)
         return
-    for verdict in (found.forward, *found.contributions):
+    for verdict in (verdicts.forward, *verdicts.contributions):
         assert verdict is not None
         assert verdict.word is ValueWord.UNCHECKED
         assert "op 'softmax': result" in verdict.reason
@@ -136,16 +135,16 @@ def test_a_broken_form_is_not_relied_on(shape: tuple[int, int]) -> None:
     ],
 )
 def test_a_sample_is_counted_in_operations(op: str, shapes: Any, attributes: Any, expected: int) -> None:
-    one, rule = applied(op, *(drawn(shape, FLOAT64, k) for k, shape in enumerate(shapes)), **attributes)
-    forward = checked(one, rule).forward
+    application, rule = applied(op, *(drawn(shape, FLOAT64, k) for k, shape in enumerate(shapes)), **attributes)
+    forward = checked(application, rule).forward
     assert forward.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED)
     assert forward.sampled == expected
-    assert forward.checked == forward.total == one.results[0].size
+    assert forward.checked == forward.total == application.results[0].size
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16], ids=lambda t: t.__name__)
 def test_what_is_near_is_fine(dtype: type) -> None:
-    """The quick look at floats never says more than the long one, at every magnitude, and misses little."""
+    """The quick look at floats never says more than the full comparison, at every magnitude, and misses little."""
     random = np.random.default_rng(0)
     kind: DType = np.dtype(dtype)
     info = np.finfo(kind)
@@ -165,17 +164,17 @@ def test_what_is_near_is_fine(dtype: type) -> None:
         BallArray(mid, None, part=2.0**-50),
         BallArray(mid, rad, part=2.0**-50),
     ):
-        seen = near_by(got.astype(np.float64), ball, kind)
+        seen = certainly_close(got.astype(np.float64), ball, kind)
         assert seen is not None
         near, ulps, top = seen
         far = distances(got.astype(np.float64), mid, np.array(ball.radius()), kind)
-        assert not (near & ~far.fine()).any()
+        assert not (near & ~far.close()).any()
         assert near.sum() > 0.9 * ((far.most <= 4 * far.step) & (np.abs(mid) > info.smallest_normal)).sum()
         assert near[top]
         normal = near & ~far.zero & (np.abs(mid) > info.smallest_normal)
         assert (far.most[normal] / far.step[normal]).max() <= ulps * (1 + 1e-6)
     mid[7] = np.inf
-    assert near_by(got.astype(np.float64), BallArray(mid), kind) is None
+    assert certainly_close(got.astype(np.float64), BallArray(mid), kind) is None
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000, 100_003])
@@ -183,9 +182,9 @@ def test_an_inner_product_is_enclosed(count: int) -> None:
     random = np.random.default_rng(count)
     a: Array = random.normal(size=count) * 10.0 ** random.uniform(-8, 8, count)
     b = _direction((count,), 0, 1)
-    found = _inner(BallArray(a), b)
+    ball = _inner(BallArray(a), b)
     truth = sum((Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True)), Fraction(0))
-    assert abs(Fraction(float(found.mid)) - truth) <= Fraction(float(found.radius()))
+    assert abs(Fraction(float(ball.mid)) - truth) <= Fraction(float(ball.radius()))
     assert (b != 0).all()
     assert (np.abs(b) <= 1).all()
 

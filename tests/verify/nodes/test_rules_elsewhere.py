@@ -27,10 +27,10 @@ def elsewhere() -> Registry:
 
 @pytest.fixture(scope="module")
 def workers(elsewhere: Registry) -> Iterator[Workers]:
-    made = Workers([plugin.source for plugin in elsewhere.plugins])
-    made.start()
-    yield made
-    made.close()
+    outputs = Workers([plugin.source for plugin in elsewhere.plugins])
+    outputs.start()
+    yield outputs
+    outputs.close()
 
 
 class ProvedWhole(Here):

@@ -47,10 +47,8 @@ def template_of(workers: Workers) -> int:
 
 def children(pid: int) -> list[str]:
     """The states of the children of a process."""
-    found = []
-    for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found.append(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0])
-    return found
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] for number in children]
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)

@@ -55,6 +55,7 @@ from gradproof.engine.verify.verdict.summary import (
     summarize,
     unvouched,
 )
+from gradproof.engine.verify.verdict.wording import joined
 
 LOOK_UP_SECONDS = 0.1  # how often who waits for a proof looks whether anybody waits for him
 LATE = 0.1  # of the time for checks: so much later it is over for putting words together too
@@ -251,12 +252,12 @@ class _Check:
             return verdict
         reason, origin = verdict.reason, origin_of(self.run, raw)
         if origin is not None:
-            reason = f"{reason}; {origin}"
+            reason = joined(reason, str(origin))
         derivative = self.findings.derivative(verdict.name) if not self.run.hooked else None
         if derivative is not None:
             element, truth = derivative
             place = f" by element {element}" if element else ""
-            reason = f"{reason}; the derivative{place} is {truth}"
+            reason = joined(reason, f"the derivative{place} is {truth}")
         return replace(verdict, reason=reason, nonfinite=origin)
 
     def _grounded(self, number: int, summary: SummaryWord, reason: str) -> tuple[SummaryWord, str]:

@@ -1,4 +1,4 @@
-"""Access: where a server listens, and whom it serves. Each call gets its caller before anything of it is read."""
+"""Access control: the credentials of the port, and authentication of each call before its request is handled."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from gradproof.engine.errors import GradproofError
 from gradproof.engine.registry import Registry
 from gradproof.server.access.certificates import Certificates
 from gradproof.server.access.identities import DEFAULT, Identities, read_identities
-from gradproof.server.access.trusted_files import told
-from gradproof.server.calls.calls import CURRENT, Around, Call, Context
-from gradproof.server.calls.messages import Unreadable
-from gradproof.server.calls.record import identified
+from gradproof.server.access.trusted_files import error_text
+from gradproof.server.calls.calls import CURRENT, Call, Context, WrappingInterceptor
+from gradproof.server.calls.messages import UnreadableMessage
+from gradproof.server.calls.record import record_caller
 from gradproof.server.calls.scopes import OPEN, Unauthenticated, authorize
 from gradproof.server.calls.status import fail
-from gradproof.server.problems import Problem, Unusable
+from gradproof.server.problems import ConfigurationError, Problem, collecting
 
 log = structlog.get_logger("gradproof.server")
-SIDE_DOOR = Caller("side door", frozenset((EVALUATE, VERIFY)))
-"""The server itself, which warms up through a socket that only this user can reach."""
+WARM_UP_CALLER = Caller("warm-up", frozenset((EVALUATE, VERIFY)))
+"""The server itself, at the private socket of its warm-up."""
 
-ASK_SECONDS = 5.0  # for plugins to say whose a call is
-ASKING = 8  # calls about which plugins are asked at a time
-REFUSE_SECONDS = 0.05  # by which a refusal is late, so that guessing is slow
-SOON = timedelta(days=14)
-LOG_SECONDS = 1.0  # refusals are logged so often at most, with their count
+ASK_SECONDS = 5.0  # time limit for plugins to authenticate a call
+ASKING = 8  # threads that ask plugins
+REFUSE_SECONDS = 0.05  # delay of a refusal, which makes guessing slow
+SOON = timedelta(days=14)  # a certificate that expires within this time is logged
+LOG_SECONDS = 1.0  # shortest interval between log lines about refusals
 
 Connection: TypeAlias = Mapping[str, Iterable[bytes]]
-"""Properties of a connection, as gRPC knows them: its kind, and the certificate of the client."""
+"""The auth context of gRPC: kind of the connection, and certificate of the client."""
 
 _AS_OF: ContextVar[int] = ContextVar("gradproof_identified", default=0)
-"""The generation of `Access` in which it was found out whose the running call is."""
+"""The generation of `Access` by which the running call was authenticated."""
 
 
-class Wanted(Protocol):
-    """The settings that access is made of."""
+class AccessSettings(Protocol):
+    """The settings that concern access."""
 
     @property
     def token_file(self) -> Path | None: ...
@@ -61,10 +61,10 @@ class Wanted(Protocol):
 
 
 class Access:
-    """Certificates and callers, as the settings say, and what plugins know of callers. Raises Unusable with all that is
-    wrong."""
+    """Certificates and callers of the settings, and the ``authenticate`` hook of plugins. Raises ConfigurationError with
+    all problems."""
 
-    def __init__(self, settings: Wanted, registry: Registry | None = None) -> None:
+    def __init__(self, settings: AccessSettings, registry: Registry | None = None) -> None:
         self._token_file = settings.token_file
         self._client_ca = settings.tls_client_ca
         self._identities = Identities()
@@ -74,43 +74,35 @@ class Access:
         self.generation = 0
         problems: list[Problem] = []
         if settings.tls_cert is not None and settings.tls_key is not None:
-            try:
+            with collecting(problems):
                 self._certificates = Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
-            except Unusable as error:
-                problems.extend(error.problems)
         elif settings.tls_cert is not None or settings.tls_key is not None:
             missing = "tls_key" if settings.tls_key is None else "tls_cert"
             problems.append(Problem(missing, "is not given; TLS needs a certificate and its key"))
         if settings.tls_client_ca is not None and settings.tls_cert is None:
             problems.append(Problem("tls_client_ca", "clients show certificates over TLS only; give tls_cert and tls_key"))
-        try:
+        with collecting(problems):
             self._identities = self._read()
-        except Unusable as error:
-            problems.extend(error.problems)
         if problems:
-            raise Unusable(problems)
+            raise ConfigurationError(problems)
 
     def reload(self) -> None:
-        """Read certificates and tokens again: for calls, requests of sessions, and connections from now on. Raises Unusable
-        if anything is wrong, and keeps all that there was."""
+        """Reload certificates and tokens, for new connections, and for calls and requests of sessions from now on. Raises
+        ConfigurationError if there is a problem, and keeps the previous ones."""
         problems: list[Problem] = []
         identities = self._identities
-        try:
+        with collecting(problems):
             identities = self._read()
-        except Unusable as error:
-            problems.extend(error.problems)
         if self._certificates is not None:
-            try:
-                self._certificates.reload(only_look=bool(problems))
-            except Unusable as error:
-                problems.extend(error.problems)
+            with collecting(problems):
+                self._certificates.reload(check_only=bool(problems))
         if problems:
-            raise Unusable(problems)
+            raise ConfigurationError(problems)
         self._identities = identities
         self.generation += 1
 
     def warn(self) -> None:
-        """Say in the log what will soon be wrong."""
+        """Log a warning if the certificate expires soon."""
         if self._certificates is not None and self._certificates.expires - datetime.now(UTC) < SOON:
             log.warning("the certificate of this server expires soon", expires=self._certificates.expires.isoformat())
 
@@ -120,49 +112,51 @@ class Access:
         try:
             return read_identities(self._token_file)
         except (OSError, ValueError) as error:
-            raise Unusable([Problem("token_file", line) for line in told(error).splitlines()]) from error
+            raise ConfigurationError([Problem("token_file", line) for line in error_text(error).splitlines()]) from error
 
     def close(self) -> None:
-        """Ask no plugin any more. Waits for none."""
+        """Stop asking plugins, without waiting for them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
-    def open(self) -> bool:
-        """Whether everybody is served."""
+    def serves_everyone(self) -> bool:
+        """Whether neither token, certificate nor plugin is asked who calls."""
         return self._token_file is None and self._client_ca is None and not (self._hook and self._hook.get_hookimpls())
 
     def interceptors(self) -> list[grpc.aio.ServerInterceptor]:
-        return [] if self.open else [Callers(self)]
+        """The interceptors that authenticate and authorize calls; none if everyone is served."""
+        return [] if self.serves_everyone else [CallerInterceptor(self)]
 
     def bind(self, server: grpc.aio.Server, address: str) -> int:
-        """The port. Raises RuntimeError if the address is taken. A Unix socket is for this user alone."""
+        """Bind ``address`` and return the port. A Unix socket is made with mode 0600. Raises RuntimeError if it is
+        taken."""
         if address.startswith("unix:"):
-            before = os.umask(0o177)
+            umask = os.umask(0o177)
             try:
                 return int(server.add_insecure_port(address))
             finally:
-                os.umask(before)
+                os.umask(umask)
         if self._certificates is None:
             return int(server.add_insecure_port(address))
         return int(server.add_secure_port(address, self._certificates.credentials()))
 
     async def caller(self, call: Call, connection: Connection) -> Caller | None:
-        """The caller of a call, by how its connection was made, its token, its certificate, or what a plugin says."""
-        if b"local" in connection.get("transport_security_type", ()):  # ports of that kind are side doors
-            return SIDE_DOOR
+        """The caller of a call, by its connection, token, certificate, or a plugin; None if it is unknown."""
+        if b"local" in connection.get("transport_security_type", ()):  # the warm-up socket
+            return WARM_UP_CALLER
         kind, _, token = call.metadata.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            if (found := self._identities.by_token(token.strip())) is not None:
-                return found
-        elif (names := certified(connection)) and self._client_ca is not None:
-            if (found := self._identities.by_certificate(names)) is not None:
-                return found
+            if (caller := self._identities.by_token(token.strip())) is not None:
+                return caller
+        elif (names := certificate_names(connection)) and self._client_ca is not None:
+            if (caller := self._identities.by_certificate(names)) is not None:
+                return caller
             if self._token_file is None:
                 return Caller(names[0], DEFAULT)
-        return await self._asked(call, connection)
+        return await self._ask_plugins(call, connection)
 
-    async def _asked(self, call: Call, connection: Connection) -> Caller | None:
-        """The caller that a plugin names."""
+    async def _ask_plugins(self, call: Call, connection: Connection) -> Caller | None:
+        """The caller that the ``authenticate`` hook names."""
         hook = self._hook
         if hook is None or not hook.get_hookimpls():
             return None
@@ -176,23 +170,23 @@ class Access:
         def ask() -> Any:
             try:
                 return hook(metadata=dict(call.metadata), peer=call.peer, certificate=certificate)
-            except BaseException as error:  # of a plugin, which may raise anything; it is not to end the server
+            except BaseException as error:  # a plugin may raise anything, SystemExit too
                 raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
         try:
-            found = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, ask), ASK_SECONDS)
+            caller = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._threads, ask), ASK_SECONDS)
         except (RuntimeError, TimeoutError) as error:
-            log.warning("a plugin could not say whose a call is; it is refused", reason=str(error) or "it took too long")
+            log.warning("a plugin failed to authenticate a call, which is refused", reason=str(error) or "it took too long")
             return None
-        if found is not None and not isinstance(found, Caller):
-            log.warning("a plugin said whose a call is, and that was no Caller; it is refused", kind=type(found).__name__)
+        if caller is not None and not isinstance(caller, Caller):
+            log.warning("a plugin returned no Caller for a call, which is refused", kind=type(caller).__name__)
             return None
-        return found
+        return caller
 
 
-class Callers(Around):
-    """Ends calls of nobody with UNAUTHENTICATED before anything of them is read, and requests beyond the scopes of their
-    caller with PERMISSION_DENIED. Whose a call is, is found out once, and again after a reload for each request of a
+class CallerInterceptor(WrappingInterceptor):
+    """Ends calls of unknown callers with UNAUTHENTICATED before a request is handled, and requests beyond the scopes of
+    their caller with PERMISSION_DENIED. A call is authenticated once, and after a reload again with the next request of a
     session."""
 
     def __init__(self, access: Access) -> None:
@@ -209,42 +203,42 @@ class Callers(Around):
         yield
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
-        if call.method.startswith(OPEN) or isinstance(request, Unreadable):
+        if call.method.startswith(OPEN) or isinstance(request, UnreadableMessage):
             return
         session = call.method.endswith("/Session")
         try:
             if _AS_OF.get() != self._access.generation:
                 await self._identify(call, context)
-            authorize(call.method, request)  # a session says itself what else its requests need, and goes on
+            authorize(call.method, request)  # the session authorizes its requests one by one, and survives a refusal
         except GradproofError as error:
-            if session:  # it ends when it has heard of this
+            if session:  # the servicer ends the stream with this error
                 raise
             await fail(context, error)
 
     async def _identify(self, call: Call, context: Context) -> None:
-        """Say whose the running call is. Raises Unauthenticated."""
+        """Set the caller of the running call. Raises Unauthenticated."""
         as_of = self._access.generation
-        found = await self._access.caller(call, context.auth_context())
-        if found is None:
-            self._note(call)
+        caller = await self._access.caller(call, context.auth_context())
+        if caller is None:
+            self._log_refusal(call)
             await asyncio.sleep(REFUSE_SECONDS)
             raise Unauthenticated()
         _AS_OF.set(as_of)
-        known = replace(call, caller=found)
-        CURRENT.set(known)
-        identified(known)
+        authenticated = replace(call, caller=caller)
+        CURRENT.set(authenticated)
+        record_caller(authenticated)
 
-    def _note(self, call: Call) -> None:
+    def _log_refusal(self, call: Call) -> None:
         self._refused += 1
         if (now := time.monotonic()) - self._logged >= LOG_SECONDS:
             log.warning("calls without a valid token were refused", count=self._refused, peer=call.peer, method=call.method)
             self._refused, self._logged = 0, now
 
 
-def certified(connection: Connection) -> list[str]:
-    """The names in the certificate of a client: the alternative ones, then the common one."""
+def certificate_names(connection: Connection) -> list[str]:
+    """The names in the certificate of a client: subject alternative names, then the common name."""
     return [*_texts(connection, "x509_subject_alternative_name"), *_texts(connection, "x509_common_name")]
 
 
 def _texts(connection: Connection, key: str) -> list[str]:
-    return [one.decode("utf-8", "replace") for one in connection.get(key, ())]
+    return [text.decode("utf-8", "replace") for text in connection.get(key, ())]

@@ -1,4 +1,4 @@
-"""Accounting: the outermost interceptor, which keeps a record of every call and gives its id back."""
+"""The outermost interceptor, which records every call and returns its request id."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from gradproof.server.calls.calls import DETAILS, REQUEST_ID, Context, Interceptor, call_of
-from gradproof.server.calls.record import Book, Record
+from gradproof.server.calls.record import CallRegistry, Record
 from gradproof.server.calls.status import CODE_NAMES
 
 
-class Accounting(Interceptor):
-    """Keeps a record of each call in ``book``: bytes, how it ended, and by whatever is noted in between."""
+class AccountingInterceptor(Interceptor):
+    """Keeps a record of each call in ``calls``, with its bytes and status."""
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
+    def __init__(self, calls: CallRegistry) -> None:
+        self.calls = calls
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        taken = 0
+        received = 0
 
         def read(data: bytes) -> Any:
-            nonlocal taken
-            taken += len(data)
+            nonlocal received
+            received += len(data)
             return handler.request_deserializer(data) if handler.request_deserializer else data
 
         def write(record: Record, response: Any) -> bytes:
@@ -39,47 +39,47 @@ class Accounting(Interceptor):
         async def recorded(context: Context) -> AsyncIterator[Record]:
             call = call_of(details, context)
             context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
-            with self.book.open(Record(call)) as record:
+            with self.calls.open(Record(call)) as record:
                 try:
                     yield record
                     record.code = _code(context, 0)
                 except asyncio.CancelledError:
                     left = context.time_remaining()
-                    cut_off = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
-                    record.code = _code(context, 0) if context.code() else cut_off
+                    cause = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
+                    record.code = _code(context, 0) if context.code() else cause
                     raise
                 except BaseException:
                     record.code = _code(context, 2)
-                    record.reason, record.limit = _why(context)
+                    record.reason, record.limit = _reason(context)
                     raise
                 finally:
-                    record.bytes_in = taken
+                    record.bytes_in = received
 
         async def answer(request: Any, context: Context) -> Any:
             async with recorded(context) as record:
-                found = behaviour(request, context)
-                return write(record, await found if inspect.isawaitable(found) else found)
+                response = behaviour(request, context)
+                return write(record, await response if inspect.isawaitable(response) else response)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             async with recorded(context) as record, aclosing(behaviour(request, context)) as responses:
                 async for response in responses:
                     yield write(record, response)
 
-        made, behaviour = self._kind(handler)
+        factory, behaviour = self._kind(handler)
 
-        async def speak(request: Any, context: Context) -> None:
+        async def write_stream(request: Any, context: Context) -> None:
             async with recorded(context) as record:
-                await behaviour(request, _Writing(context, lambda response: write(record, response)))
+                await behaviour(request, _WritingContext(context, lambda response: write(record, response)))
 
         if inspect.isasyncgenfunction(behaviour):
             serving: Any = stream
         else:
-            serving = speak if handler.response_streaming else answer
-        return made(serving, request_deserializer=read, response_serializer=None)
+            serving = write_stream if handler.response_streaming else answer
+        return factory(serving, request_deserializer=read, response_serializer=None)
 
 
-class _Writing:
-    """A context whose responses go through a function."""
+class _WritingContext:
+    """A servicer context that passes each response through a function."""
 
     def __init__(self, context: Context, write: Callable[[Any], bytes]) -> None:
         self._context, self._write = context, write
@@ -92,18 +92,18 @@ class _Writing:
 
 
 def _code(context: Context, default: int) -> str:
-    """The name of the status that a call ended with; the default where none was set."""
-    code: Any = context.code() or default  # a number as long as nobody set it
+    """The name of the status of a call; ``default`` is the number used if none was set."""
+    code: Any = context.code() or default  # gRPC gives a number until a status is set
     return str(code.name) if isinstance(code, grpc.StatusCode) else CODE_NAMES.get(code, "UNKNOWN")
 
 
-def _why(context: Context) -> tuple[str, str]:
-    """The reason of an error, and the limit that was passed, as its details say; empty where they say nothing."""
+def _reason(context: Context) -> tuple[str, str]:
+    """The reason of an error and the limit that was exceeded, from its ErrorInfo; empty without one."""
     for name, value in context.trailing_metadata() or ():
         if name == DETAILS:
             info = error_details_pb2.ErrorInfo()
-            for one in status_pb2.Status.FromString(value).details:
-                if one.Is(info.DESCRIPTOR):
-                    one.Unpack(info)
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Is(info.DESCRIPTOR):
+                    detail.Unpack(info)
                     return info.reason, info.metadata.get("limit", "")
     return "", ""

@@ -1,4 +1,4 @@
-"""Calls: who makes one, under which id, and one way of putting something around each of them."""
+"""Calls with their metadata and caller, and interceptors that wrap calls of every kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """An RPC. ``method`` is its full name, ``request_id`` the client's name for it or a new one."""
+    """An RPC. ``method`` is its full name, ``request_id`` the client's id for it, or a generated one."""
 
     method: str = ""
     request_id: str = ""
@@ -37,7 +37,7 @@ CURRENT: ContextVar[Call] = ContextVar("gradproof_call", default=NO_CALL)
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """An interceptor that puts a handler of the same kind in the place of every one."""
+    """An interceptor that replaces each handler by a wrapper of the same kind (unary or streaming)."""
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
@@ -46,12 +46,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return handler if handler is None else self._wrapped(handler, handler_call_details)
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        """A handler of the same kind."""
+        """The wrapper of a handler."""
         raise NotImplementedError
 
     @staticmethod
     def _kind(handler: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """How handlers of the same kind are made, and what this one does."""
+        """The factory for handlers of this kind, and the behaviour of this handler."""
         kinds = {
             (False, False): (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
             (False, True): (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
@@ -61,61 +61,62 @@ class Interceptor(grpc.aio.ServerInterceptor):
         return kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
 
 
-class Around(Interceptor):
-    """An interceptor that runs something around every call. ``around`` is given the context of each; it raises, or aborts
-    the context, to end the call before anything of it is read."""
+class WrappingInterceptor(Interceptor):
+    """An interceptor that wraps every call in the context manager `around`, and passes every request message to `message`.
+    Either ends the call by raising, or by aborting the context."""
 
     def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
-        """A context manager for the whole of a call."""
+        """A context manager for the duration of a call, entered before a request is read."""
         return nullcontext()
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
-        """Called with each message of the client before the handler has it. May end the call, as ``around`` may."""
+        """Check a request message before the handler gets it."""
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
-        made, behaviour = self._kind(handler)
+        factory, behaviour = self._kind(handler)
 
-        async def given(request: Any, call: Call, context: Context) -> Any:
+        async def checked(request: Any, call: Call, context: Context) -> Any:
             if handler.request_streaming:
-                return self._each(request, call, context)
+                return self._checked_stream(request, call, context)
             await self.message(call, request, context)
             return request
 
         async def answer(request: Any, context: Context) -> Any:
             call = call_of(details, context)
             async with self.around(call, context):
-                request = await given(request, call, context)
-                found = behaviour(request, context)
-                return await found if inspect.isawaitable(found) else found
+                request = await checked(request, call, context)
+                response = behaviour(request, context)
+                return await response if inspect.isawaitable(response) else response
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             call = call_of(details, context)
             async with self.around(call, context):
-                request = await given(request, call, context)
+                request = await checked(request, call, context)
                 async with aclosing(behaviour(request, context)) as responses:
                     async for response in responses:
                         yield response
 
-        return made(
+        return factory(
             stream if inspect.isasyncgenfunction(behaviour) else answer,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    async def _each(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
+    async def _checked_stream(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
         async for request in requests:
             await self.message(call, request, context)
             yield request
 
 
 def call_of(details: grpc.HandlerCallDetails, context: Context) -> Call:
-    """The call of this task, which is made by the outermost interceptor."""
-    known = CURRENT.get()
-    if known.method == details.method:
-        return known
+    """The call of this task; the outermost interceptor creates it."""
+    current = CURRENT.get()
+    if current.method == details.method:
+        return current
     metadata = {str(name): str(value) for name, value in details.invocation_metadata or ()}
-    given = metadata.get(REQUEST_ID, "")
-    request_id = given if given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID else uuid.uuid4().hex
-    made = Call(details.method, request_id, context.peer(), metadata)
-    CURRENT.set(made)
-    return made
+    request_id = metadata.get(REQUEST_ID, "")
+    if not request_id.isprintable() or not 0 < len(request_id) <= MAX_REQUEST_ID:
+        request_id = uuid.uuid4().hex
+    call = Call(details.method, request_id, context.peer(), metadata)
+    CURRENT.set(call)
+    return call

@@ -1,4 +1,4 @@
-"""Messages as they come in: what cannot be read, or is too long, ends its call with a status, in every service."""
+"""Request messages: those that cannot be parsed or are too long end their call with a status. Writes to slow readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from gradproof.engine.errors import GradproofError, InvalidRequest, LimitExceeded, Violation
-from gradproof.server.calls.calls import Around, Call, Context
+from gradproof.server.calls.calls import Call, Context, WrappingInterceptor
 from gradproof.server.calls.status import Stalled, fail
 from gradproof.server.limits import Limits
 
@@ -19,30 +19,30 @@ HINT = "send large tensors in chunks on a Session, and a graph once, then its di
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A message that cannot be read, or is too long, as the error that its call ends with."""
+class UnreadableMessage:
+    """A message that cannot be parsed, or is too long: the error that its call ends with."""
 
     error: GradproofError
 
 
-class Readable(Around):
-    """Reads messages so that a handler meets none that it cannot use. One that is too long is not parsed. gRPC itself
-    refuses what is more than twice as long as it may be, in its own words."""
+class MessageInterceptor(WrappingInterceptor):
+    """Parses messages, and refuses those that cannot be parsed or exceed ``message_bytes``; the latter are not parsed. gRPC
+    itself refuses messages of more than twice that limit, with a status of its own."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
 
     async def message(self, call: Call, request: Any, context: Context) -> None:
-        if not isinstance(request, Unreadable):
+        if not isinstance(request, UnreadableMessage):
             return
-        if call.method.endswith("/Session"):  # it ends when it has heard of this
+        if call.method.endswith("/Session"):  # the servicer ends the stream with this error
             raise request.error
         await fail(context, request.error)
 
     def _wrapped(self, handler: Any, details: grpc.HandlerCallDetails) -> Any:
         wrapped = super()._wrapped(handler, details)
-        made, behaviour = self._kind(wrapped)
-        return made(
+        factory, behaviour = self._kind(wrapped)
+        return factory(
             behaviour,
             request_deserializer=self._deserializer(handler.request_deserializer),
             response_serializer=handler.response_serializer,
@@ -57,16 +57,16 @@ class Readable(Around):
                 self.limits.check("message_bytes", len(data), HINT)
                 return parse(data)
             except LimitExceeded as error:
-                return Unreadable(error)
+                return UnreadableMessage(error)
             except (DecodeError, ValueError, RecursionError):
                 text = f"{len(data)} bytes are no message of the type that this call takes"
-                return Unreadable(InvalidRequest([Violation("", text, "UNDECODABLE")]))
+                return UnreadableMessage(InvalidRequest([Violation("", text, "UNDECODABLE")]))
 
         return read
 
 
 async def send(context: Context, message: Any, seconds: float) -> None:
-    """Write a message of a stream. Raises Stalled where the client makes no room for it within this time."""
+    """Write a message of a stream. Raises Stalled if flow control blocks it for longer than ``seconds``."""
     try:
         async with asyncio.timeout(seconds):
             await context.write(message)

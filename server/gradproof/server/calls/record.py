@@ -1,4 +1,4 @@
-"""The record of a call: what it is at, and what it took. Logs, metrics, traces and `gradproof status` read it."""
+"""Records of calls: phases, times and sizes. Logs, metrics, traces and `gradproof status` read them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gradproof.engine.verify.processes.envelope import ORIGIN
 from gradproof.server.calls.calls import CURRENT, MAX_REQUEST_ID, Call
 
 PHASES = ("queue", "decode", "run", "checks", "encode")
-"""Parts of a call, in their order."""
+"""Phases of a call, in order."""
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One call, or a request of a session, which has the record of its stream ``above``. ``phase``: its part that began
-    last; ``seconds``: what each part took so far; ``verdicts``: gradients by their summary; ``reason`` and ``limit``: of
-    the error that ended it."""
+    """Record of a call, or of a request of a session; ``parent`` is then the record of its stream. ``phase`` is the phase
+    that began last, ``seconds`` the time of each phase so far, ``verdicts`` the number of gradients by summary; ``reason``
+    and ``limit`` are those of the error that ended the call."""
 
     call: Call
-    above: Record | None = None
+    parent: Record | None = None
     started: float = field(default_factory=time.perf_counter)
     began: int = field(default_factory=time.time_ns)
     phase: str = ""
@@ -40,21 +40,22 @@ class Record:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the call began."""
         return time.perf_counter() - self.started
 
 
 class Watcher(Protocol):
-    """Hears of calls: of each part as it ends, and of each call as it ends. Called from any thread; is not to raise."""
+    """Observes calls: `observe` is called at the end of each phase, `ended` at the end of each call. Both may be called
+    from any thread, and must not raise."""
 
     def observe(self, record: Record | None, phase: str, seconds: float) -> None: ...
 
     def ended(self, record: Record) -> None: ...
 
 
-class Book:
-    """The calls in flight, and the watchers of calls. While a server is ``warming``, calls at its own socket are its own:
-    nobody hears of them. Safe to use from several threads."""
+class CallRegistry:
+    """The calls in flight, and the watchers of calls. While a server is ``warming``, calls through its own socket are not
+    recorded. Thread-safe."""
 
     def __init__(self) -> None:
         self.watchers: list[Watcher] = []
@@ -66,18 +67,18 @@ class Book:
         return len(self._open)
 
     def records(self) -> list[Record]:
-        """Records of the calls in flight, the oldest first."""
+        """Records of the calls in flight, oldest first."""
         return list(self._open.values())
 
     @contextmanager
     def open(self, record: Record) -> Iterator[Record]:
-        """Keep a record for the body, in which `observe` and `phase` know it."""
+        """Keep ``record`` open for the block, as the current record of this context."""
         if self.warming and record.call.peer.startswith("unix:"):
             yield record
             return
         number = next(self._numbers)
         self._open[number] = record
-        tokens = CURRENT_RECORD.set((self, record)), ORIGIN.set(record.call.request_id)
+        tokens = CURRENT_RECORD.set(OpenRecord(self, record)), ORIGIN.set(record.call.request_id)
         try:
             yield record
         finally:
@@ -88,57 +89,63 @@ class Book:
                 watcher.ended(record)
 
 
-CURRENT_RECORD: ContextVar[tuple[Book, Record] | None] = ContextVar("gradproof_record", default=None)
+class OpenRecord(NamedTuple):
+    """A record of a call in flight, and the registry that has it."""
+
+    registry: CallRegistry
+    record: Record
+
+
+CURRENT_RECORD: ContextVar[OpenRecord | None] = ContextVar("gradproof_record", default=None)
 _lock = Lock()
 
 
 @contextmanager
-def below(part: str, request_id: str) -> Iterator[Record]:
-    """A record of its own for a request of the stream that the running call is, called ``part``. Its id is that of the
-    stream with the client's name for the request behind it. Outside a call nobody hears of it."""
-    stream, found = CURRENT.get(), CURRENT_RECORD.get()
+def nested_record(part: str, request_id: str) -> Iterator[Record]:
+    """Open a record for a request of the running stream; ``part`` is added to the method, ``request_id`` to the id of the
+    stream. Outside a call the record is not kept."""
+    stream, current = CURRENT.get(), CURRENT_RECORD.get()
     name = f"{stream.request_id}/{request_id}"[:MAX_REQUEST_ID]
     call = replace(stream, method=f"{stream.method}/{part}", request_id=name)
     token = CURRENT.set(call)
     try:
-        if found is None:
+        if current is None:
             yield Record(call)
             return
-        book, above = found
-        with book.open(Record(call, above)) as record:
+        with current.registry.open(Record(call, current.record)) as record:
             yield record
     finally:
         CURRENT.reset(token)
 
 
-def identified(call: Call) -> None:
-    """Note whose the running call is."""
-    found = CURRENT_RECORD.get()
-    if found is not None:
-        found[1].call = call
+def record_caller(call: Call) -> None:
+    """Replace the call of the current record, after its caller was authenticated."""
+    current = CURRENT_RECORD.get()
+    if current is not None:
+        current.record.call = call
 
 
-def observe(phase: str, seconds: float) -> None:
-    """Note that a part of the running call took so many seconds; nothing happens outside a call."""
-    found = CURRENT_RECORD.get()
-    if found is None:
+def observe_phase(phase: str, seconds: float) -> None:
+    """Add time of a phase to the current record; does nothing outside a call."""
+    current = CURRENT_RECORD.get()
+    if current is None:
         return
-    book, record = found
+    registry, record = current
     with _lock:
         record.seconds[phase] = record.seconds.get(phase, 0.0) + seconds
-    for watcher in book.watchers:
+    for watcher in registry.watchers:
         watcher.observe(record, phase, seconds)
 
 
-def begin(phase: str) -> None:
-    """Note what the running call is at."""
-    found = CURRENT_RECORD.get()
-    if found is not None:
-        found[1].phase = phase
+def begin_phase(phase: str) -> None:
+    """Set the phase of the current record."""
+    current = CURRENT_RECORD.get()
+    if current is not None:
+        current.record.phase = phase
 
 
-def judged(counts: dict[str, int]) -> None:
-    """Note how many gradients of the running call got which summary."""
-    found = CURRENT_RECORD.get()
-    if found is not None:
-        found[1].verdicts.update({word: count for word, count in counts.items() if count})
+def count_verdicts(counts: dict[str, int]) -> None:
+    """Add numbers of gradients by summary to the current record."""
+    current = CURRENT_RECORD.get()
+    if current is not None:
+        current.record.verdicts.update({word: count for word, count in counts.items() if count})

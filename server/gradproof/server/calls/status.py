@@ -1,4 +1,4 @@
-"""From the engine's exceptions to google.rpc.Status: the one table, and how a status is kept short enough to arrive."""
+"""Conversion of exceptions to google.rpc.Status, within the size that trailers can carry."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ log = structlog.get_logger("gradproof.server")
 DOMAIN = "gradproof"
 
 MAX_VIOLATIONS = 20
-MAX_BYTES = 3_500  # trailers above 8 KB get lost on the way; base64 and the repeated message need room
+MAX_BYTES = 3_500  # trailers are limited to 8 KB, and carry base64 and the message twice
 MAX_MESSAGE = 900
 
 
 class VerdictRequired(errors.GradproofError):
-    """Gradients whose summary is weaker than the request requires; everything about them has been sent."""
+    """Gradients have a weaker summary than the request requires; they and their verdicts have been sent."""
 
     reason = "VERDICT_REQUIRED"
 
     def __init__(self, required: str, weaker: Sequence[tuple[str, str, str]]) -> None:
         self.required, self.weaker = required, tuple(weaker)
         shown = "; ".join(f"{name!r} is {summary}: {why}" for name, summary, why in weaker[:MAX_VIOLATIONS])
-        more = f"; and {len(weaker) - MAX_VIOLATIONS} more" if len(weaker) > MAX_VIOLATIONS else ""
-        super().__init__(f"every gradient must be {required}, and {shown}{more}")
+        rest = f"; and {len(weaker) - MAX_VIOLATIONS} more" if len(weaker) > MAX_VIOLATIONS else ""
+        super().__init__(f"every gradient must be {required}, and {shown}{rest}")
 
 
 FAREWELL_SECONDS = 3.0
-"""A client that has read nothing may take so long to read why its call ends."""
+"""Time for a stalled client to read the status of its call."""
 
 
 class Stalled(errors.GradproofError):
-    """A client that reads nothing of a stream for longer than it may."""
+    """The client has not read from a stream for longer than the limit ``stall_ms``."""
 
     reason = "STALLED"
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"nothing of the stream was read for {seconds:g} s: the limit stall_seconds")
+        super().__init__(f"the client read nothing of the stream for {seconds:g} s: the limit stall_seconds")
 
 
 CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
@@ -69,18 +69,18 @@ CODES: tuple[tuple[type[errors.GradproofError], grpc.StatusCode], ...] = (
 
 
 CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
-"""Names of status codes, by their numbers."""
+"""Names of status codes, by number."""
 
 
 def code_of(error: errors.GradproofError) -> grpc.StatusCode:
-    """The status code of an exception; INTERNAL for one that the table does not name."""
+    """The status code of an exception; INTERNAL if `CODES` does not list it."""
     if isinstance(error, errors.RunFault) and error.kind:
-        return grpc.StatusCode.INTERNAL  # a plugin's own fault, whatever it was at
+        return grpc.StatusCode.INTERNAL  # an exception that a plugin raised
     return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
 def metadata_of(error: errors.GradproofError) -> dict[str, str]:
-    """Metadata of ErrorInfo, beside the reason. A `RunFault` with details of a plugin's exception gets its incident."""
+    """Metadata of ErrorInfo. A `RunFault` with an exception of a plugin gets an incident id."""
     if isinstance(error, errors.InvalidRequest):
         return {"faults": str(len(error.faults))}
     if isinstance(error, errors.LimitExceeded):
@@ -98,14 +98,14 @@ def metadata_of(error: errors.GradproofError) -> dict[str, str]:
 
 
 def incident_of(error: errors.RunFault) -> str:
-    """The name under which the log has what a plugin's code raised, in full; empty where nothing is kept back."""
+    """The incident id under which the log has the full exception of a plugin; empty if the client gets the full text."""
     if error.kind and not error.incident:
         error.incident = _logged(error)
     return error.incident
 
 
 def message_of(error: errors.GradproofError) -> str:
-    """The sentence that a client gets."""
+    """The message for the client, without the text of a plugin's exception."""
     if isinstance(error, errors.RunFault) and error.kind:
         return f"{error.public}; the server's log has it as incident {incident_of(error)}"
     return str(error)
@@ -150,12 +150,12 @@ def status_of(error: errors.GradproofError) -> status_pb2.Status:
 
 
 def retry_seconds(error: errors.GradproofError) -> float:
-    """Seconds after which the same request may be let in; 0 where that is not known, or never."""
+    """Seconds after which the request may be sent again; 0 if unknown, or never."""
     return float(getattr(error, "retry_seconds", 0.0))
 
 
 def violations_of(faults: Sequence[errors.Violation]) -> list[error_details_pb2.BadRequest.FieldViolation]:
-    """Faults as messages, none of them long."""
+    """Violations as messages, with shortened texts."""
     return [
         error_details_pb2.BadRequest.FieldViolation(
             field=fault.path, description=_short(fault.message), reason=fault.reason
@@ -179,7 +179,7 @@ def info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
 
 
 def run_fault(error: errors.RunFault) -> pb.RunFault:
-    """A fault of a node or hook as an event."""
+    """A fault of a node or hook as a RunFault event."""
     return pb.RunFault(
         node=error.node,
         op=error.op or None,
@@ -193,8 +193,8 @@ def run_fault(error: errors.RunFault) -> pb.RunFault:
 
 
 async def fail(context: Any, error: Exception) -> None:
-    """End a call with the status of ``error``. What nobody foresaw is logged under an incident id."""
-    status = status_of(error) if isinstance(error, errors.GradproofError) else unforeseen(error)
+    """End a call with the status of ``error``. Unexpected exceptions are logged under an incident id."""
+    status = status_of(error) if isinstance(error, errors.GradproofError) else unexpected(error)
     code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
     request_id = CURRENT.get().request_id
     status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
@@ -202,7 +202,7 @@ async def fail(context: Any, error: Exception) -> None:
     try:
         async with asyncio.timeout(FAREWELL_SECONDS if isinstance(error, Stalled) else None):
             await context.abort(code, status.message, metadata)
-    except TimeoutError:  # the status waits behind what is not read: without it the stream is reset, and all of it freed
+    except TimeoutError:  # the status waits behind unread messages: reset the stream, which frees them
         raise asyncio.CancelledError from error
 
 
@@ -212,8 +212,8 @@ def _logged(error: BaseException) -> str:
     return incident
 
 
-def unforeseen(error: Exception) -> status_pb2.Status:
-    """For what nobody foresaw: the log gets it under an incident id, the client the id and nothing of the inside."""
+def unexpected(error: Exception) -> status_pb2.Status:
+    """The status of an unexpected exception: logged under an incident id, of which alone the client learns."""
     incident = _logged(error)
     status = status_pb2.Status(
         code=grpc.StatusCode.INTERNAL.value[0],

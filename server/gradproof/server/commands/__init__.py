@@ -1,1 +1,1 @@
-"""Command line: its verbs, the server that they talk to, and the reports that they print."""
+"""The command line: its commands, their target server, and the reports that they print."""

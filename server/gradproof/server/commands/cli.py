@@ -21,12 +21,12 @@ from gradproof.client import Client, GradproofError, ProofStep, VerdictRequired
 from gradproof.client.drawing.messages import draw_graph, flowing
 from gradproof.client.drawing.picture import FORMATS, Picture
 from gradproof.server.access.identities import new_token
-from gradproof.server.commands import overview, report
-from gradproof.server.commands.target import GIVEN, Target, reaching
+from gradproof.server.commands import demo, overview, report
+from gradproof.server.commands.target import REQUIRED, Target, with_target
 from gradproof.server.configuration.configuration import configure, help_text, parser
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.observability import logs
-from gradproof.server.problems import Unusable
+from gradproof.server.problems import ConfigurationError
 from gradproof.server.process.host import Host, serve
 from gradproof.server.supervision.embedded import READY
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -41,9 +41,12 @@ app = typer.Typer(
     help="Gradients over gRPC, each with a verdict: the rule proved, the number enclosed, the sum right.",
 )
 
+FAULTS = (GradproofError, OSError, ValueError)
+"""Errors of requests and of files, for which a command exits with status 2."""
+
 Plugin = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this annotation
-    typer.Option("--plugin", help="Load this plugin too: an import path, module or module:attribute. Repeatable."),
+    typer.Option("--plugin", help="Load this plugin: an import path, module or module:attribute. Repeatable."),
 ]
 
 
@@ -56,28 +59,29 @@ def _root() -> None:
 def serve_command(context: typer.Context) -> None:
     """Serve until SIGTERM; running calls may then finish. Settings: gradproof serve --help."""
     settings = settings_of(context.args)
+    level = settings.log_level
+    if settings.owner is not None and level == "info":  # an embedded server logs warnings only
+        level = "warning"
+    logs.configure(settings.log_format, level)
 
-    least = settings.log_level  # of an embedded server only warnings and errors are worth a line
-    logs.configure(settings.log_format, "warning" if settings.owner is not None and least == "info" else least)
-
-    def announce(running: Host) -> None:
-        print(f"{READY}{running.target}", flush=True)
+    def announce(host: Host) -> None:
+        print(f"{READY}{host.target}", flush=True)
 
     async def run() -> None:
         await serve(settings, announce, quick=settings.owner is not None)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # an end in order would join threads, which an op may hold for ever
+        os._exit(0)  # a regular exit would join threads, which an op may block for ever
 
     try:
         asyncio.run(run())
-    except (OSError, Unusable) as error:
+    except (OSError, ConfigurationError) as error:
         raise refused("serve", error) from error
 
 
 def settings_of(words: list[str]) -> Settings:
-    """The settings that ``serve`` is to serve with. Where that is not what was asked for, or they will not do, it says what
-    there is to say, and exits."""
+    """The settings of ``serve``. Prints and exits for --help, --print-config and --check-config, and if there are
+    problems."""
     try:
         options, flags = parser().parse_known_args(words)
         if options.help:
@@ -87,70 +91,68 @@ def settings_of(words: list[str]) -> Settings:
         if not options.print_config:
             configuration.check()
         elif configuration.problems:
-            raise Unusable(configuration.problems, configuration.origins)
+            raise ConfigurationError(configuration.problems, configuration.origins)
         else:
             typer.echo(configuration.text(), nl=False)
             raise typer.Exit
         if options.check_config:
             for refusal in configuration.settings.registry().refused:
-                typer.echo(f"gradproof serve: would go on without a plugin: {refusal}", err=True)
+                typer.echo(f"gradproof serve: would start without a plugin: {refusal}", err=True)
             typer.echo("a server would start with this configuration")
             raise typer.Exit
-    except (ArgumentError, Unusable) as error:
+    except (ArgumentError, ConfigurationError) as error:
         raise refused("serve", error) from error
     return configuration.settings
 
 
-def refused(command: str, error: Exception) -> typer.Exit:
-    """The end of a command that cannot be carried out, once it has said why, a line for each reason."""
+def refused(command: str, error: object, status: int = 1) -> typer.Exit:
+    """Print the lines of ``error``, and return the exit of a command that failed."""
     for line in str(error).splitlines():
         typer.echo(f"gradproof {command}: {line}", err=True)
-    return typer.Exit(1)
+    return typer.Exit(status)
 
 
 tokens = typer.Typer(no_args_is_help=True)
-app.add_typer(tokens, name="token", help="Tokens by which a server knows its callers.")
+app.add_typer(tokens, name="token", help="Tokens of the callers of a server.")
 
 
 @tokens.command("new")
 def new(
-    name: Annotated[str, typer.Argument(help="Whose it is: up to 64 letters, digits and . _ @ -")],
+    name: Annotated[str, typer.Argument(help="Name of the caller: up to 64 letters, digits and . _ @ -")],
     scope: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="What it may do: evaluate, verify, admin. Repeatable. Left out: evaluate and verify."),
+        typer.Option(help="Its scope: evaluate, verify or admin. Repeatable. Default: evaluate and verify."),
     ] = None,
-    runs: Annotated[Optional[int], typer.Option(help="Runs that it may have in flight at a time.")] = None,  # noqa: UP045
+    runs: Annotated[Optional[int], typer.Option(help="Runs that it may have in flight.")] = None,  # noqa: UP045
     share: Annotated[Optional[float], typer.Option(help="Its share of all runs in flight, up to 1.")] = None,  # noqa: UP045
 ) -> None:
-    """Make a token. Prints it to standard error, and the entry for the file of --token-file to standard output."""
+    """Make a token. Prints it to standard error, and its entry for the file of --token-file to standard output."""
     try:
         token, entry = new_token(name, scope or [], runs=runs, share=share)
     except ValueError as error:
         raise refused("token new", error) from error
-    typer.echo(f"The token of {name}, which is shown now and kept nowhere:\n{token}", err=True)
+    typer.echo(f"The token of {name}, which is shown once and stored nowhere:\n{token}", err=True)
     typer.echo(entry, nl=False)
 
 
-app.command()(reaching(GIVEN)(overview.status))
+app.command()(with_target(REQUIRED)(overview.status))
+
+
+@app.command("demo")
+def demo_command() -> None:
+    """Run three graphs through a real server: a tutorial, Iris, and a wrong rule that is caught."""
+    demo.run(console)
 
 
 @app.command()
-def demo() -> None:
-    """Three graphs through a real server: a tutorial, Iris, and a wrong rule that is caught."""
-    from gradproof.server.commands import demo as script
-
-    script.run(console)
-
-
-@app.command()
-@reaching()
+@with_target()
 def diff(
     target: Target,
     file: Annotated[Path, typer.Argument(help="A graph as proto JSON (gradproof.v1.Graph or DifferentiateRequest).")],
     values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
-    required: Annotated[str, typer.Option(help="The weakest summary that will do: verified, plausible, unchecked.")] = "",
+    required: Annotated[str, typer.Option(help="The weakest summary to accept: verified, plausible, unchecked.")] = "",
     plugin: Plugin = None,
 ) -> None:
     """Differentiate the graph in FILE; exit status 1 if a gradient is wrong, or weaker than required, 2 if FILE is."""
@@ -163,9 +165,8 @@ def diff(
             result = client.send(request, budget=budget)
     except VerdictRequired as error:
         result, weaker = error.result, str(error)
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof diff: {target.explained(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("diff", target.explain(error), 2) from error
     if as_json:
         print(json.dumps(report.as_json(result), indent=2))
     else:
@@ -177,14 +178,16 @@ def diff(
 
 
 @app.command()
-@reaching()
-def draw(
+@with_target()
+def draw(  # noqa: PLR0913 - each parameter is an option of the command
     target: Target,
     file: Annotated[Path, typer.Argument(help="A graph as proto JSON, as for diff.")],
     form: Annotated[
-        str | None, typer.Option("--format", help="dot, mermaid or svg; default: as PATH says, or dot.")
+        str | None, typer.Option("--format", help="dot, mermaid or svg; default: by the suffix of --output, or dot.")
     ] = None,
-    output: Annotated[Optional[Path], typer.Option(help="Write here (.dot, .mmd, .svg), not to standard output.")] = None,  # noqa: UP045
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file (.dot, .mmd, .svg), not to standard output.")
+    ] = None,
     run: Annotated[bool, typer.Option("--run", help="Differentiate first; show values, gradients, verdicts.")] = False,
     values: Annotated[Optional[Path], typer.Option(help="Leaf values: .npz, or JSON {name: list}.")] = None,  # noqa: UP045
     budget: Annotated[float, typer.Option(help="Seconds for the checks.")] = 30.0,
@@ -192,39 +195,40 @@ def draw(
 ) -> None:
     """Draw the graph in FILE: green leaves, yellow inner values, grey constants. Exit status 2 if FILE is wrong."""
     try:
-        wanted = form or (FORMATS.get(output.suffix, output.suffix) if output is not None else "dot")
-        if wanted not in FORMATS.values():
-            raise ValueError(f"there is no format {wanted!r}; there are {', '.join(FORMATS.values())}")
+        format_ = form or (FORMATS.get(output.suffix, output.suffix) if output is not None else "dot")
+        if format_ not in FORMATS.values():
+            raise ValueError(f"there is no format {format_!r}; there are {', '.join(FORMATS.values())}")
         request = read_request(file, values)
-        picture = drawn(request, target, plugin, budget) if run else draw_graph(request.input.graph, given(request))
-        text = str(getattr(picture, wanted)())
+        if run:
+            picture = run_and_draw(request, target, plugin, budget)
+        else:
+            picture = draw_graph(request.input.graph, named_values(request))
+        text = str(getattr(picture, format_)())
         if output is not None:
             output.write_text(text, encoding="utf-8")
         else:
             typer.echo(text, nl=False)
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof draw: {target.explained(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("draw", target.explain(error), 2) from error
 
 
 @app.command("ops")
-@reaching()
+@with_target()
 def list_ops(
     target: Target,
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Prove every rule that is not proved yet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     plugin: Plugin = None,
 ) -> None:
-    """List the ops; with --verdicts, what is proved of their rules. Exit status 1 if a rule is refuted."""
+    """List the ops; with --verdicts, with the verdicts on their rules. Exit status 1 if a rule is refuted."""
     try:
         with target.client(plugin) as client:
             ops = client.ops()
             if verdicts:
                 prove_all(client, [op.name for op in ops if op.differentiable])
                 ops = client.ops()
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof ops: {target.explained(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("ops", target.explain(error), 2) from error
     if as_json:
         print(json.dumps(report.ops_as_json(ops), indent=2))
     else:
@@ -234,19 +238,19 @@ def list_ops(
 
 
 @app.command()
-@reaching()
+@with_target()
 def verify(
     target: Target,
     ops: Annotated[Optional[list[str]], typer.Argument(metavar="[OP]...", help="Names of ops.")] = None,  # noqa: UP045
-    refresh: Annotated[bool, typer.Option(help="Prove again what is in the cache.")] = False,
+    refresh: Annotated[bool, typer.Option(help="Prove again, also if a proof is cached.")] = False,
     budget: Annotated[float, typer.Option(help="Seconds for all cases of an op.")] = 120.0,
-    evidence: Annotated[bool, typer.Option(help="Print every obligation, with how it was met.")] = False,
+    evidence: Annotated[bool, typer.Option(help="Print every obligation, with the tactic that discharged it.")] = False,
     plugin: Plugin = None,
 ) -> None:
     """Prove the backward rules of ops, case by case; exit status 1 if a case is not proved.
 
-    Without names: of all ops of all installed plugins, so that later runs find their proofs in the cache; exit status 1 if
-    a rule is refuted.
+    Without names: the rules of all ops of all installed plugins, which fills the proof cache; exit status 1 if a rule is
+    refuted.
     """
     try:
         with target.client(plugin) as client:
@@ -258,42 +262,40 @@ def verify(
                 steps = prove_all(client, names, budget, refresh)
                 report.print_tally(console, [step.verdict for step in steps])
                 bad = [step for step in steps if step.verdict.word == "REFUTED"]
-    except (GradproofError, OSError, ValueError) as error:
-        typer.echo(f"gradproof verify: {target.explained(error)}", err=True)
-        raise typer.Exit(2) from error
+    except FAULTS as error:
+        raise refused("verify", target.explain(error), 2) from error
     if bad:
         raise typer.Exit(1)
 
 
 def verify_one(client: Client, op: str, budget: float, refresh: bool, evidence: bool) -> Iterator[ProofStep]:
-    """The proofs of one op, each printed as it comes."""
+    """Prove the cases of an op, and print each result as it arrives."""
     for step in client.verify_op(op, budget=budget, refresh=refresh):
         report.print_case(console, step.verdict, step.done, step.total, evidence=evidence)
         yield step
 
 
-def given(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
-    """The values beside the graph, by name."""
+def named_values(request: pb.DifferentiateRequest) -> dict[str, np.ndarray]:
+    """The leaf values of a request, by name."""
     return {named.name: decode_tensor(named.value) for named in request.input.values}
 
 
-def drawn(request: pb.DifferentiateRequest, target: Target, plugins: list[str] | None, budget: float) -> Picture:
-    """The picture of a request that is run first, with every value and gradient that there is."""
+def run_and_draw(request: pb.DifferentiateRequest, target: Target, plugins: list[str] | None, budget: float) -> Picture:
+    """Run a request, and draw it with all values and gradients."""
     with target.client(plugins) as client:
         ops = {op.name: op for op in client.ops()}
-        moving = flowing(request.input.graph, ops)
+        differentiable = flowing(request.input.graph, ops)
         specs = client.infer(request.input.graph).values
-        asked = {*request.gradients, *request.retain}
-        request.retain.extend(n for n in sorted(moving - asked) if n in specs and specs[n][0].kind not in "biu")
-        asked = set(request.input.fetch)
-        nodes = request.input.graph.nodes
-        request.input.fetch.extend(name for node in nodes for name in node.outputs if name not in asked)
+        requested = {*request.gradients, *request.retain}
+        request.retain.extend(n for n in sorted(differentiable - requested) if n in specs and specs[n][0].kind not in "biu")
+        fetched, nodes = set(request.input.fetch), request.input.graph.nodes
+        request.input.fetch.extend(name for node in nodes for name in node.outputs if name not in fetched)
         result = client.send(request, budget=budget)
-    return draw_graph(request.input.graph, given(request), result, ops)
+    return draw_graph(request.input.graph, named_values(request), result, ops)
 
 
 def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: bool = False) -> list[ProofStep]:
-    """The proofs of all these ops, with a bar on the terminal."""
+    """Prove the rules of the ops ``names``, with a progress bar."""
     steps: list[ProofStep] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("proving", total=len(names))
@@ -305,14 +307,14 @@ def prove_all(client: Client, names: list[str], budget: float = 120.0, refresh: 
 
 
 def summary_word(text: str) -> verdict_pb2.SummaryWord.ValueType:
-    """The summary called ``text``. Raises ValueError."""
+    """The summary named ``text``. Raises ValueError for other texts."""
     if text not in ("verified", "plausible", "unchecked"):
         raise ValueError(f"--required is {text!r}; it may be verified, plausible, unchecked")
     return verdict_pb2.SummaryWord.Value(f"SUMMARY_WORD_{text.upper()}")
 
 
 def read_request(file: Path, values: Path | None) -> pb.DifferentiateRequest:
-    """A request from proto JSON: a DifferentiateRequest, or a Graph alone. Raises ValueError or OSError."""
+    """Read a request in proto JSON: a DifferentiateRequest, or a Graph alone. Raises ValueError or OSError."""
     text = json.loads(file.read_text(encoding="utf-8"))
     request = pb.DifferentiateRequest()
     try:

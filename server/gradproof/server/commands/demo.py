@@ -19,22 +19,22 @@ EXPECTED = {"x": 4.0, "a": 3.0, "b": 1.0, "y": 1.0}
 
 
 class DemoFailed(AssertionError):
-    """Something the demo shows did not come out as it must."""
+    """A result of the demo is not the expected one."""
 
 
 def run(console: Console) -> None:
-    """Start a server, run the three parts, stop the server. Raises DemoFailed if a number is not as it must be."""
+    """Start a server, run the three parts, stop the server. Raises DemoFailed if a result is wrong."""
     console.rule("Starting a server in a process of its own")
     with connect(arguments=("--plugin", "gradproof.server.demo_faulty_op")) as client:
         console.print(f"It listens on {client.target}. Everything below goes through gRPC.")
         tutorial(console, client)
         iris(console, client)
-        planted(console, client)
+        faulty_rule(console, client)
     console.rule("The server is stopped. That was all")
 
 
 def tutorial(console: Console, client: Client) -> None:
-    """The graph of the PyTorch autograd tutorial, and a hook."""
+    """Differentiate the graph of the PyTorch autograd tutorial, then a graph with a hook."""
     console.rule("1. z = a*x + b at x=3, a=4, b=5")
     g = GraphBuilder()
     x, a, b = (g.leaf(name, value, requires_grad=True) for name, value in (("x", 3.0), ("a", 4.0), ("b", 5.0)))
@@ -58,11 +58,11 @@ def tutorial(console: Console, client: Client) -> None:
     report.print_result(console, result)
     _must(_gradient(result.gradients["v"].gradient).tolist() == [2, 4, 6], "the hooked gradient is not [2, 4, 6]")
     _must(_gradient(result.gradients["v"].raw).tolist() == [1, 2, 3], "the raw gradient is not [1, 2, 3]")
-    console.print("Both are told apart: the gradient is what the hook made of it, raw is what the calculus says.")
+    console.print("Both are in the result: the gradient is the output of the hook, raw is its input.")
 
 
 def iris(console: Console, client: Client) -> None:
-    """Logistic regression on Fisher's measurements, fifty steps through the server."""
+    """Fit a logistic regression to Fisher's Iris data, in fifty steps through the server."""
     console.rule(f"2. Logistic regression on Fisher's Iris measurements, {STEPS} steps through the server")
     features, species = iris_data()
     g = GraphBuilder()
@@ -91,8 +91,8 @@ def iris(console: Console, client: Client) -> None:
     )
 
 
-def planted(console: Console, client: Client) -> None:
-    """A plugin whose rule is wrong."""
+def faulty_rule(console: Console, client: Client) -> None:
+    """Differentiate through a plugin op with a wrong rule."""
     console.rule("3. A plugin op with a wrong backward rule")
     console.print("planted.cube computes x³ rightly, but its rule returns 2 g x² where 3 g x² is the derivative.")
     g = GraphBuilder()
@@ -106,12 +106,12 @@ def planted(console: Console, client: Client) -> None:
     witness = next(use.rule.witness for use in verdict.uses if use.rule.witness)
     console.print(
         f"Refuted: at {witness.point} the rule gives {witness.got}, the derivative of the definition is "
-        f"{witness.expected}.\nThe forward values were right all the time: without the verdict this would be silent."
+        f"{witness.expected}.\nThe forward values are right: without the verdict the fault would be silent."
     )
 
 
 def iris_data() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Standardised measurements, shape (150, 4), and species as ones and zeros, shape (150, 3)."""
+    """Standardised measurements, shape (150, 4), and one-hot species, shape (150, 3)."""
     with (files("gradproof.server") / "data" / "iris.csv").open(encoding="utf-8") as file:
         table = np.array([[float(cell) for cell in row] for row in list(csv.reader(file))[1:]])
     features, species = table[:, :4], table[:, 4].astype(int)

@@ -1,4 +1,4 @@
-"""The overview of a server: what `gradproof status` shows of it."""
+"""The command `gradproof status`: health, processes and running calls of a server."""
 
 from __future__ import annotations
 
@@ -24,43 +24,44 @@ from gradproof.v1 import operations_service_pb2_grpc
 SERVING, NOT_SERVING, UNREACHABLE = 0, 1, 2
 """Exit statuses."""
 
-GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def status(
     target: Target,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-    watch: Annotated[float, typer.Option(help="Show it anew every so many seconds, until interrupted; 0: once.")] = 0.0,
+    watch: Annotated[float, typer.Option(help="Repeat at this interval in seconds, until interrupted; 0: once.")] = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds for the server to answer.")] = 5.0,
 ) -> None:
-    """Show what a server runs. Exit status 0 if it is serving, 1 if it is not, 2 if it does not answer."""
+    """Show the health and the calls of a server. Exit status 0 if it is serving, 1 if it is not, 2 if it does not
+    answer."""
     console = Console()
     try:
         connection = target.connection()
         with connection.channel() as channel:
-            asking = _Asking(channel, connection, timeout, target)
+            client = _StatusClient(channel, connection, timeout, target)
             code = UNREACHABLE
             if not watch:
-                code = _print(console, asking, as_json)
+                code = _print(console, client, as_json)
             elif as_json:
-                while (code := _print(console, asking, True)) != UNREACHABLE:
+                while (code := _print(console, client, True)) != UNREACHABLE:
                     time.sleep(watch)
             else:
                 with Live(console=console, auto_refresh=False) as live:
                     while True:
-                        code, shown = asking.shown()
-                        live.update(shown, refresh=True)
+                        code, view = client.view()
+                        live.update(view, refresh=True)
                         time.sleep(watch)
     except KeyboardInterrupt:
         pass
     except (OSError, ValueError) as error:
-        typer.echo(f"gradproof status: {target.explained(error)}", err=True)
+        typer.echo(f"gradproof status: {target.explain(error)}", err=True)
         code = UNREACHABLE
     raise typer.Exit(code)
 
 
-class _Asking:
-    """Asks one server, for `timeout` seconds."""
+class _StatusClient:
+    """Requests health and status of a server, for ``timeout`` seconds each."""
 
     def __init__(self, channel: grpc.Channel, connection: Connection, timeout: float, target: Target) -> None:
         self._health = health_pb2_grpc.HealthStub(channel)
@@ -68,43 +69,44 @@ class _Asking:
         self._connection, self._timeout, self._target = connection, timeout, target
 
     def answer(self) -> tuple[int, str, pb.GetStatusResponse]:
-        """The exit status, the health or what is wrong, and what runs, as far as it may be known."""
-        rest = self._connection.call(self._timeout, uuid.uuid4().hex)
+        """The exit status, the health or the error, and the status, empty if the caller may not see it."""
+        options = self._connection.call(self._timeout, uuid.uuid4().hex)
         try:
-            found = self._health.Check(health_pb2.HealthCheckRequest(), **rest).status
+            health = self._health.Check(health_pb2.HealthCheckRequest(), **options).status
         except grpc.RpcError as error:
-            return UNREACHABLE, f"{error.code().name}: {self._said(error)}", pb.GetStatusResponse()
-        word = health_pb2.HealthCheckResponse.ServingStatus.Name(found)
+            return UNREACHABLE, f"{error.code().name}: {self._explain(error)}", pb.GetStatusResponse()
+        word = health_pb2.HealthCheckResponse.ServingStatus.Name(health)
         code = SERVING if word == "SERVING" else NOT_SERVING
         try:
-            return code, word, self._operations.GetStatus(pb.GetStatusRequest(), **rest)
+            return code, word, self._operations.GetStatus(pb.GetStatusRequest(), **options)
         except grpc.RpcError as error:
-            if error.code() in GONE:
-                return UNREACHABLE, f"{error.code().name}: {self._said(error)}", pb.GetStatusResponse()
-            return code, f"{word} (what runs is not shown: {self._said(error)})", pb.GetStatusResponse()
+            if error.code() in NO_ANSWER:
+                return UNREACHABLE, f"{error.code().name}: {self._explain(error)}", pb.GetStatusResponse()
+            return code, f"{word} (calls are not shown: {self._explain(error)})", pb.GetStatusResponse()
 
-    def _said(self, error: grpc.RpcError) -> str:
-        return self._target.explained(from_rpc(error))
+    def _explain(self, error: grpc.RpcError) -> str:
+        return self._target.explain(from_rpc(error))
 
-    def shown(self) -> tuple[int, Group]:
-        """The exit status, and what to show."""
-        code, word, found = self.answer()
-        return code, Group(word, *(part for process in found.processes for part in tables(process)))
+    def view(self) -> tuple[int, Group]:
+        """The exit status, and the tables to show."""
+        code, word, status = self.answer()
+        return code, Group(word, *(table for process in status.processes for table in tables(process)))
 
 
-def _print(console: Console, asking: _Asking, as_json: bool) -> int:
+def _print(console: Console, client: _StatusClient, as_json: bool) -> int:
+    """Print the status, and return the exit status."""
     if not as_json:
-        code, shown = asking.shown()
-        console.print(shown)
+        code, view = client.view()
+        console.print(view)
         return code
-    code, word, found = asking.answer()
-    text = json_format.MessageToDict(found, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
-    print(json.dumps({"health": word, **text}), flush=True)
+    code, word, status = client.answer()
+    fields = json_format.MessageToDict(status, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+    print(json.dumps({"health": word, **fields}), flush=True)
     return code
 
 
 def tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
-    """What a process is, and the calls that it is at."""
+    """A table about a process, and a table of its calls."""
     about = Table(title=f"process {process.number}, pid {process.pid}", show_header=False)
     health = ", ".join(f"{name or 'server'} {word}" for name, word in sorted(process.health.items()))
     fault = f" ({process.verify_fault})" if process.verify_fault else ""
@@ -120,8 +122,8 @@ def tables(process: pb.ProcessStatus) -> tuple[Table, Table]:
         about.add_row(name, value)
     calls = Table()
     for name in ("method", "seconds", "at", "caller", "request id", "peer"):
-        calls.add_column(name, overflow="fold" if name in ("method", "request id") else "ellipsis")  # both are searched for
-    for one in process.calls:
-        method = one.method.lstrip("/").partition("/")[2]
-        calls.add_row(method, f"{one.seconds:.1f}", one.phase, one.caller, one.request_id, one.peer)
+        calls.add_column(name, overflow="fold" if name in ("method", "request id") else "ellipsis")  # users search for both
+    for call in process.calls:
+        method = call.method.lstrip("/").partition("/")[2]
+        calls.add_row(method, f"{call.seconds:.1f}", call.phase, call.caller, call.request_id, call.peer)
     return about, calls

@@ -19,7 +19,7 @@ COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wron
 
 
 def short(array: Any) -> str:
-    """An array on one line: all of a small one, the ends of a large one."""
+    """An array in one line; of a large array the ends only."""
     if array is None:
         return "None"
     text = np.array2string(np.asarray(array), precision=4, threshold=6, edgeitems=1)
@@ -27,7 +27,7 @@ def short(array: Any) -> str:
 
 
 def gradient_table(result: Result) -> Table:
-    """A row per gradient: value, shape, gradient, raw where hooks changed it, and what is known of it."""
+    """A row per gradient: value, shape, gradient, raw gradient if hooks changed it, and verdict."""
     table = Table(title="Gradients")
     for column in ("value", "shape", "gradient", "raw (before hooks)", "rule", "number", "sum", "graph", "verdict"):
         table.add_column(column, overflow="fold")
@@ -35,9 +35,9 @@ def gradient_table(result: Result) -> Table:
         shape = "" if gradient.gradient is None else str(list(gradient.gradient.shape))
         raw = short(gradient.raw) if any(hook.changed for hook in gradient.hooks) else ""
         rule, number, total, graph, word = _words(result.verdicts.get(name))
-        made_by = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
+        function = f"\n{gradient.grad_fn}" if gradient.grad_fn else ""
         table.add_row(
-            name + made_by, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, graph, word
+            name + function, escape(shape), escape(short(gradient.gradient)), escape(raw), rule, number, total, graph, word
         )
     return table
 
@@ -57,7 +57,7 @@ def _words(verdict: Verdict | None) -> tuple[str, str, str, str, str]:
 
 
 def print_result(console: Console, result: Result) -> None:
-    """The table, then a sentence for each gradient that is not verified."""
+    """Print values and gradients, then a line for each gradient that is not verified."""
     for name, value in result.values.items():
         console.print(f"{name} = {short(value)}", markup=False)
     console.print(gradient_table(result))
@@ -84,32 +84,26 @@ def op_table(ops: Sequence[OpInfo], *, verdicts: bool) -> Table:
         elif op.verdict is None:
             table.add_row(op.name, "no derivative", "", "", "", "")
         else:
-            one = op.verdict
-            table.add_row(
-                op.name,
-                one.word,
-                one.tactic,
-                one.tie_set,
-                f"{one.seconds:.2f} s",
-                "cache" if one.cached else "this run",
-            )
+            verdict = op.verdict
+            origin = "cache" if verdict.cached else "this run"
+            table.add_row(op.name, verdict.word, verdict.tactic, verdict.tie_set, f"{verdict.seconds:.2f} s", origin)
     return table
 
 
 def print_tally(console: Console, verdicts: Sequence[RuleVerdict]) -> None:
-    """Rules that are not proved, a line each, then how many proofs there are of each kind, and where they are from."""
-    for one in verdicts:
-        if one.word not in ("PROVED", "PROVED_AE"):
-            print_case(console, one, 0, 0)
+    """Print a line for each rule that is not proved, then the number of verdicts by word."""
+    for verdict in verdicts:
+        if verdict.word not in ("PROVED", "PROVED_AE"):
+            print_case(console, verdict, 0, 0)
     words = {"PROVED": "proved", "PROVED_AE": "proved off ties"}
-    counts = Counter(words.get(one.word, one.word) for one in verdicts)
-    known = sum(one.cached for one in verdicts)
+    counts = Counter(words.get(verdict.word, verdict.word) for verdict in verdicts)
+    cached = sum(verdict.cached for verdict in verdicts)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    console.print(f"{len(verdicts)} cases: {text} ({known} from the cache)", markup=False)
+    console.print(f"{len(verdicts)} cases: {text} ({cached} from the cache)", markup=False)
 
 
 def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *, evidence: bool = False) -> None:
-    """A line of ``gradproof verify``; with ``evidence``, one more for each obligation."""
+    """Print a line of ``gradproof verify``; with ``evidence``, a further line for each obligation."""
     text = f"{done}/{total}  " if total else ""
     text += f"{verdict.op} {verdict.shape_class}: {verdict.word}"
     for label, value in (("by", verdict.tactic), ("except where", verdict.tie_set), ("because", verdict.reason)):
@@ -120,11 +114,11 @@ def print_case(console: Console, verdict: RuleVerdict, done: int, total: int, *,
     if verdict.witness and verdict.witness.got:
         w = verdict.witness
         place = f"input {w.input}, " * bool(w.input) + f"element {list(w.element)}" + f", at {w.point}" * bool(w.point)
-        console.print(f"    {place}: it gives {w.got}, the truth is {w.expected}", markup=False)
+        console.print(f"    {place}: the rule gives {w.got}, the derivative is {w.expected}", markup=False)
 
 
 def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:
-    """Ops as plain values, for machines. ``attributes`` has the defaults, ``required`` the names without a default."""
+    """The ops as JSON values. ``attributes`` has the defaults, ``required`` the names without a default."""
     return [
         {
             **asdict(op),
@@ -136,7 +130,7 @@ def ops_as_json(ops: Sequence[OpInfo]) -> list[dict[str, Any]]:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The result as plain values, for machines. Arrays are nested lists; non-finite numbers are text."""
+    """The result as JSON values. Arrays are nested lists; non-finite numbers are strings."""
 
     def array(x: Any) -> Any:
         if x is None:
@@ -144,21 +138,21 @@ def as_json(result: Result) -> dict[str, Any]:
         x = np.asarray(x)
         return {"dtype": x.dtype.name, "shape": list(x.shape), "values": _plain(x.tolist())}
 
-    def gradient(one: Gradient) -> Mapping[str, Any]:
+    def gradient(value: Gradient) -> Mapping[str, Any]:
         return {
-            "gradient": array(one.gradient),
-            "raw": array(one.raw),
-            "grad_fn": one.grad_fn,
-            "hooks": [{"name": h.name, "changed": h.changed, "result": array(h.result)} for h in one.hooks],
+            "gradient": array(value.gradient),
+            "raw": array(value.raw),
+            "grad_fn": value.grad_fn,
+            "hooks": [{"name": h.name, "changed": h.changed, "result": array(h.result)} for h in value.hooks],
         }
 
-    def verdict(one: Verdict) -> Mapping[str, Any]:
+    def verdict(value: Verdict) -> Mapping[str, Any]:
         return {
-            "summary": one.summary,
-            "reason": one.reason,
-            "accumulation": one.accumulation.word,
-            "graph": {"word": one.graph.word, "reason": one.graph.reason, "ratio": _plain(one.graph.ratio)},
-            "hooked_by": list(one.hooked_by),
+            "summary": value.summary,
+            "reason": value.reason,
+            "accumulation": value.accumulation.word,
+            "graph": {"word": value.graph.word, "reason": value.graph.reason, "ratio": _plain(value.graph.ratio)},
+            "hooked_by": list(value.hooked_by),
             "uses": [
                 {
                     "node": use.node,
@@ -173,15 +167,15 @@ def as_json(result: Result) -> dict[str, Any]:
                     "total": use.value.total,
                     "sampled": use.value.sampled,
                 }
-                for use in one.uses
+                for use in value.uses
             ],
         }
 
     return {
         "digest": result.digest,
         "values": {name: array(value) for name, value in result.values.items()},
-        "gradients": {name: gradient(one) for name, one in result.gradients.items()},
-        "verdicts": {name: verdict(one) for name, one in result.verdicts.items()},
+        "gradients": {name: gradient(value) for name, value in result.gradients.items()},
+        "verdicts": {name: verdict(value) for name, value in result.verdicts.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""Target: the server that a command talks to, how it is reached, and as whom. One set of options for all such commands."""
+"""The target server of a command, with its options: address, TLS and token."""
 
 from __future__ import annotations
 
@@ -18,38 +18,35 @@ from gradproof.server.problems import CLIENT
 MAX_TOKEN_BYTES = 1 << 16
 
 
-def _file(name: str, help: str) -> Any:
+def _file(name: str, text: str) -> Any:
     path = Optional[Path]  # noqa: UP045 - typer reads this annotation
-    return Annotated[path, typer.Option(f"--{name}", metavar="FILE", envvar=CLIENT + _variable(name), help=help)]
+    variable = CLIENT + name.replace("-", "_").upper()
+    return Annotated[path, typer.Option(f"--{name}", metavar="FILE", envvar=variable, help=text)]
 
 
-def _variable(name: str) -> str:
-    return name.replace("-", "_").upper()
-
-
-STARTED = Annotated[
+OPTIONAL = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--target", metavar="HOST:PORT", help="A running server. Left out: one is started for this command."),
+    typer.Option(
+        "--target", metavar="HOST:PORT", help="A running server; by default a server is started for this command."
+    ),
 ]
-GIVEN = Annotated[str, typer.Argument(metavar="HOST:PORT", help="A running server.")]
+REQUIRED = Annotated[str, typer.Argument(metavar="HOST:PORT", help="A running server.")]
 
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "tls": (
-        Annotated[
-            bool, typer.Option("--tls", envvar=f"{CLIENT}TLS", help="The server's certificate is of a usual authority.")
-        ],
+        Annotated[bool, typer.Option("--tls", envvar=f"{CLIENT}TLS", help="Use TLS, and trust the usual authorities.")],
         False,
     ),
-    "tls_ca": (_file("tls-ca", "Certificates (PEM) to trust; implies --tls."), None),
-    "tls_cert": (_file("tls-cert", "Certificate (PEM) to show; implies --tls."), None),
+    "tls_ca": (_file("tls-ca", "Authorities (PEM) to trust; implies --tls."), None),
+    "tls_cert": (_file("tls-cert", "Certificate (PEM) of this client; implies --tls."), None),
     "tls_key": (_file("tls-key", "Its key (PEM)."), None),
-    "token_file": (_file("token-file", "The token in this file says who one is."), None),
+    "token_file": (_file("token-file", "File with the token of this client."), None),
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """Options as given. ``address``: None for a server that is started for the command; the others do not apply to it."""
+    """The options of a command. Without an ``address`` a server is started, to which the other options do not apply."""
 
     address: str | None
     tls: bool = False
@@ -59,14 +56,14 @@ class Target:
     token_file: Path | None = None
 
     def client(self, plugins: Sequence[str] | None = None) -> Client:
-        """A client of it, or of a server started with ``plugins``. Raises ValueError for options that do not go together,
-        OSError where a file cannot be read."""
+        """A client of the target, or of a server that is started with ``plugins``. Raises ValueError for options that
+        conflict, OSError if a file cannot be read."""
         if self.address is None:
             return connect(None, arguments=[word for source in plugins or () for word in ("--plugin", source)])
         return Client(self.address, **self._options())
 
     def connection(self) -> Connection:
-        """How it is reached; nothing is repeated. Raises as `client` does."""
+        """The connection to the target, without retries. Raises as `client` does."""
         assert self.address is not None
         return Connection(self.address, retries=0, **self._options())
 
@@ -88,8 +85,8 @@ class Target:
             raise ValueError(f"--token-file: {self.token_file} does not hold one token in one line")
         return token
 
-    def explained(self, error: Exception) -> str:
-        """What an error says, and by which option it may be mended."""
+    def explain(self, error: Exception) -> str:
+        """The text of an error, with the option that may cure it."""
         return "; ".join(filter(None, (str(error), self._advice(error))))
 
     def _advice(self, error: Exception) -> str:
@@ -99,36 +96,40 @@ class Target:
             return ""
         encrypted = bool(self.tls or self.tls_ca or self.tls_cert)
         if isinstance(error, Unauthenticated):
-            wanted = "give --token-file FILE, or --tls-cert and --tls-key"
-            return f"that of {self.token_file} is not known there" if self.token_file else wanted
+            if self.token_file:
+                return f"the token of {self.token_file} is not known there"
+            return "give --token-file FILE, or --tls-cert and --tls-key"
         if isinstance(error, PermissionDenied):
-            return "or give a --token-file whose token may"
+            return "or give a --token-file with that scope"
         if isinstance(error, Unavailable) and not encrypted:
             return "if the server has a certificate, give --tls, or --tls-ca FILE"
         if isinstance(error, Unavailable) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return "--tls-ca FILE says which certificates to trust, and the address is to be a name in that of the server"
+            return (
+                "--tls-ca FILE names the certificates to trust, and the address must be a name in the server's certificate"
+            )
         return ""
 
 
-def reaching(address: Any = STARTED) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator of commands: it gives one that takes a ``target`` the options that say which, and how it is reached."""
+def with_target(address: Any = OPTIONAL) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator for commands: replaces their parameter ``target`` by the options of a target. ``address`` is the
+    annotation of the address."""
 
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
-        options = {"address": (address, Parameter.empty if address is GIVEN else None), **OPTIONS}
+        options = {"address": (address, Parameter.empty if address is REQUIRED else None), **OPTIONS}
 
         @wraps(command)
-        def told(**given: Any) -> None:
-            target = Target(**{name: given.pop(name) for name in options})
-            command(target=target, **given)
+        def wrapped(**arguments: Any) -> None:
+            target = Target(**{name: arguments.pop(name) for name in options})
+            command(target=target, **arguments)
 
         parameters = []
-        for one in signature(command).parameters.values():
-            taken = options if one.name == "target" else {one.name: (hints[one.name], one.default)}
-            for name, (hint, default) in taken.items():
+        for own in signature(command).parameters.values():
+            replaced = options if own.name == "target" else {own.name: (hints[own.name], own.default)}
+            for name, (hint, default) in replaced.items():
                 parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=hint))
-        told.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
-        told.__annotations__ = {one.name: one.annotation for one in parameters}
-        return told
+        wrapped.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return wrapped
 
-    return decorated
+    return decorate

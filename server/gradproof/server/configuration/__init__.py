@@ -1,1 +1,1 @@
-"""Settings: their sources, and the checks before a server starts."""
+"""Settings, their sources, and the checks before a server starts."""

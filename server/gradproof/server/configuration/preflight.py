@@ -1,5 +1,5 @@
-"""Preflight: whether the files, plugins and addresses that settings name will do. A server that would be open by mistake
-does not start."""
+"""Checks of the files, plugins and addresses that settings name, before a server starts. A server that would be open by
+mistake does not start."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ from gradproof.engine.verify.trusted_folder import distrust
 from gradproof.plugins import BUILTIN
 from gradproof.server.access.access import Access
 from gradproof.server.configuration.settings import Settings
-from gradproof.server.problems import Problem, Unusable
+from gradproof.server.problems import Problem, collecting
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 MAX_PATH = 100  # bytes of the path of a Unix socket
 
 
 def problems_of(settings: Settings) -> list[Problem]:
-    """Faults of settings, all of them. Imports the plugins that are named, and serves nothing."""
-    found = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
-    try:
+    """All problems of settings. Imports the plugins that they name."""
+    problems = [*_network(settings), *_metrics(settings), *_plugins(settings), *_cache(settings)]
+    with collecting(problems):
         Access(settings)
-    except Unusable as error:
-        found.extend(error.problems)
-    return found
+    return problems
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether an address can be reached from this machine only."""
     if host.startswith("unix:") or host == "localhost":
         return True
     return _is_address(host) and ipaddress.ip_address(host).is_loopback
@@ -55,7 +53,7 @@ def _network(settings: Settings) -> Iterator[Problem]:
     if host.startswith("unix:"):
         yield from _socket(Path(host.removeprefix("unix:")))
         if encrypted or settings.tls_client_ca is not None:
-            yield Problem("host", "is a Unix socket, which has no TLS; take tls_cert and tls_client_ca away")
+            yield Problem("host", "is a Unix socket, which has no TLS; remove tls_cert and tls_client_ca")
         return
     if not host or (not _NAME.fullmatch(host) and not _is_address(host)):
         yield Problem("host", f"is {host!r}; it must be an address, a name, or unix:PATH")
@@ -63,20 +61,20 @@ def _network(settings: Settings) -> Iterator[Problem]:
         tokens = ", tokens too" if settings.token_file is not None else ""
         yield Problem(
             "host",
-            f"is {host!r}, which other machines reach, and there is no TLS: whoever is on the way would read and change "
-            f"all that is sent{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, if something else encrypts",
+            f"is {host!r}, which other machines reach, and there is no TLS: anyone on the path could read and change all "
+            f"data{tokens}. Give tls_cert and tls_key, or 127.0.0.1; or insecure, if something else encrypts",
         )
 
 
 def _metrics(settings: Settings) -> Iterator[Problem]:
-    """The port has numbers, no values, and the default is this machine: naming another address is saying so."""
+    """The HTTP port serves no values and is local by default, so any other address is taken as intended."""
     host, port = settings.metrics_host, settings.metrics_port
     if not _NAME.fullmatch(host) and not _is_address(host):
         yield Problem("metrics_host", f"is {host!r}; it must be an address or a name")
     if port == 0 and settings.processes > 1:
-        yield Problem("metrics_port", "is 0, by which each of several processes would have a port of its own; name one")
+        yield Problem("metrics_port", "is 0, but several processes need a common port; give a number")
     if port and port == settings.port and not settings.host.startswith("unix:"):
-        yield Problem("metrics_port", f"is {port}, which is that of gRPC; name another")
+        yield Problem("metrics_port", f"is {port}, which is the port of gRPC; give another")
 
 
 def _socket(path: Path) -> Iterator[Problem]:
@@ -95,42 +93,42 @@ def _socket(path: Path) -> Iterator[Problem]:
 
 
 def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as one, suppress(OSError):
-        one.settimeout(1.0)
-        one.connect(str(path))
+    with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+        connection.settimeout(1.0)
+        connection.connect(str(path))
         return True
     return False
 
 
 def _plugins(settings: Settings) -> Iterator[Problem]:
     known = [plugin_name(plugin) for plugin in BUILTIN]
-    there = installed() if settings.entry_points and (settings.block or settings.allow_plugin) else []
+    available = installed() if settings.entry_points and (settings.block or settings.allow_plugin) else []
     for source in settings.plugin:
         try:
             known.append(plugin_name(load(source)))
-        except BaseException as error:  # what a plugin does when it is imported is its own affair
+        except BaseException as error:  # a plugin may raise anything, SystemExit too
             if isinstance(error, KeyboardInterrupt):
                 raise
-            why = f"{type(error).__name__}: {error}"
-            yield Problem("plugin", f"{source!r} cannot be imported ({why}); give module or module:attribute")
+            reason = f"{type(error).__name__}: {error}"
+            yield Problem("plugin", f"{source!r} cannot be imported ({reason}); give module or module:attribute")
     for name in settings.block:
-        if name not in (*known, *there):
-            yield Problem("block", f"there is no plugin {name!r} to leave out{did_you_mean(name, [*known, *there])}")
+        if name not in (*known, *available):
+            yield Problem("block", f"there is no plugin {name!r} to leave out{did_you_mean(name, [*known, *available])}")
     for name in settings.allow_plugin:
         if not settings.entry_points:
             yield Problem("allow_plugin", f"{name!r} is not loaded without entry_points")
-        elif name not in there:
-            yield Problem("allow_plugin", f"no plugin {name!r} is installed{did_you_mean(name, there)}")
+        elif name not in available:
+            yield Problem("allow_plugin", f"no plugin {name!r} is installed{did_you_mean(name, available)}")
 
 
 def _cache(settings: Settings) -> Iterator[Problem]:
-    """A folder that others may write to holds anybody's proofs. One that is not there is made when it is needed."""
-    if settings.cache is None:  # where the user's own folder will not do, proofs are not kept, and the log says so
+    """Proofs in a folder that others may write to cannot be trusted. A missing folder is made when it is needed."""
+    if settings.cache is None:  # the default folder may fail: the log says so, and proofs are not cached
         return
     try:
         directory = settings.cache.expanduser()
-        if why := distrust(directory):
-            yield Problem("cache", why)
+        if reason := distrust(directory):
+            yield Problem("cache", reason)
         elif not directory.is_dir():
             yield Problem("cache", f"{directory} is no folder; name another")
         elif not os.access(directory, os.R_OK | os.X_OK):

@@ -1,1 +1,1 @@
-"""Logs, metrics, traces and the HTTP port, all made of the records of calls."""
+"""Logs, metrics, traces and the HTTP port, which read the records of calls."""

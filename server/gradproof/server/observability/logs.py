@@ -1,4 +1,4 @@
-"""Logs: one line for each call, and everything else that is said, in one form and with the id of the call it belongs to."""
+"""Logs in one format: a line per call, and the lines of libraries, warnings and workers, each with its request id."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ from gradproof.server.calls.record import PHASES, Record
 Form: TypeAlias = Literal["console", "json"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 QUIET = ("/grpc.health.v1.", "/grpc.reflection.", "/grpc.channelz.")
-"""Calls that are made every few seconds, or by whoever looks around."""
+"""Methods that are called every few seconds, and logged at level debug."""
 
 LOUD = ("asyncio", "grpc")
-"""Libraries whose debugging is of no use to an operator."""
+"""Libraries whose debug lines are left out."""
 
-GRAVE = ("INTERNAL", "UNKNOWN", "DATA_LOSS")
+SERVER_FAULTS = ("INTERNAL", "UNKNOWN", "DATA_LOSS")
 log = structlog.get_logger("gradproof.call")
-said = structlog.get_logger("gradproof.worker")
+worker_log = structlog.get_logger("gradproof.worker")
 
 
 def configure(form: Form = "console", level: Level = "info") -> None:
-    """Write lines of at least ``level`` to standard error: for people, or as JSON. What the standard library's loggers and
-    warnings say goes the same way."""
-    shown: Any = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    rendering = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+    """Write log lines of at least ``level`` to standard error, as text or JSON. Records of the standard library's loggers
+    and warnings take the same way."""
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    as_json = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _of_call,
+            _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(rendering if form == "json" else [shown]),
+            *(as_json if form == "json" else [renderer]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Lines(sys.stderr),  # whatever stderr is at the time
+        logger_factory=lambda *_: _LineWriter(sys.stderr),  # the stderr of the moment
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(True)
     root = logging.getLogger()
-    root.handlers = [one for one in root.handlers if not isinstance(one, _Passing)]
-    root.addHandler(_Passing())
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, _StructlogHandler)]
+    root.addHandler(_StructlogHandler())
     root.setLevel(level.upper())
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
-def _of_call(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Say which call a line belongs to."""
+def _add_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the request id of the running call."""
     request_id = CURRENT.get().request_id
     if request_id:
         event.setdefault("request_id", request_id)
     return event
 
 
-class _Lines(structlog.PrintLogger):
-    """Writes lines where they can be written: a log on a full disk, or that nobody reads any more, costs no call."""
+class _LineWriter(structlog.PrintLogger):
+    """Writes lines, and ignores errors: a full disk or a closed pipe must not fail a call."""
 
     def msg(self, message: str) -> None:
         with suppress(OSError, ValueError):  # ValueError: the stream is closed
@@ -74,71 +74,71 @@ class _Lines(structlog.PrintLogger):
     log = debug = info = warn = warning = error = critical = exception = fatal = failure = msg
 
 
-class _Passing(logging.Handler):
-    """Hands records of the standard library on to structlog."""
+class _StructlogHandler(logging.Handler):
+    """Forwards records of the standard library to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            said: dict[str, Any] = {"logger": record.name}
+            fields: dict[str, Any] = {"logger": record.name}
             if record.exc_info and record.exc_info[1] is not None:
-                said["exc_info"] = record.exc_info
-            structlog.get_logger(record.name).log(record.levelno, " ".join(record.getMessage().split()), **said)
+                fields["exc_info"] = record.exc_info
+            structlog.get_logger(record.name).log(record.levelno, " ".join(record.getMessage().split()), **fields)
         except Exception:
             self.handleError(record)
 
 
 class WorkerLog:
-    """Lines that worker processes write, from a pipe: `end` is theirs. They are strangers' lines: at most so many a second
-    are passed on, the others are counted."""
+    """Logs lines of worker processes, which write to the pipe end ``write_end``. Definitions of plugins write them, so at
+    most ``per_second`` lines a second are logged; the bytes of the others are counted."""
 
     def __init__(self, per_second: int = 50) -> None:
         self._most = per_second
-        self._mine, self.end = os.pipe()
+        self._read_end, self.write_end = os.pipe()
         Thread(target=self._read, name="worker-log", daemon=True).start()
 
     def close(self) -> None:
-        """Read until all that write have ended. May be called twice."""
-        if self.end >= 0:
-            os.close(self.end)
-            self.end = -1
+        """Close the write end; reading goes on until all writers have ended. May be called twice."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
 
     def _read(self) -> None:
-        second, taken, dropped, begun = 0, 0, 0, b""
-        while part := os.read(self._mine, 1 << 16):
+        second, logged, dropped, partial = 0, 0, 0, b""
+        while part := os.read(self._read_end, 1 << 16):
             if int(time.monotonic()) != second:
                 if dropped:
-                    said.warning("worker lines left out", bytes=dropped)
-                second, taken, dropped = int(time.monotonic()), 0, 0
-            if taken >= self._most:
-                dropped, begun = dropped + len(part), b""
+                    worker_log.warning("worker lines left out", bytes=dropped)
+                second, logged, dropped = int(time.monotonic()), 0, 0
+            if logged >= self._most:
+                dropped, partial = dropped + len(part), b""
                 continue
-            *lines, begun = (begun + part).split(b"\n")
-            begun = begun[:MAX_LINE]
-            for line in lines[: self._most - taken]:
+            *lines, partial = (partial + part).split(b"\n")
+            partial = partial[:MAX_LINE]
+            for line in lines[: self._most - logged]:
                 origin, _, text = line.decode(errors="replace").rpartition(MARK)
                 if text.strip():
-                    said.warning(
+                    worker_log.warning(
                         "worker", line=text[:MAX_LINE], **({"request_id": origin[:MAX_REQUEST_ID]} if origin else {})
                     )
-            taken += len(lines)
-        os.close(self._mine)
+            logged += len(lines)
+        os.close(self._read_end)
 
 
 class CallLog:
-    """Watches calls: a line for each as it ends. It has names, sizes and times; never values, nor what was sent to prove
-    who one is."""
+    """Watcher that logs a line at the end of each call, with names, sizes and times; never values or credentials."""
 
     def observe(self, record: Record | None, phase: str, seconds: float) -> None:
-        """Parts of a call are on its line."""
+        """Do nothing: the line of the call has the seconds of its phases."""
 
     def ended(self, record: Record) -> None:
+        """Log the line of a call."""
         call: Call = record.call
-        level = logging.WARNING if record.code in GRAVE else logging.INFO
+        level = logging.WARNING if record.code in SERVER_FAULTS else logging.INFO
         if call.method.startswith(QUIET) and level == logging.INFO:
             level = logging.DEBUG
         if not log.is_enabled_for(level):
             return
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "method": call.method,
             "code": record.code,
             "reason": record.reason,
@@ -147,9 +147,9 @@ class CallLog:
             "caller": call.caller.name,
             "peer": call.peer,
             "seconds": round(record.elapsed, 6),
-            **{f"{part}_seconds": round(record.seconds[part], 6) for part in PHASES if part in record.seconds},
+            **{f"{phase}_seconds": round(record.seconds[phase], 6) for phase in PHASES if phase in record.seconds},
             "bytes_in": record.bytes_in,
             "bytes_out": record.bytes_out,
             **record.verdicts,
         }
-        log.log(level, "call", **{name: value for name, value in said.items() if value != ""})
+        log.log(level, "call", **{name: value for name, value in fields.items() if value != ""})

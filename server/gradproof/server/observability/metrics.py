@@ -1,4 +1,4 @@
-"""Metrics: one table of what Prometheus may ask, counted as calls end, and looked up when it asks."""
+"""Metrics for Prometheus: counters that calls update as they end, and a table of values that are read on a scrape."""
 
 from __future__ import annotations
 
@@ -16,141 +16,153 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.server.calls.record import PHASES, Book, Record
+from gradproof.server.calls.record import PHASES, CallRegistry, Record
 from gradproof.server.runs.handler import Handler
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside each number says nothing here
+disable_created_metrics()  # type: ignore[no-untyped-call]  # drops the series *_created
 STARTED = time.time()
-"""When this process began, in seconds since 1970."""
+"""Start of this process, in seconds since 1970."""
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper ends of the buckets of times."""
+"""Upper bounds of the buckets of times, in seconds."""
 
 MAX_WORDS = 64
-"""Values that a label may take, beside methods: those above are counted as ``other``."""
+"""Most combinations of reason and limit that are counted by themselves; further ones count as ``other``."""
 
 
-class Looked(Protocol):
-    """A server, as far as metrics look at it."""
+class MetricSource(Protocol):
+    """The parts of a server that metrics read."""
 
     handler: Handler
     proofs: ProofPool
-    book: Book
+    calls: CallRegistry
 
     @property
-    def serving(self) -> bool: ...
+    def serving(self) -> bool:
+        """Whether health is SERVING."""
 
 
 class Row(NamedTuple):
-    """A metric that is looked up. ``label``: the name of its label, or empty; ``read`` gives numbers by its values."""
+    """A metric that is read on a scrape. ``label`` is the name of its label, or empty; ``read`` returns numbers by values
+    of the label."""
 
     kind: type[GaugeMetricFamily] | type[CounterMetricFamily]
     name: str
     help: str
     label: str
-    read: Callable[[Looked], dict[str, float]]
+    read: Callable[[MetricSource], dict[str, float]]
 
 
-def _one(read: Callable[[Looked], float]) -> Callable[[Looked], dict[str, float]]:
+def _scalar(read: Callable[[MetricSource], float]) -> Callable[[MetricSource], dict[str, float]]:
     return lambda host: {"": read(host)}
 
 
 GAUGE, COUNTER = GaugeMetricFamily, CounterMetricFamily
 TABLE = (
-    Row(GAUGE, "gradproof_serving", "1 while health says SERVING", "", _one(lambda h: h.serving)),
-    Row(GAUGE, "gradproof_verify_ready", "1 while definitions can be read", "", _one(lambda h: h.proofs.workers.ready)),
-    Row(GAUGE, "gradproof_calls_in_flight", "Calls that have not ended", "", _one(lambda h: len(h.book))),
-    Row(GAUGE, "gradproof_sessions_open", "Open sessions", "", _one(lambda h: len(h.handler.sessions))),
+    Row(GAUGE, "gradproof_serving", "1 while health says SERVING", "", _scalar(lambda h: h.serving)),
+    Row(
+        GAUGE,
+        "gradproof_verify_ready",
+        "1 while a worker process is available",
+        "",
+        _scalar(lambda h: h.proofs.workers.ready),
+    ),
+    Row(GAUGE, "gradproof_calls_in_flight", "Calls that have not ended", "", _scalar(lambda h: len(h.calls))),
+    Row(GAUGE, "gradproof_sessions_open", "Open sessions", "", _scalar(lambda h: len(h.handler.sessions))),
     Row(
         GAUGE,
         "gradproof_runs",
-        "Requests that wait for a slot, work (small, large), or wait for their client",
+        "Requests by state: queued, working (small, large), or waiting for their client",
         "state",
         lambda h: {name: getattr(h.handler.admission, name) for name in ("queued", "small", "large", "waiting")},
     ),
-    Row(GAUGE, "gradproof_saved_bytes", "Bytes of saved values", "", _one(lambda h: h.handler.forward_cache.held_bytes)),
-    Row(GAUGE, "gradproof_saved_runs", "Saved runs", "", _one(lambda h: len(h.handler.forward_cache))),
-    Row(GAUGE, "gradproof_graphs_cached", "Graphs known by digest", "", _one(lambda h: len(h.handler.graphs))),
-    Row(GAUGE, "gradproof_plans_cached", "Plans made and kept", "", _one(lambda h: h.handler.engine.plans_cached)),
+    Row(GAUGE, "gradproof_saved_bytes", "Bytes of saved values", "", _scalar(lambda h: h.handler.forward_cache.held_bytes)),
+    Row(GAUGE, "gradproof_saved_runs", "Saved runs", "", _scalar(lambda h: len(h.handler.forward_cache))),
+    Row(GAUGE, "gradproof_graphs_cached", "Graphs cached by digest", "", _scalar(lambda h: len(h.handler.graphs))),
+    Row(GAUGE, "gradproof_plans_cached", "Cached plans", "", _scalar(lambda h: h.handler.engine.plans_cached)),
     Row(
         GAUGE,
         "gradproof_workers",
-        "Worker processes, by what they do",
+        "Worker processes, by state",
         "state",
         lambda h: {"idle": h.proofs.workers.idle, "busy": h.proofs.workers.busy},
     ),
     Row(
         COUNTER,
         "gradproof_workers_events",
-        "Worker processes started, killed for their budget or since nobody waited, and lost to anything else",
+        "Worker processes started, killed (budget or cancellation), and lost otherwise",
         "event",
         lambda h: {name: getattr(h.proofs.workers.counts, name) for name in ("started", "killed", "lost")},
     ),
     Row(
         GAUGE,
         "gradproof_proofs",
-        "Proofs that wait, and that run",
+        "Proofs queued and running",
         "state",
         lambda h: {"queued": h.proofs.queued, "running": h.proofs.running},
     ),
     Row(
         COUNTER,
         "gradproof_proofs_made",
-        "Proofs made, by their word",
+        "Proofs completed, by word",
         "word",
         lambda h: {str(word): count for word, count in dict(h.proofs.done).items()},
     ),
     Row(
         COUNTER,
         "gradproof_proof_lookups",
-        "Questions for a proof: known, or not known yet",
+        "Look-ups of proofs: hit or miss",
         "result",
         lambda h: {"hit": h.proofs.memory.hits, "miss": h.proofs.memory.misses},
     ),
-    Row(GAUGE, "gradproof_resident_bytes", "Resident memory of the serving process", "", _one(lambda h: resident())),
-    Row(GAUGE, "gradproof_open_files", "Open descriptors of the serving process", "", _one(lambda h: open_files())),
-    Row(COUNTER, "gradproof_cpu_seconds", "CPU time of the serving process", "", _one(lambda h: time.process_time())),
-    Row(GAUGE, "gradproof_start_time_seconds", "Start, in seconds since 1970", "", _one(lambda h: STARTED)),
+    Row(
+        GAUGE, "gradproof_resident_bytes", "Resident memory of the serving process", "", _scalar(lambda h: resident_bytes())
+    ),
+    Row(GAUGE, "gradproof_open_files", "Open descriptors of the serving process", "", _scalar(lambda h: open_files())),
+    Row(COUNTER, "gradproof_cpu_seconds", "CPU time of the serving process", "", _scalar(lambda h: time.process_time())),
+    Row(GAUGE, "gradproof_start_time_seconds", "Start, in seconds since 1970", "", _scalar(lambda h: STARTED)),
 )
 COUNTED = {
     "gradproof_calls": "Calls that ended, by method and status code",
     "gradproof_call_seconds": "Time of calls, by method",
-    "gradproof_phase_seconds": "Time of the parts of calls: queue, decode, run, checks, encode",
+    "gradproof_phase_seconds": "Time of the phases of calls: queue, decode, run, checks, encode",
     "gradproof_received_bytes": "Bytes of requests",
     "gradproof_sent_bytes": "Bytes of responses",
-    "gradproof_verdicts": "Gradients by their summary: verified, plausible, unchecked, wrong",
-    "gradproof_refusals": "Calls that ended with an error of ours, by its reason and the limit that was passed",
-    "gradproof_build": "Versions, as labels of 1",
+    "gradproof_verdicts": "Gradients by summary: verified, plausible, unchecked, wrong",
+    "gradproof_refusals": "Calls that ended with a reason, by reason and exceeded limit",
+    "gradproof_build": "Versions, as labels of the constant 1",
 }
-"""Metrics that are counted as calls end, and what they mean."""
+"""Descriptions of the metrics that are counted as calls end."""
 
 
 class Metrics:
-    """Counters of a server, fed as a watcher of calls, and a registry that also looks up the rest."""
+    """Watcher of calls that counts them, with a registry that also has the values of `TABLE`."""
 
-    def __init__(self, host: Looked) -> None:
+    def __init__(self, host: MetricSource) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self._host = host
 
-        def made(kind: Any, name: str, labels: Iterable[str] = (), **rest: Any) -> Any:
-            return kind(name, COUNTED[name], tuple(labels), registry=self.registry, **rest)
+        def metric(kind: Any, name: str, labels: Iterable[str] = (), **options: Any) -> Any:
+            return kind(name, COUNTED[name], tuple(labels), registry=self.registry, **options)
 
-        self._calls = cache(made(Counter, "gradproof_calls", ("method", "code")).labels)
-        self._seconds = cache(made(Histogram, "gradproof_call_seconds", ("method",), buckets=SECONDS).labels)
-        phases = made(Histogram, "gradproof_phase_seconds", ("phase",), buckets=SECONDS)
+        self._calls = cache(metric(Counter, "gradproof_calls", ("method", "code")).labels)
+        self._seconds = cache(metric(Histogram, "gradproof_call_seconds", ("method",), buckets=SECONDS).labels)
+        phases = metric(Histogram, "gradproof_phase_seconds", ("phase",), buckets=SECONDS)
         self._phases = {name: phases.labels(name) for name in PHASES}
-        self._received = made(Counter, "gradproof_received_bytes")
-        self._sent = made(Counter, "gradproof_sent_bytes")
-        verdicts = made(Counter, "gradproof_verdicts", ("summary",))
+        self._received = metric(Counter, "gradproof_received_bytes")
+        self._sent = metric(Counter, "gradproof_sent_bytes")
+        verdicts = metric(Counter, "gradproof_verdicts", ("summary",))
         self._verdicts = {word: verdicts.labels(word) for word in ("verified", "plausible", "unchecked", "wrong")}
-        self._refusals = cache(made(Counter, "gradproof_refusals", ("reason", "limit")).labels)
+        self._refusals = cache(metric(Counter, "gradproof_refusals", ("reason", "limit")).labels)
         self._reasons: set[tuple[str, str]] = set()
         self.registry.register(self)
 
     def observe(self, record: Record | None, phase: str, seconds: float) -> None:
+        """Count the time of a phase."""
         self._phases[phase].observe(seconds)
 
     def ended(self, record: Record) -> None:
+        """Count a call."""
         method = record.call.method
         self._calls(method, record.code).inc()
         self._seconds(method).observe(record.elapsed)
@@ -162,7 +174,7 @@ class Metrics:
             self._refusals(*self._bounded(record.reason, record.limit)).inc()
 
     def _bounded(self, reason: str, limit: str) -> tuple[str, str]:
-        """The labels, or ``other`` where there are too many already."""
+        """The labels, or ``other`` if `MAX_WORDS` combinations are in use."""
         labels = reason, limit
         if labels in self._reasons or len(self._reasons) < MAX_WORDS:
             self._reasons.add(labels)
@@ -170,7 +182,7 @@ class Metrics:
         return "other", ""
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics that are looked up, as they are now."""
+        """Current values of `TABLE`; the registry calls this on a scrape."""
         for row in TABLE:
             family = row.kind(row.name, row.help, labels=(row.label,) if row.label else ())
             for value, number in row.read(self._host).items():
@@ -179,7 +191,7 @@ class Metrics:
         yield _build()
 
     def text(self) -> bytes:
-        """The metrics as text, in the format of Prometheus."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
@@ -191,8 +203,8 @@ def _build() -> GaugeMetricFamily:
     return family
 
 
-def resident() -> int:
-    """Bytes of memory of this process; 0 where the system does not say."""
+def resident_bytes() -> int:
+    """Resident memory of this process, in bytes; 0 without /proc."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -200,7 +212,7 @@ def resident() -> int:
 
 
 def open_files() -> int:
-    """Open descriptors of this process; 0 where the system does not say."""
+    """Number of open descriptors of this process; 0 without /proc."""
     try:
         return len(os.listdir("/proc/self/fd"))
     except OSError:

@@ -1,4 +1,4 @@
-"""Traces, where OpenTelemetry is installed and asked for: a span for each call, below it one for each of its parts."""
+"""OpenTelemetry traces, if they are configured: a span for each call, with child spans for its phases and workers."""
 
 from __future__ import annotations
 
@@ -19,42 +19,41 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-ASKED = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 EXPORTERS = "opentelemetry_traces_exporter"
 FLUSH_MS = 500
 log = structlog.get_logger("gradproof.server")
 
 
 def watchers() -> list[Watcher]:
-    """The watchers that make traces of calls: none unless one of the variables `ASKED` is set, and OpenTelemetry is
-    installed."""
-    wanted = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
-    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or wanted == "none"
-    if off or not any(os.environ.get(name) for name in ASKED):
+    """The watchers that trace calls: none unless a variable of `VARIABLES` is set, and OpenTelemetry is installed."""
+    exporters = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporters == "none"
+    if off or not any(os.environ.get(name) for name in VARIABLES):
         return []
     try:
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra, for traces only
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ModuleNotFoundError as error:
         log.warning("no traces", reason=f"{error}; pip install 'gradproof[otel]'")
         return []
     os.environ.setdefault("OTEL_SERVICE_NAME", "gradproof")
     provider = TracerProvider()
-    for name in filter(None, map(str.strip, wanted.split(","))):
-        found = list(entry_points(group=EXPORTERS, name=name))
-        if not found:
+    for name in filter(None, map(str.strip, exporters.split(","))):
+        plugins = list(entry_points(group=EXPORTERS, name=name))
+        if not plugins:
             log.warning("no traces", reason=f"OTEL_TRACES_EXPORTER: no exporter {name!r}; is its package installed?")
             continue
-        provider.add_span_processor(BatchSpanProcessor(found[0].load()()))
+        provider.add_span_processor(BatchSpanProcessor(plugins[0].load()()))
     return [Tracing(provider)]
 
 
 class Tracing:
-    """Watches calls: makes their spans with ``provider``. The trace goes on that the client names in ``traceparent``."""
+    """Watcher that makes spans of calls with ``provider``, as children of the span in the client's ``traceparent``."""
 
     def __init__(self, provider: TracerProvider) -> None:
-        from opentelemetry import trace
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        from opentelemetry import trace  # noqa: PLC0415 - an extra, for traces only
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
 
         self._provider, self._trace = provider, trace
         self._tracer = provider.get_tracer("gradproof.server")
@@ -63,59 +62,61 @@ class Tracing:
         self._lock = RLock()
 
     def _span(self, record: Record) -> Span:
-        """The span of a call, which begins with it."""
+        """The span of a call, started on first use with the start time of the call."""
         with self._lock:
             span = self._spans.get(record)
             if span is None:
                 call = record.call
                 service, _, method = call.method.lstrip("/").partition("/")
-                said: dict[str, Any] = {
+                attributes: dict[str, Any] = {
                     "rpc.system": "grpc",
                     "rpc.service": service,
                     "rpc.method": method,
                     "gradproof.request_id": call.request_id,
                     "client.address": call.peer,
                 }
-                above = self._above(record)
+                parent = self._parent(record)
                 kinds = self._trace.SpanKind
                 span = self._spans[record] = self._tracer.start_span(
                     f"{service}/{method}",
-                    context=self._propagator.extract(dict(call.metadata)) if above is None else above,
-                    kind=kinds.SERVER if record.above is None else kinds.INTERNAL,
-                    attributes=said,
+                    context=self._propagator.extract(dict(call.metadata)) if parent is None else parent,
+                    kind=kinds.SERVER if record.parent is None else kinds.INTERNAL,
+                    attributes=attributes,
                     start_time=record.began,
                 )
             return span
 
-    def _above(self, record: Record) -> Context | None:
-        """The span of the stream that a request came by, unless that has ended."""
-        stream = record.above
+    def _parent(self, record: Record) -> Context | None:
+        """Context of the span of a request's stream, unless that has ended."""
+        stream = record.parent
         if stream is None or (stream.code and stream not in self._spans):
             return None
         return self._trace.set_span_in_context(self._span(stream))
 
     def observe(self, record: Record | None, phase: str, seconds: float) -> None:
+        """Make a span of a phase."""
         if record is not None:
-            self.part(record, phase, time.time_ns() - int(seconds * 1e9), time.time_ns())
+            self.child(record, phase, time.time_ns() - int(seconds * 1e9), time.time_ns())
 
-    def part(self, record: Record, name: str, began: int, ended: int, **said: Any) -> None:
-        """A span below that of a call; ``began`` and ``ended`` in nanoseconds since 1970. Nothing for a call that has
-        ended: threads and workers may go on for a while when it was left."""
+    def child(self, record: Record, name: str, began: int, ended: int, **attributes: Any) -> None:
+        """Make a child span of a call's span; times in nanoseconds since 1970. Does nothing for a call that has ended:
+        threads and workers may go on after a cancelled call."""
         if record.code and record not in self._spans:
             return
-        above = self._trace.set_span_in_context(self._span(record))
-        span = self._tracer.start_span(name, context=above, start_time=began, attributes=said)
+        parent = self._trace.set_span_in_context(self._span(record))
+        span = self._tracer.start_span(name, context=parent, start_time=began, attributes=attributes)
         span.end(ended)
 
     def heard(self, pid: int, timings: Sequence[Timing]) -> None:
-        """Spans of what a worker was at, for the running call."""
-        found = CURRENT_RECORD.get()
-        if found is None:
+        """Make spans of the work of a worker process for the running call."""
+        current = CURRENT_RECORD.get()
+        if current is None:
             return
-        for one in timings:
-            self.part(found[1], f"worker {one.name}", one.began, one.ended, **{"process.pid": pid})
+        for timing in timings:
+            self.child(current.record, f"worker {timing.name}", timing.began, timing.ended, **{"process.pid": pid})
 
     def ended(self, record: Record) -> None:
+        """End the span of a call."""
         span = self._span(record)
         with self._lock:
             del self._spans[record]
@@ -125,5 +126,5 @@ class Tracing:
         span.end()
 
     def close(self) -> None:
-        """Send what is not sent yet."""
+        """Export the spans that are not exported yet."""
         self._provider.force_flush(FLUSH_MS)

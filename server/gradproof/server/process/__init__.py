@@ -1,1 +1,1 @@
-"""Serving process: started, warmed up, drained, stopped."""
+"""The serving process: start, warm-up, drain, stop."""

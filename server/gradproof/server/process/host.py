@@ -1,4 +1,4 @@
-"""The serving process: registry, engine, proofs, gRPC; started, drained on SIGTERM, stopped."""
+"""The serving process: builds registry, engine, proof pool and gRPC server, and drains them on SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from contextlib import suppress
 
 import grpc
 import structlog
+from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
 
 from gradproof.engine.compiled.blocks import use_threads
-from gradproof.engine.compiled.store import Compilations, Plans
+from gradproof.engine.compiled.store import Compilations
 from gradproof.engine.engine import Engine
 from gradproof.engine.verify.processes.workers import MAX_WORKERS, Workers
 from gradproof.engine.verify.proof_pool import ProofPool
 from gradproof.server.access.access import Access
-from gradproof.server.calls.accounting import Accounting
-from gradproof.server.calls.messages import Readable
-from gradproof.server.calls.record import Book
+from gradproof.server.calls.accounting import AccountingInterceptor
+from gradproof.server.calls.messages import MessageInterceptor
+from gradproof.server.calls.record import CallRegistry
 from gradproof.server.configuration.preflight import is_local, problems_of
 from gradproof.server.configuration.settings import Settings
 from gradproof.server.observability import tracing
+from gradproof.server.observability.http_server import HttpServer
 from gradproof.server.observability.logs import CallLog, WorkerLog
 from gradproof.server.observability.metrics import Metrics
-from gradproof.server.observability.web import Web
-from gradproof.server.problems import Unusable
-from gradproof.server.process.memory import Tidying, trimmer
-from gradproof.server.process.warm import open_door, side_door, warm
-from gradproof.server.runs.admission import settle
+from gradproof.server.problems import ConfigurationError
+from gradproof.server.process.idle_trimmer import IdleTrimmer, trimmer
+from gradproof.server.process.warm_up import listen_locally, warm_up, warm_up_socket
+from gradproof.server.runs.admission import tune_process
 from gradproof.server.runs.handler import Handler
 from gradproof.server.services.health import VERIFY, Health
 from gradproof.server.services.operations import OperationsServicer, process_status
 from gradproof.server.services.reflection import Reflection
 from gradproof.server.services.services import AutodiffServicer, OpServicer
-from gradproof.server.supervision import seat
-from gradproof.server.supervision.siblings import Peers, said
+from gradproof.server.supervision.peers import Peers, health_text
+from gradproof.server.supervision.supervised_process import BEAT_SECONDS, this_process
 from gradproof.v1 import (
     autodiff_service_pb2,
     autodiff_service_pb2_grpc,
@@ -53,33 +54,33 @@ from gradproof.v1 import (
 
 log = structlog.get_logger("gradproof.server")
 KEEPALIVE_MS = 30_000
-"""A client that answers no ping for so long is gone, and its calls with it."""
+"""Ping interval and timeout: a client that does not answer is disconnected, and its calls are cancelled."""
 
 PING_MS = 10_000
-"""Clients may ask so often whether the server is there; ours do every 30 seconds."""
+"""Shortest interval at which clients may ping; the Python client pings every 30 seconds."""
 
 STUCK_SECONDS = 10.0
-"""An event loop that did not turn for so long is not live."""
+"""The process is not live if its event loop has not turned for this time."""
 
 CLOSE_SECONDS = 0.5
-"""Calls that are ended get so long to see it."""
+"""Time for cancelled calls to end."""
 
 NUMERIC = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean of empty slice|Degrees of freedom|All-NaN"
-"""NumPy's warnings about numbers. Verdicts speak of those; the log of a server is for what an operator can mend."""
+"""Pattern of NumPy's warnings about numbers, which verdicts report and no operator can act on."""
 
 
 class Host:
-    """A server that can be started and stopped. Proof processes start before gRPC does. Raises Unusable where the settings
-    will not do."""
+    """A server that can be started and stopped. Worker processes start before gRPC does. Raises ConfigurationError if the
+    settings have problems."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.seat = settings, seat.mine()
+        self.settings, self.process = settings, this_process()
         if problems := problems_of(settings):
-            raise Unusable(problems)
+            raise ConfigurationError(problems)
         use_threads(settings.threads)
-        share = settings.processes
+        processes = settings.processes
         self.worker_log = WorkerLog()
-        self.workers = Workers(most=max(2, MAX_WORKERS // share), stderr=self.worker_log.end)
+        self.workers = Workers(most=max(2, MAX_WORKERS // processes), stderr=self.worker_log.write_end)
         self.workers.prepare()
         self.registry = settings.registry()
         self.access = Access(settings, self.registry)
@@ -89,33 +90,38 @@ class Host:
             self.registry,
             settings.cache_directory(),
             workers=self.workers,
-            at_once=max(1, settings.proof_workers // share),
+            at_once=max(1, settings.proof_workers // processes),
             seconds=settings.proof_seconds,
         )
-        engine = Engine(self.registry, compilations=Compilations(Plans(settings.plans)))
+        engine = Engine(self.registry, compilations=Compilations(settings.plans))
         self.handler = Handler(engine, self.proofs, settings.limits)
         self.names = [
             autodiff_service_pb2.DESCRIPTOR.services_by_name["AutodiffService"].full_name,
             op_service_pb2.DESCRIPTOR.services_by_name["OpService"].full_name,
         ]
         self.health = Health(["", *self.names, VERIFY])
-        self.book = Book()
+        self.calls = CallRegistry()
         self.metrics = Metrics(self)
-        self.book.watchers += [self.metrics, CallLog(), *tracing.watchers()]
-        self.workers.heard += [one.heard for one in self.book.watchers if isinstance(one, tracing.Tracing)]
-        self.web: Web | None = None
+        self.calls.watchers += [self.metrics, CallLog(), *tracing.watchers()]
+        self.workers.heard += [watcher.heard for watcher in self.calls.watchers if isinstance(watcher, tracing.Tracing)]
+        self.web: HttpServer | None = None
         self.port = self.metrics_port = 0
         self._beaten = time.monotonic()
 
     @property
     def serving(self) -> bool:
-        """Whether health says SERVING."""
+        """Whether the health service reports SERVING."""
         return self.health.is_serving("")
 
-    async def start(self, door: str = "") -> None:
-        """Bind and serve, also at ``door`` (an address), if there is one. Raises OSError if the address is taken."""
+    async def start(self, warm_up_address: str = "") -> None:
+        """Bind the ports and serve, also at ``warm_up_address`` unless it is empty. Raises OSError if an address is
+        taken."""
         self.server = server = grpc.aio.server(
-            interceptors=[Accounting(self.book), *self.access.interceptors(), Readable(self.settings.limits)],
+            interceptors=[
+                AccountingInterceptor(self.calls),
+                *self.access.interceptors(),
+                MessageInterceptor(self.settings.limits),
+            ],
             options=self._options(),
         )
         autodiff_service_pb2_grpc.add_AutodiffServiceServicer_to_server(AutodiffServicer(self.handler), server)
@@ -127,34 +133,32 @@ class Host:
         if self.settings.reflection:
             self.reflection.add_to(server)
         if self.settings.channelz:
-            from grpc_channelz.v1 import channelz
-
             channelz.add_channelz_servicer(server)
         self.port = self._bind(server)
-        if door:
-            open_door(server, door)
-        self._warn()
-        folder = self.seat.folder
+        if warm_up_address:
+            listen_locally(server, warm_up_address)
+        self._log_risks()
+        folder = self.process.folder
         if self.settings.processes > 1 and not folder:
             folder = tempfile.mkdtemp(prefix="gradproof-")
-        words = {
+        answers = {
             "metrics": self.metrics.text,
             "status": lambda: process_status(self).SerializeToString(),
             "live": self._live,
-            "ready": lambda: said(self.serving, "SERVING" if self.serving else "NOT_SERVING"),
+            "ready": lambda: health_text(self.serving, "SERVING" if self.serving else "NOT_SERVING"),
         }
-        self.peers = Peers(folder, self.seat.number, words)
+        self.peers = Peers(folder, self.process.number, answers)
         try:
             self._listen_for_http()
         except OSError:
             self.peers.close()
             raise
         await server.start()
-        self.seat.say("bound", host=self.settings.host, port=self.port, folder=folder)
+        self.process.report("bound", host=self.settings.host, port=self.port, folder=folder)
         for name in ("", *self.names):
             self.health.set(name, True)
         loop = asyncio.get_running_loop()
-        self.workers.changed.append(lambda ready: self._verify_soon(loop, ready))
+        self.workers.changed.append(lambda ready: self._verify_changed(loop, ready))
         self.health.set(VERIFY, self.workers.ready)
         self._beating = asyncio.create_task(self._beat())
 
@@ -179,11 +183,11 @@ class Host:
         return options
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        """The port: that of the first process, if this is another one. Raises OSError."""
+        """Bind the port, in other processes that of the first one, and return it. Raises OSError."""
         settings = self.settings
-        address = settings.address(self.seat.port or settings.port)
+        address = settings.address(self.process.port or settings.port)
         try:
-            if settings.processes > 1 and not self.seat.port:
+            if settings.processes > 1 and not self.process.port:
                 _expect_free(settings.host, settings.port)
             return self.access.bind(server, address)
         except (RuntimeError, OSError) as error:
@@ -194,36 +198,36 @@ class Host:
             return
         paths = {
             "/metrics": lambda: (True, self.peers.metrics()),
-            "/healthz": lambda: self.peers.well("live"),
-            "/readyz": lambda: self.peers.well("ready"),
+            "/healthz": lambda: self.peers.health("live"),
+            "/readyz": lambda: self.peers.health("ready"),
         }
         host, port, shared = self.settings.metrics_host, self.settings.metrics_port, self.settings.processes > 1
         try:
-            if shared and not self.seat.port:
+            if shared and not self.process.port:
                 _expect_free(host, port)
-            self.web = Web(host, port, paths, shared=shared)
+            self.web = HttpServer(host, port, paths, shared=shared)
         except OSError as error:
-            why = f"cannot listen on {self.settings.metrics_address()} for metrics: {error}"
-            raise OSError(f"{why}; give another --metrics-port, or end what has this one") from error
+            reason = f"cannot listen on {self.settings.metrics_address()} for metrics: {error}"
+            raise OSError(f"{reason}; give another --metrics-port, or end the process that has this one") from error
         self.metrics_port = self.web.port
         log.info("metrics", address=f"http://{self.settings.metrics_address(self.metrics_port)}/metrics")
 
     def _live(self) -> bytes:
         silence = time.monotonic() - self._beaten
-        return said(silence < STUCK_SECONDS, f"the event loop turned {silence:.1f} s ago")
+        return health_text(silence < STUCK_SECONDS, f"the event loop turned {silence:.1f} s ago")
 
     async def _beat(self) -> None:
-        """Say, as long as the event loop turns, that it does."""
-        tidying = Tidying(self.handler.admission, self._trimmer())
+        """Report that the event loop turns, for as long as it does; return memory after busy periods."""
+        idle_trimmer = IdleTrimmer(self.handler.admission, self._trimmer())
         while True:
             self._beaten = time.monotonic()
-            self.seat.say("beat")
-            if (trim := tidying.look()) is not None:
+            self.process.report("beat")
+            if (trim := idle_trimmer.due()) is not None:
                 asyncio.get_running_loop().run_in_executor(None, trim)
-            await asyncio.sleep(seat.BEAT_SECONDS)
+            await asyncio.sleep(BEAT_SECONDS)
 
     def _trimmer(self) -> Callable[[], object]:
-        """What gives memory back that nobody needs soon: that of the heap, and that shared with workers."""
+        """A function that returns free memory to the system: of the heap, and of segments shared with workers."""
         heap = trimmer()
 
         def trim() -> None:
@@ -233,48 +237,50 @@ class Host:
 
         return trim
 
-    def _verify_soon(self, loop: asyncio.AbstractEventLoop, ready: bool) -> None:
+    def _verify_changed(self, loop: asyncio.AbstractEventLoop, ready: bool) -> None:
         log.log(20 if ready else 30, "verify", ready=ready, fault=self.workers.fault)
-        with suppress(RuntimeError):  # the loop has ended
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self.health.set, VERIFY, ready)
 
-    def _warn(self) -> None:
+    def _log_risks(self) -> None:
         self.access.warn()
         if self.settings.tls_cert is None and not is_local(self.settings.host):
-            log.warning("serving other machines without TLS: whoever is on the way reads and changes all that is sent")
-        if self.access.open and not is_local(self.settings.host):
-            log.warning("serving everybody who can reach this address: no token or certificate is asked for")
+            log.warning("serving other machines without TLS: anyone on the path can read and change all data")
+        if self.access.serves_everyone and not is_local(self.settings.host):
+            log.warning("serving everyone who can reach this address: no token or certificate is required")
 
     @property
     def target(self) -> str:
-        """Where clients connect to."""
+        """The address that clients connect to."""
         return self.settings.address(self.port)
 
     def reload(self) -> None:
-        """Read certificates and tokens again. Where anything is wrong, all stays as it was, and the log says so."""
+        """Reload certificates and tokens. If there is a problem, log it and keep all of them."""
         try:
             self.access.reload()
-        except Unusable as error:
-            log.error("nothing was reloaded; what was read before goes on", problems=str(error).splitlines())
+        except ConfigurationError as error:
+            log.error(
+                "nothing was reloaded; the previous certificates and tokens stay in use", problems=str(error).splitlines()
+            )
         else:
             log.info("reloaded certificates and tokens")
             self.access.warn()
-        self.seat.say("ready")
+        self.process.report("ready")
 
-    async def warm(self, door: str, *, quick: bool) -> None:
-        """Start the processes, and make each call once through ``door``."""
+    async def warm_up(self, address: str, *, quick: bool) -> None:
+        """Start the worker processes, and make each call once at ``address``; see `warm_up.warm_up`."""
         starting = asyncio.get_running_loop().run_in_executor(None, self.proofs.start)
         if not quick:
             await asyncio.gather(starting, return_exceptions=True)
-        self.book.warming = True
+        self.calls.warming = True
         try:
-            await warm(door, quick=quick)
+            await warm_up(address, quick=quick)
         finally:
-            self.book.warming = False
+            self.calls.warming = False
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Say NOT_SERVING, take no new calls, let running ones finish for ``grace`` seconds, then end everything. Joins no
-        thread of a run: an op may hold it for ever."""
+        """Report NOT_SERVING, refuse new calls, let running calls finish for ``grace`` seconds, then end everything. Joins
+        no thread of a run, since an op may block it for ever."""
         self.health.drain()
         self.reflection.drain()
         self.handler.drain()
@@ -289,27 +295,27 @@ class Host:
         if self.web is not None:
             self.web.close()
         self.peers.close()
-        for watcher in self.book.watchers:
+        for watcher in self.calls.watchers:
             if isinstance(watcher, tracing.Tracing):
                 watcher.close()
 
 
 def _expect_free(host: str, port: int) -> None:
-    """Raises OSError if somebody listens: a port that may be shared would be shared with whoever has it."""
+    """Raise OSError if another server listens: with SO_REUSEPORT, the port would be shared with it."""
     if port == 0 or host.startswith("unix:"):
         return
     for family, kind, protocol, _, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as trying:
-            trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trying.bind(address)
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
 
 
 async def serve(settings: Settings, announce: Callable[[Host], None], *, quick: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; then drain. Announces the server once it answers quickly: when its processes are up
-    and each call has been made once, or, if it is to be ``quick``, when each call that needs no process has."""
-    warnings.filterwarnings("ignore", NUMERIC, RuntimeWarning)  # verdicts say it
-    mine = seat.mine()
-    mine.say(
+    """Serve until SIGTERM or SIGINT, then drain. Calls ``announce`` after the warm-up; with ``quick``, the warm-up leaves
+    out calls that need worker processes."""
+    warnings.filterwarnings("ignore", NUMERIC, RuntimeWarning)
+    process = this_process()
+    process.report(
         "settings",
         grace=settings.grace,
         processes=settings.processes,
@@ -323,17 +329,17 @@ async def serve(settings: Settings, announce: Callable[[Host], None], *, quick: 
     host = Host(settings)
     loop.add_signal_handler(signal.SIGHUP, host.reload)
     waiting = asyncio.create_task(stopping.wait())
-    with side_door() as door:
-        await host.start(door)
-        warming = asyncio.create_task(host.warm(door, quick=quick))
+    with warm_up_socket() as address:
+        await host.start(address)
+        warming = asyncio.create_task(host.warm_up(address, quick=quick))
         await asyncio.wait((waiting, warming), return_when=asyncio.FIRST_COMPLETED)
-    settle()
+    tune_process()
     if warming.done():
         warming.result()
-        mine.say("ready")
-        if mine.number == 0 and not mine.again:
+        process.report("ready")
+        if process.number == 0 and not process.restarted:
             announce(host)
     await waiting
     warming.cancel()
-    log.info("draining", seconds=settings.grace, calls=len(host.book), pid=os.getpid())
+    log.info("draining", seconds=settings.grace, calls=len(host.calls), pid=os.getpid())
     await host.stop(settings.grace)

@@ -20,10 +20,10 @@ from gradproof.engine.verify.runs.progress import Progress
 from gradproof.engine.verify.verdict import GradientVerdict, SummaryWord
 from gradproof.engine.verify.verdict.summary import ORDER
 from gradproof.engine.verify.verifier import LATE, Verifier, too_late
-from gradproof.server.calls.record import begin
-from gradproof.server.calls.status import unforeseen
+from gradproof.server.calls.record import begin_phase
+from gradproof.server.calls.status import unexpected
 from gradproof.server.requests import encode
-from gradproof.server.runs.admission import quiet
+from gradproof.server.runs.admission import silence_warnings
 from gradproof.server.runs.run_batcher import BATCH_SECONDS
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import verdict_pb2
@@ -42,7 +42,7 @@ class Checks:
 
     def __init__(self, registry: Registry, proofs: ProofPool, at_once: int) -> None:
         self.proofs, self.verifier = proofs, Verifier(registry, proofs, proofs.workers)
-        self.threads = ThreadPoolExecutor(at_once, "check", initializer=quiet)
+        self.threads = ThreadPoolExecutor(at_once, "check", initializer=silence_warnings)
         self.progress_seconds = PROGRESS_SECONDS
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class Checks:
         level = options.level or pb.VERIFY_LEVEL_EVERYTHING
         if level == pb.VERIFY_LEVEL_OFF:
             return
-        begin("checks")
+        begin_phase("checks")
         budget = options.budget_seconds if options.HasField("budget_seconds") else DEFAULT_BUDGET
         if deadline is not None:
             left = (1 - ANSWER_SHARE) * (deadline - time.monotonic()) - 2 * ANSWER_SECONDS
@@ -120,7 +120,7 @@ class Checks:
         except TimeoutError:
             yield [too_late(name, budget) for name in missing]
         except Exception as error:  # a check that fails costs no gradient
-            reason = f"the check failed; {unforeseen(error).message}"
+            reason = f"the check failed; {unexpected(error).message}"
             yield [GradientVerdict(name, SummaryWord.UNCHECKED, reason) for name in missing]
         except (asyncio.CancelledError, GeneratorExit):  # stop waiting for proofs if the client disconnected
             self.proofs.abandon(cancellation)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from gradproof.engine.engine import Forward
 from gradproof.engine.errors import HookFault, RunFault
 from gradproof.engine.spec import Array
-from gradproof.server.calls.record import judged
+from gradproof.server.calls.record import count_verdicts, observe_phase
 from gradproof.server.calls.status import VerdictRequired, run_fault
 from gradproof.server.requests import encode
 from gradproof.server.runs.admission import Turn
@@ -52,7 +52,7 @@ class Differentiation:
         except RunFault as fault:
             yield pb.Event(fault=run_fault(fault))
             raise
-        self.turn.rest()
+        self.turn.release_slot()
         summary.run_seconds = time.perf_counter() - started
         assert self.batcher.run is not None
         weaker: list[tuple[str, str, str]] = []
@@ -61,9 +61,9 @@ class Differentiation:
             async for event in verdicts:
                 yield event
         summary.verify_seconds = time.perf_counter() - started - summary.run_seconds
-        self.turn.admission.observer.observe("checks", summary.verify_seconds)
+        observe_phase("checks", summary.verify_seconds)
         summary.weaker = len(weaker)
-        judged({word: getattr(summary, word) for word in SUMMARY_WORDS})
+        count_verdicts({word: getattr(summary, word) for word in SUMMARY_WORDS})
         yield pb.Event(summary=summary)
         if weaker:
             raise VerdictRequired(required(self.request.verify).value, weaker)
@@ -87,7 +87,7 @@ class Differentiation:
         while batch is not None or batcher.run is None:
             try:
                 if batch is None:
-                    batch = await self.turn.do("run", seconds, batcher.batch, answer)
+                    batch = await self.turn.run("run", seconds, batcher.batch, answer)
             except asyncio.CancelledError:
                 batcher.cancel()
                 raise
@@ -102,13 +102,13 @@ class Differentiation:
                 with self.session.hooks.asking(batcher.hook_call) as question:
                     for event in self.encoder.hook(batcher.hook_call):
                         yield event
-                    with self.turn.aside(patience=0):
+                    with self.turn.waiting_for_client(patience=0):
                         answer = await question.answer()
 
     def _encoded(self, batch: Batch) -> Iterator[pb.Event]:
         """A batch as messages, of a MiB at most: short enough to be written in the event loop."""
-        observer, started = self.turn.admission.observer, time.perf_counter()
+        started = time.perf_counter()
         for event in self.encoder.batch(batch):
-            observer.observe("encode", time.perf_counter() - started)
+            observe_phase("encode", time.perf_counter() - started)
             yield event
             started = time.perf_counter()

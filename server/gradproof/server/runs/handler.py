@@ -16,7 +16,6 @@ from gradproof.engine.errors import InvalidRequest
 from gradproof.engine.plugin_errors import shielded
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.proof_pool import ProofPool
-from gradproof.server.calls import record
 from gradproof.server.limits import Limits
 from gradproof.server.requests.decode import Request, Source, decode_job
 from gradproof.server.runs.admission import SMALL_SECONDS, Admission, Turn
@@ -57,7 +56,7 @@ class Handler:
     def __post_init__(self) -> None:
         self.checks = Checks(self.engine.registry, self.proofs, self.limits.runs_in_flight)
         self.forward_cache = ForwardCache(self.limits)
-        self.admission = Admission(self.limits, record)
+        self.admission = Admission(self.limits)
 
     def drain(self) -> None:
         """End the sessions that have nothing in progress, and the others when they are done."""
@@ -90,16 +89,16 @@ class Handler:
         or hook fails."""
         count = itertools.count()
         with self.admission.request(left) as turn:
-            batcher, digest = await turn.do(
+            batcher, digest = await turn.run(
                 "decode", preparing(request), self._begin, turn, request, chunked_tensors, session, chunked
             )
-            turn.expect(batcher.prepared.cost)
+            turn.reserve(batcher.prepared.cost)
             save = partial(self._save, request.input.save_as, session=session)
             run = Differentiation(request, batcher, digest, turn, session, save)
             async with aclosing(run.events(self.checks)) as events:
                 async for event in events:
                     event.sequence = next(count)
-                    with turn.aside():
+                    with turn.waiting_for_client():
                         yield event
 
     def _begin(
@@ -117,7 +116,7 @@ class Handler:
             self._fits(unary_bytes(prepared, request.input.tensor_format), "StreamingDifferentiate")
         batcher = RunBatcher(self.engine, prepared, save=bool(request.input.save_as), chunked=chunked)
         if not prepared.missing and prepared.cost.seconds <= SMALL_SECONDS:
-            turn.enter("run")
+            turn.enter_phase("run")
             batcher.begin()
         return batcher, digest
 
@@ -150,13 +149,13 @@ class Handler:
     ) -> Evaluated:
         """The values that the request fetches. Raises GradproofError."""
         with self.admission.request(left) as turn:
-            prepared, digest, result = await turn.do(
+            prepared, digest, result = await turn.run(
                 "decode", preparing(request), self._prepared, turn, request, chunked_tensors, session
             )
             save_as = request.input.save_as
             if result is None:
-                turn.expect(prepared.cost)
-                result = await turn.do("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(save_as))
+                turn.reserve(prepared.cost)
+                result = await turn.run("run", prepared.cost.seconds, self._evaluate, prepared, digest, bool(save_as))
             evaluated, forward = result
             evaluated.saved_bytes = self._save(save_as, forward, session)
             return evaluated
@@ -174,7 +173,7 @@ class Handler:
             self._fits(unary_bytes(prepared, request.input.tensor_format), "Evaluate on a Session")
         if prepared.cost.seconds > SMALL_SECONDS:
             return prepared, digest, None
-        turn.enter("run")
+        turn.enter_phase("run")
         return prepared, digest, self._evaluate(prepared, digest, bool(request.input.save_as))
 
     def _evaluate(self, prepared: Prepared, digest: str, save: bool) -> tuple[Evaluated, Forward | None]:
@@ -188,14 +187,14 @@ class Handler:
     async def infer(self, request: pb.InferRequest, left: float | None = None) -> pb.InferResponse:
         """Specs of the values, all faults, and the costs of runs. Raises GradproofError."""
         with self.admission.request(left) as turn:
-            return await turn.do("decode", preparing(request), infer, request, self.engine, self.limits)
+            return await turn.run("decode", preparing(request), infer, request, self.engine, self.limits)
 
     async def derive(self, request: pb.DeriveRequest, left: float | None = None) -> pb.DeriveResponse:
         """The derived graph. Raises GradproofError."""
         with self.admission.request(left) as turn:
             rows = request.mode in (pb.DERIVE_MODE_JACOBIAN, pb.DERIVE_MODE_HESSIAN)
             seconds = 1.0 if rows and len(request.graph.nodes) > 1 else 4 * preparing(request)
-            return await turn.do("decode", seconds, derive_graph, request, self.engine, self.limits)
+            return await turn.run("decode", seconds, derive_graph, request, self.engine, self.limits)
 
     async def explain(self, request: pb.ExplainRequest, left: float | None = None) -> pb.ExplainResponse:
         """Formulas. Raises GradproofError."""

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Protocol
 
 from gradproof.server.calls.calls import CURRENT, Context
-from gradproof.server.observability.metrics import STARTED, Looked, resident
+from gradproof.server.observability.metrics import STARTED, MetricSource, resident_bytes
 from gradproof.server.services.health import Health
-from gradproof.server.supervision.seat import Seat
-from gradproof.server.supervision.siblings import Peers
+from gradproof.server.supervision.peers import Peers
+from gradproof.server.supervision.supervised_process import SupervisedProcess
 from gradproof.v1 import operations_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2_grpc
 
@@ -21,12 +21,12 @@ MAX_CALLS = 1000
 ADMIN = "admin"
 
 
-class Shown(Looked, Protocol):
+class Shown(MetricSource, Protocol):
     """A server, as far as its status shows it."""
 
     health: Health
     peers: Peers
-    seat: Seat
+    process: SupervisedProcess
 
 
 class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
@@ -50,10 +50,10 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
 
 def process_status(host: Shown) -> pb.ProcessStatus:
     """The status of this process. May be called from any thread."""
-    handler, proofs, records = host.handler, host.proofs, host.book.records()
+    handler, proofs, records = host.handler, host.proofs, host.calls.records()
     workers = proofs.workers
     return pb.ProcessStatus(
-        number=host.seat.number,
+        number=host.process.number,
         pid=os.getpid(),
         health=host.health.words(),
         verify_fault=workers.fault or None,
@@ -79,7 +79,7 @@ def process_status(host: Shown) -> pb.ProcessStatus:
         workers_lost=workers.counts.lost,
         proofs_queued=proofs.queued,
         proofs_running=proofs.running,
-        resident_bytes=resident(),
+        resident_bytes=resident_bytes(),
     )
 
 

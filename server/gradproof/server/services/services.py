@@ -43,7 +43,7 @@ FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "prog
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of the exception that the body raises. An unforeseen one is logged under an incident
+    """End the call with the status of the exception that the body raises. An unexpected one is logged under an incident
     id."""
     try:
         yield

@@ -14,9 +14,9 @@ from google.rpc import status_pb2
 
 from gradproof.engine.errors import Cancelled, GradproofError, InvalidRequest, LimitExceeded, Violation
 from gradproof.engine.spec import Array
-from gradproof.server.calls.record import Record, below
+from gradproof.server.calls.record import Record, nested_record
 from gradproof.server.calls.scopes import AUTODIFF, authorize
-from gradproof.server.calls.status import CODE_NAMES, info_of, status_of, unforeseen
+from gradproof.server.calls.status import CODE_NAMES, info_of, status_of, unexpected
 from gradproof.server.requests.encode import Encoder
 from gradproof.server.runs.handler import Handler
 from gradproof.v1 import autodiff_service_pb2 as pb
@@ -139,7 +139,7 @@ class _Session:
 
     async def _refuse(self, kind: str | None, error: GradproofError) -> None:
         """Answer a frame that is at fault, and go on."""
-        with below(kind or "empty", "") as record:
+        with nested_record(kind or "empty", "") as record:
             await self._ended(record, "", status_of(error))
 
     def _taken(self, message: pb.DifferentiateRequest | pb.EvaluateRequest | pb.HookReply) -> dict[int, Array]:
@@ -157,7 +157,7 @@ class _Session:
 
     async def _guarded(self, kind: str, request_id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            with below(kind, request_id) as record:
+            with nested_record(kind, request_id) as record:
                 await self._ended(record, request_id, await _status_of(run))
         finally:
             self.runs.pop(request_id, None)
@@ -205,5 +205,5 @@ async def _status_of(run: Callable[[], Coroutine[Any, Any, None]]) -> status_pb2
     except asyncio.CancelledError:
         return status_of(Cancelled())
     except Exception as error:
-        return unforeseen(error)
+        return unexpected(error)
     return None

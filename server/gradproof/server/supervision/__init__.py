@@ -1,1 +1,1 @@
-"""Processes above a server: the guard, its siblings, and the owner of an embedded server."""
+"""Supervision of serving processes: the supervisor, the peers of a process, and the owner of an embedded server."""

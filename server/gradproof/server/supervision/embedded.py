@@ -1,4 +1,4 @@
-"""A server of one's own: a child process on a free loopback port, replaced if it is killed, ended with its owner."""
+"""An embedded server: a child process on a free loopback port, restarted if it is killed, ended with its owner."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gradproof.client.errors import Unavailable
 
 READY = "gradproof is listening on "
 STOP_SECONDS = 10.0
-MAX_LINES = 100  # of what a server said, for errors
+MAX_LINES = 100  # of a server's output that are kept for errors
 MAX_STARTS, STARTS_SECONDS = 5, 60.0
-"""A server that was killed is started again so often within so many seconds; then calls say that it does not last."""
+"""At most MAX_STARTS restarts happen within STARTS_SECONDS; then calls raise Unavailable."""
 
 GONE_SECONDS = 3.0
-"""A server whose port is closed has so long to end; then it is ended."""
+"""Time for a server whose port is closed to end by itself; then it is killed."""
 
 LOOK_SECONDS = 0.02
 
@@ -31,9 +31,9 @@ class EmbeddedServer:
     """Starts a server in a child process and waits until it answers. ``arguments`` are those of ``gradproof serve``.
 
     The server ends with the process that started it, however that ends, within two seconds and with all of its own
-    processes. It inherits nothing: what it writes comes through a pipe, and is written to ``sys.stderr`` here. If it ends
-    before it is stopped, it is started again, on the same port, so that connections to it come back. Raises RuntimeError
-    with what the child said if it does not come up.
+    processes. It inherits no descriptor: its output comes through a pipe, and is written to ``sys.stderr`` of this process.
+    If the server ends before `stop`, it is restarted on the same port, so that connections recover. Raises RuntimeError
+    with the output of the child if it does not start.
     """
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
@@ -53,16 +53,16 @@ class EmbeddedServer:
         if not self.target:
             self.stop()
             raise RuntimeError(
-                f"the embedded server ended with status {self.child.process.returncode}: {self.child.said()}"
+                f"the embedded server ended with status {self.child.process.returncode}: {self.child.output()}"
             )
         self._supervisor = Thread(target=self._supervise, name="gradproof-supervisor", daemon=True)
         self._supervisor.start()
 
     def recover(self, seconds: float) -> None:
-        """Wait until the server answers, for ``seconds`` at most. Raises Unavailable with what it said last if it has ended
-        too often. In a fork of the owner it does nothing."""
+        """Wait until the server answers, for ``seconds`` at most. Raises Unavailable with its last output if it has ended
+        too often. Does nothing in a fork of the owner."""
         end = time.monotonic() + seconds
-        closed: tuple[_Child, float] | None = None  # a child whose port is closed, and since when
+        closed: tuple[_Child, float] | None = None  # a child whose port is closed, and the time when that was seen
         while os.getpid() == self._owner and (left := end - time.monotonic()) > 0:
             with self._change:
                 if self._stopping:
@@ -76,12 +76,12 @@ class EmbeddedServer:
                 if closed is None or closed[0] is not child:
                     closed = child, time.monotonic()
                 elif time.monotonic() - closed[1] > GONE_SECONDS:
-                    child.process.kill()  # its guard does not see that the server is gone
+                    child.process.kill()  # its supervisor does not see that the server has ended
             with self._change:
                 self._change.wait(min(left, LOOK_SECONDS))
 
     def _supervise(self) -> None:
-        """Start the server again whenever it has ended, until it is stopped."""
+        """Restart the server whenever it has ended, until `stop`."""
         while True:
             status = self.child.process.wait()
             with self._change:
@@ -92,7 +92,7 @@ class EmbeddedServer:
                 if pause > 0:
                     self._fault = (
                         f"the embedded server ended with status {status}, after {MAX_STARTS} new starts within "
-                        f"{STARTS_SECONDS:g} seconds; the next is in {pause:.0f} seconds. It said: {self.child.said()}"
+                        f"{STARTS_SECONDS:g} seconds; the next is in {pause:.0f} seconds. Its output: {self.child.output()}"
                     )
                     self._change.notify_all()
                     if self._change.wait_for(lambda: self._stopping, pause):
@@ -100,13 +100,12 @@ class EmbeddedServer:
                     self._fault = ""
                 self._starts.append(time.monotonic())
                 port = self.target.rpartition(":")[2]
-                said = self.child.said()
-                self.child = _Child((*self._arguments, "--port", port), said)
+                self.child = _Child((*self._arguments, "--port", port), self.child.output())
                 self._change.notify_all()
-            _pass_on(f"gradproof: the embedded server ended with status {status}, and is started again\n")
+            _forward(f"gradproof: the embedded server ended with status {status}, and is restarted\n")
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone. May be called twice; in a fork of the owner it does nothing."""
+        """Stop the server and wait until it has ended. May be called twice; does nothing in a fork of the owner."""
         if os.getpid() != self._owner:
             return
         atexit.unregister(self.stop)
@@ -117,10 +116,10 @@ class EmbeddedServer:
 
 
 class _Child:
-    """A process of a server, and its output. ``target``: its address once it answers, and empty before that;
-    ``before``: what the process that it replaces said last."""
+    """A process of a server, and its output. ``target`` is its address once it answers, and empty before;
+    ``earlier`` is the last output of the process that it replaces."""
 
-    def __init__(self, words: Sequence[str], before: str = "") -> None:
+    def __init__(self, words: Sequence[str], earlier: str = "") -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gradproof.server", "serve", "--grace", "0", "--owner", str(os.getpid()), *words],
             stdin=subprocess.DEVNULL,
@@ -128,37 +127,37 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            process_group=0,  # an interrupt at the terminal is for the owner
+            process_group=0,  # an interrupt at the terminal concerns the owner only
         )
         self.target = ""
-        self._before = before
+        self._earlier = earlier
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
         self._change = Condition()
-        self._over = False
+        self._ended = False
         self._reader = Thread(target=self._read, name="gradproof-server", daemon=True)
         self._reader.start()
 
     def ready(self) -> str:
-        """Its address, once it answers; empty if it ended before."""
+        """Wait for its address; empty if it ended before it answered."""
         with self._change:
-            self._change.wait_for(lambda: self.target or self._over)
+            self._change.wait_for(lambda: self.target or self._ended)
         if not self.target:
             self.stop()
         return self.target
 
-    def said(self) -> str:
-        """Its last lines."""
+    def output(self) -> str:
+        """Its last lines, up to 2000 characters."""
         with self._change:
-            return "".join((self._before, *self._lines))[-2000:]
+            return "".join((self._earlier, *self._lines))[-2000:]
 
     def _read(self) -> None:
-        """Pass on what the server says, once it is ready; what it said before is for the error if it never is."""
+        """Forward the output once the server is ready; earlier lines are kept for the error if it never is."""
         assert self.process.stdout is not None
         try:
             for line in self.process.stdout:
                 if not self.target and line.startswith(READY):
-                    for before in self._lines:
-                        _pass_on(before)
+                    for earlier in self._lines:
+                        _forward(earlier)
                     with self._change:
                         self.target = line.removeprefix(READY).strip()
                         self._change.notify_all()
@@ -166,11 +165,11 @@ class _Child:
                 with self._change:
                     self._lines.append(line)
                 if self.target:
-                    _pass_on(line)
+                    _forward(line)
         finally:
             self.process.stdout.close()
             with self._change:
-                self._over = True
+                self._ended = True
                 self._change.notify_all()
 
     def stop(self) -> None:
@@ -185,7 +184,7 @@ class _Child:
 
 
 def _answers(target: str, seconds: float) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens at ``target``."""
     host, _, port = target.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=min(seconds, 1.0)):
@@ -196,6 +195,6 @@ def _answers(target: str, seconds: float) -> bool:
         return False
 
 
-def _pass_on(line: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+def _forward(line: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # sys.stderr is closed, or None
         sys.stderr.write(line)

@@ -6,11 +6,12 @@ import atexit
 import copy
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import RLock
 from typing import Any
+
+from cachetools import FIFOCache, LRUCache
 
 from gradproof.client.client import Client, connect
 from gradproof.client.errors import InvalidRequest, NotFound
@@ -45,9 +46,9 @@ class Runtime:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._ops: dict[str, OpInfo] = {}
-        self._inferred: OrderedDict[Any, tuple[Spec, ...]] = OrderedDict()
-        self._digests: OrderedDict[Any, str] = OrderedDict()
-        self._derived: OrderedDict[Any, Derived] = OrderedDict()
+        self._inferred: FIFOCache[Any, tuple[Spec, ...]] = FIFOCache(MAX_INFERRED)
+        self._digests: LRUCache[Any, str] = LRUCache(MAX_GRAPHS)
+        self._derived: LRUCache[Any, Derived] = LRUCache(MAX_GRAPHS)
         self.cache = ServerCache(client)
         self.graphs_sent = self.nodes_computed = 0
 
@@ -78,8 +79,6 @@ class Runtime:
         specs = self._inferred.get(key)
         if specs is None:
             specs = self._inferred[key] = self._infer(info, inputs, attributes)
-            if len(self._inferred) > MAX_INFERRED:
-                self._inferred.popitem(last=False)
         return specs
 
     def _infer(self, info: OpInfo, inputs: Sequence[Input], attributes: Mapping[str, Any]) -> tuple[Spec, ...]:
@@ -180,8 +179,6 @@ class Runtime:
         derived = self._derived.get(key)
         if derived is None:
             derived = self._derived[key] = self.client.derive(graph.message(), "vjp", by)
-            if len(self._derived) > MAX_GRAPHS:
-                self._derived.popitem(last=False)
         return derived
 
     def _known_or_whole(
@@ -210,9 +207,6 @@ class Runtime:
         if result.summary is not None:
             self.nodes_computed += result.summary.nodes_computed
         self._digests[graph.structure] = result.digest
-        self._digests.move_to_end(graph.structure)
-        if len(self._digests) > MAX_GRAPHS:
-            self._digests.popitem(last=False)
         return result
 
 

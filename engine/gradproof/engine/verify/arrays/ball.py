@@ -1,14 +1,15 @@
 """Arrays of balls: midpoints and radii in float64, at the speed of NumPy.
 
-A ball contains the true value of what was computed with it: each operation adds what its rounding may have cost to the
-radius, and what the radii of its operands may have become (running error analysis: N. J. Higham, Accuracy and Stability of
-Numerical Algorithms, 2nd ed., section 3.3). Most radii are the same part of their midpoints everywhere, as after a product
-of floats, so that part is one number, and costs no pass over an array. The roundings of radii are a factor, likewise.
+A ball contains the true value of the computation that gave it: each operation adds to the radius a bound of its own
+rounding error, and of the errors it propagates (running error analysis: N. J. Higham, Accuracy and Stability of Numerical
+Algorithms, 2nd ed., section 3.3; ball arithmetic with floating-point midpoints and radii: S. M. Rump, Fast and parallel
+interval arithmetic, BIT 39, 1999). After a product of floats the radius is the same part of the midpoint everywhere, so
+that part is a single number, which costs no pass over an array. The roundings of the radii are a factor, likewise.
 
-An element of which nothing is known has a midpoint that is nan, or a radius that is not finite: the processor's flags tell
-when a finite number overflowed, underflowed, or was divided by 0. An infinite midpoint with a finite radius is the infinity
-that came in, as the mask of an attention does: arithmetic of the extended reals, which is that of IEEE 754 where it is
-continuous (inf + 1, exp(-inf)), and nan elsewhere.
+An element of which nothing is known has the midpoint nan, or a radius that is not finite: the processor's flags tell when a
+finite number overflowed, underflowed, or was divided by 0. An infinite midpoint with a finite radius is an infinite input,
+as in the mask of an attention: arithmetic of the extended reals, which is IEEE 754's where it is continuous (inf + 1,
+exp(-inf)), and nan elsewhere.
 """
 
 from __future__ import annotations
@@ -27,36 +28,39 @@ from gradproof.engine.spec import Array
 from gradproof.engine.verify.arrays.flags import FLAGS, watched
 
 UNIT = 2.0**-53
-"""The rounding unit of float64: a result is within so much of itself."""
+"""Unit roundoff of float64: a rounded result is off by at most this part of itself."""
 GROW = 1 + 2.0**-48
-"""Radii are computed in some ten operations, each rounded: by so much they are enlarged."""
+"""Factor that enlarges a radius by the rounding of its own computation, some ten operations."""
 TINY = FLAGS.tiny
-"""More than underflow takes from a few products; and no denormal number, with which processors are slow."""
+"""Bound of the underflow of a few products. It is normal, since processors are slow with denormal numbers."""
 LEAST = {2.0**-24: 2.0**-148, 2.0**-11: 2.0**-23, 2.0**-8: 2.0**-132}
-"""The same in narrower dtypes, by their units: float32, float16, bfloat16."""
+"""The same bound for narrower dtypes, by unit roundoff: float32, float16, bfloat16."""
 MOST = 0.25
-"""Radii up to this part of their midpoints are kept as that part: then it does not reach 0."""
+"""Largest relative radius that is kept as a part of the midpoint: such a ball does not contain 0."""
 SMALL = 2.0**-960
-"""Numbers above are so large that a relative rounding of them does not underflow."""
+"""Magnitude above which the relative rounding of a number does not underflow."""
 
 Radius: TypeAlias = Array | None  # None: exact
 
 
 class BallArray:
-    """An array of balls ``mid`` ± ``rad``; ``rad`` is None where all are exact. Arithmetic broadcasts, as NumPy's does, and
-    takes Python's exact numbers and Arb's balls.
+    """An array of balls ``mid`` ± radius, in float64. Arithmetic broadcasts as NumPy's does, and takes arrays, Python's
+    exact numbers and Arb's balls.
 
-    ``unit`` is the rounding that is charged for an operation. With that of float64 a ball contains the true value; with
-    that of a narrower dtype, all that an evaluation in that dtype may give too, underflow included. The larger of two
-    operands' counts.
+    Attributes:
+        mid: the midpoints.
+        spread, part, scale: the radius is ``spread * scale + part * |mid|``; ``spread`` is None where it is 0 everywhere.
+        unit: unit roundoff that an operation is charged; of two operands the larger. With float64's a ball contains the
+            true
+            value; with that of a narrower dtype also all results of an evaluation in that dtype, underflow included.
     """
 
     __slots__ = ("_sign", "mid", "part", "scale", "spread", "unit")
-    __array_ufunc__ = None  # NumPy must not take it apart
+    __array_ufunc__ = None  # NumPy must not convert it elementwise
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, mid: Any, rad: Any = None, unit: float = UNIT, *, part: float = 0.0, scale: float = 1.0) -> None:
-        """The radius is ``rad`` times ``scale`` and ``part`` of |mid|."""
+        """Balls around ``mid`` with the radius ``rad * scale + part * |mid|``; exact if ``rad`` is None and ``part`` 0."""
         self.mid: Array = np.asarray(mid, np.float64)
         self.spread: Radius = None if rad is None else np.asarray(rad, np.float64)
         self.part, self.scale, self.unit = part, scale, unit
@@ -64,21 +68,21 @@ class BallArray:
 
     @property
     def rad(self) -> Radius:
-        """The radii, of a shape that broadcasts to this one; None where exact. Not to be written to."""
+        """The radii, of a shape that broadcasts to the midpoints'; None if all balls are exact. Read-only."""
         if self.part or (self.scale != 1 and self.spread is not None):
             self.spread, self.part, self.scale = self._whole(), 0.0, 1.0
         return self.spread
 
     @np.errstate(all="ignore")
     def _whole(self) -> Array:
-        """The radii, of all that they are made of."""
+        """The radii as one array."""
         rest: Any = 0.0 if self.spread is None else self.spread * self.scale
         if self.part:
             size = np.abs(self.mid) * self.part
             if not size.max(initial=0) < np.inf:
-                size = np.where(np.isinf(self.mid), 0.0, size)  # an infinity that came in
+                size = np.where(np.isinf(self.mid), 0.0, size)  # an infinite input
             rest = size + rest
-        rad = grown(rest)
+        rad = inflated(rest)
         if not np.all(rest):
             zero = self.zero
             if zero.any():
@@ -87,7 +91,7 @@ class BallArray:
 
     @property
     def zero(self) -> Array:
-        """Where it is exactly 0."""
+        """Mask of the balls that are exactly 0."""
         still = self.mid == 0
         return np.asarray(still if self.spread is None else still & (self.spread == 0))
 
@@ -105,20 +109,21 @@ class BallArray:
 
     @property
     def sign(self) -> int:
-        """1 if no midpoint is below 0, -1 if none is above; else 0."""
+        """1 if no midpoint is negative, -1 if none is positive; else 0."""
         if self._sign is None:
             below = self.mid.min(initial=0)
             self._sign = 1 if below >= 0 else -1 if self.mid.max(initial=0) <= 0 else 0
         return self._sign
 
     def __neg__(self) -> BallArray:
-        found = BallArray(-self.mid, self.spread, self.unit, part=self.part, scale=self.scale)
-        found._sign = self._sign and -self._sign
-        return found
+        negated = BallArray(-self.mid, self.spread, self.unit, part=self.part, scale=self.scale)
+        negated._sign = self._sign and -self._sign
+        return negated
 
     @watched
-    def __add__(self, other: Any) -> Any:
-        a, b = self, ball_array(other)
+    def __add__(self, other: Any) -> BallArray:
+        a: BallArray = self
+        b: BallArray = ball_array(other)
         if b is NotImplemented:
             return NotImplemented
         if is_number(b, 0.0) and b.unit <= a.unit:
@@ -129,48 +134,48 @@ class BallArray:
         FLAGS.lower()
         mid = a.mid + b.mid
         part, spread = max(a.part, b.part), _sum(a.spread, b.spread)
-        if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which are less than |a + b| else
+        if part and not (a.sign * b.sign > 0):  # the parts are of |a| and |b|, which exceed |a + b| here
             part = 0.0
-            for one in (a, b):
-                if one.part:
-                    size = np.abs(one.mid)
-                    size *= one.part
+            for operand in (a, b):
+                if operand.part:
+                    size = np.abs(operand.mid)
+                    size *= operand.part
                     spread = _sum(size, spread)
             if spread is not None and not spread.max(initial=0) < np.inf:
-                spread = _but_infinities(a, b, spread)
-        return made(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
+                spread = _without_infinities(a, b, spread)
+        return rounded_ball(mid, spread, unit, part, max(a.scale, b.scale), zero=lambda: a.zero & b.zero)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Any) -> BallArray:
         other = ball_array(other)
         return NotImplemented if other is NotImplemented else self + -other
 
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
+    def __rsub__(self, other: Any) -> BallArray:
+        return (-self).__add__(other)
 
     @watched
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Any) -> BallArray:
         a, b = self, ball_array(other)
         if b is NotImplemented:
             return NotImplemented
-        for one, other in ((a, b), (b, a)):
-            if other.ndim == 0 and other.spread is None and not other.part and other.unit <= one.unit:
-                factor = float(other.mid)
+        for ball, scalar in ((a, b), (b, a)):
+            if scalar.ndim == 0 and scalar.spread is None and not scalar.part and scalar.unit <= ball.unit:
+                factor = float(scalar.mid)
                 if abs(factor) == 1:
-                    return one if factor > 0 else -one
+                    return ball if factor > 0 else -ball
                 if abs(frexp(factor)[0]) == 0.5:
-                    return one._scaled(factor)
+                    return ball._scaled(factor)
         unit = max(a.unit, b.unit)
         FLAGS.lower()
         mid = a.mid * b.mid
         spread = product_spread(a, b)
         part = (a.part + b.part) + a.part * b.part
         scale = a.scale * b.scale * ((1 + a.part) * (1 + b.part))
-        found = made(mid, spread, unit, part, scale, zero=lambda: a.zero | b.zero)
+        product = rounded_ball(mid, spread, unit, part, scale, zero=lambda: a.zero | b.zero)
         if a._sign is not None and b._sign is not None:
-            found._sign = (a._sign * b._sign) or None
-        return found
+            product._sign = (a._sign * b._sign) or None
+        return product
 
     __rmul__ = __mul__
 
@@ -180,10 +185,10 @@ class BallArray:
         FLAGS.lower()
         mid = self.mid * factor
         spread = None if self.spread is None else self.spread * abs(factor)
-        return made(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
+        return rounded_ball(mid, spread, self.unit, self.part, self.scale, rounds=False, zero=lambda: self.zero)
 
     @watched
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Any) -> BallArray:
         """The quotient: |a' / b' - a / b| is at most (|a' - a| + |a / b| |b' - b|) / |b'|."""
         a, b = self, ball_array(other)
         if b is NotImplemented:
@@ -205,16 +210,16 @@ class BallArray:
                 least = np.where(np.abs(b.mid) > SMALL, least, np.nan)
             spread = _sum(np.abs(mid) * (b.spread / least), None if a.spread is None else a.spread / least)
             scale = a.scale * (1 + part)
-        return made(mid, spread, unit, part, scale, zero=lambda: a.zero)
+        return rounded_ball(mid, spread, unit, part, scale, zero=lambda: a.zero)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: Any) -> BallArray:
         other = ball_array(other)
         return NotImplemented if other is NotImplemented else other / self
 
-    def __pow__(self, exponent: int) -> Any:
+    def __pow__(self, exponent: int) -> BallArray:
         if not isinstance(exponent, int):
             return NotImplemented
-        result: Any = number(1)
+        result = number(1)
         for bit in bin(abs(exponent))[2:]:
             result = result * result
             result = result * self if bit == "1" else result
@@ -223,27 +228,27 @@ class BallArray:
         return result if exponent > 0 else 1 / result
 
     def __abs__(self) -> BallArray:
-        found = BallArray(np.abs(self.mid), self.spread, self.unit, part=self.part, scale=self.scale)
-        found._sign = 1
-        return found
+        magnitudes = BallArray(np.abs(self.mid), self.spread, self.unit, part=self.part, scale=self.scale)
+        magnitudes._sign = 1
+        return magnitudes
 
     def __getitem__(self, index: Any) -> BallArray:
         return self.moved(lambda x: x[index])
 
     def moved(self, move: Callable[[Array], Array]) -> BallArray:
-        """The same numbers at other places: ``move`` of an array takes each element from one of its own."""
+        """The elements at other places: ``move`` maps an array to an array of some of its elements."""
         rad = self.spread
         rad = rad if rad is None or rad.ndim == 0 else move(np.broadcast_to(rad, self.mid.shape))
-        found = BallArray(move(self.mid), rad, self.unit, part=self.part, scale=self.scale)
-        found._sign = self._sign or None
-        return found
+        result = BallArray(move(self.mid), rad, self.unit, part=self.part, scale=self.scale)
+        result._sign = self._sign or None
+        return result
 
     def radius(self) -> Array:
-        """The radii, of this shape; 0 where exact. Not to be written to."""
+        """The radii, broadcast to the shape of the midpoints; 0 where exact. Read-only."""
         return np.broadcast_to(0.0 if self.rad is None else self.rad, self.mid.shape)
 
-    def settled(self) -> BallArray:
-        """The same, with radii as they are now: those of `finely` are lost later."""
+    def fixed(self) -> BallArray:
+        """The same balls with the radii computed now, under the flags in force (see `finely`)."""
         return BallArray(self.mid, self.rad, self.unit)
 
     def __bool__(self) -> bool:
@@ -255,7 +260,7 @@ class BallArray:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
 
-def made(
+def rounded_ball(
     mid: Array,
     spread: Radius,
     unit: float,
@@ -265,8 +270,13 @@ def made(
     zero: Callable[[], Array],
     rounds: bool = True,
 ) -> BallArray:
-    """Balls around computed midpoints, each rounded once if it ``rounds``; their radii are of ``part``, ``spread`` and
-    ``scale`` without that, and `FLAGS` those of the computation. ``zero``: where operands are such that a 0 is exact."""
+    """Balls around computed midpoints, with the rounding of the last operation added unless ``rounds`` is False.
+
+    Args:
+        mid: results of the operation in float64, computed since `Flags.lower`.
+        spread, part, scale: the propagated radius (see `BallArray`).
+        zero: returns the mask of the operands for which a result 0 is exact.
+    """
     if rounds:
         part = (part * (1 + unit) + (unit if unit == UNIT else unit + UNIT)) * (1 + 2.0**-40)
     if FLAGS.under or unit != UNIT:
@@ -275,30 +285,24 @@ def made(
             least = np.where(zero() & (mid == 0), 0.0, least)
         spread = np.asarray(least) if spread is None else spread + least
     if FLAGS.lost:
-        lost = ~np.isfinite(mid)
-        if lost.any():  # some of it came in, which is not known any more here
-            spread = np.where(lost, np.nan, 0.0 if spread is None else spread)
+        unknown = ~np.isfinite(mid)
+        if unknown.any():  # some may be infinite inputs, which cannot be told apart here
+            spread = np.where(unknown, np.nan, 0.0 if spread is None else spread)
     if part > MOST:
         size = np.abs(mid) * (part * GROW)
         spread, part, scale = np.asarray(size if spread is None else size + spread * scale), 0.0, 1.0
     return BallArray(mid, spread, unit, part=part, scale=scale * GROW * (1 + unit))
 
 
-def grown(rad: Any) -> Array:
-    """A computed radius, made larger by what its own rounding may be."""
+def inflated(rad: Array) -> Array:
+    """A computed radius, enlarged by the rounding of its own computation."""
     rad = rad * GROW
     rad += FLAGS.tiny
     return np.asarray(rad)
 
 
-def rounded(mid: Array, rad: Radius, unit: float = UNIT) -> Array:
-    """The radius of a midpoint that was rounded once, ``rad`` without that."""
-    size = np.abs(mid) * unit
-    return grown(size if rad is None else size + rad)
-
-
 def product_spread(a: BallArray, b: BallArray) -> Radius:
-    """|a| rb + ra |b| + ra rb, where these are spreads."""
+    """``|a| rb + ra |b| + ra rb`` for the spreads ra and rb; None if both are exact."""
     if a.spread is None and b.spread is None:
         return None
     if a.spread is None or b.spread is None:
@@ -310,39 +314,39 @@ def product_spread(a: BallArray, b: BallArray) -> Radius:
 
 
 def _times(fresh: Any, x: Any) -> Any:
-    """A product, in place of a new array where it fits."""
+    """The product of a fresh array and ``x``, in place where it fits."""
     if fresh.ndim and np.broadcast_shapes(fresh.shape, x.shape) == fresh.shape:
         fresh *= x
         return fresh
     return fresh * x
 
 
-def _sum(a: Any, b: Any) -> Radius:
-    """The sum of radii, of which either may be missing."""
+def _sum(a: Radius, b: Radius) -> Radius:
+    """The sum of two radii; None stands for 0."""
     if a is None or b is None:
-        found: Radius = b if a is None else a
-        return found
+        radii: Radius = b if a is None else a
+        return radii
     return np.asarray(a + b)
 
 
-def _but_infinities(a: BallArray, b: BallArray, spread: Array) -> Array:
-    """The radius of a sum without the part of an infinite midpoint: an infinity that came in has its own spread alone."""
+def _without_infinities(a: BallArray, b: BallArray, spread: Array) -> Array:
+    """The radius of a sum, without the relative part of infinite midpoints: an infinite input has its own spread only."""
     there = np.isinf(a.mid) | np.isinf(b.mid)
     alone = _sum(a.spread, b.spread)
     return np.where(there, 0.0 if alone is None else alone, spread)
 
 
 def is_number(x: BallArray, value: float) -> bool:
-    """Whether it is one exact number, of no shape, and which."""
+    """True for an exact scalar with this value."""
     return x.ndim == 0 and x.spread is None and not x.part and bool(x.mid == value)
 
 
 def ball_array(x: Any) -> Any:
-    """A number as balls; NotImplemented for what is none."""
+    """A number or array as balls; NotImplemented for any other object."""
     if isinstance(x, BallArray):
         return x
     if isinstance(x, arb):
-        return of_arb(x)
+        return ball_of_arb(x)
     if isinstance(x, np.ndarray):
         return exact(x)
     if isinstance(x, (int, float, Fraction, np.number)):
@@ -351,7 +355,7 @@ def ball_array(x: Any) -> Any:
 
 
 def number(value: Any) -> BallArray:
-    """An exact number as a ball, whose radius is what no float holds."""
+    """An exact number as a ball, with the distance to the nearest float as radius."""
     if isinstance(value, (np.floating, np.integer)):
         value = value.item()
     if type(value) is float or is_not_finite(value) or (type(value) is int and abs(value) <= 2**53):
@@ -359,11 +363,11 @@ def number(value: Any) -> BallArray:
     nearest = as_float(value)
     if not is_not_finite(nearest) and Fraction(value) == Fraction(nearest):
         return BallArray(nearest)
-    return of_arb(in_ball(Fraction(value)))
+    return ball_of_arb(in_ball(Fraction(value)))
 
 
-def of_arb(x: arb) -> BallArray:
-    """An Arb ball as one in float64 around it; one with an infinite midpoint is not known."""
+def ball_of_arb(x: arb) -> BallArray:
+    """A float64 ball that contains an Arb ball; unknown if the midpoint is infinite or beyond float64."""
     mid = float(x.mid())
     if not x.is_finite() or is_not_finite(mid):
         return BallArray(mid, np.nan)
@@ -372,7 +376,8 @@ def of_arb(x: arb) -> BallArray:
 
 
 def exact(array: Array, unit: float = UNIT) -> BallArray:
-    """Floats, or integers of up to 53 bits, as they are. Raises NotImplementedError for other integers."""
+    """Floats, or integers of up to 53 bits, as exact balls. Raises NotImplementedError for larger integers and wider
+    floats."""
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and ((array > 2**53) | (array < -(2**53))).any():
         raise NotImplementedError("integers beyond 2^53 are not read in arrays")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:

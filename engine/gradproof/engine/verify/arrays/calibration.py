@@ -1,9 +1,9 @@
-"""The calibration of functions of arrays: each is measured against Arb on the machine at hand before it is used.
+"""Calibration of array functions: each is measured against Arb on the machine at hand before it is used.
 
-NumPy chooses its loops by the instructions of the processor, and takes many functions from the system's library, so the
-bounds that `functions` states are compared with what is found here: some 4000 points where functions are hard, in arrays as
-long as vector instructions like them, in short ones, and in strided ones. What is found is kept: in memory, and in a folder
-that nobody else may write to, under what it depends on.
+NumPy chooses its loops by the processor's instructions, and takes many functions from the system's library, so the bounds
+stated in `functions` are compared with measurements here: at some 4000 points where functions are hard, in arrays as long
+as vector instructions need them, in short arrays, and in strided arrays. Measurements are kept in memory, and in a folder
+that only its owner may write to, under a hash of all they depend on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -29,16 +30,21 @@ from gradproof.engine.verify.arrays.ball import TINY
 from gradproof.engine.verify.arrays.functions import NORMAL, TABLE, ArrayFunction
 from gradproof.engine.verify.trusted_folder import TrustedFolder
 
-BITS, MORE_BITS = 90, 1400  # the second where values cancel, as far as denormal numbers do
-SCHEMA = 2  # of the file in which measurements are kept
+BITS, MORE_BITS = 90, 1400  # the second where values cancel, down to denormal numbers
+SCHEMA = 2  # of the file of measurements
 DENORMAL, SMALLEST = 2.0**-1021, 2.0**-1074  # float64: below the first a unit in the last place is the second
 SHORT = 13  # elements: a few vectors and a tail
-WARNING = "what was measured of functions cannot be kept at %s as it is (%s); it is measured again"
+WARNING = "measurements of functions cannot be kept at %s as it is (%s); they are repeated"
 
 
 class Measured(NamedTuple):
-    """The largest error of a function that was found, in units in the last place (2^-52) of the result, and where; and
-    whether denormal results are right to as many units of theirs."""
+    """The largest measured error of a function.
+
+    Attributes:
+        ulps: in units in the last place (2^-52) of the result.
+        at: the arguments.
+        sharp: True if denormal results are right to as many units of theirs.
+    """
 
     ulps: float
     at: tuple[float, ...]
@@ -46,7 +52,7 @@ class Measured(NamedTuple):
 
 
 class Calibration:
-    """Measurements of functions here, kept in a ``folder`` if there is one. Safe to use from several threads."""
+    """Measurements of functions on this machine, kept in a ``folder`` if there is one. Safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._files = None if folder is None else TrustedFolder(folder, SCHEMA, WARNING)
@@ -55,40 +61,40 @@ class Calibration:
         self._lock = Lock()
 
     def demand(self, row: ArrayFunction) -> Measured:
-        """The measurement. Raises NotImplementedError if a function is not as accurate here as its row states."""
+        """The measurement of a function. Raises NotImplementedError if it is less accurate here than its row states."""
         if why := self.distrust(row):
             raise NotImplementedError(why)
         return self.measured(row)
 
     def distrust(self, row: ArrayFunction) -> str:
-        """Why a function is not read in arrays here; nothing if its bound holds."""
-        found = self.measured(row)
-        if found.ulps <= row.ulps:
+        """The reason not to use a function here; empty if its bound holds."""
+        measured = self.measured(row)
+        if measured.ulps <= row.ulps:
             return ""
-        at = ", ".join(f"{x!r}" for x in found.at)
+        at = ", ".join(f"{x!r}" for x in measured.at)
         return (
-            f"{row.name}({at}) is off by {found.ulps:.3g} units in the last place with the NumPy and SciPy that are here, "
+            f"{row.name}({at}) is off by {measured.ulps:.3g} units in the last place with the NumPy and SciPy here, "
             f"where {row.ulps:g} are allowed: {row.name} is not read in arrays; another build of them may be right"
         )
 
     def measured(self, row: ArrayFunction) -> Measured:
-        """The measurement of a function, now or before."""
+        """The measurement of a function, from memory, from the folder, or made now."""
         with self._lock:
             if not self._read:
                 self._read = True
                 self._known = self._kept() | self._known
-            found = self._known.get(row.name)
-            if found is None:
-                found = self._known[row.name] = measure(row)
+            measurement = self._known.get(row.name)
+            if measurement is None:
+                measurement = self._known[row.name] = measure(row)
                 self._keep()
-            return found
+            return measurement
 
     def _kept(self) -> dict[str, Measured]:
         return (self._files and self._files.load(_file_name(), _measurements)) or {}
 
     def _keep(self) -> None:
         if self._files is not None:
-            known = self._kept() | self._known  # another process may have measured others
+            known = self._kept() | self._known  # another process may have added some
             self._files.save(_file_name(), known)
 
 
@@ -102,7 +108,7 @@ def _measurements(body: Any) -> dict[str, Measured]:
 
 
 def measure(row: ArrayFunction) -> Measured:
-    """The largest error of a function at its points, where it says a finite number at all."""
+    """Measure a function at its points, where it gives a finite number."""
     arguments = points.of(row.name)
     whole, others = _values(row, arguments)
     finite = np.flatnonzero(np.logical_or.reduce([np.isfinite(y) for y in (whole, *others)]))
@@ -127,7 +133,7 @@ def measure(row: ArrayFunction) -> Measured:
 
 
 def _values(row: ArrayFunction, arguments: tuple[Array, ...]) -> tuple[Array, list[Array]]:
-    """A function of whole arrays, of short ones, and of every other element."""
+    """Results for whole arrays, and for short arrays and every other element."""
     with np.errstate(all="ignore"):
         size = arguments[0].size
         whole = np.asarray(row.numpy(*arguments))
@@ -138,8 +144,8 @@ def _values(row: ArrayFunction, arguments: tuple[Array, ...]) -> tuple[Array, li
     return whole, [short, strided]
 
 
-def _error(ball: Any, x: list[float], y: float) -> float:
-    """y - f(x); inf where Arb says that there is no value."""
+def _error(ball: Callable[..., arb], x: list[float], y: float) -> float:
+    """y - f(x); inf where Arb has no value."""
     start = y if np.isfinite(y) else 0.0
     for bits in (BITS, MORE_BITS):
         with precision(bits):
@@ -151,13 +157,13 @@ def _error(ball: Any, x: list[float], y: float) -> float:
     return np.inf
 
 
-def _ball(name: str) -> Any:
+def _ball(name: str) -> Callable[..., arb]:
     return arb.digamma if name == "digamma" else core.TABLE[name].ball
 
 
 @cache
 def _beneath() -> str:
-    """A hash of what a measurement depends on: libraries, how they were built, the processor, the points and functions."""
+    """A hash of all a measurement depends on: libraries and their builds, the processor, the points and functions."""
     array: Any = sys.modules["numpy._core._multiarray_umath"]
     parts = [sys.version, np.__version__, str(platform.libc_ver()), platform.machine()]
     parts += sorted(name for name, there in array.__cpu_features__.items() if there)
@@ -176,16 +182,16 @@ def _sum(text: str) -> str:
 
 
 HERE = Calibration()
-"""Measurements that are known in this process."""
+"""Measurements of this process."""
 
 
 def keep_in(folder: Path | None) -> None:
-    """Keep what is measured in this process in a folder, and believe what is kept there."""
+    """Keep the measurements of this process in a folder, and use those kept there."""
     global HERE
     HERE = Calibration(folder)
 
 
 def demand(name: str) -> Measured:
-    """The measurement of a function of the table here. Raises NotImplementedError if it is not as accurate as its row
+    """The measurement of a function of the table. Raises NotImplementedError if it is less accurate here than its row
     states."""
     return HERE.demand(TABLE[name])

@@ -1,4 +1,4 @@
-"""Conditions over arrays of balls: true, false, or not decided, element by element."""
+"""Three-valued conditions over arrays of balls: true, false, or undecided, for each element."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from gradproof.engine.spec import Array
 
 
 class Mask:
-    """Where a condition certainly holds, and where it certainly does not. Elsewhere balls straddle it."""
+    """The elements for which a condition certainly holds, and those for which it certainly does not. Elsewhere it is
+    undecided."""
 
     __slots__ = ("false", "true")
-    __array_ufunc__ = None  # NumPy must not take it apart
+    __array_ufunc__ = None  # NumPy must not convert it elementwise
 
     def __init__(self, true: Any, false: Any = None) -> None:
         self.true: Array = np.asarray(true, bool)
@@ -43,16 +44,16 @@ class Mask:
 
     @property
     def open(self) -> Array:
-        """Where it is not decided."""
+        """Mask of the undecided elements."""
         return np.asarray(~(self.true | self.false))
 
 
 def mask_of(x: Any) -> Mask:
-    """A condition as one: a truth value, an array of them, or integers, which hold unless they are 0. Raises
-    NotImplementedError for numbers that are no integers: they are compared with `Arrays.less` and the like."""
+    """A truth value, a boolean array, or integers (true unless 0) as a `Mask`. Raises NotImplementedError for floats, which
+    are compared with `Arrays.less` and the like."""
     if isinstance(x, Mask):
         return x
-    found = np.asarray(x)
-    if found.dtype.kind not in "biu":
+    truths = np.asarray(x)
+    if truths.dtype.kind not in "biu":
         raise NotImplementedError("a number is no condition in arrays: use f.less, f.less_equal or f.equal")
-    return Mask(found != 0)
+    return Mask(truths != 0)

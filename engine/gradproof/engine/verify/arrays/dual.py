@@ -1,4 +1,4 @@
-"""Arrays of numbers that move: a value and its derivatives along some directions."""
+"""Dual numbers over arrays: a value and its derivatives along some directions (forward-mode differentiation)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gradproof.engine.verify.arrays.ball import BallArray, ball_array
 
 
 class Dual:
-    """``head`` + Σ t ``tangents[direction]``, to first order in t: arrays of balls. A direction along which it does not
-    move is missing. A subclass may have arrays of another kind (see `number`)."""
+    """``head + Σ t_k tangents[k]`` to first order in t, with arrays of balls. A direction that is missing has the
+    derivative 0. Subclasses may use arrays of another kind (see `number`)."""
 
     __slots__ = ("head", "tangents")
     __array_ufunc__ = None
@@ -25,7 +25,7 @@ class Dual:
 
     @staticmethod
     def number(x: Any) -> Any:
-        """The value of what may move; NotImplemented for what is no number."""
+        """The value of a dual or a constant; NotImplemented for any other object."""
         return x.head if isinstance(x, Dual) else ball_array(x)
 
     @property
@@ -64,8 +64,8 @@ class Dual:
         a, b = self.head, self.number(other)
         if b is NotImplemented:
             return NotImplemented
-        mine = {k: x * b for k, x in self.tangents.items()}
-        return type(self)(a * b, added(mine, {k: a * x for k, x in tangents(other).items()}))
+        left = {k: x * b for k, x in self.tangents.items()}
+        return type(self)(a * b, added(left, {k: a * x for k, x in tangents(other).items()}))
 
     __rmul__ = __mul__
 
@@ -74,12 +74,12 @@ class Dual:
         if b is NotImplemented:
             return NotImplemented
         whole = self.head / b
-        mine = {k: x / b for k, x in self.tangents.items()}
-        theirs = tangents(other)
-        if theirs:
+        result = {k: x / b for k, x in self.tangents.items()}
+        divisor_tangents = tangents(other)
+        if divisor_tangents:
             slope = -(whole / b)
-            mine = added(mine, {k: slope * x for k, x in theirs.items()})
-        return type(self)(whole, mine)
+            result = added(result, {k: slope * x for k, x in divisor_tangents.items()})
+        return type(self)(whole, result)
 
     def __rtruediv__(self, other: Any) -> Any:
         a = self.number(other)
@@ -101,40 +101,37 @@ class Dual:
         return self.moved(lambda x: x[index])
 
     def moved(self, move: Callable[[Array], Array]) -> Self:
-        """The same numbers at other places (see `BallArray.moved`)."""
-        return type(self)(self.head.moved(move), {k: spread(x, self.shape).moved(move) for k, x in self.tangents.items()})
+        """The elements at other places (see `BallArray.moved`)."""
+        return type(self)(
+            self.head.moved(move), {k: broadcast(x, self.shape).moved(move) for k, x in self.tangents.items()}
+        )
 
     def __bool__(self) -> bool:
         raise NotImplementedError("a definition that asks for the truth of a number is not read in arrays: use f.where")
 
 
-def readable(x: Any) -> bool:
-    """Whether it is a number, or an array of balls, moving or not."""
-    return isinstance(x, Dual) or ball_array(x) is not NotImplemented
-
-
 def head(x: Any) -> BallArray:
-    """The value."""
-    found = x.head if isinstance(x, Dual) else ball_array(x)
-    if found is NotImplemented:
+    """The value of a dual, or a constant as balls. Raises TypeError for any other object."""
+    value = x.head if isinstance(x, Dual) else ball_array(x)
+    if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
-    assert isinstance(found, BallArray)
-    return found
+    assert isinstance(value, BallArray)
+    return value
 
 
 def tangents(x: Any) -> dict[int, Any]:
-    """The derivatives along the directions that it moves along."""
+    """The derivatives of a dual by direction; empty for a constant."""
     return x.tangents if isinstance(x, Dual) else {}
 
 
-def spread(x: BallArray, shape: tuple[int, ...]) -> BallArray:
-    """Balls, broadcast to a shape."""
+def broadcast(x: BallArray, shape: tuple[int, ...]) -> BallArray:
+    """Balls broadcast to a shape."""
     return x if x.shape == shape else BallArray(np.broadcast_to(x.mid, shape), x.rad, x.unit)
 
 
 def added(a: Mapping[int, Any], b: Mapping[int, Any]) -> dict[int, Any]:
     """The sum of two sets of tangents."""
-    found = dict(a)
+    result = dict(a)
     for k, x in b.items():
-        found[k] = found[k] + x if k in found else x
-    return found
+        result[k] = result[k] + x if k in result else x
+    return result

@@ -1,4 +1,4 @@
-"""The largest and the smallest of lines of balls."""
+"""The largest and the smallest element of lines of balls."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, in_lines, without
 from gradproof.engine.verify.arrays.ball import UNIT, BallArray
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.readings.axes import Axis, axes_of, in_lines, without
 
 
 class Extremes:
-    """Words for the largest and smallest. Their value is enclosed also where balls do not tell which element it is; their
-    derivative is known where one element is certainly the only one, or, along a ``lean``, becomes it."""
+    """Functions for extremes. Values are enclosed also where balls do not tell which element is the largest; derivatives
+    are known where exactly one element can be, or becomes so along ``perturbation``."""
 
-    lean: Sequence[float] | None
+    perturbation: Sequence[float] | None
     tied: Any
     as_number: Any
 
     def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The largest over axes."""
+        """The largest element over axes."""
         x = self.as_number(x)
         axes = axes_of(axis, x.ndim)
-        found = self._top(x.moved(lambda a: in_lines(a, axes)))
-        return found.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
+        top = self._top(x.moved(lambda a: in_lines(a, axes)))
+        return top.moved(lambda a: np.reshape(a, without(x.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The smallest over axes."""
+        """The smallest element over axes."""
         return -self.largest(-self.as_number(x), axis, keepdims)
 
     def place_of_largest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-        """The place of the first of the largest along an axis, or in the whole array; nan where balls do not tell."""
+        """The index of the first of the largest elements along an axis, or in the flattened array; nan where balls do not
+        decide it."""
         ball = head(self.as_number(x))
         shape = tuple(1 if axis in (None, k) else n for k, n in enumerate(ball.shape) if keepdims or axis not in (None, k))
         lines = ball.moved(lambda a: a.reshape(1, -1) if axis is None else np.moveaxis(a, axis, -1))
@@ -42,52 +43,52 @@ class Extremes:
         return BallArray(np.where(sure, np.argmax(candidate, axis=-1), np.nan).reshape(shape))
 
     def place_of_smallest(self, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-        """The place of the first of the smallest, likewise."""
+        """The index of the first of the smallest elements, likewise."""
         return self.place_of_largest(-self.as_number(x), axis, keepdims)
 
     def _top(self, x: Any) -> Any:
-        """The extreme of each line along the last axis."""
+        """The largest element of each line along the last axis."""
         ball = head(x)
         candidate, value = _candidates(ball)
         if not isinstance(x, Dual):
             return value
-        several = candidate.sum(axis=-1) > 1
-        if several.any():
-            same = several & self._equal(ball, candidate)
+        ambiguous = candidate.sum(axis=-1) > 1
+        if ambiguous.any():
+            same = ambiguous & self._equal(ball, candidate)
             if same.any():
-                self.tied = noted(self.tied, same)
-                if self.lean is not None:
+                self.tied = with_ties(self.tied, same)
+                if self.perturbation is not None:
                     candidate = np.where(same[..., None], self._leading(x, candidate), candidate)
         place = np.argmax(candidate, axis=-1)[..., None]
-        open_ = candidate.sum(axis=-1) > 1
-        found = {}
+        undecided = candidate.sum(axis=-1) > 1
+        slopes = {}
         for k, tangent in tangents(x).items():
-            whole = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
-            one = whole.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
-            found[k] = BallArray(np.where(open_, np.nan, one.mid), one.rad, one.unit)
-        return Dual(value, found)
+            slope = BallArray(np.broadcast_to(tangent.mid, x.shape), tangent.rad, tangent.unit)
+            selected = slope.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+            slopes[k] = BallArray(np.where(undecided, np.nan, selected.mid), selected.rad, selected.unit)
+        return Dual(value, slopes)
 
     def _equal(self, ball: BallArray, candidate: Array) -> Array:
-        """Where all candidates of a line are the same exact number."""
+        """Mask of the lines whose candidates are all the same exact number."""
         exact = np.where(candidate, ball.radius() == 0, True).all(axis=-1)
         top = np.where(candidate, ball.mid, -np.inf).max(axis=-1)
         least = np.where(candidate, ball.mid, np.inf).min(axis=-1)
         return np.asarray(exact & (top == least))
 
     def _leading(self, x: Dual, candidate: Array) -> Array:
-        """The first of the tied candidates that grow most along the lean."""
-        assert self.lean is not None
+        """Mask of the first of the tied candidates that grows most along the perturbation."""
+        assert self.perturbation is not None
         slope = np.zeros(x.shape)
         for k, tangent in x.tangents.items():
-            slope = slope + tangent.mid * self.lean[k]
+            slope = slope + tangent.mid * self.perturbation[k]
         slope = np.where(candidate, slope, -np.inf)
-        found = np.zeros(candidate.shape, bool)
-        np.put_along_axis(found, np.argmax(slope, axis=-1)[..., None], True, -1)
-        return found
+        leading = np.zeros(candidate.shape, bool)
+        np.put_along_axis(leading, np.argmax(slope, axis=-1)[..., None], True, -1)
+        return leading
 
 
 def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
-    """Elements of lines along the last axis that may be the largest, and the largest."""
+    """Mask of the elements of lines along the last axis that may be the largest, and the largest."""
     if ball.rad is None:
         top = ball.mid.max(axis=-1)
         unknown = np.isnan(top)[..., None]
@@ -101,18 +102,18 @@ def _candidates(ball: BallArray) -> tuple[Array, BallArray]:
 
 
 def _between(ball: BallArray, candidate: Array, low: Array, high: Array) -> BallArray:
-    """The ball of the only candidate, or one around all of them."""
+    """The ball of the only candidate, or a ball around all candidates."""
     place = np.argmax(candidate, axis=-1)[..., None]
-    one = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
+    single = ball.moved(lambda a: np.take_along_axis(a, place, -1)[..., 0])
     middle = low + (high - low) / 2
     wide = np.maximum(high - middle, middle - low) * (1 + 4 * UNIT) + np.abs(middle) * (2 * UNIT)
-    several = candidate.sum(axis=-1) > 1
-    return BallArray(np.where(several, middle, one.mid), np.where(several, wide, one.radius()), ball.unit)
+    ambiguous = candidate.sum(axis=-1) > 1
+    return BallArray(np.where(ambiguous, middle, single.mid), np.where(ambiguous, wide, single.radius()), ball.unit)
 
 
-def noted(tied: Any, more: Array) -> Any:
-    """Ties that were known, and more: element by element where both are of the same shape."""
+def with_ties(tied: Array | bool, more: Array) -> Array:
+    """Two masks of ties combined; True for all where the shapes do not fit."""
     try:
         return np.asarray(tied | more)
     except ValueError:
-        return np.True_
+        return np.asarray(True)

@@ -1,4 +1,4 @@
-"""The processor's flags: whether a computation with arrays underflowed, overflowed, or was invalid somewhere."""
+"""Floating-point exception flags: whether a computation with arrays underflowed, overflowed, or was invalid somewhere."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from gradproof.engine.spec import Array
 
 
 class Flags(local):
-    """The flags (IEEE 754, section 7) that NumPy's arithmetic raised in a `watched` function, without a pass over arrays.
-    Each thread has its own.
+    """Flags (IEEE 754, section 7) raised by NumPy's arithmetic in a `watched` function, without a pass over arrays. Each
+    thread has its own.
 
     Attributes:
-        under: a result that is not exact was smaller than normal numbers are.
-        tiny: what is charged for underflow (see `finely`).
-        lost: an infinity or a nan was made of numbers that are none: overflow, a division by 0, an invalid operation.
+        under: an inexact result was smaller than the normal numbers.
+        tiny: absolute error charged for underflow (see `finely`).
+        lost: finite operands gave an infinity or nan: overflow, division by 0, or an invalid operation.
     """
 
     under = lost = True
     tiny = 2.0**-1000
 
     def lower(self) -> None:
-        """Begin to watch. Where flags do not work everything is taken to be flagged. Raises Cancelled where work that takes
-        long is to end: arithmetic of large arrays is most of it."""
+        """Clear the flags; all count as raised if flags do not work here. Raises Cancelled if the computation was
+        cancelled, as the arithmetic of large arrays takes most of its time."""
         look()
         self.under = self.lost = not WORK
 
 
 FLAGS = Flags()
 FINE = 2.0**-1073
-"""As much as four roundings of the smallest numbers."""
+"""Four times the rounding of the smallest denormal numbers."""
 
 
 @contextmanager
 def finely() -> Iterator[None]:
-    """Charge underflow no more than it costs. Radii are denormal numbers then, with which processors are slow."""
+    """Charge underflow no more than it costs. Radii become denormal numbers, with which processors are slow."""
     before, FLAGS.tiny = FLAGS.tiny, FINE
     try:
         yield
@@ -55,10 +55,10 @@ def _raise(kind: str, flag: int) -> None:
 
 
 watched = np.errstate(all="call", call=_raise)
-"""The decorator of a function in which flags are seen."""
+"""Decorator of a function that reads the flags."""
 
 WORK = True
-"""Whether flags are raised here."""
+"""False on a machine where flags are not raised as IEEE 754 requires."""
 
 
 @watched
@@ -69,30 +69,30 @@ def _raised(work: Callable[[], Array]) -> tuple[bool, bool, float]:
 
 
 def _work() -> bool:
-    """Each flag, of arrays that are long enough for vector instructions; and denormal numbers, which some libraries take
-    for 0 where they are loaded."""
-    least, most, small, one, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
+    """Test each flag on arrays long enough for vector instructions, and denormal operands, which some libraries flush to
+    0."""
+    least, most, small, unit, zero = (_array(x) for x in (2.0**-1074, 1.7e308, 2.0**-600, 1.0, 0.0))
     quiet = _raised(lambda: least + least), _raised(lambda: least * _array(2.0**60))
     under = _raised(lambda: least * 0.25), _raised(lambda: small * small), _raised(lambda: least / _array(3.0))
     lost = (
         _raised(lambda: most * most),
         _raised(lambda: most + most),
         _raised(lambda: most / _array(0.5)),
-        _raised(lambda: one / zero),
+        _raised(lambda: unit / zero),
         _raised(lambda: zero / zero),
     )
     return (
         quiet == ((False, False, 2.0**-1073), (False, False, 2.0**-1014))
-        and all(one[:2] == (True, False) for one in under)
-        and all(one[1] for one in lost)
+        and all(flags[:2] == (True, False) for flags in under)
+        and all(flags[1] for flags in lost)
     )
 
 
 def _array(last: float) -> Array:
-    """Ones, but for the last number: the tail of a vector loop."""
-    found = np.ones(19)
-    found[-1] = last
-    return found
+    """Ones with ``last`` as the last element, in the tail of a vector loop."""
+    array = np.ones(19)
+    array[-1] = last
+    return array
 
 
 WORK = _work()

@@ -1,7 +1,7 @@
-"""The reading of definitions over whole arrays in plain floats: values and slopes, nothing enclosed.
+"""The reading of definitions over whole arrays in plain floats: values and derivatives without error bounds.
 
-Where a number is only to be compared with others, and what is too far off is read again in balls, radii cost three times
-what is known by them. Arrays may be of float32 or float64, and results are of their dtype.
+Numbers that are only compared with others, and read again in balls where they differ, need no radii, which cost three times
+as much. Arrays are float32 or float64, and results have their dtype.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from flint import arb
 
 from gradproof.engine.scalar_functions import OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.dual import Dual, added, tangents
 from gradproof.engine.verify.arrays.folds import Folds
 from gradproof.engine.verify.arrays.functions import TABLE
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class FloatDual(Dual):
-    """A `Dual` of float arrays; a constant is a Python float. Its value may be a function without arguments, called when it
-    is first asked for: where only slopes are wanted, most values are not."""
+    """A `Dual` of float arrays; a constant is a Python float. The value may be a function without arguments, which is
+    called when the value is first used: where only derivatives are needed, most values are not."""
 
     __slots__ = ("_value",)
 
@@ -32,6 +32,7 @@ class FloatDual(Dual):
 
     @property
     def head(self) -> Any:
+        """The value."""
         if callable(self._value):
             self._value = self._value()
         return self._value
@@ -57,9 +58,9 @@ class FloatDual(Dual):
     def __mul__(self, other: Any) -> Any:
         if not _is_number(other):
             return NotImplemented
-        mine = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
-        theirs = {k: times(x, self.head) for k, x in tangents(other).items()}
-        return type(self)(lambda: self.head * self.number(other), added(mine, theirs))
+        left = {k: times(x, self.number(other)) for k, x in self.tangents.items()}
+        right = {k: times(x, self.head) for k, x in tangents(other).items()}
+        return type(self)(lambda: self.head * self.number(other), added(left, right))
 
     __rmul__ = __mul__
 
@@ -80,22 +81,23 @@ class FloatDual(Dual):
 
 
 def _power(f: Any, y: FloatDual, x: FloatDual, a: FloatDual) -> Any:
-    """a x^(a - 1), and 0 for the exponent 0."""
+    """The partial derivative a x^(a - 1) of a power, and 0 for the exponent 0."""
     return FloatDual(np.where(np.equal(a.head, 0), 0, a.head * np.power(x.head, a.head - 1)), {})
 
 
 SLOPES: Mapping[str, tuple[Callable[..., Any], ...]] = {"power": (_power, TABLE["power"].partials[1])}
-"""Derivatives that are written for balls in the table."""
+"""Partial derivatives that the table of `functions` writes with balls."""
 
 
 class Floats(OnReals, Folds):
-    """A reading: the ``f`` of a definition, given a `FloatDual` for each scalar.
+    """A reading: the ``f`` of a definition, with a `FloatDual` for each scalar.
 
     Args:
-        decided: the comparisons of another reading of the same definition, in order, to be decided alike; None: as the
-            numbers say. A definition cannot ask for the truth of one, so that both make the same comparisons.
+        decided: the results of the comparisons of another reading of the same definition, in order, which are taken over. A
+            definition cannot branch on a condition, so that both readings make the same comparisons. None: compare here.
 
-    ``decisions`` holds the comparisons that were made, and ``tied`` where both sides of one are equal, and a side moves.
+    ``decisions`` collects the results of the comparisons, and ``tied`` the elements where two equal numbers were compared
+    of which at least one has a derivative.
     """
 
     def __init__(self, decided: Sequence[Array] | None = None) -> None:
@@ -104,7 +106,7 @@ class Floats(OnReals, Folds):
         self.tied: Any = False
 
     def __getattr__(self, name: str) -> Callable[..., FloatDual]:
-        """A row of the table."""
+        """A function of the table."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
@@ -113,7 +115,7 @@ class Floats(OnReals, Folds):
             heads = [_float(x) for x in arguments]
             if all(isinstance(x, float) for x in heads):
                 return FloatDual(float(row.numpy(*heads)), {})
-            found: dict[int, Any] = {}
+            slopes: dict[int, Any] = {}
             moving = [k for k, x in enumerate(arguments) if tangents(x)]
             if moving:
                 value, still = FloatDual(lambda: row.numpy(*heads), {}), [FloatDual(x, {}) for x in heads]
@@ -122,9 +124,9 @@ class Floats(OnReals, Folds):
                     slope = _float(partials[k](self, value, *still))
                     for direction, along in tangents(arguments[k]).items():
                         part = times(along, slope)
-                        found[direction] = found[direction] + part if direction in found else part
-                return FloatDual(lambda: value.head, found)
-            return FloatDual(lambda: row.numpy(*heads), found)
+                        slopes[direction] = slopes[direction] + part if direction in slopes else part
+                return FloatDual(lambda: value.head, slopes)
+            return FloatDual(lambda: row.numpy(*heads), slopes)
 
         setattr(self, name, apply)
         return apply
@@ -137,14 +139,14 @@ class Floats(OnReals, Folds):
         return value if isinstance(value, FloatDual) else FloatDual(_float(value), {})
 
     def _decide(self, compare: Callable[[Any, Any], Any], a: Any, b: Any) -> Array:
-        one, other = _float(a), _float(b)
+        x, y = _float(a), _float(b)
         if self._decided is not None:
             return np.asarray(next(self._decided))
-        found = np.asarray(compare(one, other))
-        self.decisions.append(found)
+        decision = np.asarray(compare(x, y))
+        self.decisions.append(decision)
         if a is not b and (tangents(a) or tangents(b)):
-            self.tied = self.tied | np.equal(one, other)
-        return found
+            self.tied = self.tied | np.equal(x, y)
+        return decision
 
     def less(self, a: Any, b: Any) -> Array:
         return self._decide(np.less, a, b)
@@ -175,17 +177,17 @@ class Floats(OnReals, Folds):
         if isinstance(condition, bool):
             return a if condition else b
         mask = _truth(condition)
-        found = {}
+        slopes = {}
         for k in {**tangents(a), **tangents(b)}:
-            mine, theirs = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
-            if isinstance(mine, float) and isinstance(theirs, float):  # of no dtype of their own
+            if_true, if_false = tangents(a).get(k, 0.0), tangents(b).get(k, 0.0)
+            if isinstance(if_true, float) and isinstance(if_false, float):  # without a dtype of their own
                 dtype = np.result_type(np.float32, _float(a), _float(b))
-                mine, theirs = dtype.type(mine), dtype.type(theirs)
-            found[k] = np.where(mask, mine, theirs)
-        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), found)
+                if_true, if_false = dtype.type(if_true), dtype.type(if_false)
+            slopes[k] = np.where(mask, if_true, if_false)
+        return FloatDual(lambda: np.where(mask, _float(a), _float(b)), slopes)
 
     def floor(self, x: Any) -> FloatDual:
-        """The largest integer up to ``x``; it does not move, and has no derivative at its steps."""
+        """The largest integer up to ``x``, without a derivative; a tie at its steps."""
         value = _float(x)
         if self._decided is not None:
             return FloatDual(next(self._decided), {})
@@ -195,123 +197,125 @@ class Floats(OnReals, Folds):
             self.tied = self.tied | np.equal(whole, value)
         return FloatDual(whole, {})
 
-    # whole arrays (see `wholes`)
+    # whole arrays (see `whole_functions`)
 
     def total(self, terms: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The sum over axes of an array; or of a few scalars."""
+        """The sum over axes of an array; or the sum of a few scalars."""
         if not isinstance(terms, (FloatDual, np.ndarray)):
             return sum(terms, self.number(0))
         return self._each(lambda x: np.sum(x, axis=axis, keepdims=keepdims), terms)
 
     def running_total(self, x: Any, axis: int) -> Any:
-        """The sums of the elements up to each, along an axis."""
+        """The cumulative sum along an axis."""
         return self._each(lambda a: np.cumsum(a, axis), x)
 
     def _each(self, linear: Callable[[Array], Array], x: Any) -> FloatDual:
+        """A linear function of the value and of each tangent."""
         x = self.as_number(x)
         return FloatDual(
             lambda: linear(x.head), {k: linear(np.broadcast_to(t, np.shape(x.head))) for k, t in x.tangents.items()}
         )
 
     def matmul(self, a: Any, b: Any) -> Any:
-        """The matrix product; its value is made only where it is asked for."""
-        one, other = self.as_number(a), self.as_number(b)
-        mine = {k: np.broadcast_to(t, np.shape(one.head)) @ other.head for k, t in one.tangents.items()}
-        theirs = {k: one.head @ np.broadcast_to(t, np.shape(other.head)) for k, t in other.tangents.items()}
-        return FloatDual(lambda: one.head @ other.head, added(mine, theirs))
+        """The matrix product, with a value that is computed when it is used."""
+        left, right = self.as_number(a), self.as_number(b)
+        left_slopes = {k: np.broadcast_to(t, np.shape(left.head)) @ right.head for k, t in left.tangents.items()}
+        right_slopes = {k: left.head @ np.broadcast_to(t, np.shape(right.head)) for k, t in right.tangents.items()}
+        return FloatDual(lambda: left.head @ right.head, added(left_slopes, right_slopes))
 
     def moved(self, move: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
-        """The numbers of arrays at other places."""
+        """The elements of arrays at other places."""
         if all(isinstance(x, np.ndarray) for x in arrays):
             return move(*arrays, **options)
-        several = [self.as_number(x) for x in arrays]
-        shapes = [np.shape(x.head) for x in several]
-        found = {}
-        for k in sorted({k for x in several for k in x.tangents}):
-            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(several, shapes, strict=True)]
-            found[k] = move(*steps, **options)
-        return FloatDual(lambda: move(*(np.asarray(x.head) for x in several), **options), found)
+        numbers = [self.as_number(x) for x in arrays]
+        shapes = [np.shape(x.head) for x in numbers]
+        slopes = {}
+        for k in sorted({k for x in numbers for k in x.tangents}):
+            steps = [np.broadcast_to(x.tangents.get(k, 0.0), shape) for x, shape in zip(numbers, shapes, strict=True)]
+            slopes[k] = move(*steps, **options)
+        return FloatDual(lambda: move(*(np.asarray(x.head) for x in numbers), **options), slopes)
 
     def places(self, indices: Any) -> Array:
-        """Integers that say where."""
+        """Indices as integers. Raises NotImplementedError for computed indices."""
         if not isinstance(indices, np.ndarray):
             raise NotImplementedError("places are integers of the run")
         return indices
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> FloatDual:
-        """A constant for each line along axes that is close to the largest element, or to the mean."""
+        """A constant for each line along axes, close to the largest element or to the mean."""
         value = np.asarray(self.number(x).head)
         finite = np.isfinite(value)
         if near == "mean":
-            found = np.where(finite, value, 0.0).mean(axis=axis, keepdims=True)
+            anchors = np.where(finite, value, 0.0).mean(axis=axis, keepdims=True)
         else:
-            found = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
-        return FloatDual(np.where(np.isfinite(found), found, found.dtype.type(0)), {})
+            anchors = np.max(value, axis=axis, keepdims=True, initial=-np.inf, where=finite)
+        return FloatDual(np.where(np.isfinite(anchors), anchors, anchors.dtype.type(0)), {})
 
     def largest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
-        """The largest over axes; where several are, it is a tie if it moves."""
+        """The largest element over axes; several of them are a tie if they have derivatives."""
         x = self.as_number(x)
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
-        _, one = self.one_of(x, axis)
+        _, elements = self.one_of(x, axis)
         if x.tangents:
-            self.tied = self.tied | bool((np.count_nonzero(value == one.head, axis=axes) > 1).any())
-        return one.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
+            self.tied = self.tied | bool((np.count_nonzero(value == elements.head, axis=axes) > 1).any())
+        return elements.moved(lambda a: np.reshape(a, without(value.shape, axes, keepdims)))
 
     def smallest(self, x: Any, axis: Axis = None, keepdims: bool = False) -> FloatDual:
-        """The smallest over axes, likewise."""
+        """The smallest element over axes, likewise."""
         return -self.largest(-self.as_number(x), axis, keepdims)
 
     def added(self, x: Any, indices: Any, updates: Any, axis: int) -> FloatDual:
-        """``x``, and at each place of an axis the sum of the updates for it."""
-        where, one, more = self.places(indices), self.as_number(x), self.as_number(updates)
-        shape, wide = np.shape(one.head), np.shape(more.head)
+        """``x`` with the sum of the updates for each index along an axis added to it, as ``np.add.at``."""
+        where, base, increments = self.places(indices), self.as_number(x), self.as_number(updates)
+        shape, wide = np.shape(base.head), np.shape(increments.head)
         inside = tuple(range(axis, axis + where.ndim))
 
         def each(a: Any, b: Any) -> Array:
-            found = np.array(np.broadcast_to(a, shape))
+            slopes = np.array(np.broadcast_to(a, shape))
             lines = np.moveaxis(np.broadcast_to(b, wide), inside, tuple(range(where.ndim)))
-            np.add.at(np.moveaxis(found, axis, 0), where, lines)
-            return found
+            np.add.at(np.moveaxis(slopes, axis, 0), where, lines)
+            return slopes
 
-        moving = sorted(one.tangents.keys() | more.tangents.keys())
-        dtype = np.result_type(np.float32, one.head, more.head).type
-        found = {k: each(one.tangents.get(k, dtype(0)), more.tangents.get(k, dtype(0))) for k in moving}
-        return FloatDual(lambda: each(one.head, more.head), found)
+        moving = sorted(base.tangents.keys() | increments.tangents.keys())
+        dtype = np.result_type(np.float32, base.head, increments.head).type
+        slopes = {k: each(base.tangents.get(k, dtype(0)), increments.tangents.get(k, dtype(0))) for k in moving}
+        return FloatDual(lambda: each(base.head, increments.head), slopes)
 
     def one_of(self, x: Any, axis: Axis) -> tuple[Array, FloatDual]:
-        """The largest element of each line along axes: where it is, and what it is, with these axes kept."""
+        """The largest element of each line along axes: its mask, and its value with these axes kept."""
         x = self.as_number(x)
         value = np.asarray(x.head)
         axes = axes_of(axis, value.ndim)
         order = (*(k for k in range(value.ndim) if k not in axes), *axes)
-        sizes, kept = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
+        sizes, kept_shape = tuple(value.shape[k] for k in order), without(value.shape, axes, True)
         outer = sizes[: value.ndim - len(axes)]
         if not value.size:
-            return np.zeros(value.shape, bool), FloatDual(np.full(kept, np.nan), {})
+            return np.zeros(value.shape, bool), FloatDual(np.full(kept_shape, np.nan), {})
 
         def lines(a: Array) -> Array:
             return np.transpose(a, order).reshape(*outer, -1)
 
         places = np.argmax(lines(np.where(np.isnan(value), -np.inf, value)), axis=-1)[..., None]
-        chosen = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
-        np.put_along_axis(chosen, places, True, -1)
-        one = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept))
-        return np.transpose(chosen.reshape(sizes), np.argsort(order)), one
+        selected = np.zeros((*outer, value.size // max(int(np.prod(outer, dtype=int)), 1)), bool)
+        np.put_along_axis(selected, places, True, -1)
+        elements = x.moved(lambda a: np.take_along_axis(lines(a), places, -1).reshape(kept_shape))
+        return np.transpose(selected.reshape(sizes), np.argsort(order)), elements
 
     def finite(self, x: Any) -> tuple[Any, Any]:
-        """Where numbers are not -inf, and these, with 0 in the place of those. True if all are."""
+        """The mask of the elements that are not -inf, and ``x`` with 0 in place of the others. The mask is True if there
+        are none."""
         x = self.as_number(x)
         away = np.isneginf(x.head)
         return (~away, self.where(~away, x, 0)) if np.any(away) else (True, x)
 
     def cast(self, x: Any, dtype: Any) -> Any:
-        """A number of another dtype, which is what is meant by it."""
+        """``x``: a conversion keeps the number that is meant."""
         return x
 
 
 def times(step: Any, x: Any) -> Any:
-    """A product with the derivative along a direction, which is often 1."""
+    """The product with the derivative along a direction, which is often 1."""
     return x if isinstance(step, float) and step == 1 else step * x
 
 
@@ -320,10 +324,10 @@ def _is_number(x: Any) -> bool:
 
 
 def _float(x: Any) -> Any:
-    found = FloatDual.number(x)
-    if found is NotImplemented:
+    value = FloatDual.number(x)
+    if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
-    return found
+    return value
 
 
 def _truth(x: Any) -> Array:

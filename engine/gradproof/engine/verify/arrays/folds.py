@@ -1,4 +1,4 @@
-"""Words for products over axes, the same for balls and floats."""
+"""Products over axes, for balls and floats alike."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
 from gradproof.engine.verify.arrays.scans import folded
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class Folds:
-    """Words that are made of a reading's own products and moves."""
+    """Functions composed of a reading's own products and moves."""
 
     as_number: Any
     moved: Any
@@ -30,7 +30,7 @@ class Folds:
         return whole.moved(lambda a: np.reshape(a, shape))
 
     def running_product(self, x: Any, axis: int) -> Any:
-        """The products of the elements up to each, along an axis."""
+        """The cumulative product along an axis, by recursive doubling."""
         x = self.moved(np.moveaxis, self.as_number(x), source=axis, destination=0)
         step = 1
         while step < x.shape[0]:

@@ -1,10 +1,10 @@
-"""The function table in arrays: NumPy's and SciPy's functions, how far they may be off, and their derivatives.
+"""The function table over arrays: NumPy's and SciPy's functions, bounds of their errors, and their derivatives.
 
-How far: ``ulps`` units in the last place (2^-52 of the result) and ``absolute``, for arguments that are exact. These bounds
-are stated, not proved: they are at least twice what was measured, and what is published of the libraries beneath (NumPy
+The error bound is ``ulps`` units in the last place (2^-52 of the result) and ``absolute``, for exact arguments. These
+bounds are stated, not proved: they are at least twice what was measured and what is published of the libraries (NumPy
 states 4 ulps for its vector loops; B. Gladman, V. Innocente, J. Mather, P. Zimmermann, Accuracy of mathematical functions
 in single, double, double extended, and quadruple precision, 2024), and `calibration` measures them on the machine at hand
-before a function is used. How far a function moves where its argument does is in `movements`.
+before a function is used. Bounds of the propagated error are in `movements`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from gradproof.engine.verify.arrays.flags import FLAGS
 
 Partial: TypeAlias = Callable[..., Any]
 WELL = 256
-"""Roundings that a condition may make of those of an argument before each element is told apart."""
+"""Bound of the propagated part, in units of the argument's rounding, up to which it is kept as a part for all elements."""
 NORMAL = 2.0**-990
-"""Values above are not touched by underflow."""
+"""Magnitude above which values are not affected by underflow."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ class ArrayFunction:
 
     Args:
         numpy: the function of float64 arrays; nan or an infinity outside of its domain.
-        movement: how far it moves: ``(x, rad, value, part) -> radius``, with as many of x and rad as there are arguments,
-            |value|, and what ``value`` may be off by, as a part of it. nan or inf where that is not known.
-        partials: for each argument the derivative, ``(f, value, *arguments)``, written with ``f``, the reading of arrays.
-        condition: bounds |x f'(x) / f(x)| where |x| is at most the number that it is given (of power: and |a|): then an x
-            that is known to a part of itself needs no radii of its own. None where that is not bounded.
-        ulps: for an exact argument the result is within 2^-52 ``ulps`` of itself, and ``absolute``.
+        movement: the propagated error: ``(x, rad, value, part) -> radius``, with as many of x and rad as there are
+            arguments,
+            |value|, and the relative error of ``value``. nan or inf where it is not known.
+        partials: for each argument the derivative, ``(f, value, *arguments)``, written with the reading ``f`` of arrays.
+        ulps, absolute: for exact arguments the result is within ``2^-52 * ulps * |result| + absolute``.
+        condition: bound of the condition number |x f'(x) / f(x)| for all |x| up to its argument (of power: and |a|): then
+            an x
+            with a relative radius only needs no radii of its own. None where it is not bounded.
     """
 
     name: str
@@ -52,8 +54,8 @@ class ArrayFunction:
 
     @np.errstate(all="ignore")
     def ball(self, *arguments: BallArray, sharp: bool = False) -> BallArray:
-        """The function of arrays of balls, one for each argument. ``sharp``: denormal results are right to as many units in
-        their last place."""
+        """The function of arrays of balls. ``sharp``: denormal results are right to ``ulps`` units in their last place
+        too."""
         unit = max(x.unit for x in arguments)
         part = 2 * unit * self.ulps
         value = np.asarray(self.numpy(*(x.mid for x in arguments)))
@@ -64,9 +66,9 @@ class ArrayFunction:
         if not size.min(initial=1) >= NORMAL or unit != UNIT:
             least: Any = self.ulps * LEAST.get(unit, FLAGS.tiny if sharp else TINY)
             if unit == UNIT and not size.all():
-                least = np.where(self._nothing(value, arguments), 0.0, least)
+                least = np.where(self._exact_zeros(value, arguments), 0.0, least)
             size, spread = size + least, np.asarray(least + (0 if spread is None else spread))
-        wander = self._wander(arguments)
+        wander = self._propagated_part(arguments)
         if wander is not None:
             part = (part + wander) * (1 + wander)
         elif any(x.rad is not None for x in arguments):
@@ -77,28 +79,35 @@ class ArrayFunction:
             spread = np.where(size < np.inf, 0.0 if spread is None else spread, np.nan)
         return BallArray(value, spread, unit, part=part * GROW, scale=GROW * (1 + part))
 
-    def _nothing(self, value: Array, arguments: tuple[BallArray, ...]) -> Array:
-        """Where a 0 is exact: an odd function of 0 is, and a limit."""
+    def _exact_zeros(self, value: Array, arguments: tuple[BallArray, ...]) -> Array:
+        """Mask of the results 0 that are exact: an odd function of 0, and limits at infinity."""
         x = arguments[0]
         if len(arguments) > 1 or self.absolute:
             return np.zeros(value.shape, bool)
         spread = 0.0 if x.spread is None else x.spread
         return np.asarray((value == 0) & ((x.mid == 0) | np.isinf(x.mid)) & (spread == 0))
 
-    def _wander(self, arguments: tuple[BallArray, ...]) -> float | None:
-        """The part of the function that the unknown parts of the first argument make; None where that is
-        told by radii. log |f| is an integral of the condition over log |x|."""
+    def _propagated_part(self, arguments: tuple[BallArray, ...]) -> float | None:
+        """The relative error propagated from the relative radius of the first argument; None where radii are needed. log
+        |f| is an integral of the condition number over log |x|."""
         x, *others = arguments
-        if not x.part or x.spread is not None or self.condition is None or any(one.rad is not None for one in others):
+        if (
+            not x.part
+            or x.spread is not None
+            or self.condition is None
+            or any(argument.rad is not None for argument in others)
+        ):
             return None
-        most = [max(one.mid.max(initial=0), -one.mid.min(initial=0)) * (1 + one.part) for one in arguments]
+        most = [
+            max(argument.mid.max(initial=0), -argument.mid.min(initial=0)) * (1 + argument.part) for argument in arguments
+        ]
         wander = self.condition(*most) * x.part / (1 - x.part)
         return wander * (1 + 2 * wander) if wander <= WELL * x.unit else None
 
 
 def erfc(x: Array) -> Array:
-    """1 - erf(x), which SciPy computes to a few hundred ulps only: by erfcx in the tail, with the square of a number of few
-    digits, which is exact (W. J. Cody, Rational Chebyshev approximations for the error function, 1969)."""
+    """1 - erf(x) by erfcx in the tail, where SciPy's erfc is off by a few hundred ulps, with the square of a number of few
+    digits, which is exact (W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23, 1969)."""
     t = np.clip(x, 0, 28)
     few = np.rint(t * 16) / 16
     tail = np.exp(-few * few) * np.exp((few - t) * (few + t)) * special.erfcx(t)
@@ -106,28 +115,28 @@ def erfc(x: Array) -> Array:
 
 
 def positive(function: Callable[[Array], Any]) -> Callable[[Array], Array]:
-    """A function for positive arguments, nan for others."""
+    """The function for positive arguments, nan for others."""
     return lambda x: np.where(x > 0, function(x), np.nan)
 
 
 def power(x: Array, exponent: Array) -> Array:
-    """NumPy's, but nan where an argument is not finite: to the power 0 everything is 1 there, and 1 to any power."""
+    """``np.power``, but nan for arguments that are not finite: NumPy gives 1 for the exponent 0, and for the base 1."""
     return np.where(np.isfinite(x + exponent), np.power(x, exponent), np.nan)
 
 
 def angle(y: Array, x: Array) -> Array:
-    """The angle of (x, y), π on the negative axis whatever the sign of the 0, nan where an argument is not finite."""
+    """``np.arctan2``, but π on the negative axis for either sign of 0, and nan for arguments that are not finite."""
     return np.where(np.isfinite(y + x), np.arctan2(y + 0.0, x + 0.0), np.nan)
 
 
 def _sech_squared(f: Any, y: Any, x: Any) -> Any:
-    """1 / cosh² = 4 q / (1 + q)² with q = e^(-2|x|), which does not overflow."""
+    """1 / cosh² x = 4 q / (1 + q)² with q = e^(-2|x|), which does not overflow."""
     q = f.exp(-2 * abs(x))
     return 4 * q / ((1 + q) * (1 + q))
 
 
 def _power_slope(f: Any, y: Any, x: Any, a: Any) -> Any:
-    """a x^(a - 1), and 0 for the exponent 0. The exponent stays exact where it is: else numbers below 0 have no power."""
+    """a x^(a - 1), and 0 for the exponent 0. An exact exponent stays exact: negative bases have integer powers only."""
     less = a.mid - 1.0
     exact = a.rad is None and bool(((less + 1.0 == a.mid) & (a.mid - less == 1.0)).all())
     slope = a * f.power(x, BallArray(less, None, a.unit) if exact else a - 1)

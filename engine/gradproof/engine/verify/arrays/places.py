@@ -1,4 +1,4 @@
-"""Places: elements at integer positions, sums of what falls on the same one, and orders."""
+"""Elements at integer indices: scattered sums, and sorting."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
 from gradproof.engine.verify.arrays.dual import Dual
 from gradproof.engine.verify.arrays.sums import MARGIN, SMALLEST, two_sum
 
 
 def whole_numbers(indices: Any) -> Array:
-    """Indices as an array of integers. Raises NotImplementedError where they are not known."""
+    """Indices as integers. Raises NotImplementedError if balls do not decide them."""
     if isinstance(indices, np.ndarray):
         return indices.astype(np.intp)
     ball = indices.head if isinstance(indices, Dual) else indices
@@ -26,8 +26,12 @@ def whole_numbers(indices: Any) -> Array:
 def added_at(
     x: BallArray, indices: Array, updates: BallArray, axis: int, unit: float | None = None, *, running: bool = False
 ) -> BallArray:
-    """``x`` with ``updates`` added at ``indices`` along an axis: the truth if ``unit`` is None, as sums are; else what an
-    evaluation gives that adds them in some order, or, if ``running``, one by one."""
+    """``x`` with ``updates`` added at ``indices`` along an axis, as ``np.add.at``.
+
+    Args:
+        unit: None for the true sums, else unit roundoff of an evaluation that adds in some order.
+        running: the evaluation adds one number after the other.
+    """
     size = x.shape[axis]
     if not x.size:
         return x
@@ -62,16 +66,17 @@ def added_at(
             else:
                 rad = rad + sizes * ((counts - 1) * unit)
         if x.rad is not None or updates.rad is not None:
-            given = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
-            rad = rad + np.add.reduceat(given, first, axis=0) * (1 + 2 * counts * UNIT)
-        rad = np.where(rad == 0, 0.0, grown(rad))
+            propagated = np.concatenate([rows(x.radius()), more(updates.radius())])[order]
+            rad = rad + np.add.reduceat(propagated, first, axis=0) * (1 + 2 * counts * UNIT)
+        rad = np.where(rad == 0, 0.0, inflated(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     shape = (size, *x.shape[:axis], *x.shape[axis + 1 :])
     return BallArray(mid, rad, max(x.unit, updates.unit)).moved(lambda a: np.moveaxis(np.reshape(a, shape), 0, axis))
 
 
 def _in_segments(terms: Array, places: Array) -> tuple[Array, Array, int]:
-    """The sums of rows at the same place, those of the errors, and the number of additions a term went through at most."""
+    """Sums of rows at the same index, the sums of their rounding errors (Sum2, see `sums`), and the largest number of
+    additions of a term."""
     high, low, depth = terms, np.zeros_like(terms), 1
     while len(places) and (places[1:] == places[:-1]).any():
         first = np.flatnonzero(np.diff(places, prepend=-1))
@@ -89,18 +94,18 @@ def _in_segments(terms: Array, places: Array) -> tuple[Array, Array, int]:
 
 
 def _stepwise(terms: Array, first: Array, counts: Array) -> Array:
-    """The magnitudes of the partial sums at each place, where rows are added one by one."""
-    found = np.zeros((len(first), terms.shape[1]))
-    partial = terms[first] if len(first) else found
+    """The sums of the magnitudes of the partial sums at each index, where rows are added one after the other."""
+    sizes = np.zeros((len(first), terms.shape[1]))
+    partial = terms[first] if len(first) else sizes
     for k in range(1, int(counts.max(initial=0))):
         there = counts[:, 0] > k
         partial = np.where(there[:, None], partial + terms[np.where(there, first + k, 0)], partial)
-        found = found + np.where(there[:, None], np.abs(partial), 0.0)
-    return found
+        sizes = sizes + np.where(there[:, None], np.abs(partial), 0.0)
+    return sizes
 
 
 def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:
-    """The places of the elements of each line in order, nan where balls overlap that are not the same number."""
+    """The indices that sort each line along an axis (stable); nan where balls overlap that are not the same number."""
     mid, rad = np.moveaxis(x.mid, axis, -1), np.moveaxis(x.radius(), axis, -1)
     n = mid.shape[-1]
     if descending:
@@ -113,20 +118,20 @@ def ordered(x: BallArray, axis: int, descending: bool) -> BallArray:
     if descending:
         low, high = -high, -low
     reach = np.maximum.accumulate(high, axis=-1)[..., :-1]
-    next_ = np.flip(np.minimum.accumulate(np.flip(low, -1), axis=-1), -1)[..., 1:]
+    following = np.flip(np.minimum.accumulate(np.flip(low, -1), axis=-1), -1)[..., 1:]
     same = (line[..., 1:] == line[..., :-1]) & (wide[..., 1:] == 0) & (wide[..., :-1] == 0)
-    touching = ~((reach < next_) | (same & (reach <= next_)))
-    open_ = np.zeros(line.shape, bool)
-    open_[..., :-1] |= touching
-    open_[..., 1:] |= touching
-    open_ |= ~np.isfinite(wide) | np.isnan(line)
+    touching = ~((reach < following) | (same & (reach <= following)))
+    undecided = np.zeros(line.shape, bool)
+    undecided[..., :-1] |= touching
+    undecided[..., 1:] |= touching
+    undecided |= ~np.isfinite(wide) | np.isnan(line)
     if np.isnan(mid).any() or not np.isfinite(rad).all():
-        open_ |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
-    return BallArray(np.moveaxis(np.where(open_, np.nan, places), -1, axis))
+        undecided |= (np.isnan(line) | ~np.isfinite(wide)).any(axis=-1, keepdims=True)
+    return BallArray(np.moveaxis(np.where(undecided, np.nan, places), -1, axis))
 
 
 def _ends(mid: Array, rad: Array) -> tuple[Array, Array]:
-    """The ends of balls, rounded outwards; of exact numbers themselves."""
+    """The ends of balls, rounded outwards; exact numbers unchanged."""
     wide = np.where(rad > 0, rad * (1 + 4 * UNIT) + np.abs(mid) * (2 * UNIT), 0.0)
     with np.errstate(all="ignore"):
         return mid - wide, mid + wide

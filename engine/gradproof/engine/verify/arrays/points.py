@@ -10,7 +10,7 @@ import numpy as np
 from gradproof.engine.spec import Array
 
 COUNT = 4003
-"""For each function; odd, so that vector loops have a tail."""
+"""Points for each function; odd, so that vector loops have a tail."""
 SPECIAL = (
     0.0,
     -0.0,
@@ -33,27 +33,27 @@ Draw: TypeAlias = Callable[[np.random.Generator, int], Array]
 
 
 def between(low: float, high: float) -> Draw:
-    """Uniform in an interval."""
+    """Uniform numbers of an interval."""
     return lambda rng, n: rng.uniform(low, high, n)
 
 
 def sized(low: float, high: float, sign: int = 0) -> Draw:
-    """Magnitudes from 2^low to 2^high, of either sign unless told."""
+    """Numbers with log2 |x| uniform in an interval, of either sign unless ``sign`` is 1 or -1."""
     return lambda rng, n: np.exp2(rng.uniform(low, high, n)) * (sign or rng.choice([-1, 1], n))
 
 
 def near(*centres: float, least: float = -52, most: float = -2, sign: int = 0) -> Draw:
-    """Close to some numbers, at distances of all magnitudes."""
+    """Numbers at distances of all magnitudes from the centres."""
     return lambda rng, n: rng.choice(centres, n) + sized(least, most, sign)(rng, n)
 
 
 def turns(most: float) -> Draw:
-    """The floats next to multiples of π / 2."""
+    """Floats next to multiples of π / 2."""
     return lambda rng, n: np.rint(rng.uniform(-most, most, n)) * (np.pi / 2)
 
 
 def whole(low: int, high: int) -> Draw:
-    """Integers."""
+    """Integers as floats."""
     return lambda rng, n: rng.integers(low, high, n).astype(np.float64)
 
 
@@ -96,7 +96,7 @@ DRAWS: dict[str, tuple[tuple[Draw, ...], ...]] = {
 
 
 def of(name: str) -> tuple[Array, ...]:
-    """The points of a function: an array for each of its arguments. The same at each call."""
+    """The points of a function: an array for each of its arguments, the same at each call."""
     rng = np.random.default_rng(len(name) * 1000 + sum(map(ord, name)))
     arguments = []
     for k, draws in enumerate(DRAWS[name]):

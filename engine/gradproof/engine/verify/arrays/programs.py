@@ -24,7 +24,7 @@ class NoArrays(Exception):
 
 
 def entered(array: Array) -> Any:
-    """The numbers of a run as a definition takes them: floats as exact balls, conditions as masks, integers as they are."""
+    """An array of a run as a definition takes it: floats as exact balls, conditions as masks, integers unchanged."""
     if array.dtype.kind == "b":
         return Mask(array)
     if array.dtype == np.float64:
@@ -33,8 +33,8 @@ def entered(array: Array) -> Any:
 
 
 def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Any]:
-    """The outputs of one op, of the shapes of ``outputs``: balls, or masks for conditions. Raises NoArrays, and what a
-    stranger's code raises."""
+    """The outputs of an op, of the shapes of ``outputs``: balls, or masks for conditions. Raises NoArrays, and any
+    exception of the op's code."""
     if any(is_complex(spec) for spec in outputs):
         raise NoArrays(f"op {op.name!r}: complex numbers are not read in arrays")
     if op.elementwise and not op.definitions:
@@ -46,19 +46,19 @@ def read_op(op: Op, f: Arrays, inputs: Sequence[Any], attributes: Attributes, ou
         with np.errstate(all="ignore"):  # what is not finite says so itself
             if op.arrays is not None and not op.elementwise:
                 whole = op.arrays(f, *inputs, **exactly)
-                found = list(whole) if isinstance(whole, tuple) else [whole]
+                results = list(whole) if isinstance(whole, tuple) else [whole]
             else:
-                found = [define(f, *inputs, **exactly) for define in op.definitions]
+                results = [define(f, *inputs, **exactly) for define in op.definitions]
     except NotImplementedError as error:
         raise NoArrays(f"op {op.name!r}: {error}") from error
-    return [shaped(x, spec.shape, op) for x, spec in zip(found, outputs, strict=False)]
+    return [shaped(x, spec.shape, op) for x, spec in zip(results, outputs, strict=False)]
 
 
 def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any]:
-    """The outputs of a program, None where a rule says NO_GRADIENT. Raises NoArrays.
+    """The outputs of a program; None where a rule says NO_GRADIENT. Raises NoArrays.
 
-    Where ``f`` reads what an evaluation may give, each instruction is charged the rounding unit of its output's dtype, and
-    what underflows there."""
+    If ``f.model``, each instruction is charged the unit roundoff of its output's dtype, and the underflow of that dtype.
+    """
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
         spec = program.specs[number]
@@ -67,26 +67,28 @@ def read_program(program: Program, inputs: Sequence[Any], f: Arrays) -> list[Any
             continue
         value = literal.define(f) if isinstance(literal, Exact) else f.number(literal)
         values[number] = evaluated(value, spec, not is_held(value, spec)) if f.model else value
-    for one in program.instructions:
-        outputs = [program.specs[k] for k in one.outputs]
-        given = [values[k] for k in one.inputs]
+    for instruction in program.instructions:
+        outputs = [program.specs[k] for k in instruction.outputs]
+        operands = [values[k] for k in instruction.inputs]
         if f.model:
-            given = [charged(x, unit(outputs[0].dtype)) for x in given]
-        results = read_op(one.op, f, given, one.attributes, outputs)
+            operands = [charged(x, unit(outputs[0].dtype)) for x in operands]
+        results = read_op(instruction.op, f, operands, instruction.attributes, outputs)
         if f.model:
-            narrower = one.op.name == "astype" and unit(outputs[0].dtype) > _unit_of(program.specs[one.inputs[0]])
+            narrower = instruction.op.name == "astype" and unit(outputs[0].dtype) > _unit_of(
+                program.specs[instruction.inputs[0]]
+            )
             results = [evaluated(x, spec, narrower) for x, spec in zip(results, outputs, strict=True)]
-        values.update(zip(one.outputs, results, strict=True))
+        values.update(zip(instruction.outputs, results, strict=True))
     return [None if k is None else values[k] for k in program.outputs]
 
 
 def _unit_of(spec: Spec) -> float:
-    """The rounding unit of a dtype, 0 of an integer one."""
+    """Unit roundoff of a dtype, 0 for integers."""
     return unit(spec.dtype) if is_differentiable(spec.dtype) else 0.0
 
 
 def is_held(x: Any, spec: Spec) -> bool:
-    """Whether a dtype holds a number of a rule exactly."""
+    """True if the dtype holds the numbers exactly."""
     if not isinstance(x, BallArray) or not is_differentiable(spec.dtype):
         return True
     with np.errstate(over="ignore"):
@@ -94,7 +96,7 @@ def is_held(x: Any, spec: Spec) -> bool:
 
 
 def charged(x: Any, rounding: float) -> Any:
-    """The same numbers, to be charged the rounding unit of a dtype in what is made of them."""
+    """The same balls, with the unit roundoff that later operations are charged."""
     if isinstance(x, BallArray):
         return BallArray(x.mid, x.spread, rounding, part=x.part, scale=x.scale)
     if isinstance(x, Dual):
@@ -103,7 +105,7 @@ def charged(x: Any, rounding: float) -> Any:
 
 
 def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
-    """The result as an evaluation gives it: rounded to its dtype if it was not, and what underflows is lost."""
+    """Balls that contain an evaluation's results: with the underflow of the dtype, and rounded to it if ``rounds``."""
     if (
         not isinstance(x, BallArray)
         or not is_differentiable(spec.dtype)
@@ -119,7 +121,7 @@ def evaluated(x: Any, spec: Spec, rounds: bool) -> Any:
 
 
 def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
-    """A result, broadcast to the shape it must have: a definition may be of a constant. Raises NoArrays where it does not
+    """A result broadcast to the shape of the output, as a definition may be a constant. Raises NoArrays if it does not
     fit."""
     if isinstance(x, bool):
         x = Mask(np.asarray(x))
@@ -137,11 +139,11 @@ def shaped(x: Any, shape: tuple[int, ...], op: Op) -> Any:
         raise NoArrays(f"op {op.name!r}: its form for whole arrays gives shape {x.shape}, and not {shape}") from None
 
 
-def numbers(f: Arrays, x: Any, spec: Spec) -> BallArray:
+def output_balls(f: Arrays, x: Any, spec: Spec) -> BallArray:
     """An output as balls of its shape; a condition as 1 and 0."""
-    found = f.as_number(x)
-    ball = found if isinstance(found, BallArray) else found.head
+    number = f.as_number(x)
+    ball = number if isinstance(number, BallArray) else number.head
     return ball if ball.shape == spec.shape else BallArray(np.broadcast_to(ball.mid, spec.shape), ball.rad, ball.unit)
 
 
-__all__ = ["NoArrays", "entered", "numbers", "read_op", "read_program"]
+__all__ = ["NoArrays", "entered", "output_balls", "read_op", "read_program"]

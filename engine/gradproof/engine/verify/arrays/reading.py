@@ -1,7 +1,7 @@
-"""The reading of definitions over whole arrays of balls: `Arrays` is the ``f`` of a definition, given arrays for scalars.
+"""The reading of definitions over whole arrays of balls: `Arrays` is the ``f`` of a definition, with arrays for scalars.
 
-An elementwise definition is read as it stands: its scalars are arrays, all elements at once. Of any other op the ``arrays``
-form is read, which takes whole arrays too (see `Op`). Scalars may move (`Dual`); then so do results.
+An elementwise definition is read as it stands: its scalars are arrays, all elements at once. Of another op the ``arrays``
+form is read, which takes whole arrays too (see `Op`). With `Dual` arguments results are duals.
 """
 
 from __future__ import annotations
@@ -18,42 +18,44 @@ from gradproof.engine.verify.arrays.ball import UNIT, BallArray, ball_array, exa
 from gradproof.engine.verify.arrays.calibration import demand
 from gradproof.engine.verify.arrays.conditions import Mask, mask_of
 from gradproof.engine.verify.arrays.dual import Dual, head, tangents
-from gradproof.engine.verify.arrays.extremes import noted
+from gradproof.engine.verify.arrays.extremes import with_ties
 from gradproof.engine.verify.arrays.functions import TABLE
-from gradproof.engine.verify.arrays.wholes import Wholes
+from gradproof.engine.verify.arrays.whole_functions import WholeArrayFunctions
 
 
-class Arrays(Wholes, OnReals):
-    """One reading.
+class Arrays(WholeArrayFunctions, OnReals):
+    """A reading of definitions and forms.
 
     Args:
-        lean: on which side of a tie to read, as the step of each direction; None: on none.
-        model: read all that an evaluation may give, with the rounding that numbers are charged (`BallArray.unit`); else
-            the truth, but where that is more than float64's.
-        running: read as ``model`` does, and charge sums the rounding of the partial sums that they have in the usual
-            orders; else that of any order, which is more.
-        likely: charge sums what their rounding likely costs, in any order; no bound.
-        chosen: the elements, as a mask, of the only matrix product that are wanted where ``running``.
+        perturbation: step for each direction, along which ties are left; None: undecided.
+        model: read all results that an evaluation may give, with the unit roundoff of its operands (`BallArray.unit`); else
+            the
+            true result, unless that unit is larger than float64's.
+        running: as ``model``, and charge sums for their partial sums in the usual orders, which is less than for any order.
+        likely: charge sums the error that is likely in any order, which is no bound.
+        selected: mask of the elements that are needed of the only matrix product, where ``running``.
 
-    ``tied`` collects where numbers that move were compared and are equal; ``equalities``, if it is a list, where any were.
+    ``tied`` collects the elements where numbers with derivatives were compared and are equal; ``equalities``, if it is a
+    list, those where any numbers were.
     """
 
     def __init__(
         self,
-        lean: Sequence[float] | None = None,
+        perturbation: Sequence[float] | None = None,
         *,
         model: bool = False,
         running: bool = False,
         likely: bool = False,
-        chosen: Array | None = None,
+        selected: Array | None = None,
     ) -> None:
-        self.lean, self.model, self.running = lean, model or running, running
-        self.likely, self.chosen = likely, chosen
+        self.perturbation, self.model, self.running = perturbation, model or running, running
+        self.likely, self.selected = likely, selected
         self.tied: Any = False
         self.equalities: list[Array] | None = None
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A row of the table, if it is as accurate on this machine as it states."""
+        """A function of the table. Raises NotImplementedError if it is not as accurate on this machine as its row
+        states."""
         row = TABLE.get(name)
         if row is None:
             raise NotImplementedError(f"{name} is not read in arrays")
@@ -65,22 +67,22 @@ class Arrays(Wholes, OnReals):
             moving = [k for k, x in enumerate(arguments) if isinstance(x, Dual)]
             if not moving:
                 return value
-            found: dict[int, BallArray] = {}
+            slopes: dict[int, BallArray] = {}
             for k in moving:
                 slope = row.partials[k](self, value, *heads)
                 for direction, along in tangents(arguments[k]).items():
                     part = slope * along
-                    found[direction] = found[direction] + part if direction in found else part
-            return Dual(value, found)
+                    slopes[direction] = slopes[direction] + part if direction in slopes else part
+            return Dual(value, slopes)
 
         setattr(self, name, apply)
         return apply
 
     @property
     def pi(self) -> BallArray:
-        found = ball_array(arb.pi())
-        assert isinstance(found, BallArray)
-        return found
+        value = ball_array(arb.pi())
+        assert isinstance(value, BallArray)
+        return value
 
     def number(self, value: Any) -> Any:
         if isinstance(value, (BallArray, Dual)):
@@ -90,37 +92,30 @@ class Arrays(Wholes, OnReals):
     # comparisons
 
     def _compared(self, a: Any, b: Any) -> tuple[Array, Array, Array]:
-        """Where ``a`` is certainly below ``b``, above it, and where both are the same number."""
-        one, other = head(a), head(b)
-        apart = other.mid - one.mid
-        if one.rad is None and other.rad is None:
-            below, above, equal = apart > 0, apart < 0, one.mid == other.mid  # infinities are equal to themselves
+        """Masks of ``a < b``, ``a > b`` and ``a == b``, as far as balls decide them."""
+        x, y = head(a), head(b)
+        difference = y.mid - x.mid
+        if x.rad is None and y.rad is None:
+            below, above, equal = difference > 0, difference < 0, x.mid == y.mid  # infinities are equal to themselves
         else:
-            wide = (one.radius() + other.radius()) * (1 + 8 * UNIT)
-            sure = np.abs(apart) * (1 - 4 * UNIT) > wide
-            below, above, equal = sure & (apart > 0), sure & (apart < 0), (wide == 0) & (apart == 0)
+            wide = (x.radius() + y.radius()) * (1 + 8 * UNIT)
+            sure = np.abs(difference) * (1 - 4 * UNIT) > wide
+            below, above, equal = sure & (difference > 0), sure & (difference < 0), (wide == 0) & (difference == 0)
         below, above, equal = np.asarray(below), np.asarray(above), np.asarray(equal)
         if self.equalities is not None and equal.any():
             self.equalities.append(equal)
-        moving = self._moving(a, b)
-        if moving is not None and equal.any():
-            self.tied = noted(self.tied, equal & moving)
-            if self.lean is not None:
+        if (isinstance(a, Dual) or isinstance(b, Dual)) and equal.any():
+            self.tied = with_ties(self.tied, equal)
+            if self.perturbation is not None:
                 slope = self._slope(b) - self._slope(a)
                 below, above = below | (equal & (slope > 0)), above | (equal & (slope < 0))
                 equal = equal & (slope == 0)
         return below, above, equal
 
-    def _moving(self, a: Any, b: Any) -> Any:
-        """Where the difference of two numbers moves; None if nowhere."""
-        if not isinstance(a, Dual) and not isinstance(b, Dual):
-            return None
-        return np.True_
-
     def _slope(self, x: Any) -> Any:
-        """The derivative along the step of the lean."""
-        assert self.lean is not None
-        return sum((tangent.mid * self.lean[k] for k, tangent in tangents(x).items()), 0.0)
+        """The derivative along the perturbation."""
+        assert self.perturbation is not None
+        return sum((tangent.mid * self.perturbation[k] for k, tangent in tangents(x).items()), 0.0)
 
     def less(self, a: Any, b: Any) -> Mask:
         below, above, equal = self._compared(a, b)
@@ -144,7 +139,7 @@ class Arrays(Wholes, OnReals):
         return ~mask_of(a)
 
     def as_number(self, x: Any) -> Any:
-        """A condition as 1 or 0, nan where it is not decided; a number as itself."""
+        """A condition as 1 or 0, nan where it is undecided; a number as itself."""
         if isinstance(x, bool):
             return number(int(x))
         if not isinstance(x, Mask):
@@ -152,7 +147,7 @@ class Arrays(Wholes, OnReals):
         return BallArray(np.where(x.true, 1.0, np.where(x.false, 0.0, np.nan)))
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """The branch that is taken, for each element; nan where that is not decided."""
+        """The branch that is taken, for each element; nan where the condition is undecided."""
         if isinstance(condition, bool):
             return a if condition else b
         mask = mask_of(condition)
@@ -164,7 +159,7 @@ class Arrays(Wholes, OnReals):
         return Dual(value, {k: _chosen(mask, tangents(a).get(k, still), tangents(b).get(k, still)) for k in moving})
 
     def floor(self, x: Any) -> Any:
-        """The largest integer up to ``x``, nan where a ball straddles a step; it does not move."""
+        """The largest integer up to ``x``, without a derivative; nan where a ball contains a step."""
         ball = head(x)
         if ball.rad is None:
             whole = np.floor(ball.mid)
@@ -173,7 +168,7 @@ class Arrays(Wholes, OnReals):
             low, high = np.floor(ball.mid - rad), np.floor(ball.mid + rad)
             whole = np.where(low == high, low, np.nan)
         if isinstance(x, Dual):
-            self.tied = noted(self.tied, whole == ball.mid)
+            self.tied = with_ties(self.tied, whole == ball.mid)
         if self.equalities is not None and np.any(whole == ball.mid):
             self.equalities.append(np.asarray(whole == ball.mid))
         return BallArray(whole)
@@ -181,9 +176,9 @@ class Arrays(Wholes, OnReals):
 
 def _chosen(mask: Mask, a: BallArray, b: BallArray) -> BallArray:
     mid = np.where(mask.true, a.mid, b.mid)
-    open_ = mask.open
-    if open_.any():
-        mid = np.where(open_, np.nan, mid)
+    undecided = mask.open
+    if undecided.any():
+        mid = np.where(undecided, np.nan, mid)
     unit = max(a.unit, b.unit)
     if a.rad is None and b.rad is None:
         return BallArray(mid, None, unit)

@@ -1,4 +1,4 @@
-"""Running sums of whole arrays of balls, and folds by halves."""
+"""Cumulative sums of arrays of balls, and pairwise folds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
 from gradproof.engine.verify.arrays.sums import MARGIN, SMALLEST, two_sum
 
 
 def running_totals(x: BallArray, axis: int, unit: float | None = None, *, running: bool = False) -> BallArray:
-    """The running sums along an axis. ``unit`` None: the truth, as sums are; else what an evaluation with that rounding
-    unit gives: ``running`` where it adds one number after the other, as all do."""
+    """The cumulative sums along an axis.
+
+    Args:
+        unit: None for the true sums (see `sums`), else unit roundoff of an evaluation.
+        running: the evaluation adds one number after the other.
+    """
     if not x.size:
         return x
     front = np.ascontiguousarray(np.moveaxis(x.mid, axis, 0))
@@ -30,16 +34,16 @@ def running_totals(x: BallArray, axis: int, unit: float | None = None, *, runnin
             charge = np.cumsum(np.abs(mid), axis=0) * (MARGIN * unit) if running else sizes * ((terms - 1) * unit)
             rad = charge + sizes * (terms * UNIT)
         if x.rad is not None:
-            given = np.cumsum(np.moveaxis(x.radius(), axis, 0), axis=0)
-            rad = rad + given * (1 + 2 * len(front) * UNIT)
-        rad = np.where(rad == 0, 0.0, grown(rad))
+            propagated = np.cumsum(np.moveaxis(x.radius(), axis, 0), axis=0)
+            rad = rad + propagated * (1 + 2 * len(front) * UNIT)
+        rad = np.where(rad == 0, 0.0, inflated(rad))
         rad = np.where(np.isnan(mid), np.nan, rad)
     return BallArray(np.moveaxis(mid, 0, axis), np.moveaxis(rad, 0, axis), x.unit)
 
 
 def _scanned(x: Array) -> tuple[Array, Array, int]:
-    """The running sums along the first axis as they are rounded, those of the errors, and how many additions a term went
-    through at most. Long lines are cut: the pieces are scanned side by side, and what came before is added to each."""
+    """The rounded cumulative sums along the first axis, those of the rounding errors, and the largest number of additions
+    of a term. Long lines are cut into pieces that are scanned side by side."""
     n, width = x.shape
     length = max(32, int(np.sqrt(n)))
     if n <= 2 * length or width >= 4096:
@@ -69,7 +73,7 @@ def _scanned(x: Array) -> tuple[Array, Array, int]:
 
 
 def folded(combine: Callable[[Any, Any], Any], part: Callable[[Any, int, int], Any], x: Any, n: int) -> Any:
-    """``combine`` of the ``n`` parts of an array, by halves; ``part(x, start, stop)`` takes some of them."""
+    """``combine`` of the ``n`` parts of an array, by halves; ``part(x, start, stop)`` selects parts."""
     left: Any = None
     while n > 1:
         half, odd = divmod(n, 2)

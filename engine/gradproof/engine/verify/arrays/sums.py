@@ -1,14 +1,14 @@
-"""Sums of whole arrays of balls.
+"""Sums of arrays of balls.
 
-A sum that contains the truth has a midpoint that is nearly correctly rounded, so that it keeps its digits where terms
-cancel. Along columns each addition's error is found (T. Dekker, D. Knuth: TwoSum) and added up beside the sum (T. Ogita, S.
-M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005: Sum2): with d additions on the way of a
-term the sum is within u |sum| + d² u² Σ|x| of the truth. In lines high parts of all terms are cut at the same place, below
-which float64 adds them exactly, in any order (S. M. Rump, T. Ogita and S. Oishi, Accurate floating-point summation, SIAM J.
-Sci. Comput. 31, 2008: ExtractVector), and what is left is small.
+A true sum has a nearly correctly rounded midpoint, so that it keeps its digits where terms cancel. Along columns the error
+of each addition (TwoSum: D. Knuth, The Art of Computer Programming 2, section 4.2.2) is added up beside the sum (Sum2: T.
+Ogita, S. M. Rump and S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005): with d additions of a term the
+sum is within u |sum| + d² u² Σ|x|. In lines the high parts of all terms are cut at the same place, below which float64 adds
+them exactly, in any order (ExtractVector: S. M. Rump, T. Ogita and S. Oishi, Accurate floating-point summation, SIAM J.
+Sci. Comput. 31, 2008), and the rest is small.
 
-A sum that an evaluation may give is charged the rounding of its additions instead: in any order they cost at most
-(n - 1) u Σ|x| (Higham, Accuracy and Stability, section 4.2), in a known one u Σ |partial sums|.
+A sum that an evaluation may give is charged the rounding of its additions instead: at most (n - 1) u Σ|x| in any order
+(Higham, Accuracy and Stability of Numerical Algorithms, section 4.2), and u Σ |partial sums| in a known order.
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ import numpy as np
 
 from gradproof.engine.cancellation import look
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import without
-from gradproof.engine.verify.arrays.ball import UNIT, BallArray, grown
+from gradproof.engine.verify.arrays.ball import UNIT, BallArray, inflated
+from gradproof.engine.verify.readings.axes import without
 
 SMALLEST = 2.0**-1074  # float64
 WIDE = 8192
-"""Numbers that are added at once: they stay in the cache of a core."""
+"""Numbers that are added at once, and stay in the cache of a core."""
 PIECE = 1024
 """Numbers of a line whose high parts are cut at the same place."""
 MARGIN = 1.5
-"""By so much the rounding of an order that was looked at may be exceeded by that of the order that was taken."""
+"""Factor by which the rounding of the order taken may exceed that of the orders that are examined."""
 LANES = (1, 2, 4, 8, 16, 32)
 BLOCK = 128
-"""Usual orders: one sum after the other, in lanes of a vector unit, and NumPy's blocks, which are added in pairs."""
+"""Usual orders: one number after the other, in lanes of a vector unit, and NumPy's blocks, which are added pairwise."""
 BROAD = 256
-"""So many columns are worth a step of their own for each row."""
+"""Columns above which rows are added by a loop."""
 
 
 def total_of(
     x: BallArray, axes: tuple[int, ...], keepdims: bool, unit: float | None = None, *, running: bool = False
 ) -> BallArray:
-    """The sum over axes. ``unit`` None: the truth; else what an evaluation with that rounding unit gives, in any order, or,
-    if ``running``, in a usual one."""
+    """The sum over axes.
+
+    Args:
+        unit: None for the true sum, else unit roundoff of an evaluation that adds in any order.
+        running: the evaluation adds in a usual order.
+    """
     look()
     shape = without(x.shape, axes, keepdims)
     terms = int(np.prod([x.shape[k] for k in axes], dtype=int))
@@ -46,23 +50,23 @@ def total_of(
         return BallArray(np.zeros(shape), None, x.unit)
     if terms == 1:
         return x.moved(lambda a: np.reshape(a, shape))
-    given = None if x.rad is None else _plain(x.radius(), axes) * (1 + 2 * terms * UNIT)
+    propagated = None if x.rad is None else _plain(x.radius(), axes) * (1 + 2 * terms * UNIT)
     with np.errstate(all="ignore"):
         if unit is None:
             mid, rad = _accurate(x, axes)
         else:
             mid = _plain(x.mid, axes)
             rad = _charged(x, axes, terms, unit, running=running)
-        if given is not None:
-            rad = given if rad is None else rad + given
+        if propagated is not None:
+            rad = propagated if rad is None else rad + propagated
         if rad is not None:
-            rad = np.where(rad == 0, 0.0, grown(rad))
+            rad = np.where(rad == 0, 0.0, inflated(rad))
             rad = np.where(np.isnan(mid), np.nan, rad).reshape(shape)
     return BallArray(mid.reshape(shape), rad, x.unit)
 
 
 def columns(array: Array, axes: tuple[int, ...]) -> Array:
-    """An array of two axes, the first of them for what is reduced. A view where one is possible."""
+    """The array with two axes, the reduced elements along the first. A view where possible."""
     rest = tuple(k for k in range(array.ndim) if k not in axes)
     n = int(np.prod([array.shape[k] for k in axes], dtype=int))
     return np.transpose(array, (*axes, *rest)).reshape(n, array.size // max(n, 1))
@@ -73,11 +77,11 @@ def _plain(array: Array, axes: tuple[int, ...]) -> Array:
         return np.asarray(np.add.reduce(array, axis=axes)).reshape(-1)
 
 
-# the truth
+# true sums
 
 
 def _accurate(x: BallArray, axes: tuple[int, ...]) -> tuple[Array, Array | None]:
-    """Midpoints and radii of the sums of midpoints; no radii where all sums are exact."""
+    """Midpoints and radii of the sums of the midpoints; no radii where all sums are exact."""
     if x.rad is None and _whole(x.mid):
         size = _plain(np.abs(x.mid), axes)
         if (size <= 2.0**53).all():
@@ -90,7 +94,7 @@ def _accurate(x: BallArray, axes: tuple[int, ...]) -> tuple[Array, Array | None]
 
 
 def line_sums(x: Array) -> tuple[Array, Array]:
-    """The sums of lines of exact numbers, each of them contiguous, and radii around them."""
+    """Midpoints and radii of the sums of contiguous lines of exact numbers."""
     width, n = x.shape
     pieces = -(-n // PIECE)
     length = -(-n // pieces)
@@ -111,8 +115,8 @@ def line_sums(x: Array) -> tuple[Array, Array]:
 
 
 def _cut(rows: Array) -> tuple[Array, Array, Array]:
-    """Of each row of at most `PIECE` numbers the exact sum of the high parts, that of what is left, and Σ|x|. With Σ|x| <
-    2^e high parts are multiples of 2^(e-51), and the rest is at most 2^(e-52) each: n² 2^(e-105) is lost of its sum."""
+    """The exact sums of the high parts of rows of at most `PIECE` numbers, the sums of the rest, and Σ|x|. With Σ|x| < 2^e
+    high parts are multiples of 2^(e-51), and the rest is at most 2^(e-52) each, so that n² 2^(e-105) is lost of its sum."""
     count, n = rows.shape
     high, low, size = np.empty(count), np.empty(count), np.empty(count)
     ones = np.ones(n)
@@ -135,13 +139,13 @@ def _cut(rows: Array) -> tuple[Array, Array, Array]:
 
 
 def _whole(array: Array) -> bool:
-    """Whether all numbers are whole."""
+    """True if all numbers are integers."""
     first = array.reshape(-1)[:32] if array.flags.c_contiguous else array[(slice(0, 4),) * array.ndim]
     return bool((first == np.rint(first)).all() and (array == np.rint(array)).all())
 
 
 def column_sums(x: Array) -> tuple[Array, Array]:
-    """The sums of the columns of exact numbers, and radii around them."""
+    """Midpoints and radii of the sums of columns of exact numbers."""
     n, width = x.shape
     mid, rad = np.empty(width), np.empty(width)
     step = max(WIDE if x.strides[1] == x.itemsize else 4 * WIDE // n, 1)
@@ -156,8 +160,8 @@ def column_sums(x: Array) -> tuple[Array, Array]:
 
 
 def _with_errors(x: Array) -> tuple[Array, Array, Array, int]:
-    """Of each column the sum as it is rounded, the sum of the errors of all additions, that of the magnitudes, and how many
-    additions a term went through at most."""
+    """The rounded sum of each column, the sum of the errors of its additions, the sum of magnitudes, and the largest number
+    of additions of a term."""
     n, width = x.shape
     together = max(WIDE // max(width, 1), 1)
     steps, left = divmod(n, together)
@@ -170,19 +174,19 @@ def _with_errors(x: Array) -> tuple[Array, Array, Array, int]:
     high: Array = rows[0].copy()
     low: Array = np.zeros(rows.shape[1])
     size: Array = np.abs(rows[0])
-    one, two = np.empty_like(high), np.empty_like(high)
-    other = np.empty_like(high)
+    total, entered = np.empty_like(high), np.empty_like(high)
+    error = np.empty_like(high)
     for row in rows[1:]:
-        np.add(high, row, out=one)
-        np.subtract(one, high, out=two)  # the part of the row that went in
-        np.subtract(one, two, out=other)
-        np.subtract(high, other, out=other)
-        low += other
-        np.subtract(row, two, out=other)
-        low += other
-        np.abs(row, out=other)
-        size += other
-        high, one = one, high
+        np.add(high, row, out=total)
+        np.subtract(total, high, out=entered)  # the part of the row that was added
+        np.subtract(total, entered, out=error)
+        np.subtract(high, error, out=error)
+        low += error
+        np.subtract(row, entered, out=error)
+        low += error
+        np.abs(row, out=error)
+        size += error
+        high, total = total, high
     high, low, size = (a.reshape(together, width) for a in (high, low, size))
     if left:
         rest = x[steps * together :]
@@ -206,69 +210,69 @@ def _in_pairs(high: Array, low: Array, size: Array) -> tuple[Array, Array, Array
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """The rounded sum, and its error, which is a float too (Knuth)."""
+    """The rounded sum and its error, which is a float too (TwoSum)."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
-# what an evaluation may give
+# results that an evaluation may give
 
 
 def _charged(x: BallArray, axes: tuple[int, ...], terms: int, unit: float, *, running: bool) -> Array:
-    """The rounding of the additions, and that of the midpoints in float64."""
+    """The rounding of the additions of an evaluation, and of the midpoints in float64."""
     sizes = np.abs(x.mid) if x.rad is None else np.abs(x.mid) + x.radius()
     whole = _plain(sizes, axes)
     own = whole * (terms * UNIT)
     if not running:
         return np.asarray(own + whole * ((terms - 1) * unit))
-    return np.asarray(own + (MARGIN * unit) * wandering(columns(x.mid, axes)))
+    return np.asarray(own + (MARGIN * unit) * partial_sum_sizes(columns(x.mid, axes)))
 
 
-def wandering(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
-    """Of each column the sum of the magnitudes of its partial sums, in the usual order in which that is largest."""
-    found = np.zeros(x.shape[1])
-    for one in lanes:
+def partial_sum_sizes(x: Array, lanes: tuple[int, ...] = LANES) -> Array:
+    """The sum of the magnitudes of the partial sums of each column, in the usual order in which it is largest."""
+    most = np.zeros(x.shape[1])
+    for count in lanes:
         look()
-        if one <= len(x):
-            found = np.fmax(found, _in_lanes(x, one))
+        if count <= len(x):
+            most = np.fmax(most, _in_lanes(x, count))
     if len(x) > BLOCK:
-        found = np.fmax(found, _in_blocks(x))
-    return found
+        most = np.fmax(most, _in_blocks(x))
+    return most
 
 
 def _in_lanes(x: Array, lanes: int) -> Array:
-    """Each ``lanes``-th term is added to the same partial sum; those are added in pairs, and then what is left over."""
+    """The same, where every ``lanes``-th term is added to the same partial sum, these pairwise, and the rest at the end."""
     steps = len(x) // lanes
     if x.shape[1] < BROAD:
         partials = np.cumsum(x[: steps * lanes].reshape(steps, lanes, -1), axis=0)
-        found, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
-    else:  # in place, one step after the other
-        found, ends = np.zeros(x.shape[1]), x[:lanes].copy()
+        sizes, ends = np.abs(partials[1:]).sum(axis=(0, 1)), partials[-1]
+    else:  # in place, step by step
+        sizes, ends = np.zeros(x.shape[1]), x[:lanes].copy()
         size = np.empty_like(ends)
         for start in range(lanes, steps * lanes, lanes):
             ends += x[start : start + lanes]
             np.abs(ends, out=size)
-            found += size[0] if lanes == 1 else size.sum(axis=0)
+            sizes += size[0] if lanes == 1 else size.sum(axis=0)
     last, more = _pairs(ends)
     rest = np.cumsum(np.concatenate([last[None], x[steps * lanes :]]), axis=0)[1:]
-    return np.asarray(found + more + np.abs(rest).sum(axis=0))
+    return np.asarray(sizes + more + np.abs(rest).sum(axis=0))
 
 
 def _in_blocks(x: Array) -> Array:
-    """Blocks of 128 in eight lanes each, whose sums are added in pairs."""
+    """The same for blocks of 128 in eight lanes each, whose sums are added pairwise."""
     blocks = [x[k : k + BLOCK] for k in range(0, len(x), BLOCK)]
-    found = sum(_in_lanes(one, min(8, len(one))) for one in blocks)
-    _, more = _pairs(np.stack([one.sum(axis=0) for one in blocks]))
-    return np.asarray(found + more)
+    sizes = sum(_in_lanes(block, min(8, len(block))) for block in blocks)
+    _, more = _pairs(np.stack([block.sum(axis=0) for block in blocks]))
+    return np.asarray(sizes + more)
 
 
 def _pairs(x: Array) -> tuple[Array, Array]:
-    """The sum of rows that are added in pairs, and the magnitudes of the partial sums."""
-    found: Array = np.zeros(x.shape[1:])
+    """The pairwise sum of rows, and the magnitudes of the partial sums."""
+    sizes: Array = np.zeros(x.shape[1:])
     while len(x) > 1:
         half, odd = divmod(len(x), 2)
         s = x[:half] + x[half : 2 * half]
-        found = found + np.abs(s).sum(axis=0)
+        sizes = sizes + np.abs(s).sum(axis=0)
         x = np.concatenate([s, x[-1:]]) if odd else s
-    return x[0], found
+    return x[0], sizes

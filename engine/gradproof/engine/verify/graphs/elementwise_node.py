@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 
 from gradproof.engine.spec import Array, is_differentiable
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import entered
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import blocks, rounded, total_of
+from gradproof.engine.verify.arrays import (
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    blocks,
+    entered,
+    exact_sum,
+    perturbed,
+    tangents,
+)
 from gradproof.engine.verify.floats.ulps import smallest_normal
 from gradproof.engine.verify.graphs.tangents import Along, Contradiction, Crossed, Node, blank
 from gradproof.engine.verify.readings.attributes import in_balls
+from gradproof.engine.verify.verdict.wording import element_text
 
 ONE = 1.0
 
@@ -58,7 +65,7 @@ class ElementwiseNode:
             for block in blocks(self.node.outputs[0].size):
                 self.node.tick()
                 self._block(block)
-            defects, sizes = map(total_of, self._sums)
+            defects, sizes = map(exact_sum, self._sums)
             self.crossed.defects[0] += defects
             self.crossed.sizes[0] += sizes
             self.crossed.allowed[0] += self.close * sizes + self.node.tiny * self.node.outputs[0].size
@@ -210,7 +217,7 @@ class ElementwiseNode:
                 continue
             value, own = pair[0].reshape(-1)[block], self.node.results[k].reshape(-1)[block]
             if own.dtype == value.dtype:
-                rounded(own, own.dtype, value)
+                perturbed(own, own.dtype, value)
             else:
                 self._round(k, results[k], value)
             if not np.isfinite(value).all():
@@ -221,10 +228,10 @@ class ElementwiseNode:
     def _round(self, k: int, result: Any, out: Array) -> None:
         """Write an output to ``out``, rounded otherwise than in the run."""
         value = np.broadcast_to(np.asarray(FloatDual.number(result), self.node.working), out.shape)
-        rounded(value, self.node.outputs[k].dtype, out)
+        perturbed(value, self.node.outputs[k].dtype, out)
 
     def _again(self, places: Array) -> None:
-        """ElementwiseNode in doubt, in balls that are as wide as rounding of the inputs."""
+        """Elements in doubt, in balls that are as wide as rounding of the inputs."""
         node, f = self.node, Arrays()
         scalars: dict[int, Any] = {}
         for number, x in self._heads(places).items():
@@ -270,14 +277,14 @@ class ElementwiseNode:
         crossed.left += int((~known).sum())
         if not known.all():
             crossed.reason = crossed.reason or f"rounding decides a branch of {node.instruction.op.name}"
-        crossed.defects[direction] += total_of(rest[known].tolist())
+        crossed.defects[direction] += exact_sum(rest[known].tolist())
         crossed.allowed[direction] += float(allowed[known].sum())
         crossed.sizes[direction] += float(size[known].sum())
         crossed.excess[direction] += float(np.abs(rest[known & ~off & (np.abs(rest) > slack)]).sum())
         if off.any():
             worst = int(np.argmax(np.where(off, np.abs(rest) / np.maximum(allowed, 1e-300), 0)))
-            index = [int(k) for k in np.unravel_index(places[worst], node.outputs[0].shape)]
-            place = f", element {index}" if index else ""
+            element = element_text(int(places[worst]), node.outputs[0].shape)
+            place = f", element {element}" if element else ""
             crossed.contradictions.append(Contradiction(place, float(forward[worst]), float(claimed[worst]), direction))
 
 

@@ -12,8 +12,7 @@ from gradproof.engine.attributes import Attributes
 from gradproof.engine.op import Op
 from gradproof.engine.precision import precision
 from gradproof.engine.spec import Array, Spec, is_differentiable
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, head, tangents
+from gradproof.engine.verify.arrays import BallArray, Dual, head, tangents
 from gradproof.engine.verify.readings import Series, concrete, read_parts
 
 BITS = 128

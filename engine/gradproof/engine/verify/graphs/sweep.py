@@ -27,7 +27,7 @@ import numpy as np
 
 from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable
-from gradproof.engine.verify.arrays.weights import Added, added_up, magnitude, weigh
+from gradproof.engine.verify.arrays import SumDefect, inner_product, magnitude, sum_defect
 from gradproof.engine.verify.floats.ulps import unit
 from gradproof.engine.verify.graphs.elementwise_node import ElementwiseNode, by_element
 from gradproof.engine.verify.graphs.forward_half import ForwardHalf, Skipped
@@ -46,6 +46,7 @@ from gradproof.engine.verify.graphs.tangents import (
 from gradproof.engine.verify.graphs.whole_node import WholeNode
 from gradproof.engine.verify.readings import parts_shape
 from gradproof.engine.verify.verdict.advice import MADE, TABLE, TIME
+from gradproof.engine.verify.verdict.wording import index_text
 
 Directions: TypeAlias = Sequence[Mapping[int, Array]]
 NODE = 1000
@@ -272,17 +273,19 @@ class Sweep:
         for direction, step in enumerate(tangent.along):
             if step is None:
                 continue
-            total = added_up(self.half.value(final), [self.half.value(raw)], step)
+            total = sum_defect(self.half.value(final), [self.half.value(raw)], step)
             self.crossing.defects[direction] += total.defect
             self.crossing.allowed[direction] += total.allowed
             if total.place is not None:
                 self._contradict(number, total, direction)
 
-    def _contradict(self, number: int, total: Added, direction: int) -> None:
+    def _contradict(self, number: int, total: SumDefect, direction: int) -> None:
         assert total.place is not None
         spec = self.program.specs[number]
         index = [int(k) for k in np.unravel_index(total.place, parts_shape(spec))][: spec.ndim]
-        contradiction = Contradiction(f", element {index}" if index else "", total.several, total.whole, direction)
+        contradiction = Contradiction(
+            f", element {index_text(index)}" if index else "", total.terms, total.whole, direction
+        )
         self.crossing.contradictions.append((self._name(number), contradiction))
 
     def _sum(self, number: int, tangent: Tangent) -> None:
@@ -296,7 +299,7 @@ class Sweep:
         for direction, step in enumerate(tangent.along):
             if step is None:
                 continue
-            total = added_up(self.half.value(raw), [self.half.value(k) for k in taken], step)
+            total = sum_defect(self.half.value(raw), [self.half.value(k) for k in taken], step)
             self.crossing.defects[direction] += total.defect
             self.crossing.allowed[direction] += total.allowed
             if total.place is not None:
@@ -312,7 +315,7 @@ def _apart(weights: Sequence[Array], tangent: Tangent) -> float:
     along, beside = tangent.along[0] if tangent.along else None, tangent.beside
     if along is None or beside is None or beside[1] is along:
         return 0.0
-    distances = [weigh(weight, np.asarray(beside[1] - along)).signed for weight in weights]
+    distances = [inner_product(weight, np.asarray(beside[1] - along)).signed for weight in weights]
     return sum(weight for weight in distances if math.isfinite(weight))
 
 

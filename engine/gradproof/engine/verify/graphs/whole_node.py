@@ -11,12 +11,24 @@ from gradproof.engine.errors import text_of
 from gradproof.engine.plugin_errors import describe, reraise_own
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, DType, Spec, is_differentiable, parts
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, head, tangents
-from gradproof.engine.verify.arrays.floats import FloatDual, Floats
-from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.arrays.weights import SUMMED, Weight, flat, is_finite, rounded, weigh
+from gradproof.engine.verify.arrays import (
+    PRODUCT_ROUNDINGS,
+    Arrays,
+    BallArray,
+    Dual,
+    FloatDual,
+    Floats,
+    InnerProduct,
+    NoArrays,
+    all_finite,
+    entered,
+    flat_parts,
+    head,
+    inner_product,
+    perturbed,
+    read_op,
+    tangents,
+)
 from gradproof.engine.verify.floats.ulps import smallest_normal, unit
 from gradproof.engine.verify.graphs.forward_half import Skipped
 from gradproof.engine.verify.graphs.series_bridge import MAX_ELEMENTS, bridged
@@ -59,13 +71,13 @@ class WholeNode:
             if any(along is not None for along in crossed.beside):
                 self._beside()
         for ways in crossed.along:
-            if not all(along is None or is_finite(along) for along in ways):
+            if not all(along is None or all_finite(along) for along in ways):
                 raise Unread(f"{node.instruction.op.name} has no finite derivative")
         return crossed
 
     def _pushed(self) -> list[list[dict[int, Array]]]:
         """How the outputs move."""
-        if all(is_finite(x) for x in self.heads.values()):
+        if all(all_finite(x) for x in self.heads.values()):
             self.own = self._plainly(self.heads, self.steps)
             return [[ways for _, ways in self.own]]
         several = []
@@ -152,20 +164,20 @@ class WholeNode:
         crossed, node = self.crossed, self.node
         wide: list[Any] | None = None
         for direction in range(node.directions):
-            forward, claimed, steps = Weight(), Weight(), 0.0
+            forward, claimed, steps = InnerProduct(), InnerProduct(), 0.0
             for k, g in enumerate(node.cotangents):
                 step = crossed.along[k][direction]
                 if g is not None and step is not None:
-                    forward += weigh(g, step)
+                    forward += inner_product(g, step)
             for operand in node.moving.values():
                 along = operand.tangent.along[direction]
                 if along is not None:
                     steps += float(np.abs(along).sum())
                     for taken in operand.contributions:
-                        claimed += weigh(taken, along)
+                        claimed += inner_product(taken, along)
             defect = forward.signed - claimed.signed
             size = forward.size + claimed.size
-            allowed = (node.close + SUMMED * unit(node.working)) * size + node.tiny * steps
+            allowed = (node.close + PRODUCT_ROUNDINGS * unit(node.working)) * size + node.tiny * steps
             if not np.isfinite(defect):
                 raise Unread(f"a gradient at {node.instruction.op.name} is not finite")
             if not abs(defect) <= allowed:
@@ -207,7 +219,7 @@ class WholeNode:
             if g is None or step is None or ball is None:
                 continue
             radius = np.broadcast_to(ball.radius() + np.abs(ball.mid - step), step.shape)
-            total += float((np.abs(flat(g)).astype(np.float64) * radius.reshape(-1)).sum())
+            total += float((np.abs(flat_parts(g)).astype(np.float64) * radius.reshape(-1)).sum())
         return total * (1 + 2.0**-40)
 
     def _beside(self) -> None:
@@ -220,7 +232,7 @@ class WholeNode:
         for number, operand in node.moving.items():
             pair, along = operand.tangent.beside, operand.tangent.along[0]
             if pair is not None and pair[0] is not None:
-                known = None if is_finite(heads[number]) else np.isfinite(heads[number])
+                known = None if all_finite(heads[number]) else np.isfinite(heads[number])
                 heads[number] = pair[0] if known is None else np.where(known, pair[0], heads[number])
             step = pair[1] if pair is not None else along
             if step is not None:
@@ -243,8 +255,8 @@ class WholeNode:
                 continue
             own = parts(node.results[k])
             settled = own if same and own.dtype == node.working else results[k][0]()
-            value, step = rounded(settled, node.outputs[k].dtype), along if same else results[k][1][0]
-            if not is_finite(value) or not is_finite(step):
+            value, step = perturbed(settled, node.outputs[k].dtype), along if same else results[k][1][0]
+            if not all_finite(value) or not all_finite(step):
                 known = np.isfinite(value) & np.isfinite(step)
                 value, step = np.where(known, value, own.astype(node.working)), np.where(known, step, along)
             crossed.beside[k] = (value, step)
@@ -268,4 +280,4 @@ def _value(x: Any) -> Callable[[], Any]:
 
 def _finite(x: Array, far: float) -> Array:
     """``far`` in the place of infinities."""
-    return x if is_finite(x) else np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))
+    return x if all_finite(x) else np.asarray(np.nan_to_num(x, nan=np.nan, posinf=far, neginf=-far))

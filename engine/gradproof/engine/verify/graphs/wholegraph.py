@@ -35,6 +35,7 @@ from gradproof.engine.verify.readings import NoDefinition, Series, TooLarge, con
 from gradproof.engine.verify.readings.power_series import MAX_OPERATIONS, head, mapped, series_of, tangent, widened_series
 from gradproof.engine.verify.verdict import GraphVerdict, GraphWord
 from gradproof.engine.verify.verdict.advice import MADE, SMALLER, TABLE, TIME
+from gradproof.engine.verify.verdict.wording import joined
 
 FEW_ELEMENTS = 2_000
 PER_NODE = 32
@@ -169,8 +170,8 @@ class _Readable(ForwardHalf):
             return GraphVerdict(GraphWord.INCONSISTENT, reason, away, _log2(away), nodes=nodes, total=total)
         word = GraphWord.CONSISTENT if spread < 2 ** (digits / 2) else GraphWord.ILL_CONDITIONED
         reason = "compared at the floats of the run, with their rounding"
-        left = self._left_out()
-        return GraphVerdict(word, f"{reason}; {left}" if left else reason, away, _log2(spread), nodes=nodes, total=total)
+        reason = joined(reason, self._left_out())
+        return GraphVerdict(word, reason, away, _log2(spread), nodes=nodes, total=total)
 
     def _left_out(self) -> str:
         if not self.unreadable:

@@ -1,1 +1,5 @@
-"""The check of one large node: its numbers in arrays of balls, what is in doubt and a sample in Arb."""
+"""The check of a large node: its numbers enclosed in arrays of balls, doubtful elements and a sample read by Arb."""
+
+from gradproof.engine.verify.nodes.node import check_node
+
+__all__ = ["check_node"]

@@ -1,28 +1,29 @@
-"""Judging one array of a node whose elements are made of many numbers: what is not close must be explained by rounding.
+"""Comparison of an array with its enclosure where elements are sums: a larger distance must be explained by rounding.
 
-The allowance is what an evaluation of the same program in the dtype of the run may be off (running error analysis): first
-of sums in any order, which is a bound; where that would excuse what is to be seen, of sums in the usual orders.
+The allowance is the error bound of an evaluation of the same program in the dtype of the run (running error analysis:
+Higham, Accuracy and Stability of Numerical Algorithms, section 3.3): first for sums in any order, which is a bound; where
+that would excuse a visible error, for sums in the usual orders.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.compare import digits
 from gradproof.engine.verify.floats.ulps import close_enough, explained, largest, needed_bits, spacing, unit
-from gradproof.engine.verify.nodes.judging import (
+from gradproof.engine.verify.nodes.distances import (
     Distances,
     Tally,
+    certainly_close,
     distances,
     flat_floats,
-    near_by,
     overflow_reason,
     overflowed,
 )
@@ -30,51 +31,52 @@ from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS, MADE, RANGE
 
 FACTOR = 2.0
-"""Allowances are doubled: functions are charged what those of float64 may be off, and a forward may be another formula."""
+"""Allowances are doubled: functions are charged float64's errors, and a forward may evaluate another formula."""
 SEEN_BITS = {np.dtype(np.float64): 31.0}
-"""An error of a billionth is seen in float64, though half of the digits are right then; of others a half is seen."""
+"""Bits below which an error is visible: a billionth in float64, half of the digits in other dtypes."""
 WIDE = 0.25
-"""A ball is wide if it is so much of the distance."""
-MAX_LOOKED_AT = 2048
-"""Elements whose rounding in the usual orders is looked at, the worst: a fault is among them, or hides behind others."""
+"""Radius, as a part of the distance, above which a ball is read again with more bits."""
+MAX_EXAMINED = 2048
+"""Number of elements, the worst, whose rounding in the usual orders is examined."""
 
 
 class Orders(Enum):
-    """In which orders numbers are added up, for an allowance."""
+    """Orders in which an evaluation adds numbers."""
 
-    ANY = "any"  # a bound
-    LIKELY = "likely"  # what is likely, in any order: no bound
-    USUAL = "usual"  # what the usual orders may cost, looked at one by one
-
-
-Finer = Callable[[Array], BallArray | None]
-Allowing = Callable[[Orders, Array], Array | None]
-"""The radii of what an evaluation may give, flat, at least at the elements of a mask. None: not known."""
+    ANY = "any"  # an error bound
+    LIKELY = "likely"  # in any order, the likely error: no bound
+    USUAL = "usual"  # each usual order is examined
 
 
-def judge_array(
-    got: Any,
+Refine = Callable[[Array], BallArray | None]
+Allowance = Callable[[Orders, Array], Array | None]
+"""Returns the radii of the results that an evaluation may give, flat, valid at the elements of a mask; None if unknown."""
+
+
+def compare_array(
+    got: Array,
     ball: BallArray,
-    allowing: Allowing,
+    allowance: Allowance,
     tally: Tally,
     *,
     finite: bool,
-    beneath: Callable[[], float] = lambda: 1.0,
-    finer: Finer | None = None,
+    underflow_growth: Callable[[], float] = lambda: 1.0,
+    refined: Refine | None = None,
 ) -> Array:
-    """Note what is said of the elements of an array, and give those of which nothing is known well enough, flat.
+    """Note verdicts on the elements of an array, and return the flat places of those that are left unknown.
 
     Args:
-        finite: inputs and cotangents are; otherwise what has no value has none.
-        beneath: by how much a number that underflowed may have grown.
-        finer: enclosures in more digits, in a row, of elements at flat places, nan where there was no time; or None.
+        got: the array of the run.
+        finite: inputs and cotangents are finite; otherwise an unknown element is NONFINITE.
+        underflow_growth: factor by which an underflow may have grown.
+        refined: encloses elements at flat places with more bits: an array of full size, nan where it ran out of time.
     """
     dtype = got.dtype
     floats, mid = flat_floats(got), ball.mid.reshape(-1)
     if ball.spread is None and not ball.part and np.array_equal(floats, mid):
         return np.zeros(0, int)
     flat = ball.moved(lambda a: np.reshape(a, -1))
-    quick = near_by(floats, flat, dtype)
+    quick = certainly_close(floats, flat, dtype)
     if quick is not None and quick[0].all():
         if floats.size:
             tally.note(ValueVerdict(ValueWord.ENCLOSED, quick[1]))
@@ -82,29 +84,29 @@ def judge_array(
     rad = flat.radius()
     known = np.isfinite(mid) & np.isfinite(rad)
     if dtype.kind in "biu":
-        return _whole(got, floats, mid, (rad == 0) & known, tally)
+        return _compare_exact(got, floats, mid, (rad == 0) & known, tally)
     far = distances(floats, mid, rad, dtype)
-    fine, beyond = far.fine(), overflowed(floats, mid, rad, dtype)
-    beyond &= ~fine
-    tally.close(far.ulps[fine])
-    if beyond.any():
+    fine, far_substitutes = far.close(), overflowed(floats, mid, rad, dtype)
+    far_substitutes &= ~fine
+    tally.note_close(far.ulps[fine])
+    if far_substitutes.any():
         tally.note(ValueVerdict(ValueWord.OVERFLOWED, reason=overflow_reason(dtype)))
-    open_ = ~(fine | beyond)
-    unknown = open_ & ~known
+    not_close = ~(fine | far_substitutes)
+    unknown = not_close & ~known
     if unknown.any() and not finite:
         reason = f"it has no finite value here, or rests on a number that is not finite; {MADE}"
         at = int(np.flatnonzero(unknown)[0])
         tally.note(ValueVerdict(ValueWord.NONFINITE, element=tally.place(at), got=repr(float(floats[at])), reason=reason))
         unknown[:] = False
-    todo = open_ & known
+    todo = not_close & known
     if not todo.any() and not unknown.any():
         return np.zeros(0, int)
-    doubtful = _Doubtful(floats, mid, rad, far, dtype, allowing, tally, beneath(), finer)
-    return np.flatnonzero(doubtful.judge(todo, unknown))
+    doubtful = _Doubtful(floats, mid, rad, far, dtype, allowance, tally, underflow_growth(), refined)
+    return np.flatnonzero(doubtful.explain(todo, unknown))
 
 
-def _whole(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Array:
-    """Conditions and integers do not round."""
+def _compare_exact(got: Array, floats: Array, mid: Array, sure: Array, tally: Tally) -> Array:
+    """Compare conditions and integers, which do not round; return the flat places whose truth is unknown."""
     off = np.flatnonzero(sure & (floats != mid))
     if off.size:
         at = int(off[0])
@@ -122,126 +124,125 @@ def _whole(got: Any, floats: Array, mid: Array, sure: Array, tally: Tally) -> Ar
     return np.flatnonzero(~sure)
 
 
+@dataclass
 class _Doubtful:
-    """The elements of one array that are not close."""
+    """The elements of an array that are not close to their enclosures."""
 
-    def __init__(
-        self,
-        got: Array,
-        mid: Array,
-        rad: Array,
-        far: Distances,
-        dtype: DType,
-        allowing: Allowing,
-        tally: Tally,
-        beneath: float,
-        finer: Finer | None,
-    ) -> None:
-        self.got, self.mid, self.rad, self.far, self.dtype = got, mid, rad, far, dtype
-        self.allowing, self.tally, self.beneath, self.finer = allowing, tally, beneath, finer
+    got: Array
+    mid: Array
+    rad: Array
+    far: Distances
+    dtype: DType
+    allowance: Allowance
+    tally: Tally
+    underflow_growth: float
+    refined: Refine | None
+
+    def __post_init__(self) -> None:
         self.free = self._free()
 
-    def judge(self, todo: Array, unknown: Array) -> Array:
-        """Note the words of the elements ``todo``, and of the ``unknown`` ones, and give those that nothing can be said
-        of."""
-        wide, left = self._judged(todo) if todo.any() else (todo, todo)
+    def explain(self, todo: Array, unknown: Array) -> Array:
+        """Note verdicts on the elements ``todo`` and ``unknown``, and return the mask of those left unknown."""
+        wide, left = self._explained(todo) if todo.any() else (todo, todo)
         wide |= unknown
         if not wide.any():
             return left
-        ball = self.finer(np.flatnonzero(wide)) if self.finer is not None else None
+        ball = self.refined(np.flatnonzero(wide)) if self.refined is not None else None
         if ball is None:
             poor = wide & ~unknown
             if poor.any():
-                self._ill(poor)
+                self._note_ill_conditioned(poor)
             return left | unknown
         there = wide & np.isfinite(ball.mid)
         self.mid, self.rad = np.where(there, ball.mid, self.mid), np.where(there, ball.radius(), self.rad)
         self.far = distances(self.got, self.mid, self.rad, self.dtype)
         self.free = self._free()
-        fine = there & self.far.fine()
-        self.tally.close(self.far.ulps[fine])
+        fine = there & self.far.close()
+        self.tally.note_close(self.far.ulps[fine])
         rest = there & ~fine
         if rest.any():
-            wider, more = self._judged(rest)
+            wider, more = self._explained(rest)
             left |= more
             if wider.any():
-                self._ill(wider)
+                self._note_ill_conditioned(wider)
         return left | (wide & ~there)
 
     def _free(self) -> Array:
-        return close_enough(self.dtype) * self.far.step + explained(self.dtype) * self.beneath * spacing(0.0, self.dtype)
+        return close_enough(self.dtype) * self.far.step + explained(self.dtype) * self.underflow_growth * spacing(
+            0.0, self.dtype
+        )
 
-    def _judged(self, todo: Array) -> tuple[Array, Array]:
-        """Note the words of elements, but for those whose balls are so wide that they show few digits, and those that
-        nothing can be said of."""
+    def _explained(self, todo: Array) -> tuple[Array, Array]:
+        """Note verdicts; return the masks of the elements whose balls are too wide to show digits, and of those left
+        unknown."""
         none = np.zeros_like(todo)
-        todo = todo & ~self._overflowed_on_the_way(todo)
+        todo = todo & ~self._note_overflow(todo)
         if not todo.any():
             return none, todo
         needed = max(needed_bits(self.dtype), SEEN_BITS.get(self.dtype, 0.0))
-        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # no allowance needs to be known
-        self._conditioned(easy)
+        easy = todo & (self.far.least <= self.free) & self.far.digits(needed)  # without an allowance
+        self._note_conditioned(easy)
         todo &= ~easy
         if not todo.any():
             return none, none
         near = todo & (self.far.least <= self.free)  # whatever the allowance is: what is left to say is how many digits are
         left, off, unsaid = self._allowed(todo & ~near, needed)
         if off.any():
-            self._off(off)
+            self._note_off(off)
         todo = (left | near) & ~off
         easy = todo & self.far.digits()
-        self._conditioned(easy)
+        self._note_conditioned(easy)
         todo &= ~easy
         wide = todo & (self.rad > WIDE * self.far.most)
         if (todo & ~wide).any():
-            self._ill(todo & ~wide)
+            self._note_ill_conditioned(todo & ~wide)
         return wide, unsaid
 
     def _allowed(self, todo: Array, needed: float) -> tuple[Array, Array, Array]:
-        """Of elements those that rounding must explain, and that have not ``needed`` bits, else they are noted; those of
-        them that it does not explain; and those that nothing can be said of."""
+        """Note elements that rounding explains and that have ``needed`` bits. Return three masks: elements with fewer bits,
+        those of them that rounding does not explain, and those without an allowance."""
         none = np.zeros_like(todo)
-        bound = self.allowing(Orders.ANY, todo) if todo.any() else None
+        bound = self.allowance(Orders.ANY, todo) if todo.any() else None
         if bound is None:
             return none, none, todo
         easy = todo & self._within(bound) & self.far.digits(needed)
-        self._conditioned(easy)
+        self._note_conditioned(easy)
         left = todo & ~easy
         if not left.any():
             return left, none, none
-        likely = self.allowing(Orders.LIKELY, left)
+        likely = self.allowance(Orders.LIKELY, left)
         explained = left & self._within(bound)
         if likely is not None:
             explained &= self._within(likely)
         doubted, off = left & ~explained, left & ~self._within(bound)
         if doubted.any() and not off.any():
-            usual = self.allowing(Orders.USUAL, self._worst(doubted))
+            usual = self.allowance(Orders.USUAL, self._worst(doubted))
             if usual is not None:
                 off = doubted & ~self._within(usual)
         return left, off, none
 
-    def _worst(self, some: Array) -> Array:
-        """The elements of a mask that are furthest off, of too many."""
-        at = np.flatnonzero(some)
-        if at.size <= MAX_LOOKED_AT:
-            return some
+    def _worst(self, doubted: Array) -> Array:
+        """The elements of a mask with the largest relative distances, at most `MAX_EXAMINED`."""
+        at = np.flatnonzero(doubted)
+        if at.size <= MAX_EXAMINED:
+            return doubted
         with np.errstate(all="ignore"):
             order = np.argsort(-self.far.least[at] / np.maximum(self.far.size[at], self.far.step[at]), kind="stable")
-        found = np.zeros_like(some)
-        found[at[order[:MAX_LOOKED_AT]]] = True
-        return found
+        worst = np.zeros_like(doubted)
+        worst[at[order[:MAX_EXAMINED]]] = True
+        return worst
 
     def _within(self, allowed: Array) -> Array:
-        """Where the float is no further off than it may be; an allowance that is not known allows all."""
+        """Mask of the distances within an allowance; an unknown allowance permits any."""
         most = FACTOR * allowed + self.free
         return np.asarray((self.far.least <= most) | np.isnan(most))
 
-    def _overflowed_on_the_way(self, todo: Array) -> Array:
-        """Note floats that are not finite where numbers that were added up may be beyond the largest."""
+    def _note_overflow(self, todo: Array) -> Array:
+        """Note infinities and nans whose terms may overflow; return their mask."""
         lost = todo & ~np.isfinite(self.got)
         if not lost.any():
             return lost
-        allowed = self.allowing(Orders.ANY, lost)
+        allowed = self.allowance(Orders.ANY, lost)
         if allowed is None:
             return np.zeros_like(lost)
         large = lost & ~(allowed < unit(self.dtype) * largest(self.dtype) / 4)
@@ -251,36 +252,36 @@ class _Doubtful:
         return large
 
     def _bits(self, at: Array) -> float:
-        """How many bits are right of the worst of some elements."""
+        """The number of right bits of the worst of some elements."""
         with np.errstate(all="ignore"):
             return float(np.min(np.clip(-np.log2(self.far.most[at] / self.far.size[at]), 0.0, None)))
 
-    def _conditioned(self, at: Array) -> None:
+    def _note_conditioned(self, at: Array) -> None:
         if at.any():
             text = f"rounding on the way explains the distance: {digits(self._bits(at))}; for more {DIGITS}"
             self.tally.note(ValueVerdict(ValueWord.CONDITIONED, float(self.far.ulps[at].max()), reason=text))
 
-    def _ill(self, at: Array) -> None:
+    def _note_ill_conditioned(self, at: Array) -> None:
         some = np.flatnonzero(at)
         with np.errstate(all="ignore"):
             bits = self.far.size[some] / self.far.most[some]
         worst = int(some[np.argmin(bits)])
-        one = np.zeros_like(at)
-        one[worst] = True
+        at_worst = np.zeros_like(at)
+        at_worst[worst] = True
         count = "" if some.size == 1 else f" (in {some.size} of {at.size} elements less than half of them)"
-        shown = digits(self._bits(one))
+        shown = digits(self._bits(at_worst))
         if self.rad[worst] > self.far.most[worst] / 4:
             shown = f"the enclosure shows that {shown}"
         text = f"rounding on the way explains the distance: {shown}{count}; {DIGITS}"
-        self._note(ValueWord.ILL_CONDITIONED, one, text)
+        self._note(ValueWord.ILL_CONDITIONED, at_worst, text)
 
-    def _off(self, at: Array) -> None:
+    def _note_off(self, at: Array) -> None:
         some = np.flatnonzero(at)
         with np.errstate(all="ignore"):
             worst = int(some[np.argmax(self.far.least[some] / self.far.step[some])])
-        one = np.zeros_like(at)
-        one[worst] = True
-        self._note(ValueWord.OFF, one, "no rounding on the way explains the distance")
+        at_worst = np.zeros_like(at)
+        at_worst[worst] = True
+        self._note(ValueWord.OFF, at_worst, "no rounding on the way explains the distance")
 
     def _note(self, word: ValueWord, at: Array, reason: str) -> None:
         worst = int(np.flatnonzero(at)[0])

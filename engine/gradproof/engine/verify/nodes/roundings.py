@@ -1,9 +1,9 @@
-"""Contributions in narrow dtypes that the rounding of the inputs explains, seen over arrays: Arb need not read each.
+"""Contributions in narrow dtypes explained by the rounding of the inputs, over arrays: Arb need not read each element.
 
-Arb explains a distance by how far the truth moves when each input moves by one unit in its last place (`conditioning`):
-by the radius of its enclosure over all of that, and no more than single points one unit away show. Balls of float64 show
-such points of narrower dtypes. An enclosure that contains a point and the truth has a radius of at least half of what is
-between them, so that half of the distance to the farthest point is a lower bound of what Arb allows.
+Arb explains a distance by the radius of the enclosure over inputs within a unit in their last place (`conditioning`), which
+is no less than single points at that distance show. Balls of float64 enclose such points of narrower dtypes. An enclosure
+that contains a point and the truth has a radius of at least half of their distance, so that half of the distance to the
+farthest point is a lower bound of Arb's allowance.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ import numpy as np
 
 from gradproof.engine.plugin_errors import reraise_own
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray
+from gradproof.engine.verify.arrays import BallArray
 from gradproof.engine.verify.floats.compare import EXPLAINS, FORMULA, digits
 from gradproof.engine.verify.floats.ulps import explained
-from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Seen
-from gradproof.engine.verify.nodes.judging import Tally, distances, spacings
+from gradproof.engine.verify.nodes.distances import Tally, distances, spacings
+from gradproof.engine.verify.nodes.elements import BLOCK, Elements, Enclosures
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import DIGITS
 
 SIDES = (31 / 32, 33 / 32)
-"""Where an element is next to a zero, as Arb has it (`value.Seen.crosses`)."""
+"""Factors of an input whose results differ in sign next to a zero, as `numbers.value` has them."""
 NARROW = 4
-"""Dtypes of so many bytes at most: what one of their units moves, balls of float64 show."""
+"""Size in bytes of the widest dtype whose units balls of float64 resolve."""
 
 
 class Roundings:
     """The elements ``at`` of a node of an elementwise op, with their inputs moved by their rounding."""
 
     def __init__(self, elements: Elements, at: Array) -> None:
-        self.one, self.at = elements.one.part(at), at
+        self.application, self.at = elements.application.part(at), at
         self.slots = elements.slots
         self.here = elements.read(at)
         self.beside = [self._read(self._stepped(sign)) for sign in (1.0, -1.0)]
         self.across = [[self._read(self._scaled(k, factor)) for factor in SIDES] for k in self.slots]
-        every = (self.here, *self.beside, *(seen for pair in self.across for seen in pair))
-        self.untied = ~np.any([seen.tied for seen in every], axis=0)
+        every = (self.here, *self.beside, *(enclosures for pair in self.across for enclosures in pair))
+        self.untied = ~np.any([enclosures.tied for enclosures in every], axis=0)
 
-    def _read(self, one: Application) -> Seen:
-        return Elements(one).read(slice(None))
+    def _read(self, application: Application) -> Enclosures:
+        return Elements(application).read(slice(None))
 
     def _stepped(self, sign: float) -> Application:
-        """Each input and cotangent one unit farther from 0, or nearer to it."""
+        """The application with each input and cotangent a unit farther from 0, or nearer to it."""
 
         def stepped(x: Array) -> Array:
             if x.dtype.kind in "biu":
@@ -56,27 +56,30 @@ class Roundings:
             floats = np.asarray(x, np.float64)
             return np.asarray(floats + np.sign(floats) * sign * spacings(floats, x.dtype))
 
-        one = self.one
-        return replace(one, inputs=[*map(stepped, one.inputs)], cotangents=[*map(stepped, one.cotangents)])
+        application = self.application
+        return replace(
+            application, inputs=[*map(stepped, application.inputs)], cotangents=[*map(stepped, application.cotangents)]
+        )
 
     def _scaled(self, k: int, factor: float) -> Application:
-        inputs = list(self.one.inputs)
+        inputs = list(self.application.inputs)
         inputs[k] = np.asarray(inputs[k], np.float64) * factor
-        return replace(self.one, inputs=inputs)
+        return replace(self.application, inputs=inputs)
 
     def explained(self, row: int, doubts: Array, tally: Tally) -> Array:
-        """The mask of the elements, of those in ``doubts``, whose contribution to the input ``slots[row]`` is as far off as
-        the rounding of the inputs explains. They are noted: as CONDITIONED next to a zero, with half of their digits right,
-        else as ILL_CONDITIONED."""
-        claimed = self.one.contributions[self.slots[row]]
+        """Mask of the elements of ``doubts`` whose contribution to the input ``slots[row]`` is explained by the rounding of
+        the inputs. Notes CONDITIONED for those next to a zero with half of their digits right, else ILL_CONDITIONED."""
+        claimed = self.application.contributions[self.slots[row]]
         assert claimed is not None
         got = np.asarray(claimed, np.float64)
-        truth = self.here.truths[row]
+        truth = self.here.contributions[row]
         far = distances(got, truth.mid, truth.radius(), claimed.dtype)
         with np.errstate(all="ignore"):
-            moved = np.max([_apart(truth, seen.truths[row]) for seen in self.beside], axis=0)
+            moved = np.max([_apart(truth, enclosures.contributions[row]) for enclosures in self.beside], axis=0)
             sure = doubts & self.untied & np.isfinite(got) & (far.most <= explained(claimed.dtype) / 2 * moved)
-            crossed = np.any([_crosses([seen.truths[row] for seen in pair]) for pair in self.across], axis=0)
+            crossed = np.any(
+                [_crosses([enclosures.contributions[row] for enclosures in pair]) for pair in self.across], axis=0
+            )
             bits = np.clip(-np.log2(far.most / far.size), 0.0, None)
         near, enough = sure & crossed & far.digits(), far.digits()
         if near.any():
@@ -87,54 +90,54 @@ class Roundings:
             shown = digits(float(bits[k]))
             reason = f"{FORMULA}: {shown}" if enough[k] else f"{EXPLAINS}: {shown}; {DIGITS}"
             place, expected = tally.place(int(self.at[k])), f"{truth.mid[k]:.17g}"
-            found = ValueVerdict(ValueWord.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
-            tally.note(replace(found, element=place, got=repr(float(got[k])), expected=expected))
+            verdict = ValueVerdict(ValueWord.ILL_CONDITIONED, float(far.ulps[k]), reason=reason)
+            tally.note(replace(verdict, element=place, got=repr(float(got[k])), expected=expected))
         return np.asarray(sure)
 
 
-def settled(
+def explained_by_rounding(
     elements: Elements, at: Array, doubts: Sequence[Array], tallies: Sequence[Tally], deadline: float = math.inf
 ) -> Array:
-    """The mask of the elements ``at`` whose rounding explains each contribution that is in doubt, of those that are read
-    until ``deadline``, in blocks, or until few of them are explained. What explains them is noted.
+    """Mask of the elements ``at`` whose doubtful contributions are all explained by the rounding of the inputs, in blocks
+    until ``deadline``, or until few are explained. Notes the verdicts.
 
     Args:
-        doubts: for each contribution the mask of what is in doubt.
-        tallies: what is known of each contribution.
+        doubts: for each contribution the mask of the doubtful elements.
+        tallies: the verdict so far on each contribution.
     """
-    found, claimed = np.zeros(len(at), bool), [c for c in elements.one.contributions if c is not None]
-    dtypes = [x.dtype for x in (*claimed, *elements.one.inputs) if x.dtype.kind not in "biu"]
+    explained, claimed = np.zeros(len(at), bool), [c for c in elements.application.contributions if c is not None]
+    dtypes = [x.dtype for x in (*claimed, *elements.application.inputs) if x.dtype.kind not in "biu"]
     if elements.infinite or any(dtype.itemsize > NARROW for dtype in dtypes):
-        return found
+        return explained
     for start in range(0, len(at), BLOCK):
         part = slice(start, start + BLOCK)
         try:
             roundings = Roundings(elements, at[part])
         except MemoryError:
             raise
-        except BaseException as error:  # a definition is a stranger's code, and may refuse inputs that are moved
+        except BaseException as error:  # a definition is third-party code, and may refuse inputs that are moved
             reraise_own(error)
             break
-        mine = np.ones(len(at[part]), bool)
+        known = np.ones(len(at[part]), bool)
         for row, (doubt, tally) in enumerate(zip(doubts, tallies, strict=True)):
             if doubt[part].any():
-                mine &= roundings.explained(row, doubt[part], tally) | ~doubt[part]
-        found[part] = mine
-        if 2 * np.count_nonzero(mine) < mine.size or time.monotonic() > deadline:
+                known &= roundings.explained(row, doubt[part], tally) | ~doubt[part]
+        explained[part] = known
+        if 2 * np.count_nonzero(known) < known.size or time.monotonic() > deadline:
             break
-    return found
+    return explained
 
 
 def _apart(a: BallArray, b: BallArray) -> Array:
-    """How far two enclosures are apart at least, 0 where that is not known."""
-    apart = np.abs(a.mid - b.mid) * (1 - 2.0**-50) - (a.radius() + b.radius()) * (1 + 2.0**-50)
-    return np.where(apart > 0, apart, 0.0)
+    """Lower bound of the distance of two enclosures, 0 where unknown."""
+    distance = np.abs(a.mid - b.mid) * (1 - 2.0**-50) - (a.radius() + b.radius()) * (1 + 2.0**-50)
+    return np.where(distance > 0, distance, 0.0)
 
 
 def _crosses(sides: Sequence[BallArray]) -> Array:
-    """Where one side is certainly below 0, and the other above."""
+    """Mask of the elements of which one side is certainly negative and the other positive."""
     below, above = ([sign * side.mid > side.radius() for side in sides] for sign in (-1, 1))
     return np.asarray((below[0] & above[1]) | (below[1] & above[0]))
 
 
-__all__ = ["settled"]
+__all__ = ["explained_by_rounding"]

@@ -11,7 +11,7 @@ import numpy as np
 from gradproof.engine.cancellation import watched
 from gradproof.engine.engine import Run
 from gradproof.engine.spec import Array, part_dtype
-from gradproof.engine.verify.arrays.sums import two_sum
+from gradproof.engine.verify.arrays import two_sum
 from gradproof.engine.verify.floats.ulps import NEAREST, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import AccumulationVerdict, AccumulationWord
 

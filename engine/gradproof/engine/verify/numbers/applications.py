@@ -14,6 +14,7 @@ from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
+from gradproof.engine.verify.verdict.wording import element_text, flat_place
 
 
 def application_of(
@@ -51,7 +52,7 @@ def check_live(whole: Application, live: Array, judged: Callable[[Application], 
         rest = total - len(index)
         element = verdict.element
         if element:
-            element = str([int(k) for k in np.unravel_index(index[int(element.strip("[]"))], shape)])
+            element = element_text(int(index[flat_place(element)]), shape)
         screened = verdict.screened + rest if verdict.screened else 0
         return replace(
             verdict, element=element, checked=verdict.checked + rest, total=verdict.total + rest, screened=screened
@@ -65,7 +66,7 @@ def check_live(whole: Application, live: Array, judged: Callable[[Application], 
         verdict = placed(verdict)
         wrong = np.flatnonzero(dead & ~(np.asarray(claimed).reshape(-1) == 0))
         if wrong.size:
-            place = str([int(k) for k in np.unravel_index(int(wrong[0]), shape)]) if shape else ""
+            place = element_text(int(wrong[0]), shape)
             reason = "the branch with this element was not taken, so that nothing flows to it"
             got = repr(np.asarray(claimed).reshape(-1)[wrong[0]].item())
             verdict = worse(

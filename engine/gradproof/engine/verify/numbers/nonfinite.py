@@ -17,6 +17,7 @@ from gradproof.engine.verify.floats.ulps import exact, finite
 from gradproof.engine.verify.readings import Series, concrete, parts_shape, read_parts
 from gradproof.engine.verify.readings.power_series import head, tangent
 from gradproof.engine.verify.verdict import Origin
+from gradproof.engine.verify.verdict.wording import index_text
 
 MAX_ELEMENTS = 20_000
 BITS = 256
@@ -81,7 +82,7 @@ def true_derivative(run: Run, name: str, seconds: float) -> tuple[str, arb] | No
         or not (derivative.is_zero() or derivative.rel_accuracy_bits() >= 60)
     ):
         return None
-    return (str(list(index)) if index else ""), derivative
+    return index_text(index), derivative
 
 
 def _read(run: Run, number: int, index: tuple[int, ...], deadline: float) -> arb | None:

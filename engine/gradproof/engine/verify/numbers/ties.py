@@ -19,10 +19,7 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import Undecided
 from gradproof.engine.spec import Array, is_differentiable
 from gradproof.engine.trace import Instruction
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.dual import Dual, head
-from gradproof.engine.verify.arrays.programs import NoArrays, entered, read_op
-from gradproof.engine.verify.arrays.reading import Arrays
+from gradproof.engine.verify.arrays import Arrays, BallArray, Dual, NoArrays, entered, head, read_op
 from gradproof.engine.verify.floats.balls import balls_of
 from gradproof.engine.verify.numbers.truth import MAX_OPERATIONS
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge, concrete, read_parts

@@ -5,7 +5,9 @@ that the rule really received, for the derivative. No rule is used. Precision is
 element without a value (at a pole, beside a nan) is nan; the others are not touched by it.
 
 Infinite inputs are read in the extended reals, as limits: two large numbers take the place of each, and an element where
-both readings agree does not depend on them. So are finite numbers that are too large for the exponential of a ball.
+both readings agree does not depend on them. Two infinities of a sign are different numbers in these, and the same number
+in a third reading of results, so that nothing is known of ``equal(inf, inf)``. Finite numbers that are too large for the
+exponential of a ball are read as limits too.
 """
 
 from __future__ import annotations
@@ -126,32 +128,35 @@ def _resolved(
     """Each element as soon as it is narrow, of the first rows; in limits where it is not, and a number is far out.
     ``unbounded``: a limit may be infinite."""
     far = _far(application.inputs)
-    if math.inf in far:
-        first, bits = _narrowed(read, _Beyond(reading, far, 0))
+    infinite = math.inf in far
+    extended = unbounded and infinite
+    if infinite:
+        first, bits = _narrowed(read, _Beyond(reading, far, 0, alike=extended))
     else:
         first, bits = _narrowed(read, reading)
         if not far or all(narrow(ball) for row in first[0] for ball in row):
             return first, bits
     sides = [_narrowed(read, _Beyond(reading, far, seed))[0] for seed in (1, 2)]
-    whole = math.inf not in far
+
+    def limit(ball: arb, a: arb, b: arb) -> arb:
+        if not infinite and narrow(ball):
+            return ball
+        return _limit((a, b, ball) if extended else (a, b), extended)
+
     return [
-        [
-            [
-                ball if whole and narrow(ball) else _limit(a, b, unbounded and not whole)
-                for ball, a, b in zip(*rows, strict=True)
-            ]
-            for rows in zip(own, *others, strict=True)
-        ]
+        [[limit(*balls) for balls in zip(*rows, strict=True)] for rows in zip(own, *others, strict=True)]
         for own, *others in zip(first, *sides, strict=True)
     ], bits
 
 
-def _limit(a: arb, b: arb, unbounded: bool) -> arb:
-    """The limit that two readings far out agree on, or nan."""
-    if agree(a, b):
-        return a
-    if unbounded and a.is_finite() and b.is_finite() and min(abs(float(a)), abs(float(b))) > math.sqrt(FAR) and a * b > 0:
-        return arb("inf") if a > 0 else arb("-inf")
+def _limit(sides: Sequence[arb], unbounded: bool) -> arb:
+    """The limit that readings far out agree on, or nan. ``unbounded``: it may be infinite."""
+    first, *others = sides
+    if all(agree(first, side) for side in others):
+        return first
+    far_out = unbounded and all(side.is_finite() and abs(float(side)) > math.sqrt(FAR) for side in sides)
+    if far_out and all(first * side > 0 for side in others):
+        return arb("inf") if first > 0 else arb("-inf")
     return arb("nan")
 
 
@@ -189,10 +194,11 @@ def _far(inputs: Iterable[Array]) -> list[float]:
 
 class _Beyond:
     """A reading in which a number that is far out is another that is far out too, in the same order; of infinite ones each
-    is another, and the order of these is the reverse in the reading of seed 2: what depends on it has no limit."""
+    is another, and the order of these is the reverse in the reading of seed 2: what depends on it has no limit. ``alike``:
+    infinite numbers of a sign are the same number."""
 
-    def __init__(self, reading: Reading, far: Sequence[float], seed: int) -> None:
-        self.reading, self.random, self.back = reading, Random(1), seed == 2
+    def __init__(self, reading: Reading, far: Sequence[float], seed: int, *, alike: bool = False) -> None:
+        self.reading, self.random, self.back, self.alike = reading, Random(1), seed == 2, alike
         draw = Random(seed)
         self.large = {size: FAR * (k + 1 + draw.randint(1, 200) / 256) for k, size in enumerate(far)}
         self.beyond = FAR * (len(far) + 2)
@@ -200,7 +206,7 @@ class _Beyond:
     def __call__(self, x: Any, step: float) -> arb:
         value = float(x)
         if math.isinf(value):
-            part = self.random.randint(0, 2**20)
+            part = 2**19 if self.alike else self.random.randint(0, 2**20)
             return exact(math.copysign(self.beyond * (1 + (2**20 - part if self.back else part) / 2**20), value))
         if abs(value) >= FAR:
             return exact(math.copysign(self.large[abs(value)], value))

@@ -43,6 +43,7 @@ from gradproof.engine.verify.numbers.truth import (
 from gradproof.engine.verify.readings import NoDefinition, Tape, TooLarge
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import AUTHOR, MADE, MEMORY, SIDE, SMALLER, TABLE
+from gradproof.engine.verify.verdict.wording import element_text, index_text
 
 MAX_ELEMENTS = 2048  # of one node: up to so many are enclosed by Arb together where arrays say too little
 MAX_SIDES = 64
@@ -171,7 +172,7 @@ def _same(result: Array, truth: Sequence[arb]) -> ValueVerdict:
             got, expected = repr(result[index].item()), repr(result.dtype.type(float(true)).item())
             reason = "conditions and integers do not round"
             return ValueVerdict(
-                ValueWord.OFF, math.inf, element=str(list(index)), got=got, expected=expected, reason=reason
+                ValueWord.OFF, math.inf, element=index_text(index), got=got, expected=expected, reason=reason
             )
     return ValueVerdict(ValueWord.ENCLOSED)
 
@@ -280,7 +281,7 @@ def _singly(application: Application) -> tuple[ValueVerdict | None, ...]:
             lambda: _check_contributions(alone, Seen()),  # noqa: B023 - called at once
             lambda reason: unjudged(alone, ValueWord.UNCHECKED, reason),  # noqa: B023
         )
-        place = str(list(map(int, np.unravel_index(index, application.results[0].shape))))
+        place = element_text(index, application.results[0].shape)
         for k, verdict in enumerate(verdicts):
             if verdict is not None:
                 verdict = replace(verdict, element=place if verdict.element else "")

@@ -27,11 +27,11 @@ from gradproof.engine.precision import precision
 from gradproof.engine.scalar_functions import SYMBOLIC, Balls, Undecided
 from gradproof.engine.spec import Array, Spec
 from gradproof.engine.trace import Exact, Program
-from gradproof.engine.verify.arrays.cells import CellArray, Cells, Choices, boxed
 from gradproof.engine.verify.identities.zero_tests import short, zero_tactic
 from gradproof.engine.verify.proof.behaviour_fault import BehaviourFault
 from gradproof.engine.verify.proof.points import sample_point
 from gradproof.engine.verify.readings import TooLarge, read_op
+from gradproof.engine.verify.readings.cells import CellArray, CellFunctions, Choices, boxed
 from gradproof.engine.verify.readings.reading import read_attributes
 
 BITS = 256
@@ -76,7 +76,9 @@ def check_forms(op: Op, case: Case, inference: Inferred, rule: Program, read: Sy
     return True, [*lines, f"the rule read through forms for whole arrays is the same: {through}"]
 
 
-def form_of(op: Op, f: Cells, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]) -> list[Array]:
+def form_of(
+    op: Op, f: CellFunctions, inputs: Sequence[Any], attributes: Attributes, outputs: Sequence[Spec]
+) -> list[Array]:
     """The outputs of an op, by its form if the op has a form. Raises NoForm."""
     if op.elementwise:
         return read_op(op, f.f, inputs, attributes, outputs)
@@ -104,7 +106,7 @@ def _shaped(op: Op, cells: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(cells, shape)
 
 
-def through_forms(program: Program, inputs: Sequence[Array], f: Cells) -> list[Array | None]:
+def through_forms(program: Program, inputs: Sequence[Array], f: CellFunctions) -> list[Array | None]:
     """The outputs of a program, where ops that are not elementwise are read through their forms. Raises NoForm."""
     values: dict[int, Any] = dict(zip(program.inputs, inputs, strict=True))
     for number, literal in program.literals.items():
@@ -132,11 +134,11 @@ def _refute(op: Op, case: Case, inference: Inferred) -> None:
             continue
 
 
-def _at_point(random: Random) -> Cells:
+def _at_point(random: Random) -> CellFunctions:
     def anchor(k: int) -> Any:
         return Balls().number(Fraction(random.randint(-64, 64), 32))
 
-    return Cells(Balls(), anchor, random.randrange)
+    return CellFunctions(Balls(), anchor, random.randrange)
 
 
 def _differ(truth: Sequence[Array], form: Sequence[Array], coordinates: Sequence[str]) -> None:
@@ -154,12 +156,12 @@ def _differ(truth: Sequence[Array], form: Sequence[Array], coordinates: Sequence
 # with symbols
 
 
-def _identical(form: Callable[[Cells], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
+def _identical(form: Callable[[CellFunctions], Sequence[Array | None]], definition: Sequence[Array | None]) -> str:
     """The tactics that show each cell to be the same, for any anchors and chosen elements. Raises NoForm."""
     choices, tactics = Choices(MAX_CHOICES), dict[Any, str]()
     try:
         for _ in choices.readings():
-            forms = form(Cells(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
+            forms = form(CellFunctions(SYMBOLIC, lambda k: sympy.Symbol(f"anchor{k}", real=True), choices.next))
             for form_cells, cells in zip(forms, definition, strict=True):
                 if cells is None or form_cells is None:
                     continue

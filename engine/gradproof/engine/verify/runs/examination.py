@@ -19,7 +19,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.errors import Cancelled
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.graphs.wholegraph import check_graph
-from gradproof.engine.verify.nodes.node import check_node
+from gradproof.engine.verify.nodes import check_node
 from gradproof.engine.verify.numbers.applications import application_of, check_live
 from gradproof.engine.verify.numbers.liveness import live_elements
 from gradproof.engine.verify.numbers.nonfinite import true_derivative

@@ -14,6 +14,7 @@ from gradproof.engine.engine import Run
 from gradproof.engine.errors import RuleFault
 from gradproof.engine.graph import Rule
 from gradproof.engine.inference import InferenceError
+from gradproof.engine.lru import LRUCache
 from gradproof.engine.op import Op
 from gradproof.engine.registry import Registry, traced_rule
 from gradproof.engine.rules import input_dependencies, linear_inputs
@@ -47,7 +48,7 @@ class KnownRules:
     """The rules of the ops of one registry, each looked at once. Safe to use from several threads."""
 
     registry: Registry
-    _rules: dict[Any, KnownRule] = field(default_factory=dict, repr=False)
+    _rules: LRUCache[Any, KnownRule] = field(default_factory=lambda: LRUCache(MAX_KNOWN), repr=False)
 
     def key_of(self, rule: Rule) -> ProofKey | None:
         """The key of the proof of a rule that a derived graph was written by; None if no small case stands for it."""
@@ -81,7 +82,5 @@ class KnownRules:
             rule = traced_rule(self.registry, op, inputs, strong, attributes)  # the one that ran
             key = key_of(self.registry, op, inputs, rule, attributes)
             known = KnownRule(rule, key, linear_inputs(rule, len(outputs)), input_dependencies(rule))
-            if len(self._rules) > MAX_KNOWN:
-                self._rules.clear()
-            self._rules[cache_key] = known
+            self._rules.put(cache_key, known)
         return known

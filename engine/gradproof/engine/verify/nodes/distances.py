@@ -1,41 +1,40 @@
-"""Judging whole arrays of floats against their enclosures, by the words that `judge` has for single ones.
+"""Distances of arrays of floats from their enclosures, with the criteria of `floats.compare` for single floats.
 
-An element is *fine* if the farthest point of its ball is close, and in *doubt* otherwise: then Arb has the word, or an
-allowance for rounding.
+An element is *close* if the farthest point of its ball is; otherwise Arb decides, or an allowance for rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from gradproof.engine.conventions import Kink
 from gradproof.engine.spec import Array, DType
-from gradproof.engine.verify.arrays.ball import GROW, TINY, BallArray
+from gradproof.engine.verify.arrays import GROW, TINY, BallArray
 from gradproof.engine.verify.floats.compare import worse
 from gradproof.engine.verify.floats.ulps import NEAREST, close_enough, full, largest, needed_bits, spacing, unit
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import RANGE
+from gradproof.engine.verify.verdict.wording import element_text
 
 LOOSE = 2.0**-34
-"""In float64 a ball may be so wide beside its midpoint where the float is not shown to be off: half of the digits are
-right, and eight bits more."""
+"""Relative radius up to which a float64 that is not shown to be off counts as close: half of the digits, and eight bits
+more."""
 NOTHING = 64 * 2.0**-1074
-"""A float64 that is 0 is right where the truth is seen to be no larger: 64 units in the last place."""
+"""Bound of the true value, 64 denormal units, below which a float64 0 is right."""
 SMALL = 2.0**-900
-"""Balls are at least 2^-1000 wide unless they are read finely, and grow: floats below this need that."""
+"""Floats below need balls read `finely`, as radii are at least 2^-1000 otherwise."""
 EXPONENT = 0x7FF0 << 48
-"""The bits of a float64 that are left of it if it is rounded down to a power of 2."""
+"""Mask of the exponent bits of a float64, which round it down to a power of 2."""
 NORMAL = 2.0**-1022
 UP = 1 + 2.0**-50
 DOWN = 1 - 2.0**-50
 
 
 def spacings(x: Array, dtype: DType) -> Array:
-    """`ulps.spacing` of many numbers."""
+    """`ulps.spacing` of an array."""
     sizes = np.abs(x)
     most = largest(dtype)
     with np.errstate(all="ignore"):
@@ -51,8 +50,14 @@ def spacings(x: Array, dtype: DType) -> Array:
 
 @dataclass(frozen=True)
 class Distances:
-    """How far floats are from the truth, at least and at most, element by element, and one unit in the last place there.
-    Infinitely far, at most, where the truth is not known; the same infinity is no distance."""
+    """Distances of floats from the truth, for each element. The same infinity has the distance 0.
+
+    Attributes:
+        least, most: bounds of the distance; ``most`` is infinite where the truth is unknown.
+        step: a unit in the last place.
+        size: lower bound of the true magnitude.
+        zero: mask of the zeros that are right.
+    """
 
     least: Array
     most: Array
@@ -63,10 +68,11 @@ class Distances:
 
     @property
     def ulps(self) -> Array:
+        """Upper bound of the distance in units in the last place."""
         return np.where(self.zero, 0.0, self.most / self.step)
 
-    def fine(self) -> Array:
-        """Where a float is as close as it has to be, to the end of its ball."""
+    def close(self) -> Array:
+        """Mask of the floats that are close up to the end of their balls."""
         near = close_enough(self.dtype) * self.step
         close = self.most <= near
         if self.dtype == np.float64:
@@ -74,14 +80,15 @@ class Distances:
         return np.asarray((close & self.digits()) | self.zero)
 
     def digits(self, bits: float | None = None) -> Array:
-        """Where half of the digits are certainly right, or ``bits`` of them; or all that a float can have there."""
+        """Mask of the floats with half of their digits certainly right, or with ``bits``; or with all that a float can
+        have."""
         needed = needed_bits(self.dtype) if bits is None else bits
         return np.asarray(self.zero | (self.most <= NEAREST * self.step) | (self.most <= self.size * (DOWN * 2.0**-needed)))
 
 
-def near_by(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
-    """Where floats are certainly as close as they have to be, seen in a few passes; the largest distance of these in units,
-    and its place. None: nothing is seen so easily, as where a midpoint is not finite. All flat, the floats in float64."""
+def certainly_close(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, int] | None:
+    """Mask of the floats that are certainly close, in a few passes; their largest distance in units in the last place, and
+    its place. None where midpoints are not finite. Arrays are flat, and ``got`` is float64."""
     if dtype.kind in "biu":
         return (got == ball.mid, 0.0, 0) if ball.spread is None and not ball.part else None
     mid = np.ascontiguousarray(ball.mid)
@@ -113,12 +120,12 @@ def near_by(got: Array, ball: BallArray, dtype: DType) -> tuple[Array, float, in
 
 
 def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | None = None) -> Distances:
-    """Of floats from balls; all flat, in float64. ``beside``: midpoints of the other parts of complex numbers, of which the
-    larger part has the unit."""
+    """Distances of floats from balls; flat arrays in float64. ``beside``: the midpoints of the other parts of complex
+    numbers, whose larger part defines the unit."""
     with np.errstate(all="ignore"):
-        apart = np.abs(got - mid)
-        most = (apart + rad) * UP
-        least = np.maximum(apart * DOWN - rad * UP, 0.0)
+        difference = np.abs(got - mid)
+        most = (difference + rad) * UP
+        least = np.maximum(difference * DOWN - rad * UP, 0.0)
         most[np.isnan(most)] = np.inf
         least[np.isnan(least)] = 0.0
         least[np.isnan(got) & np.isfinite(mid) & np.isfinite(rad)] = np.inf
@@ -128,15 +135,15 @@ def distances(got: Array, mid: Array, rad: Array, dtype: DType, beside: Array | 
         size = np.maximum(np.abs(mid) - rad, 0.0)
         at = np.where(np.isfinite(mid), mid, 0.0)
         if beside is not None:
-            other = np.where(np.isfinite(beside), np.abs(beside), 0.0)
-            size = np.maximum(size, other * DOWN - rad)
-            at = np.maximum(np.abs(at), np.minimum(other, largest(dtype) / 2))
+            sizes_beside = np.where(np.isfinite(beside), np.abs(beside), 0.0)
+            size = np.maximum(size, sizes_beside * DOWN - rad)
+            at = np.maximum(np.abs(at), np.minimum(sizes_beside, largest(dtype) / 2))
         size[np.isnan(size)] = 0.0
         return Distances(least, most, spacings(at, dtype), size, (got == 0) & (most <= NOTHING), dtype)
 
 
-def is_beneath(got: Array, ball: BallArray) -> bool:
-    """Whether some floats, of the shape of their balls, are so small that these say little unless read `finely`."""
+def needs_fine_radii(got: Array, ball: BallArray) -> bool:
+    """True if some floats are so small that their balls show digits only if read `finely`."""
     if got.dtype != np.float64 or (ball.spread is None and not ball.part):
         return False
     with np.errstate(all="ignore"):
@@ -149,57 +156,59 @@ def is_beneath(got: Array, ball: BallArray) -> bool:
 
 
 def overflowed(got: Array, mid: Array, rad: Array, dtype: DType) -> Array:
-    """Where the true value is beyond the largest number, and the float is that infinity."""
+    """Mask of the infinities whose true value is beyond the largest number, with the same sign."""
     with np.errstate(all="ignore"):
         return np.asarray(np.isinf(got) & ((np.abs(mid) - rad) >= largest(dtype)) & (np.sign(got) == np.sign(mid)))
 
 
 def overflow_reason(dtype: DType) -> str:
+    """The reason of an OVERFLOWED verdict."""
     return f"the true value is beyond the largest {dtype.name}; {RANGE}"
 
 
 @dataclass
 class Tally:
-    """The state of knowledge of one array: the worst word so far. ``total`` elements of ``shape``."""
+    """The worst verdict on an array so far; ``total`` elements of ``shape``."""
 
     shape: tuple[int, ...]
     total: int
     worst: ValueVerdict = field(default_factory=lambda: ValueVerdict(ValueWord.ENCLOSED))
 
-    def note(self, found: ValueVerdict) -> None:
-        self.worst = worse(self.worst, found)
+    def note(self, verdict: ValueVerdict) -> None:
+        """Take over a verdict if it is worse."""
+        self.worst = worse(self.worst, verdict)
 
     def place(self, flat: int) -> str:
-        """The index of an element, as text."""
-        return str([int(k) for k in np.unravel_index(flat, self.shape)]) if self.shape else ""
+        """The index of the element at a flat place, as text."""
+        return element_text(flat, self.shape)
 
-    def close(self, ulps: Array) -> None:
-        """Note elements that are close."""
+    def note_close(self, ulps: Array) -> None:
+        """Note the distances of elements that are close."""
         if ulps.size:
             self.note(ValueVerdict(ValueWord.ENCLOSED, float(ulps.max())))
 
 
 def at_kinks(got: Array, sides: Sequence[BallArray], kink: Kink | None, dtype: DType) -> tuple[Array, Array]:
-    """Where the sides of a kink certainly differ; and where the float there is what the op's convention says, or between
-    them if it has none."""
+    """Masks of the elements whose one-sided derivatives certainly differ, and of those whose float is the op's convention,
+    or lies between the sides if there is none."""
     mids = np.stack([side.mid for side in sides])
     rads = np.stack([side.radius() for side in sides])
     with np.errstate(all="ignore"):
-        apart = (mids - rads).max(0) > (mids + rads).min(0)
+        different = (mids - rads).max(0) > (mids + rads).min(0)
         near, least = close_enough(dtype), np.where(got == 0, NOTHING, 0.0)
         if kink is None:
             inside = (got >= mids.min(0)) & (got <= mids.max(0))
             close = (np.abs(got - mids) + rads <= np.maximum(near * spacings(mids, dtype), least)).any(0)
-            return apart, np.asarray(np.isfinite(mids).all(0) & (inside | close))
+            return different, np.asarray(np.isfinite(mids).all(0) & (inside | close))
         if kink is Kink.MEAN:
             mid, rad = mids.mean(0), rads.mean(0) + np.abs(mids).max(0) * (len(sides) * 2.0**-53)
             least = np.maximum(least, near * spacings(np.abs(mids).max(0), dtype))  # the sides may cancel
         else:
             order = np.abs(mids).argmin(0) if kink is Kink.SMALLEST else np.abs(mids).argmax(0)
             mid, rad = (np.take_along_axis(x, order[None], 0)[0] for x in (mids, rads))
-        return apart, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
+        return different, np.asarray(np.abs(got - mid) + rad <= np.maximum(near * spacings(mid, dtype), least))
 
 
-def flat_floats(array: Any) -> Array:
+def flat_floats(array: Array) -> Array:
     """An array as float64, in a row."""
     return np.asarray(array).astype(np.float64, copy=False).reshape(-1)

@@ -1,7 +1,8 @@
-"""Projections in floats: of ops that have no reading over arrays, and are linear in an input.
+"""Projections in floats, for ops without a reading over arrays that are linear in an input.
 
-Where the rule for that input uses neither the input nor the result, <contribution, v> = <g, f(v)> for random v, f the op's
-forward, as Freivalds checks a product. That encloses no element, so that it never verifies by itself.
+Where the rule for that input uses neither the input nor the result, <contribution, v> = <g, f(v)> for random v, with f the
+op's forward (R. Freivalds, Probabilistic machines can use less running time, 1977). No element is enclosed, so that this
+check alone never verifies.
 """
 
 from __future__ import annotations
@@ -14,76 +15,80 @@ import numpy as np
 
 from gradproof.engine.spec import Array, parts
 from gradproof.engine.verify.floats.ulps import close_enough, finite, unit
+from gradproof.engine.verify.nodes.localisation import bisect
 from gradproof.engine.verify.nodes.spots import spot_contribution, spot_forward
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.numbers.value import Checked
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 from gradproof.engine.verify.verdict.advice import LOOK, MADE
+from gradproof.engine.verify.verdict.wording import element_text
 
 PROJECTIONS = 2  # directions of random signs
-SPOT_SECONDS = 1.0  # for single elements of one array
+SPOT_SECONDS = 1.0  # for single elements of an array
 
 
 def _wide(array: Array) -> Array:
     return np.asarray(array, np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def projected(one: Application, linear: Sequence[bool], seconds: float) -> Checked:
-    """The verdicts on a node that is not read over arrays: single elements, and projections where it is linear.
-    ``seconds``: for elements that are read one by one, about."""
+def check_by_projections(application: Application, linear: Sequence[bool], seconds: float) -> Checked:
+    """Verdicts on a node that is not read over arrays: single elements, and projections of inputs in which it is linear.
+    ``seconds``: remaining time."""
     deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
-    forward = spot_forward(one, deadline)
+    forward = spot_forward(application, deadline)
     verdicts: list[ValueVerdict | None] = []
-    for k, claimed in enumerate(one.contributions):
+    for k, claimed in enumerate(application.contributions):
         if claimed is None:
             verdicts.append(None)
         elif not linear[k]:
             deadline = time.monotonic() + min(seconds / 4, SPOT_SECONDS)
-            verdicts.append(spot_contribution(one, k, claimed, deadline))
+            verdicts.append(spot_contribution(application, k, claimed, deadline))
         else:
-            verdicts.append(_project(one, k, claimed))
+            verdicts.append(_project(application, k, claimed))
     return Checked(forward, tuple(verdicts))
 
 
-def _project(one: Application, k: int, claimed: Array) -> ValueVerdict:
-    """The verdict on one contribution by random projections; a difference is hunted down by bisection."""
+def _project(application: Application, k: int, claimed: Array) -> ValueVerdict:
+    """The verdict on a contribution by random projections; a difference is localised by bisection."""
     size = claimed.size
-    if not all(finite(a) for a in (*one.cotangents, claimed, *(x for x in one.inputs if x.dtype.kind in "fc"))):
+    if not all(
+        finite(a) for a in (*application.cotangents, claimed, *(x for x in application.inputs if x.dtype.kind in "fc"))
+    ):
         return ValueVerdict(ValueWord.NONFINITE, total=size, reason=f"an input or a cotangent is not finite; {MADE}")
-    pull = _Pull(one, k, claimed)
+    pull = _LinearMap(application, k, claimed)
     worst = 0.0
     for seed in range(PROJECTIONS):
         signs = np.random.default_rng(seed).choice((-1.0, 1.0), parts(claimed).size)
         ratio = pull.ratio(signs)
         worst = max(worst, ratio)
         if not ratio <= close_enough(claimed.dtype):
-            return pull.hunt(signs)
+            return pull.localise(signs)
     reason = f"{PROJECTIONS} random projections agree; no element was enclosed"
     return ValueVerdict(ValueWord.SCREENED, worst, 0, size, reason=reason, screened=size)
 
 
-class _Pull:
-    """A contribution, and the forward of its op as a linear map of that input; of complex numbers, as a real one of their
+class _LinearMap:
+    """A contribution, and the op's forward as a linear map of that input; of complex numbers as a real map of their
     parts."""
 
-    def __init__(self, one: Application, k: int, claimed: Array) -> None:
-        self.one, self.k, self.shape, self.turned = one, k, claimed.shape, claimed.dtype.kind == "c"
+    def __init__(self, application: Application, k: int, claimed: Array) -> None:
+        self.application, self.k, self.shape, self.is_complex = application, k, claimed.shape, claimed.dtype.kind == "c"
         self.claimed = parts(_wide(claimed)).reshape(-1)
-        self.g = [_wide(g) for g in one.cotangents]
+        self.g = [_wide(g) for g in application.cotangents]
         self.unit = unit(claimed.dtype)
-        self.inputs = [x if x.dtype.kind in "biu" else _wide(x) for x in one.inputs]
+        self.inputs = [x if x.dtype.kind in "biu" else _wide(x) for x in application.inputs]
         self.sizes = [x if x.dtype.kind in "biu" else np.abs(x) for x in self.inputs]
         self.near = close_enough(claimed.dtype)
 
     def _forward(self, v: Array, inputs: Sequence[Array]) -> list[Array]:
         arguments = [v.reshape(self.shape) if j == self.k else x for j, x in enumerate(inputs)]
         with np.errstate(all="ignore"):
-            result = self.one.op.forward(*arguments, **self.one.attributes)
+            result = self.application.op.forward(*arguments, **self.application.attributes)
         return list(result) if isinstance(result, tuple) else [result]
 
     def _against(self, v: Array) -> tuple[float, float, float]:
-        """<contribution, v>, <g, f(v)>, and the sum of the magnitudes that make up the latter."""
-        along = v.view(np.complex128) if self.turned else v
+        """<contribution, v>, <g, f(v)>, and the sum of the magnitudes of the terms of the latter."""
+        along = v.view(np.complex128) if self.is_complex else v
         there = sum(
             float(np.sum(np.conj(g) * y).real) for g, y in zip(self.g, self._linear(along, self.inputs), strict=True)
         )
@@ -94,35 +99,33 @@ class _Pull:
         return float(np.sum(self.claimed * v)), there, size
 
     def _linear(self, v: Array, inputs: Sequence[Array]) -> list[Array]:
-        """f(v) - f(0): what is affine becomes linear."""
+        """f(v) - f(0), which makes an affine function linear."""
         return [y - y0 for y, y0 in zip(self._forward(v, inputs), self._forward(np.zeros_like(v), inputs), strict=True)]
 
     def ratio(self, v: Array) -> float:
-        """How far apart the two sides are, in rounding units of all that was added up."""
+        """The difference of the two sides, in unit roundoffs of all terms."""
         here, there, size = self._against(v)
         if here == there:
             return 0.0
         return abs(here - there) / (self.unit * size) if size else math.inf
 
-    def hunt(self, signs: Array) -> ValueVerdict:
-        """Halve the elements until one is left that alone is off."""
-        left = np.arange(len(signs))
-        while len(left) > 1:
-            half = left[: len(left) // 2]
+    def localise(self, signs: Array) -> ValueVerdict:
+        """The verdict on an element that alone is off, found by bisection; UNCHECKED if there is none."""
+
+        def is_in(half: Array) -> bool:
             v = np.zeros_like(signs)
             v[half] = signs[half]
-            left = half if not self.ratio(v) <= self.near else left[len(left) // 2 :]
-        v = np.zeros_like(signs)
-        v[left] = 1.0
-        here, there, _ = self._against(v)
+            return not self.ratio(v) <= self.near
+
         total = len(signs)
+        place = bisect(np.arange(total), is_in)
+        v = np.zeros_like(signs)
+        v[place] = 1.0
+        here, there, _ = self._against(v)
         if self.ratio(v) <= self.near:
-            return ValueVerdict(
-                ValueWord.UNCHECKED,
-                total=total,
-                reason=f"a random projection disagrees, and no single element does; {LOOK}",
-            )
-        index = [int(i) for i in np.unravel_index(int(left[0]) // (1 + self.turned), self.shape)]
+            reason = f"a random projection disagrees, and no single element does; {LOOK}"
+            return ValueVerdict(ValueWord.UNCHECKED, total=total, reason=reason)
+        element = element_text(place // (1 + self.is_complex), self.shape)
         ulps = abs(here - there) / (2 * self.unit * abs(there)) if there else math.inf
-        reason = "found by random projections; no rounding of the sum explains the distance"
-        return ValueVerdict(ValueWord.OFF, ulps, 1, total, str(index), repr(here), repr(there), reason)
+        reason = "localised by random projections; no rounding of the sum explains the distance"
+        return ValueVerdict(ValueWord.OFF, ulps, 1, total, element, repr(here), repr(there), reason)

@@ -1,11 +1,11 @@
-"""Forms for whole arrays, read cell by cell: the words of `Wholes` over any reading of scalars.
+"""Forms for whole arrays, read cell by cell: the functions of `WholeArrayFunctions` over any reading of scalars.
 
-With symbols a form is so compared with the definition, which is proved; in Arb's balls both are evaluated at a point. The
-words are written here once more, as loops over scalars: a fault in the fast ones shows in no proof, and is what their own
-tests are for.
+With symbols a form is compared with the proved definition; with Arb's balls both are evaluated at a point. The functions
+are written here once more, as loops over scalars: a fault in the fast ones shows in no proof, and is covered by their
+tests.
 
-A form may take an `anchor`, or one element of each line (`one_of`), and must not depend on which: an anchor is a symbol of
-its own, or a random number, and of the elements each is taken in turn (`Choices`).
+A form may take an `anchor`, or an element of each line (`one_of`), and must not depend on the choice: an anchor is a symbol
+of its own, or a random number, and each element is taken in turn (`Choices`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 
 from gradproof.engine.scalar_functions import TABLE, OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class CellArray:
-    """An array of scalars of a reading, whose results are arrays too where they have no axes."""
+    """An array of scalars of a reading; indexing and reductions give arrays too, also without axes."""
 
     __slots__ = ("cells",)
     __array_ufunc__ = None
@@ -80,7 +80,7 @@ class CellArray:
 
 
 def boxed(cells: Any) -> Array:
-    """An array of objects; of a scalar one without axes."""
+    """An array of objects; a scalar as an array without axes."""
     if isinstance(cells, np.ndarray):
         return cells if cells.dtype == object else cells.astype(object)
     box = np.empty((), object)
@@ -96,7 +96,7 @@ def cells_of(x: Any) -> Any:
 
 
 class Choices:
-    """Which element of each line is taken: all possibilities, one reading for each."""
+    """The elements that `one_of` takes: all combinations, in successive readings."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -104,14 +104,12 @@ class Choices:
         self.sizes: list[int] = []
 
     def readings(self) -> Iterator[None]:
-        """Readings, one after the other. Raises NotImplementedError if there are too many."""
+        """Successive readings. Raises NotImplementedError for more than ``limit`` combinations."""
         while True:
             self.sizes = []
             yield
             if math.prod(self.sizes) > self.limit:
-                raise NotImplementedError(
-                    f"a form that takes one of {math.prod(self.sizes)} sets of elements is not compared"
-                )
+                raise NotImplementedError(f"a form with {math.prod(self.sizes)} choices of elements is not compared")
             self.digits += [0] * (len(self.sizes) - len(self.digits))
             place = next((k for k, size in enumerate(self.sizes) if self.digits[k] + 1 < size), None)
             if place is None:
@@ -119,14 +117,14 @@ class Choices:
             self.digits[: place + 1] = [*[0] * place, self.digits[place] + 1]
 
     def next(self, size: int) -> int:
-        """A choice out of ``size``."""
+        """The index of the next choice out of ``size``."""
         self.sizes.append(size)
         k = len(self.sizes) - 1
         return self.digits[k] if k < len(self.digits) else 0
 
 
-class Cells(OnReals):
-    """The words over the scalars of ``f``. ``anchor(k)``: the constant that the k-th anchor is."""
+class CellFunctions(OnReals):
+    """The functions over the scalars of ``f``. ``anchor(k)``: the constant of the k-th anchor."""
 
     def __init__(self, f: Any, anchor: Callable[[int], Any], choose: Callable[[int], int]) -> None:
         self.f, self._anchor, self._choose = f, anchor, choose
@@ -140,10 +138,10 @@ class Cells(OnReals):
     def _each(self, function: Callable[..., Any]) -> Callable[..., CellArray]:
         def apply(*arguments: Any) -> CellArray:
             arrays = np.broadcast_arrays(*(boxed(cells_of(x)) for x in arguments))
-            found = np.empty(arrays[0].shape, object)
-            for index in np.ndindex(found.shape):
-                found[index] = function(*(x[index] for x in arrays))
-            return CellArray(found)
+            result = np.empty(arrays[0].shape, object)
+            for index in np.ndindex(result.shape):
+                result[index] = function(*(x[index] for x in arrays))
+            return CellArray(result)
 
         return apply
 
@@ -155,7 +153,7 @@ class Cells(OnReals):
         return value if isinstance(value, CellArray) else CellArray(self.f.number(value))
 
     def where(self, condition: Any, a: Any, b: Any) -> CellArray:
-        return self._each(lambda c, one, other: self.f.where(_truth(c), one, other))(condition, a, b)
+        return self._each(lambda c, x, y: self.f.where(_truth(c), x, y))(condition, a, b)
 
     def less(self, a: Any, b: Any) -> CellArray:
         return self._each(self.f.less)(a, b)
@@ -208,9 +206,9 @@ class Cells(OnReals):
 
     def _best(self, line: list[Any], below: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
         best, place = line[0], self.f.number(0)
-        for k, one in enumerate(line[1:], 1):
-            better = below(best, one)
-            best, place = self.f.where(better, one, best), self.f.where(better, self.f.number(k), place)
+        for k, cell in enumerate(line[1:], 1):
+            better = below(best, cell)
+            best, place = self.f.where(better, cell, best), self.f.where(better, self.f.number(k), place)
         return best, place
 
     def _reduced(self, function: Callable[[list[Any]], Any], x: Any, axis: Axis, keepdims: bool) -> CellArray:
@@ -218,10 +216,10 @@ class Cells(OnReals):
         axes = axes_of(axis, cells.ndim)
         rest = tuple(k for k in range(cells.ndim) if k not in axes)
         lines = np.transpose(cells, (*rest, *axes))
-        found = np.empty(lines.shape[: len(rest)], object)
-        for index in np.ndindex(found.shape):
-            found[index] = function(list(lines[index].flat) if axes else [lines[index]])
-        return CellArray(found.reshape(without(cells.shape, axes, keepdims)))
+        result = np.empty(lines.shape[: len(rest)], object)
+        for index in np.ndindex(result.shape):
+            result[index] = function(list(lines[index].flat) if axes else [lines[index]])
+        return CellArray(result.reshape(without(cells.shape, axes, keepdims)))
 
     def running_total(self, x: Any, axis: int) -> CellArray:
         return self._scanned(lambda line: self.f.total(iter(line)), x, axis)
@@ -231,10 +229,10 @@ class Cells(OnReals):
 
     def _scanned(self, function: Callable[[list[Any]], Any], x: Any, axis: int) -> CellArray:
         lines = np.moveaxis(boxed(cells_of(x)), axis, -1)
-        found = np.empty(lines.shape, object)
-        for index in np.ndindex(found.shape):
-            found[index] = function(list(lines[index[:-1]][: index[-1] + 1]))
-        return CellArray(np.moveaxis(found, -1, axis))
+        result = np.empty(lines.shape, object)
+        for index in np.ndindex(result.shape):
+            result[index] = function(list(lines[index[:-1]][: index[-1] + 1]))
+        return CellArray(np.moveaxis(result, -1, axis))
 
     def matmul(self, a: Any, b: Any) -> CellArray:
         left, right = boxed(cells_of(a)), boxed(cells_of(b))
@@ -243,12 +241,12 @@ class Cells(OnReals):
         batch = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
         rows = np.broadcast_to(rows, (*batch, *rows.shape[-2:]))
         columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
-        found = np.empty((*batch, rows.shape[-2], columns.shape[-2]), object)
-        for index in np.ndindex(found.shape):
+        result = np.empty((*batch, rows.shape[-2], columns.shape[-2]), object)
+        for index in np.ndindex(result.shape):
             pairs = zip(rows[index[:-1]], columns[(*index[:-2], index[-1])], strict=True)
-            found[index] = self.f.total(p * q for p, q in pairs)
+            result[index] = self.f.total(p * q for p, q in pairs)
         drop = tuple(axis for axis, x in ((-2, left), (-1, right)) if x.ndim == 1)
-        return CellArray(np.squeeze(found, drop))
+        return CellArray(np.squeeze(result, drop))
 
     def places(self, indices: Any) -> Array:
         return np.asarray(np.array([int(k) for k in boxed(cells_of(indices)).flat], np.intp).reshape(indices.shape))
@@ -259,35 +257,35 @@ class Cells(OnReals):
         inside = tuple(range(axis, axis + places.ndim))
         more = np.moveaxis(boxed(cells_of(updates)), inside, range(places.ndim))
         front = np.moveaxis(cells, axis, 0)
-        found = np.empty(front.shape, object)
+        result = np.empty(front.shape, object)
         for k, *rest in np.ndindex(front.shape):
             hits = [more[(*place, *rest)] for place in np.ndindex(places.shape) if places[place] % size == k]
-            found[k, *rest] = self.f.total([front[k, *rest], *hits])
-        return CellArray(np.moveaxis(found, 0, axis))
+            result[k, *rest] = self.f.total([front[k, *rest], *hits])
+        return CellArray(np.moveaxis(result, 0, axis))
 
     def order(self, x: Any, axis: int, descending: bool = False) -> CellArray:
-        """How many come before each decides its place; with symbols that has no short form."""
+        """An element's place is the number of elements before it, which has no short form in symbols."""
         lines = np.moveaxis(boxed(cells_of(x)), axis, -1)
-        found = np.empty(lines.shape, object)
+        places = np.empty(lines.shape, object)
         for index in np.ndindex(lines.shape[:-1]):
             line = list(lines[index])
             before = (lambda a, b: self.f.less(b, a)) if descending else self.f.less
-            for k, one in enumerate(line):
+            for k, cell in enumerate(line):
                 ahead = sum(
-                    bool(before(other, one)) or (j < k and not bool(before(one, other)))
-                    for j, other in enumerate(line)
+                    bool(before(rival, cell)) or (j < k and not bool(before(cell, rival)))
+                    for j, rival in enumerate(line)
                     if j != k
                 )
-                found[*index, ahead] = self.f.number(k)
-        return CellArray(np.moveaxis(found, -1, axis))
+                places[*index, ahead] = self.f.number(k)
+        return CellArray(np.moveaxis(places, -1, axis))
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> CellArray:
         cells = boxed(cells_of(x))
-        found = np.empty(without(cells.shape, axes_of(axis, cells.ndim), True), object)
-        for index in np.ndindex(found.shape):
-            found[index] = self._anchor(self._anchors)
+        anchors = np.empty(without(cells.shape, axes_of(axis, cells.ndim), True), object)
+        for index in np.ndindex(anchors.shape):
+            anchors[index] = self._anchor(self._anchors)
             self._anchors += 1
-        return CellArray(found)
+        return CellArray(anchors)
 
     def finite(self, x: Any) -> tuple[bool, Any]:
         return True, x
@@ -296,16 +294,16 @@ class Cells(OnReals):
         cells = boxed(cells_of(x))
         axes = axes_of(axis, cells.ndim)
         chosen = np.zeros(cells.shape, object)
-        one = np.empty(without(cells.shape, axes, True), object)
-        for index in np.ndindex(one.shape):
+        elements = np.empty(without(cells.shape, axes, True), object)
+        for index in np.ndindex(elements.shape):
             line = [tuple(slice(None) if k in axes else i for k, i in enumerate(index))]
             places = list(np.ndindex(*(cells.shape[k] for k in axes)))
-            where = iter(places[self._choose(len(places))])
-            place = tuple(next(where) if isinstance(i, slice) else i for i in line[0])
-            chosen[place], one[index] = True, cells[place]
-        return CellArray(chosen != 0), CellArray(one)
+            chosen_index = iter(places[self._choose(len(places))])
+            place = tuple(next(chosen_index) if isinstance(i, slice) else i for i in line[0])
+            chosen[place], elements[index] = True, cells[place]
+        return CellArray(chosen != 0), CellArray(elements)
 
 
 def _truth(condition: Any) -> Any:
-    """NumPy's truth values as Python's."""
+    """``np.bool_`` as ``bool``."""
     return bool(condition) if isinstance(condition, np.bool_) else condition

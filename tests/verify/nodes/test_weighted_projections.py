@@ -15,8 +15,8 @@ from tests.verify.numbers.test_value import judge
 
 from gradproof.engine.extend import Op, ops
 from gradproof.engine.spec import Array, spec_of
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.nodes.weighing import check_blind, check_equalities
+from gradproof.engine.verify.arrays import BallArray
+from gradproof.engine.verify.nodes.weighted_projections import check_equalities, check_without_rule
 from gradproof.engine.verify.numbers.truth import Application
 from gradproof.engine.verify.verdict import GradientVerdict, RuleWord, SummaryWord, ValueWord
 
@@ -37,8 +37,8 @@ def otherwise(base: str, number: float, error: float) -> Op:
     right: Callable[..., Any] = op.rule
 
     def rule(g: Any, y: Any, x: Any, **attributes: Any) -> Any:
-        made = right(g, y, x, **attributes)
-        return ops.where(ops.equal(x, number), (1 + error) * made, made)
+        twin = right(g, y, x, **attributes)
+        return ops.where(ops.equal(x, number), (1 + error) * twin, twin)
 
     return replace(op, name="opaque.op", rule=rule)
 
@@ -74,7 +74,7 @@ def test_the_number_is_found_where_the_rule_moves_what_it_chose() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize(("op", "axis"), [("max", 0), ("min", 1), ("prod", 0)])
 def test_right_rules_that_ask_for_equality_are_right(op: str, axis: int, dtype: str) -> None:
-    """Two of prod's factors are 0 in one line, and one in another."""
+    """Two of prod's factors are 0 in a line, and a single factor in another."""
     x = (1 + X / 8).astype(dtype) if op == "prod" else X.astype(dtype)
     if op == "prod":
         x[3, 5] = x[9, 5] = x[4, 6] = 0
@@ -100,10 +100,10 @@ def opaque(spoil: Callable[[Array], Array], dtype: str = "float64") -> GradientV
 
     def backward(g: Any, y: Any, x: Any, *, axis: int) -> Any:
         wide = x.astype(np.longdouble)
-        made = np.exp(wide - wide.max(axis=axis, keepdims=True))
-        made /= made.sum(axis=axis, keepdims=True)
-        found = (made * (g - (made * g).sum(axis=axis, keepdims=True))).astype(x.dtype)
-        return spoil(found) if x.size > 5000 else found
+        outputs = np.exp(wide - wide.max(axis=axis, keepdims=True))
+        outputs /= outputs.sum(axis=axis, keepdims=True)
+        gradient = (outputs * (g - (outputs * g).sum(axis=axis, keepdims=True))).astype(x.dtype)
+        return spoil(gradient) if x.size > 5000 else gradient
 
     x = X.astype(dtype)
     registry = registry_of(replace(BASE.op("softmax"), name="opaque.op", rule=None, backward=backward))
@@ -112,7 +112,7 @@ def opaque(spoil: Callable[[Array], Array], dtype: str = "float64") -> GradientV
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_right_one_is_screened(dtype: str) -> None:
-    verdict = opaque(lambda found: found, dtype)
+    verdict = opaque(lambda gradient: gradient, dtype)
     assert verdict.summary is SummaryWord.PLAUSIBLE
     assert verdict.uses[0].rule.word is RuleWord.NO_SPEC
     assert verdict.uses[0].value.word is ValueWord.SCREENED
@@ -122,9 +122,9 @@ def test_a_right_one_is_screened(dtype: str) -> None:
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-9), ("float32", 1e-2)])
 @pytest.mark.parametrize("where", [(0, 0), (119, 89), (50, 7)])
 def test_one_wrong_element_is_found(where: tuple[int, int], dtype: str, error: float) -> None:
-    def spoil(found: Array) -> Array:
-        found[where] *= 1 + error
-        return found
+    def spoil(gradient: Array) -> Array:
+        gradient[where] *= 1 + error
+        return gradient
 
     verdict = opaque(spoil, dtype)
     assert verdict.summary is SummaryWord.WRONG
@@ -132,18 +132,18 @@ def test_one_wrong_element_is_found(where: tuple[int, int], dtype: str, error: f
 
 
 def test_errors_that_cancel_are_found() -> None:
-    def spoil(found: Array) -> Array:
-        some = 1e-6 * found[3, 5]
-        found[3, 5] += some
-        found[3, 6] -= some
-        return found
+    def spoil(gradient: Array) -> Array:
+        some = 1e-6 * gradient[3, 5]
+        gradient[3, 5] += some
+        gradient[3, 6] -= some
+        return gradient
 
     assert opaque(spoil).uses[0].value.word is ValueWord.OFF
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_rounding_of_a_mean_is_no_alarm(dtype: str) -> None:
-    """The form of a variance reads numbers about one of them, and this backward rounds a mean that is far from 0."""
+    """The form of a variance shifts numbers by an element, and this backward rounds a mean that is far from 0."""
 
     def backward(g: Any, y: Any, x: Any, *, axis: Any, correction: Any, keepdims: bool) -> Any:
         return np.expand_dims(g, axis) * 2 * (x - x.mean(axis=axis, keepdims=True)) / len(x)
@@ -173,12 +173,12 @@ def test_what_a_rule_gives_is_compared_and_not_the_floats() -> None:
     right = pulled(g)
     wrong = right.copy()
     wrong[8, 9] *= 1 + 2.0**-32
-    one = application(X, g, wrong)
+    node = application(X, g, wrong)
     equal = np.zeros(X.shape, bool)
-    assert check_equalities(one, 0, BallArray(right), [equal]) is None
-    found = check_equalities(one, 0, BallArray(wrong), [equal])
-    assert found is not None
-    assert (found.word, found.element) == (ValueWord.OFF, "[8, 9]")
+    assert check_equalities(node, 0, BallArray(right), [equal]) is None
+    verdict = check_equalities(node, 0, BallArray(wrong), [equal])
+    assert verdict is not None
+    assert (verdict.word, verdict.element) == (ValueWord.OFF, "[8, 9]")
 
 
 def test_elements_that_are_not_known_hide_nothing() -> None:
@@ -188,16 +188,16 @@ def test_elements_that_are_not_known_hide_nothing() -> None:
     rad = np.zeros(X.shape)
     rad[1:4] = 1e30
     rad[5] = np.inf
-    found = check_equalities(application(X, g, wrong), 0, BallArray(wrong, rad), [])
-    assert found is not None
-    assert found.element == "[8, 9]"
+    verdict = check_equalities(application(X, g, wrong), 0, BallArray(wrong, rad), [])
+    assert verdict is not None
+    assert verdict.element == "[8, 9]"
 
 
 def test_a_blind_check_has_no_word_for_what_is_not_finite() -> None:
     g = np.ones(X.shape)
     claimed = pulled(g)
     claimed[0, 0] = np.inf
-    assert check_blind(application(X, g, claimed), 0, 5.0) is None
+    assert check_without_rule(application(X, g, claimed), 0, 5.0) is None
 
 
 def test_zeros_are_compared_too() -> None:
@@ -205,6 +205,6 @@ def test_zeros_are_compared_too() -> None:
     g[:60] = RANDOM.integers(1, 9, (60, 90))
     claimed = pulled(g)
     claimed[80, 80] = 1e-3
-    found = check_blind(application(X, g, claimed), 0, 5.0)
-    assert found is not None
-    assert (found.word, found.element, found.expected) == (ValueWord.OFF, "[80, 80]", "0")
+    verdict = check_without_rule(application(X, g, claimed), 0, 5.0)
+    assert verdict is not None
+    assert (verdict.word, verdict.element, verdict.expected) == (ValueWord.OFF, "[80, 80]", "0")

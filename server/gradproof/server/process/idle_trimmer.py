@@ -1,4 +1,4 @@
-"""Memory that was freed, and goes back to the system where nobody needs it soon."""
+"""Return of free memory to the system after the server becomes idle."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from gradproof.engine.verify.processes.heap import glibc
 from gradproof.server.runs.admission import Admission
 
 IDLE_BEATS = 2
-"""Looks in a row at which nothing was in flight, before free memory goes back: a burst would only take it again."""
+"""Consecutive idle checks before memory is returned; a burst of requests would only take it again."""
 
 
 def trimmer() -> Callable[[], object] | None:
-    """What gives free memory back to the system, where there is such a thing (glibc)."""
+    """A function that returns free heap memory to the system, malloc_trim(3) of glibc; None without glibc."""
     trim = glibc("malloc_trim")
     return None if trim is None else lambda: trim(0)
 
 
-class Tidying:
-    """Gives free memory back once after each time that the server was busy. Without this, what large runs have freed stays
-    with the process in heaps of its threads."""
+class IdleTrimmer:
+    """Returns free memory once after each busy period. Without this, memory that large runs have freed stays in the heaps
+    of threads."""
 
     def __init__(self, admission: Admission, trim: Callable[[], object] | None) -> None:
         self._admission, self._trim = admission, trim
         self._idle, self._seen = 0, 0
 
-    def look(self) -> Callable[[], object] | None:
-        """What is to be called now, in a thread, if the server has just become idle. Call it every second or so."""
+    def due(self) -> Callable[[], object] | None:
+        """The trim function to call in a thread if the server has just become idle, else None. Call this about once a
+        second."""
         if self._trim is None or self._admission.in_flight:
             self._idle = 0
             return None

@@ -15,11 +15,9 @@ from tests.verify.arrays.test_array_forms import FORMS, REGISTRY, applications, 
 from gradproof.engine.precision import precision
 from gradproof.engine.rules import prune
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.ball import BallArray, exact
-from gradproof.engine.verify.arrays.flags import finely
+from gradproof.engine.verify.arrays import Arrays, BallArray, exact, finely
 from gradproof.engine.verify.arrays.products import product_of
-from gradproof.engine.verify.arrays.reading import Arrays
-from gradproof.engine.verify.nodes.refining import Refining, around
+from gradproof.engine.verify.nodes.refinement import Refiner, around
 from gradproof.engine.verify.numbers.truth import Application, true_contributions, true_outputs
 from gradproof.engine.verify.verdict import ValueWord
 
@@ -41,19 +39,19 @@ def sharp(ball: BallArray, at: Array, truths: Any) -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_single_elements_are_those_of_the_definition(name: str) -> None:
     op, rng = REGISTRY.op(name), np.random.default_rng(8)
-    for case, found, inputs in applications(name):
-        results = results_of(op, inputs, found)
+    for case, balls, inputs in applications(name):
+        results = results_of(op, inputs, balls)
         g = [rng.standard_normal(y.shape) for y in results]
         claimed = [x if is_moving(x) and op.rule else None for x in inputs]
-        one = Application(op, found.attributes, inputs, found.outputs, results, g, claimed)
-        refining = Refining(one, [inputs], math.inf)
-        for k, truths in enumerate(true_outputs(one)[0]):
+        application = Application(op, balls.attributes, inputs, balls.outputs, results, g, claimed)
+        refining = Refiner(application, [inputs], math.inf)
+        for k, truths in enumerate(true_outputs(application)[0]):
             at = np.unique(rng.integers(0, len(truths), 5))
             sharp(refining.result(k, at), at, truths)
         if op.rule is None:
             continue
         rule = REGISTRY.rule_of(op, case)
-        for k, truths in enumerate(true_contributions(one).balls):
+        for k, truths in enumerate(true_contributions(application).balls):
             if truths and rule.outputs[k] is not None:
                 at = np.unique(rng.integers(0, len(truths), 5))
                 program = prune(rule, [j == k for j in range(len(inputs))])
@@ -62,29 +60,29 @@ def test_single_elements_are_those_of_the_definition(name: str) -> None:
 
 def test_an_element_costs_what_it_is_made_of() -> None:
     x = drawn((1000, 1000), FLOAT64)
-    one, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
-    refining = Refining(one, [one.inputs], time.monotonic() + 60)
+    application, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
+    refining = Refiner(application, [application.inputs], time.monotonic() + 60)
     at = np.array([141_127])
-    found = refining.contribution(rule, at)
-    assert np.isfinite(found.mid).sum() == 1
+    ball = refining.contribution(rule, at)
+    assert np.isfinite(ball.mid).sum() == 1
     assert refining._ticks < 5_000  # of a million elements
 
 
 def test_where_the_time_is_over_nothing_is_known() -> None:
-    one, rule = applied("softmax", drawn((40, 4000), FLOAT64), axis=1)
-    found = Refining(one, [one.inputs], time.monotonic() - 1).contribution(rule, np.arange(10))
-    assert np.isnan(found.mid).all()
+    application, rule = applied("softmax", drawn((40, 4000), FLOAT64), axis=1)
+    ball = Refiner(application, [application.inputs], time.monotonic() - 1).contribution(rule, np.arange(10))
+    assert np.isnan(ball.mid).all()
 
 
 def test_a_contribution_that_cancels_is_known_to_its_digits() -> None:
-    """Of a softmax whose line is all but one element the balls of float64 know the slope to few digits."""
+    """Of a softmax with a single unmasked element in a line the balls of float64 know the slope to few digits."""
     x = drawn((300, 300), FLOAT64) * 3
     x[:, 7] += 25
-    one, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
-    found = checked(one, rule).contributions[0]
-    assert found is not None
-    assert found.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), found
-    assert found.checked == x.size
+    application, rule = applied("softmax", x, seed=drawn(x.shape, FLOAT64, 1), axis=1)
+    verdict = checked(application, rule).contributions[0]
+    assert verdict is not None
+    assert verdict.word in (ValueWord.ENCLOSED, ValueWord.CONDITIONED), verdict
+    assert verdict.checked == x.size
 
 
 @pytest.mark.parametrize("x", ["0", "1/3", "1e-320", "-5e-324", "1e-400", "2**-1074 / 3"])
@@ -163,20 +161,20 @@ def test_a_number_that_was_flushed_to_0_is_wrong(op: str, value: float) -> None:
         x[7], attributes, arrays = 0.0, {"axis": 1}, (x,)
         x.flat[place], place = value, place if op == "cumsum" else 7
         seed = seed if op == "cumsum" else seed[:, 0]
-    one, rule = applied(op, *arrays, seed=seed, **attributes)
-    right = checked(one, rule)
+    application, rule = applied(op, *arrays, seed=seed, **attributes)
+    right = checked(application, rule)
     assert right.forward.word is not ValueWord.OFF
     assert right.forward.checked == right.forward.total
     for which in (0, 1):
         if which and op not in ("multiply", "exp", "softmax"):
             continue
-        array = [*one.results, *(c for c in one.contributions if c is not None)][which]
+        array = [*application.results, *(c for c in application.contributions if c is not None)][which]
         if which and not 0 < abs(array.flat[place]) < 1e-250:
             continue
         size = abs(array.flat[place])
         if size < 64 * 2.0**-1074:  # which is as good as 0
             continue
-        bad, where = changed(one, which, place, 0.0)
+        bad, where = changed(application, which, place, 0.0)
         off = verdict_on(checked(bad, rule), bad, which)
         assert off.word in ((ValueWord.OFF,) if size > 1e-318 else (ValueWord.OFF, ValueWord.ILL_CONDITIONED)), (which, off)
         assert off.element == where
@@ -186,16 +184,16 @@ def test_a_number_that_was_flushed_to_0_is_wrong(op: str, value: float) -> None:
 def test_less_than_the_smallest_number_is_0(op: str) -> None:
     x = drawn((60, 50), FLOAT64)
     x[:, :20] = 1e-200 if op == "multiply" else -800.0
-    one, rule = applied("multiply", x, x) if op == "multiply" else applied("softmax", x, axis=1)
-    found = checked(one, rule)
-    assert (found.forward.word, found.forward.checked) == (ValueWord.ENCLOSED, x.size)
-    assert found.forward.sampled < 200
+    application, rule = applied("multiply", x, x) if op == "multiply" else applied("softmax", x, axis=1)
+    verdicts = checked(application, rule)
+    assert (verdicts.forward.word, verdicts.forward.checked) == (ValueWord.ENCLOSED, x.size)
+    assert verdicts.forward.sampled < 200
 
 
 def test_denormal_numbers_are_enclosed_finely() -> None:
     x = np.linspace(-746, -700, 500)
     with finely():
-        ball = Arrays().exp(exact(x)).settled()
+        ball = Arrays().exp(exact(x)).fixed()
     with precision(200):
         for x_, mid, rad in zip(x, ball.mid, ball.radius(), strict=True):
             assert abs(arb(x_).exp() - arb(mid)) <= arb(rad)
@@ -211,10 +209,10 @@ def test_two_infinities_at_once_have_no_limit(op: str, size: int) -> None:
     """It depends on which is larger: 0 or 1, and neither makes a nan wrong."""
     x, y = drawn((size,), FLOAT64), drawn((size,), FLOAT64, 1)
     x[5:10] = y[5:10] = -np.inf if op == "logaddexp" else np.inf
-    one, rule = applied(op, x, y)
-    for found in checked(one, rule).contributions:
-        assert found is not None
-        assert found.word is ValueWord.NONFINITE, found
+    application, rule = applied(op, x, y)
+    for verdict in checked(application, rule).contributions:
+        assert verdict is not None
+        assert verdict.word is ValueWord.NONFINITE, verdict
 
 
 def test_a_zero_that_is_crossed_verifies_half_of_the_digits_and_a_bad_formula_does_not() -> None:
@@ -222,24 +220,24 @@ def test_a_zero_that_is_crossed_verifies_half_of_the_digits_and_a_bad_formula_do
     x = drawn((20_000,), FLOAT64)
     x[:50] = -0.7517915246935645 * (1 + np.linspace(-1e-5, 1e-5, 50))
     for part in (slice(None), slice(0, 60)):
-        one, rule = applied("gelu", x[part])
-        found = checked(one, rule).contributions[0]
-        assert found is not None
-        assert (found.word, found.checked) == (ValueWord.CONDITIONED, x[part].size), found
-        assert "next to a zero" in found.reason
-    one, rule = applied("acos", 1 - np.geomspace(1e-12, 1e-3, 60))
-    bad = 1 / np.sqrt(1 - one.inputs[0] * one.inputs[0])
+        application, rule = applied("gelu", x[part])
+        verdict = checked(application, rule).contributions[0]
+        assert verdict is not None
+        assert (verdict.word, verdict.checked) == (ValueWord.CONDITIONED, x[part].size), verdict
+        assert "next to a zero" in verdict.reason
+    application, rule = applied("acos", 1 - np.geomspace(1e-12, 1e-3, 60))
+    bad = 1 / np.sqrt(1 - application.inputs[0] * application.inputs[0])
     for k in (0, 5, 10):
-        worse, where = changed(one, 1, k, -float(bad[k]))
-        found = checked(worse, rule).contributions[0]
-        assert found is not None
-        assert found.word in (ValueWord.ILL_CONDITIONED, ValueWord.OFF), found
-        assert found.element == where
+        worse, where = changed(application, 1, k, -float(bad[k]))
+        verdict = checked(worse, rule).contributions[0]
+        assert verdict is not None
+        assert verdict.word in (ValueWord.ILL_CONDITIONED, ValueWord.OFF), verdict
+        assert verdict.element == where
 
 
 def test_next_to_a_zero_less_than_half_of_the_digits_verify_nothing() -> None:
-    one, rule = applied("gelu", np.full(40, -0.7517915246935645) * (1 + np.linspace(-1e-12, 1e-12, 40)))
-    found = checked(one, rule).contributions[0]
-    assert found is not None
-    assert found.word is ValueWord.ILL_CONDITIONED
-    assert "another formula" not in found.reason
+    application, rule = applied("gelu", np.full(40, -0.7517915246935645) * (1 + np.linspace(-1e-12, 1e-12, 40)))
+    verdict = checked(application, rule).contributions[0]
+    assert verdict is not None
+    assert verdict.word is ValueWord.ILL_CONDITIONED
+    assert "another formula" not in verdict.reason

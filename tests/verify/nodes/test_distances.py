@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from gradproof.engine.conventions import Kink
-from gradproof.engine.verify.arrays.ball import BallArray
-from gradproof.engine.verify.arrays.chosen import chosen_products
+from gradproof.engine.verify.arrays import BallArray
+from gradproof.engine.verify.arrays.selected_products import selected_products
 from gradproof.engine.verify.floats.ulps import largest, spacing
-from gradproof.engine.verify.nodes.allowances import MAX_LOOKED_AT, Orders, judge_array
-from gradproof.engine.verify.nodes.elements import beyond, limits
-from gradproof.engine.verify.nodes.judging import Tally, at_kinks, distances, overflowed, spacings
+from gradproof.engine.verify.nodes.allowances import MAX_EXAMINED, Orders, compare_array
+from gradproof.engine.verify.nodes.distances import Tally, at_kinks, distances, overflowed, spacings
+from gradproof.engine.verify.nodes.elements import far_substitutes, limits
 from gradproof.engine.verify.verdict import ValueVerdict, ValueWord
 
 FLOAT64 = np.dtype(np.float64)
@@ -29,7 +29,7 @@ def test_the_units_of_arrays_are_those_of_single_numbers(dtype: Any) -> None:
     drawn = np.random.default_rng(0).normal(size=200) * 10.0 ** np.random.default_rng(1).integers(-4, 4, 200)
     x = np.concatenate([np.array(points), drawn])
     x = x[np.abs(x) <= top]
-    assert spacings(x, dtype).tolist() == [spacing(float(one), dtype) for one in x]
+    assert spacings(x, dtype).tolist() == [spacing(float(number), dtype) for number in x]
 
 
 def test_distances_contain_the_true_ones() -> None:
@@ -49,7 +49,7 @@ def test_distances_of_what_is_not_finite() -> None:
     got = np.array([np.inf, np.inf, np.nan, 1.0, np.nan, -np.inf])
     mid = np.array([np.inf, 1.0, 1.0, np.nan, np.nan, np.inf])
     far = distances(got, mid, np.zeros(6), FLOAT64)
-    assert far.fine().tolist() == [True, False, False, False, False, False]
+    assert far.close().tolist() == [True, False, False, False, False, False]
     assert far.least.tolist()[:4] == [0.0, np.inf, np.inf, 0.0]  # of an unknown truth nothing is far
     assert overflowed(got, np.full(6, 1.7e308), np.zeros(6), FLOAT64).tolist() == [False] * 6
     assert overflowed(np.array([np.inf, -np.inf]), np.full(2, 7e4), np.zeros(2), np.dtype(np.float16)).tolist() == [
@@ -60,8 +60,8 @@ def test_distances_of_what_is_not_finite() -> None:
 
 def test_a_zero_is_right_where_the_truth_is_nothing() -> None:
     mid, rad = np.array([0.0, 0.0, 0.0, 1e-280, 1e-323]), np.array([1e-322, 1e-300, 0.0, 0.0, 1e-322])
-    assert distances(np.zeros(5), mid, rad, FLOAT64).fine().tolist() == [True, False, True, False, True]
-    assert not distances(np.full(1, 1e-300), np.zeros(1), np.full(1, 1e-290), FLOAT64).fine().any()
+    assert distances(np.zeros(5), mid, rad, FLOAT64).close().tolist() == [True, False, True, False, True]
+    assert not distances(np.full(1, 1e-300), np.zeros(1), np.full(1, 1e-290), FLOAT64).close().any()
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_sides_that_cancel_have_their_mean() -> None:
 
 def test_limits_are_what_two_readings_far_out_agree_on() -> None:
     x = np.array([1.0, np.inf, -np.inf, 2.0**70, -(2.0**80)])
-    a, b = (beyond(x, np.array([2.0**70, 2.0**80]), seed) for seed in (1, 2))
+    a, b = (far_substitutes(x, np.array([2.0**70, 2.0**80]), seed) for seed in (1, 2))
     assert a[0] == b[0] == 1.0
     assert (np.abs(a[1:]) > 2.0**62).all()
     assert (a[1:] != b[1:]).all()
     assert np.sign(a).tolist() == np.sign(x).tolist()
     assert abs(a[1]) > abs(a[4]) > abs(a[3])  # the order is kept
-    found = limits(BallArray(a), BallArray(b), True)
-    assert found.mid.tolist() == [1.0, np.inf, -np.inf, np.inf, -np.inf]
+    ball = limits(BallArray(a), BallArray(b), True)
+    assert ball.mid.tolist() == [1.0, np.inf, -np.inf, np.inf, -np.inf]
     assert np.isnan(limits(BallArray(a), BallArray(b), False).mid[1:]).all()
     assert np.isnan(limits(BallArray(np.array([1.0])), BallArray(np.array([1.1])), True).mid).all()
 
@@ -102,12 +102,12 @@ def judged(got: Any, mid: Any, allowed: dict[Orders, float], rad: float = 0.0) -
     array = np.asarray(got)
     tally = Tally(array.shape, array.size)
 
-    def allowing(orders: Orders, at: Any) -> Any:
+    def allowance(orders: Orders, at: Any) -> Any:
         assert at.any()
         return np.full(array.size, allowed[orders])
 
     ball = BallArray(np.asarray(mid, np.float64), np.full(array.shape, rad))
-    assert judge_array(array, ball, allowing, tally, finite=True).size == 0
+    assert compare_array(array, ball, allowance, tally, finite=True).size == 0
     return tally.worst
 
 
@@ -130,7 +130,7 @@ def test_any_order_is_no_excuse_for_what_is_to_be_seen() -> None:
     assert (
         judged(got, np.ones(10), {Orders.ANY: 1e-8, Orders.LIKELY: 1e-12, Orders.USUAL: 1e-8}).word is ValueWord.CONDITIONED
     )
-    many = np.full(2 * MAX_LOOKED_AT, 1 + 1e-9)
+    many = np.full(2 * MAX_EXAMINED, 1 + 1e-9)
     assert judged(many, np.ones(many.size), {Orders.ANY: 1e-8, Orders.LIKELY: 0.0, Orders.USUAL: 0.0}).word is ValueWord.OFF
 
 
@@ -143,16 +143,16 @@ def test_an_infinity_on_the_way_is_explained_by_large_numbers_only() -> None:
 def test_chosen_elements_of_a_product_are_charged_what_its_orders_cost() -> None:
     random = np.random.default_rng(5)
     a, b = random.normal(size=(2, 30, 200)), random.normal(size=(2, 200, 20))
-    chosen = random.random((2, 30, 20)) < 0.1
+    selected = random.random((2, 30, 20)) < 0.1
     unit = 2.0**-24
-    found = chosen_products(BallArray(a), BallArray(b), unit, chosen)
-    assert np.isnan(found.mid[~chosen]).all()
+    ball = selected_products(BallArray(a), BallArray(b), unit, selected)
+    assert np.isnan(ball.mid[~selected]).all()
     product = (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float64)
     exact = np.einsum("bik,bkj->bij", a.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64))
-    assert (np.abs(product - exact)[chosen] <= found.radius()[chosen]).all()
+    assert (np.abs(product - exact)[selected] <= ball.radius()[selected]).all()
     bound = 200 * unit * np.einsum("bik,bkj->bij", np.abs(a), np.abs(b))
-    assert (found.radius()[chosen] < bound[chosen]).all()
-    assert np.allclose(found.mid[chosen], (a @ b)[chosen])
+    assert (ball.radius()[selected] < bound[selected]).all()
+    assert np.allclose(ball.mid[selected], (a @ b)[selected])
 
 
 def test_a_unit_at_0_is_the_smallest_number() -> None:

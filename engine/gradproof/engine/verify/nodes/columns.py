@@ -1,14 +1,15 @@
-"""Elements of an elementwise op read together in Arb's balls, with derivatives forward: columns of balls, one for each
-element, so that a definition is called once for all of them.
+"""Elements of an elementwise op read together in Arb's balls, with derivatives forward: a column holds a ball per element,
+so that a definition is called once for all elements.
 
-It knows less than a tape (`tape`): elements that take different branches are read in both, and where a ball straddles a
-branch nothing is read.
+The reading is weaker than a `tape`: elements that take different branches are read in both, and nothing is read where a
+ball contains a branch point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 import numpy as np
 from flint import arb
@@ -17,9 +18,11 @@ from gradproof.engine.scalar_functions import Balls, ScalarFunction, Undecided
 from gradproof.engine.spec import Array
 from gradproof.engine.verify.readings import TooLarge
 
+Operand: TypeAlias = "Column | arb | int | float | Fraction"
+
 
 class Column:
-    """Balls, one for each element, and their derivatives along directions; one that is missing is 0."""
+    """A ball per element, and derivatives along directions; a missing direction has the derivative 0."""
 
     __slots__ = ("balls", "batch", "slopes")
     __array_ufunc__ = None
@@ -34,38 +37,38 @@ class Column:
     def __neg__(self) -> Column:
         return self._made(-self.balls, {k: -x for k, x in self.slopes.items()})
 
-    def __add__(self, other: Any) -> Column:
+    def __add__(self, other: Operand) -> Column:
         return self._made(self.balls + balls_of(other), _sums(self.slopes, slopes_of(other)))
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Column:
+    def __sub__(self, other: Operand) -> Column:
         return self._made(self.balls - balls_of(other), _sums(self.slopes, {k: -x for k, x in slopes_of(other).items()}))
 
-    def __rsub__(self, other: Any) -> Column:
+    def __rsub__(self, other: Operand) -> Column:
         return (-self).__add__(other)
 
-    def __mul__(self, other: Any) -> Column:
-        theirs = balls_of(other)
-        mine = {k: x * theirs for k, x in self.slopes.items()}
-        return self._made(self.balls * theirs, _sums(mine, {k: self.balls * x for k, x in slopes_of(other).items()}))
+    def __mul__(self, other: Operand) -> Column:
+        factors = balls_of(other)
+        slopes = {k: x * factors for k, x in self.slopes.items()}
+        return self._made(self.balls * factors, _sums(slopes, {k: self.balls * x for k, x in slopes_of(other).items()}))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Column:
+    def __truediv__(self, other: Operand) -> Column:
         if not isinstance(other, Column):
             return self._made(self.balls / other, {k: x / other for k, x in self.slopes.items()})
         return self._divided(self.slopes, self.balls, other)
 
-    def __rtruediv__(self, other: Any) -> Column:
+    def __rtruediv__(self, other: Operand) -> Column:
         return self._divided({}, other, self)
 
     def _divided(self, slopes: dict[int, Array], a: Any, b: Column) -> Column:
         quotient = a / b.balls
-        found = _sums(slopes, {k: -(quotient * x) for k, x in b.slopes.items()})
-        return self._made(quotient, {k: x / b.balls for k, x in found.items()})
+        numerators = _sums(slopes, {k: -(quotient * x) for k, x in b.slopes.items()})
+        return self._made(quotient, {k: x / b.balls for k, x in numerators.items()})
 
-    def __pow__(self, exponent: Any) -> Any:
+    def __pow__(self, exponent: Operand) -> Any:
         return self.batch.power(self, exponent)
 
     def __bool__(self) -> bool:
@@ -75,24 +78,31 @@ class Column:
     __hash__ = None  # type: ignore[assignment]
 
 
-def balls_of(x: Any) -> Any:
+def balls_of(x: Operand) -> Any:
+    """The balls of a column; a scalar as itself."""
     return x.balls if isinstance(x, Column) else x
 
 
-def slopes_of(x: Any) -> dict[int, Array]:
+def slopes_of(x: object) -> dict[int, Array]:
+    """The derivatives of a column by direction."""
     return x.slopes if isinstance(x, Column) else {}
 
 
 def _sums(a: dict[int, Array], b: dict[int, Array]) -> dict[int, Array]:
-    found = dict(a)
+    sums = dict(a)
     for k, x in b.items():
-        found[k] = found[k] + x if k in found else x
-    return found
+        sums[k] = sums[k] + x if k in sums else x
+    return sums
 
 
 class Batch(Balls):
-    """The reading of ``size`` elements. ``limit`` bounds the operations, of all elements (TooLarge is raised beyond);
-    ``ties`` tells at which elements numbers that move were compared and are equal."""
+    """The reading of ``size`` elements.
+
+    Args:
+        limit: bound of the operations of all elements; raises TooLarge beyond.
+
+    ``ties`` is the mask of the elements where equal numbers with derivatives were compared.
+    """
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__()
@@ -100,32 +110,32 @@ class Batch(Balls):
         self.ties = np.zeros(size, bool)
 
     def count(self) -> None:
-        """Count one more operation."""
+        """Count an operation for each element."""
         self.left -= self.size
         if self.left < 0:
             raise TooLarge
 
     def column(self, numbers: Sequence[float], direction: int | None = None) -> Column:
-        """Floats as they are; ``direction``: that along which they move."""
+        """Floats as exact balls; ``direction``: the direction along which their derivative is 1."""
         slopes = None if direction is None else {direction: self._filled(arb(1))}
         return Column(self, _boxed([arb(x) for x in numbers]), slopes)
 
     def balls(self, x: Any) -> list[arb]:
-        """A result as balls: a column, a condition, or one number for all."""
+        """The balls of a column, a condition, or a scalar."""
         x = self.as_number(x)
         if isinstance(x, Column):
             return [y if isinstance(y, arb) else arb(y) for y in x.balls.tolist()]
         return [arb(x)] * self.size
 
-    def slope(self, x: Any, direction: int) -> Any:
-        """The derivative of a result."""
-        found = slopes_of(x).get(direction)
-        return self._filled(arb(0)) if found is None else found
+    def slope(self, x: object, direction: int) -> Array:
+        """The derivative of a result along a direction."""
+        slope = slopes_of(x).get(direction)
+        return self._filled(arb(0)) if slope is None else slope
 
     def _filled(self, x: Any) -> Array:
-        found = np.empty(self.size, object)
-        found[:] = x
-        return found
+        cells = np.empty(self.size, object)
+        cells[:] = x
+        return cells
 
     def reading(self, row: ScalarFunction) -> Callable[..., Any]:
         def apply(*arguments: Any) -> Any:
@@ -152,17 +162,17 @@ class Batch(Balls):
     # conditions
 
     def signs(self, a: Any, b: Any) -> Any:
-        """-1, 0 or 1 for each element, or for all. Raises Undecided."""
+        """The sign of a - b for each element, or for all. Raises Undecided."""
         if not (isinstance(a, Column) or isinstance(b, Column)):
             return super().compare(a, b)
         if a is b:
             return np.zeros(self.size, int)
-        found = np.zeros(self.size, int)
+        signs = np.zeros(self.size, int)
         for k, (x, y) in enumerate(zip(self.balls(a), self.balls(b), strict=True)):
-            found[k] = super().compare(x, y)
+            signs[k] = super().compare(x, y)
         if slopes_of(a) or slopes_of(b):
-            self.ties |= found == 0
-        return found
+            self.ties |= signs == 0
+        return signs
 
     def less(self, a: Any, b: Any) -> Any:
         return self.signs(a, b) < 0
@@ -193,9 +203,9 @@ class Batch(Balls):
         whole = [y.floor() for y in self.balls(x)]
         if not all(y.is_exact() for y in whole):
             raise Undecided("a ball straddles a step")
-        found = Column(self, _boxed(whole))
-        below = self.signs(x, found) < 0
-        return self.where(below, found - 1, found) if below.any() else found
+        result = Column(self, _boxed(whole))
+        below = self.signs(x, result) < 0
+        return self.where(below, result - 1, result) if below.any() else result
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if isinstance(condition, bool):
@@ -212,19 +222,19 @@ class Batch(Balls):
         )
 
     def _chosen(self, condition: Array, a: Any, b: Any) -> Array:
-        found = self._filled(b) if not isinstance(b, np.ndarray) else b.copy()
-        found[condition] = a[condition] if isinstance(a, np.ndarray) else a
-        return found
+        result = self._filled(b) if not isinstance(b, np.ndarray) else b.copy()
+        result[condition] = a[condition] if isinstance(a, np.ndarray) else a
+        return result
 
 
 def _boxed(balls: list[Any]) -> Array:
-    found = np.empty(len(balls), object)
-    found[:] = balls
-    return found
+    cells = np.empty(len(balls), object)
+    cells[:] = balls
+    return cells
 
 
 def _partial(row: ScalarFunction, point: Sequence[arb], axis: int) -> arb:
-    """The derivative along one argument; nan at a pole."""
+    """The partial derivative along an argument; nan at a pole."""
     try:
         return row.partials(point, [axis])[0]
     except (ValueError, ZeroDivisionError):

@@ -1,6 +1,6 @@
-"""Warming up: each call is made once, the way clients make it, before the server says that it is there.
+"""Warm-up: the server makes each call once, as a client would, before it announces its address.
 
-What is slow the first time (imports, traces of rules, fingerprints of ops, processes that start) has then happened.
+Imports, traces of rules, fingerprints of ops and the start of processes, which make first calls slow, are then done.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ OP, BUDGET, SECONDS = "multiply", 2.0, 20.0
 
 
 @contextmanager
-def side_door() -> Iterator[str]:
-    """The address of a Unix socket in a folder that nobody else may enter, gone afterwards. Its port is one of local
-    credentials (`open_door`), by which `Access` knows the server itself: no token goes through it."""
+def warm_up_socket() -> Iterator[str]:
+    """The address of a Unix socket in a private folder, removed afterwards. The port has local credentials
+    (`listen_locally`), by which `Access` recognises the server itself, without a token."""
     with TemporaryDirectory(prefix="gradproof-") as folder:
-        yield f"unix:{folder}/door"
+        yield f"unix:{folder}/warm-up"
 
 
-def open_door(server: grpc.aio.Server, door: str) -> None:
-    """Have the server listen there too."""
-    server.add_secure_port(door, grpc.local_server_credentials(grpc.LocalConnectionType.UDS))
+def listen_locally(server: grpc.aio.Server, address: str) -> None:
+    """Bind the server to the Unix socket ``address`` with local credentials."""
+    server.add_secure_port(address, grpc.local_server_credentials(grpc.LocalConnectionType.UDS))
 
 
-async def warm(door: str, *, quick: bool) -> None:
-    """Make each call through ``door``; if it is to be ``quick``, only those that trace nothing and need no process. A call
-    that fails is warm too: a plugin may be blocked."""
+async def warm_up(address: str, *, quick: bool) -> None:
+    """Make each call at ``address``; with ``quick``, only the calls that trace no rule and need no other process. A call
+    may fail, since a plugin may be blocked."""
     credentials = grpc.local_channel_credentials(grpc.LocalConnectionType.UDS)
-    async with grpc.aio.secure_channel(door, credentials, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    async with grpc.aio.secure_channel(address, credentials, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         calls = _Calls(channel)
         await calls.quick()
         if not quick:
@@ -48,13 +48,13 @@ class _Calls:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.autodiff: Any = autodiff_service_pb2_grpc.AutodiffServiceStub(channel)
         self.ops: Any = op_service_pb2_grpc.OpServiceStub(channel)
-        self._rest = {"timeout": SECONDS}
+        self._options = {"timeout": SECONDS}
 
     async def quick(self) -> None:
-        """Calls that do not need anything but this process."""
+        """Make the calls that need this process only."""
         graph, level = _graph(), pb.VERIFY_LEVEL_CACHED
         request = pb.DifferentiateRequest(
-            input=pb.RunInput(graph=graph, request_id="warm"), verify=pb.VerifyOptions(level=level)
+            input=pb.RunInput(graph=graph, request_id="warm-up"), verify=pb.VerifyOptions(level=level)
         )
         await self._answer(self.autodiff.GetServerInfo, pb.GetServerInfoRequest())
         await self._answer(self.autodiff.Infer, pb.InferRequest(graph=graph))
@@ -62,10 +62,10 @@ class _Calls:
         await self._answer(self.autodiff.Derive, pb.DeriveRequest(graph=graph, mode=pb.DERIVE_MODE_VJP))
         await self._answer(self.autodiff.Differentiate, request)
         await self._stream(self.autodiff.StreamingDifferentiate, pb.StreamingDifferentiateRequest(request=request))
-        await self._stream(self.autodiff.Session, _said(pb.SessionRequest(differentiate=request)))
+        await self._stream(self.autodiff.Session, _frames(pb.SessionRequest(differentiate=request)))
 
     async def slow(self) -> None:
-        """Calls that read all ops, or ask worker processes."""
+        """Make the calls that read all ops, or need worker processes."""
         verify = pb.VerifyOptions(level=pb.VERIFY_LEVEL_EVERYTHING, budget_seconds=BUDGET)
         request = pb.DifferentiateRequest(input=pb.RunInput(graph=_graph()), verify=verify)
         await self._stream(self.autodiff.StreamingDifferentiate, pb.StreamingDifferentiateRequest(request=request))
@@ -78,15 +78,15 @@ class _Calls:
 
     async def _answer(self, method: Any, request: Any) -> Any:
         with suppress(grpc.RpcError):
-            return await method(request, **self._rest)
+            return await method(request, **self._options)
 
     async def _stream(self, method: Any, request: Any) -> None:
         with suppress(grpc.RpcError):
-            async for _ in method(request, **self._rest):
+            async for _ in method(request, **self._options):
                 pass
 
 
-async def _said(frame: pb.SessionRequest) -> AsyncIterator[pb.SessionRequest]:
+async def _frames(frame: pb.SessionRequest) -> AsyncIterator[pb.SessionRequest]:
     yield frame
 
 

@@ -1,4 +1,4 @@
-"""The HTTP port: /metrics for Prometheus, /healthz and /readyz for whoever starts and stops servers."""
+"""The HTTP port: /metrics for Prometheus, /healthz and /readyz for probes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Any, TypeAlias
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 Answer: TypeAlias = Callable[[], tuple[bool, bytes]]
-"""Gives whether all is well, and a text."""
+"""Returns whether the answer is 200 or 503, and its text."""
 
 READ_SECONDS = 10.0
 
 
-class Web:
-    """Answers GET at ``paths``, in threads of its own, so that a server whose event loop is stuck can say so: 200 where all
-    is well, 503 where it is not. ``shared``: other processes listen at the same port. Raises OSError if it is taken, or
-    is none."""
+class HttpServer:
+    """Answers GET at ``paths`` with status 200 or 503, in its own threads, so that it works while the event loop is stuck.
+    With ``shared``, other processes may bind the same port. Raises OSError if the port is taken or out of range."""
 
     def __init__(self, address: str, port: int, paths: Mapping[str, Answer], *, shared: bool = False) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -31,18 +30,17 @@ class Web:
             daemon_threads = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that went away is no news."""
+                """Log nothing when a client closes its connection."""
 
         try:
             self._server = Server((address.strip("[]"), port), _handler(paths))
         except OverflowError as error:
             raise OSError(str(error)) from error
         self.port = int(self._server.server_address[1])
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="web", daemon=True)
-        self._thread.start()
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -56,8 +54,8 @@ def _handler(paths: Mapping[str, Answer]) -> type[BaseHTTPRequestHandler]:
             answer = paths.get(self.path.partition("?")[0])
             if answer is None:
                 return self._send(HTTPStatus.NOT_FOUND, f"there are {', '.join(paths)}\n".encode())
-            well, text = answer()
-            self._send(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE, text)
+            healthy, text = answer()
+            self._send(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, text)
 
         do_HEAD = do_GET
 
@@ -69,7 +67,7 @@ def _handler(paths: Mapping[str, Answer]) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(text)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Write no line: probes come every few seconds."""
+        def log_message(self, *_: Any) -> None:
+            """Log nothing: probes come every few seconds."""
 
     return Handler

@@ -1,8 +1,8 @@
-"""Forms for whole arrays, read in Arb's balls where a few elements are wanted: the words of `Wholes` over arrays whose
-scalars are computed when they are asked for, and kept. An element of a softmax so costs its line, and that of a matrix
-product a row and a column.
+"""Forms for whole arrays, read in Arb's balls where a few elements are needed: the functions of `WholeArrayFunctions` over
+arrays whose scalars are computed when they are used, and kept. An element of a softmax costs its line, and an element of a
+matrix product a row and a column.
 
-A form may take an anchor, or one element of each line, and must not depend on which: here it is the largest, nearly.
+A form may take an anchor, or an element of each line, and must not depend on the choice: here it is nearly the largest.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from flint import arb
 
 from gradproof.engine.scalar_functions import TABLE, Balls, OnReals
 from gradproof.engine.spec import Array
-from gradproof.engine.verify.arrays.axes import Axis, axes_of, without
+from gradproof.engine.verify.readings.axes import Axis, axes_of, without
 
 
 class Deferred:
-    """An array of scalars: ``make`` computes that at a flat place."""
+    """An array of scalars; ``make`` computes the scalar at a flat place."""
 
     __slots__ = ("_known", "_make", "shape")
     __array_ufunc__ = None
@@ -41,10 +41,10 @@ class Deferred:
 
     def cell(self, place: int) -> Any:
         """The scalar at a flat place."""
-        found = self._known.get(place)
-        if found is None:
-            found = self._known[place] = self._make(place)
-        return found
+        scalar = self._known.get(place)
+        if scalar is None:
+            scalar = self._known[place] = self._make(place)
+        return scalar
 
     def line(self, places: Array) -> list[Any]:
         """The scalars at some flat places."""
@@ -91,7 +91,7 @@ class Deferred:
 
 
 def deferred(x: Any) -> Deferred:
-    """Numbers, or an array of them: floats as they are, conditions and integers as Python's."""
+    """A scalar or an array as a deferred array: floats as exact balls, conditions and integers as Python's."""
     if isinstance(x, Deferred):
         return x
     if not isinstance(x, np.ndarray):
@@ -103,21 +103,21 @@ def deferred(x: Any) -> Deferred:
 
 
 def each(function: Callable[..., Any], *arguments: Any) -> Deferred:
-    """A function of scalars, of arrays that broadcast."""
+    """A function of scalars, applied to arrays that broadcast."""
     arrays = [deferred(x) for x in arguments]
     shape = np.broadcast_shapes(*(x.shape for x in arrays))
     if len(arrays) == 1:
-        [one] = arrays
-        return Deferred(shape, lambda k: function(one.cell(k)))
+        [array] = arrays
+        return Deferred(shape, lambda k: function(array.cell(k)))
     readers = [_broadcast(x, shape) for x in arrays]
-    if len(readers) == 2:  # most are, and each scalar comes through here
+    if len(readers) == 2:  # the most frequent case, and each scalar comes through here
         first, second = readers
         return Deferred(shape, lambda k: function(first(k), second(k)))
     return Deferred(shape, lambda k: function(*(read(k) for read in readers)))
 
 
 def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
-    """A function that reads the element of ``x`` for a flat place of an array that it is broadcast to."""
+    """A function that reads the element of ``x`` for a flat place of the shape that ``x`` is broadcast to."""
     if x.shape == shape:
         return x.cell
     if x.size == 1:
@@ -127,28 +127,28 @@ def _broadcast(x: Deferred, shape: tuple[int, ...]) -> Callable[[int], Any]:
 
 
 def moved(move: Callable[..., Any], *arrays: Any, **options: Any) -> Deferred:
-    """The numbers of arrays at other places, and zeros: ``move`` is asked where each went."""
-    given = [deferred(x) for x in arrays]
-    starts = np.cumsum([1, *(x.size for x in given)])
-    numbers = [np.arange(s, s + x.size).reshape(x.shape) for s, x in zip(starts, given, strict=False)]
-    found = np.asarray(move(*numbers, **options))
-    flat = found.reshape(-1)
-    if len(given) == 1:
-        [one] = given
-        return Deferred(found.shape, lambda k: one.cell(int(flat[k]) - 1) if flat[k] else 0)
+    """The elements of arrays at other places, and zeros: ``move`` is applied to numbers of the elements."""
+    operands = [deferred(x) for x in arrays]
+    starts = np.cumsum([1, *(x.size for x in operands)])
+    numbers = [np.arange(s, s + x.size).reshape(x.shape) for s, x in zip(starts, operands, strict=False)]
+    sources = np.asarray(move(*numbers, **options))
+    flat = sources.reshape(-1)
+    if len(operands) == 1:
+        [operand] = operands
+        return Deferred(sources.shape, lambda k: operand.cell(int(flat[k]) - 1) if flat[k] else 0)
 
     def make(k: int) -> Any:
         number = int(flat[k])
         if number == 0:
             return 0
         source = int(np.searchsorted(starts, number, side="right")) - 1
-        return given[source].cell(number - int(starts[source]))
+        return operands[source].cell(number - int(starts[source]))
 
-    return Deferred(found.shape, make)
+    return Deferred(sources.shape, make)
 
 
-class Wanted(OnReals):
-    """The words. ``tick`` is called for each function and each line, and may raise."""
+class DeferredFunctions(OnReals):
+    """The functions. ``tick`` is called for each function and each line, and may raise."""
 
     def __init__(self, tick: Callable[[], None]) -> None:
         self.f, self.tick = Balls(), tick
@@ -156,9 +156,9 @@ class Wanted(OnReals):
     def __getattr__(self, name: str) -> Any:
         if name not in TABLE:
             raise NotImplementedError(f"{name} is not read in arrays")
-        return self._each(getattr(self.f, name))
+        return self._elementwise(getattr(self.f, name))
 
-    def _each(self, function: Callable[..., Any]) -> Callable[..., Deferred]:
+    def _elementwise(self, function: Callable[..., Any]) -> Callable[..., Deferred]:
         def ticked(*arguments: Any) -> Any:
             self.tick()
             return function(*(self.f.number(x) if type(x) is int else x for x in arguments))
@@ -178,8 +178,8 @@ class Wanted(OnReals):
     def where(self, condition: Any, a: Any, b: Any) -> Deferred:
         arrays = [deferred(x) for x in (condition, a, b)]
         shape = np.broadcast_shapes(*(x.shape for x in arrays))
-        truth, one, other = (_broadcast(x, shape) for x in arrays)
-        return Deferred(shape, lambda k: one(k) if truth(k) else other(k))
+        truth, if_true, if_false = (_broadcast(x, shape) for x in arrays)
+        return Deferred(shape, lambda k: if_true(k) if truth(k) else if_false(k))
 
     def less(self, a: Any, b: Any) -> Deferred:
         return each(self.f.less, a, b)
@@ -191,10 +191,10 @@ class Wanted(OnReals):
         return each(self.f.equal, a, b)
 
     def both(self, a: Any, b: Any) -> Deferred:
-        return each(lambda one, other: bool(one) and bool(other), a, b)
+        return each(lambda x, y: bool(x) and bool(y), a, b)
 
     def either(self, a: Any, b: Any) -> Deferred:
-        return each(lambda one, other: bool(one) or bool(other), a, b)
+        return each(lambda x, y: bool(x) or bool(y), a, b)
 
     def negate(self, a: Any) -> Deferred:
         return each(operator.not_, a)
@@ -248,8 +248,8 @@ class Wanted(OnReals):
 
     def _best(self, line: list[Any], below: Callable[[Any, Any], bool]) -> int:
         best = 0
-        for k, one in enumerate(line[1:], 1):
-            best = k if below(line[best], one) else best
+        for k, cell in enumerate(line[1:], 1):
+            best = k if below(line[best], cell) else best
         return best
 
     def running_total(self, x: Any, axis: int) -> Deferred:
@@ -262,7 +262,7 @@ class Wanted(OnReals):
         array = deferred(x)
         stride = math.prod(array.shape[axis % array.ndim + 1 :])
         count = array.shape[axis]
-        found = Deferred(array.shape, lambda k: make(k))
+        result = Deferred(array.shape, lambda k: make(k))
 
         def make(k: int) -> Any:
             self.tick()
@@ -272,7 +272,7 @@ class Wanted(OnReals):
                 value = function(value, array.cell(place))
             return value
 
-        return found
+        return result
 
     def matmul(self, a: Any, b: Any) -> Deferred:
         left, right = deferred(a), deferred(b)
@@ -337,18 +337,18 @@ class Wanted(OnReals):
         return Deferred(array.shape, make)
 
     def _sorted(self, line: list[Any], before: Callable[[Any, Any], bool]) -> list[int]:
-        """The places of the elements of a line in order, by insertion in halves, after all that are equal."""
-        found: list[int] = []
-        for place, one in enumerate(line):
+        """The places of the elements of a line in stable order, by binary insertion."""
+        ranked: list[int] = []
+        for place, cell in enumerate(line):
             self.tick()
-            low, high = 0, len(found)
+            low, high = 0, len(ranked)
             while low < high:
                 middle = (low + high) // 2
-                low, high = (low, middle) if before(one, line[found[middle]]) else (middle + 1, high)
-            found.insert(low, place)
-        return found
+                low, high = (low, middle) if before(cell, line[ranked[middle]]) else (middle + 1, high)
+            ranked.insert(low, place)
+        return ranked
 
-    # what leaves the value as it is
+    # functions that leave the value unchanged
 
     def anchor(self, x: Any, axis: Axis, near: str = "largest") -> Deferred:
         return self._lines(lambda line: arb(arb(max(line, key=_middle)).mid()), x, axis, True)
@@ -364,17 +364,17 @@ class Wanted(OnReals):
 
         axes = axes_of(axis, array.ndim)
         best = self._lines(place, array, axis, True)
-        one = self._lines(lambda line: line[place(line)], array, axis, True)
+        elements = self._lines(lambda line: line[place(line)], array, axis, True)
         order = (*(k for k in range(array.ndim) if k not in axes), *axes)
         sizes = tuple(array.shape[k] for k in order)
         ranks = np.arange(math.prod(array.shape[k] for k in axes)).reshape(sizes[len(order) - len(axes) :])
         ranks = np.transpose(np.broadcast_to(ranks, sizes), np.argsort(order))
-        return each(operator.eq, np.asarray(ranks), best), one
+        return each(operator.eq, np.asarray(ranks), best), elements
 
 
 def _middle(x: Any) -> float:
-    found = float(arb(x).mid())
-    return -math.inf if math.isnan(found) else found
+    midpoint = float(arb(x).mid())
+    return -math.inf if math.isnan(midpoint) else midpoint
 
 
-__all__ = ["Deferred", "Wanted", "deferred", "each"]
+__all__ = ["Deferred", "DeferredFunctions", "deferred", "each"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradproof.server.supervision.siblings import Peers
+from gradproof.server.supervision.peers import Peers
 
 
 def test_the_folder_goes_with_the_last_process(tmp_path: Path) -> None:
