@@ -58,8 +58,8 @@ def test_the_systems_that_are_installed_agree(name: str) -> None:
         except Absent:
             continue
         answers.append((system.name, answer(run())))
-    for system_name, found in answers:
-        speed._agree(name, system_name, answers[0][1], found)
+    for system_name, result in answers:
+        speed._agree(name, system_name, answers[0][1], result)
 
 
 def test_what_is_written_by_hand() -> None:
