@@ -74,7 +74,7 @@ class Registry:
 
     def rule_of(self, op: Op, case: Case, dtype: Any = None) -> Program:
         """The traced rule of ``op`` for the specs of ``case``, in its dtype or in ``dtype``. Free attributes are sealed
-        numbers in it: RuleFault, caused by `Asked`, where the rule asks for the value of any."""
+        numbers in it: RuleFault, caused by `ValueRequested`, where the rule asks for the value of any."""
         inferred = op.inference(case.specs(dtype), case.attributes)
         inputs = inferred.inputs or case.specs(dtype)
         attributes = {**inferred.attributes, **sealed(case.free, Ledger())}

@@ -140,7 +140,7 @@ def test_a_rule_that_is_not_linear_is_refuted(rule: Callable[..., Any]) -> None:
     assert verdict_of(cube(rule=rule)).word is RuleWord.REFUTED
 
 
-def test_a_rule_that_is_linear_only_where_no_point_was_drawn() -> None:
+def test_a_rule_that_is_linear_only_where_no_point_was_sampled() -> None:
     """Off by 1 where the cotangent is exactly 0: true almost everywhere, and 0 must still give 0."""
     verdict = verdict_of(cube(rule=lambda g, y, x: 3 * g * x * x + ops.where(ops.equal(g, 0), 1, 0)))
     assert (verdict.word, verdict.reason) == (RuleWord.REFUTED, "the rule is not 0 where the cotangent is 0")

@@ -1,4 +1,4 @@
-"""Drawn attributes: a rule that ignores or misuses an attribute is refuted, a right rule never; and numbers are exact."""
+"""Sampled attributes: a rule that ignores or misuses an attribute is refuted, a right rule never; and numbers are exact."""
 
 from __future__ import annotations
 
@@ -312,13 +312,13 @@ def test_a_right_rule_is_proved_at_its_attributes_and_refuted_at_none(op: Op) ->
     assert all(verdict.word is not RuleWord.REFUTED for _, verdict in results), results
 
 
-def test_no_rule_of_ours_is_refuted_by_drawn_attributes() -> None:
+def test_no_rule_of_ours_is_refuted_by_sampled_attributes() -> None:
     for op in REGISTRY.ops.values():
         for key in sampled_keys(REGISTRY, op):
             assert prove(REGISTRY, op, key.case).proved, key
 
 
-def test_bounds_are_drawn_in_their_order() -> None:
+def test_bounds_are_sampled_in_their_order() -> None:
     attributes = [{"low": -1.0, "high": 1.0} | dict(sampled.attributes) for sampled in sampled_cases(RIGHT["two bounds"])]
     assert attributes
     assert all(sampled["low"] < sampled["high"] for sampled in attributes)

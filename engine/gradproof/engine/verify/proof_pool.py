@@ -207,7 +207,7 @@ class ProofPool:
         return answer
 
     def sampled_keys(self, op: str, seconds: float, gone: Callable[[], bool] = lambda: False) -> list[ProofKey]:
-        """Keys of cases with drawn attributes, which may refute the rule of an op: as many as a worker finds within
+        """Keys of cases with sampled attributes, which may refute the rule of an op: as many as a worker finds within
         ``seconds``, since forwards run at values that the plugin may not expect."""
         if not self.registry.plugin_of(op).source:
             return []
