@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import structlog
 from google.protobuf import json_format
+from tests.support.command_line import gradproof
 from tests.support.server_fixture import Served
-from typer.testing import CliRunner, Result
 
 from gradproof.client import GraphBuilder
-from gradproof.server.commands.cli import app
 from gradproof.server.supervision.embedded import READY
 from gradproof.v1 import graph_pb2
 
@@ -41,10 +40,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For processes of their own: a proof cache that nobody else has, and this interpreter's path."""
     cache = str(tmp_path_factory.mktemp("cache"))
     return {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def gradproof(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
 
 
 def command(*words: str) -> list[str]:

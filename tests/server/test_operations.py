@@ -30,7 +30,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 from rich.console import Console
 from structlog.testing import capture_logs
-from tests.repository.test_docs import ROOT
 from tests.support.server_fixture import Served, leaf, node, request, serving
 from tests.support.waiting import until
 from typer.testing import CliRunner
@@ -54,6 +53,7 @@ from gradproof.server.supervision.supervised_process import SupervisedProcess
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import operations_service_pb2 as operations
 
+ROOT = Path(__file__).parents[2]
 SECRET = 987.654321
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 ALWAYS = [part for part in PHASES if part != "queue"]

@@ -1,9 +1,9 @@
 """Sealed numbers: numbers that stand for all values of a free attribute, so that no code may ask for their value.
 
 A rule or a definition that is read with sealed attributes has to be the same formula for all of them. Arithmetic goes on
-with them; a comparison, a conversion, a text, a hash raise `ValueRequested` and are noted in a ledger, so that an exception which is
-caught hides nothing. Divisors, and points where a function is not analytic, are noted too: SymPy cancels s x / s, and the
-rule divides by 0 where s is 0.
+with them; a comparison, a conversion, a text, a hash raise `ValueRequested` and are noted in a ledger, so that an
+exception which is caught hides nothing. Divisors, and points where a function is not analytic, are noted too: SymPy
+cancels s x / s, and the rule divides by 0 where s is 0.
 """
 
 from __future__ import annotations

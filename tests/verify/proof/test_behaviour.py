@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.registries import registry_of
 
 from gradproof.engine.cases import Case
 from gradproof.engine.extend import NO_GRADIENT, Inferred, Kink, Op, Spec, case, hookimpl, ops
@@ -17,19 +18,6 @@ from gradproof.engine.verify.proof.second_derivative import second_program
 from gradproof.engine.verify.verdict import RuleVerdict, RuleWord
 from gradproof.engine.verify.verdict.summary import refutation
 from gradproof.plugins import BUILTIN
-
-
-def registry_of(op: Op) -> Registry:
-    class Planted:
-        GRADPROOF_API = 1
-
-        @hookimpl
-        def register_ops(self, register: Callable[[Op], None]) -> None:
-            register(op)
-
-    registry = build_registry(BUILTIN, others=[Planted()])
-    assert not registry.refused, registry.refused
-    return registry
 
 
 def verdict_of(op: Op, at: Case | None = None) -> RuleVerdict:

@@ -252,8 +252,8 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
     def _to_verify(
         self, sampling: Cancellation, op: Op, refresh: bool, seconds: float, proving: Cancellation
     ) -> list[ProofKey]:
-        """Keys of an op that are to be proved, and are being proved from now on: its cases, sampled attributes, and, to prove
-        them again, the classes that were met in runs. A declared case comes last, as each declared case has a response.
+        """Keys of an op that are to be proved, and are being proved from now on: its cases, sampled attributes, and with
+        ``refresh`` the classes that were met in runs. A declared case comes last, as each declared case has a response.
         Attributes are sampled for ``seconds``."""
         proofs = self.handler.proofs
         declared = keys_of(self.registry, op)
