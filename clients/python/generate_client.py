@@ -126,7 +126,7 @@ def methods_text(registry: Registry) -> str:
 
 
 def method_text(row: Row, family: str, note: str, op: Op) -> str:
-    """The source of one method."""
+    """The source of a method."""
     parameters, result = SIGNATURES[family]
     doc = docstring(row.text, " ".join([note, *counterparts(row), *refusals(op)]))
     return f"def {row.name}({parameters}) -> Self:\n{textwrap.indent(doc, '    ')}\n    return {result.format(op=row.op)}"
@@ -157,7 +157,7 @@ def takes(op: Op, dtype: np.dtype) -> bool:
 
 
 def docstring(first: str, rest: str) -> str:
-    """A docstring of a first sentence and a paragraph, which are written on one line if both fit."""
+    """A docstring of a first sentence and a paragraph, which are written on a single line if both fit."""
     if len(first) + len(rest) < 109:
         return f'"""{first} {rest}"""'
     return f'"""{textwrap.fill(first, 112)}\n\n{textwrap.fill(rest, 115)}\n"""'
@@ -292,7 +292,7 @@ __all__ = [
 
 
 def op_text(op: Op) -> str:
-    """The source of the function that records one op."""
+    """The source of the function that records an op."""
     inputs = [f"*{op.inputs[0]}: Operand"] if op.variadic else [f"{name}: Operand" for name in op.inputs]
     if not op.variadic:
         inputs.append("/")

@@ -215,7 +215,7 @@ def _collector(
         parts: tuple[Op | NamedHook, ...] = (definition,)
         if isinstance(definition, Op) and definition.backward is not None:
             if definition.rule is not None:
-                why = "has a rule and a backward; one of them is to go"
+                why = "has both a rule and a backward"
                 raise PluginRefused(plugin.name, hook, repr(definition.name), why)
             parts = with_vjp_companion(definition)
         for part in parts:

@@ -86,7 +86,7 @@ def test_a_place_where_the_result_is_not() -> None:
 
 
 def test_a_view_has_one_input() -> None:
-    with pytest.raises(ValueError, match="view and place are for ops of one input, this has 2"):
+    with pytest.raises(ValueError, match="view and place are for ops of a single input, this has 2"):
         Op("planted.pair", np.add, view=True)
 
 

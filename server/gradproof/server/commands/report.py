@@ -19,7 +19,7 @@ COLOURS = {"verified": "green", "plausible": "yellow", "unchecked": "dim", "wron
 
 
 def short(array: Any) -> str:
-    """An array in one line; of a large array the ends only."""
+    """An array on a single line; of a large array the ends only."""
     if array is None:
         return "None"
     text = np.array2string(np.asarray(array), precision=4, threshold=6, edgeitems=1)

@@ -43,8 +43,8 @@ FEATURES = ("chunks", "client_hooks", "digests", "graph_hooks", "numbers", "prog
 
 @asynccontextmanager
 async def answering(context: Context) -> AsyncIterator[None]:
-    """End the call with the status of the exception that the body raises. An unexpected one is logged under an incident
-    id."""
+    """End the call with the status of the exception that the body raises. An unexpected exception is logged under an
+    incident id."""
     try:
         yield
     except grpc.aio.AbortError:

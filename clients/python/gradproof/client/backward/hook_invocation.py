@@ -42,7 +42,7 @@ class PendingGradient:
 
 
 class HookInvocation:
-    """One invocation of a hook on one gradient, in a thread of its own, where it may wait for the pass.
+    """An invocation of a hook on a gradient, in a thread of its own, where it may wait for the pass.
 
     Args:
         kind: the class of the gradient.

@@ -24,7 +24,7 @@ KEPT_DIGITS: Final = 64
 
 
 class PassGradient:
-    """The gradient that one pass returned.
+    """The gradient that a pass returned.
 
     Args:
         evidence: the evidence of the pass.
@@ -39,7 +39,7 @@ class PassGradient:
         self.added = self.gradient if added is None else added.detach()
 
     def verdict(self) -> Verdict | None:
-        """The verdict, found out now if it was not."""
+        """The verdict, requested now if it was not."""
         return self.evidence.verdict(self.names, self.gradient.value())
 
     def known(self) -> Verdict | None:
@@ -60,7 +60,7 @@ class Provenance:
 
     Args:
         tensor: the gradient.
-        parts: passes that were added up, or one for each row; None stands for numbers of unknown origin.
+        parts: passes that were added up, or a pass for each row; None stands for numbers of unknown origin.
         kind: "pass" or "row", the noun for a part.
     """
 

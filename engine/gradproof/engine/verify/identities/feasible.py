@@ -169,7 +169,7 @@ def _short(low: Any, high: Any) -> Any:
 
 
 def _roots(difference: Any, symbol: Any) -> list[Any]:
-    """The real roots of a polynomial with rational coefficients, or of an affine one. Raises Unknown."""
+    """The real roots of a polynomial that is affine or has rational coefficients. Raises Unknown."""
     try:
         polynomial = sympy.Poly(difference, symbol)
     except sympy.PolynomialError:
