@@ -264,7 +264,7 @@ def sample_results(application: Application, balls: Sequence[BallArray]) -> tupl
 
 
 def _spread_out(result: Array, count: int) -> list[int]:
-    """Places of a sample: the extremes first, then drawn places."""
+    """Places of a sample: the extremes first, then sampled places."""
     if not result.size:
         return []
     flat = result.reshape(-1)
