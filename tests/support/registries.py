@@ -11,10 +11,11 @@ from gradproof.plugins import BUILTIN
 
 
 def registry_of(*planted: Op, refused: bool = False) -> Registry:
-    """The built-in ops, and those of a plugin, which is refused if ``refused`` and only then."""
+    """The built-in ops, and those of a plugin named by their prefix, which is refused if ``refused`` and only then."""
 
     class Planted:
         GRADPROOF_API = 1
+        GRADPROOF_NAME = planted[0].name.partition(".")[0]
 
         @hookimpl
         def register_ops(self, register: Callable[[Op], None]) -> None:
