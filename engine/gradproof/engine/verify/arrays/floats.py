@@ -82,7 +82,7 @@ class FloatDual(Dual):
         return type(self)(move(self.head), {k: move(self.along(k)) for k in self.tangents})
 
     def along(self, direction: int) -> Array:
-        """The derivative along a direction, in the shape of the value. A constant derivative takes the dtype of the value."""
+        """The derivative along a direction, in the shape of the value, and where it is constant in its dtype."""
         step = self.tangents.get(direction, 0.0)
         if isinstance(step, float):
             step = np.result_type(np.float32, self.head).type(step)
@@ -106,8 +106,8 @@ class Floats(OnReals, Folds):
             definition cannot branch on a condition, so that both readings make the same comparisons. None: compare here.
 
     ``decisions`` collects the results of the comparisons, and ``tied`` the elements where two equal numbers were compared
-    of which at least one has a derivative. ``dtype`` is that of the numbers compared so far: a condition that chooses between
-    constants makes an array of it.
+    of which at least one has a derivative. ``dtype`` is that of the numbers compared so far: a condition that chooses
+    between constants makes an array of it.
     """
 
     def __init__(self, decided: Sequence[Array] | None = None) -> None:
@@ -198,15 +198,8 @@ class Floats(OnReals, Folds):
                 dtype = np.result_type(np.float32, _float(a), _float(b))
                 if_true, if_false = dtype.type(if_true), dtype.type(if_false)
             slopes[k] = np.where(mask, if_true, if_false)
-        dtype = self.dtype
-
-        def chosen() -> Array:
-            branches = [_float(a), _float(b)]
-            if all(isinstance(x, float) for x in branches):
-                branches = [np.asarray(x, dtype) for x in branches]
-            return np.where(mask, *branches)
-
-        return FloatDual(chosen, slopes)
+        constants = self.dtype
+        return FloatDual(lambda: _choose(mask, _float(a), _float(b), constants), slopes)
 
     def floor(self, x: Any) -> FloatDual:
         """The largest integer up to ``x``, without a derivative; a tie at its steps."""
@@ -347,6 +340,13 @@ def _float(x: Any) -> Any:
     if value is NotImplemented:
         raise TypeError(f"{type(x).__name__} is no number")
     return value
+
+
+def _choose(mask: Array, a: Any, b: Any, constants: DType | None) -> Array:
+    """``np.where`` of heads; two constants make an array of the dtype ``constants``."""
+    if isinstance(a, float) and isinstance(b, float):
+        a, b = np.asarray(a, constants), np.asarray(b, constants)
+    return np.asarray(np.where(mask, a, b))
 
 
 def _truth(x: Any) -> Array:

@@ -21,8 +21,8 @@ MATRIX_SHARE = 10  # operations within whole matrices that take as long as a sin
 class Series(Balls):
     """The reading in power series of length 2 (numbers that do not move stay balls). ``limit`` bounds the number of
     operations: elements, calls of functions, terms of sums, comparisons, and the work of equations. Beyond, TooLarge is
-    raised. ``branched`` tells whether equal numbers with different derivatives were compared: at a kink or a jump the branch
-    that was read has a derivative, but the function may have none."""
+    raised. ``branched`` tells whether equal numbers with different derivatives were compared: at a kink or a jump the
+    branch that was read has a derivative, but the function may have none."""
 
     def __init__(self, limit: int = MAX_OPERATIONS) -> None:
         super().__init__()
