@@ -42,6 +42,7 @@ from gradproof.client import (
 )
 from gradproof.client.decoding import EventDecoder
 from gradproof.client.errors import from_rpc, from_status
+from gradproof.client.requests import check_seconds
 from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import CHUNK_BYTES, WireError, chunks, decode_tensor, encode_tensor
@@ -428,3 +429,16 @@ class TestErrors:
         error = from_status(message, place=pb.RunFault(node=0, op="f"))
         assert isinstance(error, RunError)
         assert error.node == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        (pb.VerifyOptions(), 5.0),
+        (pb.VerifyOptions(budget_seconds=0.0), 0.0),
+        (pb.VerifyOptions(budget_seconds=9.0), 9.0),
+        (pb.VerifyOptions(level=pb.VERIFY_LEVEL_OFF), 0.0),
+    ],
+)
+def test_a_request_without_a_budget_waits_for_that_of_the_server(options: pb.VerifyOptions, seconds: float) -> None:
+    assert check_seconds(pb.DifferentiateRequest(verify=options)) == seconds

@@ -469,6 +469,14 @@ def test_an_error_of_the_client_ends_the_run(talk: Talk) -> None:
     heard_hook(talk, "r")
 
 
+def test_an_error_without_a_text_ends_the_run_too(talk: Talk) -> None:
+    talk.say(differentiate=asking("r"))
+    heard_hook(talk, "r")
+    talk.say(**reply(error=""))
+    assert talk.hear().event.fault.reason == "HOOK_FAULT"
+    assert fault_of(talk.hear()).message == "hook 'client' on 'x' raised an error"
+
+
 def test_replies_at_fault(talk: Talk) -> None:
     talk.say(differentiate=asking("r"))
     heard_hook(talk, "r")

@@ -117,7 +117,7 @@ class TestCalls:
         graph = product().input.graph
         response = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph)))
         assert [(v.name, float(decode_tensor(v.value))) for v in response.values] == [("y", 12.0)]
-        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.digest, fetch=["a", "y"]))
+        again = pb.EvaluateRequest(input=pb.RunInput(digest=response.accepted.digest, fetch=["a", "y"]))
         again.input.values.extend(tensor_pb2.NamedTensor(name=n, value=encode_tensor(np.float64(2))) for n in "ax")
         assert [decode_tensor(v.value) for v in served.autodiff.Evaluate(again).values] == [2.0, 4.0]
 
@@ -137,7 +137,11 @@ class TestCalls:
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
         assert {v.name for v in found.values} == {"x", "a", "y"}
         assert not found.violations
-        assert found.digest == served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph))).digest
+        evaluated = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, request_id="e")))
+        assert found.digest == evaluated.accepted.digest
+        assert evaluated.accepted.request_id == "e"
+        assert evaluated.accepted.node_count == evaluated.summary.nodes_computed == len(graph.nodes)
+        assert evaluated.accepted.estimated_bytes == found.evaluate_bytes
         graph.nodes.append(node("faulty.explode", "y", "z"))
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))

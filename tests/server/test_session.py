@@ -127,7 +127,13 @@ def test_evaluate(talk: Talk) -> None:
     whole = square("v", 3.0)
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(graph=whole.input.graph, fetch=["y", "x"], request_id="v")))
     events = talk.hear_run("v")
-    assert [event.WhichOneof("kind") for event in events] == ["accepted", "values", "summary"]
+    assert [(event.sequence, event.WhichOneof("kind")) for event in events] == [
+        (0, "accepted"),
+        (1, "values"),
+        (2, "summary"),
+    ]
+    assert (events[0].accepted.node_count, events[2].summary.nodes_computed) == (1, 1)
+    assert events[0].accepted.estimated_bytes
     assert [(v.name, float(decode_tensor(v.value))) for v in events[1].values.values] == [("y", 9.0), ("x", 3.0)]
     talk.say(evaluate=pb.EvaluateRequest(input=pb.RunInput(digest=events[0].accepted.digest, request_id="again")))
     answer = talk.hear()

@@ -328,27 +328,31 @@ class EvaluateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DIGEST_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
-    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
-    digest: _builtins.str
-    """The digest of the graph, for later requests."""
-    nodes_computed: _builtins.int
-    """Number of nodes that were computed."""
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accepted(self) -> Global___Accepted:
+        """The accepted request."""
+
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
         """The values, in the order of RunInput.fetch or of the outputs."""
 
+    @_builtins.property
+    def summary(self) -> Global___RunSummary:
+        """Counts and times. There are no verdicts to count."""
+
     def __init__(
         self,
         *,
-        digest: _builtins.str = ...,
+        accepted: Global___Accepted | None = ...,
         values: _abc.Iterable[_tensor_pb2.NamedTensor] | None = ...,
-        nodes_computed: _builtins.int = ...,
+        summary: Global___RunSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "nodes_computed", b"nodes_computed", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "summary", b"summary", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,9 @@ from gradproof.v1 import autodiff_service_pb2 as pb
 from gradproof.v1 import graph_pb2, op_service_pb2, tensor_pb2, verdict_pb2
 from gradproof.wire import WireError, chunks, decode_spec, decode_tensor, encode_tensor, tensors
 
+BUDGET_SECONDS = 5.0
+"""Time that the server gives to the checks of a request that states none."""
+
 INLINE_BYTES = 3 << 20
 """A request larger than this goes through a session, with its tensors in chunks (messages end at 4 MiB)."""
 
@@ -106,7 +109,7 @@ class Options:
     retain: Sequence[str] = ()
     fetch: Sequence[str] = ()
     verify: str = "everything"
-    budget: float = 5.0
+    budget: float = BUDGET_SECONDS
     required: str = ""
     progress: bool = False
 
@@ -232,7 +235,7 @@ def check_seconds(request: Request) -> float:
     """Time that a request gives to the checks, if it asks for any."""
     if not isinstance(request, pb.DifferentiateRequest) or request.verify.level == pb.VERIFY_LEVEL_OFF:
         return 0.0
-    return request.verify.budget_seconds
+    return request.verify.budget_seconds if request.verify.HasField("budget_seconds") else BUDGET_SECONDS
 
 
 def chunked_frames(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionRequest]:
@@ -252,9 +255,9 @@ def chunked_frames(carried: Sequence[tensor_pb2.Tensor]) -> Iterator[pb.SessionR
 def evaluated(response: pb.EvaluateResponse) -> Result:
     """The values of a response."""
     result = Result()
-    result.digest = response.digest
+    result.digest = response.accepted.digest
     result.values = {named.name: decode_tensor(named.value) for named in response.values}
-    result.summary = decode_summary(pb.RunSummary(nodes_computed=response.nodes_computed))
+    result.summary = decode_summary(response.summary)
     return result
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TypeAlias
 
 from gradproof.engine.cancellation import watched
-from gradproof.engine.engine import GradientEvent, ValueEvent
+from gradproof.engine.engine import GradientEvent, Prepared, ValueEvent
 from gradproof.engine.graph import Graph
 from gradproof.engine.hooks import HookCall
 from gradproof.engine.pullback import Derived
@@ -87,6 +87,17 @@ class Encoder:
         number, self.next_tensor = self.next_tensor, self.next_tensor + 1
         parts.append(_frame(part) for part in chunks(array, number))
         return tensor_pb2.Tensor(spec=encode_spec(array.shape, array.dtype), tensor_id=number)
+
+
+def accepted(prepared: Prepared, digest: str, request_id: str) -> pb.Accepted:
+    """The answer to a request without faults, whose graph has this digest."""
+    return pb.Accepted(
+        digest=digest,
+        request_id=request_id,
+        node_count=len(prepared.job.graph.nodes),
+        estimated_bytes=prepared.cost.nbytes,
+        estimated_flops=prepared.cost.flops,
+    )
 
 
 def _frame(part: tensor_pb2.TensorHeader | tensor_pb2.TensorChunk) -> pb.Event:

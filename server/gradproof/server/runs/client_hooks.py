@@ -33,8 +33,8 @@ class Question:
     def take(self, reply: pb.HookReply, chunked: Mapping[int, Array]) -> None:
         """Answer the question by the client's reply; ``chunked``: tensors that came in chunks, by id."""
         try:
-            if reply.error:
-                self.reply.set_result(self._fault(f"raised {reply.error}"))
+            if reply.HasField("error"):
+                self.reply.set_result(self._fault(f"raised {reply.error or 'an error'}"))
             else:
                 self.reply.set_result(decode_tensor(reply.gradient, chunked) if reply.HasField("gradient") else None)
         except WireError as error:

@@ -69,7 +69,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             return response
 
     def _evaluated(self, evaluated: Evaluated, tensor_format: encode.Format) -> pb.EvaluateResponse:
-        response = pb.EvaluateResponse(digest=evaluated.digest, nodes_computed=evaluated.nodes_computed)
+        response = pb.EvaluateResponse(accepted=evaluated.accepted, summary=evaluated.summary)
         for value in watched(evaluated.values):
             tensor = encode_tensor(value.value, tensor_format)
             response.values.append(tensor_pb2.NamedTensor(name=value.name, value=tensor))

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from google.rpc import status_pb2
@@ -176,10 +177,10 @@ class _Session:
         authorize(f"{AUTODIFF}Evaluate", request)
         result = await self.handler.evaluate(request, chunked, self.context, left=self.seconds_left())
         request_id = request.input.request_id
-        accepted = pb.Event(accepted=pb.Accepted(digest=result.digest, request_id=request_id))
-        summary = pb.Event(summary=pb.RunSummary(saved_bytes=result.saved_bytes, nodes_computed=result.nodes_computed))
         values = Encoder(chunked=True, tensor_format=request.input.tensor_format).batch(result.values)
-        for event in (accepted, *values, summary):
+        events = chain((pb.Event(accepted=result.accepted),), values, (pb.Event(summary=result.summary),))
+        for sequence, event in enumerate(events):
+            event.sequence = sequence
             await self._put(pb.SessionResponse(request_id=request_id, event=event))
 
     async def _put(self, response: pb.SessionResponse | None) -> None:
