@@ -142,7 +142,7 @@ def talk(served: Served, frames: list[pb.SessionRequest], replies: list[pb.Sessi
                     yield reply
 
     def heard(answer: Any) -> None:
-        if any(event.HasField("hook") for event in (answer.event, *answer.more)):
+        if any(event.HasField("hook") for event in answer.events):
             questions.put(None)
 
     return answers(served.autodiff.Session(said(), timeout=SECONDS), heard=heard)

@@ -71,7 +71,7 @@ def gradient(response: pb.DifferentiateResponse, name: str) -> Any:
 
 def events(served: Served, message: pb.DifferentiateRequest) -> list[pb.Event]:
     whole = pb.StreamingDifferentiateRequest(request=message)
-    return [response.event for response in served.autodiff.StreamingDifferentiate(whole)]
+    return [event for response in served.autodiff.StreamingDifferentiate(whole) for event in response.events]
 
 
 def streamed(found: list[pb.Event]) -> dict[str, bytes]:
@@ -233,7 +233,7 @@ class TestRuns:
         assert set(bits) == {"x", "w"}
         assert streamed(events(served, chain())) == bits
         frames = iter([pb.SessionRequest(differentiate=chain())])
-        assert streamed([response.event for response in served.autodiff.Session(frames)]) == bits
+        assert streamed([event for response in served.autodiff.Session(frames) for event in response.events]) == bits
 
     def test_what_is_checked_does_not_change_a_bit(self, served: Served) -> None:
         found = []
@@ -542,8 +542,8 @@ class TestFaults:
         place = "graph.nodes[1] (faulty.explode, plugin faulty)"
         assert text == f"{place}: forward raised OSError; the server's log has it as incident {incident}"
         stream = served.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=message))
-        assert next(stream).event.WhichOneof("kind") == "accepted"
-        fault = next(stream).event.fault
+        assert next(stream).events[0].WhichOneof("kind") == "accepted"
+        fault = next(stream).events[0].fault
         assert (fault.node, fault.op, fault.plugin, fault.reason) == (1, "faulty.explode", "faulty", "FORWARD_FAULT")
         with pytest.raises(grpc.RpcError, match=f"forward raised OSError; .* incident {fault.incident}"):
             next(stream)
@@ -670,7 +670,7 @@ class TestGrpcurl:
         decoder, text = json.JSONDecoder(), done.stdout.strip()
         while text:
             one, end = decoder.raw_decode(text)
-            found.append(json_format.ParseDict(one, pb.StreamingDifferentiateResponse()).event)
+            found.extend(json_format.ParseDict(one, pb.StreamingDifferentiateResponse()).events)
             text = text[end:].strip()
         assert streamed(found) == {"x": np.array([2.0, 4.0, -1.0]).tobytes()}
         assert found[-1].summary.verified == 1

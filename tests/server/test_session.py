@@ -41,11 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def one_by_one(answer: pb.SessionResponse) -> Iterator[pb.SessionResponse]:
     """Events that came together, each by itself."""
-    more = list(answer.more)
-    del answer.more[:]
-    yield answer
-    for event in more:
-        yield pb.SessionResponse(request_id=answer.request_id, event=event)
+    if answer.HasField("status"):
+        assert not answer.events
+        yield answer
+    for event in answer.events:
+        yield pb.SessionResponse(request_id=answer.request_id, events=[event])
 
 
 class Talk:
@@ -77,8 +77,8 @@ class Talk:
         found: list[pb.Event] = []
         while not found or found[-1].WhichOneof("kind") != "summary":
             answer = self.hear()
-            assert (answer.request_id, answer.WhichOneof("frame")) == (request_id, "event"), answer
-            found.append(answer.event)
+            assert (answer.request_id, answer.HasField("status")) == (request_id, False), answer
+            found.extend(answer.events)
         return found
 
     def end(self) -> list[pb.SessionResponse]:
@@ -115,7 +115,7 @@ def test_many_runs_on_one_stream(talk: Talk) -> None:
         talk.say(differentiate=square(f"r{k}", float(k)))
     answers = talk.end()
     for k in range(20):
-        events = [answer.event for answer in answers if answer.request_id == f"r{k}"]
+        events = [event for answer in answers if answer.request_id == f"r{k}" for event in answer.events]
         assert [event.sequence for event in events] == list(range(len(events)))
         assert events[0].accepted.request_id == f"r{k}"
         assert events[-1].WhichOneof("kind") == "summary"
@@ -244,8 +244,8 @@ def test_a_node_at_fault_is_answered_and_the_session_goes_on(talk: Talk) -> None
     talk.say(differentiate=request([leaf("x", 3.0)], [node("faulty.explode", "x", "y")], "y", request_id="bad"))
     answers = [talk.hear() for _ in range(3)]
     assert {answer.request_id for answer in answers} == {"bad"}
-    assert [answer.event.WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
-    assert answers[1].event.fault.op == "faulty.explode"
+    assert [answer.events[0].WhichOneof("kind") for answer in answers[:2]] == ["accepted", "fault"]
+    assert answers[1].events[0].fault.op == "faulty.explode"
     assert (CODE[fault_of(answers[2]).code], fault_of(answers[2]).reason) == (grpc.StatusCode.INTERNAL, "FORWARD_FAULT")
     talk.say(differentiate=square("good", 3.0))
     assert gradients(talk.hear_run("good")) == {"x": 6.0}
@@ -295,17 +295,17 @@ def test_a_run_cancelled_before_its_first_step_says_so_and_frees_its_id(talk: Ta
         while True:
             answer = talk.hear()
             assert answer.request_id == "again"
-            if answer.WhichOneof("frame") == "status":
+            if answer.HasField("status"):
                 assert fault_of(answer).reason == "CANCELLED"
                 break
-            if answer.event.WhichOneof("kind") == "summary":  # it was done before anyone could stop it
+            if answer.events[0].WhichOneof("kind") == "summary":  # it was done before anyone could stop it
                 break
     assert talk.end() == []
 
 
 def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
-    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     assert faulty_plugin.entered.wait(60)
     talk.say(cancel=pb.CancelRun(request_id="nobody"))  # nothing to stop: nothing is said
     talk.say(cancel=pb.CancelRun(request_id="slow"))
@@ -318,14 +318,14 @@ def test_a_running_request_can_be_cancelled(talk: Talk, gate: None) -> None:
 
 def test_an_id_in_progress_is_refused_and_others_overtake(talk: Talk, gate: None) -> None:
     talk.say(differentiate=waiting("slow"))
-    assert talk.hear().event.WhichOneof("kind") == "accepted"
+    assert talk.hear().events[0].WhichOneof("kind") == "accepted"
     talk.say(differentiate=square("slow", 3.0))
     (fault,) = fault_of(talk.hear()).faults
     assert (fault.path, fault.reason) == ("input.request_id", "REQUEST_ID")
     talk.say(differentiate=square("quick", 3.0))
     assert gradients(talk.hear_run("quick")) == {"x": 6.0}
     faulty_plugin.released.set()
-    events = [answer.event for answer in talk.end()]
+    events = [event for answer in talk.end() for event in answer.events]
     assert gradients(events) == {"x": 1.0}
     assert events[-1].WhichOneof("kind") == "summary"
 
@@ -340,7 +340,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(served: Served, gate: None
     faulty_plugin.released.set()
     again = Talk(served)
     again.say(differentiate=square("good", 3.0))
-    assert gradients([answer.event for answer in again.end()]) == {"x": 6.0}
+    assert gradients([event for answer in again.end() for event in answer.events]) == {"x": 6.0}
     for _ in range(1000):  # calls, rather than time, for the others to be counted down
         if not served.host.handler.admission.busy:
             break
@@ -365,7 +365,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
         responses = run_session(handler, frames())
         missing = {("kept", "summary"), ("hooked", "hook")}
         async for response in responses:
-            for event in (response.event, *response.more):
+            for event in response.events:
                 missing.discard((response.request_id, event.WhichOneof("kind") or ""))
             if not missing:
                 break

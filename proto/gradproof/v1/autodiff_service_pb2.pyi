@@ -486,23 +486,23 @@ Global___StreamingDifferentiateRequest: _TypeAlias = StreamingDifferentiateReque
 
 @_typing.final
 class StreamingDifferentiateResponse(_message.Message):
-    """An event of a run."""
+    """Events of a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> Global___Event:
-        """The event."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events that come next, in order: one or more."""
 
     def __init__(
         self,
         *,
-        event: Global___Event | None = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1093,43 +1093,37 @@ Global___HookReply: _TypeAlias = HookReply  # noqa: Y015
 
 @_typing.final
 class SessionResponse(_message.Message):
-    """A message from a session."""
+    """A message from a session: events of a run, or the status of a request that failed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
-    MORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request that the message belongs to; empty for a fault of a message that names no run."""
     @_builtins.property
-    def event(self) -> Global___Event:
-        """An event of a run."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events of the run that come next, in order: one or more, or none where there is a status."""
 
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """The status that the request would have ended a call with. The session goes on."""
-
-    @_builtins.property
-    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """Events of the same run that followed at once."""
+        """The status that the request would have ended a call with. Present where the request failed: it is the last message of the
+        request, and the session goes on.
+        """
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
-        event: Global___Event | None = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
         status: _status_pb2.Status | None = ...,
-        more: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "frame", b"frame", "more", b"more", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "status"]  # noqa: Y015
-    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
 

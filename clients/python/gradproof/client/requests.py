@@ -193,13 +193,13 @@ class RunExchange:
 
     def receive(self, response: pb.SessionResponse) -> tuple[list[Event], list[pb.SessionRequest]]:
         """Events, and frames to reply with. Raises the request's fault, and any exception of a hook that runs here."""
-        if response.WhichOneof("frame") == "status":
+        if response.HasField("status"):
             self.over = bool(response.request_id)  # a status without an id is of a frame, not of the run
             error = from_status(response.status, place=self._place)
             error.request_id = self.request.input.request_id
             raise error
         events, replies = list[Event](), list[pb.SessionRequest]()
-        for event in (response.event, *response.more):
+        for event in response.events:
             if event.HasField("fault"):
                 self._place = event.fault
             if event.HasField("hook"):

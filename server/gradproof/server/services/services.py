@@ -109,7 +109,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             run = self.handler.differentiate(request.request, {}, chunked=True, left=left)
             async with aclosing(run) as events:
                 async for event in events:
-                    await send(context, pb.StreamingDifferentiateResponse(event=event), stall)
+                    await send(context, pb.StreamingDifferentiateResponse(events=[event]), stall)
 
     async def Session(  # type: ignore[override]
         self, requests: AsyncIterator[pb.SessionRequest], context: Context
