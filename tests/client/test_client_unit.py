@@ -233,7 +233,7 @@ class TestEvents:
             value="v",
             gradient=uploaded(result, 3),
             raw=uploaded(raw, 1),
-            hooks=[pb.HookTrace(name="scale", result=uploaded(result, 2), changed=True)],
+            hook_traces=[pb.HookTrace(label="scale", gradient=uploaded(result, 2), changed=True)],
             grad_fn="MulBackward0",
         )
         parts = [*announced(raw, 1), *announced(result, 2), *announced(result, 3)]
@@ -294,10 +294,12 @@ class TestEvents:
                         op="multiply",
                         witness=verdict_pb2.Witness(input="a", point="1/2", got="1", expected="2"),
                     ),
-                    value=verdict_pb2.ValueVerdict(word=verdict_pb2.VALUE_WORD_OFF, max_ulps=1e6, checked=1, total=1),
+                    value=verdict_pb2.ValueVerdict(
+                        word=verdict_pb2.VALUE_WORD_OFF, max_ulps=1e6, elements_checked=1, elements_total=1
+                    ),
                 )
             ],
-            accumulation=verdict_pb2.AccumulationVerdict(word=verdict_pb2.ACCUMULATION_WORD_EXACT, uses=1),
+            accumulation=verdict_pb2.AccumulationVerdict(word=verdict_pb2.ACCUMULATION_WORD_EXACT, use_count=1),
             graph=verdict_pb2.GraphVerdict(word=verdict_pb2.GRAPH_WORD_CUT, reason="consistent", ratio=0.5),
             hooked_by=["h"],
         )

@@ -79,7 +79,7 @@ class Open:
         hook = graph_pb2.Hook(value="x", client=graph_pb2.ClientHook(hook_id=1))
         hooked = request([leaf("x", np.ones(2))], [node("sum", "x", "y")], "y", request_id="2", hooks=[hook])
         waiting = self.autodiff.Session(asking(pb.SessionRequest(differentiate=hooked)))
-        while not any(event.HasField("hook") for event in events(next(waiting))):
+        while not any(event.HasField("hook_request") for event in events(next(waiting))):
             pass
         large = request([leaf("x", np.ones(1 << 18))], [node("exp", "x", "e"), node("sum", "e", "y")], "y", fetch=["e"])
         unread = self.autodiff.StreamingDifferentiate(pb.StreamingDifferentiateRequest(request=large))

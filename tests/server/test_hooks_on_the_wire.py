@@ -410,13 +410,13 @@ def heard_hook(talk: Talk, request_id: str) -> pb.HookRequest:
         answer = talk.hear()
         assert answer.request_id == request_id, answer
         kind = answer.events[0].WhichOneof("kind")
-        if kind == "hook":
-            return answer.events[0].hook
+        if kind == "hook_request":
+            return answer.events[0].hook_request
         assert kind in ("accepted", "gradients", "values"), answer
 
 
 def reply(hook_id: int = 7, **rest: Any) -> dict[str, pb.HookReply]:
-    return {"hook": pb.HookReply(hook_id=hook_id, **rest)}
+    return {"hook_reply": pb.HookReply(hook_id=hook_id, **rest)}
 
 
 def gradients(events: list[pb.Event]) -> dict[str, Any]:
@@ -489,7 +489,7 @@ def test_replies_at_fault(talk: Talk) -> None:
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).faults[0].path, fault_of(answer).faults[0].reason) == (
         "",
-        "hook.hook_id",
+        "hook_reply.hook_id",
         "HOOK_ID",
     )
     spec = encode_spec((), np.dtype("f8"))

@@ -135,7 +135,7 @@ class TestCalls:
     def test_infer_reports_every_spec_and_every_fault_and_runs_nothing(self, served: Served) -> None:
         graph = product().input.graph
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
-        assert {v.name for v in found.values} == {"x", "a", "y"}
+        assert {v.name for v in found.specs} == {"x", "a", "y"}
         assert not found.violations
         evaluated = served.autodiff.Evaluate(pb.EvaluateRequest(input=pb.RunInput(graph=graph, request_id="e")))
         assert found.digest == evaluated.accepted.digest
@@ -145,7 +145,7 @@ class TestCalls:
         graph.nodes.append(node("faulty.explode", "y", "z"))
         graph.nodes.append(node("sine", "y", "s"))
         found = served.autodiff.Infer(pb.InferRequest(graph=graph))
-        assert {v.name for v in found.values} == {"x", "a", "y", "z"}
+        assert {v.name for v in found.specs} == {"x", "a", "y", "z"}
         assert [(f.field, f.reason) for f in found.violations] == [("graph.nodes[2].op", "OP_UNKNOWN")]
         assert not found.digest
 
@@ -160,8 +160,11 @@ class TestCalls:
         assert "faulty.grow" in plugins["faulty"].hooks
         assert list(plugins["planted"].ops) == ["planted.cube"]
         assert not info.refused
-        hooks = {one.name: list(one.attributes) for one in info.hooks}
-        assert hooks["scale"] == ["factor"]
+        hooks = {one.name: {a.name: a for a in one.attributes} for one in info.hooks}
+        assert list(hooks["scale"]) == ["factor"]
+        assert not hooks["scale"]["factor"].HasField("default_value")
+        assert hooks["clip"]["max_norm"].default_value.none
+        assert hooks["round"]["decimals"].default_value.int_value == 0
         assert set(hooks) >= {"scale", "clip", "zero", "round", "record"}
 
     @pytest.mark.slow
@@ -274,13 +277,13 @@ class TestRuns:
         assert "send the graph itself" in text
 
     def test_hooks_and_raw_gradients(self, served: Served) -> None:
-        factor = {"factor": graph_pb2.Attribute(float_value=2.0)}
+        factor = {"factor": graph_pb2.Attribute(double_value=2.0)}
         scale = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="scale", attributes=factor))
         record = graph_pb2.Hook(value="y", named=graph_pb2.NamedHook(name="record"))
         response = served.autodiff.Differentiate(product(hooks=[scale, record], retain=["y"], verify=EVERYTHING))
         y = next(g for g in response.gradients if g.value == "y")
         assert [float(decode_tensor(t)) for t in (y.raw, y.gradient)] == [1.0, 2.0]
-        assert [(h.name, h.changed) for h in y.hooks] == [("scale", True), ("record", False)]
+        assert [(trace.label, trace.changed) for trace in y.hook_traces] == [("scale", True), ("record", False)]
         assert gradient(response, "x") == 8.0
         assert {v.value: list(v.hooked_by) for v in response.verdicts}["x"] == ["y"]
 

@@ -363,7 +363,7 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
             await asyncio.Event().wait()  # and then says nothing
 
         responses = run_session(handler, frames())
-        missing = {("kept", "summary"), ("hooked", "hook")}
+        missing = {("kept", "summary"), ("hooked", "hook_request")}
         async for response in responses:
             for event in response.events:
                 missing.discard((response.request_id, event.WhichOneof("kind") or ""))
@@ -383,10 +383,10 @@ def test_a_session_that_ends_in_the_middle_leaves_no_task_behind(tmp_path: Path)
 
 
 def test_frames_that_nobody_waits_for(talk: Talk) -> None:
-    talk.say(hook=pb.HookReply(hook_id=1))
+    talk.say(hook_reply=pb.HookReply(hook_id=1))
     answer = talk.hear()
     assert (answer.request_id, fault_of(answer).message.count("no run waits for hook 1")) == ("", 1)
-    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("hook.hook_id", "HOOK_ID")]
+    assert [(one.path, one.reason) for one in fault_of(answer).faults] == [("hook_reply.hook_id", "HOOK_ID")]
     talk.say()
     assert [(one.path, one.reason) for one in fault_of(talk.hear()).faults] == [("frame", "FRAME_EMPTY")]
 

@@ -110,7 +110,7 @@ class _FormulaKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FormulaKi
     """The derivative of the node that made the value, by one of its inputs."""
     FORMULA_KIND_GRADIENT: _FormulaKind.ValueType  # 3
     """The gradient, by a leaf."""
-    FORMULA_KIND_PART: _FormulaKind.ValueType  # 4
+    FORMULA_KIND_SUBEXPRESSION: _FormulaKind.ValueType  # 4
     """A common subexpression of the gradient."""
 
 class FormulaKind(_FormulaKind, metaclass=_FormulaKindEnumTypeWrapper):
@@ -124,7 +124,7 @@ FORMULA_KIND_LOCAL: FormulaKind.ValueType  # 2
 """The derivative of the node that made the value, by one of its inputs."""
 FORMULA_KIND_GRADIENT: FormulaKind.ValueType  # 3
 """The gradient, by a leaf."""
-FORMULA_KIND_PART: FormulaKind.ValueType  # 4
+FORMULA_KIND_SUBEXPRESSION: FormulaKind.ValueType  # 4
 """A common subexpression of the gradient."""
 Global___FormulaKind: _TypeAlias = FormulaKind  # noqa: Y015
 
@@ -525,7 +525,7 @@ class Event(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
-    HOOK_FIELD_NUMBER: _builtins.int
+    HOOK_REQUEST_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of the event within its run, from 0."""
@@ -562,8 +562,8 @@ class Event(_message.Message):
         """How far the checks are. Only where VerifyOptions.progress is set, and never before a gradient."""
 
     @_builtins.property
-    def hook(self) -> Global___HookRequest:
-        """Run a hook, and send a HookReply. Session only."""
+    def hook_request(self) -> Global___HookRequest:
+        """Run a hook, and send a HookReply: no other event of the run comes before it. Session only."""
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
@@ -581,14 +581,14 @@ class Event(_message.Message):
         chunk: _tensor_pb2.TensorChunk | None = ...,
         fault: Global___RunFault | None = ...,
         progress: _verdict_pb2.Progress | None = ...,
-        hook: Global___HookRequest | None = ...,
+        hook_request: Global___HookRequest | None = ...,
         summary: Global___RunSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook", b"hook", "kind", b"kind", "progress", b"progress", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook_request", b"hook_request", "kind", b"kind", "progress", b"progress", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook", b"hook", "kind", b"kind", "progress", b"progress", "sequence", b"sequence", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "chunk", b"chunk", "fault", b"fault", "gradients", b"gradients", "header", b"header", "hook_request", b"hook_request", "kind", b"kind", "progress", b"progress", "sequence", b"sequence", "summary", b"summary", "values", b"values", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["accepted", "values", "gradients", "verdicts", "header", "chunk", "fault", "progress", "hook", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["accepted", "values", "gradients", "verdicts", "header", "chunk", "fault", "progress", "hook_request", "summary"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -713,7 +713,7 @@ class Gradient(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     GRADIENT_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
-    HOOKS_FIELD_NUMBER: _builtins.int
+    HOOK_TRACES_FIELD_NUMBER: _builtins.int
     GRAD_FN_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The name of the value."""
@@ -728,8 +728,8 @@ class Gradient(_message.Message):
         """The sum of all contributions, before hooks. Present where the value has hooks."""
 
     @_builtins.property
-    def hooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookTrace]:
-        """Effect of each hook, in order."""
+    def hook_traces(self) -> _containers.RepeatedCompositeFieldContainer[Global___HookTrace]:
+        """Effect of each hook, in order. Present where the value has hooks."""
 
     def __init__(
         self,
@@ -737,12 +737,12 @@ class Gradient(_message.Message):
         value: _builtins.str = ...,
         gradient: _tensor_pb2.Tensor | None = ...,
         raw: _tensor_pb2.Tensor | None = ...,
-        hooks: _abc.Iterable[Global___HookTrace] | None = ...,
+        hook_traces: _abc.Iterable[Global___HookTrace] | None = ...,
         grad_fn: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "raw", b"raw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "hooks", b"hooks", "raw", b"raw", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn", "grad_fn", b"grad_fn", "gradient", b"gradient", "hook_traces", b"hook_traces", "raw", b"raw", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__grad_fn: _TypeAlias = _typing.Literal["grad_fn"]  # noqa: Y015
     _WhichOneofArgType__grad_fn: _TypeAlias = _typing.Literal["_grad_fn", b"_grad_fn"]  # noqa: Y015
@@ -756,27 +756,27 @@ class HookTrace(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    NAME_FIELD_NUMBER: _builtins.int
-    RESULT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    GRADIENT_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
+    label: _builtins.str
     """The hook's label."""
     changed: _builtins.bool
     """Whether any bit changed."""
     @_builtins.property
-    def result(self) -> _tensor_pb2.Tensor:
+    def gradient(self) -> _tensor_pb2.Tensor:
         """The gradient after it."""
 
     def __init__(
         self,
         *,
-        name: _builtins.str = ...,
-        result: _tensor_pb2.Tensor | None = ...,
+        label: _builtins.str = ...,
+        gradient: _tensor_pb2.Tensor | None = ...,
         changed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gradient", b"gradient"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "name", b"name", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "gradient", b"gradient", "label", b"label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -962,7 +962,7 @@ class SessionRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
-    HOOK_FIELD_NUMBER: _builtins.int
+    HOOK_REPLY_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def differentiate(self) -> Global___DifferentiateRequest:
@@ -985,7 +985,7 @@ class SessionRequest(_message.Message):
         """Stop a run."""
 
     @_builtins.property
-    def hook(self) -> Global___HookReply:
+    def hook_reply(self) -> Global___HookReply:
         """Answer a HookRequest."""
 
     @_builtins.property
@@ -1000,14 +1000,14 @@ class SessionRequest(_message.Message):
         header: _tensor_pb2.TensorHeader | None = ...,
         chunk: _tensor_pb2.TensorChunk | None = ...,
         cancel: Global___CancelRun | None = ...,
-        hook: Global___HookReply | None = ...,
+        hook_reply: Global___HookReply | None = ...,
         release: Global___ReleaseSaved | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook_reply", b"hook_reply", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook", b"hook", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "chunk", b"chunk", "differentiate", b"differentiate", "evaluate", b"evaluate", "frame", b"frame", "header", b"header", "hook_reply", b"hook_reply", "release", b"release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook", "release"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["differentiate", "evaluate", "header", "chunk", "cancel", "hook_reply", "release"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -1181,7 +1181,7 @@ class InferResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    VALUES_FIELD_NUMBER: _builtins.int
+    SPECS_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     VIOLATION_COUNT_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
@@ -1204,8 +1204,8 @@ class InferResponse(_message.Message):
     evaluate_flops: _builtins.int
     """Estimate of the floating point operations of a run that only evaluates."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
-        """Every value whose shape and dtype follow."""
+    def specs(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedSpec]:
+        """Shapes and dtypes of the values for which they follow: of all, if there are no faults."""
 
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[_error_details_pb2.BadRequest.FieldViolation]:
@@ -1216,7 +1216,7 @@ class InferResponse(_message.Message):
     def __init__(
         self,
         *,
-        values: _abc.Iterable[_tensor_pb2.NamedSpec] | None = ...,
+        specs: _abc.Iterable[_tensor_pb2.NamedSpec] | None = ...,
         violations: _abc.Iterable[_error_details_pb2.BadRequest.FieldViolation] | None = ...,
         violation_count: _builtins.int = ...,
         digest: _builtins.str = ...,
@@ -1227,7 +1227,7 @@ class InferResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "values", b"values", "violation_count", b"violation_count", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "estimated_bytes", b"estimated_bytes", "estimated_flops", b"estimated_flops", "evaluate_bytes", b"evaluate_bytes", "evaluate_flops", b"evaluate_flops", "specs", b"specs", "violation_count", b"violation_count", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1613,7 +1613,7 @@ class PluginInfo(_message.Message):
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the plugin's hooks."""
+        """Names of the plugin's named hooks."""
 
     def __init__(
         self,
@@ -1669,19 +1669,19 @@ class HookInfo(_message.Message):
     DOC_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The hook's name."""
+    """The name, as NamedHook takes it."""
     doc: _builtins.str
     """A sentence on what the hook does."""
     @_builtins.property
-    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the hook's attributes."""
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.AttributeInfo]:
+        """The hook's attributes."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         doc: _builtins.str = ...,
-        attributes: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Iterable[_graph_pb2.AttributeInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -113,7 +113,7 @@ class OpInfo(_message.Message):
         """Names of the inputs. The last stands for any number of them where the op is variadic."""
 
     @_builtins.property
-    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeInfo]:
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.AttributeInfo]:
         """The attributes, in the op's order."""
 
     @_builtins.property
@@ -132,7 +132,7 @@ class OpInfo(_message.Message):
         doc: _builtins.str = ...,
         inputs: _abc.Iterable[_builtins.str] | None = ...,
         variadic: _builtins.bool = ...,
-        attributes: _abc.Iterable[Global___AttributeInfo] | None = ...,
+        attributes: _abc.Iterable[_graph_pb2.AttributeInfo] | None = ...,
         elementwise: _builtins.bool = ...,
         differentiable: _builtins.bool = ...,
         grad_fn: _builtins.str | None = ...,
@@ -149,34 +149,6 @@ class OpInfo(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__grad_fn) -> _WhichOneofReturnType__grad_fn | None: ...
 
 Global___OpInfo: _TypeAlias = OpInfo  # noqa: Y015
-
-@_typing.final
-class AttributeInfo(_message.Message):
-    """An attribute of an op."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """The attribute's name."""
-    @_builtins.property
-    def default_value(self) -> _graph_pb2.Attribute:
-        """The value where a node does not set the attribute. Absent: each node must set it."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        default_value: _graph_pb2.Attribute | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "name", b"name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AttributeInfo: _TypeAlias = AttributeInfo  # noqa: Y015
 
 @_typing.final
 class GetOpRequest(_message.Message):

@@ -202,8 +202,8 @@ class RunExchange:
         for event in response.events:
             if event.HasField("fault"):
                 self._place = event.fault
-            if event.HasField("hook"):
-                replies += self._reply(event.hook)
+            if event.HasField("hook_request"):
+                replies += self._reply(event.hook_request)
             self.over = event.HasField("summary") and not event.summary.weaker  # if any are, a fault follows
             events += self.decoder.decode(event)
         return events, replies
@@ -216,7 +216,7 @@ class RunExchange:
         if result is not None:
             reply.gradient.CopyFrom(encode_tensor(result))
             yield from chunked_frames([reply.gradient])
-        yield pb.SessionRequest(hook=reply)
+        yield pb.SessionRequest(hook_reply=reply)
 
 
 def watching(on_progress: OnProgress | None) -> Watch | None:
@@ -274,7 +274,7 @@ def differentiated(response: pb.DifferentiateResponse) -> Iterator[Event]:
 def inferred(response: pb.InferResponse) -> Inference:
     """Shapes, dtypes and faults of a response."""
     values = {}
-    for named in response.values:
+    for named in response.specs:
         shape, dtype = decode_spec(named.spec)
         values[named.name] = (dtype, shape)
     return Inference(values, field_faults(response.violations), response.digest, response.estimated_bytes)

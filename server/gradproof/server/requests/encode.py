@@ -32,7 +32,7 @@ KINDS = {
     "value": pb.FORMULA_KIND_VALUE,
     "local": pb.FORMULA_KIND_LOCAL,
     "gradient": pb.FORMULA_KIND_GRADIENT,
-    "part": pb.FORMULA_KIND_PART,
+    "part": pb.FORMULA_KIND_SUBEXPRESSION,
 }
 Format: TypeAlias = tensor_pb2.TensorFormat.ValueType
 
@@ -66,7 +66,7 @@ class Encoder:
         parts: list[Iterator[pb.Event]] = []
         gradient = self._tensor(call.gradient, parts)
         message = pb.HookRequest(hook_id=call.hook_id, value=call.name, gradient=gradient, label=call.label)
-        return chain(*parts, (pb.Event(hook=message),))
+        return chain(*parts, (pb.Event(hook_request=message),))
 
     def _gradient(self, event: GradientEvent, parts: list[Iterator[pb.Event]]) -> pb.Gradient:
         message = pb.Gradient(value=event.name, grad_fn=event.grad_fn or None)
@@ -75,7 +75,7 @@ class Encoder:
         if event.raw is not None and event.traces:
             message.raw.CopyFrom(self._tensor(event.raw, parts))
         for trace in event.traces:
-            message.hooks.add(name=trace.name, changed=trace.changed, result=self._tensor(trace.result, parts))
+            message.hook_traces.add(label=trace.name, changed=trace.changed, gradient=self._tensor(trace.result, parts))
         return message
 
     def _tensor(self, array: Array, parts: list[Iterator[pb.Event]]) -> tensor_pb2.Tensor:
@@ -220,12 +220,12 @@ def value_verdict(verdict: words.ValueVerdict, input_name: str) -> verdict_pb2.V
     message = verdict_pb2.ValueVerdict(
         word=VALUE[verdict.word],
         max_ulps=verdict.max_ulps,
-        checked=verdict.checked,
-        total=verdict.total,
+        elements_checked=verdict.checked,
+        elements_total=verdict.total,
         reason=shortened_text(verdict.reason),
-        bits=verdict.bits,
-        screened=verdict.screened,
-        sampled=verdict.sampled,
+        precision_bits=verdict.bits,
+        elements_screened=verdict.screened,
+        elements_sampled=verdict.sampled,
         through_rule=verdict.through_rule,
     )
     if verdict.word is words.ValueWord.OFF:
@@ -263,7 +263,7 @@ def gradient_verdict(verdict: words.GradientVerdict) -> verdict_pb2.GradientVerd
             for use in verdict.uses
         ],
         accumulation=verdict_pb2.AccumulationVerdict(
-            word=ACCUMULATION[accumulation.word], uses=accumulation.uses, reason=shortened_text(accumulation.reason)
+            word=ACCUMULATION[accumulation.word], use_count=accumulation.uses, reason=shortened_text(accumulation.reason)
         ),
         graph=_graph_verdict(verdict.graph),
         hooked_by=verdict.hooked_by,
@@ -286,4 +286,6 @@ def _graph_verdict(verdict: words.GraphVerdict) -> verdict_pb2.GraphVerdict:
 
 def _origin(origin: words.Origin) -> verdict_pb2.NonfiniteOrigin:
     element = element_of(origin.element)
-    return verdict_pb2.NonfiniteOrigin(node=origin.node, op=origin.op, rule=origin.rule, element=element, got=origin.got)
+    return verdict_pb2.NonfiniteOrigin(
+        node=origin.node, op=origin.op, backward=origin.rule, element=element, got=origin.got
+    )

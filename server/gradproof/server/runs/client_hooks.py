@@ -78,7 +78,7 @@ class ClientHooks:
         """Hand a reply to the run that waits for it. Raises InvalidRequest if no run does."""
         question = self.open.get(reply.hook_id)
         if question is None or question.reply.done():
-            raise InvalidRequest([Violation("hook.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
+            raise InvalidRequest([Violation("hook_reply.hook_id", f"no run waits for hook {reply.hook_id}", "HOOK_ID")])
         question.take(reply, chunked)
 
     def end(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import platform
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +28,14 @@ from gradproof.server.requests import encode
 from gradproof.server.runs.handler import Evaluated, Handler
 from gradproof.server.services.session import run_session
 from gradproof.v1 import autodiff_service_pb2 as pb
-from gradproof.v1 import autodiff_service_pb2_grpc, op_service_pb2, op_service_pb2_grpc, tensor_pb2, verdict_pb2
+from gradproof.v1 import (
+    autodiff_service_pb2_grpc,
+    graph_pb2,
+    op_service_pb2,
+    op_service_pb2_grpc,
+    tensor_pb2,
+    verdict_pb2,
+)
 from gradproof.wire import encode_attributes, encode_tensor
 
 Response = TypeVar("Response", pb.EvaluateResponse, pb.DifferentiateResponse)
@@ -151,7 +158,7 @@ class AutodiffServicer(autodiff_service_pb2_grpc.AutodiffServiceServicer):
             inside = ADMIN in CURRENT.get().caller.scopes
             response.refused.add(name=refusal.plugin, reason=str(refusal) if inside else refusal.public)
         for hook in registry.hooks.values():
-            response.hooks.add(name=hook.name, doc=hook.doc, attributes=list(hook.attributes))
+            response.hooks.add(name=hook.name, doc=hook.doc, attributes=_attributes(hook.attributes))
         return response
 
 
@@ -275,7 +282,7 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
             doc=op.doc,
             inputs=op.inputs,
             variadic=op.variadic,
-            attributes=map(_attribute, op.attributes, op.attributes.values()),
+            attributes=_attributes(op.attributes),
             elementwise=op.elementwise,
             differentiable=op.differentiable,
             grad_fn=op.grad_fn if op.differentiable else None,
@@ -295,7 +302,6 @@ class OpServicer(op_service_pb2_grpc.OpServiceServicer):
         return info
 
 
-def _attribute(name: str, default: Any) -> op_service_pb2.AttributeInfo:
-    if default is REQUIRED:
-        return op_service_pb2.AttributeInfo(name=name)
-    return op_service_pb2.AttributeInfo(name=name, default_value=encode_attributes({name: default})[name])
+def _attributes(defaults: Mapping[str, Any]) -> list[graph_pb2.AttributeInfo]:
+    values = encode_attributes({name: value for name, value in defaults.items() if value is not REQUIRED})
+    return [graph_pb2.AttributeInfo(name=name, default_value=values.get(name)) for name in defaults]

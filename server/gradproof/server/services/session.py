@@ -79,7 +79,7 @@ class _Session:
             if behind is None or behind.request_id != response.request_id or not behind.events:
                 self.held_back.append(behind)
                 break
-            if behind.events[0].HasField("hook"):  # the client takes the events before it calls the hook
+            if behind.events[0].HasField("hook_request"):  # the client takes the events before it calls the hook
                 self.held_back.append(behind)
                 break
             size += behind.ByteSize()
@@ -118,8 +118,8 @@ class _Session:
                 task = self.runs.get(frame.cancel.request_id)
                 if task is not None:
                     task.cancel()
-            elif kind == "hook":
-                self.context.hooks.take(frame.hook, self._taken(frame.hook))
+            elif kind == "hook_reply":
+                self.context.hooks.take(frame.hook_reply, self._taken(frame.hook_reply))
             elif kind == "release":
                 self.context.release(frame.release.saved)
             else:
