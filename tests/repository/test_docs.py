@@ -172,7 +172,7 @@ def reasons() -> set[str]:
             given: list[ast.expr] = []
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in ("Fault", "fault", "WireError"):
+                if name in ("Violation", "WireError", "fault"):
                     given = node.args
                 given = [*given, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
             elif isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "reason" for t in node.targets):
@@ -188,7 +188,7 @@ def reasons() -> set[str]:
 @pytest.mark.slow
 def test_every_reason_is_named() -> None:
     found = reasons()
-    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED"} <= found
+    assert {"CYCLE", "INFERENCE", "TENSOR_LENGTH", "RULE_FAULT", "CANCELLED", "FRAME_EMPTY", "SEED_DTYPE"} <= found
     assert missing(sorted(found)) == []
 
 

@@ -141,13 +141,13 @@ class VerifyOptions(_message.Message):
     level: Global___VerifyLevel.ValueType
     """How much is checked."""
     budget_seconds: _builtins.float
-    """Time for the checks, in seconds. Absent: 5."""
+    """Time for the checks, in seconds, up to the limit verify_budget_seconds. Absent: 5. 0: no time, so that all is unchecked."""
     required: _verdict_pb2.SummaryWord.ValueType
     """The weakest summary that will do. If a gradient's is weaker, the call ends with FAILED_PRECONDITION and the reason
-    VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified: any will do.
+    VERDICT_REQUIRED, behind all gradients and verdicts. Unspecified, or SUMMARY_WORD_WRONG: any will do.
     """
     progress: _builtins.bool
-    """Whether Progress events are sent while checks run."""
+    """Whether Progress events are sent while checks run. Differentiate has none."""
     def __init__(
         self,
         *,
@@ -220,7 +220,9 @@ class RunInput(_message.Message):
     other runs need the room. A name that is in use is taken over. Empty: nothing is saved. Session only.
     """
     request_id: _builtins.str
-    """The client's name for the request, repeated in its responses. On a session it must not be that of a run in progress."""
+    """The client's name for the request, repeated in Accepted and SessionResponse. On a session it must not be that of a run in
+    progress.
+    """
     tensor_format: _tensor_pb2.TensorFormat.ValueType
     """How tensors are written in responses."""
     @_builtins.property
@@ -229,7 +231,7 @@ class RunInput(_message.Message):
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """Values of leaves (those that the graph does not carry)."""
+        """Values of leaves, each once: of all that the graph does not carry, and of those whose carried value is replaced."""
 
     @_builtins.property
     def reuse(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reuse]:
@@ -237,7 +239,7 @@ class RunInput(_message.Message):
 
     @_builtins.property
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values to return. Evaluate returns the outputs where there are none here."""
+        """Names of values to return, in this order. Empty: Evaluate returns the outputs, Differentiate none."""
 
     def __init__(
         self,
@@ -376,7 +378,7 @@ class DifferentiateRequest(_message.Message):
 
     @_builtins.property
     def seeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seed]:
-        """Cotangents of outputs; a real output with a single element may go without, and gets 1."""
+        """Cotangents, one at most of each output; a real output with a single element may go without, and gets 1."""
 
     @_builtins.property
     def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_graph_pb2.Hook]:
@@ -384,11 +386,13 @@ class DifferentiateRequest(_message.Message):
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to differentiate by. Empty: all leaves that require grad."""
+        """Names of the values to differentiate by: leaves that require grad, or inner values. Empty: all leaves that require grad.
+        There is one Gradient for each, also where nothing reaches it.
+        """
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are returned as well."""
+        """Names of inner values whose gradients are returned as well, whatever stands in gradients."""
 
     @_builtins.property
     def verify(self) -> Global___VerifyOptions:
@@ -429,7 +433,7 @@ class DifferentiateResponse(_message.Message):
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_tensor_pb2.NamedTensor]:
-        """Fetched values."""
+        """The values, in the order of RunInput.fetch."""
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gradient]:
@@ -437,7 +441,9 @@ class DifferentiateResponse(_message.Message):
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_verdict_pb2.GradientVerdict]:
-        """Verdicts, one per gradient. Where a response would be too long for a message they have no uses, or are left out."""
+        """Verdicts, one per gradient, in no stated order; none with VERIFY_LEVEL_OFF. Where a response would be too long for a
+        message they have no uses, or are left out; the summary counts them all the same.
+        """
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
@@ -510,8 +516,9 @@ Global___StreamingDifferentiateResponse: _TypeAlias = StreamingDifferentiateResp
 
 @_typing.final
 class Event(_message.Message):
-    """An event of a run. The gradient of a value comes before its verdict, and the summary last. Kinds may be added: skip one that
-    you do not know.
+    """An event of a run. The order is: accepted; values; gradients, with hook requests between them; verdicts, with progress between
+    them; summary. The header and chunks of a tensor come before the event that names it. A fault may come in place of anything
+    behind accepted, and is the last event then. Kinds may be added: skip one that you do not know.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -555,7 +562,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def fault(self) -> Global___RunFault:
-        """A node or hook failed. Events before it stay true; the call then ends with a status."""
+        """A node or hook failed. Events before it stay true; no summary follows, and the call ends with a status."""
 
     @_builtins.property
     def progress(self) -> _verdict_pb2.Progress:
@@ -567,7 +574,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def summary(self) -> Global___RunSummary:
-        """The run is over. The last event."""
+        """The run is over. The last event of a run without a fault."""
 
     def __init__(
         self,
@@ -891,7 +898,9 @@ Global___HookRequest: _TypeAlias = HookRequest  # noqa: Y015
 
 @_typing.final
 class RunSummary(_message.Message):
-    """Counts and times of a run."""
+    """Counts and times of a run. The first four count gradients by the summaries of their verdicts; all are 0 where nothing was to
+    be checked.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -899,13 +908,13 @@ class RunSummary(_message.Message):
     PLAUSIBLE_FIELD_NUMBER: _builtins.int
     UNCHECKED_FIELD_NUMBER: _builtins.int
     WRONG_FIELD_NUMBER: _builtins.int
+    WEAKER_FIELD_NUMBER: _builtins.int
     ELEMENTS_CHECKED_FIELD_NUMBER: _builtins.int
     ELEMENTS_TOTAL_FIELD_NUMBER: _builtins.int
+    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
+    SAVED_BYTES_FIELD_NUMBER: _builtins.int
     RUN_SECONDS_FIELD_NUMBER: _builtins.int
     VERIFY_SECONDS_FIELD_NUMBER: _builtins.int
-    WEAKER_FIELD_NUMBER: _builtins.int
-    SAVED_BYTES_FIELD_NUMBER: _builtins.int
-    NODES_COMPUTED_FIELD_NUMBER: _builtins.int
     verified: _builtins.int
     """Number of gradients that are verified."""
     plausible: _builtins.int
@@ -914,20 +923,20 @@ class RunSummary(_message.Message):
     """Number of gradients that are unchecked."""
     wrong: _builtins.int
     """Number of gradients that are wrong."""
+    weaker: _builtins.int
+    """Number of gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows."""
     elements_checked: _builtins.int
     """Number of elements that were enclosed, over all contributions."""
     elements_total: _builtins.int
     """Number of elements of all contributions."""
+    nodes_computed: _builtins.int
+    """Number of nodes whose forward half was computed in this run: all but those whose values were saved before."""
+    saved_bytes: _builtins.int
+    """Bytes that are saved under RunInput.save_as; 0 where nothing was to be saved, or there is no room for so much."""
     run_seconds: _builtins.float
     """Time for values and gradients, in seconds."""
     verify_seconds: _builtins.float
     """Time for the checks, in seconds."""
-    weaker: _builtins.int
-    """Number of gradients that are weaker than VerifyOptions.required. If there are any, VERDICT_REQUIRED follows."""
-    saved_bytes: _builtins.int
-    """Bytes that are saved under RunInput.save_as; 0 where nothing was to be saved, or there is no room for so much."""
-    nodes_computed: _builtins.int
-    """Number of nodes whose forward half was computed in this run: all but those whose values were saved before."""
     def __init__(
         self,
         *,
@@ -935,13 +944,13 @@ class RunSummary(_message.Message):
         plausible: _builtins.int = ...,
         unchecked: _builtins.int = ...,
         wrong: _builtins.int = ...,
+        weaker: _builtins.int = ...,
         elements_checked: _builtins.int = ...,
         elements_total: _builtins.int = ...,
+        nodes_computed: _builtins.int = ...,
+        saved_bytes: _builtins.int = ...,
         run_seconds: _builtins.float = ...,
         verify_seconds: _builtins.float = ...,
-        weaker: _builtins.int = ...,
-        saved_bytes: _builtins.int = ...,
-        nodes_computed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1148,15 +1157,15 @@ class InferRequest(_message.Message):
 
     @_builtins.property
     def gradients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values to differentiate by. Empty: all leaves that require grad."""
+        """As DifferentiateRequest.gradients, of the run whose cost is asked for."""
 
     @_builtins.property
     def retain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of inner values whose gradients are returned as well."""
+        """As DifferentiateRequest.retain."""
 
     @_builtins.property
     def fetch(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of values to return."""
+        """As RunInput.fetch."""
 
     def __init__(
         self,
@@ -1319,7 +1328,9 @@ class DerivedValue(_message.Message):
     by: _builtins.str
     """The value differentiated by; absent for a derivative along all tangents together (JVP)."""
     output: _builtins.str
-    """The output that is differentiated; absent for a derivative of all outputs together."""
+    """The output that is differentiated, or in a Hessian the value whose gradient is; absent for a derivative of all outputs
+    together.
+    """
     value: _builtins.str
     """The name of the derivative; absent where nothing flows from `by` to `output`, which is not zeros."""
     def __init__(
@@ -1482,7 +1493,7 @@ Global___Formula: _TypeAlias = Formula  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
-    """Ask for versions, features, limits and plugins."""
+    """Ask for versions, features, limits, plugins and named hooks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1499,7 +1510,7 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
-    """Versions, features, limits and plugins of a server."""
+    """Versions, features, limits, plugins and named hooks of a server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -134,7 +134,7 @@ class Leaf(_message.Message):
     """Whether a gradient is computed for the leaf. Floating point and complex dtypes only."""
     @_builtins.property
     def spec(self) -> _tensor_pb2.TensorSpec:
-        """Shape and dtype. May be left out where value is present."""
+        """Shape and dtype. May be left out where value is present; where both are, they must agree."""
 
     @_builtins.property
     def value(self) -> _tensor_pb2.Tensor:
@@ -192,7 +192,7 @@ class Node(_message.Message):
     """The op's name, as ListOps gives it."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the values that the op is applied to, in order."""
+        """Names of the values that the op is applied to, in the op's order."""
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

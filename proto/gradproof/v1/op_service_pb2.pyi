@@ -29,7 +29,7 @@ class ListOpsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most ops on the page; 0 means 100."""
+    """The most ops on the page; 0 means 100. The limit of this name bounds it."""
     page_token: _builtins.str
     """The next_page_token of the page before; empty for the first page."""
     def __init__(
@@ -118,7 +118,7 @@ class OpInfo(_message.Message):
 
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The domain of each input."""
+        """The domain of each input, in their order."""
 
     @_builtins.property
     def verdict(self) -> _verdict_pb2.RuleVerdict:
@@ -247,7 +247,7 @@ class VerifyOpRequest(_message.Message):
     name: _builtins.str
     """The op's name."""
     budget_seconds: _builtins.float
-    """Time for all cases, in seconds. Absent: 30."""
+    """Time for all cases, in seconds, up to the limit verify_op_budget_seconds. Absent: 30. 0: what is known already."""
     refresh: _builtins.bool
     """Whether to prove again what is known already."""
     progress: _builtins.bool
@@ -281,7 +281,7 @@ class VerifyOpResponse(_message.Message):
     CASES_TOTAL_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     cases_done: _builtins.int
-    """Number of cases that are answered."""
+    """Number of cases that are answered. May rise by more than 1: a case that has no response of its own counts too."""
     cases_total: _builtins.int
     """Number of cases in all."""
     @_builtins.property

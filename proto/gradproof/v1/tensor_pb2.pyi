@@ -170,15 +170,18 @@ class Tensor(_message.Message):
     tensor_id: _builtins.int
     """The id of the TensorHeader whose chunks hold the elements. It came before this message on the same stream."""
     weak: _builtins.bool
-    """True for a Python number: a 0-d tensor that takes the dtype of the tensors it meets."""
+    """True for a number without a dtype of its own, as in Python: a 0-d tensor that takes the dtype of the tensors it meets. Read in
+    Leaf.value only, since it is a part of the graph; ignored where there are axes.
+    """
     @_builtins.property
     def spec(self) -> Global___TensorSpec:
         """Shape and dtype."""
 
     @_builtins.property
     def doubles(self) -> Global___DoubleList:
-        """Numbers, as the server sends floating point and complex dtypes in TENSOR_FORMAT_NUMBERS. The server takes them for
-        any dtype that can hold them.
+        """Numbers, as the server sends floating point and complex dtypes in TENSOR_FORMAT_NUMBERS. The server takes this and the
+        following lists for any dtype. A floating point dtype rounds them to the nearest, beyond its largest to an infinity; a
+        number that an integer or boolean dtype does not have is a fault.
         """
 
     @_builtins.property

@@ -365,27 +365,27 @@ class ValueVerdict(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     MAX_ULPS_FIELD_NUMBER: _builtins.int
+    PRECISION_BITS_FIELD_NUMBER: _builtins.int
     ELEMENTS_CHECKED_FIELD_NUMBER: _builtins.int
     ELEMENTS_TOTAL_FIELD_NUMBER: _builtins.int
-    WITNESS_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    PRECISION_BITS_FIELD_NUMBER: _builtins.int
     ELEMENTS_SCREENED_FIELD_NUMBER: _builtins.int
     ELEMENTS_SAMPLED_FIELD_NUMBER: _builtins.int
     THROUGH_RULE_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
     word: Global___ValueWord.ValueType
     """The verdict in a word."""
+    reason: _builtins.str
+    """Why the numbers were not checked, or what explains the distance; empty where neither applies."""
     max_ulps: _builtins.float
-    """Largest distance from the true value, in units in the last place of the dtype."""
+    """Largest distance from the true value, in units in the last place of the dtype; may be infinite."""
+    precision_bits: _builtins.int
+    """Working precision in bits; 0 where nothing was enclosed."""
     elements_checked: _builtins.int
     """Number of elements that were enclosed."""
     elements_total: _builtins.int
     """Number of elements in all."""
-    reason: _builtins.str
-    """Why the numbers were not checked, or what explains the distance; empty where neither applies."""
-    precision_bits: _builtins.int
-    """Working precision in bits; 0 where nothing was enclosed."""
     elements_screened: _builtins.int
     """Number of elements that were compared without an enclosure that stands by itself."""
     elements_sampled: _builtins.int
@@ -400,15 +400,15 @@ class ValueVerdict(_message.Message):
         self,
         *,
         word: Global___ValueWord.ValueType = ...,
+        reason: _builtins.str = ...,
         max_ulps: _builtins.float = ...,
+        precision_bits: _builtins.int = ...,
         elements_checked: _builtins.int = ...,
         elements_total: _builtins.int = ...,
-        witness: Global___Witness | None = ...,
-        reason: _builtins.str = ...,
-        precision_bits: _builtins.int = ...,
         elements_screened: _builtins.int = ...,
         elements_sampled: _builtins.int = ...,
         through_rule: _builtins.bool = ...,
+        witness: Global___Witness | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -425,20 +425,20 @@ class AccumulationVerdict(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WORD_FIELD_NUMBER: _builtins.int
-    USE_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    USE_COUNT_FIELD_NUMBER: _builtins.int
     word: Global___AccumulationWord.ValueType
     """The verdict in a word."""
-    use_count: _builtins.int
-    """Number of uses that were summed."""
     reason: _builtins.str
     """Why the word is not EXACT; empty where it is."""
+    use_count: _builtins.int
+    """Number of uses that were summed: also of those that GradientVerdict.uses leaves out."""
     def __init__(
         self,
         *,
         word: Global___AccumulationWord.ValueType = ...,
-        use_count: _builtins.int = ...,
         reason: _builtins.str = ...,
+        use_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
